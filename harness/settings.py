@@ -1,0 +1,80 @@
+"""Settings: every knob of the harness with its one default. Nothing else reads the environment.
+
+| variable | what for |
+|---|---|
+| `HARNESS_HOME` | where runs, prepared data and grades live (default `~/.harness`) |
+| `HARNESS_API_KEY`, else `OPENAI_API_KEY` | the key of the model's endpoint |
+| `HARNESS_API_KEY_FILE` | a file of mode 0600 that holds it instead |
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """The environment asks for something that cannot be; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The knobs of one process. Seconds, bytes, tokens and dollars as the names say."""
+
+    home: Path
+    api_key: str = field(default="", repr=False)
+
+    hours: float = 24.0
+    demo_attempts: int = 6
+    attempt_turns: int = 200
+    window_tokens: int = 120_000
+    unusable_replies: int = 50
+    kept_back_share: float = 0.05
+    kept_back_seconds: float = 600.0
+
+    bash_wait_seconds: float = 120.0
+    longest_wait_seconds: float = 3600.0
+    job_output_bytes: int = 20_000_000
+    judge_seconds: float = 900.0
+    heartbeat_seconds: float = 60.0
+    stop_seconds: float = 8.0
+
+    output_tokens: int = 2_000
+    file_tokens: int = 8_000
+
+    model_patience_seconds: float = 6 * 3600.0
+    model_call_seconds: float = 1800.0
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder per run."""
+        return self.home / "runs"
+
+    @property
+    def grades(self) -> Path:
+        """The folder of grades, apart from the runs: a graded run can no longer be resumed."""
+        return self.home / "grades"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment once. Raises `SettingsError`."""
+    variables = os.environ if environment is None else environment
+    home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
+    return Settings(home=home, api_key=_api_key(variables))
+
+
+def _api_key(variables: Mapping[str, str]) -> str:
+    named = variables.get("HARNESS_API_KEY_FILE")
+    if not named:
+        return variables.get("HARNESS_API_KEY") or variables.get("OPENAI_API_KEY") or ""
+    path = Path(named).expanduser()
+    try:
+        mode = path.stat().st_mode
+        if stat.S_IMODE(mode) & 0o077:
+            raise SettingsError(f"{path} can be read by others. Run: chmod 600 {path}")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"HARNESS_API_KEY_FILE: cannot read {path} ({error.strerror}).") from None

@@ -1,0 +1,301 @@
+"""State: where a run stands, as a fold over its events. Resuming a run is folding its journal.
+
+`State.apply` is the only place that decides what an event means for the run; everything here can be thrown away and
+built again. It is kept up to date event by event while a run is played, and holds no text longer than it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runs.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Call,
+    EpochStarted,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    JobFinished,
+    ModelAsked,
+    ModelReplied,
+    Nudged,
+    Paused,
+    Resumed,
+    RunCreated,
+    RunEnded,
+    SubmissionChosen,
+    TaskDescribed,
+    ThresholdsKnown,
+    ToolFinished,
+    ToolStarted,
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation, open until `status` is set. `score` is exact, `told` what the model heard of it."""
+
+    id: str
+    attempt: int
+    call: str
+    command: str
+    commit: str
+    tree: str
+    job: str
+    status: str = ""
+    score: float | None = None
+    noise: float | None = None
+    told: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    submission: str = ""
+    was_best: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt; `ended` is empty while it is open. `active_seconds` and `cost` count what it used."""
+
+    number: int
+    parent: str | None
+    turns: int = 0
+    cost: float = 0.0
+    started_at: str = ""
+    began_active: float = 0.0
+    active_seconds: float = 0.0
+    ended: str = ""
+    did: str = ""
+    criticism: str = ""
+    next: str = ""
+    lessons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A call of the last reply that has no result yet; `started` tells how far it came before a crash."""
+
+    call: Call
+    started: ToolStarted | None = None
+
+
+@dataclass
+class State:
+    """Where the run stands after the events applied so far. Read it; only `apply` changes it."""
+
+    created: RunCreated | None = None
+    card: str = ""
+    thresholds: ThresholdsKnown | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    pending: dict[str, Pending] = field(default_factory=dict)
+    open_jobs: dict[str, str] = field(default_factory=dict)
+    best: Evaluation | None = None
+    chosen: SubmissionChosen | None = None
+    last_asked: ModelAsked | None = None
+    epoch: EpochStarted | None = None
+    requests: int = 0
+    turns: int = 0
+    cost: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    last_prompt_tokens: int = 0
+    is_cost_estimated: bool = False
+    unusable_replies: int = 0
+    owes_nudge: bool = False
+    resumes: int = 0
+    breaches: int = 0
+    deadline: str | None = None
+    ended: str = ""
+    paused: str = ""
+    last_at: str = ""
+    events: int = 0
+    _earlier_seconds: float = 0.0
+    _segment_seconds: float = 0.0
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The open attempt, if there is one."""
+        return self.attempts[-1] if self.attempts and not self.attempts[-1].ended else None
+
+    @property
+    def active_seconds(self) -> float:
+        """Seconds the run has been active up to the last event; time between a crash and its resume is not."""
+        return self._earlier_seconds + self._segment_seconds
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller score is a better one."""
+        return self.created is not None and self.created.lower_is_better
+
+    def is_better(self, score: float | None) -> bool:
+        """Whether `score` beats the best so far (anything beats nothing; nothing beats anything)."""
+        if score is None:
+            return False
+        if self.best is None or self.best.score is None:
+            return True
+        return score < self.best.score if self.lower_is_better else score > self.best.score
+
+    def evaluation_of(self, call: str) -> Evaluation | None:
+        """The evaluation a call opened in the open attempt, if any."""
+        number = len(self.attempts)
+        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.attempt == number)
+        return next(found, None)
+
+    def evaluations_in(self, attempt: int) -> list[Evaluation]:
+        """The evaluations of one attempt, oldest first."""
+        return [e for e in self.evaluations.values() if e.attempt == attempt]
+
+    def apply(self, event: Event) -> None:
+        """Take one more event into account. Kinds that change nothing (or are unknown) only move the clock."""
+        self.events += 1
+        self.last_at = event.at
+        if isinstance(event, Resumed):
+            self._resume(event)
+        self._segment_seconds = event.mono
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def _change_attempt(self, **changes: object) -> None:
+        self.attempts[-1] = replace(self.attempts[-1], **changes)  # type: ignore[arg-type]
+
+    def _create(self, event: RunCreated) -> None:
+        self.created = event
+
+    def _describe(self, event: TaskDescribed) -> None:
+        self.card = event.card
+
+    def _know_thresholds(self, event: ThresholdsKnown) -> None:
+        self.thresholds = event
+
+    def _resume(self, event: Resumed) -> None:
+        self._earlier_seconds += self._segment_seconds
+        self.resumes += 1
+        self.deadline = event.deadline
+        self.paused = ""
+
+    def _pause(self, event: Paused) -> None:
+        self.paused = event.why
+
+    def _end_run(self, event: RunEnded) -> None:
+        self.ended = event.why
+
+    def _start_epoch(self, event: EpochStarted) -> None:
+        # The head is large and the window keeps it; here only the fact and its reason matter.
+        self.epoch = event.model_copy(update={"system": "", "tools": "", "user": ""})
+        self.last_asked = None
+
+    def _start_attempt(self, event: AttemptStarted) -> None:
+        self.attempts.append(
+            Attempt(len(self.attempts) + 1, event.parent, started_at=event.at, began_active=self.active_seconds)
+        )
+        self.pending.clear()
+        self.owes_nudge = False
+
+    def _end_attempt(self, event: AttemptEnded) -> None:
+        self._change_attempt(
+            ended=event.why,
+            did=event.did,
+            criticism=event.criticism,
+            next=event.next,
+            lessons=tuple(event.lessons),
+            active_seconds=self.active_seconds - self.attempts[-1].began_active,
+        )
+        self.pending.clear()
+        self.owes_nudge = False
+        for job in event.killed_jobs:
+            self.open_jobs.pop(job, None)
+
+    def _ask(self, event: ModelAsked) -> None:
+        self.requests = event.request
+        self.last_asked = event
+        self.breaches += event.breach
+
+    def _reply(self, event: ModelReplied) -> None:
+        self.turns += 1
+        self.cost += event.cost
+        self.prompt_tokens += event.usage.prompt
+        self.cached_tokens += event.usage.cached
+        self.completion_tokens += event.usage.completion
+        self.last_prompt_tokens = event.usage.prompt + event.usage.completion
+        self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
+        self.pending = {call.id: Pending(call) for call in event.calls}
+        self.owes_nudge = not event.calls
+        usable = any(not call.problem for call in event.calls)
+        self.unusable_replies = 0 if usable else self.unusable_replies + 1
+        if self.attempt:
+            self._change_attempt(turns=self.attempt.turns + 1, cost=self.attempt.cost + event.cost)
+
+    def _nudge(self, event: Nudged) -> None:
+        self.owes_nudge = False
+
+    def _start_tool(self, event: ToolStarted) -> None:
+        if event.call in self.pending:
+            self.pending[event.call] = replace(self.pending[event.call], started=event)
+        if event.job:
+            self.open_jobs[event.job] = event.call
+
+    def _finish_tool(self, event: ToolFinished) -> None:
+        self.pending.pop(event.call, None)
+
+    def _finish_job(self, event: JobFinished) -> None:
+        self.open_jobs.pop(event.job, None)
+
+    def _start_evaluation(self, event: EvaluationStarted) -> None:
+        self.evaluations[event.evaluation] = Evaluation(
+            event.evaluation, event.attempt, event.call, event.command, event.commit, event.tree, event.job
+        )
+        self.open_jobs[event.job] = event.call
+
+    def _finish_evaluation(self, event: EvaluationFinished) -> None:
+        # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
+        is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
+        self.evaluations[event.evaluation] = replace(
+            self.evaluations[event.evaluation],
+            status=event.status,
+            score=event.score,
+            noise=event.noise,
+            told=event.told,
+            message=event.message,
+            seconds=event.seconds,
+            submission=event.submission,
+            was_best=is_new_best,
+        )
+        if is_new_best:
+            self.best = self.evaluations[event.evaluation]
+
+    def _choose(self, event: SubmissionChosen) -> None:
+        self.chosen = event
+
+
+_HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
+    RunCreated: State._create,
+    TaskDescribed: State._describe,
+    ThresholdsKnown: State._know_thresholds,
+    Paused: State._pause,
+    RunEnded: State._end_run,
+    EpochStarted: State._start_epoch,
+    AttemptStarted: State._start_attempt,
+    AttemptEnded: State._end_attempt,
+    ModelAsked: State._ask,
+    ModelReplied: State._reply,
+    Nudged: State._nudge,
+    ToolStarted: State._start_tool,
+    ToolFinished: State._finish_tool,
+    JobFinished: State._finish_job,
+    EvaluationStarted: State._start_evaluation,
+    EvaluationFinished: State._finish_evaluation,
+    SubmissionChosen: State._choose,
+}
+
+
+def fold(events: Iterable[Event]) -> State:
+    """Fold events, oldest first, into the state they leave a run in."""
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state
