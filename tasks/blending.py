@@ -1,0 +1,230 @@
+"""A run's blend: labelled rows, held out by the harness, mixed unrecognisably into the test rows.
+
+    <folder>/public/    what the sandbox shows as ./data: smaller train, larger test, sample submission for both
+    <folder>/custody/   key.csv and answers.csv: what each sample row is. Mode 0700, never mounted
+
+Cells travel as text, so nothing is rounded or renamed on the way in (`make_blend`) or out (`cut`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.cells import Row, TableError, read_header, read_rows
+from tasks.checking import SIZE_CAP, Format, read_submission
+from tasks.metrics import Metric
+from tasks.mixing import HELD_OUT, MOMENT, fill
+from tasks.splitting import TooFewRows
+
+if TYPE_CHECKING:
+    from tasks.spec import Task
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A run's data as the sandbox may see it (`public`) and what only the harness may (`custody`).
+
+    `notes` say, for people, what is imperfect about it.
+    """
+
+    folder: Path
+    public: Path
+    custody: Path
+    held_out_rows: int
+    test_rows: int
+    has_labels: bool
+    metric: Metric
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A submission cut in two, cells as text. Both lists start with their header.
+
+    `held_out`: id and targets in the order of `answers`; `units` names what each row must stay together with.
+    `test`: the task's own submission, in the original order, ids and columns.
+    """
+
+    held_out: list[Row]
+    answers: list[Row]
+    units: list[str]
+    test: list[Row]
+
+
+def make_blend(task: Task, seed: int, folder: Path) -> Blend:
+    """Make the blend of a task and a seed, or take the one that is there; the same bytes for the same seed.
+
+    A task without `labels` is shown as it is. The folder appears whole, by rename. Raises TaskError.
+    """
+    from tasks.spec import TaskError
+
+    try:
+        fingerprint = _fingerprint(task, seed)
+        if not folder.exists():
+            _appear(task, seed, fingerprint, folder)
+        blend = load_blend(folder)
+    except (TableError, TooFewRows) as error:
+        raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
+    except OSError as error:
+        raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}") from error
+    if _meta(blend.custody)["fingerprint"] != fingerprint:
+        raise TaskError(
+            f"{task.path}: its data or metric changed since {folder} was made. Runs begun before still need it; "
+            "delete it to make a new one, or give the changed task another id"
+        )
+    return blend
+
+
+def load_blend(folder: Path) -> Blend:
+    """The blend in a folder. Raises TaskError if there is none."""
+    public, custody = folder / "public", folder / "custody"
+    try:
+        meta = _meta(custody)
+    except (OSError, ValueError) as error:
+        from tasks.spec import TaskError  # not above: the judge's child would pay for it at every start
+
+        raise TaskError(f"{folder} is not a blend that can be read ({error}); start a new run to make one") from None
+    held_out, test = meta["held_out_rows"], meta["test_rows"]
+    file = meta["metric"]["file"]
+    metric = Metric(**{**meta["metric"], "file": Path(file) if file else None})
+    return Blend(folder, public, custody, held_out, test, held_out > 0, metric, tuple(meta["notes"]))
+
+
+def format_of(blend: Blend) -> Format:
+    """What a submission for this blend must look like."""
+    return _format(_meta(blend.custody), _key(blend))
+
+
+def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
+    """Cut a submission for the blend into its held-out rows and the submission of the test rows.
+
+    Raises `checking.SubmissionRefused`.
+    """
+    key = _key(blend)
+    form = _format(_meta(blend.custody), key)
+    rows = read_submission(submission, form, size_cap)
+    picked = [form.columns.index(name) for name in (form.id, *form.targets)]
+    held_out: list[Row] = [[]] * blend.held_out_rows
+    units = [""] * blend.held_out_rows
+    test: list[Row] = [[]] * blend.test_rows
+    for row, (name, role, place, unit) in zip(rows, key, strict=True):
+        row[picked[0]] = name  # the agent may have written 7.0 for 7
+        if role == HELD_OUT:
+            held_out[int(place)] = [row[column] for column in picked]
+            units[int(place)] = unit
+        else:
+            test[int(place)] = row
+    answers = list(read_rows(blend.custody / "answers.csv"))
+    return Cut([answers[0], *held_out], answers, units, [list(form.columns), *test])
+
+
+def _meta(custody: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads((custody / "blend.json").read_text(encoding="utf-8"))
+    return meta
+
+
+def _key(blend: Blend) -> list[Row]:
+    return list(read_rows(blend.custody / "key.csv"))[1:]
+
+
+def _format(meta: dict[str, Any], key: list[Row]) -> Format:
+    return Format(
+        columns=tuple(meta["columns"]),
+        id=meta["id"],
+        targets=tuple(meta["targets"]),
+        ids=[row[0] for row in key],
+        numbers=meta["metric"]["needs"] != "labels",
+        may_be_missing=meta["may_be_missing"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------ making it appear
+
+
+def _appear(task: Task, seed: int, fingerprint: str, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear_abandoned(folder)
+    building = folder.with_name(f".{folder.name}.building-{os.getpid()}")
+    building.mkdir(mode=0o700)
+    try:
+        (building / "public").mkdir()
+        (building / "custody").mkdir(mode=0o700)
+        filled = fill(task, seed, building / "public", building / "custody")
+        meta = {**_spoken_of(task), **asdict(filled), "seed": seed, "fingerprint": fingerprint}
+        _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        _seal(building)
+        try:
+            building.rename(folder)
+        except OSError:
+            if not (folder / "custody").exists():  # else another process made it meanwhile, of the same bytes
+                raise
+    finally:
+        if building.exists():
+            shutil.rmtree(building)
+
+
+def _spoken_of(task: Task) -> dict[str, Any]:
+    """What the blend must know of the task, so that a run can be judged from its blend alone."""
+    file = task.metric.file
+    return {
+        "task": task.id,
+        "columns": read_header(task.submission.sample),
+        "id": task.submission.id,
+        "targets": list(task.submission.targets),
+        "may_be_missing": task.submission.may_be_missing,
+        "metric": {**asdict(task.metric), "file": str(file) if file else None},
+    }
+
+
+def _fingerprint(task: Task, seed: int) -> str:
+    """Changes when the data, the metric or the seed do: a blend must not be mistaken for another's."""
+    state: list[Any] = [seed, _spoken_of(task), asdict(task.labels) if task.labels else None]
+    content = {task.submission.sample, *([task.labels.file] if task.labels else [])}
+    for path in sorted(task.public.rglob("*")):
+        if not path.is_file():
+            continue
+        state.append([path.relative_to(task.public).as_posix(), path.stat().st_size])
+        if path in content or path.suffix.lower() == ".csv":
+            with path.open("rb") as stream:
+                state.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashlib.sha256(json.dumps(state, default=_relative(task.public)).encode()).hexdigest()
+
+
+def _relative(public: Path) -> Callable[[Any], str]:
+    return lambda path: os.path.relpath(path, public)
+
+
+def _clear_abandoned(folder: Path) -> None:
+    for stale in folder.parent.glob(f".{folder.name}.building-*"):
+        try:
+            os.kill(int(stale.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(stale, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue
+
+
+def _seal(folder: Path) -> None:
+    """Readable by everyone and writable by no one in public, one date on everything, custody closed."""
+    for path in sorted((folder / "public").rglob("*"), reverse=True):
+        path.chmod(0o755 if path.is_dir() else 0o444)
+        os.utime(path, (MOMENT, MOMENT))
+    (folder / "public").chmod(0o755)
+    os.utime(folder / "public", (MOMENT, MOMENT))
+    (folder / "custody").chmod(0o700)
+    folder.chmod(0o711)
+
+
+def _write_private(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -1,0 +1,114 @@
+"""CSV files as text: cells go in and out unchanged, nothing is taken for a number, a date or a missing value.
+
+TableError      a file that cannot be read as a table; the message names file and line
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TextIO
+
+CELL_CAP = 100_000_000
+Row = list[str]
+Number = int | Decimal
+
+
+class TableError(Exception):
+    """A file cannot be read as a table; the message names the file and the line."""
+
+
+def rows_of(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
+    """Line number and cells of each row of an open CSV, header first; blank lines are passed over.
+
+    Raises `TableError` for a row that is longer or shorter than the header.
+    """
+    csv.field_size_limit(CELL_CAP)
+    reader = csv.reader(stream)
+    width = -1
+    try:
+        for row in reader:
+            if not row:
+                continue
+            width = len(row) if width < 0 else width
+            if len(row) != width:
+                raise TableError(f"{name}: line {reader.line_num} has {len(row)} cells, the header has {width}")
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise TableError(f"{name}: line {reader.line_num} cannot be read as CSV: {error}") from None
+
+
+def read_header(path: Path) -> Row:
+    """The column names of a CSV; empty for an empty file. Raises `TableError`, OSError."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        for _, row in rows_of(stream, path.name):
+            return row
+    return []
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a CSV as text, header first, bytes that are not UTF-8 kept. Raises `TableError`, OSError."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        for _, row in rows_of(stream, path.name):
+            yield row
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644) -> None:
+    """Write rows (header first) whole and durable, replacing `path` at once."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            os.fchmod(stream.fileno(), mode)
+            csv.writer(stream, lineterminator="\n").writerows(rows)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def as_number(text: str) -> Number | None:
+    """The exact number a cell holds, equal and of equal hash for `7`, `7.0` and `07`; None if it is none."""
+    if "_" in text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+class Positions:
+    """Where each id stands in a list of ids: found as text, then as a number where that is unambiguous."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._by_text = {name: place for place, name in enumerate(ids)}
+        self._by_number: dict[Number, int | None] | None = None
+
+    @property
+    def unique(self) -> bool:
+        """No id occurs twice."""
+        return len(self._by_text) == len(self._ids)
+
+    def find(self, name: str) -> int | None:
+        """The position of an id, or None."""
+        place = self._by_text.get(name)
+        if place is None and (number := as_number(name)) is not None:
+            place = self._numbers().get(number)
+        return place
+
+    def _numbers(self) -> dict[Number, int | None]:
+        if self._by_number is None:
+            self._by_number = {}
+            for place, name in enumerate(self._ids):
+                if (number := as_number(name)) is not None:
+                    self._by_number[number] = None if number in self._by_number else place
+        return self._by_number

@@ -1,0 +1,200 @@
+"""Is this file a submission? A check of form alone: no answer is at hand here, so no message can tell one.
+
+    SubmissionRefused   what is wrong, in a fixed sentence with counts, and what is expected instead
+
+The file may come from an agent: links are not followed, and a pipe or a device never blocks the reader.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.cells import Positions, Row, TableError, rows_of
+
+SIZE_CAP = 2_000_000_000
+_MISSING = frozenset(
+    ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
+)
+_TRUTH = {"true": 1.0, "false": 0.0}
+_CONTAINERS = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet workbook"),
+    (b"\x1f\x8b", "gzip-compressed"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x93NUMPY", "a NumPy file"),
+    (b"\x80\x04", "a pickle"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+    (b"<", "HTML or XML"),
+)
+
+
+class SubmissionRefused(Exception):
+    """The file is no valid submission; the message says what is wrong and what is expected."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The form of a valid submission.
+
+    `columns` are all that must be there, `id` and `targets` among them; `ids` the rows, in the order wanted.
+    `numbers`: the metric needs numbers in the targets. `may_be_missing`: empty targets are allowed.
+    """
+
+    columns: tuple[str, ...]
+    id: str
+    targets: tuple[str, ...]
+    ids: Sequence[str]
+    numbers: bool
+    may_be_missing: bool = False
+
+
+def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> list[Row]:
+    """Check a submission; its cells, as text, in the row order of `form.ids` and the column order of `form.columns`.
+
+    Raises `SubmissionRefused`.
+    """
+    with _open_regular(path, size_cap) as raw:
+        _refuse_containers(raw)
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+            try:
+                rows = _collect(rows_of(stream, "The submission"), form)
+            except UnicodeDecodeError:
+                raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
+            except TableError as error:
+                raise SubmissionRefused(f"{error}.") from None
+    _check_values(rows, form)
+    return rows
+
+
+def number(cell: str) -> float:
+    """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
+    if cell.strip() in _MISSING:
+        return math.nan
+    if (truth := _TRUTH.get(cell.strip().lower())) is not None:
+        return truth
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
+def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:
+    # O_NONBLOCK: opening a pipe nobody writes to would wait for ever. lstat first: opening a device can act.
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SubmissionRefused(f"The submission is {_kind(found.st_mode)}, not a regular file.")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise SubmissionRefused(f"There is no {path.name}: the solution has to write it.") from None
+    except OSError:
+        raise SubmissionRefused("The submission cannot be opened: it must be a readable regular file.") from None
+    raw = os.fdopen(descriptor, "rb")
+    found = os.fstat(descriptor)
+    problem = ""
+    if not stat.S_ISREG(found.st_mode):
+        problem = f"The submission is {_kind(found.st_mode)}, not a regular file."
+    elif found.st_size > size_cap:
+        problem = f"The submission has {found.st_size:,} bytes; at most {size_cap:,} are read."
+    elif found.st_size == 0:
+        problem = "The submission is empty."
+    if problem:
+        raw.close()
+        raise SubmissionRefused(problem)
+    return raw
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a device or socket"
+
+
+def _refuse_containers(raw: io.BufferedReader) -> None:
+    head = raw.peek(4096)[:4096]
+    for magic, name in _CONTAINERS:
+        if head.startswith(magic):
+            raise SubmissionRefused(f"The submission is {name}: write it as plain CSV in UTF-8.")
+    if b"\x00" in head:
+        raise SubmissionRefused("The submission holds NUL bytes (UTF-16 or binary): write it as plain CSV in UTF-8.")
+
+
+def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> list[Row]:
+    _, header = next(rows, (0, []))
+    take = _columns(header, form)
+    place_of_id = take[form.columns.index(form.id)]
+    positions = Positions(form.ids)
+    found: list[Row | None] = [None] * len(form.ids)
+    count = unknown = repeated = 0
+    for _, row in rows:
+        count += 1
+        if count > len(form.ids):  # count the rest, keep none of it
+            continue
+        place = positions.find(row[place_of_id])
+        if place is None:
+            unknown += 1
+        elif found[place] is not None:
+            repeated += 1
+        else:
+            found[place] = [row[index] for index in take]
+    whole = [row for row in found if row is not None]
+    if count != len(form.ids):
+        raise SubmissionRefused(f"The submission has {count} rows; {len(form.ids)} are expected, one per sample row.")
+    if len(whole) != count:
+        raise SubmissionRefused(
+            f"The ids in column {form.id!r} do not match the sample submission: {count - len(whole)} missing, "
+            f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
+        )
+    return whole
+
+
+def _columns(header: Row, form: Format) -> list[int]:
+    names = [name if name in form.columns else name.strip() for name in header]
+    if all(names.count(column) == 1 for column in form.columns):
+        return [names.index(column) for column in form.columns]
+    expected = ",".join(form.columns)
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and separator in header[0]:
+            raise SubmissionRefused(f"The submission is separated by {name}; commas are expected: {expected}")
+    wrong = [column for column in form.columns if names.count(column) != 1]
+    how = "missing" if any(column not in names for column in wrong) else "repeated"
+    raise SubmissionRefused(
+        f"Columns {how} from the header: {','.join(wrong)}. Expected: {expected}".replace(
+            "repeated from", "repeated in"
+        )
+    )
+
+
+def _check_values(rows: list[Row], form: Format) -> None:
+    for target in form.targets:
+        index = form.columns.index(target)
+        missing = infinite = words = 0
+        for row in rows:
+            cell = row[index]
+            if not form.numbers:
+                missing += not cell.strip()
+                continue
+            try:
+                value = number(cell)
+            except ValueError:
+                words += 1
+                continue
+            missing += math.isnan(value)
+            infinite += math.isinf(value)
+        if words:
+            raise SubmissionRefused(f"Column {target!r} holds {words} values that are not numbers.")
+        if infinite:
+            raise SubmissionRefused(f"Column {target!r} holds {infinite} infinite values.")
+        if missing and not form.may_be_missing:
+            raise SubmissionRefused(f"Column {target!r} holds {missing} missing values; none may be missing.")

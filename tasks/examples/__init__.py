@@ -1,0 +1,1 @@
+"""The example tasks that come with the harness, and the reference models behind their leaderboards."""

@@ -1,0 +1,156 @@
+"""What a task is, in memory: frozen values that travel, made from a task.yaml by `load_task`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tasks.marked_yaml import TaskError, read_marked_yaml
+from tasks.medals import Thresholds
+from tasks.metrics import Metric
+from tasks.task_checks import Checks
+from tasks.task_file import TaskFile, parse_task_file
+
+__all__ = ["Labels", "Metric", "RunDefaults", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
+
+SandboxKind = Literal["auto", "docker", "bubblewrap", "local"]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The form of an answer: the sample file, its id column, its target columns, and whether cells may be empty."""
+
+    sample: Path
+    id: str
+    targets: tuple[str, ...]
+    may_be_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where the labels of training rows are, for the harness to hold some out: by strata, or by whole groups."""
+
+    file: Path
+    id: str
+    targets: tuple[str, ...]
+    stratify: bool = False
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class RunDefaults:
+    """What the task asks of a run where no flag says otherwise. Cost in dollars."""
+
+    model: str | None = None
+    base_url: str | None = None
+    hours: float | None = None
+    cost: float | None = None
+    attempts: int | None = None
+    turns: int | None = None
+    sandbox: SandboxKind | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with every path absolute and every file known to be there.
+
+    `description` is the text itself. `answers` is the file of private answers, None where there is none. `hidden`
+    are paths relative to site-packages that a sandbox masks. `digest` changes when the task, its sample or its
+    answers change.
+    """
+
+    id: str
+    title: str
+    description: str
+    metric: Metric
+    public: Path
+    private: Path | None
+    answers: Path | None
+    submission: Submission
+    labels: Labels | None
+    thresholds: Thresholds | None
+    run: RunDefaults
+    folder: Path
+    path: Path
+    hidden: tuple[str, ...]
+    digest: str
+
+
+def load_task(path: Path) -> Task:
+    """The task of a task.yaml, or of a folder that holds one. Raises TaskError, listing every problem found."""
+    path = _task_file(path)
+    marked = read_marked_yaml(path)
+    file = parse_task_file(marked)
+    checks = Checks(marked, path.absolute().parent)
+    metric = checks.metric(file.metric)
+    lower_is_better = metric.lower_is_better if metric else None
+    thresholds = checks.thresholds(file.thresholds, file.leaderboard, lower_is_better)
+    description = checks.description(file.description)
+    places = checks.places(file)
+    checks.hidden(file.hide)
+    checks.raise_problems()
+    assert metric is not None  # otherwise there was a problem
+    answers = places.get("answers")
+    submission = _submission(file, places["sample"])
+    return Task(
+        id=file.id,
+        title=file.title or file.id,
+        description=description,
+        metric=metric,
+        public=places["public"],
+        private=places.get("private"),
+        answers=answers,
+        submission=submission,
+        labels=_labels(file, places.get("labels")),
+        thresholds=thresholds,
+        run=RunDefaults(**file.run.model_dump()),
+        folder=checks.folder,
+        path=path.absolute(),
+        hidden=tuple(file.hide),
+        digest=_digest(marked.content, submission.sample, answers),
+    )
+
+
+def _task_file(path: Path) -> Path:
+    try:
+        if path.is_dir():
+            file = path / "task.yaml"
+            if not file.is_file():
+                raise TaskError(f"{path}: the folder holds no task.yaml. Write one, or name the file itself.")
+            return file
+        if not path.exists():
+            raise TaskError(f"{path}: there is no such task file. `harness tasks` lists the tasks there are.")
+        if not path.is_file():
+            raise TaskError(f"{path}: is not a regular file. Name a task.yaml or a folder that holds one.")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TaskError(f"{path}: cannot be read ({reason}).") from None
+    return path
+
+
+def _submission(file: TaskFile, sample: Path) -> Submission:
+    part = file.submission
+    return Submission(sample, part.id, tuple(part.target), part.may_be_missing)
+
+
+def _labels(file: TaskFile, found: Path | None) -> Labels | None:
+    part = file.labels
+    if part is None or found is None:
+        return None
+    return Labels(found, part.id, tuple(part.target), part.stratify, part.group)
+
+
+def _digest(content: bytes, *files: Path | None) -> str:
+    whole = hashlib.sha256(hashlib.sha256(content).digest())
+    for path in files:
+        if path is None:
+            whole.update(b"none")
+            continue
+        try:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise TaskError(f"{path}: cannot be read ({error.strerror}). Make it readable.") from None
+    return whole.hexdigest()

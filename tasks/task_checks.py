@@ -1,0 +1,280 @@
+"""Holds what a task.yaml says against the disk: files that must be there, columns they must have, numbers in order."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import math
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from tasks.marked_yaml import Location, MarkedYaml, TaskError
+from tasks.medals import Thresholds, thresholds_from_leaderboard
+from tasks.metrics import METRICS, Metric
+from tasks.task_file import LabelsPart, MetricPart, SubmissionPart, TaskFile, ThresholdsPart, clip
+
+T = TypeVar("T")
+
+LINE_CAP = 10_000_000
+"""Characters of a header line; more is no table."""
+TEXT_CAP = 5_000_000
+"""Characters of a description, a leaderboard or a metric's file."""
+
+
+class _Mistake(Exception):
+    """One problem with the value at `location`; what depends on that value is not looked at."""
+
+    def __init__(self, location: Location, says: str) -> None:
+        super().__init__(says)
+        self.location = location
+
+
+class Checks:
+    """Gathers the problems of one task file, so that the user learns of all of them at once.
+
+    Its methods return None (or leave something out) after a problem; `raise_problems` comes before their use.
+    """
+
+    def __init__(self, marked: MarkedYaml, folder: Path) -> None:
+        self.marked = marked
+        self.folder = folder
+        self._problems: list[str] = []
+
+    def raise_problems(self) -> None:
+        """Raise TaskError if any problem was found."""
+        if self._problems:
+            raise TaskError("\n".join(dict.fromkeys(self._problems)))
+
+    def _tell(self, location: Location, says: str) -> None:
+        self._problems.append(self.marked.problem(location, says))
+
+    def _try(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except _Mistake as mistake:
+            self._tell(mistake.location, str(mistake))
+            return None
+
+    # ------------------------------------------------------------------------------------------- metric, thresholds
+
+    def metric(self, part: MetricPart) -> Metric | None:
+        """The metric that is named, or the task's own."""
+        if part.function is not None:
+            return self._try(lambda: self._own_metric(part, part.function or ""))
+        return self._try(lambda: _named_metric(part))
+
+    def _own_metric(self, part: MetricPart, function: str) -> Metric:
+        place = ("metric", "function")
+        file, _, name = function.rpartition(":")
+        if part.name is not None:
+            raise _Mistake(("metric",), "metric has both a name and a function. Keep one of them.")
+        if not file or not name.isidentifier():
+            raise _Mistake(place, f"function '{clip(function)}' is not of the form `file.py:function`.")
+        if part.direction is None:
+            raise _Mistake(place, "a function needs a direction. Add `direction: lower` or `direction: higher`.")
+        path = self._file(place, file, "the file of the metric")
+        if name not in _functions_of(place, path):
+            says = f"{clip(file)} defines no function '{name}'. Write `def {name}(answers, predictions, targets):`."
+            raise _Mistake(place, says)
+        return Metric(name, part.direction == "lower", part.needs, "A metric of the task's own.", path, name)
+
+    def thresholds(
+        self, part: ThresholdsPart | None, leaderboard: str | None, lower_is_better: bool | None
+    ) -> Thresholds | None:
+        """Medal thresholds as written out or from a leaderboard; None also where the task has none."""
+        if part is not None and leaderboard is not None:
+            self._tell(("leaderboard",), "both thresholds and leaderboard are given. Keep one of them.")
+        elif leaderboard is not None:
+            return self._try(lambda: self._from_leaderboard(leaderboard, lower_is_better))
+        elif part is not None:
+            return self._try(lambda: _written_thresholds(part, lower_is_better))
+        return None
+
+    def _from_leaderboard(self, name: str, lower_is_better: bool | None) -> Thresholds:
+        place = ("leaderboard",)
+        text = _read(place, self._file(place, name, "the leaderboard"))
+        try:
+            scores = [float(row["score"]) for row in csv.DictReader(text.splitlines())]
+            if not all(map(math.isfinite, scores)):
+                raise ValueError("a score is not a finite number")
+            return thresholds_from_leaderboard(scores, lower_is_better)
+        except (KeyError, TypeError):
+            says = f"{clip(name)} has no score in every row. Give it a column 'score', best first."
+        except (ValueError, csv.Error) as error:
+            says = f"{clip(name)} cannot be used: {clip(str(error))}. Write one number a row, best first."
+        raise _Mistake(place, says)
+
+    # -------------------------------------------------------------------------------------------------------- files
+
+    def description(self, name: str) -> str:
+        """The text of the description file."""
+        return self._try(lambda: self._description(name)) or ""
+
+    def _description(self, name: str) -> str:
+        text = _read(("description",), self._file(("description",), name, "the task in words"))
+        if not text.strip():
+            raise _Mistake(("description",), f"file '{clip(name)}' is empty. Write there what the task is.")
+        return text
+
+    def places(self, file: TaskFile) -> dict[str, Path]:
+        """The folders and files of data that the task names, by key, each looked at."""
+        data, found = file.data, dict[str, Path | None]()
+        found["public"] = self._try(lambda: self._data_folder("public", data.public))
+        if data.private is not None:
+            private = data.private
+            found["private"] = self._try(lambda: self._data_folder("private", private))
+            found["answers"] = self._answers(private, data.answers, file.submission)
+        elif data.answers is not None:
+            self._tell(("data", "answers"), "answers need `private:`, the folder they are kept in. Add it.")
+        self._keep_apart(found)
+        found["sample"] = self._sample(file.submission)
+        if file.labels:
+            found["labels"] = self._labels(file.labels)
+        return {key: path for key, path in found.items() if path}
+
+    def _answers(self, private: str, name: str | None, wants: SubmissionPart) -> Path | None:
+        place = ("data", "answers" if name else "private")
+        name = name or str(PurePosixPath(private) / "answers.csv")
+        columns = [("id", wants.id), *(("target", target) for target in wants.target)]
+        return self._table(place, name, "the private answers", ("submission",), columns)
+
+    def _sample(self, wants: SubmissionPart) -> Path | None:
+        columns = [("id", wants.id), *(("target", target) for target in wants.target)]
+        place = ("submission", "sample")
+        return self._table(place, wants.sample, "the sample submission", ("submission",), columns)
+
+    def _labels(self, wants: LabelsPart) -> Path | None:
+        columns = [("id", wants.id), *(("target", target) for target in wants.target)]
+        if wants.group:
+            columns.append(("group", wants.group))
+        return self._table(("labels", "file"), wants.file, "the training labels", ("labels",), columns)
+
+    def _data_folder(self, key: str, name: str) -> Path:
+        path = self._look(("data", key), name)
+        if not path.is_dir():
+            raise _Mistake(("data", key), f"folder '{clip(name)}' is not there. Make it at {path}.")
+        return path
+
+    def _keep_apart(self, found: dict[str, Path | None]) -> None:
+        public = found["public"]
+        for key in ("private", "answers"):
+            path = found.get(key)
+            if public and path and path.resolve().is_relative_to(public.resolve()):
+                says = f"'{key}' lies inside the public folder, where the model could read it. Move it out."
+                self._tell(("data", key), says)
+
+    def _file(self, location: Location, name: str, what: str) -> Path:
+        path = self._look(location, name)
+        if not path.is_file():
+            raise _Mistake(location, f"file '{clip(name)}' ({what}) is not there. Put it at {path}.")
+        return path
+
+    def _look(self, location: Location, name: str) -> Path:
+        """The path that `name` means beside the task file; it may not exist, but can be asked."""
+        path = self.folder / name
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a path"
+            says = f"'{clip(name)}' cannot be read ({reason}). Make it readable, or name another."
+            raise _Mistake(location, says) from None
+        return path
+
+    def _table(
+        self, location: Location, name: str, what: str, part: Location, columns: Sequence[tuple[str, str]]
+    ) -> Path | None:
+        """The CSV file `name`, whose header must have `columns`, given as (key of the task file, column)."""
+
+        def look() -> Path:
+            path = self._file(location, name, what)
+            header = _header(location, path)
+            for key, column in columns:
+                if column not in header:
+                    has = clip(", ".join(header), 200)
+                    says = f"{path.name} has no column '{clip(column)}'. Its columns are: {has}."
+                    self._tell((*part, key), says)
+            if len({column for _, column in columns}) < len(columns):
+                self._tell((*part, "target"), "a column is named twice. Name each once, and not the id.")
+            return path
+
+        return self._try(look)
+
+    # ------------------------------------------------------------------------------------------------------- hidden
+
+    def hidden(self, names: Sequence[str]) -> None:
+        """Look whether every path to mask stays inside site-packages."""
+        for index, name in enumerate(names):
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or path == PurePosixPath("."):
+                says = f"'{clip(name)}' is not a path inside site-packages, such as `sklearn/datasets/data`."
+                self._tell(("hide", index), says)
+
+
+def _named_metric(part: MetricPart) -> Metric:
+    known, name = ", ".join(METRICS), part.name
+    if name is None:
+        raise _Mistake(("metric",), f"names no metric. Write one of: {known}.")
+    if part.direction is not None or "needs" in part.model_fields_set:
+        raise _Mistake(("metric",), f"only a `function:` takes a direction. Write `metric: {clip(name)}`.")
+    if name in METRICS:
+        return METRICS[name]
+    if ".py:" in name:
+        says = f"a function needs a direction. Write `metric: {{function: {clip(name)}, direction: lower}}` or higher."
+        raise _Mistake(("metric",), says)
+    near = get_close_matches(name, METRICS, n=1)
+    meant = f"Did you mean '{near[0]}'? " if near else ""
+    raise _Mistake(("metric", "name"), f"metric '{clip(name)}' does not exist. {meant}Write one of: {known}.")
+
+
+def _functions_of(location: Location, path: Path) -> set[str]:
+    source = _read(location, path)
+    try:
+        return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise _Mistake(location, f"{path.name} is not valid Python at line {line}.") from None
+
+
+def _written_thresholds(part: ThresholdsPart, lower_is_better: bool | None) -> Thresholds:
+    sign = -1 if lower_is_better else 1
+    if lower_is_better is not None and not sign * part.gold >= sign * part.silver >= sign * part.bronze:
+        says = (
+            "Lower is better: gold <= silver <= bronze"
+            if lower_is_better
+            else "Higher is better: gold >= silver >= bronze"
+        )
+        raise _Mistake(("thresholds",), f"thresholds are in the wrong order. {says}.")
+    return Thresholds(part.gold, part.silver, part.bronze, part.median)
+
+
+def _read(location: Location, path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(TEXT_CAP + 1)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise _Mistake(location, f"{clip(path.name)} cannot be read ({reason}).") from None
+    if len(text) > TEXT_CAP:
+        raise _Mistake(location, f"{clip(path.name)} is longer than {TEXT_CAP:,} characters.")
+    return text
+
+
+def _header(location: Location, path: Path) -> list[str]:
+    try:
+        header = read_header(path)
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "not a CSV file in UTF-8"
+        raise _Mistake(location, f"{clip(path.name)} cannot be read ({reason}).") from None
+    if not header:
+        raise _Mistake(location, f"{clip(path.name)} is empty. Its first line must name the columns.")
+    return header
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names at the head of a CSV file. Raises OSError, UnicodeError or csv.Error."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(iter(lambda: file.readline(LINE_CAP), "")), [])
