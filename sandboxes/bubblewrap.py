@@ -1,0 +1,238 @@
+"""Commands in namespaces of their own, made by `bwrap`: no network, only what they need of the files, no rights.
+
+Started by root, the namespaces are made with root's rights, so that sources in root's own folders can be mounted,
+and the command is dropped to a user without any (`setpriv`). Started by anybody else, a user namespace does it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path, PurePath, PurePosixPath
+
+from sandboxes.base import Isolation, JobRequest, Place, SandboxFailed, SandboxUnavailable
+from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
+from sandboxes.files import give
+from sandboxes.host import HostSandbox, common_environment, put_aside
+from sandboxes.jobs import Command
+from sandboxes.seccomp import make_filter
+
+ISOLATION = Isolation(
+    network=True,
+    files=True,
+    processes=True,
+    memory=False,
+    protects_labels=True,
+    notice="The bubblewrap sandbox hides network, files and processes; it cannot bound total memory, CPU or disk.",
+)
+TEMPORARY_BYTES = 2 << 30
+"""Size of /tmp and of /dev/shm, each; both are memory."""
+FILTER_HANDLE, VIEW_HANDLE = 100, 101
+SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+SYSTEM_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
+SITE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "local/lib/python3*/*-packages")
+VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": "/environment"}
+
+
+def open_bubblewrap(place: Place) -> HostSandbox:
+    """A sandbox of namespaces. Raises `SandboxUnavailable` where `bwrap` is missing or may not work."""
+    check_bubblewrap(place.home)
+    root = os.geteuid() == 0
+    if root and (place.data.stat().st_mode & 0o005) != 0o005:
+        raise SandboxFailed(f"{place.data} cannot be read by others: chmod -R o+rX it, for commands do not run as root")
+    environment = make_environment(place.home)
+    files = {VIEW_HANDLE: _kept(place.jobs / ".views", "\0".join((*_namespaces(root), *_view(place, environment))))}
+    if content := make_filter():
+        files[FILTER_HANDLE] = _kept(place.jobs / ".views", content)
+    head = [_bwrap(), "--args", str(VIEW_HANDLE), *(("--seccomp", str(FILTER_HANDLE)) if content else ())]
+
+    def prepare(request: JobRequest) -> Command:
+        for name in ("data", ".jobs"):
+            mount_point = place.workspace / name
+            if mount_point.is_symlink() or not mount_point.is_dir():
+                put_aside(mount_point)
+                mount_point.mkdir()
+        if root:
+            give(place.workspace, (SANDBOX_USER, SANDBOX_USER))  # what the harness wrote since
+        argv = (*head, *_variables(request), *_shell(request, root))
+        return Command(argv, Path("/"), {}, files)
+
+    owner = (SANDBOX_USER, SANDBOX_USER) if root else None
+    return HostSandbox("bubblewrap", ISOLATION, place, prepare, owner)
+
+
+@functools.cache
+def check_bubblewrap(home: Path) -> str:
+    """Run `true` in such a sandbox; the version that works. Raises `SandboxUnavailable` with what to do."""
+    program = _bwrap()
+    with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
+        places = [Path(folder, name) for name in ("workspace", "data", "jobs/.logs")]
+        for path in places:
+            path.mkdir(parents=True)
+        Path(folder).chmod(0o755)
+        for name in ("data", ".jobs"):
+            (places[0] / name).mkdir()
+        root = os.geteuid() == 0
+        place = Place(places[0], places[1], places[2].parent, home)
+        argv = [program, *_namespaces(root), *_view(place, make_environment(home))]
+        argv += _shell(JobRequest("probe", "exec /environment/bin/python -I -S -c ''"), root)
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=30, env={})
+        except subprocess.TimeoutExpired:
+            raise SandboxUnavailable("bubblewrap did not answer within 30 s") from None
+    if done.returncode:
+        raise SandboxUnavailable(
+            f"bubblewrap does not work here ({done.stderr.strip()[-200:]}): {_advice(done.stderr)}"
+        )
+    return subprocess.run([program, "--version"], capture_output=True, text=True).stdout.strip()
+
+
+def _bwrap() -> str:
+    if sys.platform != "linux":
+        raise SandboxUnavailable("bubblewrap needs Linux")
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxUnavailable("bubblewrap is not installed: install the system package `bubblewrap`")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        raise SandboxUnavailable("as root, bubblewrap also needs `setpriv`: install the system package `util-linux`")
+    return program
+
+
+def _advice(message: str) -> str:
+    if os.geteuid() == 0:
+        return "the harness seems to run in a container without the right to mount; start it outside of one"
+    if "uid map" in message or "namespace" in message or "Permission" in message:
+        return (
+            "let ordinary users make user namespaces (sysctl kernel.unprivileged_userns_clone=1,"
+            " user.max_user_namespaces above 0, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)"
+        )
+    return "see the message of bwrap"
+
+
+@functools.cache
+def _knows_disable_userns(program: str) -> bool:
+    return "--disable-userns" in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+
+
+def _namespaces(root: bool) -> Iterable[str]:
+    for kind in ("pid", "net", "ipc", "uts", "cgroup-try"):
+        yield f"--unshare-{kind}"
+    yield from ("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL")
+    if root:
+        for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):  # for setpriv, which gives them up
+            yield from ("--cap-add", right)
+        return
+    yield from ("--unshare-user", "--uid", "1000", "--gid", "1000")
+    if _knows_disable_userns(_bwrap()):
+        yield "--disable-userns"
+
+
+def _view(place: Place, environment: Environment) -> Iterable[str]:
+    """All that can be seen inside."""
+    yield from _system(place, environment)
+    yield from _interpreter_view(place, environment)
+    size = str(TEMPORARY_BYTES)
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from ("--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+    yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp")
+    yield from ("--bind", str(place.workspace.absolute()), "/workspace")
+    yield from ("--ro-bind", str(place.data.absolute()), "/workspace/data")
+    yield from ("--ro-bind", str(place.jobs.absolute() / ".logs"), "/workspace/.jobs")
+    if place.models:
+        yield from ("--ro-bind", str(place.models.absolute()), "/models")
+    yield from ("--remount-ro", "/", "--chdir", "/workspace")
+
+
+def _system(place: Place, environment: Environment) -> Iterable[str]:
+    """Programs and libraries of this machine, the base interpreter, and a small /etc."""
+    roots = [Path("/usr")]
+    for prefix in (environment.base, interpreter().resolve().parents[1]):
+        if not any(prefix.is_relative_to(root) for root in roots):
+            roots.append(prefix)
+    for root in roots:
+        if Path.home().is_relative_to(root):
+            raise SandboxUnavailable(f"Python is installed in {root}, a home folder: use one with a folder of its own")
+        yield from _made(*reversed(root.parents[:-1]))
+        yield from ("--ro-bind", str(root), str(root))
+        for pattern in SITE_PACKAGES:  # ours are mounted below; others may hold the harness, or answers
+            for found in root.glob(pattern):
+                yield from _empty(found)
+        if place.home.absolute().is_relative_to(root):
+            yield from _empty(place.home.absolute())
+    for name in SYSTEM_FOLDERS:
+        path = Path("/", name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
+    yield from _made("/etc")
+    for name in SYSTEM_FILES:
+        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+    for name in ("passwd", "group", "hosts"):
+        yield from ("--ro-bind", str(environment.folder / "etc" / name), f"/etc/{name}")
+
+
+def _interpreter_view(place: Place, environment: Environment) -> Iterable[str]:
+    """The environment under a name that says nothing, its packages mounted one by one, answers masked."""
+    inside = PurePosixPath("/environment")
+    site_packages = inside / environment.site_packages
+    yield from _made(inside, *reversed(site_packages.parents[:-2]), site_packages)
+    for name in ("bin", "pyvenv.cfg"):
+        yield from ("--ro-bind", str(environment.folder / name), str(inside / name))
+    for package in environment.packages:
+        yield from ("--ro-bind", str(package), str(site_packages / package.name))
+    for hidden in place.hidden:
+        path = PurePosixPath(hidden)
+        if path.is_absolute() or ".." in path.parts:
+            raise SandboxFailed(f"{hidden} cannot be hidden: name it relative to site-packages")
+        real = environment.folder / environment.site_packages / path
+        if real.is_dir():
+            yield from _empty(site_packages / path)
+        elif real.exists():
+            yield from ("--ro-bind", str(environment.folder / "etc" / "empty"), str(site_packages / path))
+
+
+def _made(*folders: PurePath | str) -> Iterable[str]:
+    """Folders that mounts stand in; left to `bwrap`, only root could pass them."""
+    for folder in folders:
+        yield from ("--perms", "0755", "--dir", str(folder))
+
+
+def _empty(folder: PurePath) -> Iterable[str]:
+    yield from ("--perms", "0755", "--tmpfs", str(folder), "--remount-ro", str(folder))
+
+
+def _variables(request: JobRequest) -> Iterable[str]:
+    variables = {**common_environment(), **VARIABLES, "HOME": "/tmp", "TMPDIR": "/tmp", **request.environment}
+    for name, value in variables.items():
+        yield from ("--setenv", name, value)
+
+
+def _shell(request: JobRequest, root: bool) -> Iterable[str]:
+    yield "--"
+    if root:
+        user = str(SANDBOX_USER)
+        yield from ("/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs")
+        yield from ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
+    command = request.command
+    if request.limits.processes is not None:
+        command = f"ulimit -u {request.limits.processes}\n{command}"
+    yield from ("/bin/bash", "-c", command)
+
+
+def _kept(folder: Path, content: str | bytes) -> Path:
+    """A file with this content, for `bwrap` to read: in its arguments, it would be in every list of processes."""
+    data = content.encode() if isinstance(content, str) else content
+    path = folder.absolute() / hashlib.sha256(data).hexdigest()[:16]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(data)
+        Path(file.name).rename(path)
+    return path

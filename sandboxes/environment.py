@@ -1,0 +1,136 @@
+"""The agent's interpreter: a virtual environment with the data science packages of ours, and without the harness.
+
+    HOME/environment/KEY/bin/python                  link to the base interpreter
+    HOME/environment/KEY/pyvenv.cfg
+    HOME/environment/KEY/lib/pythonX.Y/site-packages links to the folders of the packages
+    HOME/environment/KEY/etc/                        passwd, group and an empty file, for sandboxes with their own /etc
+
+KEY names the versions and places of all of it, so that an upgrade makes a new environment and a run that goes on
+keeps its own. Nothing in it holds its own path: it can be mounted anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandboxes.base import SandboxUnavailable
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+WANTED = ("numpy", "pandas", "scikit-learn")
+SANDBOX_USER = 65534
+"""The user a sandbox runs commands as where the harness runs as root."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A made environment: its folder, the base interpreter's prefix, and what `site-packages` links to."""
+
+    folder: Path
+    base: Path
+    packages: tuple[Path, ...]
+
+    @property
+    def site_packages(self) -> Path:
+        """Where its packages are, relative to the environment's folder."""
+        return Path("lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
+
+
+def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environment:
+    """Find or make the environment under `home`. Raises `SandboxUnavailable` where a wanted package is missing."""
+    chosen = _closure(wanted)
+    folder = home.absolute() / "environment" / _key(chosen)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+        _fill(making, chosen)
+        making.chmod(0o755)
+        try:
+            making.rename(folder)
+        except OSError:  # another run made the same one meanwhile
+            shutil.rmtree(making)
+    environment = Environment(folder, Path(sys.base_prefix), ())
+    links = sorted((folder / environment.site_packages).iterdir())
+    return Environment(folder, environment.base, tuple(link.readlink() for link in links))
+
+
+def list_packages(environment: Environment) -> list[tuple[str, str]]:
+    """Names and versions of the packages in it, for the report and the task card."""
+    from importlib.metadata import distributions
+
+    found = distributions(path=[str(environment.folder / environment.site_packages)])
+    return sorted((item.metadata["Name"].lower(), item.version) for item in found)
+
+
+def _closure(wanted: tuple[str, ...]) -> dict[str, Distribution]:
+    """The wanted distributions and all that they require and is installed, by name."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    chosen: dict[str, Distribution] = {}
+    todo = list(wanted)
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if name in chosen:
+            continue
+        try:
+            chosen[name] = distribution(name)
+        except PackageNotFoundError:
+            if name in wanted:
+                raise SandboxUnavailable(
+                    f"the package {name} is missing: install it with pip, next to harness"
+                ) from None
+            continue  # required on other systems or Pythons only
+        for requirement in chosen[name].requires or ():
+            if "extra ==" not in requirement and (match := re.match(r"[A-Za-z0-9._-]+", requirement)):
+                todo.append(match[0])
+    return chosen
+
+
+def _key(chosen: dict[str, Distribution]) -> str:
+    import hashlib
+
+    lines = [f"{sys.version} {interpreter()} 1"]
+    lines += [f"{name} {chosen[name].version} {chosen[name].locate_file('')}" for name in sorted(chosen)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def interpreter() -> Path:
+    """The base interpreter, outside of any virtual environment."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def _fill(folder: Path, chosen: dict[str, Distribution]) -> None:
+    version = ".".join(map(str, sys.version_info[:2]))
+    site_packages = folder / "lib" / f"python{version}" / "site-packages"
+    for made in (site_packages, folder / "bin", folder / "etc"):
+        made.mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(interpreter())
+    for name in ("python3", f"python{version}"):
+        (folder / "bin" / name).symlink_to("python")
+    settings = f"home = {interpreter().parent}\ninclude-system-site-packages = false\nversion = {version}\n"
+    (folder / "pyvenv.cfg").write_text(settings)
+    for target in sorted({target for item in chosen.values() for target in _top_level(item)}):
+        (site_packages / target.name).symlink_to(target)
+    users = ((1000, "agent"), (SANDBOX_USER, "agent"), (0, "root"))
+    passwd = "".join(f"{name}:x:{number}:{number}::/tmp:/bin/bash\n" for number, name in users)
+    (folder / "etc" / "passwd").write_text(passwd)
+    (folder / "etc" / "group").write_text("".join(f"{name}:x:{number}:\n" for number, name in users))
+    (folder / "etc" / "hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
+    (folder / "etc" / "empty").touch()
+
+
+def _top_level(item: Distribution) -> Iterator[Path]:
+    """Folders and modules that a distribution put right under site-packages."""
+    root = Path(str(item.locate_file(""))).absolute()
+    names = {file.parts[0] for file in item.files or ()}
+    for name in names - {"..", "__pycache__", "/"}:
+        if not name.endswith(".pth") and (root / name).exists():
+            yield (root / name).resolve()

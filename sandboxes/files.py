@@ -1,0 +1,131 @@
+"""Moving files in and out of folders that hostile code can write: no link is followed, nothing can block or flood.
+
+Every component of a path is opened on its own, relative to the folder opened before it, so that nothing which is
+swapped meanwhile can lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from sandboxes.base import PathRefused
+
+Owner = tuple[int, int] | None
+"""User and group that shall own what is written; None: whoever writes."""
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def parts_of(path: str, roots: tuple[str, ...] = ("/workspace",)) -> tuple[str, ...]:
+    """The components of a path below the workspace; an absolute one must name it by one of `roots`."""
+    if "\0" in path:
+        raise PathRefused("a path cannot hold a zero byte")
+    pure = PurePosixPath(path)
+    if pure.is_absolute():
+        root = next((root for root in roots if pure.is_relative_to(root)), None)
+        if root is None:
+            raise PathRefused(f"{path} is outside the workspace: write it relative to the workspace")
+        pure = pure.relative_to(root)
+    if ".." in pure.parts:
+        raise PathRefused(f"{path} has `..` in it: write it without")
+    if not pure.parts:
+        raise PathRefused(f"{path or 'an empty path'} names no file")
+    return pure.parts
+
+
+def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
+    """A regular file of at most `limit` bytes below `root`. Raises `PathRefused`, FileNotFoundError."""
+    name = "/".join(parts)
+    with _folder(root, parts[:-1], None, make=False) as folder:
+        try:
+            handle = os.open(parts[-1], FILE, dir_fd=folder)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} does not exist") from None
+        except OSError as error:
+            raise PathRefused(f"{name} cannot be read: it is a link or no regular file ({error.strerror})") from None
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise PathRefused(f"{name} is not a regular file")
+            if found.st_size > limit:
+                raise PathRefused(f"{name} holds {found.st_size} bytes; at most {limit} can be read")
+            content = file.read(limit + 1)
+    if len(content) > limit:
+        raise PathRefused(f"{name} grew past {limit} bytes while it was read")
+    return content
+
+
+def write_file(root: Path, parts: tuple[str, ...], content: bytes, owner: Owner) -> None:
+    """Replace a file below `root` at once, making its folders; its mode stays as it was. Raises `PathRefused`."""
+    name = "/".join(parts)
+    with _folder(root, parts[:-1], owner, make=True) as folder:
+        mode = 0o644
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                raise PathRefused(f"{name} is a folder")
+            if stat.S_ISREG(found.st_mode):
+                mode = stat.S_IMODE(found.st_mode) & 0o777
+        temporary = f".{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+                file.write(content)
+                os.fchmod(file.fileno(), mode)
+                if owner:
+                    os.fchown(file.fileno(), *owner)
+            os.rename(temporary, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+
+
+def give(root: Path, owner: tuple[int, int]) -> None:
+    """Make everything below `root` belong to `owner`, without following a link."""
+    for _, folders, names, handle in os.fwalk(root, follow_symlinks=False):
+        if os.fstat(handle).st_uid != owner[0]:
+            os.fchown(handle, *owner)
+        for name in (*folders, *names):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(name, dir_fd=handle, follow_symlinks=False).st_uid != owner[0]:
+                    os.chown(name, *owner, dir_fd=handle, follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def _folder(root: Path, parts: tuple[str, ...], owner: Owner, make: bool) -> Iterator[int]:
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts:
+            below = _step(handle, part, parts, owner, make)
+            os.close(handle)
+            handle = below
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _step(folder: int, part: str, parts: tuple[str, ...], owner: Owner, make: bool) -> int:
+    name = "/".join(parts)
+    try:
+        return os.open(part, FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise FileNotFoundError(f"{name} does not exist") from None
+    except OSError as error:
+        raise PathRefused(f"{name} is a link or no folder ({error.strerror})") from None
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, 0o755, dir_fd=folder)
+    try:
+        handle = os.open(part, FOLDER, dir_fd=folder)
+    except OSError as error:
+        raise PathRefused(f"{name} is a link or no folder ({error.strerror})") from None
+    if owner:
+        os.fchown(handle, *owner)
+    return handle

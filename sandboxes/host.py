@@ -1,0 +1,107 @@
+"""A sandbox on this machine's own file system: jobs, files, and a command line that each kind makes in its way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place
+from sandboxes.files import Owner, parts_of, read_file, write_file
+from sandboxes.jobs import Command, Jobs
+
+
+class HostSandbox:
+    """What `local` and `bubblewrap` have in common, which is all but `prepare`.
+
+    `prepare` makes the command of a request, and whatever has to be in the workspace for it; `owner` is the user
+    to whom files in the workspace belong, where that is not the harness's own.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        isolation: Isolation,
+        place: Place,
+        prepare: Callable[[JobRequest], Command],
+        owner: Owner = None,
+    ) -> None:
+        self.kind = kind
+        self.isolation = isolation
+        self.place = place
+        self.jobs = Jobs(place.jobs)
+        self._prepare = prepare
+        self._owner = owner
+
+    def start(self, request: JobRequest) -> None:
+        """Start a job; starting an id that was started before does nothing."""
+        self.jobs.start(request.id, self._prepare(request), request.limits)
+
+    def look(self, job: str) -> JobView:
+        """The job as it stands now."""
+        return self.jobs.look(job)
+
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+        """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
+        return self.jobs.wait(jobs, seconds)
+
+    def kill(self, job: str) -> JobView:
+        """Kill the job and every process it left behind; returns when none is alive."""
+        return self.jobs.kill(job)
+
+    def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
+        """Bytes of the job's log from `offset`; negative offsets count from the end."""
+        return self.jobs.output(job, offset, limit)
+
+    def read(self, path: str, limit: int = 100_000_000) -> bytes:
+        """A regular file of the workspace, of `./data` or `./.jobs`. Raises `PathRefused`, FileNotFoundError."""
+        parts = self._parts(path)
+        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
+        if parts[0] in shown and len(parts) > 1:
+            return read_file(shown[parts[0]], parts[1:], limit)
+        return read_file(self.place.workspace, parts, limit)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
+        parts = self._parts(path)
+        if parts[0] in ("data", ".jobs"):
+            raise PathRefused(f"{path}: `{parts[0]}` is read-only")
+        write_file(self.place.workspace, parts, content, self._owner)
+
+    def close(self) -> None:
+        """Let go. Jobs that run go on, and the supervisor leaves by itself when nobody asks for more."""
+
+    def _parts(self, path: str) -> tuple[str, ...]:
+        return parts_of(path, ("/workspace", str(self.place.workspace)))
+
+
+def common_environment(cores: int | None = None) -> dict[str, str]:
+    """Variables of every job, made from nothing: none of the harness's own can slip through."""
+    threads = str(cores or len(os.sched_getaffinity(0)))
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    return {
+        "LANG": "C.UTF-8",
+        "USER": "agent",
+        "LOGNAME": "agent",
+        "TERM": "dumb",
+        "MPLBACKEND": "Agg",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        **dict.fromkeys(counts, threads),
+    }
+
+
+def put_aside(path: Path) -> None:
+    """Move away what stands where the sandbox shows something of its own; an empty folder or a link just goes."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        with contextlib.suppress(OSError):
+            path.rmdir()
+            return
+        number = 1
+        while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
+            number += 1
+        path.rename(aside)

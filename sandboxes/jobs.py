@@ -1,0 +1,263 @@
+"""The harness's side of a jobs folder: ask for a job, look at it, wait for it, kill it, read its output.
+
+Nothing is remembered here: a job is what its folder says, so any process that opens the folder finds it again.
+The other side, and the layout of the folder, is `supervisor.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandboxes.base import JobView, Limits, SandboxFailed
+
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+LOOK_SECONDS = 0.5
+"""How long a wait trusts that it will be woken, before it looks for itself."""
+KILL_SECONDS = 30.0
+BOOT = """
+import sys
+sys.path.append(sys.argv[1])
+from sandboxes.supervisor import main
+main(sys.argv[2], float(sys.argv[3]))
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line made ready: what to execute where. `files` are opened for it under fixed, high numbers."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    environment: Mapping[str, str]
+    files: Mapping[int, Path] = field(default_factory=dict)
+
+
+class Jobs:
+    """One jobs folder, served by a supervisor process that this class starts whenever none is there."""
+
+    def __init__(self, folder: Path, idle_seconds: float = 120.0) -> None:
+        self.folder = folder.absolute()
+        self.idle_seconds = idle_seconds
+        self.logs = self.folder / ".logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for fifo in (".requests", ".done"):
+            with contextlib.suppress(FileExistsError):
+                os.mkfifo(self.folder / fifo, 0o600)
+
+    # -------------------------------------------------------------------------------------------------------- asking
+
+    def start(self, job: str, command: Command, limits: Limits) -> None:
+        """Ask for a job once; a job that was asked for before is only made sure of."""
+        folder = self._of(job)
+        if not (folder / "request.json").exists():
+            folder.mkdir(exist_ok=True)
+            request = {
+                "argv": list(command.argv),
+                "cwd": str(command.cwd),
+                "environment": dict(command.environment),
+                "files": {str(number): str(path) for number, path in command.files.items()},
+                "limits": asdict(limits),
+            }
+            temporary = folder / f"request.{os.getpid()}"
+            temporary.touch(mode=0o600)
+            temporary.write_text(json.dumps(request))
+            temporary.rename(folder / "request.json")
+        if not (folder / "started").exists():
+            self._wake(job)
+
+    def kill(self, job: str) -> JobView:
+        """End a job with everything it started; returns its final view. Raises `SandboxFailed` if it will not die."""
+        view = self.look(job)
+        if view.state != "running":
+            return view
+        (self._of(job) / "kill").touch(mode=0o600)
+        self._signal(job)
+        deadline = time.monotonic() + KILL_SECONDS
+        while view.state == "running" and time.monotonic() < deadline:
+            view = self.wait([job], 0.2)[0]
+        if view.state == "running":
+            raise SandboxFailed(f"job {job} could not be killed in {KILL_SECONDS:.0f} s; end its processes by hand")
+        return view
+
+    # ------------------------------------------------------------------------------------------------------- looking
+
+    def look(self, job: str) -> JobView:
+        """The job as its folder and the process table show it."""
+        folder = self._of(job)
+        if not (folder / "request.json").exists():
+            return JobView(job, "unknown")
+        if ended := self._ended(job):
+            return ended
+        started = _read(folder / "started")
+        if started is None:
+            self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
+            return JobView(job, "running", log=folder / "log")
+        why = _why_gone(started)
+        if not why:
+            size = _size(folder / "log")
+            seconds = max(0.0, time.time() - started["at"])
+            return JobView(job, "running", "", None, seconds, size, size, folder / "log")
+        return self._ended(job) or self._lost(job, why)
+
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+        """The views of all of them, as soon as one is not running or the time is over."""
+        deadline = time.monotonic() + seconds
+        bell = os.open(self.folder / ".done", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while True:
+                views = [self.look(job) for job in jobs]
+                left = deadline - time.monotonic()
+                if left <= 0 or any(view.state != "running" for view in views):
+                    return views
+                if select.select([bell], [], [], min(left, LOOK_SECONDS))[0]:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(bell, 65536)
+        finally:
+            os.close(bell)
+
+    def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
+        """Bytes of the job's log from `offset` (from the end where negative); empty when there is none."""
+        try:
+            with (self._of(job) / "log").open("rb") as log:
+                size = os.fstat(log.fileno()).st_size
+                log.seek(max(0, size + offset) if offset < 0 else offset)
+                return log.read(limit)
+        except FileNotFoundError:
+            return b""
+
+    def supervisor(self) -> int | None:
+        """The process id of the supervisor, if one serves the folder now."""
+        import fcntl
+
+        try:
+            with (self.folder / ".supervisor.lock").open("r+") as lock:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return None
+        except BlockingIOError:
+            return int((self.folder / ".supervisor.lock").read_text() or 0) or None
+        except FileNotFoundError:
+            return None
+
+    # -------------------------------------------------------------------------------------------------------- inside
+
+    def _of(self, job: str) -> Path:
+        if not JOB_ID.fullmatch(job):
+            raise ValueError(f"not a job id: {job!r}")
+        return self.folder / job
+
+    def _ended(self, job: str) -> JobView | None:
+        folder = self._of(job)
+        record = _read(folder / "exit.json")
+        if record is None:
+            return None
+        if record["ended"] == "lost":
+            return self._lost(job, record["why"])
+        return JobView(
+            job,
+            "finished",
+            record["ended"],
+            record["exit_code"],
+            record["seconds"],
+            record["output_bytes"],
+            record["kept_bytes"],
+            folder / "log",
+        )
+
+    def _lost(self, job: str, why: str) -> JobView:
+        log = self._of(job) / "log"
+        size = _size(log)
+        return JobView(job, "lost", "lost", None, 0.0, size, size, log, why)
+
+    def _signal(self, job: str) -> None:
+        """Wake the keeper of a job, never another process that has got its number since."""
+        started = _read(self._of(job) / "started")
+        if started is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(started["pid"])
+            try:
+                if not _why_gone(started):
+                    signal.pidfd_send_signal(handle, signal.SIGTERM)
+            finally:
+                os.close(handle)
+
+    def _wake(self, job: str) -> None:
+        try:
+            fifo = os.open(self.folder / ".requests", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # nobody reads: the new supervisor finds the request by itself
+            self._start_supervisor()
+            return
+        with contextlib.suppress(BlockingIOError):
+            os.write(fifo, f"{job}\n".encode())
+        os.close(fifo)
+
+    def _start_supervisor(self) -> None:
+        # The base interpreter, isolated and without site: an environment that is upgraded meanwhile does not touch it.
+        python = str(getattr(sys, "_base_executable", None) or sys.executable)
+        argv = [
+            python,
+            "-I",
+            "-S",
+            "-c",
+            BOOT,
+            str(Path(__file__).parents[1]),
+            str(self.folder),
+            str(self.idle_seconds),
+        ]
+        log = os.open(self.folder / ".supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            code = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"LANG": "C.UTF-8"},
+                cwd="/",
+                start_new_session=True,
+                timeout=60,
+            ).returncode
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SandboxFailed(f"the supervisor of jobs could not be started: {error}") from error
+        finally:
+            os.close(log)
+        if code:
+            raise SandboxFailed(f"the supervisor of jobs ended with code {code}: see {self.folder}/.supervisor.log")
+
+
+def _why_gone(started: Mapping[str, Any]) -> str:
+    """Why the keeper that wrote this record no longer lives; empty while it does."""
+    from sandboxes.keeper import boot_id, process_status
+
+    if started["boot"] != boot_id():
+        return "the machine was restarted while it ran"
+    status = process_status(started["pid"])
+    if status is None or status[2] != started["start"] or status[0] in "ZX":
+        return f"its keeper (process {started['pid']}) was killed from outside, or the machine ran short of memory"
+    return ""
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

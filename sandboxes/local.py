@@ -1,0 +1,67 @@
+"""Commands as plain processes of this machine: bounded in time, output and size of files, isolated in nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+from sandboxes.base import Isolation, JobRequest, Place, SandboxUnavailable
+from sandboxes.environment import Environment, make_environment
+from sandboxes.host import HostSandbox, common_environment, put_aside
+from sandboxes.jobs import Command
+
+ISOLATION = Isolation(
+    network=False,
+    files=False,
+    processes=False,
+    memory=False,
+    protects_labels=False,
+    notice="The local sandbox isolates nothing: commands of the model run with your own rights, can read your files, "
+    "reach the network, and find the answers of the task (labels unprotected).",
+)
+
+
+def open_local(place: Place) -> HostSandbox:
+    """A sandbox of plain processes. Raises `SandboxUnavailable` on other systems than Linux."""
+    if sys.platform != "linux":
+        raise SandboxUnavailable(
+            "sandboxes need Linux; on other systems run the harness in a Linux machine or container"
+        )
+    environment = make_environment(place.home)
+    name = hashlib.sha256(str(place.workspace).encode()).hexdigest()[:12]
+    own = place.jobs.absolute() / ".home" / name
+    own.mkdir(parents=True, exist_ok=True)
+    variables = {
+        **common_environment(),
+        "PATH": f"{environment.folder}/bin:/usr/local/bin:/usr/bin:/bin",
+        "VIRTUAL_ENV": str(environment.folder),
+        "HOME": str(own),
+        "TMPDIR": str(own),
+    }
+
+    def prepare(request: JobRequest) -> Command:
+        _link(place.workspace / "data", place.data.absolute())
+        _link(place.workspace / ".jobs", place.jobs.absolute() / ".logs")
+        command = request.command
+        if request.limits.processes is not None:
+            command = f"ulimit -u {request.limits.processes}\n{command}"
+        argv = ("/bin/bash", "-c", command)
+        return Command(argv, place.workspace.absolute(), {**variables, **request.environment})
+
+    return HostSandbox("local", ISOLATION, place, prepare)
+
+
+def check_local(home: Path) -> Environment:
+    """The interpreter environment of local jobs. Raises `SandboxUnavailable` with what to do."""
+    if sys.platform != "linux":
+        raise SandboxUnavailable(
+            "sandboxes need Linux; on other systems run the harness in a Linux machine or container"
+        )
+    return make_environment(home)
+
+
+def _link(path: Path, target: Path) -> None:
+    if not (path.is_symlink() and path.readlink() == target):
+        put_aside(path)
+        path.symlink_to(target)
