@@ -213,13 +213,15 @@ class ModelReplied(Event):
 
 
 class ModelFailed(Event):
-    """A request came to nothing; `again_in` seconds it is tried once more (None: it is not)."""
+    """A request came to nothing; `again_in` seconds it is tried once more (None: it is not). `cost` is the estimate
+    for what was cut off after it began."""
 
     kind: Literal["model_failed"] = "model_failed"
     audience: Audience = "people"
     request: int
     error: str
     again_in: float | None = None
+    cost: float = 0.0
 
 
 class Nudged(Event):

@@ -20,6 +20,7 @@ from runs.events import (
     Event,
     JobFinished,
     ModelAsked,
+    ModelFailed,
     ModelReplied,
     Nudged,
     Paused,
@@ -75,9 +76,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Pending:
-    """A call of the last reply that has no result yet; `started` tells how far it came before a crash."""
+    """A call of the last reply that has no result yet; `started` tells how far it came before a crash.
+
+    `turn` counts the replies of the run, `position` the calls of that reply: together they name its job.
+    """
 
     call: Call
+    turn: int
+    position: int
     started: ToolStarted | None = None
 
 
@@ -113,7 +119,8 @@ class State:
     paused: str = ""
     last_at: str = ""
     events: int = 0
-    _earlier_seconds: float = 0.0
+    earlier_seconds: float = 0.0
+    """Active seconds of the processes before this one."""
     _segment_seconds: float = 0.0
 
     @property
@@ -124,7 +131,7 @@ class State:
     @property
     def active_seconds(self) -> float:
         """Seconds the run has been active up to the last event; time between a crash and its resume is not."""
-        return self._earlier_seconds + self._segment_seconds
+        return self.earlier_seconds + self._segment_seconds
 
     @property
     def lower_is_better(self) -> bool:
@@ -173,7 +180,7 @@ class State:
         self.thresholds = event
 
     def _resume(self, event: Resumed) -> None:
-        self._earlier_seconds += self._segment_seconds
+        self.earlier_seconds += self._segment_seconds
         self.resumes += 1
         self.deadline = event.deadline
         self.paused = ""
@@ -195,6 +202,7 @@ class State:
         )
         self.pending.clear()
         self.owes_nudge = False
+        self.epoch = None
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         self._change_attempt(
@@ -223,12 +231,16 @@ class State:
         self.completion_tokens += event.usage.completion
         self.last_prompt_tokens = event.usage.prompt + event.usage.completion
         self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
-        self.pending = {call.id: Pending(call) for call in event.calls}
+        self.pending = {call.id: Pending(call, self.turns, place) for place, call in enumerate(event.calls)}
         self.owes_nudge = not event.calls
         usable = any(not call.problem for call in event.calls)
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
         if self.attempt:
             self._change_attempt(turns=self.attempt.turns + 1, cost=self.attempt.cost + event.cost)
+
+    def _fail(self, event: ModelFailed) -> None:
+        self.cost += event.cost
+        self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
     def _nudge(self, event: Nudged) -> None:
         self.owes_nudge = False
@@ -283,6 +295,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     AttemptEnded: State._end_attempt,
     ModelAsked: State._ask,
     ModelReplied: State._reply,
+    ModelFailed: State._fail,
     Nudged: State._nudge,
     ToolStarted: State._start_tool,
     ToolFinished: State._finish_tool,

@@ -1,0 +1,274 @@
+"""The journal of a run: `events.jsonl`, one line per event, by one writer, on disk before anything acts on it.
+
+    JournalError            the journal cannot be used as asked; the message says what to do
+    ├── JournalMissing      there is no run in this folder
+    ├── JournalBusy         another process drives this run
+    ├── JournalVersion      the run folder has another format
+    ├── JournalDamaged      a line or a blob is not what was written
+    └── JournalFull         no room for another event; what is recorded is safe
+
+`mono` counts from the opening of the journal, so that the active seconds of a run are the sum over its openings.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from runs.blobs import sync_folder
+from runs.events import Event, RunCreated
+from runs.lines import JournalDamaged, JournalError, JournalMissing, JournalVersion, from_line, to_line
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = [
+    "Journal",
+    "JournalBusy",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFull",
+    "JournalMissing",
+    "JournalVersion",
+    "create_run",
+    "read_events",
+]
+
+EVENTS = "events.jsonl"
+E = TypeVar("E", bound=Event)
+
+
+class JournalBusy(JournalError):
+    """Another process drives this run."""
+
+
+class JournalFull(JournalError):
+    """There is no room for another event. All that is recorded is safe, and appending works again once there is."""
+
+
+def create_run(folder: Path, first: RunCreated) -> RunCreated:
+    """Make a run folder that appears all at once, with event 0 already inside; returns that event as recorded.
+
+    Folders that a crash left half made begin with a dot. Raises `JournalError` where the folder exists or cannot be
+    made, `JournalFull` where there is no room.
+    """
+    if folder.exists():
+        raise JournalError(f"{folder} already exists: choose another run id, or resume that run")
+    recorded = first.model_copy(update={"seq": 0, "at": _now(), "mono": 0.0})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _explain(error, folder) from error
+    try:
+        _fill(draft, recorded)
+        draft.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise _explain(error, folder) from error
+    return recorded
+
+
+def _fill(draft: Path, recorded: RunCreated) -> None:
+    draft.chmod(0o755)
+    (draft / "blobs").mkdir()
+    (draft / "inbox").mkdir()
+    with (draft / EVENTS).open("wb") as file:
+        file.write(to_line(recorded, draft / "blobs"))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(draft)
+
+
+class Journal:
+    """The one writer of a run's journal.
+
+    `past` holds the events found on opening, whole (clear it once folded); `torn` is where the bytes of a half
+    written last line were put, if there was one.
+    """
+
+    def __init__(self, folder: Path, lock: BaseFileLock) -> None:
+        """Use `Journal.open`."""
+        self.folder = folder
+        self.past: list[Event] = []
+        self.torn: Path | None = None
+        self._lock = lock
+        self._file = -1
+        self._end = (0, 0)  # bytes and lines on disk; one tuple, so that no Ctrl-C can come between the two
+        self._is_ragged = False
+        self._opened = time.monotonic()
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """Lock the journal of a run and read it. Nothing is changed unless all of it can be read.
+
+        Raises `JournalMissing`, `JournalBusy`, `JournalVersion`, `JournalDamaged`, `JournalFull`.
+        """
+        path = folder / EVENTS
+        if not path.is_file():
+            raise _missing(folder)
+        journal = cls(folder, _take_lock(folder))
+        try:
+            journal._read()
+        except OSError as error:
+            journal.close()
+            raise _explain(error, path) from error
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def append(self, event: E) -> E:
+        """Record an event: fills in `seq`, `at` and `mono`, and returns it once it is on disk.
+
+        Raises `JournalFull` or `JournalError`; the event is then not recorded, and the journal stays usable.
+        """
+        mono = round(self.mono(), 3)
+        recorded = event.model_copy(update={"seq": self._end[1], "at": _now(), "mono": mono})
+        try:
+            self._write(to_line(recorded, self.folder / "blobs"))
+        except OSError as error:
+            raise _explain(error, self.folder / EVENTS) from error
+        return recorded
+
+    def mono(self) -> float:
+        """Seconds since this journal was opened: what the next event's `mono` will be."""
+        return time.monotonic() - self._opened
+
+    def close(self) -> None:
+        """Let go of the run, so that another process may take it up."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        path = self.folder / EVENTS
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        tail = b""
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if _is_torn(line, file):
+                    tail = line
+                    break
+                self.past.append(from_line(line, number, path))
+                self._end = (self._end[0] + len(line), number)
+        if not self.past:
+            raise JournalDamaged(f"{path}, line 1: the run's first event is not whole: there is no run to resume")
+        if tail:
+            self._put_aside(tail)
+
+    def _put_aside(self, tail: bytes) -> None:
+        names = (self.folder / f"{EVENTS}.torn-{number}" for number in itertools.count(1))
+        self.torn = next(name for name in names if not name.exists())
+        with self.torn.open("xb") as file:
+            file.write(tail)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self.folder)
+        self._trim()
+        os.fsync(self._file)
+
+    def _write(self, line: bytes) -> None:
+        if self._is_ragged:
+            self._trim()
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):  # a disk that is nearly full takes a part first and refuses the rest
+                written += os.write(self._file, line[written:])
+            _sync(self._file)
+            self._end = (self._end[0] + len(line), self._end[1] + 1)
+        except BaseException:
+            self._is_ragged = True
+            self._trim()
+            raise
+
+    def _trim(self) -> None:
+        os.ftruncate(self._file, self._end[0])
+        self._is_ragged = False
+
+
+def read_events(folder: Path) -> Iterator[Event]:
+    """The events of a run, whole, oldest first, for viewers: takes no lock and changes nothing.
+
+    Stops before a half written last line. Raises `JournalMissing`, `JournalVersion`, `JournalDamaged`.
+    """
+    path = folder / EVENTS
+    try:
+        file = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _missing(folder) from error
+    except OSError as error:
+        raise _explain(error, path) from error
+    with file:
+        for number, line in enumerate(file, 1):
+            if _is_torn(line, file):
+                return
+            yield from_line(line, number, path)
+
+
+def _is_torn(line: bytes, file: BufferedReader) -> bool:
+    # The last line is torn if its end is not there, or if a power cut left zeros where its bytes were to go.
+    return not line.endswith(b"\n") or (b"\0" in line and not file.peek(1))
+
+
+def _take_lock(folder: Path) -> BaseFileLock:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    holder = folder / "lock.pid"
+    try:
+        lock.acquire()
+    except Timeout:
+        pid = holder.read_text().strip() if holder.exists() else "unknown"
+        raise JournalBusy(
+            f"Another process (pid {pid}) drives the run in {folder}: wait until it ends, or stop it "
+            f"(Ctrl-C there, or `kill {pid}`), and try again"
+        ) from None
+    except OSError as error:
+        raise _explain(error, folder / "lock") from error
+    # Without its pid the lock still holds: a full disk shall not hinder the opening.
+    try:
+        holder.write_text(f"{os.getpid()}\n")
+    except OSError:
+        holder.unlink(missing_ok=True)
+    return lock
+
+
+def _missing(folder: Path) -> JournalMissing:
+    return JournalMissing(f"There is no run in {folder} ({EVENTS} is not there): `harness runs` lists all runs")
+
+
+def _explain(error: OSError, path: Path) -> JournalError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return JournalFull(
+            f"No room to write {path} ({error.strerror}): free some space and resume the run; nothing recorded is lost"
+        )
+    return JournalError(
+        f"{path} cannot be read or written ({error.strerror}): check the disk and its permissions, then resume"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _sync(descriptor: int) -> None:
+    # macOS has no fdatasync.
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(descriptor)

@@ -1,0 +1,193 @@
+"""The report of a run, `report.md`: what came of it, what it cost, and how far it can be trusted, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runs.accounting import Account
+from runs.events import Event, Paused, Resumed, RunCreated, Warned
+from runs.results import replace_file
+from runs.state import Attempt, Evaluation, State
+from runs.wording import (
+    DEMO,
+    UNPROTECTED,
+    cost_text,
+    duration_text,
+    evaluation_text,
+    is_protected,
+    medal_text,
+    model_text,
+    one_line,
+    sandbox_text,
+    score_text,
+    status_text,
+)
+
+
+def write_report(folder: Path, events: Iterable[Event]) -> Path:
+    """Write `report.md` into a run folder and return its path. Raises OSError."""
+    path = folder / "report.md"
+    replace_file(path, report(events))
+    return path
+
+
+def report(events: Iterable[Event]) -> str:
+    """The report as Markdown. Reads the events once and keeps none of them."""
+    state, sums, trouble = State(), Account(), _Trouble()
+    for event in events:
+        state.apply(event)
+        sums.add(event)
+        trouble.add(event)
+    if state.created is None:
+        return "# No run\n\nThe journal is empty.\n"
+    parts = [
+        _head(state, state.created),
+        _result(state),
+        _attempts(state, sums),
+        _spend(sums),
+        _notes(state, state.created, trouble),
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+class _Trouble:
+    """What a reader should know before trusting the run."""
+
+    def __init__(self) -> None:
+        self.torn = 0
+        self.pauses: list[str] = []
+        self.warnings: dict[str, int] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Resumed):
+            self.torn += event.torn
+        elif isinstance(event, Paused):
+            self.pauses.append(event.why)
+        elif isinstance(event, Warned):
+            self.warnings[event.message] = self.warnings.get(event.message, 0) + 1
+
+
+def _head(state: State, created: RunCreated) -> Iterator[str]:
+    direction = "lower is better" if created.lower_is_better else "higher is better"
+    yield f"# {created.task_id}: {one_line(_result_line(state))}"
+    yield ""
+    yield f"- run: `{created.run_id}` (seed {created.seed}, harness {created.harness_version})"
+    yield f"- model: {model_text(created)}"
+    yield f"- sandbox: {sandbox_text(created)}"
+    yield f"- metric: {created.metric} ({direction})"
+    yield f"- started {created.at}, last event {state.last_at}, {status_text(state)}"
+    yield ""
+
+
+def _result_line(state: State) -> str:
+    if state.best is None:
+        return "no scored submission"
+    return evaluation_text(state.best, state) + _medal(state)
+
+
+def _medal(state: State) -> str:
+    medal = medal_text(state.best.score if state.best else None, state.thresholds, state.lower_is_better)
+    return f", {medal} (estimate from held-out rows)" if medal else ""
+
+
+def _result(state: State) -> Iterator[str]:
+    yield "## Result"
+    yield ""
+    best = state.best
+    if best is None:
+        yield "No evaluation brought a valid submission."
+    else:
+        yield f"- best: {_result_line(state)}, attempt {best.attempt}, commit `{best.commit[:12]}`"
+    if state.chosen:
+        origin = f"evaluation `{state.chosen.evaluation}`" if state.chosen.evaluation else "the sample submission"
+        yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
+    if state.thresholds:
+        lines = state.thresholds
+        words = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
+        known = ", ".join(f"{word} {value:.6g}" for word, value in words if value is not None)
+        origin = f" (leaderboard of {lines.rows})" if lines.rows else ""
+        yield f"- thresholds: {known}{origin}; the medal is an estimate until `harness score` grades the run"
+    yield ""
+
+
+def _attempts(state: State, sums: Account) -> Iterator[str]:
+    yield "## Attempts"
+    yield ""
+    mark = "" if is_protected(state) else f" ({UNPROTECTED})"
+    yield f"| attempt | parent | commit | score{mark} | minutes | cost | ended | did |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for attempt in state.attempts:
+        yield "| " + " | ".join(_cell(text) for text in _attempt_row(attempt, state, sums)) + " |"
+    yield ""
+
+
+def _attempt_row(attempt: Attempt, state: State, sums: Account) -> list[str]:
+    best = best_of(state.evaluations_in(attempt.number), state.lower_is_better)
+    spend = sums.attempts.get(attempt.number)
+    return [
+        str(attempt.number),
+        (attempt.parent or "")[:12] or "none",
+        best.commit[:12] if best else "none",
+        score_text(best.score, best.noise, True)
+        if best and best.score is not None
+        else best.status
+        if best
+        else "none",
+        f"{spend.active_seconds / 60:.1f}" if spend else "",
+        cost_text(attempt.cost),
+        attempt.ended or "open",
+        one_line(attempt.did, 120),
+    ]
+
+
+def best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
+    """The evaluation with the best score; the last one where none was scored; None of none."""
+    scored = [(item.score, item) for item in evaluations if item.score is not None]
+    if not scored:
+        return evaluations[-1] if evaluations else None
+    pick = min if lower_is_better else max
+    return pick(scored, key=lambda pair: pair[0])[1]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _spend(sums: Account) -> Iterator[str]:
+    total = sums.total
+    yield "## What it took"
+    yield ""
+    yield f"- cost: {cost_text(total.cost, total.is_estimated)}"
+    yield (
+        f"- tokens: {total.prompt_tokens:,} in ({total.cached_share:.0%} cached), {total.completion_tokens:,} out, "
+        f"{total.replies} replies to {total.requests} requests ({total.failures} failed, {total.retries} retried)"
+    )
+    yield (
+        f"- time: {duration_text(total.active_seconds)} active: model {duration_text(total.model_seconds)}, "
+        f"jobs and tools {duration_text(total.working_seconds)}, waiting for the endpoint "
+        f"{duration_text(total.waiting_seconds)}, the harness itself {duration_text(total.own_seconds)}"
+    )
+    yield f"- jobs: {total.jobs}, {duration_text(total.job_seconds)} together"
+    yield ""
+
+
+def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str]:
+    yield "## Notes"
+    yield ""
+    if not created.protects_labels:
+        yield (
+            f"- **{UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the held-out labels could be "
+            f"reached; the scores above cannot be trusted as those of an isolated run"
+        )
+    if created.is_demo:
+        yield f"- **{DEMO}**: a scripted engineer played this run"
+    if created.options.get("models"):
+        yield f"- pretrained weights were mounted: `{created.options['models']}`"
+    yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"
+    yield f"- {state.breaches} requests did not extend the one before within an epoch"
+    for why in trouble.pauses:
+        yield f"- paused: {one_line(why)}"
+    for message, times in trouble.warnings.items():
+        yield f"- warning: {one_line(message)}" + (f" ({times} times)" if times > 1 else "")
+    yield ""
