@@ -1,0 +1,65 @@
+"""Asking the model: the request is on record before it leaves, the reply before its first call starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.endpoint_errors import ContextOverflow, ModelError
+from runs.events import ModelAsked, ModelFailed, ModelReplied, Warned
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+FIRST_PATIENCE_SECONDS = 30.0
+"""How long an endpoint that has not answered once in this run is tried: a typing error must not cost a night."""
+
+
+def ask(run: Run) -> None:
+    """Send the window and record the reply. Raises `ModelError` when patience ran out, with the run resumable.
+
+    A window that the endpoint finds too large is no error: it ends the attempt, and the next one starts small.
+    """
+    run.stopping.check()
+    window, request = run.window, run.state.requests + 1
+    breach = window.breaks_prefix(run.state.last_asked)
+    if breach:
+        run.record(Warned(message=f"request {request} does not extend the one before it: the prompt cache is lost"))
+    run.record(
+        ModelAsked(
+            request=request, messages=len(window.messages), size=window.size, digest=window.digest(), breach=breach
+        )
+    )
+
+    def on_wait(error: str, seconds: float) -> None:
+        run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1)))
+        run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
+
+    patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
+    try:
+        reply = run.model.complete(
+            window.system,
+            window.tools,
+            window.messages,
+            on_wait=on_wait,
+            wall_seconds=run.settings.model_call_seconds,
+            patience_seconds=max(1.0, min(patience, run.seconds_left())),
+        )
+    except ModelError as error:
+        run.record(ModelFailed(request=request, error=str(error), cost=error.cost))
+        if isinstance(error, ContextOverflow) and len(window.messages) > 1:
+            run.window.is_too_large = True
+            return
+        raise
+    run.record(
+        ModelReplied(
+            request=request,
+            message=reply.message,
+            calls=list(reply.calls),
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            cost=reply.cost,
+            seconds=round(reply.seconds, 3),
+            retries=reply.retries,
+            raw=reply.raw,
+        )
+    )

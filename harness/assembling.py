@@ -1,0 +1,217 @@
+"""The pieces of a streamed reply put together again into one raw message.
+
+Nothing is decided while pieces arrive, because whether a chunk adds to the text or repeats it (some endpoints send
+cumulative chunks, some proxies send each chunk twice) shows only in the whole stream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+Style = Literal["auto", "delta", "cumulative"]
+
+TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_GROWING = ("text", "summary", "data", "signature")
+
+
+def assemble(
+    deltas: Sequence[tuple[dict[str, Any], str]], style: Style = "auto", is_usually_delta: bool = False
+) -> tuple[dict[str, Any], Style]:
+    """One raw message from (delta, finish_reason) pairs, and the style the stream was found to have.
+
+    The message has `content`, `reasoning_details`, `reasoning_content`, `reasoning` and `tool_calls`; what never
+    came is None. Thinking that came in two fields stays in both.
+    """
+    parts = [delta for delta, _ in _once(deltas)]
+    texts = {name: [plain(part[name]) for part in parts if part.get(name)] for name in TEXTS}
+    details = _details(parts)
+    calls = _calls(parts)
+    runs = [*texts.values(), *(e.runs[k] for e in details for k in e.runs), *(call.arguments for call in calls)]
+    style = _style(runs, is_usually_delta) if style == "auto" else style
+    message: dict[str, Any] = {
+        "content": join(texts["content"] or texts["refusal"], style),
+        "reasoning_details": [entry.joined(style) for entry in details] or None,
+        "reasoning_content": join(texts["reasoning_content"], style),
+        "reasoning": join(texts["reasoning"], style),
+        "tool_calls": [call.joined(style) for call in calls] or None,
+    }
+    return message, style
+
+
+def join(pieces: Sequence[str], style: Style) -> str | None:
+    """The text that the pieces make; None where there are none."""
+    if not pieces:
+        return None
+    if style == "cumulative":
+        text = pieces[0]
+        for piece in pieces[1:]:
+            text = piece if piece.startswith(text) else text if text.startswith(piece) else text + piece
+        return mended(text)
+    text = "".join(pieces)
+    # A delta stream whose last chunk says it all once more.
+    if len(pieces) > 2 and len(pieces[-1]) >= 32 and text == pieces[-1] * 2:
+        return mended(pieces[-1])
+    return mended(text)
+
+
+def plain(content: Any) -> str:
+    """Content as text: some endpoints send a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ""
+
+
+def _style(runs: Sequence[Sequence[str]], is_usually_delta: bool) -> Style:
+    """`cumulative` where each piece of every text begins with the one before and some text grew that way.
+
+    Where the endpoint's other streams were deltas, two short pieces that happen to fit are no proof.
+    """
+    grew, longest = 0, 0
+    for pieces in runs:
+        for old, new in pairwise(pieces):
+            if not new.startswith(old):
+                return "delta"
+            grew += len(new) > len(old)
+            longest = max(longest, len(old))
+    proof = grew > 2 or longest >= 32 if is_usually_delta else grew > 0
+    return "cumulative" if grew and proof else "auto"
+
+
+def _once(deltas: Sequence[tuple[dict[str, Any], str]]) -> Sequence[tuple[dict[str, Any], str]]:
+    """Undo a proxy that sends every chunk twice: only where the one chunk that ends a reply came twice as well."""
+    ends = sum(1 for _, reason in deltas if reason)
+    if ends == 2 and len(deltas) % 2 == 0 and all(a == b for a, b in zip(deltas[::2], deltas[1::2], strict=True)):
+        return deltas[::2]
+    return deltas
+
+
+def mended(text: str) -> str:
+    """Halves of a surrogate pair that came in two chunks, joined; a lone half becomes the replacement character."""
+    if not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def only_text(delta: Mapping[str, Any]) -> str:
+    value = next(iter(delta.values()))
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0].get("text")
+    return value if isinstance(value, str) else ""
+
+
+@dataclass
+class _Detail:
+    """One entry of `reasoning_details`: its fields as they first came, and the pieces of those that grow."""
+
+    first: dict[str, Any]
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def joined(self, style: Style) -> dict[str, Any]:
+        return self.first | {key: join(pieces, style) for key, pieces in self.runs.items()}
+
+
+def _details(parts: Sequence[Mapping[str, Any]]) -> list[_Detail]:
+    found: list[_Detail] = []
+    for part in parts:
+        entries = part.get("reasoning_details")
+        entries = [{"text": entries}] if isinstance(entries, str) else entries
+        for position, entry in enumerate(entries if isinstance(entries, list) else []):
+            if not isinstance(entry, dict):
+                continue
+            detail = _same_detail(found, entry, position)
+            if detail is None:
+                detail = _Detail({})
+                found.append(detail)
+            for key, value in entry.items():
+                if key in _GROWING and isinstance(value, str):
+                    detail.first.setdefault(key, "")
+                    detail.runs.setdefault(key, []).extend([value] if value else [])
+                elif value is not None or key not in detail.first:
+                    detail.first[key] = value
+    for detail in found:
+        detail.runs = {key: pieces for key, pieces in detail.runs.items() if pieces}
+    return found
+
+
+def _same_detail(found: Sequence[_Detail], entry: Mapping[str, Any], position: int) -> _Detail | None:
+    """The entry that this piece goes on with: by index where one is given, else by place in the list."""
+    if entry.get("index") is not None:
+        return next((one for one in found if one.first.get("index") == entry["index"]), None)
+    if position >= len(found):
+        return None
+    old = found[position] if position else found[-1]
+    return old if entry.get("type") in (None, old.first.get("type")) else None
+
+
+@dataclass
+class _PartCall:
+    """A tool call in pieces."""
+
+    index: Any
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    odd_arguments: Any = None
+
+    def joined(self, style: Style) -> dict[str, Any]:
+        arguments: Any = join(self.arguments, style)
+        other = join(self.arguments, "delta" if style == "cumulative" else "cumulative")
+        if arguments != other and not _is_json(arguments) and _is_json(other):
+            arguments = other
+        if arguments is None:
+            arguments = self.odd_arguments
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": arguments}}
+
+
+def _calls(parts: Sequence[Mapping[str, Any]]) -> list[_PartCall]:
+    found: list[_PartCall] = []
+    for part in parts:
+        entries = part.get("tool_calls")
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if not isinstance(entry, dict):
+                continue
+            function = entry.get("function")
+            function = function if isinstance(function, dict) else {}
+            name, arguments = function.get("name") or "", function.get("arguments")
+            call = _same_call(found, entry, str(name))
+            if call is None:
+                call = _PartCall(entry.get("index"), str(entry.get("id") or ""))
+                found.append(call)
+            call.id = call.id or str(entry.get("id") or "")
+            call.name = join([call.name, str(name)], "cumulative") or ""
+            if isinstance(arguments, str):
+                call.arguments += [arguments] if arguments else []
+                call.odd_arguments = "" if call.odd_arguments is None else call.odd_arguments
+            elif arguments is not None:
+                call.odd_arguments = arguments
+    return found
+
+
+def _same_call(found: Sequence[_PartCall], entry: Mapping[str, Any], name: str) -> _PartCall | None:
+    """The call that this piece goes on with; None where it begins another."""
+    index, given = entry.get("index"), entry.get("id")
+    if not found:
+        return None
+    if index is None:
+        return found[-1] if not given or given == found[-1].id else None
+    same = next((one for one in reversed(found) if one.index == index), None)
+    if same is None:
+        # An entry without a name and an id begins nothing: it is the rest of the last call under a wrong index.
+        return None if name or given else found[-1]
+    # One index for every call, told apart by id: a second name after the first call's arguments began.
+    begins = bool(given and same.id and given != same.id and name and same.arguments)
+    return None if begins else same
+
+
+def _is_json(text: Any) -> bool:
+    try:
+        json.loads(text)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Budget: what a run may still spend, asked before each spend. Hours, dollars, attempts, turns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from harness.settings import Settings
+from runs.events import RunCreated
+from runs.state import State
+
+Why = Literal["hours", "cost", "attempts", "turns", "unusable_replies"]
+
+
+def kept_back_seconds(created: RunCreated, settings: Settings) -> float:
+    """Seconds at the end of a run that only its finale may use."""
+    if created.hours is None:
+        return 0.0
+    return min(settings.kept_back_seconds, created.hours * 3600 * settings.kept_back_share)
+
+
+def seconds_left(created: RunCreated, active_seconds: float, settings: Settings) -> float:
+    """Seconds that attempts may still use; infinite where hours are not bounded."""
+    if created.hours is None:
+        return float("inf")
+    return created.hours * 3600 - active_seconds - kept_back_seconds(created, settings)
+
+
+def deadline(created: RunCreated, active_seconds: float) -> datetime | None:
+    """The moment the run ends if it is not interrupted, in UTC."""
+    if created.hours is None:
+        return None
+    return datetime.now(UTC) + timedelta(seconds=max(0.0, created.hours * 3600 - active_seconds))
+
+
+def spent(state: State, active_seconds: float, settings: Settings) -> Why | None:
+    """Which budget allows no further turn, if any."""
+    created = state.created
+    assert created is not None
+    if seconds_left(created, active_seconds, settings) <= 0:
+        return "hours"
+    if created.cost is not None and state.cost >= created.cost:
+        return "cost"
+    if created.turns is not None and state.turns >= created.turns:
+        return "turns"
+    if state.unusable_replies >= settings.unusable_replies:
+        return "unusable_replies"
+    return None
+
+
+def run_over(state: State, active_seconds: float, settings: Settings) -> Why | None:
+    """Why no further attempt starts, if so."""
+    why = spent(state, active_seconds, settings)
+    if why:
+        return why
+    created = state.created
+    assert created is not None
+    is_last_done = state.attempt is None and created.attempts is not None and len(state.attempts) >= created.attempts
+    return "attempts" if is_last_done else None
+
+
+def describe(created: RunCreated) -> str:
+    """The budgets beside the deadline, as lines for the model."""
+    lines = []
+    if created.attempts is not None:
+        lines.append(f"- At most {created.attempts} attempts.")
+    if created.turns is not None:
+        lines.append(f"- At most {created.turns} replies in all.")
+    if created.cost is not None:
+        lines.append(f"- At most ${created.cost:.2f} for your tokens.")
+    return "\n".join(lines)

@@ -1,0 +1,251 @@
+"""The command line: what may be typed, and which module answers it.
+
+Parsing imports nothing heavy, so that `harness --help` is quick; each command imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import exits
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+
+_RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was typed and return the exit code; every error ends here as one message, never as a traceback."""
+    options = make_parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show `±` gets a question mark, not a crash
+            stream.reconfigure(errors="replace")
+    settings: Settings | None = None
+    try:
+        from harness.settings import load_settings
+
+        settings = load_settings()
+        code = int(options.command(options, settings))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        exits.hush(sys.stdout)
+        return exits.DONE
+    except (Exception, KeyboardInterrupt) as error:
+        exits.say(exits.explain(error, settings.home if settings else None))
+        return exits.code_of(error)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; `tests/test_docs.py` holds it against the README."""
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        allow_abbrev=False,
+        description="Let an open-weights model work alone on a Kaggle-style task, judged on labels it never sees.",
+        epilog="exit codes: 0 done, 1 our bug, 2 your input, 3 stopped and resumable, 4 endpoint, 5 sandbox",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_resume(commands)
+    _add_listing(commands)
+    _add_score(commands)
+    _add_doctor(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"harness {version('open-harness')}")
+        parser.exit(exits.DONE)
+
+
+_Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
+    run.set_defaults(command=_run)
+    run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
+    run.add_argument("--model", metavar="NAME", help="model to ask (default: the built-in demo model, not an LLM)")
+    run.add_argument("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves it")
+    run.add_argument("--hours", metavar="H", type=hours, help="active time: 24, 24h, 90m")
+    run.add_argument("--cost", metavar="DOLLARS", type=dollars, help="money for the model, in dollars")
+    run.add_argument("--attempts", metavar="N", type=count, help="attempts (the demo model's default is 6)")
+    run.add_argument("--turns", metavar="N", type=count, help="model replies, over all attempts")
+    run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
+    run.add_argument("--sandbox", choices=["auto", "bubblewrap", "local"], default="auto", help="where commands run")
+    run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
+    run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+    run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
+
+
+def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
+    resume = commands.add_parser("resume", allow_abbrev=False, help="go on with a run that was stopped or crashed")
+    resume.set_defaults(command=_resume)
+    resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+
+
+def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
+    runs = commands.add_parser("runs", allow_abbrev=False, help="list the runs there are")
+    runs.set_defaults(command=_runs)
+    show = commands.add_parser("show", allow_abbrev=False, help="read what happened in a run")
+    show.set_defaults(command=_show)
+    show.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
+    show.add_argument("--full", action="store_true", help="every text whole")
+    tasks = commands.add_parser("tasks", allow_abbrev=False, help="list the tasks there are, or show one")
+    tasks.set_defaults(command=_tasks)
+    tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
+
+
+def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
+    score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
+    score.set_defaults(command=_score)
+    score.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
+    score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
+    score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
+    score.add_argument("--anyway", action="store_true", help="also a run that has not ended; it cannot be resumed then")
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor", allow_abbrev=False, help="what works here, and what to do about what does not"
+    )
+    doctor.set_defaults(command=_doctor)
+    doctor.add_argument("--base-url", metavar="URL", help="endpoint to try")
+    doctor.add_argument("--model", metavar="NAME", help="model that the endpoint should serve")
+
+
+# ---------------------------------------------------------------------------------------------------- what is typed
+
+
+def hours(text: str) -> float:
+    """Hours from `24`, `24h`, `90m`, `1.5h` or `2d`."""
+    found = re.fullmatch(r"\s*([^\s a-zA-Z]+)\s*([dhms]?)\s*", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time: write 24, 24h or 90m")
+    number = _positive(found[1], f"{text!r} is no stretch of time above zero: write 24, 24h or 90m")
+    return number * {"d": 24.0, "h": 1.0, "": 1.0, "m": 1 / 60, "s": 1 / 3600}[found[2]]
+
+
+def dollars(text: str) -> float:
+    """Dollars above zero, with or without the sign."""
+    return _positive(
+        text.strip().removeprefix("$"), f"{text!r} is no sum above zero: write dollars, such as 20 or 0.50"
+    )
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    return _whole(text, least=1)
+
+
+def natural(text: str) -> int:
+    """A whole number, zero included."""
+    return _whole(text, least=0)
+
+
+def _positive(text: str, complaint: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(complaint) from None
+    if not math.isfinite(number) or number <= 0:
+        raise argparse.ArgumentTypeError(complaint)
+    return number
+
+
+def _whole(text: str, least: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    return int(text)
+
+
+# ------------------------------------------------------------------------------------------------------ what answers
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.opening import Wish, start
+    from harness.panel import open_screen
+
+    wish = Wish(
+        task=options.task,
+        model=options.model,
+        base_url=options.base_url,
+        hours=options.hours,
+        cost=options.cost,
+        attempts=options.attempts,
+        turns=options.turns,
+        seed=options.seed,
+        sandbox=options.sandbox,
+        models=options.models,
+    )
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        code = start(wish, settings, screen)
+    finally:
+        screen.close()
+    if options.score and code == exits.DONE and screen.run_id:
+        from harness.scoring import score_runs
+
+        return score_runs([screen.run_id], settings)
+    return code
+
+
+def _resume(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.listing import find_run
+    from harness.opening import resume
+    from harness.panel import open_screen
+
+    folder = find_run(options.run, settings)
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        return resume(folder, settings, screen)
+    finally:
+        screen.close()
+
+
+def _runs(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.listing import show_runs
+
+    return show_runs(settings)
+
+
+def _show(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.listing import show_run
+
+    return show_run(options.run, settings, options.attempt, options.full)
+
+
+def _tasks(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.listing import show_task, show_tasks
+
+    return show_task(options.name, settings) if options.name else show_tasks(settings)
+
+
+def _score(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.scoring import score_runs
+
+    return score_runs(options.run, settings, as_json=options.json, output=options.output, anyway=options.anyway)
+
+
+def _doctor(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.doctor import examine
+
+    return examine(settings, options.base_url, options.model)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,232 @@
+"""One try at the endpoint: bytes posted through the openai SDK, the answer read as bytes under a deadline.
+
+The SDK brings the address, the key, the errors and the kept-alive connection; it is imported when a connection is
+opened. Its `create()` is not used, because it looks at every message of the history at every call (0.2 ms of CPU
+each), and neither are its retries.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from harness.assembling import Style
+from harness.endpoint_errors import (
+    EndpointRefused,
+    ModelError,
+    Passing,
+    meaning,
+    scrubber,
+    shown_address,
+    words_in,
+    words_of,
+)
+from harness.reply_reader import RawReply, ReplyReader
+from harness.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import APIStatusError
+
+_ERROR_BYTES = 65_536
+_ERROR_SECONDS = 10.0
+_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
+
+
+class Connection:
+    """The way to one endpoint, for one model. `scrub` takes secrets out of a text."""
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str,
+        transport: httpx2.BaseTransport | None,
+        *,
+        style: Style,
+        stall_seconds: float,
+        connect_seconds: float,
+    ) -> None:
+        import httpx2
+        from openai import OpenAI
+
+        api_key = api_key.strip()
+        if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+            raise EndpointRefused("the API key holds characters that no header can carry; check HARNESS_API_KEY")
+        self.address = shown_address(base_url)
+        if not re.match(r"https?://[^/\s]+", base_url):
+            raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
+        self.model = model
+        self.scrub = scrubber(api_key)
+        self.is_usually_delta = False
+        self._style = style
+        self._lingers = False
+        self._stall_seconds = stall_seconds
+        self._connect_seconds = connect_seconds
+        self._watchdog = Watchdog()
+        http = httpx2.Client(
+            transport=transport,
+            verify=base_url.startswith("https:"),
+            follow_redirects=False,
+            event_hooks={"request": [self._watchdog.attach], "response": [_bound_error_body]},
+        )
+        self._client = OpenAI(
+            api_key=api_key or "none", base_url=base_url, max_retries=0, http_client=http, timeout=self._timeout(60.0)
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def ask(self, body: bytes, wall_seconds: float) -> RawReply:
+        """Post `body`; a whole reply within `wall_seconds`, or `Passing`, or the `ModelError` it amounts to."""
+        reader = ReplyReader(self._style, self.is_usually_delta)
+        try:
+            with self._watchdog.watching(wall_seconds):
+                self._receive(body, reader, time.monotonic() + wall_seconds)
+            raw = reader.finish()
+        except Passing as failure:
+            raise self._meant(reader, failure) from None
+        self.is_usually_delta = raw.style == "delta" or (self.is_usually_delta and raw.style == "auto")
+        return raw
+
+    def _meant(self, reader: ReplyReader, failure: Passing) -> Passing | ModelError:
+        """The failure as it leaves this module: scrubbed, with what an error inside the answer says."""
+        begun = reader.text_bytes() if failure.was_cut else 0
+        if reader.error is not None:
+            text, code = words_in(reader.error)
+            found = meaning(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
+            if isinstance(found, Passing):
+                found.was_cut, found.text_bytes = failure.was_cut, begun
+            return found
+        failure.text_bytes = begun
+        failure.args = (self.scrub(str(failure)),)
+        return failure
+
+    def _receive(self, body: bytes, reader: ReplyReader, deadline: float) -> None:
+        import httpx2
+        import openai
+
+        response: httpx2.Response | None = None
+        try:
+            response = self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": _HEADERS, "timeout": self._timeout(deadline - time.monotonic())},
+                stream=True,
+            )
+            self._read_to_end(response.iter_bytes(), reader, deadline)
+        except openai.APIStatusError as error:
+            raise self._refusal(error) from None
+        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            # A trouble after the model has said that it ended (a lost end of stream, say) costs nothing.
+            if not reader.is_whole:
+                late = time.monotonic() >= deadline
+                raise Passing(_trouble(error, late, self._stall_seconds), was_cut=reader.has_begun) from None
+        finally:
+            if response is not None:
+                response.close()
+
+    def _read_to_end(self, chunks: Iterator[bytes], reader: ReplyReader, deadline: float) -> None:
+        for chunk in chunks:
+            reader.feed(chunk)
+            if time.monotonic() >= deadline and not reader.is_whole:
+                raise Passing("the reply took longer than one call may", was_cut=reader.has_begun)
+            if reader.is_over:
+                break
+        else:
+            return
+        # Reading on to the end of the response keeps the connection for the next call; a server that leaves it
+        # open after [DONE] is remembered, and not waited for again.
+        if reader.error is None and not self._lingers:
+            begun = time.monotonic()
+            try:
+                next(chunks, None)
+            finally:
+                self._lingers = time.monotonic() - begun > 0.5
+
+    def _refusal(self, error: APIStatusError) -> Passing | ModelError:
+        response = error.response
+        text, code = words_of(response.content)
+        if 300 <= response.status_code < 400:
+            text = f"it has moved to {response.headers.get('location', 'another address')}: use that as --base-url"
+        found = meaning(
+            response.status_code,
+            self.scrub(text),
+            self.scrub(code),
+            model=self.model,
+            address=self.address,
+            wait_seconds=asked_wait(response.headers),
+        )
+        if isinstance(found, Passing) and response.status_code >= 500:
+            found.oddity = str(found)
+        return found
+
+    def _timeout(self, left: float) -> httpx2.Timeout:
+        import httpx2
+
+        left = max(0.05, left)
+        return httpx2.Timeout(
+            connect=min(self._connect_seconds, left), read=min(self._stall_seconds, left), write=60.0, pool=10.0
+        )
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a refusal asks to wait (`Retry-After` as seconds or as a date); None where it does not say."""
+    exact = headers.get("retry-after-ms")
+    given = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(exact) / 1000 if exact else float(given)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(given)
+        except ValueError:
+            return None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        seconds = (when - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if seconds == seconds and seconds < 1e9 else None
+
+
+def _trouble(error: Exception, is_late: bool, stall_seconds: float) -> str:
+    """What went wrong on the way, from the error at the bottom of the chain."""
+    import httpx2
+
+    inner: BaseException = error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    if is_late:
+        return "the reply took longer than one call may"
+    if isinstance(error.__cause__ or error, httpx2.ReadTimeout):
+        return f"not a byte for {stall_seconds:g} s"
+    return f"the connection failed: {inner or type(inner).__name__}"
+
+
+def _bound_error_body(response: httpx2.Response) -> None:
+    """Let the SDK read only so much, and only so long, of the body of a refusal."""
+    import httpx2
+
+    if response.status_code < 300:
+        return
+    stream, deadline = response.stream, time.monotonic() + _ERROR_SECONDS
+
+    class Bounded(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            left = _ERROR_BYTES
+            try:
+                for chunk in stream:  # type: ignore[union-attr]
+                    yield chunk[:left]
+                    left -= len(chunk)
+                    if left <= 0 or time.monotonic() > deadline:
+                        return
+            except (httpx2.HTTPError, OSError):
+                return  # The status says enough.
+
+        def close(self) -> None:
+            stream.close()  # type: ignore[union-attr]
+
+    response.stream = Bounded()

@@ -1,0 +1,232 @@
+"""`harness doctor`: what is installed, which sandboxes work, whether the endpoint answers, and what to do where not."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from harness import exits
+from harness.settings import Settings
+
+PACKAGES = ("filelock", "gitpython", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
+ENDPOINT_SECONDS = 5.0
+LITTLE_SPACE = 5_000_000_000
+NO_SPACE = 200_000_000
+
+Health = Literal["ok", "note", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `bad` keeps a run from starting (exit code `code`), `note` does not; `advice` says what
+    to do about it."""
+
+    name: str
+    health: Health
+    detail: str
+    advice: str = ""
+    code: int = exits.INPUT
+
+
+def examine(settings: Settings, base_url: str | None = None, model: str | None = None) -> int:
+    """Look at everything, print what was found, and return 0 if a run could start."""
+    codes = []
+    for finding in findings(settings, base_url, model):
+        mark = {"ok": "ok  ", "note": "note", "bad": "BAD "}[finding.health]
+        print(f"{mark}  {finding.name}: {finding.detail}")
+        if finding.advice:
+            print(f"      -> {finding.advice}")
+        if finding.health == "bad":
+            codes.append(finding.code)
+    print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
+    return max(codes, default=exits.DONE)
+
+
+def findings(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
+    """Everything the doctor looks at, one after the other."""
+    yield python()
+    yield packages()
+    yield git()
+    yield home(settings.home)
+    yield space(settings.home)
+    yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
+    yield from kinds(settings.home)
+    yield key(settings, base_url)
+    yield endpoint(settings, base_url, model)
+
+
+def python() -> Finding:
+    """The interpreter the harness runs on."""
+    return Finding("python", "ok", f"{platform.python_version()} ({sys.executable})")
+
+
+def packages() -> Finding:
+    """The versions of the packages that the harness itself needs."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("packages", "bad", f"missing: {', '.join(missing)}", "install the harness again: see the README")
+    return Finding("packages", "ok", ", ".join(found))
+
+
+def git() -> Finding:
+    """Whether git is there: every evaluated solution is a commit."""
+    advice = "install git from your distribution: every evaluated solution is kept as a commit"
+    if shutil.which("git") is None:
+        return Finding("git", "bad", "not found", advice)
+    try:
+        done = subprocess.run(["git", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("git", "bad", f"does not work ({type(error).__name__})", advice)
+    return Finding("git", "ok", done.stdout.strip().removeprefix("git version "))
+
+
+def home(folder: Path) -> Finding:
+    """Whether runs can be written."""
+    advice = "set HARNESS_HOME to a folder that you may write to"
+    place = _nearest(folder)
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-"):
+            pass
+    except OSError as error:
+        return Finding("home", "bad", f"{folder}: {error.strerror}", advice)
+    return Finding("home", "ok", f"{folder}" if place == folder else f"{folder} (made by the first run)")
+
+
+def space(folder: Path) -> Finding:
+    """Whether the disk under the runs has room."""
+    try:
+        free = shutil.disk_usage(_nearest(folder)).free
+    except OSError as error:
+        return Finding("disk", "bad", f"cannot be looked at: {error.strerror}", "set HARNESS_HOME to another disk")
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < NO_SPACE:
+        return Finding("disk", "bad", detail, "free some space, or set HARNESS_HOME to another disk")
+    if free < LITTLE_SPACE:
+        return Finding("disk", "note", detail, "a long run may need more: free some, or set HARNESS_HOME elsewhere")
+    return Finding("disk", "ok", detail)
+
+
+def kinds(folder: Path) -> Iterator[Finding]:
+    """Which sandboxes work here; one that isolates is wanted, one that works is enough."""
+    from sandboxes.choosing import probe_sandboxes
+
+    works = False
+    for probe in probe_sandboxes(folder):
+        works = works or probe.works
+        safe = probe.works and probe.isolation.protects_labels
+        notice = f"; {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
+        yield Finding(f"sandbox {probe.kind}", "ok" if safe else "note", f"{probe.detail}{notice}", probe.advice)
+    if not works:
+        yield Finding("sandbox", "bad", "none works here", "see the advice above", exits.SANDBOX)
+
+
+def key(settings: Settings, base_url: str | None) -> Finding:
+    """Whether a key for the endpoint is set; it is never shown."""
+    if settings.api_key:
+        return Finding("key", "ok", "set (not shown)")
+    advice = "if your endpoint wants one, set HARNESS_API_KEY" if base_url else ""
+    return Finding("key", "note", "none is set; the demo model needs none", advice)
+
+
+def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Finding:
+    """Whether the model's endpoint answers, and lists the model."""
+    if not base_url:
+        told = "none asked for: the demo model (not an LLM) needs none"
+        return Finding("endpoint", "ok", told, "to try one: harness doctor --base-url URL --model NAME")
+    try:
+        parts = urlsplit(base_url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        told = "what was given is no http(s) address"
+        return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", exits.INPUT)
+    shown = _without_secrets(base_url)
+    status, body = _get(base_url.rstrip("/") + "/models", settings.api_key)
+    return _judge_endpoint(shown, status, body, model)
+
+
+def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | None) -> Finding:
+    def bad(detail: str, advice: str) -> Finding:
+        return Finding("endpoint", "bad", detail, advice, exits.ENDPOINT)
+
+    if isinstance(status, str):
+        return bad(f"{shown} does not answer ({status})", "start the server, or check the address and the network")
+    if status in (401, 403):
+        return bad(f"{shown} refuses the key (status {status})", "set HARNESS_API_KEY to a key that it accepts")
+    if 300 <= status < 400:
+        return bad(f"{shown} points elsewhere (status {status})", "give the address it points to")
+    if status == 404:
+        return bad(f"{shown} knows no /models (status 404)", "check the path: it usually ends in /v1")
+    if status >= 400:
+        return bad(f"{shown} answers with status {status}", "look into the server's own log, then try again")
+    names = _names(body)
+    if names is None:
+        return bad(f"{shown} answers, but not as an OpenAI-compatible endpoint", "check the path: it ends in /v1")
+    if model and names and model not in names:
+        listed = ", ".join(names[:8])
+        return bad(f"{shown} answers, but does not list {model!r}", f"use one it lists: {listed}")
+    return Finding("endpoint", "ok", f"{shown} answers" + (f" and lists {model}" if model in names else ""))
+
+
+def _get(url: str, api_key: str) -> tuple[int | str, bytes]:
+    """Status and body of a GET, or the reason why there is none. No redirect is followed: the key stays here."""
+    from http.client import HTTPException
+    from urllib import error, request
+
+    class Stay(request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object, **__: object) -> None:
+            return None
+
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        asked = request.Request(url, headers=headers)
+        with request.build_opener(Stay).open(asked, timeout=ENDPOINT_SECONDS) as answer:
+            return int(answer.status), answer.read(4_000_000)
+    except error.HTTPError as refused:
+        return refused.code, b""
+    except error.URLError as failed:
+        return str(getattr(failed.reason, "strerror", None) or failed.reason), b""
+    except (OSError, HTTPException, ValueError) as failed:
+        return type(failed).__name__, b""
+
+
+def _names(body: bytes) -> list[str] | None:
+    try:
+        return [str(entry["id"]) for entry in json.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _without_secrets(url: str) -> str:
+    """An address as it may be shown: user, password and query are left out."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _nearest(folder: Path) -> Path:
+    return next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+
+
+def _memory() -> str:
+    try:
+        return f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB memory"
+    except (ValueError, OSError):
+        return ""

@@ -1,0 +1,207 @@
+"""What an endpoint's refusals mean: which go away by themselves, which never will, and what to do about those.
+
+Errors::
+
+    ModelError                the call came to nothing; the run can be resumed
+    +-- EndpointUnreachable   no whole reply within our patience
+    +-- EndpointRefused       it will never work like this (key, model name, address, a parameter): says what to change
+    +-- ContextOverflow       the request is longer than the endpoint takes: shrink the window and ask again
+    +-- HistoryPoisoned       the endpoint rejects something in the history: mend the window and ask again
+
+`Passing` is not among them: it marks what is worth another try, and never leaves the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from harness.wire import parse
+
+LONGEST_TEXT = 400
+"""Characters of an endpoint's own words that an error message repeats."""
+
+_PLACEHOLDERS = ("", "none", "empty", "no-key", "not-needed", "dummy")
+
+
+class ModelError(Exception):
+    """A call to the model came to nothing. `cost` is what its cut-off tries cost, in dollars (estimated)."""
+
+    cost: float = 0.0
+
+
+class EndpointUnreachable(ModelError):
+    """No whole reply came while our patience lasted."""
+
+
+class EndpointRefused(ModelError):
+    """The endpoint will not answer such a request, now or later; the message says what to change."""
+
+
+class ContextOverflow(ModelError):
+    """The request does not fit. `limit` is the endpoint's limit in tokens where it named one."""
+
+    def __init__(self, message: str, limit: int | None = None, prompt: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.prompt = prompt
+
+
+class HistoryPoisoned(ModelError):
+    """Something in the history is refused, and would be at every later turn."""
+
+
+class Passing(Exception):
+    """A failure worth another try. `wait_seconds` is what the endpoint asked for, `was_cut` whether a reply had
+    begun (and so may have been paid for) and `text_bytes` how much of it, `oddity` a kind of failure that is only
+    believed a few times."""
+
+    def __init__(
+        self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, oddity: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+        self.was_cut = was_cut
+        self.oddity = oddity
+        self.text_bytes = 0
+
+
+def scrubber(key: str) -> Callable[[str], str]:
+    """A function that takes secrets out of a text: this key, however quoted, and whatever looks like one."""
+    exact = [key, quote(key, safe="")] if key.lower() not in _PLACEHOLDERS else []
+
+    def scrub(text: str) -> str:
+        for secret in exact:
+            text = text.replace(secret, "***")
+        text = re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',;<>]+", r"\1 ***", text)
+        text = re.sub(r"\bsk-[\w*.\-]{6,}", "sk-***", text)
+        text = re.sub(r"(?i)\b(api[_-]?key|access[_-]?token|token)=[^\s&\"'<>]+", r"\1=***", text)
+        return re.sub(r"://[^/\s@]+@", "://***@", text)
+
+    return scrub
+
+
+def shown_address(base_url: str) -> str:
+    """An address without user, password and query, fit for a message."""
+    parts = urlsplit(base_url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def words_of(body: bytes) -> tuple[str, str]:
+    """What an error body says and the code it gives, from any of the shapes servers use (JSON, HTML, text)."""
+    try:
+        found = parse(body)
+    except ValueError:
+        return _plain(body), ""
+    return words_in(found) if isinstance(found, dict) else (_plain(body), "")
+
+
+def words_in(found: Mapping[str, Any]) -> tuple[str, str]:
+    """What an error object says, and the code it gives."""
+    inner = found.get("error") or found.get("base_resp") or found
+    if isinstance(inner, list) and inner:
+        inner = inner[0]
+    if not isinstance(inner, dict):
+        return str(inner), str(found.get("code") or found.get("status") or "")
+    message = next((inner[k] for k in ("message", "status_msg", "detail", "msg", "title") if inner.get(k)), inner)
+    kinds = [str(inner[k]) for k in ("type", "param") if inner.get(k) and str(inner[k]) not in str(message)]
+    code = next((inner[k] for k in ("code", "status_code", "status") if inner.get(k)), inner.get("type") or "")
+    return f"{message} ({', '.join(kinds)})" if kinds else str(message), str(code)
+
+
+def is_error(chunk: Mapping[str, Any]) -> bool:
+    """Whether an object that should be a piece of a reply is an error instead."""
+    if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
+        return True
+    base = chunk.get("base_resp")
+    if isinstance(base, dict) and str(base.get("status_code") or "0") != "0":
+        return True
+    return "choices" not in chunk and bool(chunk.get("detail") or ("message" in chunk and "code" in chunk))
+
+
+# MiniMax answers 200 with a code of its own in `base_resp`; each stands for a status that others would send.
+_MINIMAX = {
+    "1000": 500, "1001": 504, "1013": 500, "1024": 500, "1027": 500, "1033": 500, "1002": 429, "1039": 429,
+    "1041": 429, "2045": 429, "2056": 429, "1004": 401, "2049": 401, "1008": 402, "1026": 400, "2013": 400,
+}  # fmt: skip
+_WORDS = {"rate_limit": 429, "overloaded": 503, "server_error": 500, "invalid_request": 400, "authentication": 401}
+
+_OVERFLOW = re.compile(
+    r"context[_ ]?length|context[_ ]?window|maximum context|exceed_context|input_tokens|prompt is too long|"
+    r"(?:prompt|input|request|messages?|conversation)\b[^.]{0,60}\b(?:too long|too many tokens|too large|longer than)|"
+    r"exceeds? (?:the |this )?(?:model|max|limit)[^.]{0,60}(?:context|token)|reduce the length|token limit exceeded",
+    re.IGNORECASE,
+)
+_HISTORY = re.compile(
+    r"tool[_ ](?:call|result|use|message|response)|role[^.]{0,20}tool|function (?:name or )?(?:arguments|parameters)|"
+    r"invalid (?:message )?role|must (?:be followed|follow|be a response)|preceding|chat[_ ]?template|jinja|"
+    r"template error|tojson|arguments must be|arguments\.items",
+    re.IGNORECASE,
+)
+_MODEL = re.compile(
+    r"(?:model|deployment)\b.{0,120}\b(?:not found|does not exist|not exist|unknown|invalid|not supported|pinned)|"
+    r"(?:invalid|unknown|no such) model|pinned to",
+    re.IGNORECASE | re.DOTALL,
+)
+_PARAMETER = re.compile(r"temperature|top_[pk]|max_\w*tokens|stream_options|tool_choice|reasoning_split", re.IGNORECASE)
+_NO_MONEY = re.compile(r"insufficient[_ ](?:quota|balance|credit|fund)|exceeded your current quota|billing", re.I)
+
+
+def meaning(
+    status: int, text: str, code: str = "", *, model: str = "", address: str = "", wait_seconds: float | None = None
+) -> ModelError | Passing:
+    """What a refusal means. `status` is 0 where an error came inside a 200; `text` must have been scrubbed."""
+    status = status if status >= 300 else _status_of(code, text)
+    said = _cut(text) or f"status {status}"
+    if (status != 429 and _OVERFLOW.search(f"{text} {code}")) or status == 413:
+        return ContextOverflow(f"the window is too long for {model} at {address}: {said}", *_limits(text))
+    if status in (401, 403):
+        return EndpointRefused(
+            f"{address} refuses the key ({status}: {said}); put a valid one into HARNESS_API_KEY, then resume"
+        )
+    if status == 402 or _NO_MONEY.search(f"{text} {code}"):
+        return EndpointRefused(f"{address} wants payment ({said}); top up the account, then resume")
+    if status == 404 or (status in (400, 422) and _MODEL.search(text)):
+        return EndpointRefused(
+            f"{address} does not serve model {model!r} ({said}); check --model, and that --base-url is right "
+            "(most end in /v1)"
+        )
+    if status in (408, 409, 425, 429) or (status >= 500 and status not in (501, 505)) or status == 0:
+        return Passing(f"{status or 'error'}: {said}", wait_seconds=wait_seconds)
+    is_2013 = (code == "2013" or re.search(r"\b2013\b", text)) and not _PARAMETER.search(text)
+    if status in (400, 422) and (is_2013 or code == "1026" or _HISTORY.search(text)):
+        return HistoryPoisoned(f"{address} rejects something in the history ({said})")
+    return EndpointRefused(f"{address} refuses the request ({status}: {said}); see `harness doctor` and models.toml")
+
+
+def _status_of(code: str, text: str) -> int:
+    """The status that an error inside a 200 stands for; 0 where it gives no hint (then it is worth another try)."""
+    if code in _MINIMAX:
+        return _MINIMAX[code]
+    if code.isdigit() and 400 <= int(code) < 600:
+        return int(code)
+    if re.search(r"\b2013\b", text):
+        return 400
+    return next((status for word, status in _WORDS.items() if word in code.lower() or word in text.lower()), 0)
+
+
+def _limits(text: str) -> tuple[int | None, int | None]:
+    """The limit and the prompt's length, in tokens, where the text names them."""
+    limit = re.search(r"(?:context (?:length|window|size)|limit)\D{0,30}?([\d,]{3,})", text, re.IGNORECASE)
+    prompt = re.search(r"([\d,]+) (?:in the messages|input tokens|prompt tokens)", text, re.IGNORECASE)
+    return tuple(int(one[1].replace(",", "")) if one else None for one in (limit, prompt))  # type: ignore[return-value]
+
+
+def _plain(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    if "<" in text[:200]:
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        text = title[1] if title else re.sub(r"<[^>]{0,500}>", " ", text[:4000])
+    return " ".join(text.split())
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."

@@ -1,0 +1,136 @@
+"""An evaluation: commit, run the solution from a clean checkout of the commit, judge the file it wrote.
+
+Each step looks first whether it was done, so an evaluation that a crash interrupted goes on where it stood: the
+commit and its job id are on record before the job starts, the job outlives the harness, and judging a file again
+gives the same verdict.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandboxes.choosing import open_sandbox
+
+from context.clipping import clip_output
+from harness import finale
+from runs.events import EvaluationFinished, EvaluationStarted, Warned
+from runs.state import Evaluation
+from sandboxes.base import JobRequest, JobView, Sandbox
+from tasks.judging import Judgement, run_judge
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def describe(view: JobView) -> str:
+    """How a job stands, in a few words."""
+    if view.state == "running":
+        return f"running for {view.seconds:.0f} s"
+    if view.ended == "exited":
+        return f"exit {view.exit_code} after {view.seconds:.1f} s"
+    if view.ended == "timeout":
+        return f"killed after {view.seconds:.0f} s: its time was over"
+    if view.ended == "output":
+        return f"killed after {view.seconds:.1f} s: it wrote {view.output_bytes} bytes"
+    if view.state == "lost":
+        return f"lost: {view.why}"
+    return f"{view.ended or view.state} after {view.seconds:.1f} s"
+
+
+def evaluate(run: Run, call: str, command: str) -> str:
+    """Judge the workspace with `command` as entrypoint; returns what the model is told. Raises `StopRequested`."""
+    opened = run.state.evaluation_of(call) or _open(run, call, command)
+    if not opened.status:
+        folder = run.folder / "evaluations" / opened.id
+        sandbox = _sandbox(run, opened, folder)
+        view = _run_job(run, opened, sandbox)
+        _close(run, opened, folder, view)
+        shutil.rmtree(folder / "workspace", ignore_errors=True)
+        opened = run.state.evaluations[opened.id]
+    if opened.was_best:
+        finale.choose(run, opened, "best score on held-out rows" if opened.score is not None else "latest valid one")
+    return _tell(run, opened)
+
+
+def _open(run: Run, call: str, command: str) -> Evaluation:
+    attempt = run.state.attempt
+    assert attempt is not None
+    number = len(run.state.evaluations_in(attempt.number)) + 1
+    name = f"{attempt.number:03d}-{number}"
+    commit = run.versions.commit(run.sandbox.place.workspace, f"evaluation {name}\n\n{command}", attempt.parent)
+    if commit.left_out:
+        run.record(Warned(message=f"left out of commit {commit.hash[:10]}: {', '.join(commit.left_out[:20])}"))
+    run.record(
+        EvaluationStarted(
+            evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=f"e-{name}"
+        )
+    )
+    return run.state.evaluations[name]
+
+
+def _sandbox(run: Run, opened: Evaluation, folder: Path) -> Sandbox:
+    """A fresh sandbox over a clean checkout; an interrupted checkout is made again, a started job's is kept."""
+    place = replace(run.sandbox.place, workspace=folder / "workspace")
+    if run.sandbox.look(opened.job).state == "unknown":
+        run.versions.checkout(opened.commit, place.workspace)
+    return open_sandbox(run.sandbox.kind, place)
+
+
+def _run_job(run: Run, opened: Evaluation, sandbox: Sandbox) -> JobView:
+    sandbox.start(JobRequest(opened.job, opened.command, run.limits()))
+    while True:
+        (view,) = run.await_jobs([opened.job], run.settings.longest_wait_seconds, sandbox)
+        if view.state != "running":
+            return view
+
+
+def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
+    if view.ended != "exited" or view.exit_code != 0:
+        reason = f"the command did not succeed: {describe(view)}"
+        judgement = Judgement("timeout" if view.ended == "timeout" else "failed", reason)
+    else:
+        judgement = run_judge(
+            run.blend.folder,
+            folder / "workspace" / "submission.csv",
+            folder / "submission.csv",
+            run.settings.judge_seconds,
+        )
+    run.record(
+        EvaluationFinished(
+            evaluation=opened.id,
+            status=judgement.status,
+            commit=opened.commit,
+            tree=opened.tree,
+            score=judgement.score,
+            noise=judgement.noise,
+            told=judgement.told,
+            message=judgement.message,
+            seconds=round(view.seconds, 3),
+            submission=judgement.sha256,
+        )
+    )
+
+
+def _tell(run: Run, done: Evaluation) -> str:
+    lines = [f"evaluation {done.id}: {done.status}"]
+    if done.status == "scored":
+        direction = "lower" if run.state.lower_is_better else "higher"
+        lines.append(f"score {done.told} ({run.created.metric}, {direction} is better) on held-out rows")
+    elif done.status == "unscored":
+        lines.append("the file is valid; this task has no labels to hold out, so there is no score")
+    else:
+        lines.append(done.message)
+    best = run.state.best
+    if best is not None:
+        lines.append(f"best so far {best.told or best.status} (evaluation {best.id})")
+    lines.append(f"commit {done.commit[:10]}")
+    if done.status != "scored":
+        raw = run.sandbox.output(done.job, 0, run.settings.job_output_bytes)
+        lines.append(clip_output(raw, len(raw), run.settings.output_tokens, f"all of it: .jobs/{done.job}/log"))
+    return "\n".join(lines).rstrip("\n")

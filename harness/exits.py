@@ -1,0 +1,104 @@
+"""How a command ends: the exit codes, which error means which, and what its user is told.
+
+    0 done   1 our bug   2 your input   3 stopped, resumable   4 endpoint   5 sandbox
+
+Errors are matched by the names of their classes, so that nothing has to be imported to know them; a test holds that
+every name here is an error of one of the rooms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import IO, NoReturn
+
+DONE, BUG, INPUT, STOPPED, ENDPOINT, SANDBOX = range(6)
+
+CODES = {
+    "UsageError": INPUT,
+    "SettingsError": INPUT,
+    "ProfileError": INPUT,
+    "TaskError": INPUT,
+    "JournalFull": STOPPED,
+    "JournalError": INPUT,
+    "StopRequested": STOPPED,
+    "ModelError": ENDPOINT,
+    "SandboxError": SANDBOX,
+}
+"""Name of an error class of ours -> exit code of the command that it ends. The nearest class counts."""
+
+_ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_USERS_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class UsageError(Exception):
+    """What was typed cannot be done; the message says what to type instead."""
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code an error stands for; `BUG` where nobody foresaw it."""
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return STOPPED
+    for kind in type(error).__mro__:
+        if kind.__name__ in CODES and kind.__module__.partition(".")[0] in _ROOMS:
+            return CODES[kind.__name__]
+    return BUG
+
+
+def explain(error: BaseException, home: Path | None) -> str:
+    """One message for the user: what happened and what to do next. Of a bug, the traceback goes to a file."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped. If a run was going on, `harness resume last` goes on with it."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = error.filename or home or "the disk"
+        return f"no space left ({where}). Nothing recorded is lost: free some space, then `harness resume last`."
+    if code_of(error) != BUG:
+        return str(error) or type(error).__name__
+    return _tell_of_bug(error, home)
+
+
+def _tell_of_bug(error: BaseException, home: Path | None) -> str:
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, _USERS_FILES) and error.filename:
+        told = f"{error.strerror}: {error.filename}"
+    text = "".join(traceback.format_exception(error))
+    name = time.strftime("crash-%Y%m%d-%H%M%S") + f"-{os.getpid()}.txt"
+    for folder in (home, Path(tempfile.gettempdir())):
+        if folder is None:
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        return f"{told}\nThis is a fault of the harness, not yours. What happened is written in {folder / name}"
+    return f"{told}\nThis is a fault of the harness, and its traceback could not be written anywhere."
+
+
+def hush(stream: IO[str]) -> None:
+    """Point a stream whose reader has gone away at nothing, so that closing it at exit raises no more."""
+    # A stream without a file underneath has nothing left to flush into the pipe.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def fail(message: str) -> NoReturn:
+    """Refuse what was typed. Raises `UsageError`."""
+    raise UsageError(message)
+
+
+def say(message: str) -> None:
+    """Write one message about the command itself to stderr; a reader that has gone away is no error."""
+    try:
+        print(f"harness: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        hush(sys.stderr)

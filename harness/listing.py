@@ -1,0 +1,207 @@
+"""`harness runs`, `show` and `tasks`: what there is to read, and which run a name means."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import exits
+from harness.settings import Settings
+from harness.wording import printable, table
+
+if TYPE_CHECKING:
+    from tasks.medals import Thresholds
+
+EVENTS = "events.jsonl"
+
+
+# ---------------------------------------------------------------------------------------------------- finding a run
+
+
+def run_folders(settings: Settings) -> list[Path]:
+    """Every run's folder, oldest first. Drafts that a crash left behind begin with a dot and are none."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(settings.runs) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    return [settings.runs / name for name in names if not name.startswith(".")]
+
+
+def find_run(name: str, settings: Settings) -> Path:
+    """The folder of the run that a name means: an id, a part of only one, a folder, or `last`.
+
+    Raises `UsageError`, listing what was meant where more than one was.
+    """
+    folders = run_folders(settings)
+    if name == "last":
+        if not folders:
+            exits.fail(f"there is no run yet in {settings.runs}. Start one: harness run digits")
+        return folders[-1]
+    path = Path(name).expanduser()
+    if path.name and (path / EVENTS).is_file():
+        return path.absolute()
+    names = {folder.name for folder in folders}
+    if name in names:
+        return settings.runs / name
+    found = sorted(one for one in names if name in one) if name else []
+    found = [one for one in found if one.startswith(name)] or found
+    if not found:
+        exits.fail(f"no run is called {name!r} in {settings.runs}: `harness runs` lists them")
+    if len(found) > 1:
+        exits.fail(f"{name!r} names {len(found)} runs: write more of the id, such as one of {', '.join(found[-5:])}")
+    return settings.runs / found[0]
+
+
+def is_driven(folder: Path) -> bool:
+    """Whether some process is playing the run at this moment."""
+    from filelock import FileLock, Timeout
+
+    path = folder / "lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # another's run, which we may not lock
+        return False
+
+
+# ---------------------------------------------------------------------------------------------------------- the list
+
+
+HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring", "spend")
+
+
+def show_runs(settings: Settings) -> int:
+    """List every run, oldest first. A folder that cannot be read is listed with the reason."""
+    folders = run_folders(settings)
+    if not folders:
+        print(f"No runs yet in {settings.runs}. Start one: harness run digits")
+        return exits.DONE
+    print(table([HEAD, *(row_of(folder, settings) for folder in folders)]))
+    return exits.DONE
+
+
+def row_of(folder: Path, settings: Settings) -> tuple[str, ...]:
+    """One run's row, from its summary where that is as new as its journal, else from the journal itself."""
+    from runs.journal import JournalError, read_events
+    from runs.results import summary
+    from runs.state import fold
+
+    fields = _fresh_summary(folder)
+    if fields is None:
+        try:
+            fields = summary(fold(read_events(folder)))
+        except (JournalError, OSError) as error:
+            return _broken(folder, str(error))
+    try:
+        return _row(folder, fields, settings)
+    except (KeyError, TypeError, ValueError):
+        return _broken(folder, "its summary.json cannot be understood; delete it, and it is made again")
+
+
+def _fresh_summary(folder: Path) -> dict[str, Any] | None:
+    from runs.results import read_summary
+
+    try:
+        is_fresh = (folder / "summary.json").stat().st_mtime_ns >= (folder / EVENTS).stat().st_mtime_ns
+    except OSError:
+        return None
+    return read_summary(folder) if is_fresh else None
+
+
+def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
+    from runs.wording import DEMO, cost_text, score_text
+
+    where = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
+    if not where.startswith("ended"):
+        where = "running" if is_driven(folder) else "stopped" if where == "open" else where
+    if (settings.grades / f"{folder.name}.json").exists():
+        where += ", graded"
+    score = fields["best_score"]
+    return (
+        folder.name,
+        fields["task"],
+        DEMO if fields["is_demo"] else fields["model"],
+        where,
+        str(fields["attempts"]),
+        score_text(score, fields.get("best_noise"), fields["protects_labels"]) if score is not None else "-",
+        fields["medal_estimate"] or "-",
+        cost_text(fields["cost"], fields["is_cost_estimated"]),
+    )
+
+
+def _broken(folder: Path, why: str) -> tuple[str, ...]:
+    # The reason stands last, so that its length does not push the columns of the other rows apart.
+    return (folder.name, "", "", "broken", "", "", "", " ".join(printable(why).split()))
+
+
+# ---------------------------------------------------------------------------------------------------------- one run
+
+
+def show_run(name: str, settings: Settings, attempt: int | None = None, is_full: bool = False) -> int:
+    """Print what happened in a run, or in one attempt of it."""
+    folder = find_run(name, settings)
+    from runs.transcript import transcript
+
+    from runs.journal import read_events
+
+    for text in transcript(read_events(folder), attempt=attempt, full=is_full):
+        sys.stdout.write(printable(text))
+    return exits.DONE
+
+
+# ------------------------------------------------------------------------------------------------------------- tasks
+
+
+def show_tasks(settings: Settings) -> int:
+    """List the tasks known by name."""
+    from tasks.catalogue import list_tasks
+
+    rows = [("task", "metric", "better", "train rows", "test rows", "gold", "silver", "bronze", "median", "title")]
+    for row in list_tasks(settings.home):
+        counts = (_count(row.train_rows), _count(row.test_rows))
+        rows.append((row.name, row.metric, row.direction, *counts, *_lines(row.thresholds), row.title))
+    print(table(rows, right=range(3, 9)))
+    print(
+        "\nOne of them: harness tasks NAME. Play it: harness run NAME. A task of your own: a folder with a task.yaml."
+    )
+    return exits.DONE
+
+
+def show_task(name: str, settings: Settings) -> int:
+    """Show one task: what is asked, how it is judged, where it lies. Prepares an example that was never used."""
+    from tasks.catalogue import find_task, row_of
+
+    task = find_task(name, settings.home)
+    row = row_of(task)
+    gold, silver, bronze, median = _lines(task.thresholds)
+    board = f", from a leaderboard of {task.thresholds.rows}" if task.thresholds and task.thresholds.rows else ""
+    lines = f"gold {gold}, silver {silver}, bronze {bronze}, median {median}{board}"
+    facts = [
+        ("title", task.title),
+        ("metric", f"{row.metric}, {row.direction} is better"),
+        ("rows", f"{_count(row.train_rows)} to train on, {_count(row.test_rows)} to predict"),
+        ("medals", lines if task.thresholds else "no thresholds: no medal can be told"),
+        ("submission", f"{task.submission.id}, {', '.join(task.submission.targets)} (as {task.submission.sample})"),
+        ("held out", "labelled rows, by the harness" if task.labels else "nothing: no labels are named"),
+        ("answers", "private answers are there" if task.answers else "none: it cannot be graded"),
+        ("file", str(task.path)),
+    ]
+    print(f"{task.id}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
+    print(f"\n{printable(task.description).strip()}")
+    return exits.DONE
+
+
+def _lines(lines: Thresholds | None) -> tuple[str, str, str, str]:
+    if lines is None:
+        return ("-", "-", "-", "-")
+    return (f"{lines.gold:.5g}", f"{lines.silver:.5g}", f"{lines.bronze:.5g}", f"{lines.median:.5g}")
+
+
+def _count(rows: int | None) -> str:
+    return "?" if rows is None else f"{rows}"

@@ -1,0 +1,135 @@
+"""The loop: a run is attempts until a budget is spent, an attempt is turns. This room conducts; others do one thing.
+
+Everything that happens is recorded before it counts: `Run.record` is the only way anything changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from runs.versions import Versions
+
+from context.view import Window
+from harness import attempt, budget, finale
+from harness.settings import Settings
+from harness.stopping import Stopping
+from runs.events import Event, JobFinished, RunCreated, Waited
+from runs.journal import Journal
+from runs.state import State
+from sandboxes.base import JobView, Limits, Sandbox
+from tasks.blending import Blend
+
+if TYPE_CHECKING:
+    from harness.model import Model
+
+
+class Screen(Protocol):
+    """What a person sees while a run is played."""
+
+    def show(self, state: State, event: Event) -> None:
+        """Called after each recorded event."""
+
+    def alive(self, state: State, doing: str, tail: str) -> None:
+        """Called several times a second during waits; `tail` is the end of the running job's output."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+@dataclass
+class Run:
+    """One run as it is being played: its record and the parts that act on it."""
+
+    folder: Path
+    journal: Journal
+    state: State
+    window: Window
+    model: Model
+    sandbox: Sandbox
+    blend: Blend
+    versions: Versions
+    screen: Screen
+    settings: Settings
+    stopping: Stopping
+    tools: bytes
+    _beat_at: float = field(default_factory=time.monotonic)
+
+    def record(self, event: Event) -> Event:
+        """Put an event on disk, then take it into account everywhere."""
+        if event.attempt == 0 and self.state.attempt:
+            event = event.model_copy(update={"attempt": self.state.attempt.number})
+        written = self.journal.append(event)
+        self.state.apply(written)
+        self.window.apply(written)
+        self.screen.show(self.state, written)
+        return written
+
+    @property
+    def created(self) -> RunCreated:
+        """Event 0."""
+        assert self.state.created is not None
+        return self.state.created
+
+    def active_seconds(self) -> float:
+        """Seconds the run has been active by now, over all its processes."""
+        return self.state.earlier_seconds + self.journal.mono()
+
+    def seconds_left(self) -> float:
+        """Seconds attempts may still use."""
+        return budget.seconds_left(self.created, self.active_seconds(), self.settings)
+
+    def window_limit(self) -> int:
+        """Tokens the window may hold: no more than the endpoint takes with room for a reply."""
+        profile = self.model.profile
+        return min(self.settings.window_tokens, profile.context_tokens - profile.output_tokens)
+
+    def limits(self) -> Limits:
+        """Bounds of a job started now: it may use the time that is left, and no more."""
+        wall = min(self.seconds_left(), 30 * 24 * 3600.0)
+        return Limits(wall_seconds=max(1.0, wall), output_bytes=self.settings.job_output_bytes)
+
+    def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox | None = None) -> list[JobView]:
+        """Wait until one of the jobs has ended, or `seconds` are over; record what ended. Raises `StopRequested`."""
+        place = sandbox or self.sandbox
+        until = time.monotonic() + seconds
+        views = place.wait(jobs, 0.0)
+        while all(view.state == "running" for view in views) and time.monotonic() < until:
+            self.pulse(", ".join(jobs), place.output(jobs[0], -2000).decode(errors="replace"))
+            views = place.wait(jobs, max(0.0, min(0.5, until - time.monotonic())))
+        for view in views:
+            self.note_ended(view)
+        return views
+
+    def note_ended(self, view: JobView) -> None:
+        """Record that a job has ended, once."""
+        if view.state in ("finished", "lost") and view.id in self.state.open_jobs:
+            self.record(
+                JobFinished(
+                    job=view.id,
+                    ended=view.ended or view.state,
+                    exit_code=view.exit_code,
+                    seconds=round(view.seconds, 3),
+                    output_bytes=view.output_bytes,
+                )
+            )
+
+    def pulse(self, doing: str, tail: str = "") -> None:
+        """Between two looks at something slow: leave if asked to, show life, and keep the clock on record."""
+        self.stopping.check()
+        self.screen.alive(self.state, doing, tail)
+        if time.monotonic() - self._beat_at > self.settings.heartbeat_seconds:
+            self._beat_at = time.monotonic()
+            self.record(Waited(on=doing))
+
+
+def play(run: Run) -> None:
+    """Play a run until a budget is spent, then finish it. A run taken up again goes on where it stood."""
+    while not (why := budget.run_over(run.state, run.active_seconds(), run.settings)):
+        attempt.play(run)
+    if run.state.attempt:
+        attempt.end(run, "unusable_replies" if why == "unusable_replies" else "budget")
+    finale.finish(run, why)

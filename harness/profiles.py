@@ -1,0 +1,234 @@
+"""What is known of each kind of endpoint: thinking fields, sampling, limits, prices; `models.toml` overrides any of it.
+
+Errors::
+
+    ProfileError     models.toml cannot be read or says something unknown; the message names file, line and key
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+ThinkingField = Literal["reasoning_details", "reasoning_content", "reasoning", "content", "none"]
+"""Where a model's thinking stands in a message; `content` means between `<think>` tags in the text."""
+
+
+class ProfileError(Exception):
+    """models.toml is wrong; the message says where and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dollars per million tokens: prompt tokens not found in the endpoint's cache, found there, and written."""
+
+    input: float = 0.0
+    cached: float = 0.0
+    output: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kind of endpoint, as the client must treat it.
+
+    `thinking_from` is the field a reply carries its thinking in, `thinking_back` the one it goes back in
+    (`none`: it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
+    `context_tokens` bounds prompt and reply together, `output_tokens` is asked for in `output_field`.
+    `extra_body` is merged into every request. `asks_usage` asks for a last chunk with usage. `stream` says
+    whether a chunk adds to the text (`delta`) or repeats it (`cumulative`); `auto` looks.
+    """
+
+    kind: str
+    model: str = ""
+    thinking_from: ThinkingField = "reasoning_content"
+    thinking_back: ThinkingField = "reasoning_content"
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    temperature_range: tuple[float, float] = (0.0, 2.0)
+    top_p_range: tuple[float, float] = (0.0, 1.0)
+    context_tokens: int = 131_072
+    output_tokens: int = 16_384
+    output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    asks_usage: bool = True
+    stream: Literal["auto", "delta", "cumulative"] = "auto"
+    plain_tool_content: bool = True
+    prices: Prices = Prices()
+
+    def sampling(self) -> dict[str, float | int]:
+        """The sampling values to send, moved into the ranges this endpoint accepts."""
+        found: dict[str, float | int] = {}
+        if self.temperature is not None:
+            found["temperature"] = _within(self.temperature, self.temperature_range)
+        if self.top_p is not None:
+            found["top_p"] = _within(self.top_p, self.top_p_range)
+        if self.top_k is not None:
+            found["top_k"] = self.top_k
+        return found
+
+
+_M2_SAMPLING: dict[str, Any] = {
+    "temperature": 1.0,
+    "top_p": 0.95,
+    "top_k": 40,
+    "temperature_range": (0.01, 1.0),
+    "top_p_range": (0.01, 1.0),
+}
+
+MINIMAX = Profile(
+    kind="minimax",
+    model="MiniMax-M2.7",
+    thinking_from="reasoning_details",
+    thinking_back="reasoning_details",
+    context_tokens=204_800,
+    # The vendor's pages disagree about the limit (2,048 or 131,072); one that is refused is dropped by the client.
+    output_tokens=32_768,
+    output_field="max_completion_tokens",
+    extra_body={"reasoning_split": True},
+    prices=Prices(input=0.30, cached=0.06, output=1.20),
+    **_M2_SAMPLING,
+)
+VLLM = Profile(
+    kind="vllm",
+    thinking_from="reasoning",
+    thinking_back="reasoning",
+    context_tokens=196_608,
+    output_tokens=32_768,
+    **_M2_SAMPLING,
+)
+SGLANG = replace(VLLM, kind="sglang", thinking_from="reasoning_content", thinking_back="reasoning_content")
+OPENAI = Profile(kind="openai")
+DEMO = Profile(kind="demo", model="demo", context_tokens=65_536, output_tokens=8_192)
+
+KINDS: Mapping[str, Profile] = {profile.kind: profile for profile in (MINIMAX, VLLM, SGLANG, OPENAI, DEMO)}
+"""Every kind of endpoint by the name that `kind` has in models.toml."""
+
+
+def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
+    """The profile for `model` at `base_url`: the kind that the address suggests, then what models.toml says of it.
+
+    Each table of models.toml is one entry. Its `base_url` and `model`, where given, say what it is for (a model
+    may also be asked for by the entry's name); `kind` picks the profile it starts from; every other key overrides
+    a field of `Profile`. Of several entries that fit, the one that says more of what it is for wins. A file that
+    is not there changes nothing. Raises `ProfileError`.
+    """
+    guessed = replace(_guess(base_url, model), model=model)
+    if models_toml is None or not models_toml.exists():
+        return guessed
+    chosen: tuple[int, str, dict[str, Any]] | None = None
+    for name, entry in _read(models_toml).items():
+        fit = _fit(name, entry, base_url, model)
+        if fit is not None and (chosen is None or fit > chosen[0]):
+            chosen = (fit, name, entry)
+    return guessed if chosen is None else _overridden(guessed, chosen[1], chosen[2], models_toml)
+
+
+def _guess(base_url: str, model: str) -> Profile:
+    address = urlsplit(base_url)
+    host = address.hostname or ""
+    if "minimax" in host:
+        return MINIMAX
+    if host == "api.openai.com":
+        return replace(OPENAI, output_field="max_completion_tokens")
+    # The ports these servers choose by themselves; anything else is for models.toml or the probe to say.
+    if address.port == 30_000:
+        return SGLANG
+    if address.port == 8_000 or "minimax" in model.lower():
+        return VLLM
+    return OPENAI
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path}: cannot be read ({error}); make it a readable UTF-8 file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{path}: not valid TOML: {error}") from None
+    for name, entry in document.items():
+        if not isinstance(entry, dict):
+            raise ProfileError(
+                f"{_place(path, name)}: `{name}` stands outside an entry; write it below a line like [my-server]"
+            )
+        for key in entry:
+            _check_key(path, name, key)
+        if entry.get("kind", "openai") not in KINDS:
+            raise ProfileError(
+                f"{_place(path, 'kind', name)}: kind {entry['kind']!r} in [{name}] is unknown; "
+                f"write one of: {', '.join(KINDS)}"
+            )
+    return cast(dict[str, dict[str, Any]], document)
+
+
+def _check_key(path: Path, entry: str, key: str) -> None:
+    import difflib
+
+    known = [item.name for item in fields(Profile)] + ["base_url"]
+    if key in known:
+        return
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(known))}"
+    raise ProfileError(f"{_place(path, key, entry)}: unknown key `{key}` in [{entry}]; {hint}")
+
+
+def _fit(name: str, entry: Mapping[str, Any], base_url: str, model: str) -> int | None:
+    """How much of what the entry says it is for holds (None: something does not)."""
+    points = 0
+    if "base_url" in entry:
+        if str(entry["base_url"]).rstrip("/") != base_url.rstrip("/"):
+            return None
+        points += 1
+    if name == model:
+        return points + 4
+    if "model" in entry:
+        return points + 2 if entry["model"] == model else None
+    return points
+
+
+def _overridden(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> Profile:
+    from pydantic import TypeAdapter, ValidationError
+
+    start = replace(KINDS[entry["kind"]], model=guessed.model) if "kind" in entry else guessed
+    values = asdict(start)
+    for key, value in entry.items():
+        if key == "prices" and isinstance(value, dict):
+            unknown = [one for one in value if one not in values["prices"]]
+            if unknown:
+                raise ProfileError(
+                    f"{_place(path, unknown[0])}: unknown key `{unknown[0]}` in [{name}.prices]; "
+                    "known keys: input, cached, output (dollars per million tokens)"
+                )
+            value = {**values["prices"], **value}
+        if key != "base_url":
+            values[key] = value
+    try:
+        return TypeAdapter(Profile).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        where = _place(path, str(first["loc"][-1]) if isinstance(first["loc"][-1], str) else key, name)
+        raise ProfileError(f"{where}: `{key}` in [{name}]: {first['msg']} (found {first['input']!r})") from None
+
+
+def _place(path: Path, key: str, entry: str = "") -> str:
+    """`file:line` of a key, as near as a look at the text can tell."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    start = next(
+        (n for n, line in enumerate(lines) if entry and re.match(rf"\s*\[\"?{re.escape(entry)}\"?\]", line)), 0
+    )
+    for number, line in enumerate(lines[start:], start + 1):
+        if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return f"{path}:{number}"
+    return str(path)

@@ -1,0 +1,306 @@
+"""The tools: everything the model may do, on one page.
+
+A tool's arguments are a pydantic model, its description stands in `context/prompts/tools.md`. Before a tool acts its
+start is on record (with the id of its job, or what a file looked like), so that a resumed run can do it again or see
+that it was done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from context.clipping import clean, clip, clip_output
+from context.view import prompt
+from harness import evaluation
+from harness.evaluation import describe
+from harness.tool_calls import ToolSpec
+from runs.events import Call, ToolFinished, ToolStarted
+from runs.state import Pending
+from sandboxes.base import JobRequest, JobView, PathRefused
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+
+class Refused(Exception):
+    """The tool could not do what was asked; the message is told to the model."""
+
+
+class Arguments(BaseModel):
+    """Arguments of a tool, checked at the border."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bash(Arguments):
+    command: str
+    wait_seconds: float = Field(120, ge=0)
+
+
+class ReadFile(Arguments):
+    path: str
+    offset: int = Field(1, ge=1)
+    limit: int = Field(2000, ge=1)
+
+
+class WriteFile(Arguments):
+    path: str
+    content: str
+
+
+class EditFile(Arguments):
+    path: str
+    old: str = Field(min_length=1)
+    new: str
+
+
+class Wait(Arguments):
+    jobs: list[str] = Field(min_length=1)
+    seconds: float = Field(600, ge=0)
+
+
+class Kill(Arguments):
+    job: str
+
+
+class Evaluate(Arguments):
+    command: str
+
+
+class Finish(Arguments):
+    did: str = ""
+    criticism: str = ""
+    next: str = ""
+    lessons: list[str] = []
+
+
+# ------------------------------------------------------------------------------------------------------- performing
+
+
+def perform(run: Run, pending: Pending) -> Finish | None:
+    """Perform one call and record its result. Returns the closing words where the call was `finish`."""
+    call = pending.call
+    try:
+        arguments = _read_arguments(call)
+        if isinstance(arguments, Finish):
+            return arguments
+        tool = TOOLS[call.name]
+        if pending.started is None:
+            run.record(tool.plan(run, pending, arguments))
+        content, failed = tool.act(run, run.state.pending[call.id], arguments), False
+    except (Refused, PathRefused, OSError) as refusal:
+        content, failed = f"error: {_reason(refusal)}", True
+    run.record(ToolFinished(call=call.id, name=call.name, content=content + _notes(run), failed=failed))
+    return None
+
+
+def _read_arguments(call: Call) -> Arguments:
+    if call.problem:
+        raise Refused(call.problem)
+    if call.name not in TOOLS:
+        raise Refused(f"there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}")
+    try:
+        return TOOLS[call.name].arguments.model_validate_json(call.arguments)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise Refused(f"arguments of {call.name} do not fit: {problems}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {error.filename or ''}".rstrip()
+    if isinstance(error, OSError):
+        if error.errno in evaluation.DISK_ERRORS:
+            raise error
+        return error.strerror or str(error)
+    return str(error)
+
+
+def _notes(run: Run) -> str:
+    """What the harness has to say: it rides on a tool result, because a message of its own would cost the cache."""
+    notes = []
+    for job in list(run.state.open_jobs):
+        view = run.sandbox.look(job)
+        if view.state in ("finished", "lost"):
+            run.note_ended(view)
+            notes.append(f"job {job} has ended: {describe(view)}")
+    left = run.seconds_left()
+    if left < max(600.0, 0.05 * 3600 * (run.created.hours or 0)):
+        notes.append(f"{max(0.0, left) / 60:.0f} minutes are left: evaluate what you have")
+    return f"\n<harness>{'; '.join(notes)}</harness>" if notes else ""
+
+
+def shown_output(run: Run, view: JobView, tokens: int) -> str:
+    """The output of a job as the model sees it."""
+    raw = run.sandbox.output(view.id, 0, run.settings.job_output_bytes)
+    return clip_output(raw, max(view.output_bytes, len(raw)), tokens, f"all of it: .jobs/{view.id}/log")
+
+
+# ------------------------------------------------------------------------------------------------------------ tools
+
+
+def _plan(run: Run, pending: Pending, arguments: Any) -> ToolStarted:
+    return ToolStarted(call=pending.call.id, name=pending.call.name)
+
+
+def _plan_job(run: Run, pending: Pending, arguments: Any) -> ToolStarted:
+    job = f"{pending.turn:05d}-{pending.position}"
+    return ToolStarted(call=pending.call.id, name=pending.call.name, job=job)
+
+
+def _bash(run: Run, pending: Pending, arguments: Bash) -> str:
+    assert pending.started is not None
+    job = pending.started.job
+    run.sandbox.start(JobRequest(job, arguments.command, run.limits()))
+    seconds = min(arguments.wait_seconds, run.settings.longest_wait_seconds, max(0.0, run.seconds_left()))
+    (view,) = run.await_jobs([job], seconds)
+    if view.state == "running":
+        head = f"still running as job {job} after {view.seconds:.0f} s; use wait, or read .jobs/{job}/log"
+    else:
+        head = describe(view)
+    return f"{head}\n{shown_output(run, view, run.settings.output_tokens)}".rstrip("\n")
+
+
+def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
+    log = re.fullmatch(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log", arguments.path)
+    raw = run.sandbox.output(log[1], 0, run.settings.job_output_bytes) if log else run.sandbox.read(arguments.path)
+    lines = clean(raw).split("\n")
+    chosen = lines[arguments.offset - 1 : arguments.offset - 1 + arguments.limit]
+    last = arguments.offset - 1 + len(chosen)
+    more = f"\n[lines {arguments.offset} to {last} of {len(lines)}]" if len(chosen) < len(lines) else ""
+    rest = f"read_file {arguments.path} with offset and limit"
+    return clip("\n".join(chosen), run.settings.file_tokens, rest) + more
+
+
+def _write_file(run: Run, pending: Pending, arguments: WriteFile) -> str:
+    return _written(run, arguments.path, _encode(arguments.content))
+
+
+def _plan_edit(run: Run, pending: Pending, arguments: EditFile) -> ToolStarted:
+    before = run.sandbox.read(arguments.path)
+    after = _edited(before, arguments)
+    return ToolStarted(call=pending.call.id, name=pending.call.name, before=_sha(before), after=_sha(after))
+
+
+def _edit_file(run: Run, pending: Pending, arguments: EditFile) -> str:
+    assert pending.started is not None
+    now = run.sandbox.read(arguments.path)
+    if _sha(now) == pending.started.after:
+        # A crash came between the edit and its record.
+        return _answer(arguments.path, now)
+    return _written(run, arguments.path, _edited(now, arguments))
+
+
+def _edited(before: bytes, arguments: EditFile) -> bytes:
+    old, new = _encode(arguments.old), _encode(arguments.new)
+    count = before.count(old)
+    if count != 1:
+        found = "does not occur" if count == 0 else f"occurs {count} times"
+        raise Refused(f"`old` {found} in {arguments.path}; it must occur once. Read the file and give more of it")
+    return before.replace(old, new)
+
+
+def _wait(run: Run, pending: Pending, arguments: Wait) -> str:
+    unknown = [job for job in arguments.jobs if run.sandbox.look(job).state == "unknown"]
+    if unknown:
+        raise Refused(f"there is no job {', '.join(unknown)}; open jobs: {', '.join(run.state.open_jobs) or 'none'}")
+    seconds = min(arguments.seconds, run.settings.longest_wait_seconds, max(0.0, run.seconds_left()))
+    views = run.await_jobs(arguments.jobs, seconds)
+    tokens = run.settings.output_tokens // len(views)
+    return "\n".join(f"job {view.id}: {describe(view)}\n{shown_output(run, view, tokens)}" for view in views)
+
+
+def _kill(run: Run, pending: Pending, arguments: Kill) -> str:
+    if run.sandbox.look(arguments.job).state == "unknown":
+        raise Refused(f"there is no job {arguments.job}; open jobs: {', '.join(run.state.open_jobs) or 'none'}")
+    view = run.sandbox.kill(arguments.job)
+    run.note_ended(view)
+    return f"job {arguments.job}: {describe(view)}"
+
+
+def _evaluate(run: Run, pending: Pending, arguments: Evaluate) -> str:
+    return evaluation.evaluate(run, pending.call.id, arguments.command)
+
+
+def _written(run: Run, path: str, content: bytes) -> str:
+    run.sandbox.write(path, content)
+    return _answer(path, content)
+
+
+def _answer(path: str, content: bytes) -> str:
+    return f"wrote {path}: {len(content)} bytes, sha256 {_sha(content)}"
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", errors="replace")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """How a tool is checked, put on record and performed."""
+
+    arguments: type[Arguments]
+    act: Callable[[Run, Pending, Any], str]
+    plan: Callable[[Run, Pending, Any], ToolStarted] = _plan
+    can_be_taken_back: bool = True
+
+
+def _never(run: Run, pending: Pending, arguments: Any) -> str:
+    raise AssertionError("finish ends the attempt; it is not performed")
+
+
+TOOLS: dict[str, Tool] = {
+    "bash": Tool(Bash, _bash, _plan_job),
+    "read_file": Tool(ReadFile, _read_file),
+    "write_file": Tool(WriteFile, _write_file),
+    "edit_file": Tool(EditFile, _edit_file, _plan_edit),
+    "wait": Tool(Wait, _wait),
+    "kill": Tool(Kill, _kill, can_be_taken_back=False),
+    "evaluate": Tool(Evaluate, _evaluate),
+    "finish": Tool(Finish, _never, can_be_taken_back=False),
+}
+
+
+@cache
+def specs() -> tuple[ToolSpec, ...]:
+    """The tools as the model and the reader of its calls know them."""
+    texts = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
+    descriptions = {name: " ".join(text.split()) for name, text in zip(texts[::2], texts[1::2], strict=True)}
+    return tuple(
+        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_taken_back)
+        for name, tool in TOOLS.items()
+    )
+
+
+@cache
+def tools_bytes() -> bytes:
+    """The `tools` part of a request, serialised once."""
+    wire = [
+        {
+            "type": "function",
+            "function": {"name": spec.name, "description": spec.description, "parameters": spec.parameters},
+        }
+        for spec in specs()
+    ]
+    return json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _schema(arguments: type[Arguments]) -> dict[str, Any]:
+    schema = arguments.model_json_schema()
+    properties = {
+        name: {key: value for key, value in parts.items() if key in ("type", "items", "minimum")}
+        for name, parts in schema["properties"].items()
+    }
+    return {"type": "object", "properties": properties, "required": schema.get("required", [])}

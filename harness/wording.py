@@ -1,0 +1,51 @@
+"""What the screens of the harness show beyond the words of `runs/wording.py`: estimates, tables, text made harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from runs.state import State
+from runs.wording import evaluation_text, medal_text
+
+ESTIMATE = "estimate from held-out rows"
+"""What stands beside a medal that no private answer has confirmed."""
+
+
+def printable(text: str) -> str:
+    """Text without anything that steers a terminal: an agent's output must not repaint its owner's screen.
+
+    Escape sequences go, a line overwritten with carriage returns keeps its last version, tabs and newlines stay.
+    """
+    text = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])", "", text, flags=re.DOTALL)
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return "".join(c for c in "\n".join(lines) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
+def standing(state: State) -> str:
+    """The best score so far with its noise, the medal it would bring and every mark that belongs beside it."""
+    if state.best is None:
+        return "no score yet"
+    if state.best.score is None:
+        return "a valid submission; the task has no labels to hold out, so there is no score"
+    return ", ".join([evaluation_text(state.best, state), estimate(state.best.score, state)])
+
+
+def estimate(score: float | None, state: State) -> str:
+    """The medal a held-out score would bring, marked as the estimate it is."""
+    medal = medal_text(score, state.thresholds, state.lower_is_better)
+    return f"{medal} ({ESTIMATE})" if medal else ESTIMATE
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows (the first is the head) as aligned columns, never cut; columns named in `right` are set to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
