@@ -163,8 +163,8 @@ class Connection:
             address=self.address,
             wait_seconds=asked_wait(response.headers),
         )
-        if isinstance(found, Passing) and response.status_code >= 500:
-            found.oddity = str(found)
+        if isinstance(found, Passing) and response.status_code == 500:
+            found.oddity = str(found)  # Some servers answer so to a history they cannot render.
         return found
 
     def _timeout(self, left: float) -> httpx2.Timeout:

@@ -159,7 +159,7 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
         told = "what was given is no http(s) address"
         return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", exits.INPUT)
     shown = _without_secrets(base_url)
-    status, body = _get(base_url.rstrip("/") + "/models", settings.api_key)
+    status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
     return _judge_endpoint(shown, status, body, model)
 
 

@@ -35,7 +35,8 @@ CODES = {
 
 _ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_USERS_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""What a file system says of a path that somebody gave us: no fault of ours."""
 
 
 class UsageError(Exception):
@@ -48,6 +49,8 @@ def code_of(error: BaseException) -> int:
         return STOPPED
     if isinstance(error, OSError) and error.errno in _FULL:
         return STOPPED
+    if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
+        return INPUT
     for kind in type(error).__mro__:
         if kind.__name__ in CODES and kind.__module__.partition(".")[0] in _ROOMS:
             return CODES[kind.__name__]
@@ -61,6 +64,8 @@ def explain(error: BaseException, home: Path | None) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         where = error.filename or home or "the disk"
         return f"no space left ({where}). Nothing recorded is lost: free some space, then `harness resume last`."
+    if isinstance(error, OSError) and code_of(error) == INPUT:
+        return f"{error.filename}: {error.strerror}. Check who may write there, or set HARNESS_HOME to another folder."
     if code_of(error) != BUG:
         return str(error) or type(error).__name__
     return _tell_of_bug(error, home)
@@ -68,8 +73,6 @@ def explain(error: BaseException, home: Path | None) -> str:
 
 def _tell_of_bug(error: BaseException, home: Path | None) -> str:
     told = " ".join(f"{type(error).__name__}: {error}".split())
-    if isinstance(error, _USERS_FILES) and error.filename:
-        told = f"{error.strerror}: {error.filename}"
     text = "".join(traceback.format_exception(error))
     name = time.strftime("crash-%Y%m%d-%H%M%S") + f"-{os.getpid()}.txt"
     for folder in (home, Path(tempfile.gettempdir())):

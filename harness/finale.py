@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.report import write_report
-from runs.results import write_results
+from runs.results import write_results, write_summary
 
 from context import memory
 from runs.events import RunEnded, SubmissionChosen
@@ -66,7 +66,7 @@ def finish(run: Run, why: Why) -> None:
 def write_reports(run: Run) -> None:
     """Write everything people read, anew: when a run ends or pauses."""
     write_standing(run)
-    write_report(run.folder, read_events(run.folder))
+    write_report(run.folder, run.state, read_events(run.folder))
 
 
 def write_standing(run: Run) -> None:
@@ -76,6 +76,7 @@ def write_standing(run: Run) -> None:
             keep_attempt(run, attempt.number)
     write_atomically(run.folder / "memory.md", f"{memory.chain(run.state)}\n".encode())
     write_results(run.folder, run.state)
+    write_summary(run.folder, run.state)
 
 
 def keep_attempt(run: Run, number: int) -> None:

@@ -199,12 +199,14 @@ def _chosen(value: Any, choices: list[Any]) -> Change:
     return Change(value, fits=False)
 
 
+_TYPES: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "array": list, "object": dict}
+_TYPES |= {"null": type(None), "boolean": bool}
+
+
 def _has_type(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
-    types: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "array": list, "object": dict}
-    types["null"] = type(None)
-    return isinstance(value, types.get(kind, object))
+    return isinstance(value, _TYPES.get(kind, object))
 
 
 def _items(value: Any, schema: Mapping[str, Any]) -> Change:

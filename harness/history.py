@@ -130,11 +130,7 @@ def _mended_call(call: Mapping[str, Any], place: int, index: int, used: set[str]
     raw_name = function.get("name")
     name = raw_name if isinstance(raw_name, str) and _NAME.fullmatch(raw_name) else _named(raw_name)
     arguments = function.get("arguments")
-    sound = (
-        arguments
-        if isinstance(arguments, str) and is_json_object(arguments) and _is_clean(arguments)
-        else _rewritten(arguments)
-    )
+    sound = arguments if _is_sound(arguments) else _rewritten(arguments)
     mended = {"id": new_id, "type": "function", "function": {"name": name, "arguments": sound}}
     for what, is_changed in (
         (f"id {old_id!r} is {new_id!r} now", new_id != old_id),

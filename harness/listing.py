@@ -73,7 +73,7 @@ def is_driven(folder: Path) -> bool:
 # ---------------------------------------------------------------------------------------------------------- the list
 
 
-HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring", "spend")
+HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring", "spend", "")
 
 
 def show_runs(settings: Settings) -> int:
@@ -115,7 +115,7 @@ def _fresh_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
-    from runs.wording import DEMO, cost_text, score_text
+    from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED, money_text, score_text
 
     where = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
     if not where.startswith("ended"):
@@ -126,18 +126,19 @@ def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str,
     return (
         folder.name,
         fields["task"],
-        DEMO if fields["is_demo"] else fields["model"],
+        DEMO_MODEL if fields["is_demo"] else fields["model"],
         where,
         str(fields["attempts"]),
-        score_text(score, fields.get("best_noise"), fields["protects_labels"]) if score is not None else "-",
+        score_text(score, fields.get("best_noise")),
         fields["medal_estimate"] or "-",
-        cost_text(fields["cost"], fields["is_cost_estimated"]),
+        money_text(fields["cost"], fields["is_cost_estimated"]),
+        "" if fields["protects_labels"] else LABELS_UNPROTECTED,
     )
 
 
 def _broken(folder: Path, why: str) -> tuple[str, ...]:
     # The reason stands last, so that its length does not push the columns of the other rows apart.
-    return (folder.name, "", "", "broken", "", "", "", " ".join(printable(why).split()))
+    return (folder.name, "", "", "broken", "", "", "", "", " ".join(printable(why).split()))
 
 
 # ---------------------------------------------------------------------------------------------------------- one run
@@ -146,9 +147,8 @@ def _broken(folder: Path, why: str) -> tuple[str, ...]:
 def show_run(name: str, settings: Settings, attempt: int | None = None, is_full: bool = False) -> int:
     """Print what happened in a run, or in one attempt of it."""
     folder = find_run(name, settings)
-    from runs.transcript import transcript
-
     from runs.journal import read_events
+    from runs.transcript import transcript
 
     for text in transcript(read_events(folder), attempt=attempt, full=is_full):
         sys.stdout.write(printable(text))

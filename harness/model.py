@@ -129,6 +129,7 @@ class _Ask:
     tries: int = 0
     cuts: int = 0
     lost_cost: float = 0.0
+    cleared: int = 0
     output_tokens: int | None = None
     odd: dict[str, int] = field(default_factory=dict)
 
@@ -321,6 +322,10 @@ class Model:
             if not self._has_answered:
                 raise EndpointRefused(f"{failure}; check that {self._address} is an API (most end in /v1)") from None
         elif self._answers_a_short_request(ask):
+            # Once may be luck, on an endpoint that fails every other time.
+            ask.cleared += 1
+            if ask.cleared < 2:
+                return
             if failure.oddity == "empty":
                 raise ContextOverflow(f"{self._address} answers a short request, but nothing to this one") from None
             raise HistoryPoisoned(f"{self._address} answers a short request, but to this history: {failure}") from None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.wording import estimate, printable, standing
-from runs.wording import cost_text, duration_text, evaluation_text, model_text, sandbox_text
+from runs.wording import evaluation_text, model_text, money_text, sandbox_text, span_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -55,7 +55,7 @@ def marks(created: RunCreated) -> list[str]:
 def introduction(created: RunCreated) -> list[str]:
     """The lines that begin every playing of a run, new or resumed: what runs, within what, and how it is isolated."""
     bounds = [f"{created.hours:g} h"] if created.hours else []
-    bounds += [cost_text(created.cost)] if created.cost else []
+    bounds += [money_text(created.cost)] if created.cost else []
     bounds += [f"{created.attempts} attempts"] if created.attempts else []
     bounds += [f"{created.turns} turns"] if created.turns else []
     told = [f"task {created.task_id}", *marks(created), f"seed {created.seed}", f"budget {', '.join(bounds) or 'none'}"]
@@ -90,7 +90,7 @@ def _evaluated(state: State, event: Any) -> str:
 
 
 def _model_failed(_: State, event: Any) -> str:
-    again = "" if event.again_in is None else f"; asking again in {duration_text(event.again_in)}"
+    again = "" if event.again_in is None else f"; asking again in {span_text(event.again_in)}"
     return f"the endpoint failed: {event.error}{again}"
 
 
@@ -101,8 +101,8 @@ def _paused(state: State, event: Any) -> str:
 
 def _ended(state: State, event: Any) -> str:
     name = state.created.run_id if state.created else "last"
-    spend = cost_text(state.cost, state.is_cost_estimated)
-    told = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
+    spend = money_text(state.cost, state.is_cost_estimated)
+    told = f"ended ({event.why}) after {len(state.attempts)} attempts, {span_text(state.active_seconds)}, {spend}"
     return f"{told}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
 
 
@@ -252,16 +252,16 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     if created is None:
         return []
     active = state.active_seconds + waited
-    left = f"{duration_text(active)} so far"
+    left = f"{span_text(active)} so far"
     if created.hours is not None:
         seconds = max(0.0, created.hours * 3600 - active)
         until = time.strftime("%H:%M", time.localtime(time.time() + seconds))
-        left = f"{duration_text(seconds)} left, until {until}; {left}"
+        left = f"{span_text(seconds)} left, until {until}; {left}"
     attempts = f"{len(state.attempts)}" + (f" of {created.attempts}" if created.attempts else "")
     turn = state.attempt.turns if state.attempt else 0
     turns = f"turn {turn} (of the run: {state.turns}" + (f" of {created.turns})" if created.turns else ")")
-    spend = cost_text(state.cost, state.is_cost_estimated)
-    spend += f" of {cost_text(created.cost)}" if created.cost else ""
+    spend = money_text(state.cost, state.is_cost_estimated)
+    spend += f" of {money_text(created.cost)}" if created.cost else ""
     tokens = f"{state.prompt_tokens + state.completion_tokens:,} tokens"
     return [
         ("time", left),

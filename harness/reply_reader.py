@@ -59,7 +59,7 @@ class ReplyReader:
     @property
     def has_begun(self) -> bool:
         """Whether something of an answer has come, so that it may have been paid for."""
-        return bool(self._deltas or self._whole or self._document)
+        return bool(self._deltas or self._whole or (self._document and self._start.lstrip()[:1] == b"{"))
 
     @property
     def is_whole(self) -> bool:
@@ -169,7 +169,7 @@ class ReplyReader:
         if not isinstance(found, dict):
             raise Passing("the endpoint answered with JSON that is no reply", oddity="page")
         if is_error(found):
-            self.error = found
+            self.error, self._document = found, []
             return
         self._add(found)
         if self._whole and not self._finish:

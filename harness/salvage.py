@@ -76,7 +76,13 @@ def read_object(raw: Any) -> Reading | None:
         return _encodable(Reading(raw, STRICT))
     if not isinstance(raw, str):
         return None
-    text = raw
+    try:
+        return _climb(raw)
+    except _Conflict:
+        return None
+
+
+def _climb(text: str) -> Reading | None:
     for step in (_native, _trimmed, _escaped, _prose_cut, _python_literal, _json_repaired, _wrongly_escaped):
         if reading := _attempt(step, text):
             return _encodable(reading)
@@ -92,7 +98,10 @@ def dumps(value: Any) -> str:
 
 def is_json_object(text: Any) -> bool:
     """Whether a text is strict JSON of an object, as every server takes it."""
-    return isinstance(text, str) and _attempt(_native, text) is not None
+    try:
+        return isinstance(text, str) and _attempt(_native, text) is not None
+    except _Conflict:
+        return False
 
 
 def looks_cut(raw: Any) -> bool:
@@ -198,7 +207,7 @@ def _python_literal(text: str) -> Reading | None:
 def _json_repaired(text: str) -> Reading | None:
     if not (text.startswith("{") and text.endswith("}")) or looks_cut(text) or len(text) > _LONGEST_TO_REPAIR:
         return None
-    if _is_too_deep(text):
+    if _is_too_deep(text) or not _is_one_object(text):
         return None
     from json_repair import repair_json
 
@@ -224,6 +233,8 @@ def _wrongly_escaped(text: str) -> Reading | None:
 def _attempt(step: Callable[[str], Reading | None], text: str) -> Reading | None:
     try:
         return step(text)
+    except _Conflict:
+        raise
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError):
         return None
 
@@ -300,6 +311,16 @@ def _is_too_deep(text: str) -> bool:
     return deepest > _DEEPEST
 
 
+def _is_one_object(text: str) -> bool:
+    """Whether the first bracket is closed by the last."""
+    depth = 0
+    for found in re.finditer(r"[{}]", _STRING.sub('""', text)[:-1]):
+        depth += 1 if found[0] == "{" else -1
+        if depth == 0:
+            return False
+    return True
+
+
 def _kept_its_strings(text: str, value: dict[str, Any]) -> bool:
     """Whether a repair left every quoted string as it was and made up none but bare keys."""
     try:
@@ -314,7 +335,8 @@ def _kept_its_strings(text: str, value: dict[str, Any]) -> bool:
             expected = next(waiting, None)
         elif not is_key or not re.search(rf"(?<!\w){re.escape(string)}\s*:", outside):
             return False
-    return expected is None
+    keys = sum(is_key for _, is_key in _strings_of(value))
+    return expected is None and keys == outside.count(":")
 
 
 def _strings_of(value: Any) -> list[tuple[str, bool]]:

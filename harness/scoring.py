@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from harness import exits
 from harness.listing import find_run, is_driven
 from harness.settings import Settings
-from harness.wording import ESTIMATE, table
-from runs.wording import DEMO, UNPROTECTED, evaluation_text, medal_text, model_text
+from harness.wording import table
+from runs.wording import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
 
 if TYPE_CHECKING:
     from runs.events import RunCreated
@@ -188,7 +188,7 @@ def _row(one: Graded) -> tuple[str, ...]:
     flags = {"gold": report.gold_medal, "silver": report.silver_medal, "bronze": report.bronze_medal}
     medal = next((name for name, won in flags.items() if won), "none" if report.gold_threshold is not None else "-")
     lines = (report.gold_threshold, report.silver_threshold, report.bronze_threshold, report.median_threshold)
-    held_out = evaluation_text(estimate, one.state) if estimate else "-"
+    held_out = score_text(estimate.score, estimate.noise) if estimate else "-"
     would = medal_text(estimate.score, one.state.thresholds, one.state.lower_is_better) if estimate else ""
     return (
         one.folder.name,
@@ -198,13 +198,13 @@ def _row(one: Graded) -> tuple[str, ...]:
         *("-" if line is None else f"{line:.5g}" for line in lines),
         ("yes" if report.above_median else "no") if report.median_threshold is not None else "-",
         f"{held_out} {would}".strip(),
-        "" if one.created.protects_labels else UNPROTECTED,
+        "" if one.created.protects_labels else LABELS_UNPROTECTED,
     )
 
 
 def _remarks(one: Graded) -> Iterator[str]:
     if one.created.is_demo:
-        yield DEMO
+        yield DEMO_MODEL
     if one.report.problem:
         yield one.report.problem
     if one.was_changed:

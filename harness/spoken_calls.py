@@ -65,7 +65,7 @@ _END_CUT = re.compile(r"W?(?:I(?:Pp)*P?)?")
 _LOST_BRACKETS = (
     (re.compile(r"(?<![<\w])/?minimax:tool_call>"), ""),
     (re.compile(r"^([ \t]*)(?=invoke\s+name=|parameter\s+name=)", re.MULTILINE), r"\1<"),
-    (re.compile(r"(?<!<)(?<!</)/?(?=(?:parameter|invoke)>)"), "</"),
+    (re.compile(r"(?<!<)/(?=(?:parameter|invoke)>)|(?<![</])(?=(?:parameter|invoke)>)"), "</"),
 )
 _LEAKED = re.compile(r"</?(?:minimax:tool_call|function_calls)>")
 _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")

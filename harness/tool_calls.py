@@ -178,7 +178,8 @@ def _unreadable(call: FoundCall, name: str) -> _Verdict:
     raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
     is_cut = call.is_cut or looks_cut(call.raw)
     arguments = dumps({"_invalid": healed(raw)})
-    return _Verdict(name, arguments, salvage.ERROR, _CUT if is_cut else _NOT_JSON, call.is_ambiguous and not is_cut)
+    problem = _CUT if is_cut else _BROKEN_TAGS if call.is_spoken else _NOT_JSON
+    return _Verdict(name, arguments, salvage.ERROR, problem, call.is_ambiguous and not is_cut)
 
 
 def _carried(reading: Reading) -> str:
@@ -230,6 +231,7 @@ _CUT = (
     "if it is long, in several smaller calls."
 )
 _NOT_JSON = "Not performed: the arguments are not a JSON object. Send the call again with valid JSON."
+_BROKEN_TAGS = "Not performed: the tags of the call do not fit together. Make the call again as a plain tool call."
 _TWO_WAYS = (
     "Not performed: the call can be read in more than one way, and what was understood stands in its arguments. If "
     "that is what you meant, make the call again as a plain tool call."

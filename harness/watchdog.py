@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,16 @@ if TYPE_CHECKING:
 
 
 class Watchdog:
-    """Knows the socket of the one request under way, and shuts it when the time is over."""
+    """Knows the socket of the one request under way, and shuts it when its time is over.
+
+    Its thread sleeps from deadline to deadline, so that a call costs no thread of its own; it ends when it wakes and
+    no request is under way.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._deadline: float | None = None
+        self._wakes_at: float | None = None
         self._socket: socket.socket | None = None
 
     def attach(self, request: httpx2.Request) -> None:
@@ -25,21 +33,37 @@ class Watchdog:
     @contextmanager
     def watching(self, seconds: float) -> Iterator[None]:
         """Shut the connection if what is done inside takes longer than `seconds`."""
-        timer = threading.Timer(seconds, self._bark)
-        timer.daemon = True
-        timer.start()
+        with self._lock:
+            self._deadline = time.monotonic() + seconds
+            if self._wakes_at is None:
+                self._wakes_at = self._deadline
+                threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+            elif self._wakes_at > self._deadline:
+                self._lock.notify()
         try:
             yield
         finally:
-            timer.cancel()
+            with self._lock:
+                self._deadline = None
 
-    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            found = info["return_value"].get_extra_info("socket")
-            self._socket = found if isinstance(found, socket.socket) else None
+    def _watch(self) -> None:
+        with self._lock:
+            while self._deadline is not None:
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    self._bark()
+                    break
+                self._wakes_at = self._deadline
+                self._lock.wait(left)
+            self._wakes_at = None
 
     def _bark(self) -> None:
         # Shutting wakes a reader in another thread; closing would not.
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
+        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            found = info["return_value"].get_extra_info("socket")
+            self._socket = found if isinstance(found, socket.socket) else None

@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Sequence
 
 from runs.state import State
-from runs.wording import evaluation_text, medal_text
+from runs.wording import ESTIMATE, evaluation_text, medal_text
 
-ESTIMATE = "estimate from held-out rows"
-"""What stands beside a medal that no private answer has confirmed."""
+_NOT_PLAIN = re.compile(r"[^\t\n -~]")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])", re.DOTALL)
 
 
 def printable(text: str) -> str:
@@ -18,7 +18,9 @@ def printable(text: str) -> str:
 
     Escape sequences go, a line overwritten with carriage returns keeps its last version, tabs and newlines stay.
     """
-    text = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])", "", text, flags=re.DOTALL)
+    if not _NOT_PLAIN.search(text):
+        return text
+    text = _SEQUENCE.sub("", text)
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
     return "".join(c for c in "\n".join(lines) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 

@@ -1,7 +1,7 @@
 """What a run used: dollars, tokens and seconds, in all and by attempt, as a fold over its events.
 
-Every second of the active clock is counted once, by the event that ended it: a reply ends thinking, a failed request and
-the pause after it are waiting for the endpoint, a result ends work in jobs and tools, all else is the harness's own.
+Every second of the active clock is counted once, by the event that ended it: a reply ends thinking, a failed request
+and the pause after it are waiting for the endpoint, a result ends work in jobs and tools, the rest is the harness's.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def _count(spend: Spend, event: Event) -> None:
         spend.requests += 1
     elif isinstance(event, ModelFailed):
         spend.failures += 1
+        spend.cost += event.cost
+        spend.is_estimated = spend.is_estimated or event.cost > 0
     elif isinstance(event, JobFinished):
         spend.jobs += 1
         spend.job_seconds += event.seconds

@@ -231,7 +231,8 @@ def _is_torn(line: bytes, file: BufferedReader) -> bool:
 def _take_lock(folder: Path) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    # Not at once: whoever only looks whether the run is driven holds the lock for a moment.
+    lock = FileLock(folder / "lock", timeout=0.5, poll_interval=0.05, thread_local=False)
     holder = folder / "lock.pid"
     try:
         lock.acquire()

@@ -10,33 +10,36 @@ from runs.events import Event, Paused, Resumed, RunCreated, Warned
 from runs.results import replace_file
 from runs.state import Attempt, Evaluation, State
 from runs.wording import (
-    DEMO,
-    UNPROTECTED,
-    cost_text,
-    duration_text,
+    DEMO_MODEL,
+    ESTIMATE,
+    LABELS_UNPROTECTED,
     evaluation_text,
     is_protected,
     medal_text,
     model_text,
+    money_text,
     one_line,
     sandbox_text,
     score_text,
+    span_text,
     status_text,
 )
 
 
-def write_report(folder: Path, events: Iterable[Event]) -> Path:
-    """Write `report.md` into a run folder and return its path. Raises OSError."""
+def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
+    """Write `report.md` of a run into its folder and return the path. `state` is the fold of `events`.
+
+    Raises OSError.
+    """
     path = folder / "report.md"
-    replace_file(path, report(events))
+    replace_file(path, report(state, events))
     return path
 
 
-def report(events: Iterable[Event]) -> str:
+def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
-    state, sums, trouble = State(), Account(), _Trouble()
+    sums, trouble = Account(), _Trouble()
     for event in events:
-        state.apply(event)
         sums.add(event)
         trouble.add(event)
     if state.created is None:
@@ -88,7 +91,7 @@ def _result_line(state: State) -> str:
 
 def _medal(state: State) -> str:
     medal = medal_text(state.best.score if state.best else None, state.thresholds, state.lower_is_better)
-    return f", {medal} (estimate from held-out rows)" if medal else ""
+    return f", {medal} ({ESTIMATE})" if medal else ""
 
 
 def _result(state: State) -> Iterator[str]:
@@ -114,7 +117,7 @@ def _result(state: State) -> Iterator[str]:
 def _attempts(state: State, sums: Account) -> Iterator[str]:
     yield "## Attempts"
     yield ""
-    mark = "" if is_protected(state) else f" ({UNPROTECTED})"
+    mark = "" if is_protected(state) else f" ({LABELS_UNPROTECTED})"
     yield f"| attempt | parent | commit | score{mark} | minutes | cost | ended | did |"
     yield "|---|---|---|---|---|---|---|---|"
     for attempt in state.attempts:
@@ -123,31 +126,33 @@ def _attempts(state: State, sums: Account) -> Iterator[str]:
 
 
 def _attempt_row(attempt: Attempt, state: State, sums: Account) -> list[str]:
-    best = best_of(state.evaluations_in(attempt.number), state.lower_is_better)
+    best = _best_of(state.evaluations_in(attempt.number), state.lower_is_better)
     spend = sums.attempts.get(attempt.number)
     return [
         str(attempt.number),
         (attempt.parent or "")[:12] or "none",
         best.commit[:12] if best else "none",
-        score_text(best.score, best.noise, True)
-        if best and best.score is not None
-        else best.status
-        if best
-        else "none",
+        _score_cell(best),
         f"{spend.active_seconds / 60:.1f}" if spend else "",
-        cost_text(attempt.cost),
+        money_text(spend.cost, spend.is_estimated) if spend else "",
         attempt.ended or "open",
         one_line(attempt.did, 120),
     ]
 
 
-def best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
+def _best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
     """The evaluation with the best score; the last one where none was scored; None of none."""
     scored = [(item.score, item) for item in evaluations if item.score is not None]
     if not scored:
         return evaluations[-1] if evaluations else None
     pick = min if lower_is_better else max
     return pick(scored, key=lambda pair: pair[0])[1]
+
+
+def _score_cell(best: Evaluation | None) -> str:
+    if best is None:
+        return "none"
+    return score_text(best.score, best.noise) if best.score is not None else best.status or "open"
 
 
 def _cell(text: str) -> str:
@@ -158,17 +163,17 @@ def _spend(sums: Account) -> Iterator[str]:
     total = sums.total
     yield "## What it took"
     yield ""
-    yield f"- cost: {cost_text(total.cost, total.is_estimated)}"
+    yield f"- cost: {money_text(total.cost, total.is_estimated)}"
     yield (
         f"- tokens: {total.prompt_tokens:,} in ({total.cached_share:.0%} cached), {total.completion_tokens:,} out, "
         f"{total.replies} replies to {total.requests} requests ({total.failures} failed, {total.retries} retried)"
     )
     yield (
-        f"- time: {duration_text(total.active_seconds)} active: model {duration_text(total.model_seconds)}, "
-        f"jobs and tools {duration_text(total.working_seconds)}, waiting for the endpoint "
-        f"{duration_text(total.waiting_seconds)}, the harness itself {duration_text(total.own_seconds)}"
+        f"- time: {span_text(total.active_seconds)} active: model {span_text(total.model_seconds)}, "
+        f"jobs and tools {span_text(total.working_seconds)}, waiting for the endpoint "
+        f"{span_text(total.waiting_seconds)}, the harness itself {span_text(total.own_seconds)}"
     )
-    yield f"- jobs: {total.jobs}, {duration_text(total.job_seconds)} together"
+    yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
     yield ""
 
 
@@ -177,11 +182,11 @@ def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str
     yield ""
     if not created.protects_labels:
         yield (
-            f"- **{UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the held-out labels could be "
-            f"reached; the scores above cannot be trusted as those of an isolated run"
+            f"- **{LABELS_UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the held-out labels "
+            f"could be reached; the scores above cannot be trusted as those of an isolated run"
         )
     if created.is_demo:
-        yield f"- **{DEMO}**: a scripted engineer played this run"
+        yield f"- **{DEMO_MODEL}**: a scripted engineer played this run"
     if created.options.get("models"):
         yield f"- pretrained weights were mounted: `{created.options['models']}`"
     yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runs.state import Evaluation, State
-from runs.wording import DEMO, UNPROTECTED, is_protected, medal_text, one_line, status_text
+from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
 
 COLUMNS = ("commit", "score", "status", "minutes", "description")
 
@@ -30,7 +30,7 @@ def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
     words = (attempt.did if attempt else "") or evaluation.message or evaluation.command
     description = f"attempt {evaluation.attempt}: {one_line(words, 160)}"
     if score and not is_protected(state):
-        description += f" ({UNPROTECTED})"
+        description += f" ({LABELS_UNPROTECTED})"
     status = "best" if evaluation.was_best and evaluation.status == "scored" else evaluation.status
     return evaluation.commit[:12], score, status, f"{evaluation.seconds / 60:.1f}", description
 
@@ -48,7 +48,7 @@ def summary(state: State) -> dict[str, Any]:
         "lower_is_better": created.lower_is_better,
         "model": created.model,
         "is_demo": created.is_demo,
-        "model_note": DEMO if created.is_demo else "",
+        "model_note": DEMO_MODEL if created.is_demo else "",
         "seed": created.seed,
         "sandbox": created.sandbox,
         "protects_labels": created.protects_labels,
@@ -68,8 +68,12 @@ def summary(state: State) -> dict[str, Any]:
 
 
 def write_results(folder: Path, state: State) -> None:
-    """Bring `results.tsv` and `summary.json` of a run folder up to date. Raises OSError."""
+    """Bring `results.tsv` of a run folder up to date. Raises OSError."""
     replace_file(folder / "results.tsv", results_tsv(state))
+
+
+def write_summary(folder: Path, state: State) -> None:
+    """Bring `summary.json` of a run folder up to date. Raises OSError."""
     replace_file(folder / "summary.json", json.dumps(summary(state), ensure_ascii=False, indent=1) + "\n")
 
 

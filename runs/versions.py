@@ -86,15 +86,18 @@ class Versions:
         return Commit(found[1].decode(), found[2].decode(), _names(left_out))
 
     def checkout(self, commit: str, into: Path) -> None:
-        """Make a clean folder of a commit's files; it appears all at once. `into` must be absent or empty."""
-        if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
-            raise VersionsError(f"{into} is not empty: remove it first")
+        """Make a clean folder of a commit's files; it appears all at once, in the place of what was there.
+
+        Raises `VersionsError`, and leaves what was there, where the commit cannot be had.
+        """
         into.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
         try:
-            draft.chmod(0o755)
-            put(self._contents(commit), draft)
-            draft.rename(into)
+            (draft / "new").mkdir(mode=0o755)
+            put(self._contents(commit), draft / "new")
+            if into.is_symlink() or into.exists():
+                into.rename(draft / "old")
+            (draft / "new").rename(into)
         except OSError as error:
             raise VersionsError(f"{into} cannot be written ({error.strerror}): check the disk") from error
         finally:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from sandboxes.base import Isolation, JobRequest, Place, SandboxFailed, SandboxUnavailable
 from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.files import give
-from sandboxes.host import HostSandbox, common_environment, put_aside
+from sandboxes.host import HostSandbox, check_place, common_environment, put_aside
 from sandboxes.jobs import Command
 from sandboxes.seccomp import make_filter
 
@@ -42,6 +42,7 @@ VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_E
 
 def open_bubblewrap(place: Place) -> HostSandbox:
     """A sandbox of namespaces. Raises `SandboxUnavailable` where `bwrap` is missing or may not work."""
+    check_place(place)
     check_bubblewrap(place.home)
     root = os.geteuid() == 0
     if root and (place.data.stat().st_mode & 0o005) != 0o005:

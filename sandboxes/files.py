@@ -49,13 +49,16 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
             raise FileNotFoundError(f"{name} does not exist") from None
         except OSError as error:
             raise PathRefused(f"{name} cannot be read: it is a link or no regular file ({error.strerror})") from None
-        with os.fdopen(handle, "rb") as file:
+        try:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
                 raise PathRefused(f"{name} is not a regular file")
             if found.st_size > limit:
                 raise PathRefused(f"{name} holds {found.st_size} bytes; at most {limit} can be read")
-            content = file.read(limit + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                content = file.read(limit + 1)
+        finally:
+            os.close(handle)
     if len(content) > limit:
         raise PathRefused(f"{name} grew past {limit} bytes while it was read")
     return content

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place
+from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
 from sandboxes.files import Owner, parts_of, read_file, write_file
 from sandboxes.jobs import Command, Jobs
 
@@ -74,6 +74,13 @@ class HostSandbox:
 
     def _parts(self, path: str) -> tuple[str, ...]:
         return parts_of(path, ("/workspace", str(self.place.workspace)))
+
+
+def check_place(place: Place) -> None:
+    """Make the workspace; raise `SandboxFailed` where there is no data to show."""
+    place.workspace.mkdir(parents=True, exist_ok=True)
+    if not place.data.is_dir():
+        raise SandboxFailed(f"{place.data} is gone: the data of the task has to be prepared again")
 
 
 def common_environment(cores: int | None = None) -> dict[str, str]:

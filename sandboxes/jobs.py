@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.base import JobView, Limits, SandboxFailed
+from sandboxes.processes import boot_id, process_status
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 LOOK_SECONDS = 0.5
@@ -102,7 +103,8 @@ class Jobs:
             return ended
         started = _read(folder / "started")
         if started is None:
-            self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
+            if time.time() - (folder / "request.json").stat().st_mtime > LOOK_SECONDS:
+                self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
             return JobView(job, "running", log=folder / "log")
         why = _why_gone(started)
         if not why:
@@ -238,8 +240,6 @@ class Jobs:
 
 def _why_gone(started: Mapping[str, Any]) -> str:
     """Why the keeper that wrote this record no longer lives; empty while it does."""
-    from sandboxes.keeper import boot_id, process_status
-
     if started["boot"] != boot_id():
         return "the machine was restarted while it ran"
     status = process_status(started["pid"])

@@ -6,7 +6,7 @@ jobs folder, which is its working directory.
 """
 
 # pathlib would double what is loaded in a process that is kept for every job:
-# ruff: noqa: PTH103, PTH104, PTH108, PTH110, PTH116, PTH123, PTH208
+# ruff: noqa: PTH103, PTH104, PTH108, PTH110, PTH116, PTH123
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ import signal
 import time
 from typing import Any
 
+from sandboxes.processes import boot_id, descendants, process_status, send
+
 TAIL_BYTES = 65536
 """What is kept of the end of an output that passed its cap."""
 FLOOD = 20
@@ -28,6 +30,8 @@ FLOOD = 20
 FLOOD_FLOOR = 64_000_000
 """… but not before it has written this much: draining it costs next to nothing."""
 KILL_SECONDS = 10.0
+BUFFER_BYTES = 1 << 18
+LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -56,46 +60,8 @@ def poke(fifo: str, message: bytes) -> bool:
     return True
 
 
-def boot_id() -> str:
-    """Names this boot of the machine: process numbers of another one mean nothing."""
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
-
-
-def process_status(pid: int) -> tuple[str, int, int] | None:
-    """State letter, parent and start time (clock ticks since boot) of a process; None when there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return fields[0].decode(), int(fields[1]), int(fields[19])
-
-
-def descendants(ancestor: int) -> set[int]:
-    """Every process below this one; zombies too, for a process may live on after its first thread has ended."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        status = process_status(int(name)) if name.isdigit() else None
-        if status:
-            children.setdefault(status[1], []).append(int(name))
-    found: set[int] = set()
-    todo = [ancestor]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found.update(below)
-        todo.extend(below)
-    return found
-
-
-def send(signal_number: int, pids: set[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal_number)
-
-
 def process_control(option: int, value: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    LIBC.prctl(option, value, 0, 0, 0)
 
 
 # -------------------------------------------------------------------------------------------------------------- keeper
@@ -108,6 +74,7 @@ class Output:
         self.log, self.cap = log, cap
         self.seen = self.written = 0
         self.end = bytearray()
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
 
     def put(self, data: bytes | bytearray | memoryview) -> int:
         """Write to the log; a full disk ends the log, not the job."""
@@ -239,14 +206,13 @@ def open_log(job: str) -> int:
 
 def watch(job: str, family: Family, output: Output, pipe: int, wake: int, wall: float | None) -> str:
     """Copy output until the command ends, its time is over, it floods, or it is to be killed; say which."""
-    buffer = memoryview(bytearray(1 << 20))
     deadline = None if wall is None else time.monotonic() + wall
     flood = max(output.cap * FLOOD, FLOOD_FLOOR)
     sources = [pipe, wake]
     while True:
-        left = 5.0 if deadline is None else min(5.0, max(0.0, deadline - time.monotonic()))
+        left = 2.0 if deadline is None else min(2.0, max(0.0, deadline - time.monotonic()))
         ready = select.select(sources, [], [], left)[0]
-        if pipe in ready and not drain(pipe, output, buffer, rounds=1):
+        if pipe in ready and not drain(pipe, output, rounds=1):
             sources = [wake]
         if wake in ready:
             os.read(wake, 65536)
@@ -261,16 +227,16 @@ def watch(job: str, family: Family, output: Output, pipe: int, wake: int, wall: 
             return "killed"
 
 
-def drain(pipe: int, output: Output, buffer: memoryview, rounds: int = 64) -> bool:
+def drain(pipe: int, output: Output, rounds: int = 64) -> bool:
     """Take what the pipe holds now; False once every writer has closed it."""
     for _ in range(rounds):
         try:
-            count = os.readv(pipe, [buffer])
+            count = os.readv(pipe, [output.buffer])
         except BlockingIOError:
             return True
         if count == 0:
             return False
-        output.take(buffer[:count])
+        output.take(output.buffer[:count])
     return True
 
 
@@ -311,6 +277,6 @@ def keep_command(job: str, request: dict[str, Any], output: Output, woken: int) 
     family = Family(main)
     ended = watch(job, family, output, pipe, woken, request["limits"]["wall_seconds"])
     killed, survivors = family.kill()
-    drain(pipe, output, memoryview(bytearray(1 << 20)))
+    drain(pipe, output)
     code = 137 if family.status is None else os.waitstatus_to_exitcode(family.status)
     return {"ended": ended, "exit_code": code if code >= 0 else 128 - code, "killed": killed, "survivors": survivors}

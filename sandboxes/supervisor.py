@@ -1,6 +1,6 @@
 """The resident helper of one jobs folder: it starts each requested job once, in a keeper of its own.
 
-Run by the base interpreter with `-I -S`, it imports the standard library and `keeper.py` only, so it goes on whatever
+Run by the base interpreter with `-I -S`, it imports the standard library, `keeper.py` and `processes.py` only, so it goes on whatever
 becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked for anything
 for a while, and its keepers need it no more than the harness.
 

@@ -83,7 +83,7 @@ def answer(perform: Callable[[dict[str, Any]], Reply]) -> None:
     signal.alarm(int(request["seconds"]) + 5)
     # These jobs are short: starting a pool of threads costs more than it gives.
     for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+        os.putenv(f"{library}_NUM_THREADS", "1")
     try:
         reply = perform(request)
     except MemoryError:

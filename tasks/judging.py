@@ -19,7 +19,7 @@ from tasks.checking import SubmissionRefused
 from tasks.children import ChildKilled, ChildTimeout, Reply, answer, ask
 
 DRAWS = 200
-WORK = 4_000_000
+WORK = 1_000_000
 """Rows drawn in all for the noise, so that many rows do not take minutes."""
 
 TOO_HEAVY = "The submission could not be judged within {seconds:g} seconds and the memory there is: is it too large?"

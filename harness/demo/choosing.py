@@ -115,7 +115,9 @@ def candidates(history: History) -> Iterator[Choice]:
     yield from after_a_gain(history)
     good = history.worthwhile() if history.scores else []
     if len(history.families()) >= 3 and len(good) >= 2:
-        yield Choice(Tag(tuple(good[:2])), f"{good[0]} and {good[1]} scored best so far and err differently")
+        yield Choice(
+            Tag(tuple(good[:2])), f"{good[0]} and {good[1]} scored best so far, and unlike families err on unlike rows"
+        )
     for idea in history.ideas:
         reason = (
             "it is untried, and a new family teaches more than a detail" if history.memory else "it is simple and solid"
@@ -123,7 +125,7 @@ def candidates(history: History) -> Iterator[Choice]:
         yield Choice(Tag((idea.name,)), reason)
     yield from tunings(history, good)
     for size in (3, 2):
-        for group in combinations(good, size):
+        for group in combinations(good[:4], size):
             yield Choice(Tag(group), f"these {size} are the best pairing not yet blended")
     best = Tag.parse(history.best) if history.scores else Tag(())
     if set(good) and best.families <= {tag.removesuffix(" tuned") for tag in good}:

@@ -12,6 +12,11 @@ from typing import Any
 Message = Mapping[str, Any]
 SMALLER_IS_BETTER = ("rmse", "rmsle", "mae", "mse", "log_loss", "logloss", "mape", "smape", "brier", "error")
 SCORED = re.compile(r"evaluation (\S+): scored (-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?")
+METRIC = re.compile(
+    r"^(?:\W*metric:\s*|#+ How you are scored\s+)`?(?P<name>[\w.:/-]+?)`?(?::|\s|$)(?P<rest>[^#]*)",
+    re.MULTILINE | re.IGNORECASE,
+)
+DIRECTION = re.compile(r"\b(lower|higher) is better", re.IGNORECASE)
 VERDICT = re.compile(r"evaluation (\S+): (\w+)")
 SCORE_LINE = re.compile(r"^score (-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?", re.MULTILINE)
 NOTE = re.compile(r"<harness>.*?(</harness>|\Z)", re.DOTALL)
@@ -77,19 +82,17 @@ def read_card(messages: Sequence[Message]) -> Card:
 
 @lru_cache(maxsize=8)
 def _card(text: str) -> Card:
-    metric = re.search(r"^\W*metric:\s*`?([\w.]+)`?(.*)$", text, re.MULTILINE | re.IGNORECASE)
-    name = metric[1].lower() if metric else ""
-    if metric and "is better" in metric[2]:
-        lower = "lower is better" in metric[2]
-    else:
-        lower = name.startswith(SMALLER_IS_BETTER)
+    metric = METRIC.search(text)
+    name = metric["name"].lower() if metric else ""
+    told = DIRECTION.search(metric["rest"]) if metric else None
+    lower = told[1].lower() == "lower" if told else name.startswith(SMALLER_IS_BETTER)
     entries = re.split(r"^## Attempt (\d+)[^\n]*$", text, flags=re.MULTILINE)
     memory = tuple(
         _tried(int(number), body.split("\n# ")[0], lower)
         for number, body in zip(entries[1::2], entries[2::2], strict=True)
     )
-    now = re.search(r"^\W*attempt:\s*(\d+)", entries[-1], re.MULTILINE)
-    return Card(name, lower, int(now[1]) if now else len(memory) + 1, memory)
+    now = re.findall(r"^\W*attempt:\s*(\d+)", entries[-1], re.MULTILINE)
+    return Card(name, lower, int(now[-1]) if now else len(memory) + 1, memory)
 
 
 def _tried(number: int, body: str, lower: bool) -> Tried:
@@ -133,12 +136,15 @@ def read_verdict(result: str | None) -> Verdict:
     if not found:
         return Verdict("unread", None, None, last_line(result))
     if found[2] != "scored" or not score:
-        return Verdict(found[2], None, None, last_line(result))
+        said = (result or "")[found.end() :].strip()
+        # An invalid file is explained at once; why a program failed stands at the end of its output.
+        return Verdict(found[2], None, None, said.split("\n")[0][:160] if found[2] == "invalid" else last_line(said))
     value, noise = score.groups()[-2:]
     return Verdict("scored", float(value), float(noise) if noise else None, "")
 
 
 def last_line(result: str | None) -> str:
     """The last line that says something: of a traceback, the error."""
-    lines = [line.strip() for line in (result or "no answer").splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "an empty answer"
+    lines = [line.strip() for line in (result or "").splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("commit ", "best so far "))]
+    return said[-1][:160] if said else "no answer"

@@ -20,7 +20,7 @@ from harness.demo.words import finish_words
 
 ENTRYPOINT = "python solution.py"
 MOST_REPLIES, MOST_WAITS = 24, 3
-BACKGROUND = re.compile(r"still running|in the background", re.IGNORECASE)
+BACKGROUND = re.compile(r"still running|in the background|: running for", re.IGNORECASE)
 JOB = re.compile(r"\bjob\s+`?([\w.:-]*\w)", re.IGNORECASE)
 
 Call = tuple[str, dict[str, Any]]

@@ -1,0 +1,33 @@
+"""What a recorded assistant message says and what it thinks, wherever its endpoint put the thinking."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_TAGGED = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
+
+
+def said_and_thought(message: str) -> tuple[str, str]:
+    """Text and thinking of a canonical assistant message; a message that is no JSON object is all text."""
+    try:
+        fields = json.loads(message)
+    except ValueError:
+        return message, ""
+    if not isinstance(fields, dict):
+        return message, ""
+    said = _text(fields.get("content"))
+    for name in ("reasoning_details", "reasoning_content", "reasoning"):
+        if thought := _text(fields.get(name)):
+            return said, thought
+    tagged = _TAGGED.match(said)
+    return (said[tagged.end() :], tagged[1]) if tagged else (said, "")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _text(value.get("text"))
+    return "".join(map(_text, value)) if isinstance(value, list) else ""

@@ -1,0 +1,197 @@
+"""The command line as it is typed: what it refuses, how it ends, and that no mistake of a user shows a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import math
+import os
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import cli, exits
+from harness.exits import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
+from harness.settings import SettingsError
+from runs.journal import JournalBusy, JournalFull, JournalVersion
+from sandboxes.base import SandboxUnavailable
+from tasks.spec import TaskError
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def typed(line: str) -> argparse.Namespace:
+    return cli.make_parser().parse_args(line.split())
+
+
+def test_budgets_are_read_as_people_write_them() -> None:
+    assert [typed(f"run t --hours {text}").hours for text in ("24", "24h", "90m", "1.5h", "2d", "36s")] == [
+        24, 24, 1.5, 1.5, 48, 0.01,
+    ]  # fmt: skip
+    assert typed("run t --cost $20").cost == 20
+    assert typed("run t --cost 0.50").cost == 0.5
+    assert typed("run t").hours is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--hours nan", "--hours inf", "--hours 0", "--hours -3", "--hours 1e999", "--hours 1w", "--hours h",
+     "--cost 0", "--cost nan", "--cost -1", "--cost ten", "--attempts 0", "--attempts 1.5", "--attempts -2",
+     "--turns 0", "--turns x", "--seed -1", "--sandbox docker", "--turn 3"],
+)  # fmt: skip
+def test_a_budget_that_is_none_is_refused_with_what_to_write(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        typed(f"run t {words}")
+    assert ended.value.code == INPUT
+    assert words.split()[0] in capsys.readouterr().err
+
+
+def test_a_stretch_of_time_is_never_infinite() -> None:
+    for text in ("1e400", "9" * 400):
+        with pytest.raises(argparse.ArgumentTypeError):
+            cli.hours(text)
+    assert math.isfinite(cli.hours("9" * 9))
+
+
+def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
+    cases: list[tuple[BaseException, int]] = [
+        (exits.UsageError("x"), INPUT),
+        (SettingsError("x"), INPUT),
+        (TaskError("x"), INPUT),
+        (JournalBusy("x"), INPUT),
+        (JournalVersion("x"), INPUT),
+        (JournalFull("x"), STOPPED),
+        (OSError(errno.ENOSPC, "No space left on device"), STOPPED),
+        (KeyboardInterrupt(), STOPPED),
+        (PermissionError(errno.EACCES, "Permission denied", "/there"), INPUT),
+        (SandboxUnavailable("x"), SANDBOX),
+        (ZeroDivisionError(), BUG),
+        (FileNotFoundError(2, "No such file", "x"), BUG),
+    ]
+    assert [(error, code_of(error)) for error, _ in cases] == cases
+
+
+def test_every_name_in_the_table_is_an_error_of_ours() -> None:
+    found = set()
+    for room in ("harness", "runs", "sandboxes", "tasks"):
+        package = importlib.import_module(room)
+        for module in pkgutil.iter_modules(package.__path__, f"{room}."):
+            if module.name.rpartition(".")[2] in ("__main__", "supervisor", "keeper"):
+                continue
+            kinds = vars(importlib.import_module(module.name)).values()
+            found |= {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, Exception)}
+    assert set(CODES) <= found
+
+
+def test_an_error_of_the_endpoint_is_told_from_others() -> None:
+    from harness.model import ModelError
+
+    assert code_of(ModelError("unreachable")) == ENDPOINT
+
+
+def ends(act: Callable[[argparse.Namespace, object], int], monkeypatch: pytest.MonkeyPatch) -> int:
+    """What `main` returns when a command behaves like `act`."""
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(command=act)
+    monkeypatch.setattr(cli, "make_parser", lambda: parser)
+    return cli.main([])
+
+
+def test_a_bug_is_one_line_and_its_traceback_goes_to_a_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*_: object) -> int:
+        raise ZeroDivisionError("seven by nothing")
+
+    assert ends(breaks, monkeypatch) == BUG
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: seven by nothing" in told and "Traceback" not in told
+    (crash,) = home.glob("crash-*.txt")
+    assert str(crash) in told
+    assert "in breaks" in crash.read_text()
+
+
+def test_a_bug_is_told_even_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file" / "tmp"))
+    assert "could not be written" in explain(ZeroDivisionError("x"), tmp_path / "file" / "home")
+
+
+def test_ctrl_c_before_a_run_begins_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    assert ends(interrupted, monkeypatch) == STOPPED
+    assert "harness resume last" in capsys.readouterr().err
+
+
+def harness(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Type a command for real."""
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *words], capture_output=True, text=True, env={**os.environ, **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "digitz"], "Did you mean digits?"),
+        (["run", "./nowhere/task.yaml"], "nowhere/task.yaml"),
+        (["resume", "last"], "there is no run yet"),
+        (["resume", "nothing-like-it"], "no run is called 'nothing-like-it'"),
+        (["show", "../../etc"], "no run is called"),
+        (["show", ""], "no run is called"),
+        (["score", "last"], "there is no run yet"),
+        (["tasks", "digitz"], "Did you mean digits?"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(words: list[str], told: str) -> None:
+    done = harness(*words)
+    assert done.returncode == INPUT
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_malformed_task_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("id: mine\nmetrik: accuracy\n")
+    done = harness("run", str(tmp_path / "task.yaml"))
+    assert done.returncode == INPUT
+    assert "task.yaml:2" in done.stderr and "metric" in done.stderr
+    assert not list((tmp_path / "home").glob("runs/*"))
+
+
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret")
+    key.chmod(0o644)
+    done = harness("runs", HARNESS_API_KEY_FILE=str(key))
+    assert (done.returncode, done.stdout) == (INPUT, "")
+    assert "chmod 600" in done.stderr and "secret" not in done.stderr
+
+
+def test_no_command_is_a_mistake_that_shows_the_usage() -> None:
+    done = harness()
+    assert done.returncode == INPUT
+    assert "usage: harness" in done.stderr
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    line = f"{sys.executable} -m harness.cli tasks digits | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")
+
+
+def test_a_terminal_without_unicode_gets_question_marks_not_a_crash() -> None:
+    done = harness("tasks", "digits", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (DONE, "")

@@ -1,0 +1,177 @@
+"""The corpus of untidy replies, whole and cut in two at every place: each comes out as it is expected to."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.assembling import assemble
+from harness.history import check_history, mend_history, mend_tools
+from harness.reply_reader import ReplyReader
+from harness.tool_calls import ReadReply, ToolSpec, canonical_message, read_reply
+
+Case = dict[str, Any]
+
+CASES: list[Case] = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "conformance" / "replies.jsonl").read_text().splitlines()
+]
+TEXT, WHOLE, NUMBER, YES_NO = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
+
+
+def tool(name: str, required: dict[str, Any], optional: dict[str, Any] | None = None, **risks: bool) -> ToolSpec:
+    parameters = {"type": "object", "properties": {**required, **(optional or {})}, "required": [*required]}
+    return ToolSpec(name, name, parameters, **{"can_be_taken_back": True, **risks})
+
+
+TOOLS = (
+    tool("bash", {"command": TEXT}),
+    tool("write_file", {"path": TEXT, "content": TEXT}, reads_back=True),
+    tool("edit_file", {"path": TEXT, "old": TEXT, "new": TEXT}, reads_back=True),
+    tool("read_file", {"path": TEXT}, {"offset": WHOLE, "limit": WHOLE}, reads_back=True),
+    tool("view", {"path": TEXT}, {"range": {"type": "array", "items": WHOLE}, "numbered": YES_NO}, reads_back=True),
+    tool("job_list", {}, reads_back=True),
+    tool("set_norm", {"norm": {"type": "string", "enum": ["none", "l2"]}}),
+    tool("wait", {"jobs": {"type": "array", "items": TEXT}}, {"seconds": NUMBER}),
+    tool("kill", {"job": TEXT}, can_be_taken_back=False),
+    tool("submit", {"path": TEXT}, {"final": YES_NO, "note": TEXT}, can_be_taken_back=False),
+)
+
+
+def of_kind(*kinds: str) -> list[Any]:
+    return [pytest.param(case, id=case["id"]) for case in CASES if case["kind"] in kinds]
+
+
+def performed(reply: ReadReply) -> list[dict[str, Any]]:
+    return [{"name": call.name, "arguments": json.loads(call.arguments)} for call in reply.calls if not call.problem]
+
+
+def as_expected(reply: ReadReply, expect: dict[str, Any]) -> None:
+    assert (reply.outcome, performed(reply)) == (expect["outcome"], expect.get("calls", []))
+    if "content" in expect:
+        assert reply.text == expect["content"]
+    if "reasoning" in expect:
+        assert reply.thinking == expect["reasoning"]
+    if "renamed_ids" in expect:
+        assert [call.id for call in reply.calls] == expect["renamed_ids"]
+    if "replay_field" in expect:
+        assert reply.thinking_field == expect["replay_field"]
+    if expect["outcome"] in ("tool_error", "ambiguous", "partial"):
+        assert any(call.problem for call in reply.calls), "a call that is not performed is answered"
+
+
+def whole(case: Case) -> ReadReply:
+    message = copy.deepcopy(case["input"])
+    return read_reply(message, message.pop("finish_reason"), TOOLS)
+
+
+@pytest.mark.parametrize("case", of_kind("message"))
+def test_a_whole_reply_comes_to_what_was_meant(case: Case) -> None:
+    as_expected(whole(case), case["expect"])
+
+
+@pytest.mark.parametrize("case", of_kind("message"))
+def test_what_history_carries_is_accepted_and_reads_the_same_again(case: Case) -> None:
+    reply = whole(case)
+    message = canonical_message(reply)
+    results = [{"role": "tool", "tool_call_id": call.id, "content": ""} for call in reply.calls]
+    assert check_history([{"role": "user", "content": ""}, message, *results]) == ()
+    again = read_reply(message, "tool_calls" if reply.calls else case["input"]["finish_reason"], TOOLS)
+    assert [(call.id, call.name, call.arguments) for call in again.calls] == [
+        (call.id, call.name, call.arguments) for call in reply.calls
+    ]
+    assert all(call.rung == "native" for call in again.calls if not call.problem)
+    assert canonical_message(again) == message
+
+
+@pytest.mark.parametrize("case", of_kind("message"))
+def test_thinking_goes_back_byte_for_byte(case: Case) -> None:
+    reply = whole(case)
+    given = case["input"].get(reply.thinking_field)
+    if reply.thinking_field == "content":
+        assert canonical_message(reply)["content"].startswith(given[: given.find("</think>")].rstrip())
+    elif reply.thinking_field != "none":
+        assert canonical_message(reply)[reply.thinking_field] == given
+
+
+@pytest.mark.parametrize("case", of_kind("stream"))
+def test_a_stream_comes_to_what_was_meant(case: Case) -> None:
+    message, _ = assemble([(delta, "") for delta in case["input"]])
+    as_expected(read_reply(message, "tool_calls" if message["tool_calls"] else "stop", TOOLS), case["expect"])
+
+
+@pytest.mark.parametrize("case", of_kind("message"))
+def test_it_does_not_matter_where_a_stream_is_cut_in_two(case: Case) -> None:
+    expected = whole(case)
+    for deltas in cut_everywhere(case["input"]):
+        message, _ = assemble([(delta, "") for delta in deltas], "delta")
+        reply = read_reply(message, case["input"]["finish_reason"], TOOLS)
+        assert (reply.outcome, performed(reply), reply.text) == (expected.outcome, performed(expected), expected.text)
+
+
+@pytest.mark.parametrize("case", of_kind("message"))
+def test_it_does_not_matter_if_every_byte_comes_alone(case: Case) -> None:
+    expected = whole(case)
+    if expected.outcome == "empty":
+        return
+    deltas = [delta for delta in next(iter(cut_everywhere(case["input"]))) if delta]
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": case["input"]["finish_reason"]}]})
+    reader = ReplyReader("delta")
+    for byte in "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode():
+        reader.feed(bytes([byte]))
+    raw = reader.finish()
+    reply = read_reply(raw.message, raw.finish_reason, TOOLS)
+    assert (reply.outcome, performed(reply), reply.text) == (expected.outcome, performed(expected), expected.text)
+
+
+@pytest.mark.parametrize("case", of_kind("history"))
+def test_a_history_is_mended_or_refused(case: Case) -> None:
+    expect, before = case["expect"], copy.deepcopy(case["input"])
+    mended = mend_history(case["input"])
+    assert case["input"] == before
+    assert mended.outcome == expect["outcome"]
+    calls = [call for message in mended.messages for call in message.get("tool_calls", ())]
+    if "arguments" in expect:
+        assert [call["function"]["arguments"] for call in calls] == [expect["arguments"]]
+    for wanted, found in (
+        ("roles", [message["role"] for message in mended.messages]),
+        ("contents", [message["content"] for message in mended.messages]),
+        ("ids", [call["id"] for call in calls]),
+    ):
+        assert found == expect.get(wanted, found)
+    assert mend_history(mended.messages).changed == ()
+
+
+@pytest.mark.parametrize("case", of_kind("request"))
+def test_a_tool_always_has_parameters(case: Case) -> None:
+    for mended in mend_tools(case["input"]["tools"]):
+        assert mended["function"]["parameters"] == case["expect"]["parameters"]
+
+
+def cut_everywhere(message: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The reply as two deltas, for every place in its content, and for every place in each call's arguments."""
+    content, calls = message.get("content") or "", message.get("tool_calls") or []
+    if message.get("function_call"):
+        calls = [{"id": "c1", "function": message["function_call"]}]
+    thinking = {key: value for key, value in message.items() if key.startswith("reasoning")}
+    opened = [indexed(place, call) for place, call in enumerate(calls)]
+    told = [{"tool_calls": [call]} for call in opened]
+    for place in range(len(content) + 1):
+        yield [thinking, {"content": content[:place]}, {"content": content[place:]}, *told]
+    for number, call in enumerate(opened):
+        arguments = call["function"].get("arguments")
+        for place in range(1, len(arguments) if isinstance(arguments, str) else 0):
+            first, second = copy.deepcopy(call), {"index": number, "function": {"arguments": arguments[place:]}}
+            first["function"]["arguments"] = arguments[:place]
+            pieces = [{"tool_calls": [first]}, {"tool_calls": [second]}]
+            yield [thinking, {"content": content}, *told[:number], *pieces, *told[number + 1 :]]
+
+
+def indexed(place: int, call: Any) -> dict[str, Any]:
+    call = copy.deepcopy(call) or {}
+    return {"index": place, "function": {}, **call}

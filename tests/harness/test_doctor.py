@@ -1,0 +1,128 @@
+"""The doctor at several sickbeds: a healthy machine, endpoints of every kind, a home that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from harness import doctor
+from harness.cli import main
+from harness.doctor import Finding
+from harness.settings import Settings
+
+LISTING = json.dumps({"object": "list", "data": [{"id": "MiniMaxAI/MiniMax-M2.7"}, {"id": "other"}]}).encode()
+KEY = "sk-test-very-secret"
+
+
+@contextmanager
+def endpoint(status: int = 200, body: bytes = LISTING, **headers: str) -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine that gives every request the same answer, and the keys it was shown."""
+    seen: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers.get('Authorization', '')}")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def examined(tmp_path: Path, base_url: str | None, model: str | None = None) -> Finding:
+    return doctor.endpoint(Settings(tmp_path, api_key=KEY), base_url, model)
+
+
+def test_a_machine_on_which_a_run_could_start_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "new"))
+    monkeypatch.setenv("HARNESS_API_KEY", KEY)
+    with endpoint() as (url, _):
+        assert main(["doctor", "--base-url", url, "--model", "other"]) == 0
+    out = capsys.readouterr().out
+    for word in ("python", "packages", "git", "home", "disk", "sandbox local", "key: set", "and lists other"):
+        assert word in out
+    assert "labels unprotected" in out
+    assert out.endswith("A run can start.\n")
+    assert KEY not in out
+    assert not list(tmp_path.glob("new/.doctor-*"))
+
+
+def test_the_key_is_shown_to_the_endpoint_and_to_nobody_else(tmp_path: Path) -> None:
+    with endpoint() as (elsewhere, seen_elsewhere), endpoint(307, Location=f"{elsewhere}/models") as (url, seen):
+        found = examined(tmp_path, url.replace("//", "//user:pass@"))
+    assert seen == [f"/v1/models Bearer {KEY}"]
+    assert not seen_elsewhere, "a redirect does not get the key"
+    assert found.health == "bad"
+    assert "pass" not in found.detail + found.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told", "advice"),
+    [
+        (401, b"{}", "refuses the key", "HARNESS_API_KEY"),
+        (404, b"{}", "knows no /models", "/v1"),
+        (503, b"{}", "status 503", "log"),
+        (302, b"", "points elsewhere", "address"),
+        (200, b"<html>welcome</html>", "not as an OpenAI-compatible endpoint", "/v1"),
+        (200, b'{"data": [{"id": "small"}]}', "does not list 'big'", "small"),
+    ],
+)
+def test_an_endpoint_that_will_not_do_is_told_with_what_to_do(
+    tmp_path: Path, status: int, body: bytes, told: str, advice: str
+) -> None:
+    with endpoint(status, body, Location="/") as (url, _):
+        found = examined(tmp_path, url, "big")
+    assert (found.health, found.code) == ("bad", 4)
+    assert told in found.detail and advice in found.advice
+
+
+def test_nobody_at_the_address_is_exit_code_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    with endpoint() as (url, _):
+        pass
+    assert main(["doctor", "--base-url", url]) == 4
+    assert "does not answer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "http://", "http://[::1", "http://host:port/v1"])
+def test_an_address_that_is_none_is_the_users_mistake(tmp_path: Path, url: str) -> None:
+    found = examined(tmp_path, url)
+    assert (found.health, found.code) == ("bad", 2)
+    assert "http://HOST:PORT/v1" in found.advice
+
+
+def test_a_home_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert doctor.home(tmp_path / "new" / "deeper").health == "ok"
+    assert not (tmp_path / "new").exists(), "looking makes nothing"
+    assert doctor.home(Path("/proc/no-home")).health == "bad"
+
+
+def test_a_machine_without_git_learns_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shutil.which("git") is None
+    found = doctor.git()
+    assert found.health == "bad" and "install git" in found.advice

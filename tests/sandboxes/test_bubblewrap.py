@@ -1,0 +1,212 @@
+"""What a command in bubblewrap cannot see, reach or become."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandboxes.base import Place, SandboxFailed
+from sandboxes.bubblewrap import open_bubblewrap
+from sandboxes.seccomp import make_filter
+
+
+def python(bench: Any, script: str) -> str:
+    said: str = bench.says(f"python - <<'EOF'\n{script}\nEOF")
+    return said
+
+
+def test_there_is_no_network(wrapped: Any) -> None:
+    said = python(
+        wrapped,
+        "import socket\n"
+        "for kind, to in ((1, ('192.0.2.1', 80)), (2, ('192.0.2.1', 53))):\n"
+        "    try: socket.socket(2, kind).connect(to); print('reached')\n"
+        "    except OSError as error: print(error.errno)\n"
+        "try: print(socket.getaddrinfo('example.com', 80))\n"
+        "except OSError: print('no names')\n"
+        "try: socket.socket(40, 1)\n"
+        "except OSError as error: print(error.errno)\n"
+        "print(sorted(name for _, name in socket.if_nameindex()))\n",
+    )
+    assert said.split("\n") == ["101", "101", "no names", "97", "['lo']"]
+
+
+def test_a_server_of_the_harness_cannot_be_reached(wrapped: Any) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as hidden:
+        hidden.bind(f"\0harness-{os.getpid()}")
+        hidden.listen()
+        said = python(
+            wrapped,
+            "import socket\n"
+            f"for family, to in ((2, ('127.0.0.1', {server.getsockname()[1]})), (1, '\\0harness-{os.getpid()}')):\n"
+            "    try: socket.socket(family).connect(to); print('reached')\n"
+            "    except OSError as error: print(error.strerror)\n",
+        )
+    assert said == "Connection refused\nConnection refused"
+
+
+def test_a_command_is_nobody_and_can_become_nobody_else(wrapped: Any) -> None:
+    status = wrapped.says("cat /proc/self/status")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert fields["Uid"].split()[0] != "0"
+    assert {fields[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert fields["NoNewPrivs"].strip() == "1"
+    if make_filter():
+        assert fields["Seccomp"].strip() == "2"
+    refused = wrapped.says(
+        "unshare -U true; unshare -r true; su root -c id; mount -t tmpfs x /tmp; hostname evil; chroot / true"
+    )
+    assert "uid=0" not in refused
+    assert wrapped.run("unshare -U true").exit_code != 0
+
+
+def test_a_command_is_an_ordinary_user_on_the_host_too(wrapped: Any, place: Place) -> None:
+    wrapped.run("touch made")
+    expected = 65534 if os.geteuid() == 0 else os.geteuid()
+    assert (place.workspace / "made").stat().st_uid == expected
+
+
+def test_only_the_workspace_and_temporary_folders_can_be_written(wrapped: Any) -> None:
+    places = "/ /dev /etc /usr /proc/sys/kernel /workspace/data /workspace/.jobs /environment /environment/bin"
+    places += " /workspace /tmp /dev/shm"
+    said = wrapped.says(f"for d in {places}; do touch $d/probe 2>/dev/null && echo $d; done; true")
+    assert said.split() == ["/workspace", "/tmp", "/dev/shm"]
+    assert "Permission" in wrapped.says("echo x > /proc/sys/kernel/hostname") or os.geteuid()
+    assert wrapped.run("rm -rf data; rm -rf .jobs; mv data other || ln -sfn /etc data").exit_code is not None
+    assert wrapped.says("cat data/train.csv").startswith("id,label")
+
+
+def test_homes_other_runs_and_the_harness_cannot_be_seen(wrapped: Any, place: Place) -> None:
+    custody = place.home / "data" / "custody"
+    custody.mkdir(parents=True, exist_ok=True)
+    (custody / "answers.csv").write_text("answer-3141592653")
+    (place.workspace.parent / "events.jsonl").write_text("answer-3141592653")
+    harness = Path(__file__).parents[2]
+    said = wrapped.says(
+        f"ls -d {custody} {place.workspace.parent} {place.home} {harness} /home /root/.ssh /var /mnt 2>/dev/null"
+    )
+    assert said == ""
+    named = "find / -path /proc -prune -o -path /usr -prune -o -name answers.csv -print -o -name events.jsonl -print"
+    assert wrapped.says(named) == ""
+
+
+def test_control_files_of_jobs_cannot_be_seen(wrapped: Any) -> None:
+    first = wrapped.run("echo 1")
+    assert wrapped.says("find .jobs -type f -o -type p -o -type s") == f".jobs/{first.id}/log\n.jobs/t2/log"
+
+
+def test_processes_of_the_host_cannot_be_seen_or_reached(wrapped: Any) -> None:
+    said = wrapped.says("ls /proc | grep -c '^[0-9]'; kill -9 1 2>&1; kill -9 -1; echo")
+    assert int(said.split()[0]) < 10
+    listing = wrapped.says("cat /proc/1/cmdline | tr '\\0' ' '")
+    assert "ro-bind" not in listing
+
+
+def test_answer_files_of_packages_are_masked(wrapped: Any) -> None:
+    said = wrapped.says(
+        "cd /environment/lib/python3*/site-packages/sklearn/datasets; ls -A data; wc -c < _base.py; "
+        "find / -path /proc -prune -o -path /usr/share -prune -o -name 'digits.csv*' -print -o -name 'iris.csv' -print"
+    )
+    assert said == "0"
+
+
+def test_joblib_and_multiprocessing_work(wrapped: Any) -> None:
+    script = "import sklearn.utils; from joblib import Parallel, delayed; import multiprocessing as m; "
+    script += (
+        "print(sum(Parallel(n_jobs=2)(delayed(abs)(-n) for n in range(5)))); m.Lock(); print(m.Pool(2).map(abs, [-1]))"
+    )
+    assert wrapped.says(f'python -c "{script}"') == "10\n[1]"
+
+
+def test_temporary_files_are_bounded_and_gone_with_their_job(wrapped: Any) -> None:
+    assert "No space" in wrapped.says("fallocate -l 3G /dev/shm/big")
+    assert wrapped.says("ls -A /tmp /dev/shm") == "/dev/shm:\n\n/tmp:"
+
+
+def test_the_number_of_processes_is_bounded_where_it_is_asked_for(wrapped: Any) -> None:
+    script = "import os, time\nfor n in range(60):\n    if os.fork() == 0: time.sleep(9)"
+    said = wrapped.says(f'python -c "{script}"', processes=30)
+    assert "Resource temporarily unavailable" in said
+
+
+def test_pretrained_weights_can_be_read_only(wrapped: Any, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "weights").write_text("w")
+    box = open_bubblewrap(Place(place.workspace, place.data, place.jobs, place.home, models=tmp_path / "models"))
+    wrapped.box = box
+    assert wrapped.says("cat /models/weights; touch /models/x 2>/dev/null || echo no") == "wno"
+
+
+def test_a_hidden_file_outside_the_packages_is_our_mistake(wrapped: Any, place: Place) -> None:
+    with pytest.raises(SandboxFailed, match="relative to site-packages"):
+        open_bubblewrap(Place(place.workspace, place.data, place.jobs, place.home, hidden=("../../x",)))
+
+
+def test_only_files_of_this_machine_kind_get_a_filter() -> None:
+    assert make_filter("x86_64") != make_filter("aarch64")
+    assert make_filter("unheard-of") is None
+
+
+# ------------------------------------------------------------------------------------------------- as an ordinary user
+
+USER = 12345
+BODY = """
+import sys
+from pathlib import Path
+from sandboxes.base import JobRequest, Place
+from sandboxes.choosing import open_sandbox
+root = Path(sys.argv[1])
+for name in ("workspace", "data", "jobs"):
+    (root / name).mkdir()
+(root / "data" / "a").write_text("data")
+for kind in ("local", "bubblewrap"):
+    box = open_sandbox(kind, Place(root / "workspace", root / "data", root / "jobs", root / "home"))
+    box.write("given", b"given")
+    command = "cat data/a given; echo; touch data/x 2>&- || echo ro; unshare -U true 2>&- || echo no; id -u"
+    command += "; python -c 'import numpy'"
+    box.start(JobRequest(kind, command))
+    print(kind, box.wait([kind], 60)[0].exit_code, box.output(kind).decode().split())
+"""
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="ordinary-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def python_for(user: int) -> list[str]:
+    """A Python of this version that an ordinary user may execute, run as that user with our packages."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can become an ordinary user; run as one, the other tests say the same")
+    become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    import numpy
+
+    paths = f"{Path(__file__).parents[2]}:{Path(numpy.__file__).parents[1]}"
+    for program in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
+        argv = [*become, "env", f"PYTHONPATH={paths}", "HOME=/nonexistent", program]
+        if subprocess.run([*argv, "-c", "import numpy, sandboxes"], capture_output=True).returncode == 0:
+            return argv
+    pytest.skip("no Python of this version can be executed by an ordinary user here")
+
+
+def test_an_ordinary_user_has_the_same_sandboxes(wrapped: Any, open_folder: Path) -> None:
+    argv = python_for(USER)
+    os.chown(open_folder, USER, USER)
+    done = subprocess.run([*argv, "-c", BODY, str(open_folder)], capture_output=True, text=True, timeout=60)
+    local, bubblewrap = done.stdout.splitlines() if done.returncode == 0 else (done.stderr, "")
+    assert local.startswith("local 0 ['datagiven', ")
+    assert bubblewrap == "bubblewrap 0 ['datagiven', 'ro', 'no', '1000']"

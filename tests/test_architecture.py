@@ -1,0 +1,150 @@
+"""The laws of the house, held by reading its source: imports point down, in no circle, and files stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
+LAW = {
+    "harness": {"context", "sandboxes", "tasks", "runs"},
+    "context": {"runs"},
+    "sandboxes": set(),
+    "tasks": set(),
+    "runs": set(),
+}
+LONGEST_FILE = 350
+HEAVY = ("pydantic", "rich", "pandas", "numpy", "sklearn", "openai", "docker", "git", "yaml", "tenacity", "kaggle")
+READS_THE_ENVIRONMENT = {"harness/settings.py"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the house by its dotted name."""
+    found = {}
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"), filename=str(MODULES[name]))
+
+
+def is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def imports_of(name: str, with_types: bool) -> set[str]:
+    """The modules of the house that a module imports, at its head or inside a function."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree_of(name)]
+    while waiting:
+        node = waiting.pop()
+        if is_for_types_only(node) and not with_types:
+            assert isinstance(node, ast.If)
+            waiting.extend(node.orelse)
+            continue
+        waiting.extend(ast.iter_child_nodes(node))
+        found.update(imported_by(name, node))
+    return {target for target in found if target.partition(".")[0] in ROOMS} - {name}
+
+
+def imported_by(name: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+        up = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        base = ".".join([*up, *([node.module] if node.module else [])])
+        for alias in node.names:
+            yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_down(room: str) -> None:
+    broken = [
+        f"{name} imports {target}"
+        for name in MODULES
+        if name.partition(".")[0] == room
+        for target in sorted(imports_of(name, with_types=True))
+        if target.partition(".")[0] not in LAW[room] | {room}
+    ]
+    assert not broken, f"{room} may import {sorted(LAW[room]) or 'no other room'}"
+
+
+def test_no_circle_among_modules() -> None:
+    arrows = {name: imports_of(name, with_types=False) & set(MODULES) for name in MODULES}
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for target in sorted(arrows[name]):
+                walk(target, [*path, name])
+            done.add(name)
+
+    for name in sorted(arrows):
+        walk(name, [])
+
+
+def test_every_imported_module_exists() -> None:
+    missing = [
+        f"{name} imports {target}"
+        for name in MODULES
+        for target in sorted(imports_of(name, with_types=True))
+        if target not in MODULES
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_is_small_and_says_what_it_is(name: str) -> None:
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_FILE, "look for the second idea in it"
+    assert not text.strip() or ast.get_docstring(tree_of(name)), "a module begins with a sentence that says what it is"
+
+
+def test_only_settings_read_the_environment() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for name, path in MODULES.items()
+        for node in ast.walk(tree_of(name))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {"environ", "getenv"} & {a.name for a in node.names}
+        )
+    }
+    assert readers <= READS_THE_ENVIRONMENT
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom harness.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert "usage: harness" in done.stdout
+    assert done.stdout.splitlines()[-1] == "HEAVY"
+
+
+def test_a_room_is_a_plain_package() -> None:
+    """Importing a room runs nothing: its `__init__` holds at most its sentence."""
+    for room in ROOMS:
+        body = tree_of(room).body
+        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), room
