@@ -38,9 +38,12 @@ LADDER = (
 )  # fmt: skip
 """All rungs, mildest first."""
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_STRING_OR_LAST_COMMA = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|,(?=\s*[}\]])', re.DOTALL)
-_FENCE = re.compile(r"\A```[\w.+-]*[ \t]*\n?(.*?)\n?[ \t]*```\Z", re.DOTALL)
+# A string that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
+_STRING_SOURCE = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_STRING = re.compile(_STRING_SOURCE, re.DOTALL)
+_STRING_OR_LAST_COMMA = re.compile(rf"({_STRING_SOURCE})|,(?=\s*[}}\]])", re.DOTALL)
+_LAST_COMMA = re.compile(r",\s*[}\]]")
+_LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PYTHON_WORD = re.compile(r"\b(?:True|False|None)\b")
 _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
@@ -74,20 +77,23 @@ def read_object(raw: Any) -> Reading | None:
         return Reading({}, STRICT)
     if isinstance(raw, dict):
         return _encodable(Reading(raw, STRICT))
-    if not isinstance(raw, str):
-        return None
     try:
-        return _climb(raw)
+        reading = _climb(raw) if isinstance(raw, str) else None
     except _Conflict:
         return None
+    return _encodable(reading) if reading else None
 
 
-def _climb(text: str) -> Reading | None:
-    for step in (_native, _trimmed, _escaped, _prose_cut, _python_literal, _json_repaired, _wrongly_escaped):
+def _climb(raw: str) -> Reading | None:
+    if reading := _attempt(_native, raw):
+        return reading
+    text = _unwrapped(raw)
+    if text != raw and (reading := _attempt(_trimmed, text)):
+        return reading
+    text = _without_last_commas(text)
+    for step in (_escaped, _prose_cut, _python_literal, _json_repaired, _wrongly_escaped):
         if reading := _attempt(step, text):
-            return _encodable(reading)
-        if step is _trimmed:
-            text = _unwrapped(text)
+            return reading
     return None
 
 
@@ -108,8 +114,8 @@ def looks_cut(raw: Any) -> bool:
     """Whether a text begins an object and ends before it does."""
     if not isinstance(raw, str) or "{" not in raw:
         return False
-    outside = _STRING.sub("", raw)
-    return '"' in outside or outside.count("{") > outside.count("}")
+    outside = _outside_strings(raw)
+    return outside.count("{") > outside.count("}") or outside.count('"') % 2 == 1
 
 
 def healed(text: str) -> str:
@@ -124,8 +130,11 @@ def healed(text: str) -> str:
 def unfenced(text: str) -> str:
     """Take a text out of its code fence, if it is in one as a whole."""
     text = text.strip(_BLANKS)
-    found = _FENCE.match(text)
-    return found[1].strip(_BLANKS) if found else text
+    if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):
+        return text
+    first, _, rest = text[3:-3].partition("\n")
+    inside = rest if _LANGUAGE.fullmatch(first) else text[3:-3]
+    return text if "```" in inside and not inside.lstrip().startswith(("{", '"')) else inside.strip(_BLANKS)
 
 
 # ------------------------------------------------------------------------------------------------------------ the steps
@@ -137,12 +146,12 @@ def _native(text: str) -> Reading | None:
 
 
 def _trimmed(text: str) -> Reading | None:
-    value = _loads(_unwrapped(text))
+    value = _loads(text)
     return Reading(value, TRIMMED) if isinstance(value, dict) else None
 
 
 def _escaped(text: str) -> Reading | None:
-    value = _loads(_without_last_commas(text), strict=False)
+    value = _loads(text, strict=False)
     return Reading(value, ESCAPED) if isinstance(value, dict) else None
 
 
@@ -150,7 +159,7 @@ def _prose_cut(text: str) -> Reading | None:
     start = text.find("{")
     if start < 0 or '"' in text[:start]:
         return None
-    body = _without_last_commas(text[start:])
+    body = text[start:]
     try:
         value, end = _decoder(strict=False).raw_decode(body)
     except _Conflict:
@@ -189,7 +198,7 @@ def _stuttered(text: str) -> Reading | None:
 
 
 def _python_literal(text: str) -> Reading | None:
-    outside = _STRING.sub('""', text)
+    outside = _outside_strings(text)
     if not text.startswith("{") or not ("'" in outside or _PYTHON_WORD.search(outside)) or _is_too_deep(text):
         return None
     with warnings.catch_warnings():
@@ -223,7 +232,7 @@ def _wrongly_escaped(text: str) -> Reading | None:
     def mended(found: re.Match[str]) -> str:
         return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
 
-    value = _loads(_ESCAPE.sub(mended, _without_last_commas(text)), strict=False)
+    value = _loads(_ESCAPE.sub(mended, text), strict=False)
     return Reading(value, ESCAPED, is_ambiguous=True) if isinstance(value, dict) else None
 
 
@@ -286,7 +295,12 @@ def _unwrapped(text: str) -> str:
 
 
 def _without_last_commas(text: str) -> str:
-    return _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or "", text)
+    return _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or "", text) if _LAST_COMMA.search(text) else text
+
+
+def _outside_strings(text: str) -> str:
+    """The text with every string in it emptied; one that never ends leaves a single quotation mark."""
+    return _STRING.sub(lambda found: '""' if len(found[0]) > 1 and found[0].endswith('"') else '"', text)
 
 
 def _encodable(reading: Reading) -> Reading | None:
@@ -305,7 +319,7 @@ def _encodable(reading: Reading) -> Reading | None:
 def _is_too_deep(text: str) -> bool:
     """Whether brackets nest so deep that the parser of Python itself could fall over."""
     depth = deepest = 0
-    for found in re.finditer(r"[\[{(]|[\]})]", _STRING.sub('""', text)):
+    for found in re.finditer(r"[\[{(]|[\]})]", _outside_strings(text)):
         depth += 1 if found[0] in "[{(" else -1
         deepest = max(deepest, depth)
     return deepest > _DEEPEST
@@ -314,7 +328,7 @@ def _is_too_deep(text: str) -> bool:
 def _is_one_object(text: str) -> bool:
     """Whether the first bracket is closed by the last."""
     depth = 0
-    for found in re.finditer(r"[{}]", _STRING.sub('""', text)[:-1]):
+    for found in re.finditer(r"[{}]", _outside_strings(text)[:-1]):
         depth += 1 if found[0] == "{" else -1
         if depth == 0:
             return False

@@ -223,7 +223,7 @@ def _loose_call(text: str, group: Sequence[_Tag], known: Collection[str]) -> Spo
     for place, tag in enumerate(inside):
         if tag.kind == "P" and (tag.name in known or not known) and tag.name not in {inside[k].name for k in opens}:
             opens.append(place)
-    for place, following in zip(opens, [*opens[1:], len(inside)], strict=True):
+    for place, following in pairwise([*opens, len(inside)]):
         closes = [tag for tag in inside[place + 1 : following] if tag.kind == "p"]
         if not closes:
             return SpokenCall(group[0].name, None, raw, is_ambiguous=True, is_cut=last == len(group))

@@ -7,7 +7,7 @@ journal's own affair. Folds (`state`, `accounting`, `transcript`, the window) re
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -327,11 +327,9 @@ class UnknownEvent(Event):
 
 
 AnyEvent = Annotated[
-    Union[
-        RunCreated, TaskDescribed, ThresholdsKnown, Resumed, EpochStarted, Paused, RunEnded, Warned,
-        AttemptStarted, AttemptEnded, ModelAsked, ModelReplied, ModelFailed, Nudged, ToolStarted, ToolFinished,
-        JobFinished, Waited, EvaluationStarted, EvaluationFinished, SubmissionChosen,
-    ],
+    RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
+    | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
+    | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, Place, SandboxUnavailable
 from sandboxes.environment import Environment, make_environment
-from sandboxes.host import HostSandbox, common_environment, put_aside
+from sandboxes.host import HostSandbox, check_place, common_environment, put_aside
 from sandboxes.jobs import Command
 
 ISOLATION = Isolation(
@@ -24,11 +24,8 @@ ISOLATION = Isolation(
 
 def open_local(place: Place) -> HostSandbox:
     """A sandbox of plain processes. Raises `SandboxUnavailable` on other systems than Linux."""
-    if sys.platform != "linux":
-        raise SandboxUnavailable(
-            "sandboxes need Linux; on other systems run the harness in a Linux machine or container"
-        )
-    environment = make_environment(place.home)
+    environment = check_local(place.home)
+    check_place(place)
     name = hashlib.sha256(str(place.workspace).encode()).hexdigest()[:12]
     own = place.jobs.absolute() / ".home" / name
     own.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """The resident helper of one jobs folder: it starts each requested job once, in a keeper of its own.
 
-Run by the base interpreter with `-I -S`, it imports the standard library, `keeper.py` and `processes.py` only, so it goes on whatever
-becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked for anything
-for a while, and its keepers need it no more than the harness.
+Run by the base interpreter with `-I -S`, it imports the standard library, `keeper.py` and `processes.py` only, so it
+goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
+for anything for a while, and its keepers need it no more than the harness.
 
     JOBS/.requests      FIFO: one job id a line; an empty line asks to look for all requests that were not started
     JOBS/.done          FIFO: a byte for each job that ended, if anybody reads it

@@ -163,12 +163,23 @@ def quadratic_weighted_kappa(answers: pd.DataFrame, predictions: pd.DataFrame, t
     )
 
 
+def _area(wanted: Any, given: Any) -> float:
+    """Area under the ROC curve from ranks, ties shared (Mann-Whitney). Importing scikit-learn for it costs 1.3 s."""
+    import numpy as np
+
+    positive = wanted == 1
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        return float("nan")
+    _, where, counts = np.unique(given, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
 def roc_auc(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Area under the ROC curve of a 0/1 column; averaged over several columns."""
-    from sklearn.metrics import roc_auc_score
-
     wanted, given = _numbers(answers, targets), _numbers(predictions, targets)
-    return _mean_over(targets, lambda column: float(roc_auc_score(wanted[:, column], given[:, column])))
+    return _mean_over(targets, lambda column: _area(wanted[:, column], given[:, column]))
 
 
 def log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:

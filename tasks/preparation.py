@@ -15,11 +15,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tasks.children import ChildFailed, Reply, answer, ask
 from tasks.marked_yaml import TaskError
 
 EXAMPLES_FOLDER = Path(__file__).parent / "examples"
 TEST_SHARE = 0.3
+PREPARATION_SECONDS = 300.0
 TASK_FILES = ("task.yaml", "description.md", "leaderboard.csv")
 """What lies in the package for each example and is copied beside its data."""
 
@@ -115,7 +118,7 @@ def _appear(example: Example, folder: Path) -> None:
         draft.chmod(0o755)
         for file in TASK_FILES:
             _refresh(EXAMPLES_FOLDER / example.id / file, draft / file)
-        write_data(example, draft)
+        _write_data_apart(example, draft)
         try:
             draft.rename(folder)
         except OSError:
@@ -123,6 +126,24 @@ def _appear(example: Example, folder: Path) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_data_apart(example: Example, folder: Path) -> None:
+    """`write_data` in a process of its own: scikit-learn takes 130 MB that a run of a day need not carry."""
+    try:
+        reply = ask("tasks.preparation", {"example": example.id, "folder": str(folder)}, PREPARATION_SECONDS)
+    except ChildFailed as failure:
+        raise TaskError(f"{folder.parent}: the example {example.id} cannot be prepared: {failure}") from None
+    if "error" in reply:
+        raise TaskError(reply["error"])
+
+
+def _perform(request: dict[str, Any]) -> Reply:
+    try:
+        write_data(EXAMPLES[request["example"]], Path(request["folder"]))
+    except (TaskError, OSError) as error:
+        return {"error": str(error)}
+    return {}
 
 
 def _refresh(source: Path, target: Path) -> None:
@@ -179,3 +200,7 @@ def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    answer(_perform)

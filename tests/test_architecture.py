@@ -22,7 +22,10 @@ LAW = {
 }
 LONGEST_FILE = 350
 HEAVY = ("pydantic", "rich", "pandas", "numpy", "sklearn", "openai", "docker", "git", "yaml", "tenacity", "kaggle")
-READS_THE_ENVIRONMENT = {"harness/settings.py"}
+READS_THE_ENVIRONMENT = {
+    "harness/settings.py",
+    "tasks/children.py",  # it only limits the threads of the child process that it is the head of
+}
 
 
 def modules() -> dict[str, Path]:
@@ -113,7 +116,8 @@ def test_every_imported_module_exists() -> None:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_module_is_small_and_says_what_it_is(name: str) -> None:
     text = MODULES[name].read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LONGEST_FILE, "look for the second idea in it"
+    lines = len(text.splitlines())
+    assert lines <= LONGEST_FILE, "look for the second idea in it"
     assert not text.strip() or ast.get_docstring(tree_of(name)), "a module begins with a sentence that says what it is"
 
 

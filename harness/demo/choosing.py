@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, count
+from statistics import median
 
 from harness.demo.conversation import Card, Tried
 from harness.demo.ideas import Idea, Tag
@@ -60,10 +61,14 @@ class History:
         return ranked[0][0] if ranked else ""
 
     @cached_property
+    def noise(self) -> float:
+        """The usual noise of a score: the median, since a perfect score is told with none, yet proves no more."""
+        return median([entry.noise for entry in self.memory if entry.noise is not None] or [0.0])
+
+    @cached_property
     def patience(self) -> float:
         """A score further behind the best than this is bad: three times the noise, or 3 % where no noise is told."""
-        noises = [entry.noise for entry in self.memory if entry.noise is not None]
-        return 3 * min(noises) if noises else 0.03 * abs(self.scores[self.best])
+        return 3 * self.noise or 0.03 * abs(self.scores[self.best])
 
     def families(self) -> list[str]:
         """Each family's best variant that scored (`kernel` or `kernel tuned`), best family first."""

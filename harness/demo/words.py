@@ -70,12 +70,16 @@ def _gain(history: History, verdict: Verdict) -> float:
     return -difference if history.lower else difference
 
 
+def _noise(history: History, verdict: Verdict) -> float:
+    return max(verdict.noise or 0.0, history.noise)
+
+
 def _criticism(history: History, choice: Choice, verdict: Verdict) -> str:
     if verdict.score is None:
         return "Without a score nothing can be said about its worth."
     if not history.best:
         return "A start only: settings are guesses, and there is nothing to compare with."
-    gain, noise = _gain(history, verdict), verdict.noise or 0.0
+    gain, noise = _gain(history, verdict), _noise(history, verdict)
     if abs(gain) <= noise:
         return (
             f"The difference of {gain:+.4g} lies within the noise of the held-out rows ({noise:g}): it proves little."
@@ -91,7 +95,7 @@ def _lessons(history: History, choice: Choice, verdict: Verdict) -> list[str]:
     lesson = f"{choice.tag} {_told(verdict)}"
     if not history.best:
         return [lesson]
-    close = abs(_gain(history, verdict)) <= (verdict.noise or 0.0)
+    close = abs(_gain(history, verdict)) <= _noise(history, verdict)
     relation = "no clear difference to" if close else "better than" if _gain(history, verdict) > 0 else "worse than"
     return [f"{lesson}; {relation} {history.best} ({history.scores[history.best]:g})"]
 

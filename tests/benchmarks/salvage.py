@@ -1,6 +1,6 @@
 """Prints how long replies of 32 kB take to be read, each as a ratio to `json.loads` of the same text.
 
-    python tests/benchmarks/salvage.py
+python tests/benchmarks/salvage.py
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.tool_calls import ToolSpec, read_reply
 TEXT = {"type": "string"}
 PARAMETERS = {"type": "object", "properties": {"path": TEXT, "content": TEXT}, "required": ["path", "content"]}
 TOOLS = (ToolSpec("write_file", "", PARAMETERS, can_be_taken_back=True, reads_back=True),)
-LINE = 'total["a"] = frame.loc[rows, \'b\'].sum()  # über {all}, [c]\n'
+LINE = "total[\"a\"] = frame.loc[rows, 'b'].sum()  # über {all}, [c]\n"
 FILE = LINE * (32_000 // len(LINE))
 ARGUMENTS = {"path": "a.py", "content": FILE}
 

@@ -147,6 +147,12 @@ def test_the_two_best_families_are_blended_and_a_bad_one_never() -> None:
     assert after(("linear", 0.95), ("kernel", 0.80), ("trees", 0.81)) == "splines"
 
 
+def test_a_perfect_score_without_noise_does_not_make_all_others_bad() -> None:
+    scored = (("linear", 0.98, 0.009), ("kernel", 1.0, 0.0), ("kernel tuned", 0.996, 0.004), ("trees", 0.996, 0.004))
+    memory = tuple(Tried(n, (tag,), (), score, noise) for n, (tag, score, noise) in enumerate(scored, 1))
+    assert str(choose(IDEAS, Card("accuracy", False, 5, memory)).tag) == "blend of kernel + trees"
+
+
 def test_a_blend_that_gains_is_widened() -> None:
     three = (("linear", 0.95), ("kernel", 0.94), ("trees", 0.945))
     assert after(*three, ("blend of linear + trees", 0.96)) == "blend of linear + trees + kernel"

@@ -237,7 +237,7 @@ def test_kill_9_in_the_middle_of_appends_loses_no_acknowledged_event(tmp_path: P
 def test_ctrl_c_between_any_two_steps_of_an_append_leaves_a_journal_that_goes_on(tmp_path: Path) -> None:
     journal = new_run(tmp_path / "r")
     acknowledged = []
-    for delay in range(1, 60):
+    for delay in range(1, 40):
         signal.signal(signal.SIGALRM, _interrupt)
         try:
             signal.setitimer(signal.ITIMER_REAL, delay * 2e-5)
@@ -268,16 +268,17 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(EVENTS, st.data())
-def test_any_cut_leaves_a_prefix_and_appending_goes_on(events: list[Event], data: st.DataObject) -> None:
+@settings(max_examples=25, deadline=None)
+@given(EVENTS, st.integers(0, 1_000_000))
+def test_any_cut_leaves_a_prefix_and_appending_goes_on(events: list[Event], where: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "r"
         with new_run(folder) as journal:
             recorded = [*journal.past, *(journal.append(event) for event in events)]
         path = folder / "events.jsonl"
         whole = path.read_bytes()
-        cut = data.draw(st.integers(whole.index(b"\n") + 1, len(whole)))
+        first = whole.index(b"\n") + 1
+        cut = first + where % (len(whole) - first + 1)
         path.write_bytes(whole[:cut])
         with Journal.open(folder) as journal:
             assert journal.past == recorded[: whole[:cut].count(b"\n")]
@@ -286,7 +287,7 @@ def test_any_cut_leaves_a_prefix_and_appending_goes_on(events: list[Event], data
         assert list(read_events(folder)) == [*recorded[: last.seq], last]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=80) | st.sampled_from([b'{"seq":1,"kind":5}', b'{"seq":1,"kind":"nudged"}', b"{}"])))
 def test_rubbish_raises_only_journal_errors(lines: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as home:

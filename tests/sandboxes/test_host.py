@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, Place, SandboxFailed
 from sandboxes.choosing import open_sandbox
 
 
@@ -184,6 +185,15 @@ def test_data_is_read_where_the_harness_keeps_it(bench: Any, place: Place) -> No
     assert bench.box.read("/workspace/data/train.csv") == (place.data / "train.csv").read_bytes()
     with pytest.raises(FileNotFoundError):
         bench.box.read("data/nothing.csv")
+
+
+def test_a_workspace_is_made_and_missing_data_is_told(bench: Any, place: Place) -> None:
+    shutil.rmtree(place.workspace)
+    bench.box = open_sandbox(bench.box.kind, place)
+    assert bench.says("cat data/train.csv").startswith("id,label")
+    shutil.rmtree(place.data)
+    with pytest.raises(SandboxFailed, match="prepared again"):
+        open_sandbox(bench.box.kind, place)
 
 
 def test_what_stands_where_data_belongs_is_put_aside(bench: Any, place: Place) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,14 @@ def test_what_is_prepared_keeps_its_data_and_takes_new_task_files(tmp_path: Path
     assert (folder / "leaderboard.csv").read_text() != "old"
     assert (folder / "blends").is_dir() and (folder / "public/train.csv").stat().st_mtime_ns == before
     assert [path.name for path in folder.parent.iterdir()] == ["diabetes"]
+
+
+def test_two_processes_that_prepare_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from tasks.preparation import *; prepare_example('digits', pathlib.Path(sys.argv[1]))"
+    both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["digits"]
+    assert fingerprint(tmp_path / "data" / "digits") == KNOWN["digits"]
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
