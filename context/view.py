@@ -56,6 +56,8 @@ class Window:
     breaches: int = 0
     is_too_large: bool = False
     """The endpoint refused this epoch's window for its size."""
+    is_poisoned: bool = False
+    """The endpoint rejects something in this epoch's history, and it could not be mended."""
     counted_tokens: int = 0
     counted_size: int = 0
     _chain: list[str] = field(default_factory=list)
@@ -89,10 +91,12 @@ class Window:
         return self.counted_tokens + estimate_tokens(self.size - self.counted_size)
 
     def _start_epoch(self, event: EpochStarted) -> None:
-        tail = self.messages[1:] if event.keeps_tail else []
+        told = [line.encode("utf-8", errors="replace") for line in event.tail.split("\n") if line]
+        tail = self.messages[1:] if event.keeps_tail else told
         self.system = message_bytes("system", event.system)
         self.tools = event.tools.encode()
-        self.messages, self._chain, self.is_too_large = [], [], False
+        self.messages, self._chain = [], []
+        self.is_too_large = self.is_poisoned = False
         self.size, self.counted_tokens, self.counted_size = len(self.system) + len(self.tools), 0, 0
         for message in [message_bytes("user", event.user), *tail]:
             self._add(message)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.endpoint_errors import ContextOverflow, ModelError
+from harness.endpoint_errors import ContextOverflow, HistoryPoisoned, ModelError
+from harness.healing import heal
 from runs.events import ModelAsked, ModelFailed, ModelReplied, Warned
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ FIRST_PATIENCE_SECONDS = 30.0
 def ask(run: Run) -> None:
     """Send the window and record the reply. Raises `ModelError` when patience ran out, with the run resumable.
 
-    A window that the endpoint finds too large is no error: it ends the attempt, and the next one starts small.
+    A window that the endpoint finds too large is no error: it ends the attempt, and the next one starts small. Nor is
+    one whose history it rejects: it is healed, and asked again at the next turn.
     """
     run.stopping.check()
     window, request = run.window, run.state.requests + 1
@@ -48,6 +50,9 @@ def ask(run: Run) -> None:
         run.record(ModelFailed(request=request, error=str(error), cost=error.cost))
         if isinstance(error, ContextOverflow) and len(window.messages) > 1:
             run.window.is_too_large = True
+            return
+        if isinstance(error, HistoryPoisoned) and len(window.messages) > 1:
+            heal(run)
             return
         raise
     run.record(

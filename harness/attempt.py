@@ -11,7 +11,7 @@ from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged
 if TYPE_CHECKING:
     from harness.loop import Run
 
-Why = Literal["finish", "turns", "window", "budget", "stopped", "unusable_replies"]
+Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
 
 
 def play(run: Run) -> None:
@@ -83,6 +83,8 @@ def over(run: Run) -> Why | None:
         return "unusable_replies" if why == "unusable_replies" else "budget"
     if attempt.turns >= run.settings.attempt_turns:
         return "turns"
+    if run.window.is_poisoned:
+        return "poisoned"
     if run.window.is_too_large or run.window.tokens() > run.window_limit():
         return "window"
     return None

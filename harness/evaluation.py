@@ -13,13 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandboxes.choosing import open_sandbox
-
 from context.clipping import clip_output
 from harness import finale
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
+from sandboxes.choosing import open_sandbox
 from tasks.judging import Judgement, run_judge
 
 if TYPE_CHECKING:

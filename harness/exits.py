@@ -30,6 +30,8 @@ CODES = {
     "StopRequested": STOPPED,
     "ModelError": ENDPOINT,
     "SandboxError": SANDBOX,
+    "VersionsError": STOPPED,
+    "ChildFailed": STOPPED,
 }
 """Name of an error class of ours -> exit code of the command that it ends. The nearest class counts."""
 

@@ -12,12 +12,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runs.report import write_report
-from runs.results import write_results, write_summary
-
 from context import memory
 from runs.events import RunEnded, SubmissionChosen
 from runs.journal import read_events
+from runs.report import write_report
+from runs.results import write_results, write_summary
 from runs.state import Evaluation
 
 if TYPE_CHECKING:

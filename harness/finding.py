@@ -8,7 +8,8 @@ from typing import Any
 
 from harness import salvage
 from harness.fitting import ToolSpec, find_tool, fit
-from harness.salvage import LADDER, Reading, healed, read_object
+from harness.json_text import healed
+from harness.salvage import LADDER, Reading, read_object
 from harness.spoken_calls import Parameters, Spoken, SpokenCall, read_spoken, read_xml, without_leaks
 from harness.thinking import Thought
 

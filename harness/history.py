@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.salvage import dumps, healed, is_json_object, read_object
+from harness.json_text import dumps, healed
+from harness.salvage import is_json_object, read_object
 from harness.thinking import text_of
 
 EMPTY_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -156,16 +157,11 @@ def _rewritten(arguments: Any) -> str:
     if arguments is None or isinstance(arguments, Mapping):
         reading = read_object(dict(arguments) if arguments else None)
         if reading is not None:
-            return healed_json(reading.value)
+            return dumps(reading.value)
     if isinstance(arguments, str) and not arguments.strip():
         return "{}"
     raw = arguments if isinstance(arguments, str) else repr(arguments)
     return dumps({"_invalid": healed(raw)})
-
-
-def healed_json(value: Any) -> str:
-    """Write a value as JSON that can be encoded, whatever torn characters it holds."""
-    return healed(dumps(value))
 
 
 def _unique(name: str, used: set[str]) -> str:

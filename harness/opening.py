@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,21 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runs.versions import Versions
-from sandboxes.choosing import open_sandbox
-from tasks.card import data_files, render_card
-from tasks.catalogue import find_task
-
 from context.view import Window
 from harness import attempt, budget, exits, finale, loop
+from harness.demo import DEMO_MODEL
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
 from harness.tools import specs, tools_bytes
 from runs.events import Paused, Resumed, RunCreated, TaskDescribed, ThresholdsKnown, Warned
-from runs.journal import Journal, create_run
+from runs.journal import Journal, JournalError, create_run
 from runs.state import State
+from runs.versions import Versions
 from sandboxes.base import Place, Sandbox
+from sandboxes.choosing import open_sandbox
 from tasks.blending import Blend, make_blend
+from tasks.card import data_files, render_card
+from tasks.catalogue import find_task
 from tasks.spec import Task, load_task
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is
 
 
 def _create(wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, is_demo: bool) -> Path:
-    profile = _profile(wish.base_url or "", wish.model or "", is_demo, settings)
+    _profile(
+        wish.base_url or "", wish.model or "", is_demo, settings
+    )  # a wrong models.toml is told before there is a run
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{moment}_{task.id}_{wish.seed}_{secrets.token_hex(2)}"
     folder = settings.runs / run_id
@@ -126,7 +129,7 @@ def _create(wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: S
         metric=task.metric.name,
         lower_is_better=task.metric.lower_is_better,
         seed=wish.seed,
-        model=wish.model or profile.model,
+        model=wish.model or DEMO_MODEL,
         base_url=wish.base_url or "",
         is_demo=is_demo,
         sandbox=sandbox.kind,
@@ -269,15 +272,16 @@ def _declare_resume(run: Run) -> None:
 @contextmanager
 def _pausing(run: Run) -> Iterator[None]:
     """Whatever stops a run short of its end leaves a line that says so and how to go on."""
-    from harness.model import ModelError
-    from sandboxes.base import SandboxError
-
     try:
         yield
     except StopRequested as stop:
         _pause(run, f"stopped by {stop}")
-    except (ModelError, SandboxError) as error:
-        _pause(run, str(error))
+    except JournalError:
+        raise
+    except Exception as error:
+        # The reason matters more than the line about it: a full disk may refuse that line too.
+        with contextlib.suppress(JournalError, OSError):
+            _pause(run, " ".join(str(error).split()) or type(error).__name__)
         raise
 
 

@@ -14,12 +14,25 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+from harness.json_text import (
+    STRING,
+    Conflict,
+    decoder,
+    dumps,
+    healed,
+    is_one_object,
+    is_too_deep,
+    loads,
+    looks_cut,
+    outside_strings,
+    without_last_commas,
+)  # fmt: skip
 
 NATIVE = "native"
 STRICT = "strict"
@@ -38,11 +51,6 @@ LADDER = (
 )  # fmt: skip
 """All rungs, mildest first."""
 
-# A string that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
-_STRING_SOURCE = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-_STRING = re.compile(_STRING_SOURCE, re.DOTALL)
-_STRING_OR_LAST_COMMA = re.compile(rf"({_STRING_SOURCE})|,(?=\s*[}}\]])", re.DOTALL)
-_LAST_COMMA = re.compile(r",\s*[}\]]")
 _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PYTHON_WORD = re.compile(r"\b(?:True|False|None)\b")
@@ -50,17 +58,13 @@ _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
 _BLANKS = " \t\r\n\ufeff\u200b\u2060"
 
-_DEEPEST = 100
-_LONGEST_TO_REPAIR = 200_000
-
-
-class _Conflict(ValueError):
-    """The same key stands twice with different values."""
+_LONGEST_TO_REPAIR = 64_000
+# Characters; the library takes a quarter of a second for half of that.
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An object that was read. `text` is what arrived, where that is valid JSON already and can be kept as it is."""
+    """An object that was read. `text` is valid JSON of it: the very bytes that arrived, where they were that."""
 
     value: dict[str, Any]
     rung: str
@@ -79,7 +83,7 @@ def read_object(raw: Any) -> Reading | None:
         return _encodable(Reading(raw, STRICT))
     try:
         reading = _climb(raw) if isinstance(raw, str) else None
-    except _Conflict:
+    except Conflict:
         return None
     return _encodable(reading) if reading else None
 
@@ -90,41 +94,21 @@ def _climb(raw: str) -> Reading | None:
     text = _unwrapped(raw)
     if text != raw and (reading := _attempt(_trimmed, text)):
         return reading
-    text = _without_last_commas(text)
-    for step in (_escaped, _prose_cut, _python_literal, _json_repaired, _wrongly_escaped):
+    text = without_last_commas(text)
+    for step in (_escaped, _prose_cut, _python_literal):
         if reading := _attempt(step, text):
             return reading
-    return None
-
-
-def dumps(value: Any) -> str:
-    """Write a value the way history carries it: compact, in the order given, not escaped beyond need."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not text.endswith("}") or looks_cut(text):
+        return None
+    return _attempt(_json_repaired, text) or _attempt(_wrongly_escaped, text)
 
 
 def is_json_object(text: Any) -> bool:
     """Whether a text is strict JSON of an object, as every server takes it."""
     try:
         return isinstance(text, str) and _attempt(_native, text) is not None
-    except _Conflict:
+    except Conflict:
         return False
-
-
-def looks_cut(raw: Any) -> bool:
-    """Whether a text begins an object and ends before it does."""
-    if not isinstance(raw, str) or "{" not in raw:
-        return False
-    outside = _outside_strings(raw)
-    return outside.count("{") > outside.count("}") or outside.count('"') % 2 == 1
-
-
-def healed(text: str) -> str:
-    """Join surrogate halves that a stream tore apart and replace those that stand alone; other text is unchanged."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def unfenced(text: str) -> str:
@@ -141,17 +125,17 @@ def unfenced(text: str) -> str:
 
 
 def _native(text: str) -> Reading | None:
-    value = _loads(text)
+    value = loads(text)
     return Reading(value, NATIVE, text) if isinstance(value, dict) else None
 
 
 def _trimmed(text: str) -> Reading | None:
-    value = _loads(text)
-    return Reading(value, TRIMMED) if isinstance(value, dict) else None
+    value = loads(text)
+    return Reading(value, TRIMMED, text) if isinstance(value, dict) else None
 
 
 def _escaped(text: str) -> Reading | None:
-    value = _loads(text, strict=False)
+    value = loads(text, strict=False)
     return Reading(value, ESCAPED) if isinstance(value, dict) else None
 
 
@@ -161,8 +145,8 @@ def _prose_cut(text: str) -> Reading | None:
         return None
     body = text[start:]
     try:
-        value, end = _decoder(strict=False).raw_decode(body)
-    except _Conflict:
+        value, end = decoder(strict=False).raw_decode(body)
+    except Conflict:
         raise
     except ValueError:
         return _stuttered(body)
@@ -193,13 +177,15 @@ def _stuttered(text: str) -> Reading | None:
     again = text.find(head, 1) if head else -1
     if again < 0 or not text.startswith(text[:again], again):
         return None
-    value = _loads(text[again:], strict=False)
+    value = loads(text[again:], strict=False)
     return Reading(value, PROSE_CUT) if isinstance(value, dict) else None
 
 
 def _python_literal(text: str) -> Reading | None:
-    outside = _outside_strings(text)
-    if not text.startswith("{") or not ("'" in outside or _PYTHON_WORD.search(outside)) or _is_too_deep(text):
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    outside = outside_strings(text)
+    if not ("'" in outside or _PYTHON_WORD.search(outside)) or is_too_deep(text):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -214,9 +200,9 @@ def _python_literal(text: str) -> Reading | None:
 
 
 def _json_repaired(text: str) -> Reading | None:
-    if not (text.startswith("{") and text.endswith("}")) or looks_cut(text) or len(text) > _LONGEST_TO_REPAIR:
+    if not text.startswith("{") or len(text) > _LONGEST_TO_REPAIR:
         return None
-    if _is_too_deep(text) or not _is_one_object(text):
+    if is_too_deep(text) or not is_one_object(text):
         return None
     from json_repair import repair_json
 
@@ -232,7 +218,7 @@ def _wrongly_escaped(text: str) -> Reading | None:
     def mended(found: re.Match[str]) -> str:
         return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
 
-    value = _loads(_ESCAPE.sub(mended, text), strict=False)
+    value = loads(_ESCAPE.sub(mended, text), strict=False)
     return Reading(value, ESCAPED, is_ambiguous=True) if isinstance(value, dict) else None
 
 
@@ -242,42 +228,10 @@ def _wrongly_escaped(text: str) -> Reading | None:
 def _attempt(step: Callable[[str], Reading | None], text: str) -> Reading | None:
     try:
         return step(text)
-    except _Conflict:
+    except Conflict:
         raise
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError):
         return None
-
-
-def _loads(text: str, *, strict: bool = True) -> Any:
-    return _decoder(strict=strict).decode(text)
-
-
-def _decoder(*, strict: bool) -> json.JSONDecoder:
-    return _STRICT if strict else _LENIENT
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs) and any(value[key] != item for key, item in pairs):
-        raise _Conflict("a key stands twice with different values")
-    return value
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no number that JSON can carry")
-    return number
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_finite, parse_constant=_no_constant)
-_LENIENT = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_float=_finite, parse_constant=_no_constant, strict=False
-)  # fmt: skip
 
 
 def _unwrapped(text: str) -> str:
@@ -287,61 +241,31 @@ def _unwrapped(text: str) -> str:
         if not (text.startswith('"') and text.endswith('"') and len(text) > 1):
             break
         try:
-            inner = _loads(text, strict=False)
+            inner = loads(text, strict=False)
         except (ValueError, RecursionError):
             break
         text = unfenced(inner)
     return text
 
 
-def _without_last_commas(text: str) -> str:
-    return _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or "", text) if _LAST_COMMA.search(text) else text
-
-
-def _outside_strings(text: str) -> str:
-    """The text with every string in it emptied; one that never ends leaves a single quotation mark."""
-    return _STRING.sub(lambda found: '""' if len(found[0]) > 1 and found[0].endswith('"') else '"', text)
-
-
 def _encodable(reading: Reading) -> Reading | None:
-    """Refuse what cannot be written as JSON again; drop the kept text where it holds torn surrogates."""
+    """Give a reading the text that history will carry; None where it cannot be written as JSON again."""
     try:
-        text = reading.text
-        if text is None:
-            dumps(reading.value)
-        elif text != healed(text):
-            return replace(reading, text=None, value=json.loads(healed(text)))
+        if reading.text is None:
+            return replace(reading, text=dumps(reading.value))
+        text = healed(reading.text)
+        return reading if text == reading.text else replace(reading, text=text, value=loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
-    return reading
-
-
-def _is_too_deep(text: str) -> bool:
-    """Whether brackets nest so deep that the parser of Python itself could fall over."""
-    depth = deepest = 0
-    for found in re.finditer(r"[\[{(]|[\]})]", _outside_strings(text)):
-        depth += 1 if found[0] in "[{(" else -1
-        deepest = max(deepest, depth)
-    return deepest > _DEEPEST
-
-
-def _is_one_object(text: str) -> bool:
-    """Whether the first bracket is closed by the last."""
-    depth = 0
-    for found in re.finditer(r"[{}]", _outside_strings(text)[:-1]):
-        depth += 1 if found[0] == "{" else -1
-        if depth == 0:
-            return False
-    return True
 
 
 def _kept_its_strings(text: str, value: dict[str, Any]) -> bool:
     """Whether a repair left every quoted string as it was and made up none but bare keys."""
     try:
-        given = [_loads(found[0], strict=False) for found in _STRING.finditer(text)]
+        given = [loads(found[0], strict=False) for found in STRING.finditer(text)]
     except ValueError:
         return False
-    outside = _STRING.sub(" ", text)
+    outside = STRING.sub(" ", text)
     waiting = iter(given)
     expected = next(waiting, None)
     for string, is_key in _strings_of(value):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.salvage import PROSE_CUT, STRICT, dumps, looks_cut, read_object, unfenced
+from harness.json_text import dumps, looks_cut
+from harness.salvage import PROSE_CUT, STRICT, read_object, unfenced
 
 Parameters = Callable[[str], Collection[str] | None]
 """Gives the parameter names of the tool a name means; None where it means none."""
@@ -50,14 +51,14 @@ class _Tag:
 # W and w open and close the wrapper, I and i a call, P and p a parameter.
 _QUOTED = r"(?:\"[^\"<>\n]*\"|'[^'<>\n]*'|[^\s\"'<>/]+)"
 _MINIMAX = re.compile(
-    r"<(?P<W>minimax:tool_call|function_calls)>|</(?P<w>minimax:tool_call|function_calls)>"
-    rf"|<invoke\s+name\s*=\s*(?P<I>{_QUOTED})\s*(?P<alone>/?)>|(?P<i></invoke\s*>)"
-    rf"|<parameter\s+name\s*=\s*(?P<P>{_QUOTED})[^<>\n]*>|(?P<p></parameter\s*>)"
+    r"<(?:(?P<W>minimax:tool_call|function_calls)>|(?P<w>/(?:minimax:tool_call|function_calls)>)"
+    rf"|invoke\s+name\s*=\s*(?P<I>{_QUOTED})\s*(?P<alone>/?)>|(?P<i>/invoke\s*>)"
+    rf"|parameter\s+name\s*=\s*(?P<P>{_QUOTED})[^<>\n]*>|(?P<p>/parameter\s*>))"
 )
 _FUNCTION = re.compile(
-    r"<(?P<W>tool_calls?)>|</(?P<w>tool_calls?)>"
-    r"|<function=(?P<I>[^\s<>]+)\s*(?P<alone>/?)>|(?P<i></function\s*>)"
-    r"|<parameter=(?P<P>[^\s<>]+)\s*>|(?P<p></parameter\s*>)"
+    r"<(?:(?P<W>tool_calls?)>|(?P<w>/tool_calls?>)"
+    r"|function=(?P<I>[^\s<>]+)\s*(?P<alone>/?)>|(?P<i>/function\s*>)"
+    r"|parameter=(?P<P>[^\s<>]+)\s*>|(?P<p>/parameter\s*>))"
 )
 _WHOLE = re.compile(r"(?:w*W?(?:I(?:Pp)*i)+)*w*")
 _END_WITHOUT_INVOKE = re.compile(r"W?I(?:Pp)+w?")

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from harness import salvage
 from harness.finding import FoundCall, find_calls
 from harness.fitting import ToolSpec, find_tool, fit, nearest_names
-from harness.salvage import LADDER, Reading, dumps, healed, looks_cut, read_object
+from harness.json_text import dumps, healed, looks_cut
+from harness.salvage import LADDER, Reading, read_object
 from harness.thinking import Thought, split_thinking, with_thinking
 from runs.events import Call
 
@@ -130,7 +131,7 @@ def _judge(call: FoundCall, tools: Sequence[ToolSpec]) -> _Verdict:
     """Decide what is done about one call, and what history carries of it."""
     tool = find_tool(call.name, tools)
     reading = call.reading if call.is_spoken else read_object(call.raw)
-    name = tool.name if tool else _NAME.sub("_", call.name).strip("_")[:64] or "unknown"
+    name = tool.name if tool else _NAME.sub("_", call.name)[:64].strip("_") or "unknown"
     if reading is not None and tool is not None:
         reading = _unwrapped_call(reading, tool)
     if call.is_cut or reading is None:
@@ -156,7 +157,7 @@ def _fitted(call: FoundCall, reading: Reading, tool: ToolSpec) -> _Verdict:
     arguments = reading.text if is_kept and reading.text is not None else dumps(fitted.value)
     is_ambiguous = call.is_ambiguous or reading.is_ambiguous or fitted.is_ambiguous
     if not tool.can_be_taken_back and LADDER.index(rung) > LADDER.index(salvage.TRIMMED):
-        return _Verdict(tool.name, arguments, salvage.ERROR, _too_untidy(tool), is_ambiguous)
+        return _Verdict(tool.name, arguments, salvage.ERROR, _too_untidy(tool))
     if is_ambiguous and not (tool.can_be_taken_back and tool.reads_back):
         return _Verdict(tool.name, arguments, salvage.ERROR, _TWO_WAYS, is_ambiguous)
     return _Verdict(tool.name, arguments, rung, "", is_ambiguous)

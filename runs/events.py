@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from runs.calls import Call as Call
+from runs.calls import Usage as Usage
+
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused, never guessed at."""
 
@@ -95,15 +98,26 @@ class Resumed(Event):
 class EpochStarted(Event):
     """A new window head. `system` and `tools` are its first layer, `user` the only user message.
 
-    `keeps_tail` is true where only the head changed (a resume) and the turns so far stay in the window.
+    `keeps_tail` is true where only the head changed (a resume) and the turns so far stay in the window. `tail`, where
+    set, is the rest of the window instead: one message a line, as JSON (a history that was mended).
     """
 
     kind: Literal["epoch_started"] = "epoch_started"
-    reason: Literal["attempt", "resume", "overflow", "compaction"]
+    reason: Literal["attempt", "resume", "overflow", "compaction", "healed"]
     system: str
     tools: str
     user: str
     keeps_tail: bool = False
+    tail: str = ""
+
+
+class EndpointProbed(Event):
+    """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding."""
+
+    kind: Literal["endpoint_probed"] = "endpoint_probed"
+    audience: Audience = "people"
+    when: str
+    findings: list[str]
 
 
 class Paused(Event):
@@ -144,7 +158,7 @@ class AttemptEnded(Event):
     """An attempt is over, with the model's own words where it gave any through `finish`."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
-    why: Literal["finish", "turns", "window", "budget", "stopped", "unusable_replies"]
+    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
     did: str = ""
     criticism: str = ""
     next: str = ""
@@ -163,33 +177,6 @@ class ModelAsked(Event):
     size: int
     digest: str = ""
     breach: bool = False
-
-
-class Usage(BaseModel):
-    """Tokens of one reply as the endpoint counted them; `estimated` where it did not and we did."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    estimated: bool = False
-
-
-class Call(BaseModel):
-    """One tool call as it will be performed and as history carries it.
-
-    `arguments` is valid JSON of an object. `problem`, where set, is told to the model instead of performing it.
-    `rung` names the step of the salvage ladder that read it (`native` where nothing had to be mended).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    name: str
-    arguments: str
-    problem: str = ""
-    rung: str = "native"
 
 
 class ModelReplied(Event):
@@ -329,7 +316,7 @@ class UnknownEvent(Event):
 AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
-    | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen,
+    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -1,7 +1,8 @@
 """One event as one journal line, and back: defaults are left out, long texts become blobs.
 
 A text over 8 kB at the top level of an event keeps its first 200 characters in the line, and the line's `blobs` says
-under which name the whole text lies. Because defaults are left out, a default may never change within a format.
+under which name the whole text lies. Arguments of calls stand in the message already and are not repeated.
+Because defaults are left out, a default may never change within a format.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from runs.blobs import BlobMissing, get_blob, put_blob, to_bytes
+from runs.calls import leave_out_arguments, restore_arguments
 from runs.events import FORMAT, Event, read_event
 
 LONG_BYTES = 8_192
 HEAD_CHARACTERS = 200
+SHARED = ("system", "tools")
+"""Texts that every epoch repeats: always blobs, so that they are on disk once."""
 
 
 class JournalError(Exception):
@@ -44,8 +48,10 @@ def to_line(event: Event, blobs: Path) -> bytes:
     fields = event.model_dump(mode="json", exclude_defaults=True)
     line: dict[str, Any] = {"seq": event.seq, "at": event.at, "mono": event.mono}
     line["kind"] = event.kind  # type: ignore[attr-defined]  # every event but the base class has one
+    if fields.get("calls"):
+        fields = leave_out_arguments(fields)
     line.update(fields)
-    names = {key: put_blob(blobs, value) for key, value in fields.items() if _is_long(value)}
+    names = {key: put_blob(blobs, value) for key, value in fields.items() if _is_long(value) or key in SHARED}
     if names:
         line.update({key: fields[key][:HEAD_CHARACTERS] for key in names}, blobs=names)
     try:
@@ -68,10 +74,12 @@ def from_line(line: bytes, number: int, path: Path) -> Event:
         names = fields.pop("blobs", None)
         if names:
             fields.update({key: get_blob(path.parent / "blobs", name) for key, name in dict(names).items()})
+        if fields.get("calls"):
+            fields = restore_arguments(fields)
         return read_event(fields)
     except ValidationError as error:
         raise _damaged(path, number, _first_problem(error)) from error
-    except (ValueError, TypeError, AttributeError, RecursionError, BlobMissing) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BlobMissing) as error:
         raise _damaged(path, number, str(error)) from error
 
 

@@ -14,6 +14,7 @@ from runs.events import (
     AttemptEnded,
     AttemptStarted,
     Call,
+    EndpointProbed,
     EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
@@ -121,6 +122,13 @@ class _Teller:
             yield from self._block(f"window head ({event.reason}): system", event.system)
             yield from self._block("window head: tools", event.tools)
             yield from self._block("window head: user", event.user)
+
+            if event.tail:
+                yield from self._block("window tail, mended", event.tail)
+
+    def _probe(self, event: EndpointProbed) -> Iterator[str]:
+        yield f"- the endpoint was tried out ({event.when}):"
+        yield from (f"  - {finding}" for finding in event.findings)
 
     def _reply(self, event: ModelReplied) -> Iterator[str]:
         said, thought = said_and_thought(event.message)
@@ -278,6 +286,7 @@ _HANDLERS: dict[type[Event], Callable[[_Teller, Any], Iterator[str]]] = {
     RunCreated: _Teller._create,
     TaskDescribed: _Teller._describe,
     ThresholdsKnown: _Teller._know_thresholds,
+    EndpointProbed: _Teller._probe,
     AttemptStarted: _Teller._start_attempt,
     EpochStarted: _Teller._start_epoch,
     ModelReplied: _Teller._reply,

@@ -7,9 +7,11 @@ The other side, and the layout of the folder, is `supervisor.py`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import secrets
 import select
 import signal
 import subprocess
@@ -64,17 +66,9 @@ class Jobs:
         folder = self._of(job)
         if not (folder / "request.json").exists():
             folder.mkdir(exist_ok=True)
-            request = {
-                "argv": list(command.argv),
-                "cwd": str(command.cwd),
-                "environment": dict(command.environment),
-                "files": {str(number): str(path) for number, path in command.files.items()},
-                "limits": asdict(limits),
-            }
-            temporary = folder / f"request.{os.getpid()}"
-            temporary.touch(mode=0o600)
-            temporary.write_text(json.dumps(request))
-            temporary.rename(folder / "request.json")
+            *before, last = command.argv
+            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits)}
+            _put(folder / "request.json", json.dumps(request))
         if not (folder / "started").exists():
             self._wake(job)
 
@@ -153,6 +147,22 @@ class Jobs:
             return None
 
     # -------------------------------------------------------------------------------------------------------- inside
+
+    def _base(self, command: Command, before: Sequence[str]) -> str:
+        """Put down, once for many jobs, what a request shares with others of its sandbox; returns its name."""
+        base = {
+            "argv": list(before),
+            "cwd": str(command.cwd),
+            "environment": dict(command.environment),
+            "files": {str(number): str(path) for number, path in command.files.items()},
+        }
+        text = json.dumps(base, sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        path = self.folder / ".bases" / f"{name}.json"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _put(path, text)
+        return name
 
     def _of(self, job: str) -> Path:
         if not JOB_ID.fullmatch(job):
@@ -246,6 +256,14 @@ def _why_gone(started: Mapping[str, Any]) -> str:
     if status is None or status[2] != started["start"] or status[0] in "ZX":
         return f"its keeper (process {started['pid']}) was killed from outside, or the machine ran short of memory"
     return ""
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file only the harness may read; it appears whole."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(text)
+    temporary.rename(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -248,8 +248,7 @@ def keep(job: str) -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    with open(f"{job}/request.json") as file:
-        request = json.load(file)
+    request = read_request(job)
     if not claim(job):
         return
     began = time.monotonic()
@@ -261,6 +260,15 @@ def keep(job: str) -> None:
     record["seconds"] = round(time.monotonic() - began, 4)
     write_record(f"{job}/exit.json", record)
     poke(".done", b".")
+
+
+def read_request(job: str) -> dict[str, Any]:
+    """The whole request of a job: its own part and the base it shares with others of its sandbox."""
+    with open(f"{job}/request.json") as file:
+        own = json.load(file)
+    with open(f".bases/{own['base']}.json") as file:
+        base = json.load(file)
+    return {**base, "argv": [*base["argv"], own["last"]], "limits": own["limits"]}
 
 
 def keep_command(job: str, request: dict[str, Any], output: Output, woken: int) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_an_id_that_history_holds_already_is_not_used_again() -> None:
     assert [call.id for call in reply.calls] == ["c1_3", "c1_4"]
 
 
-# ------------------------------------------------------------------------------------ what may be performed how untidily
+# ----------------------------------------------------------------------------------- what may be performed how untidily
 
 UNTIDY = {
     "native": native("{name}", '{"{key}":"x"}'),
@@ -219,11 +219,13 @@ anything = st.recursive(
 )
 shards = st.lists(
     st.sampled_from(
-        ['<minimax:tool_call>', '</minimax:tool_call>', '<invoke name="bash">', '<invoke name="write_file">', '</invoke>',
+        ['<minimax:tool_call>', '</minimax:tool_call>', '<invoke name="bash">', '<invoke name="write_file">',
+         '</invoke>',
          '<parameter name="command">', '<parameter name="path">', '<parameter name="content">', '</parameter>', 'ls',
          '<think>', '</think>', '```json\n', '\n```', '{"name":"bash","arguments":', '{"command":"ls"}', '{"command":"',
          '"}', '}', ',', "'", '\\', '\n', ' ', 'invoke name="bash">', 'parameter>', '<function=bash>', '</function>',
-         '<parameter=command>', '<tool_call>', '</tool_call>', '\ud83d', 'é', '{"a":NaN}', 'null']
+         '<parameter=command>', '<tool_call>', '</tool_call>', '\ud83d', 'é', '{"a":NaN}',
+         'null', '\\ud83d', '{"command":5,"x":"\\ud83d"}']
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
@@ -239,7 +241,7 @@ messages = st.fixed_dictionaries(
     optional={
         "content": texts | anything,
         "tool_calls": st.lists(entries | anything, max_size=3) | anything,
-        **{name: texts | anything for name in FIELDS},
+        **dict.fromkeys(FIELDS, texts | anything),
     },
 )
 finishes = st.sampled_from(["stop", "length", "tool_calls", "", None])

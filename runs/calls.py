@@ -1,0 +1,65 @@
+"""Tool calls and token counts of a reply, as events carry them, and the short form calls have in the journal.
+
+The arguments of a call stand in the reply's message already, and a file the model writes is long: the journal keeps
+them once, and reading puts them back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Usage(BaseModel):
+    """Tokens of one reply as the endpoint counted them; `estimated` where it did not and we did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    estimated: bool = False
+
+
+class Call(BaseModel):
+    """One tool call as it will be performed and as history carries it.
+
+    `arguments` is valid JSON of an object. `problem`, where set, is told to the model instead of performing it.
+    `rung` names the step of the salvage ladder that read it (`native` where nothing had to be mended).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: str
+    arguments: str
+    problem: str = ""
+    rung: str = "native"
+
+
+def leave_out_arguments(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a reply with those arguments left out that its message repeats."""
+    known = _arguments_by_id(fields)
+    calls = [
+        {key: value for key, value in one.items() if key != "arguments" or known.get(one["id"]) != value}
+        for one in fields["calls"]
+    ]
+    return {**fields, "calls": calls}
+
+
+def restore_arguments(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a reply as they were before `leave_out_arguments`. Raises ValueError, KeyError, TypeError."""
+    if all("arguments" in one for one in fields["calls"]):
+        return fields
+    known = _arguments_by_id(fields)
+    return {**fields, "calls": [{"arguments": known[one["id"]], **one} for one in fields["calls"]]}
+
+
+def _arguments_by_id(fields: dict[str, Any]) -> dict[str, str]:
+    try:
+        calls = json.loads(fields["message"]).get("tool_calls") or []
+        return {one["id"]: one["function"]["arguments"] for one in calls}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return {}
