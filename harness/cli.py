@@ -86,6 +86,9 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
     run.add_argument("--sandbox", choices=["auto", "bubblewrap", "local"], default="auto", help="where commands run")
     run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
+    run.add_argument(
+        "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
+    )
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
@@ -191,6 +194,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         seed=options.seed,
         sandbox=options.sandbox,
         models=options.models,
+        accept_lost_thinking=options.accept_lost_thinking,
     )
     screen = open_screen(sys.stdout.isatty(), options.plain)
     try:

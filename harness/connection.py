@@ -116,8 +116,11 @@ class Connection:
             response = self._client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
-                content=body,
-                options={"headers": _HEADERS, "timeout": self._timeout(deadline - time.monotonic())},
+                content=_once(body),
+                options={
+                    "headers": {**_HEADERS, "Content-Length": str(len(body))},
+                    "timeout": self._timeout(deadline - time.monotonic()),
+                },
                 stream=True,
             )
             self._read_to_end(response.iter_bytes(), reader, deadline)
@@ -230,3 +233,8 @@ def _bound_error_body(response: httpx2.Response) -> None:
             stream.close()  # type: ignore[union-attr]
 
     response.stream = Bounded()
+
+
+def _once(body: bytes) -> Iterator[bytes]:
+    """The body, let go of once it is sent: requests are parts of reference cycles, and a window is large."""
+    yield body

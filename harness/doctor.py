@@ -62,7 +62,10 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
     yield from kinds(settings.home)
     yield key(settings, base_url)
-    yield endpoint(settings, base_url, model)
+    answers = endpoint(settings, base_url, model)
+    yield answers
+    if base_url and model and answers.health == "ok":
+        yield probe(settings, base_url, model)
 
 
 def python() -> Finding:
@@ -161,6 +164,25 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
     shown = _without_secrets(base_url)
     status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
     return _judge_endpoint(shown, status, body, model)
+
+
+def probe(settings: Settings, base_url: str, model: str) -> Finding:
+    """What a few cheap calls find out about the endpoint; a run that starts within a week relies on it."""
+    from harness.endpoint_errors import ModelError
+    from harness.probe import probe_lines
+    from harness.probing import probe_and_store
+    from harness.profiles import profile_for
+
+    profile = profile_for(base_url, model, settings.home / "models.toml")
+    try:
+        found = probe_and_store(settings, base_url, profile)
+    except ModelError as error:
+        return Finding("probe", "bad", str(error), "", exits.ENDPOINT)
+    detail = "\n      ".join(probe_lines(found))
+    if found.loses_thinking:
+        advice = "serve it with a template that keeps thoughts, or run with --accept-lost-thinking"
+        return Finding("probe", "note", detail, advice)
+    return Finding("probe", "ok", detail)
 
 
 def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | None) -> Finding:

@@ -89,6 +89,11 @@ def shown_address(base_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def may_hold_secrets(base_url: str) -> bool:
+    """Whether an address holds more than a host and a path: such a one must not go on record."""
+    return bool(re.search(r"^[^/]*//[^/]*@|[?#]", base_url))
+
+
 def words_of(body: bytes) -> tuple[str, str]:
     """What an error body says and the code it gives, from any of the shapes servers use (JSON, HTML, text)."""
     try:
@@ -192,6 +197,13 @@ def _limits(text: str) -> tuple[int | None, int | None]:
     limit = re.search(r"(?:context (?:length|window|size)|limit)\D{0,30}?([\d,]{3,})", text, re.IGNORECASE)
     prompt = re.search(r"([\d,]+) (?:in the messages|input tokens|prompt tokens)", text, re.IGNORECASE)
     return tuple(int(one[1].replace(",", "")) if one else None for one in (limit, prompt))  # type: ignore[return-value]
+
+
+def named_limit(text: str) -> int | None:
+    """The largest value that a refusal of a parameter says it takes, if it says so."""
+    words = r"at most|<=|\u2264|less than or equal to|up to|exceed|maximum|limit"
+    found = re.search(rf"(?:{words})\D{{0,30}}?(\d[\d,]*)|\[\s*\d+\s*,\s*(\d+)\s*\]", text, re.IGNORECASE)
+    return int((found[1] or found[2]).replace(",", "")) if found else None
 
 
 def _plain(body: bytes) -> str:

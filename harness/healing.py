@@ -1,4 +1,4 @@
-"""Heals a window that the endpoint rejects for something in its history: a new epoch is declared with what it will take.
+"""Heals a window whose history the endpoint rejects: a new epoch is declared with what it will take.
 
 What is unsound is mended. Where nothing is, the cause must lie in what the last accepted request did not hold yet: that
 exchange is told in words instead. Where even that is rejected, the attempt ends, and the next one starts clean.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.history import mend_history
-from harness.salvage import dumps
+from harness.json_text import dumps
 from harness.thinking import text_of
 from runs.events import EpochStarted, Warned
 

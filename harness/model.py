@@ -6,7 +6,6 @@ The errors it raises are drawn in `endpoint_errors`.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from harness.endpoint_errors import (
 from harness.profiles import Profile
 from harness.reply_reader import RawReply
 from harness.usage import cost_of, counted, estimated
-from harness.wire import AnsweredIds, optional_fields, request_body
+from harness.wire import AnsweredIds, refused_fields, request_body
 from runs.events import Call, Usage
 
 if TYPE_CHECKING:
@@ -203,7 +202,7 @@ class Model:
         )
 
     def _reply(self, ask: _Ask, raw: RawReply, seconds: float) -> Reply:
-        from harness.salvage import dumps
+        from harness.json_text import dumps
         from harness.tool_calls import canonical_message, read_reply
 
         reading = read_reply(
@@ -286,7 +285,7 @@ class Model:
 
     def _drop_fields(self, refusal: str) -> bool:
         """Whether the refusal names optional fields of the request, which are then left out for good."""
-        named = {key for key in optional_fields(self.profile) - self.dropped if re.search(rf"\b{key}\b", refusal)}
+        named = refused_fields(self.profile, self.dropped, refusal)
         self.dropped |= named
         return bool(named)
 

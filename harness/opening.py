@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from context.view import Window
 from harness import attempt, budget, exits, finale, loop
 from harness.demo import DEMO_MODEL
+from harness.endpoint_errors import EndpointRefused, may_hold_secrets
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
 from harness.tools import specs, tools_bytes
-from runs.events import Paused, Resumed, RunCreated, TaskDescribed, ThresholdsKnown, Warned
+from runs.events import EndpointProbed, Paused, Resumed, RunCreated, TaskDescribed, ThresholdsKnown, Warned
 from runs.journal import Journal, JournalError, create_run
 from runs.state import State
 from runs.versions import Versions
@@ -33,6 +34,7 @@ from tasks.spec import Task, load_task
 if TYPE_CHECKING:
     from harness.loop import Run, Screen
     from harness.model import Model
+    from harness.probe import ProbeResult
     from harness.profiles import Profile
 
 
@@ -50,6 +52,7 @@ class Wish:
     seed: int = 0
     sandbox: str = "auto"
     models: Path | None = None
+    accept_lost_thinking: bool = False
 
 
 def start(wish: Wish, settings: Settings, screen: Screen) -> int:
@@ -60,7 +63,8 @@ def start(wish: Wish, settings: Settings, screen: Screen) -> int:
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
     kind = _choose_sandbox(wish, task, settings, blend, is_demo)
-    folder = _create(wish, task, settings, blend, kind, is_demo)
+    probe = None if is_demo else _probed(wish, settings)
+    folder = _create(wish, task, settings, blend, kind, probe)
     return _play(folder, settings, screen)
 
 
@@ -88,7 +92,26 @@ def _is_demo(wish: Wish) -> bool:
         exits.fail(f"--model {wish.model} needs the endpoint that serves it: add --base-url URL")
     if wish.base_url and not wish.model:
         exits.fail(f"--base-url {wish.base_url} needs the model to ask there: add --model NAME")
+    if wish.base_url and may_hold_secrets(wish.base_url):
+        exits.fail("--base-url goes on record, so no user, password or query may stand in it: see HARNESS_API_KEY")
     return not wish.model
+
+
+def _probed(wish: Wish, settings: Settings) -> ProbeResult:
+    """What this endpoint really does, asked unless it is known. Raises `ModelError`."""
+    from harness.probe import stored_probe
+    from harness.probing import probe_and_store
+
+    base_url = wish.base_url or ""
+    profile = _profile(base_url, wish.model or "", False, settings)
+    probe = stored_probe(settings.home, base_url, profile) or probe_and_store(settings, base_url, profile)
+    if probe.loses_thinking and not wish.accept_lost_thinking:
+        raise EndpointRefused(
+            f"{probe.address} throws away the thoughts of {probe.model} that are sent back (tried in "
+            f"{', '.join(probe.not_counted)}), so it would work worse at every turn; serve it with a template that "
+            "keeps them, or add --accept-lost-thinking"
+        )
+    return probe
 
 
 def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
@@ -112,10 +135,10 @@ def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is
         shutil.rmtree(nowhere, ignore_errors=True)
 
 
-def _create(wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, is_demo: bool) -> Path:
-    _profile(
-        wish.base_url or "", wish.model or "", is_demo, settings
-    )  # a wrong models.toml is told before there is a run
+def _create(
+    wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, probe: ProbeResult | None
+) -> Path:
+    is_demo = probe is None
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{moment}_{task.id}_{wish.seed}_{secrets.token_hex(2)}"
     folder = settings.runs / run_id
@@ -144,6 +167,7 @@ def _create(wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: S
             "hidden": list(task.hidden),
             "models": str(wish.models) if wish.models else "",
             "notice": sandbox.isolation.notice,
+            "probe": asdict(probe) if probe else None,
         },
     )
     create_run(folder, first)
@@ -216,14 +240,22 @@ def _load_blend(created: RunCreated) -> Blend:
 
 
 def _open_model(created: RunCreated, settings: Settings) -> Model:
-    from harness.model import open_model
+    from harness.model import Patience, open_model
+    from harness.probe import as_result, informed
 
     profile = _profile(created.base_url, created.model, created.is_demo, settings)
+    probe = as_result(created.options.get("probe"))
+    profile = informed(profile, probe) if probe else profile
+    patience = Patience(
+        stall=settings.model_stall_seconds,
+        first_wait=settings.model_first_wait_seconds,
+        longest_wait=settings.model_longest_wait_seconds,
+    )
     if created.is_demo:
         from harness.demo_model import DEMO_BASE_URL, DemoTransport
 
         return open_model(profile, DEMO_BASE_URL, transport=DemoTransport(), tools=specs())
-    return open_model(profile, created.base_url, settings.api_key, tools=specs())
+    return open_model(profile, created.base_url, settings.api_key, tools=specs(), patience=patience)
 
 
 def _profile(base_url: str, model: str, is_demo: bool, settings: Settings) -> Profile:
@@ -240,6 +272,7 @@ def _begin(run: Run) -> None:
     if not run.state.card:
         task = load_task(Path(run.created.task_path))
         run.record(TaskDescribed(card=render_card(task, run.blend.public), data_files=data_files(run.blend.public)))
+        _tell_probe(run)
         for note in run.blend.notes:
             run.record(Warned(message=note))
         if task.thresholds:
@@ -252,6 +285,17 @@ def _begin(run: Run) -> None:
     if run.state.chosen is None:
         finale.begin_with_sample(run, Path(run.created.options["sample"]))
     finale.restore_submission(run)
+
+
+def _tell_probe(run: Run) -> None:
+    from harness.probe import as_result, probe_lines
+
+    probe = as_result(run.created.options.get("probe"))
+    if probe is None:
+        return
+    run.record(EndpointProbed(when=probe.when, findings=probe_lines(probe)))
+    if probe.loses_thinking:
+        run.record(Warned(message=f"{probe.address} throws away the thoughts sent back to it, which was accepted"))
 
 
 def _declare_resume(run: Run) -> None:

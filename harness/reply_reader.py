@@ -25,12 +25,16 @@ _BROKEN_ENDS = ("error", "abort", "cancelled")
 
 @dataclass(frozen=True)
 class RawReply:
-    """A whole reply as the endpoint meant it: `message` with content, the thinking fields and tool_calls."""
+    """A whole reply as the endpoint meant it: `message` with content, the thinking fields and tool_calls.
+
+    `has_done` tells whether its end was marked: by `[DONE]`, or because it came as one document.
+    """
 
     message: dict[str, Any]
     finish_reason: str
     usage: Mapping[str, Any]
     style: Style
+    has_done: bool = False
 
 
 @dataclass
@@ -110,7 +114,9 @@ class ReplyReader:
                 raise Passing("the reply was cut off: it ended without a finish_reason", was_cut=True)
             raise Passing("the endpoint answered 200 with nothing in it", oddity="empty")
         message, style = assemble(self._deltas, self.style, self.is_usually_delta)
-        return RawReply(message | self._named(), self._finish, self._usage, style)
+        return RawReply(
+            message | self._named(), self._finish, self._usage, style, self.is_over or self._document is not None
+        )
 
     def _take(self, event: ServerSentEvent) -> None:
         last, self._last = self._last, event

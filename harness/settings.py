@@ -47,6 +47,9 @@ class Settings:
 
     model_patience_seconds: float = 6 * 3600.0
     model_call_seconds: float = 1800.0
+    model_stall_seconds: float = 300.0
+    model_first_wait_seconds: float = 1.0
+    model_longest_wait_seconds: float = 120.0
 
     @property
     def runs(self) -> Path:

@@ -59,6 +59,11 @@ def optional_fields(profile: Profile) -> set[str]:
     return set(_options(profile, (), None)) - set(_ESSENTIAL)
 
 
+def refused_fields(profile: Profile, dropped: Collection[str], refusal: str) -> set[str]:
+    """The optional fields, not dropped yet, that a refusal names."""
+    return {key for key in optional_fields(profile) - set(dropped) if re.search(rf"\b{key}\b", refusal)}
+
+
 class AnsweredIds:
     """The ids of calls that a history has answered; looks only at the messages it has not seen."""
 

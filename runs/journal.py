@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runs.blobs import sync_folder
-from runs.events import Event, RunCreated
+from runs.events import Event, JobFinished, ModelReplied, Nudged, RunCreated, ToolFinished
 from runs.lines import JournalDamaged, JournalError, JournalMissing, JournalVersion, from_line, to_line
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ __all__ = [
 ]
 
 EVENTS = "events.jsonl"
+FOLLOWED = (ModelReplied, JobFinished, ToolFinished, Nudged)
+"""Kinds after which the next event (a tool's start, a request) is written before anything is done."""
 E = TypeVar("E", bound=Event)
 
 
@@ -129,14 +132,18 @@ class Journal:
         return journal
 
     def append(self, event: E) -> E:
-        """Record an event: fills in `seq`, `at` and `mono`, and returns it once it is on disk.
+        """Record an event: fills in `seq`, `at` and `mono`, and returns it once it is written.
+
+        It is synced to the disk before this returns, but for the kinds on which nothing acts before the next event
+        (`FOLLOWED`): that one's sync covers them. A killed process loses nothing either way; a power cut may lose
+        such an event together with all that came of it.
 
         Raises `JournalFull` or `JournalError`; the event is then not recorded, and the journal stays usable.
         """
         mono = round(self.mono(), 3)
         recorded = event.model_copy(update={"seq": self._end[1], "at": _now(), "mono": mono})
         try:
-            self._write(to_line(recorded, self.folder / "blobs"))
+            self._write(to_line(recorded, self.folder / "blobs"), is_followed=isinstance(event, FOLLOWED))
         except OSError as error:
             raise _explain(error, self.folder / EVENTS) from error
         return recorded
@@ -148,6 +155,8 @@ class Journal:
     def close(self) -> None:
         """Let go of the run, so that another process may take it up."""
         if self._file >= 0:
+            with contextlib.suppress(OSError):
+                _sync(self._file)
             os.close(self._file)
             self._file = -1
         self._lock.release()
@@ -185,14 +194,15 @@ class Journal:
         self._trim()
         os.fsync(self._file)
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, is_followed: bool) -> None:
         if self._is_ragged:
             self._trim()
         try:
             written = os.write(self._file, line)
             while written < len(line):  # a disk that is nearly full takes a part first and refuses the rest
                 written += os.write(self._file, line[written:])
-            _sync(self._file)
+            if not is_followed:
+                _sync(self._file)
             self._end = (self._end[0] + len(line), self._end[1] + 1)
         except BaseException:
             self._is_ragged = True

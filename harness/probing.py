@@ -1,0 +1,288 @@
+"""Finds out with a few cheap calls what an endpoint really does, before a long run relies on it.
+
+Every question may stay open: what cannot be told is None, never an error. Only an endpoint that does not answer at all
+raises, with the errors of `endpoint_errors`. Prompts are counted by the endpoint itself: a thought that was thrown away
+does not show in `prompt_tokens`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, get_args
+
+from harness.endpoint_errors import ContextOverflow, EndpointRefused, ModelError, Passing, named_limit
+from harness.probe import LateMessage, ProbeResult, profile_digest, store_probe
+from harness.profiles import Profile, ThinkingField
+from harness.thinking import CONTENT, NONE, split_thinking, text_of, with_thinking
+from harness.usage import cost_of, counted
+from harness.wire import refused_fields, request_body
+
+if TYPE_CHECKING:
+    from harness.connection import Connection
+    from harness.reply_reader import RawReply
+    from harness.settings import Settings
+
+FIRST_PATIENCE_SECONDS = 30.0
+ALL_SECONDS = 240.0
+CALL_SECONDS = 60.0
+OUTPUT_SECONDS = 20.0
+TRIES = 2
+
+_SHOWN = 40
+"""Prompt tokens that a note of `_NOTE`'s length must add to count as read."""
+
+_THOUGHT_SHOWN = 150
+"""Prompt tokens that a thought of `_THOUGHT`'s length must add, or take away, to count as kept or lost."""
+
+_SYSTEM: dict[str, Any] = {"role": "system", "content": "You work through tools. Think briefly, answer in one word."}
+_PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+_TOOLS = [{"type": "function", "function": {"name": "look", "description": "List.", "parameters": _PARAMETERS}}]
+# Over 512 tokens: shorter prompts are not cached, so that nothing could be reported.
+_STORY = " ".join(f"Row {n} of the table holds {n * 37 % 101} and {n * 53 % 89}." for n in range(60))
+_TASK = {"role": "user", "content": f"{_STORY} What does the folder hold? Look, then answer in one word."}
+_THOUGHT = " ".join(f"The folder may hold a table of {n} rows, so I shall look." for n in range(30))
+_NOTE = " ".join(f"Mind that table {n} is an old one." for n in range(12))
+_FUNCTION = {"name": "look", "arguments": '{"path": "."}'}
+_CALLING = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "look_1", "type": "function", "function": _FUNCTION}],
+}
+_RESULT = {"role": "tool", "tool_call_id": "look_1", "content": "train.csv"}
+_THINKING: tuple[ThinkingField, ...] = get_args(ThinkingField)
+_HELLO = {"role": "user", "content": "Say ok."}
+
+
+def probe_endpoint(
+    profile: Profile, base_url: str, api_key: str = "", sleep: Callable[[float], None] = time.sleep
+) -> ProbeResult:
+    """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
+
+    Raises a `ModelError` where it answers none, after half a minute at the latest if nobody is there.
+    """
+    from harness.connection import Connection
+    from harness.model import Patience, open_model
+
+    brief = replace(profile, output_tokens=32)
+    first = open_model(brief, base_url, api_key, patience=Patience(stall=CALL_SECONDS, longest_wait=8.0), sleep=sleep)
+    try:
+        first.complete(
+            b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
+        )
+    finally:
+        first.close()
+    connection = Connection(
+        profile.model, base_url, api_key, None, style=profile.stream, stall_seconds=CALL_SECONDS, connect_seconds=10.0
+    )
+    try:
+        return _Probe(profile, connection, sleep, set(first.dropped)).result()
+    finally:
+        connection.close()
+
+
+def probe_and_store(settings: Settings, base_url: str, profile: Profile) -> ProbeResult:
+    """Probe an endpoint and keep the result for the next run. Raises a `ModelError` where it does not answer."""
+    result = probe_endpoint(profile, base_url, settings.api_key)
+    store_probe(settings.home, base_url, result)
+    return result
+
+
+@dataclass
+class _Probe:
+    """A probe under way: what was dropped from requests so far, and every whole reply."""
+
+    profile: Profile
+    connection: Connection
+    sleep: Callable[[float], None]
+    dropped: set[str]
+    replies: list[RawReply] = field(default_factory=list)
+    calls: int = 1
+    cost: float = 0.0
+    until: float = field(default_factory=lambda: time.monotonic() + ALL_SECONDS)
+
+    def result(self) -> ProbeResult:
+        bare = self.prompt_tokens(self.ask([_TASK, _CALLING, _RESULT]))
+        back, not_counted, best = self.thinking_back(bare)
+        kept = [_TASK, self.thinking(back) if back not in (None, NONE) else _CALLING, _RESULT]
+        late_user = self.late(kept, "user", best)
+        late_system = self.late(kept, "system", best)
+        despite, refuses_unknown = self.calls_despite_none()
+        output = self.output()
+        broken = self.broken_history()
+        usages = [reply.usage for reply in self.replies]
+        styles = {reply.style for reply in self.replies}
+        cached = [usage["prompt_tokens_details"] for usage in usages if _tells_cached(usage)]
+        return ProbeResult(
+            address=self.connection.address,
+            model=self.profile.model,
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            profile=profile_digest(self.profile),
+            calls=self.calls,
+            cost=round(self.cost, 6),
+            thinking_from=self.thinking_from(),
+            thinking_back=back,
+            not_counted=not_counted,
+            late_user=late_user,
+            late_system=late_system,
+            reports_usage=any(usage.get("prompt_tokens") for usage in usages) if usages else None,
+            reports_cached=bool(cached) if usages else None,
+            cached_tokens=max((int(one["cached_tokens"]) for one in cached), default=0),
+            is_cumulative=False if "delta" in styles else True if "cumulative" in styles else None,
+            sends_done=any(reply.has_done for reply in self.replies) if self.replies else None,
+            calls_despite_none=despite,
+            refuses_unknown_fields=refuses_unknown,
+            refused_fields=tuple(sorted(self.dropped & set(_fields(self.profile)))),
+            broken_history=broken,
+            **output,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- asking
+
+    def ask(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tokens: int = 16,
+        extra: Mapping[str, Any] | None = None,
+        tools: bool = True,
+        tries: int = TRIES,
+        wall_seconds: float = CALL_SECONDS,
+    ) -> RawReply | ModelError | Passing:
+        """A whole reply, or what came instead after a few tries."""
+        asked = replace(self.profile, extra_body={**self.profile.extra_body, **(extra or {})})
+        failure: ModelError | Passing = Passing("the time for a probe was over")
+        while tries and time.monotonic() < self.until:
+            body = request_body(
+                asked,
+                _bytes(_SYSTEM),
+                json.dumps(_TOOLS).encode() if tools else b"[]",
+                [_bytes(message) for message in messages],
+                dropped=self.dropped,
+                output_tokens=tokens,
+            )
+            self.calls += 1
+            try:
+                reply = self.connection.ask(body, max(0.1, min(wall_seconds, self.until - time.monotonic())))
+            except EndpointRefused as refusal:
+                named = refused_fields(asked, self.dropped, str(refusal))
+                if not named or asked.output_field in named:
+                    return refusal
+                self.dropped |= named
+            except ModelError as error:
+                return error
+            except Passing as passing:
+                failure, tries = passing, tries - 1
+                if tries:
+                    self.sleep(min(passing.wait_seconds or 1.0, 10.0))
+            else:
+                self.replies.append(reply)
+                self.cost += cost_of(counted(reply.usage, len(body), len(str(reply.message))), self.profile.prices)
+                return reply
+        return failure
+
+    def prompt_tokens(self, reply: RawReply | ModelError | Passing) -> int | None:
+        """How long the endpoint found the prompt; None where it does not say."""
+        found = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
+        return found if isinstance(found, int) and found > 0 else None
+
+    # -------------------------------------------------------------------------------------------------- the thinking
+
+    def thinking_from(self) -> ThinkingField | None:
+        """The field that the thoughts of its replies came in so far."""
+        found = {split_thinking(reply.message).field for reply in self.replies}
+        none_seen: ThinkingField | None = "none" if found else None
+        return next((one for one in _THINKING if one != NONE and one in found), none_seen)
+
+    def candidates(self) -> list[ThinkingField]:
+        """The fields to send a thought back in, the likeliest first."""
+        source = self.thinking_from()
+        if source is None or source == NONE:
+            wanted = [self.profile.thinking_back]  # one that shows no thoughts has none to lose
+        elif source == CONTENT:
+            wanted = [source, self.profile.thinking_back, *_THINKING]  # what came as text goes back as it came
+        else:
+            wanted = [self.profile.thinking_back, source, *_THINKING]
+        return [one for one in dict.fromkeys(wanted) if one != NONE]
+
+    def thinking_back(self, bare: int | None) -> tuple[ThinkingField | None, tuple[str, ...], int | None]:
+        """The field in which a replayed thought counts, those in which it does not, and the longest prompt seen."""
+        if bare is None:
+            return None, (), None
+        not_counted: list[str] = []
+        is_open = False
+        for name in self.candidates():
+            reply = self.ask([_TASK, self.thinking(name), _RESULT])
+            found = self.prompt_tokens(reply)
+            if found is not None and found - bare > _THOUGHT_SHOWN:
+                return name, tuple(not_counted), found
+            if found is None and not isinstance(reply, ModelError):
+                is_open = True
+            else:
+                not_counted.append(name)
+        is_lost = not is_open and self.thinking_from() not in (None, NONE)
+        return ("none" if is_lost else None), tuple(not_counted), bare
+
+    def thinking(self, name: str | None) -> dict[str, Any]:
+        """The assistant's message with a thought in the field `name`."""
+        return with_thinking(dict(_CALLING), split_thinking({"reasoning_content": _THOUGHT}), str(name))
+
+    def late(self, history: Sequence[Mapping[str, Any]], role: str, before: int | None) -> LateMessage | None:
+        """What a message of the user or the system behind a tool result does to what stands before it."""
+        if before is None:
+            return None
+        reply = self.ask([*history, {"role": role, "content": _NOTE}])
+        if isinstance(reply, ModelError):
+            return "refused"
+        after = self.prompt_tokens(reply)
+        if after is None:
+            return None
+        grown = after - before
+        return "costs_thinking" if grown < -_THOUGHT_SHOWN else "kept" if grown > _SHOWN else "dropped"
+
+    # ----------------------------------------------------------------------------------------------------- the habits
+
+    def calls_despite_none(self) -> tuple[bool | None, bool | None]:
+        """Whether it calls tools when told not to, and whether it refuses a field that it does not know."""
+        strange = "harness_probe"
+        asked = self.ask([_TASK], tokens=128, extra={"tool_choice": "none", strange: True})
+        refuses = strange in self.dropped
+        if isinstance(asked, Exception):
+            return None, refuses or None
+        said = text_of(asked.message.get("content"))
+        called = bool(asked.message.get("tool_calls")) or "<invoke " in said or "tool_call>" in said
+        return (None if "tool_choice" in self.dropped else called), refuses
+
+    def output(self) -> dict[str, Any]:
+        """Whether it takes the output limit that a run will ask for, and what limits it names where not."""
+        wanted = self.profile.output_tokens
+        reply = self.ask([_HELLO], tokens=wanted, tools=False, tries=1, wall_seconds=OUTPUT_SECONDS)
+        if isinstance(reply, ContextOverflow):
+            return {"takes_output": False, "context_limit": reply.limit}
+        if isinstance(reply, EndpointRefused):
+            limit = named_limit(str(reply))
+            return {"takes_output": False, "output_limit": limit if limit and limit < wanted else None}
+        if isinstance(reply, Exception):
+            return {"takes_output": True if getattr(reply, "was_cut", False) else None}
+        return {"takes_output": True}
+
+    def broken_history(self) -> str | None:
+        """What it answers to a result without a call."""
+        reply = self.ask([_TASK, _RESULT], tries=1)
+        return str(reply) if isinstance(reply, Exception) else "accepted"
+
+
+def _fields(profile: Profile) -> Iterable[str]:
+    return ("temperature", "top_p", "top_k", "stream_options", profile.output_field, *profile.extra_body)
+
+
+def _tells_cached(usage: Mapping[str, Any]) -> bool:
+    details = usage.get("prompt_tokens_details")
+    return isinstance(details, dict) and isinstance(details.get("cached_tokens"), int)
+
+
+def _bytes(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False).encode()
