@@ -70,7 +70,7 @@ def start(wish: Wish, settings: Settings, screen: Screen) -> int:
 
 def resume(folder: Path, settings: Settings, screen: Screen) -> int:
     """Take a run up again where its journal ends; returns the exit code."""
-    if (settings.grades / f"{folder.name}.json").exists():
+    if any((settings.grades / f"{folder.name}{kind}").exists() for kind in (".json", ".kaggle.json")):
         exits.fail(f"{folder.name} has been graded against the private answers and can no longer be resumed.")
     return _play(folder, settings, screen)
 
