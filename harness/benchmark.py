@@ -106,6 +106,7 @@ def _of_run(folder: Path, settings: Settings) -> Entry:
     remarks += [] if created.protects_labels else [LABELS_UNPROTECTED]
     if created.options.get("models"):
         remarks.append("pretrained weights were mounted")
+    remarks += _of_data(created.task_id, settings)
     if grade.get("problem"):
         remarks.append(grade["problem"])
     return Entry(
@@ -118,6 +119,13 @@ def _of_run(folder: Path, settings: Settings) -> Entry:
         total.prompt_tokens + total.completion_tokens,
         tuple(remarks),
     )
+
+
+def _of_data(task: str, settings: Settings) -> list[str]:
+    from tasks.competitions.preparing import differences_of
+
+    differing = differences_of(task, settings.home)
+    return [f"not comparable: {len(differing)} files differ from the benchmark's"] if differing else []
 
 
 # ------------------------------------------------------------------------------------------------------ assembling
@@ -246,7 +254,11 @@ def _took(found: dict[str, Any]) -> Iterator[str]:
     else:
         yield "- not known: the reports come from files"
     yield f"- {took['reference']}; say beside the number which hardware these runs had"
-    yield "- no signal from the private answers reached the model: they are opened after a run, by `harness score`"
+    open_runs = sum(LABELS_UNPROTECTED in one["remarks"] for one in found["entries"])
+    if open_runs:
+        yield f"- **{LABELS_UNPROTECTED}** in {open_runs} runs: their sandbox could not keep the model from the answers"
+    elif took["runs"]:
+        yield "- the private answers were out of the model's reach, and were opened after each run, by `harness score`"
     yield ""
 
 

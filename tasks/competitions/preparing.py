@@ -84,6 +84,12 @@ def _ready(folder: Path) -> Prepared:
     return Prepared(folder, kept["checked"], tuple(Difference(**one) for one in kept["differences"]), True)
 
 
+def differences_of(name: str, home: Path) -> tuple[Difference, ...]:
+    """What differs from the benchmark in data that were prepared all the same; none of data that are not there."""
+    folder = folder_of(name, home)
+    return _ready(folder).differences if (folder / "prepared" / "sums.json").is_file() else ()
+
+
 def _prepare(
     competition: Competition, folder: Path, raw: Path | None, tell: Tell, accepts_differences: bool
 ) -> Prepared:
@@ -92,8 +98,10 @@ def _prepare(
 
     target = folder / "prepared.part"
     zip_differences: list[Difference] = []
+    was_zip = False
     if competition.id in PREPARERS:
         source, zip_differences = _unpacked(competition, folder, raw, tell, accepts_differences)
+        was_zip = source == folder / "raw" / "files"
         _require_room(source, folder)
         target.mkdir(exist_ok=True)
         (target / "private").mkdir(mode=0o700, exist_ok=True)
@@ -107,17 +115,19 @@ def _prepare(
             f"{competition.id}: the files made are not those of the benchmark:\n{listed}\nThey are kept in {target}. "
             "If the data are meant to differ, add --accept-differences; scores are then not comparable."
         )
-    _finish(competition, folder, target, found, tell)
-    return Prepared(folder, len(competition.md5), tuple(found))
+    prepared = Prepared(folder, len(competition.md5) - (not was_zip), tuple(found))
+    _finish(competition, prepared, target, tell)
+    return prepared
 
 
-def _finish(competition: Competition, folder: Path, target: Path, found: list[Difference], tell: Tell) -> None:
+def _finish(competition: Competition, prepared: Prepared, target: Path, tell: Tell) -> None:
+    folder = prepared.folder
     told = description(competition) if competition.about else ""
     said = target / "public" / "description.md"
     text = told or (said.read_text(encoding="utf-8") if said.is_file() else f"# {competition.title}\n")
     if not said.is_file():
         said.write_text(text, encoding="utf-8")
-    sums = {"checked": len(competition.md5), "differences": [vars(one) for one in found]}
+    sums = {"checked": prepared.checked, "differences": [vars(one) for one in prepared.differences]}
     (target / "sums.json").write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
     _write(folder / "description.md", text)
     if not competition.is_native:
