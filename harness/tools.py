@@ -97,7 +97,7 @@ def perform(run: Run, pending: Pending) -> Finish | None:
             run.record(tool.plan(run, pending, arguments))
         content, failed = tool.act(run, run.state.pending[call.id], arguments), False
     except (Refused, PathRefused, OSError) as refusal:
-        content, failed = f"error: {_reason(refusal)}", True
+        content, failed = f"error: {_reason(refusal, call)}", True
     run.record(ToolFinished(call=call.id, name=call.name, content=content + _notes(run), failed=failed))
     return None
 
@@ -114,9 +114,9 @@ def _read_arguments(call: Call) -> Arguments:
         raise Refused(f"arguments of {call.name} do not fit: {problems}") from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, call: Call) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no file {error.filename or ''}".rstrip()
+        return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip()
     if isinstance(error, OSError):
         if error.errno in evaluation.DISK_ERRORS:
             raise error

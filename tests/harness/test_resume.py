@@ -18,7 +18,7 @@ from tests.playing import engineer, events_of, harness, jobs_of, normalised, onl
 from tests.servers.chat_server import ChatServer
 
 KILLS = 50
-ATTEMPTS = 3
+ATTEMPTS = 2
 
 
 def flags(server: ChatServer) -> list[str]:

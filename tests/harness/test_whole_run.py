@@ -137,5 +137,5 @@ def test_the_demo_model_wins_a_medal_on_two_of_the_three_examples(tmp_path: Path
         code, printed = harness(tmp_path / task, "run", task, "--plain", "--score", seconds=500)
         assert code == 0, printed
         (grade,) = (tmp_path / task / "grades").iterdir()
-        medals.append(json.loads(grade.read_text()).get("any_medal", 'any_medal": true' in grade.read_text()))
+        medals.append(json.loads(grade.read_text())["report"]["any_medal"])
     assert sum(medals) >= 2, medals
