@@ -104,7 +104,7 @@ def test_five_hundred_turns_through_a_storm_end_as_in_a_calm(tmp_path: Path) -> 
     with ChatServer(clerk, piece=40) as server:
         calm = played(tmp_path / "calm", server)
     half = time.monotonic()
-    with ChatServer(clerk, storm(random.Random(13)), piece=40) as server:
+    with ChatServer(clerk, storm(random.Random(11)), piece=40) as server:
         stormy = played(tmp_path / "stormy", server)
         asked = turns_asked(server)
     print(f"calm {half - begun:.0f} s, stormy {time.monotonic() - half:.0f} s, {len(asked)} requests")
