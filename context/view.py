@@ -115,7 +115,7 @@ class Window:
     def groups(self) -> list[Group]:
         """The exchanges of the tail, oldest first: each begins with a reply and holds all that answers it."""
         starts = [place for place, role in enumerate(self.roles) if place and role == "assistant"]
-        ends = [*starts[1:], len(self.messages)]
+        ends = [*starts[1:], len(self.messages)] if starts else []
         return [Group(a, b, sum(map(len, self.messages[a:b]))) for a, b in zip(starts, ends, strict=True)]
 
     def _start_epoch(self, event: EpochStarted) -> None:
