@@ -94,14 +94,14 @@ def _of_run(folder: Path, settings: Settings) -> Entry:
     from runs.journal import read_events
     from runs.state import fold
 
-    try:
-        grade = json.loads((settings.grades / f"{folder.name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        exits.fail(f"{folder.name} has not been graded: harness score {folder.name}")
     events = list(read_events(folder))
     state, total = fold(events), account(events).total
     created = state.created
     assert created is not None
+    try:
+        grade = json.loads((settings.grades / f"{created.run_id}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        exits.fail(f"{folder.name} has not been graded: harness score {folder.name}")
     remarks = [DEMO_MODEL] if created.is_demo else []
     remarks += [] if created.protects_labels else [LABELS_UNPROTECTED]
     if created.options.get("models"):

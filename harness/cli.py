@@ -205,7 +205,8 @@ def _whole(text: str, least: int) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.opening import Wish, start
+    from harness.creating import Wish
+    from harness.opening import start
     from harness.panel import open_screen
 
     wish = Wish(

@@ -51,13 +51,11 @@ def write_curve(folders: Sequence[Path], settings: Settings, output: Path) -> li
 
 def steps_of(folder: Path, settings: Settings) -> list[Step]:
     """The steps of one run. Raises `UsageError` for a run that has not been graded, TaskError."""
-    if not (settings.grades / f"{folder.name}.json").exists():
-        exits.fail(f"{folder.name} has not been graded: harness score {folder.name}")
     from runs.events import EvaluationFinished, Resumed, SubmissionChosen
     from runs.journal import read_events
     from runs.state import State
 
-    state, reports = State(), _Reports(folder, settings)
+    state, reports = State(), None
     steps: list[Step] = []
     best: dict[str, Any] | None = None
     active = mono = 0.0
@@ -66,6 +64,8 @@ def steps_of(folder: Path, settings: Settings) -> list[Step]:
             mono = 0.0
         active, mono = active + max(0.0, event.mono - mono), event.mono
         state.apply(event)
+        if reports is None:
+            reports = _Reports(folder, settings, state)
         if isinstance(event, SubmissionChosen):
             steps.append(_step(folder, "chosen", active, event.evaluation, reports.of(event.evaluation, state)))
         if not isinstance(event, EvaluationFinished) or not event.submission:
@@ -76,7 +76,8 @@ def steps_of(folder: Path, settings: Settings) -> list[Step]:
             steps.append(_step(folder, "any", active, event.evaluation, report))
         if state.best is not None and state.best.id == event.evaluation:
             steps.append(_step(folder, "search", active, event.evaluation, report))
-    reports.keep()
+    if reports is not None:
+        reports.keep()
     return steps
 
 
@@ -96,9 +97,12 @@ def _is_better(report: dict[str, Any], other: dict[str, Any]) -> bool:
 class _Reports:
     """The grades of a run's evaluations, kept beside the run's own so that none is made twice."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, state: State) -> None:
+        run_id = state.created.run_id if state.created else folder.name
+        if not (settings.grades / f"{run_id}.json").exists():
+            exits.fail(f"{folder.name} has not been graded: harness score {folder.name}")
         self._folder, self._settings = folder, settings
-        self._path = settings.grades / f"{folder.name}.attempts.json"
+        self._path = settings.grades / f"{run_id}.attempts.json"
         self._known: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     def of(self, evaluation: str, state: State) -> dict[str, Any] | None:

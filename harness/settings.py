@@ -39,11 +39,14 @@ class Settings:
     longest_wait_seconds: float = 3600.0
     job_output_bytes: int = 20_000_000
     judge_seconds: float = 900.0
+    evaluation_share: float = 0.2
+    evaluation_seconds: float = 3600.0
     heartbeat_seconds: float = 60.0
     stop_seconds: float = 8.0
 
     output_tokens: int = 2_000
     file_tokens: int = 8_000
+    cache_seconds: float = 300.0
 
     model_patience_seconds: float = 6 * 3600.0
     model_call_seconds: float = 1800.0

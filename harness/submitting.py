@@ -31,7 +31,8 @@ def submit_run(
     from tasks.kaggle import Kaggle
 
     folder = find_run(name, settings)
-    where = _competition(folder, competition)
+    run_id, task = _created(folder)
+    where = competition or _competition(folder, task)
     submission = folder / "submission.csv"
     if not submission.is_file():
         exits.fail(f"{folder.name} holds no submission.csv; `harness show {folder.name}` says what happened")
@@ -39,9 +40,9 @@ def submit_run(
     ref = kaggle.submit(where, submission, f"harness {folder.name}")
     print(f"{folder.name} was handed in to {where} as submission {ref}")
     record: dict[str, Any] = {"competition": where, "submitted_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    path = _keep(folder, settings, {**record, "ref": ref, "status": "PENDING"})
+    path = _keep(run_id, settings, {**record, "ref": ref, "status": "PENDING"})
     standing = kaggle.wait(ref, seconds, lambda _: None, pause)
-    _keep(folder, settings, {**record, **asdict(standing)})
+    _keep(run_id, settings, {**record, **asdict(standing)})
     if not standing.is_over:
         print(f"Kaggle has not scored it yet. Look there for submission {ref}; what is known is in {path}")
         return exits.STOPPED
@@ -53,15 +54,18 @@ def submit_run(
     return exits.DONE
 
 
-def _competition(folder: Path, named: str | None) -> str:
-    if named:
-        return named
+def _created(folder: Path) -> tuple[str, str]:
+    """The run's id and its task's: a folder can be moved or linked to."""
     from runs.journal import read_events
     from runs.state import fold
-    from tasks.competitions.preparing import known
 
     created = fold(read_events(folder)).created
-    task = created.task_id if created else ""
+    return (created.run_id, created.task_id) if created else (folder.name, "")
+
+
+def _competition(folder: Path, task: str) -> str:
+    from tasks.competitions.preparing import known
+
     if known(task):
         exits.fail(
             f"{folder.name} predicts the benchmark's own test rows of {task}, which Kaggle does not know. Score it "
@@ -70,10 +74,10 @@ def _competition(folder: Path, named: str | None) -> str:
     return exits.fail("which competition on Kaggle is it? Add --competition NAME, the last part of its address")
 
 
-def _keep(folder: Path, settings: Settings, record: dict[str, Any]) -> Path:
+def _keep(run_id: str, settings: Settings, record: dict[str, Any]) -> Path:
     """Add a submission to the run's list, or bring the one of the same number up to date."""
     settings.grades.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = settings.grades / f"{folder.name}.kaggle.json"
+    path = settings.grades / f"{run_id}.kaggle.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     kept = [one for one in kept if one["ref"] != record["ref"]] + [record]
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -32,6 +32,7 @@ from runs.events import (
     ThresholdsKnown,
     ToolFinished,
     ToolStarted,
+    Warned,
 )
 
 
@@ -54,6 +55,8 @@ class Evaluation:
     seconds: float = 0.0
     submission: str = ""
     was_best: bool = False
+    turn: int = 0
+    """The reply whose call opened it, counted as `State.turns`."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class State:
     deadline: str | None = None
     ended: str = ""
     paused: str = ""
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of in the open attempt."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
@@ -148,8 +153,8 @@ class State:
 
     def evaluation_of(self, call: str) -> Evaluation | None:
         """The evaluation a call opened in the open attempt, if any."""
-        number = len(self.attempts)
-        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.attempt == number)
+        # Ids of calls may come again in an attempt, once the turns with the first ones have left the window.
+        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.turn == self.turns)
         return next(found, None)
 
     def evaluations_in(self, attempt: int) -> list[Evaluation]:
@@ -185,6 +190,9 @@ class State:
         self.deadline = event.deadline
         self.paused = ""
 
+    def _warn(self, event: Warned) -> None:
+        self.warnings.append(event.message)
+
     def _pause(self, event: Paused) -> None:
         self.paused = event.why
 
@@ -203,6 +211,7 @@ class State:
         self.pending.clear()
         self.owes_nudge = False
         self.epoch = None
+        self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         self._change_attempt(
@@ -259,7 +268,14 @@ class State:
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         self.evaluations[event.evaluation] = Evaluation(
-            event.evaluation, event.attempt, event.call, event.command, event.commit, event.tree, event.job
+            event.evaluation,
+            event.attempt,
+            event.call,
+            event.command,
+            event.commit,
+            event.tree,
+            event.job,
+            turn=self.turns,
         )
         self.open_jobs[event.job] = event.call
 
@@ -289,6 +305,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     TaskDescribed: State._describe,
     ThresholdsKnown: State._know_thresholds,
     Paused: State._pause,
+    Warned: State._warn,
     RunEnded: State._end_run,
     EpochStarted: State._start_epoch,
     AttemptStarted: State._start_attempt,

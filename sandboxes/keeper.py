@@ -38,6 +38,10 @@ PR_SET_CHILD_SUBREAPER = 36
 # ------------------------------------------------------------------------------------------------------- small helpers
 
 
+EXIT_BYTES = 512
+"""Room kept for an exit record; one takes about 130."""
+
+
 def write_record(path: str, value: dict[str, Any]) -> None:
     """Write a JSON object so that it is there whole or not at all, also after a power cut."""
     temporary = f"{path}.{os.getpid()}"
@@ -46,6 +50,25 @@ def write_record(path: str, value: dict[str, Any]) -> None:
     os.fsync(handle)
     os.close(handle)
     os.rename(temporary, path)
+
+
+def reserve_exit(job: str) -> None:
+    """Take the room of the exit record before the job starts: the job itself may fill the disk."""
+    handle = os.open(f"{job}/.exit", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with contextlib.suppress(OSError):
+        os.posix_fallocate(handle, 0, EXIT_BYTES)
+    os.close(handle)
+
+
+def write_exit(job: str, record: dict[str, Any]) -> None:
+    """Write the exit record into the room kept for it; it appears whole."""
+    text = json.dumps(record).encode()
+    handle = os.open(f"{job}/.exit", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(handle, text)
+    os.ftruncate(handle, len(text))
+    os.fsync(handle)
+    os.close(handle)
+    os.rename(f"{job}/.exit", f"{job}/exit.json")
 
 
 def poke(fifo: str, message: bytes) -> bool:
@@ -252,13 +275,14 @@ def keep(job: str) -> None:
     if not claim(job):
         return
     began = time.monotonic()
+    reserve_exit(job)
     output = Output(open_log(job), request["limits"]["output_bytes"])
     record: dict[str, Any] = {"ended": "killed", "exit_code": 137, "killed": 0, "survivors": 0}
     if not os.path.exists(f"{job}/kill"):
         record = keep_command(job, request, output, woken)
     record["kept_bytes"], record["output_bytes"] = output.finish(), output.seen
     record["seconds"] = round(time.monotonic() - began, 4)
-    write_record(f"{job}/exit.json", record)
+    write_exit(job, record)
     poke(".done", b".")
 
 
