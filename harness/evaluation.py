@@ -50,6 +50,7 @@ def evaluate(run: Run, call: str, command: str) -> str:
         sandbox = _sandbox(run, opened, folder)
         view = _run_job(run, opened, sandbox)
         _close(run, opened, folder, view)
+        sandbox.close()
         shutil.rmtree(folder / "workspace", ignore_errors=True)
         opened = run.state.evaluations[opened.id]
     if opened.was_best:

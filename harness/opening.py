@@ -26,6 +26,7 @@ from runs.state import State
 from runs.versions import Versions
 from sandboxes.base import Place, Sandbox
 from sandboxes.choosing import open_sandbox
+from sandboxes.describing import describe_sandbox
 from tasks.blending import Blend, make_blend
 from tasks.card import data_files, render_card
 from tasks.catalogue import find_task
@@ -123,7 +124,9 @@ def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is
     from sandboxes.base import SandboxUnavailable
 
     nowhere = settings.home / "probe" / secrets.token_hex(4)
-    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, wish.models, task.hidden)
+    models = _models(wish.models)
+    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, models, task.hidden)
+    place = replace(place, image=settings.image)
     place.workspace.mkdir(parents=True)
     try:
         return open_sandbox(wish.sandbox, place)
@@ -133,6 +136,13 @@ def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is
         return open_sandbox("local", place)
     finally:
         shutil.rmtree(nowhere, ignore_errors=True)
+
+
+def _models(folder: Path | None) -> Path | None:
+    """The folder of weights to show, as the sandbox finds it wherever the run is resumed from."""
+    if folder is not None and not folder.is_dir():
+        exits.fail(f"--models {folder}: there is no such folder of pretrained weights")
+    return folder.absolute() if folder else None
 
 
 def _create(
@@ -165,7 +175,9 @@ def _create(
             "blend": str(blend.folder),
             "sample": str(task.submission.sample),
             "hidden": list(task.hidden),
-            "models": str(wish.models) if wish.models else "",
+            "models": str(_models(wish.models) or ""),
+            "image": sandbox.place.image,
+            "packages": list(sandbox.packages()),
             "notice": sandbox.isolation.notice,
             "probe": asdict(probe) if probe else None,
         },
@@ -187,6 +199,7 @@ def _play(folder: Path, settings: Settings, screen: Screen) -> int:
         with run.stopping.watching(), _pausing(run):
             _begin(run)
             loop.play(run)
+        run.sandbox.close()
         return _exit_code(run)
 
 
@@ -213,6 +226,7 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
         home=settings.home,
         models=Path(created.options["models"]) if created.options.get("models") else None,
         hidden=tuple(created.options.get("hidden", ())),
+        image=created.options.get("image", ""),
     )
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
@@ -271,7 +285,8 @@ def _begin(run: Run) -> None:
         _declare_resume(run)
     if not run.state.card:
         task = load_task(Path(run.created.task_path))
-        run.record(TaskDescribed(card=render_card(task, run.blend.public), data_files=data_files(run.blend.public)))
+        card = render_card(task, run.blend.public).rstrip("\n") + "\n" + describe_sandbox(run.sandbox)
+        run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
         _tell_probe(run)
         for note in run.blend.notes:
             run.record(Warned(message=note))

@@ -18,8 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from sandboxes.base import Isolation, JobRequest, Place, SandboxFailed, SandboxUnavailable
 from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
-from sandboxes.files import give
-from sandboxes.host import HostSandbox, check_place, common_environment, put_aside
+from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs import Command
 from sandboxes.seccomp import make_filter
 
@@ -59,9 +58,7 @@ def open_bubblewrap(place: Place) -> HostSandbox:
             if mount_point.is_symlink() or not mount_point.is_dir():
                 put_aside(mount_point)
                 mount_point.mkdir()
-        if root:
-            give(place.workspace, (SANDBOX_USER, SANDBOX_USER))  # what the harness wrote since
-        argv = (*head, *_variables(request), *_shell(request, root))
+        argv = (*head, *_variables(request, place.models is not None), *_shell(request, root))
         return Command(argv, Path("/"), {}, files)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
@@ -147,6 +144,8 @@ def _view(place: Place, environment: Environment) -> Iterable[str]:
     yield from ("--ro-bind", str(place.jobs.absolute() / ".logs"), "/workspace/.jobs")
     if place.models:
         yield from ("--ro-bind", str(place.models.absolute()), "/models")
+    yield from _made("/home")  # where agents of MLE-bench look
+    yield from ("--symlink", "/workspace/data", "/home/data", "--symlink", "/workspace", "/home/submission")
     yield from ("--remount-ro", "/", "--chdir", "/workspace")
 
 
@@ -209,8 +208,9 @@ def _empty(folder: PurePath) -> Iterable[str]:
     yield from ("--perms", "0755", "--tmpfs", str(folder), "--remount-ro", str(folder))
 
 
-def _variables(request: JobRequest) -> Iterable[str]:
-    variables = {**common_environment(), **VARIABLES, "HOME": "/tmp", "TMPDIR": "/tmp", **request.environment}
+def _variables(request: JobRequest, has_models: bool) -> Iterable[str]:
+    fixed = {**common_environment(), **VARIABLES, **hub_variables(has_models), "HOME": "/tmp", "TMPDIR": "/tmp"}
+    variables = {**fixed, **request.environment}
     for name, value in variables.items():
         yield from ("--setenv", name, value)
 
