@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runs.versions import Versions
-
 from context.view import Window
 from harness import attempt, budget, finale
 from harness.settings import Settings
@@ -20,6 +18,7 @@ from harness.stopping import Stopping
 from runs.events import Event, JobFinished, RunCreated, Waited
 from runs.journal import Journal
 from runs.state import State
+from runs.versions import Versions
 from sandboxes.base import JobView, Limits, Sandbox
 from tasks.blending import Blend
 

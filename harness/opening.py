@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from context.view import Window
-from harness import attempt, budget, exits, finale, loop
+from harness import attempt, budget, exits, finale, loop, placing
 from harness.demo import DEMO_MODEL
 from harness.endpoint_errors import EndpointRefused, is_address, may_hold_secrets
 from harness.settings import Settings
@@ -24,7 +24,7 @@ from runs.events import EndpointProbed, Paused, Resumed, RunCreated, TaskDescrib
 from runs.journal import Journal, JournalError, create_run
 from runs.state import State
 from runs.versions import Versions
-from sandboxes.base import Place, Sandbox
+from sandboxes.base import Sandbox
 from sandboxes.choosing import open_sandbox
 from sandboxes.describing import describe_sandbox
 from tasks.blending import Blend, make_blend
@@ -63,7 +63,7 @@ def start(wish: Wish, settings: Settings, screen: Screen) -> int:
     wish = _with_defaults(wish, task)
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
-    kind = _choose_sandbox(wish, task, settings, blend, is_demo)
+    kind = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
     probe = None if is_demo else _probed(wish, settings)
     folder = _create(wish, task, settings, blend, kind, probe)
     return _play(folder, settings, screen)
@@ -124,32 +124,6 @@ def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
     return settings.home / "data" / task.id / "blends" / f"{seed}-{task.digest[:10]}"
 
 
-def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is_demo: bool) -> Sandbox:
-    """Open the sandbox once before the run exists. The demo's own code is known, so it may do without isolation."""
-    from sandboxes.base import SandboxUnavailable
-
-    nowhere = settings.home / "probe" / secrets.token_hex(4)
-    models = _models(wish.models)
-    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, models, task.hidden)
-    place = replace(place, image=settings.image)
-    place.workspace.mkdir(parents=True)
-    try:
-        return open_sandbox(wish.sandbox, place)
-    except SandboxUnavailable:
-        if not (is_demo and wish.sandbox == "auto"):
-            raise
-        return open_sandbox("local", place)
-    finally:
-        shutil.rmtree(nowhere, ignore_errors=True)
-
-
-def _models(folder: Path | None) -> Path | None:
-    """The folder of weights to show, as the sandbox finds it wherever the run is resumed from."""
-    if folder is not None and not folder.is_dir():
-        exits.fail(f"--models {folder}: there is no such folder of pretrained weights")
-    return folder.absolute() if folder else None
-
-
 def _create(
     wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, probe: ProbeResult | None
 ) -> Path:
@@ -179,11 +153,7 @@ def _create(
         options={
             "blend": str(blend.folder),
             "sample": str(task.submission.sample),
-            "hidden": list(task.hidden),
-            "models": str(_models(wish.models) or ""),
-            "image": sandbox.place.image,
-            "packages": list(sandbox.packages()),
-            "notice": sandbox.isolation.notice,
+            **placing.options_of(sandbox),
             "probe": asdict(probe) if probe else None,
         },
     )
@@ -224,15 +194,7 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
     created = state.created
     assert created is not None
     blend = _load_blend(created)
-    place = Place(
-        workspace=folder / "workspace",
-        data=blend.public,
-        jobs=folder / "jobs",
-        home=settings.home,
-        models=Path(created.options["models"]) if created.options.get("models") else None,
-        hidden=tuple(created.options.get("hidden", ())),
-        image=created.options.get("image", ""),
-    )
+    place = placing.place_of(folder, created, blend, settings)
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
         folder=folder,

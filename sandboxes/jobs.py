@@ -90,7 +90,7 @@ class Jobs:
             folder.mkdir(exist_ok=True)
             self._share(folder)
             *before, last = command.argv
-            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits)}
+            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits), "boot": boot_id()}
             if self.box:
                 request["box"] = self.box.name
             self._put(folder / "request.json", json.dumps(request))
@@ -122,6 +122,8 @@ class Jobs:
             return ended
         started = read_record(folder / "started")
         if started is None:
+            if (read_record(folder / "request.json") or {}).get("boot") != boot_id():
+                return self._lost(job, "the machine was restarted after it was asked for")
             if time.time() - (folder / "request.json").stat().st_mtime > LOOK_SECONDS:
                 self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
             return JobView(job, "running", log=folder / "log")

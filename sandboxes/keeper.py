@@ -41,15 +41,18 @@ PR_SET_NO_NEW_PRIVS = 38
 # ------------------------------------------------------------------------------------------------------- small helpers
 
 
-def write_record(path: str, value: dict[str, Any]) -> None:
-    """Write a JSON object so that it is there whole or not at all, also after a power cut."""
+def write_record(path: str, value: dict[str, Any]) -> int:
+    """Write a JSON object so that it appears whole; returns its open file.
+
+    Nobody waits for the disk: after a power cut a record may be empty or missing, and the boot tells that its job is
+    lost.
+    """
     temporary = f"{path}.{os.getpid()}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.fchmod(handle, record_mode)
     os.write(handle, json.dumps(value).encode())
-    os.fsync(handle)
-    os.close(handle)
     os.rename(temporary, path)
+    return handle
 
 
 def poke(fifo: str, message: bytes) -> bool:
@@ -206,8 +209,7 @@ def claim(job: str) -> bool:
     me = process_status(os.getpid())
     mine = f"{job}/started.{os.getpid()}"
     record = {"pid": os.getpid(), "start": me[2] if me else 0, "boot": boot_id(), "at": time.time(), "pids": pids()}
-    write_record(mine, record)
-    fcntl.lockf(os.open(mine, os.O_RDWR | os.O_CLOEXEC), fcntl.LOCK_EX)
+    fcntl.lockf(write_record(mine, record), fcntl.LOCK_EX)
     try:
         os.link(mine, f"{job}/started")
     except FileExistsError:
@@ -288,8 +290,9 @@ def keep(job: str) -> None:
         record = keep_command(job, request, output, woken)
     record["kept_bytes"], record["output_bytes"] = output.finish(), output.seen
     record["seconds"] = round(time.monotonic() - began, 4)
-    write_record(f"{job}/exit.json", record)
+    handle = write_record(f"{job}/exit.json", record)
     poke(".done", b".")
+    os.fsync(handle)
 
 
 def read_request(job: str) -> dict[str, Any]:

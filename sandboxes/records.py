@@ -32,9 +32,10 @@ def is_held(path: Path) -> bool:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
+    """A record; None where there is none, or a power cut left it empty."""
     try:
         value: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
     return value
 

@@ -15,7 +15,7 @@ for anything for a while, and its keepers need it no more than the harness.
 """
 
 # pathlib would double what is loaded in a process that is kept for every job:
-# ruff: noqa: PTH103, PTH110, PTH116, PTH123, PTH208
+# ruff: noqa: PTH101, PTH103, PTH110, PTH116, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ import traceback
 
 from sandboxes import keeper
 from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control, write_record
-from sandboxes.processes import process_status, send
+from sandboxes.processes import boot_id, process_status, send
 
 KEEPERS: set[int] = set()
 """Those that this process started and that may still live."""
@@ -46,7 +46,8 @@ def is_waiting(job: str, box: str = "") -> bool:
     if "/" in job or not os.path.exists(f"{job}/request.json") or os.path.exists(f"{job}/started"):
         return False
     with open(f"{job}/request.json") as file:
-        return bool(json.load(file).get("box", "") == box)
+        request = json.load(file)
+    return bool(request.get("box", "") == box and request.get("boot") == boot_id())
 
 
 def start(job: str, inherited: tuple[int, ...], box: str = "") -> None:
@@ -164,7 +165,11 @@ def main(jobs: str, idle_seconds: float) -> None:
 
 
 def main_of_container(jobs: str, box: str, idle_seconds: float) -> None:
-    """Serve the folder in the foreground, for a container that ends with this process. Never double-forks."""
+    """Serve the folder in the foreground, for a container that ends with this process.
+
+    The folder above it is closed first: the mode asked for at its mount gives way to that of the image's own folder.
+    """
+    os.chmod(os.path.dirname(jobs), 0o700)
     os.chdir(jobs)
     os.umask(0o002)
     keeper.record_mode = 0o640
