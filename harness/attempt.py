@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from context.view import prompt, render_head
-from harness import asking, budget, finale, tools
+from context.head import render_head
+from context.loops import END, TEXTS
+from context.view import prompt
+from harness import asking, budget, compacting, finale, tools
 from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged
 
 if TYPE_CHECKING:
     from harness.loop import Run
 
-Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
+Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
 
 
 def play(run: Run) -> None:
     """Play one attempt to its end, or take the open one up where it stands."""
     begin(run)
     while run.state.attempt:
-        why = over(run)
+        why = over(run) or window_over(run)
         if why:
             end(run, why)
         else:
@@ -29,7 +31,7 @@ def turn(run: Run) -> None:
     """One reply of the model and the calls it asked for."""
     if not run.state.pending:
         if run.state.owes_nudge:
-            run.record(Nudged(text=prompt("nudge")))
+            nudge(run)
         asking.ask(run)
     for pending in list(run.state.pending.values()):
         run.stopping.check()
@@ -37,6 +39,14 @@ def turn(run: Run) -> None:
         if words is not None:
             end(run, "finish", words)
             return
+
+
+def nudge(run: Run) -> None:
+    """Answer a reply that called nothing: as the result of a marked call, since a user message would cost the cache
+    and every thought before it."""
+    loops = run.notebook.loops
+    circles = f"\n<harness>{loops.text()}</harness>" if loops.texts and loops.texts % TEXTS == 0 else ""
+    run.record(Nudged(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
 
 
 def begin(run: Run) -> None:
@@ -55,12 +65,7 @@ def begin(run: Run) -> None:
 
 def open_epoch(run: Run, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
     """Declare a new window head; what the model reads of the run is rendered here and nowhere else."""
-    when = budget.deadline(run.created, run.active_seconds())
-    user = render_head(
-        run.state,
-        when.strftime("%Y-%m-%d %H:%M UTC") if when else "(no time limit)",
-        budget.describe(run.created),
-    )
+    user = render_head(run.state, budget.stated_deadline(run.state), budget.describe(run.created), run.notebook)
     run.record(
         EpochStarted(
             reason=reason,
@@ -85,9 +90,16 @@ def over(run: Run) -> Why | None:
         return "turns"
     if run.window.is_poisoned:
         return "poisoned"
-    if run.window.is_too_large or run.window.tokens() > run.window_limit():
-        return "window"
-    return None
+    return "loop" if run.notebook.loops.level >= END else None
+
+
+def window_over(run: Run) -> Why | None:
+    """Make the window smaller if that is due; whether it is too large all the same."""
+    if run.state.pending:
+        return None
+    if not run.window.is_too_large:
+        compacting.consider(run)
+    return "window" if run.window.is_too_large or run.window.tokens() > compacting.limit(run) else None
 
 
 def end(run: Run, why: Why, words: tools.Finish | None = None) -> None:

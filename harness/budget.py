@@ -33,6 +33,17 @@ def deadline(created: RunCreated, active_seconds: float) -> datetime | None:
     return datetime.now(UTC) + timedelta(seconds=max(0.0, created.hours * 3600 - active_seconds))
 
 
+def stated_deadline(state: State) -> str:
+    """The deadline as the model reads it. From the record alone, so that it is the same text in every epoch."""
+    created = state.created
+    if created is None or created.hours is None:
+        return "(no time limit)"
+    when = datetime.fromisoformat(state.deadline or created.at)
+    if state.deadline is None:
+        when += timedelta(hours=created.hours)
+    return when.strftime("%Y-%m-%d %H:%M UTC")
+
+
 def spent(state: State, active_seconds: float, settings: Settings) -> Why | None:
     """Which budget allows no further turn, if any."""
     created = state.created

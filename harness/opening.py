@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from context.notebook import Notebook
+from context.recall import Recall
 from context.view import Window
 from harness import attempt, budget, exits, finale, loop, placing
 from harness.demo import DEMO_MODEL
@@ -22,6 +24,7 @@ from harness.stopping import Stopping, StopRequested
 from harness.tools import specs, tools_bytes
 from runs.events import EndpointProbed, Paused, Resumed, RunCreated, TaskDescribed, ThresholdsKnown, Warned
 from runs.journal import Journal, JournalError, create_run
+from runs.metering import Meter
 from runs.state import State
 from runs.versions import Versions
 from sandboxes.base import Sandbox
@@ -186,10 +189,12 @@ def _exit_code(run: Run) -> int:
 
 def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) -> Run:
     """Fold the journal and open the parts that act on it."""
-    state, window = State(), Window()
+    state, window, notebook, meter = State(), Window(), Notebook(), Meter()
     for event in journal.past:
         state.apply(event)
         window.apply(event)
+        notebook.apply(event)
+        meter.apply(event)
     journal.past.clear()
     created = state.created
     assert created is not None
@@ -201,6 +206,9 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
         journal=journal,
         state=state,
         window=window,
+        notebook=notebook,
+        meter=meter,
+        recall=Recall(folder),
         model=_open_model(created, settings),
         sandbox=open_sandbox(created.sandbox, place),
         blend=blend,

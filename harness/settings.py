@@ -46,6 +46,7 @@ class Settings:
 
     output_tokens: int = 2_000
     file_tokens: int = 8_000
+    cache_seconds: float = 300.0
 
     model_patience_seconds: float = 6 * 3600.0
     model_call_seconds: float = 1800.0

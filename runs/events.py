@@ -9,33 +9,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from runs.calls import Call as Call
 from runs.calls import Usage as Usage
+from runs.envelope import Audience as Audience
+from runs.envelope import Event as Event
+from runs.window_events import CacheAlarm as CacheAlarm
+from runs.window_events import CheckpointTaken as CheckpointTaken
+from runs.window_events import EpochStarted as EpochStarted
+from runs.window_events import WindowWeighed as WindowWeighed
 
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused, never guessed at."""
-
-Audience = Literal["model", "people"]
-
-
-class Event(BaseModel):
-    """What every event carries.
-
-    `at` is UTC in ISO form, `mono` seconds on a monotonic clock since the writing process began, `attempt` the
-    attempt it belongs to (0: none). `audience` says who may ever see it: `people` events are never in a window
-    and never found by `recall`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seq: int = -1
-    at: str = ""
-    mono: float = 0.0
-    attempt: int = 0
-    audience: Audience = "model"
-
 
 # ------------------------------------------------------------------------------------------------ the run as a whole
 
@@ -95,22 +81,6 @@ class Resumed(Event):
     deadline: str | None = None
 
 
-class EpochStarted(Event):
-    """A new window head. `system` and `tools` are its first layer, `user` the only user message.
-
-    `keeps_tail` is true where only the head changed (a resume) and the turns so far stay in the window. `tail`, where
-    set, is the rest of the window instead: one message a line, as JSON (a history that was mended).
-    """
-
-    kind: Literal["epoch_started"] = "epoch_started"
-    reason: Literal["attempt", "resume", "overflow", "compaction", "healed"]
-    system: str
-    tools: str
-    user: str
-    keeps_tail: bool = False
-    tail: str = ""
-
-
 class EndpointProbed(Event):
     """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding."""
 
@@ -158,7 +128,7 @@ class AttemptEnded(Event):
     """An attempt is over, with the model's own words where it gave any through `finish`."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
-    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
+    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
     did: str = ""
     criticism: str = ""
     next: str = ""
@@ -168,7 +138,8 @@ class AttemptEnded(Event):
 
 class ModelAsked(Event):
     """A request left. `request` counts from 1; `messages` and `size` (bytes) describe what was sent, `digest` is
-    the sha256 of the message bytes and `breach` is true if they did not extend the last request's."""
+    the sha256 of the message bytes and `breach` is true if they did not extend the last request's. `reused` is how many
+    of the bytes began the request before as well, epochs or not (-1: not known)."""
 
     kind: Literal["model_asked"] = "model_asked"
     audience: Audience = "people"
@@ -177,6 +148,7 @@ class ModelAsked(Event):
     size: int
     digest: str = ""
     breach: bool = False
+    reused: int = -1
 
 
 class ModelReplied(Event):
@@ -212,10 +184,12 @@ class ModelFailed(Event):
 
 
 class Nudged(Event):
-    """What the harness said after a reply without a usable call."""
+    """What the harness said after a reply without a usable call. `call`, where set, is the id of a marked call that is
+    added to that reply, so that the words are its result; otherwise they are a user message."""
 
     kind: Literal["nudged"] = "nudged"
     text: str
+    call: str = ""
 
 
 class ToolStarted(Event):
@@ -231,13 +205,14 @@ class ToolStarted(Event):
 
 
 class ToolFinished(Event):
-    """What the model is told of a call: `content` is the tool message, whole."""
+    """What the model is told of a call: `content` is the tool message, whole. `asks` names what it asks for."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
     name: str
     content: str
     failed: bool = False
+    asks: Literal["", "checkpoint"] = ""
 
 
 # --------------------------------------------------------------------------------------------- jobs and evaluations
@@ -316,7 +291,8 @@ class UnknownEvent(Event):
 AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
-    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen,
+    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
+    | CheckpointTaken | WindowWeighed | CacheAlarm,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

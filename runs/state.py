@@ -54,6 +54,8 @@ class Evaluation:
     seconds: float = 0.0
     submission: str = ""
     was_best: bool = False
+    turn: int = 0
+    """The reply whose call opened it, counted as `State.turns`."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ class State:
 
     def evaluation_of(self, call: str) -> Evaluation | None:
         """The evaluation a call opened in the open attempt, if any."""
-        number = len(self.attempts)
-        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.attempt == number)
+        # Ids of calls may come again in an attempt, once the turns with the first ones have left the window.
+        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.turn == self.turns)
         return next(found, None)
 
     def evaluations_in(self, attempt: int) -> list[Evaluation]:
@@ -259,7 +261,14 @@ class State:
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         self.evaluations[event.evaluation] = Evaluation(
-            event.evaluation, event.attempt, event.call, event.command, event.commit, event.tree, event.job
+            event.evaluation,
+            event.attempt,
+            event.call,
+            event.command,
+            event.commit,
+            event.tree,
+            event.job,
+            turn=self.turns,
         )
         self.open_jobs[event.job] = event.call
 
