@@ -36,11 +36,13 @@ PASSAGE_BYTES = 1_200
 MOST_HITS = 40
 CANDIDATES = 300
 """Passages that are looked at line by line before the best are shown."""
+RANKED = 2_000
 EXCERPT_BYTES, EXCERPT_LINES = 400, 6
 MOST_WORDS = 24
 FLUSH = 64
 _WORD = re.compile(r"[\w][\w.\-/=:+]*", re.UNICODE)
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,11}\b")
+_ROWS = "select rowid from passages where passages match ? limit ?"
 _SCHEMA = """
 create table if not exists facts (name text primary key, value text);
 create virtual table if not exists passages using fts5(text, seq unindexed, title unindexed, tokenize = 'unicode61');
@@ -136,9 +138,13 @@ class Recall:
         for joint in (" ", " OR "):
             if not words:
                 break
+            match = joint.join(f'"{word}"' for word in words)
+            # Ranking thousands of passages takes long and says little: of words that common, the latest are looked at.
+            few = len(self._open().execute(_ROWS, (match, RANKED + 1)).fetchall()) <= RANKED
+            order = "rank" if few else "rowid desc"
             rows = self._open().execute(
-                "select seq, title, text from passages where passages match ? order by rank limit ?",
-                (joint.join(f'"{word}"' for word in words), CANDIDATES),
+                f"select seq, title, text from passages where passages match ? order by {order} limit ?",
+                (match, CANDIDATES),
             )
             if found := [(int(row[0]), str(row[1]), *_excerpt(row[2], words)) for row in rows]:
                 # A line that holds all the words says more than a passage in which they are scattered.
