@@ -109,8 +109,8 @@ def perform(run: Run, pending: Pending) -> Finish | None:
         if pending.started is None:
             run.record(tool.plan(run, pending, arguments))
         content, failed = tool.act(run, run.state.pending[call.id], arguments), False
-    except (Refused, PathRefused, noting.CheckpointRefused, OSError) as refusal:
-        content, failed = f"error: {_reason(refusal)}", True
+    except (Refused, PathRefused, noting.CheckpointRefused, ValueError, OSError) as refusal:
+        content, failed = f"error: {_reason(refusal, call)}", True
     notes = _notes(run, call, content)
     asks = compacting.asks_checkpoint(run, content, call.name)
     told = "; ".join([*notes, *([prompt("checkpoint")] if asks else [])])
@@ -135,9 +135,9 @@ def _read_arguments(call: Call) -> Arguments:
         raise Refused(f"arguments of {call.name} do not fit: {problems}") from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, call: Call) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no file {error.filename or ''}".rstrip()
+        return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip()
     if isinstance(error, OSError):
         if error.errno in evaluation.DISK_ERRORS:
             raise error
@@ -286,12 +286,13 @@ def _encode(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool is checked, put on record and performed."""
+    """How a tool is checked, put on record and performed; the flags are those of `fitting.ToolSpec`."""
 
     arguments: type[Arguments]
     act: Callable[[Run, Pending, Any], str]
     plan: Callable[[Run, Pending, Any], ToolStarted] = _plan
     can_be_taken_back: bool = True
+    reads_back: bool = False
 
 
 def _never(run: Run, pending: Pending, arguments: Any) -> str:
@@ -300,15 +301,15 @@ def _never(run: Run, pending: Pending, arguments: Any) -> str:
 
 TOOLS: dict[str, Tool] = {
     "bash": Tool(Bash, _bash, _plan_job),
-    "read_file": Tool(ReadFile, _read_file),
-    "write_file": Tool(WriteFile, _write_file),
-    "edit_file": Tool(EditFile, _edit_file, _plan_edit),
+    "read_file": Tool(ReadFile, _read_file, reads_back=True),
+    "write_file": Tool(WriteFile, _write_file, reads_back=True),
+    "edit_file": Tool(EditFile, _edit_file, _plan_edit, reads_back=True),
     "wait": Tool(Wait, _wait),
     "kill": Tool(Kill, _kill, can_be_taken_back=False),
     "evaluate": Tool(Evaluate, _evaluate),
     "recall": Tool(RecallIt, _recall),
     "checkpoint": Tool(Checkpoint, _checkpoint),
-    "finish": Tool(Finish, _never, can_be_taken_back=False),
+    "finish": Tool(Finish, _never),
 }
 
 
@@ -318,7 +319,7 @@ def specs() -> tuple[ToolSpec, ...]:
     texts = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
     descriptions = {name: " ".join(text.split()) for name, text in zip(texts[::2], texts[1::2], strict=True)}
     return tuple(
-        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_taken_back)
+        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_taken_back, tool.reads_back)
         for name, tool in TOOLS.items()
     )
 
