@@ -11,14 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import exits
+from harness import exits, placing
 from harness.demo import DEMO_MODEL
 from harness.endpoint_errors import EndpointRefused, is_address, may_hold_secrets
 from harness.settings import Settings
 from runs.events import RunCreated
 from runs.journal import create_run
-from sandboxes.base import Place, Sandbox
-from sandboxes.choosing import open_sandbox
+from sandboxes.base import Sandbox
 from tasks.blending import Blend, make_blend
 from tasks.catalogue import find_task
 from tasks.spec import Task
@@ -48,11 +47,11 @@ class Wish:
 def create(wish: Wish, settings: Settings) -> Path:
     """Create a run and return its folder. Raises the errors of what cannot be started, before any folder exists."""
     task = find_task(wish.task, settings.home)
-    wish = _with_models(_with_defaults(wish, task))
+    wish = _with_defaults(wish, task)
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
     _check_custody(task, settings)
-    sandbox = _choose_sandbox(wish, task, settings, blend, is_demo)
+    sandbox = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
     probe = None if is_demo else _probed(wish, settings)
     return _create(wish, task, settings, blend, sandbox, probe)
 
@@ -63,16 +62,6 @@ def _with_defaults(wish: Wish, task: Task) -> Wish:
     filled = {name: getattr(wish, name) or getattr(task.run, name) for name in names}
     sandbox = wish.sandbox if wish.sandbox != "auto" else task.run.sandbox or "auto"
     return replace(wish, **filled, sandbox=sandbox)
-
-
-def _with_models(wish: Wish) -> Wish:
-    """The folder of weights, absolute, since a run may be resumed from anywhere."""
-    if wish.models is None:
-        return wish
-    folder = wish.models.expanduser().resolve()
-    if not folder.is_dir():
-        exits.fail(f"--models {wish.models} is no folder: name one that holds pretrained weights")
-    return replace(wish, models=folder)
 
 
 def _check_custody(task: Task, settings: Settings) -> None:
@@ -138,23 +127,6 @@ def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
     return settings.home / "data" / task.id / "blends" / f"{seed}-{task.digest[:10]}"
 
 
-def _choose_sandbox(wish: Wish, task: Task, settings: Settings, blend: Blend, is_demo: bool) -> Sandbox:
-    """Open the sandbox once before the run exists. The demo's own code is known, so it may do without isolation."""
-    from sandboxes.base import SandboxUnavailable
-
-    nowhere = settings.home / "probe" / secrets.token_hex(4)
-    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, wish.models, task.hidden)
-    place.workspace.mkdir(parents=True)
-    try:
-        return open_sandbox(wish.sandbox, place)
-    except SandboxUnavailable:
-        if not (is_demo and wish.sandbox == "auto"):
-            raise
-        return open_sandbox("local", place)
-    finally:
-        shutil.rmtree(nowhere, ignore_errors=True)
-
-
 def _create(
     wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, probe: ProbeResult | None
 ) -> Path:
@@ -184,9 +156,7 @@ def _create(
         options={
             "blend": _below(blend.folder, settings.home),
             "sample": str(task.submission.sample),
-            "hidden": list(task.hidden),
-            "models": str(wish.models) if wish.models else "",
-            "notice": sandbox.isolation.notice,
+            **placing.options_of(sandbox),
             "probe": asdict(probe) if probe else None,
         },
     )

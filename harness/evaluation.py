@@ -20,6 +20,7 @@ from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.choosing import open_sandbox
+from tasks.custody import leaked
 from tasks.judging import Judgement, run_judge
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def evaluate(run: Run, call: str, command: str) -> str:
         sandbox = _sandbox(run, opened, folder)
         view = _run_job(run, opened, sandbox)
         _close(run, opened, folder, view)
+        sandbox.close()
         shutil.rmtree(folder / "workspace", ignore_errors=True)
         opened = run.state.evaluations[opened.id]
     if opened.was_best:
@@ -105,6 +107,8 @@ def _longest(run: Run) -> float:
 
 
 def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
+    for path in leaked(run.blend.custody, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]):
+        run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {opened.id} holds a planted row"))
     if view.ended != "exited" or view.exit_code != 0:
         reason = f"the command did not succeed: {describe(view)}"
         judgement = Judgement("timeout" if view.ended == "timeout" else "failed", reason)

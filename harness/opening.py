@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, exits, finale, loop
+from harness import attempt, budget, exits, finale, loop, placing
 from harness.creating import Wish, create, profile_of
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
@@ -22,8 +22,8 @@ from runs.journal import Journal, JournalError
 from runs.metering import Meter
 from runs.state import State
 from runs.versions import Versions
-from sandboxes.base import Place
 from sandboxes.choosing import open_sandbox
+from sandboxes.describing import describe_sandbox
 from tasks.blending import Blend, load_blend, make_blend
 from tasks.card import data_files, render_card
 from tasks.spec import load_task
@@ -56,6 +56,7 @@ def _play(folder: Path, settings: Settings, screen: Screen) -> int:
         with run.stopping.watching(), _pausing(run):
             _begin(run)
             loop.play(run)
+        run.sandbox.close()
         return _exit_code(run)
 
 
@@ -77,14 +78,7 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
     created = state.created
     assert created is not None
     blend = _load_blend(created, settings)
-    place = Place(
-        workspace=folder / "workspace",
-        data=blend.public,
-        jobs=folder / "jobs",
-        home=settings.home,
-        models=Path(created.options["models"]) if created.options.get("models") else None,
-        hidden=tuple(created.options.get("hidden", ())),
-    )
+    place = placing.place_of(folder, created, blend, settings)
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
         folder=folder,
@@ -153,7 +147,8 @@ def _begin(run: Run) -> None:
                 )
             )
         # Last, since it says that all of this was done.
-        run.record(TaskDescribed(card=render_card(task, run.blend.public), data_files=data_files(run.blend.public)))
+        card = render_card(task, run.blend.public).rstrip("\n") + "\n" + describe_sandbox(run.sandbox)
+        run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
     if run.state.chosen is None:
         finale.begin_with_sample(run, Path(run.created.options["sample"]))
     finale.restore_submission(run)
