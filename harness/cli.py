@@ -19,6 +19,7 @@ from harness import exits
 if TYPE_CHECKING:
     from harness.settings import Settings
 
+SANDBOXES = ("auto", "docker", "bubblewrap", "local")
 _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
 
 
@@ -84,7 +85,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--attempts", metavar="N", type=count, help="attempts (the demo model's default is 6)")
     run.add_argument("--turns", metavar="N", type=count, help="model replies, over all attempts")
     run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
-    run.add_argument("--sandbox", choices=["auto", "bubblewrap", "local"], default="auto", help="where commands run")
+    run.add_argument("--sandbox", choices=SANDBOXES, default="auto", help="where commands run")
     run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
     run.add_argument(
         "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
@@ -131,6 +132,7 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor.set_defaults(command=_doctor)
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to try")
     doctor.add_argument("--model", metavar="NAME", help="model that the endpoint should serve")
+    doctor.add_argument("--build-image", choices=["small", "ml"], help="make the image of the docker sandbox, and stop")
 
 
 # ---------------------------------------------------------------------------------------------------- what is typed
@@ -182,7 +184,8 @@ def _whole(text: str, least: int) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.opening import Wish, start
+    from harness.creating import Wish
+    from harness.opening import start
     from harness.panel import open_screen
 
     wish = Wish(
@@ -260,6 +263,10 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
 def _doctor(options: argparse.Namespace, settings: Settings) -> int:
     from harness.doctor import examine
 
+    if options.build_image:
+        from harness.doctor import build_image
+
+        return build_image(options.build_image, settings)
     return examine(settings, options.base_url, options.model)
 
 

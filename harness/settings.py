@@ -5,6 +5,7 @@
 | `HARNESS_HOME` | where runs, prepared data and grades live (default `~/.harness`) |
 | `HARNESS_API_KEY`, else `OPENAI_API_KEY` | the key of the model's endpoint |
 | `HARNESS_API_KEY_FILE` | a file of mode 0600 that holds it instead |
+| `HARNESS_IMAGE` | the image of the docker sandbox (default: the first of ours that was built) |
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Settings:
 
     home: Path
     api_key: str = field(default="", repr=False)
+    image: str = ""
 
     hours: float = 24.0
     demo_attempts: int = 6
@@ -39,6 +41,8 @@ class Settings:
     longest_wait_seconds: float = 3600.0
     job_output_bytes: int = 20_000_000
     judge_seconds: float = 900.0
+    evaluation_share: float = 0.2
+    evaluation_seconds: float = 3600.0
     heartbeat_seconds: float = 60.0
     stop_seconds: float = 8.0
 
@@ -67,7 +71,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment once. Raises `SettingsError`."""
     variables = os.environ if environment is None else environment
     home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
-    return Settings(home=home, api_key=_api_key(variables))
+    return Settings(home=home, api_key=_api_key(variables), image=variables.get("HARNESS_IMAGE", ""))
 
 
 def _api_key(variables: Mapping[str, str]) -> str:

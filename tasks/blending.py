@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.cells import Row, TableError, read_header, read_rows
 from tasks.checking import SIZE_CAP, Format, read_submission
+from tasks.custody import plant, read_labels
 from tasks.metrics import Metric
 from tasks.mixing import HELD_OUT, MOMENT, fill
 from tasks.splitting import TooFewRows
@@ -121,7 +122,7 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
             units[int(place)] = unit
         else:
             test[int(place)] = row
-    answers = list(read_rows(blend.custody / "answers.csv"))
+    answers = read_labels(blend.custody / "answers.csv", "judging")
     return Cut([answers[0], *held_out], answers, units, [list(form.columns), *test])
 
 
@@ -157,6 +158,7 @@ def _appear(task: Task, seed: int, fingerprint: str, folder: Path) -> None:
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         filled = fill(task, seed, building / "public", building / "custody")
+        plant(building / "custody" / "answers.csv", fingerprint)
         meta = {**_spoken_of(task), **asdict(filled), "seed": seed, "fingerprint": fingerprint}
         _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)
