@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from runs.versions import Versions
 
 from context.view import Window
-from harness import attempt, budget, finale
+from harness import attempt, budget, finale, selecting
 from harness.settings import Settings
 from harness.stopping import Stopping
 from runs.events import Event, JobFinished, RunCreated, Waited
@@ -80,7 +80,7 @@ class Run:
 
     def seconds_left(self) -> float:
         """Seconds attempts may still use."""
-        return budget.seconds_left(self.created, self.active_seconds(), self.settings)
+        return budget.seconds_left(self.created, self.active_seconds(), self.settings, self.state.plan)
 
     def window_limit(self) -> int:
         """Tokens the window may hold: no more than the endpoint takes with room for a reply."""
@@ -132,4 +132,5 @@ def play(run: Run) -> None:
         attempt.play(run)
     if run.state.attempt:
         attempt.end(run, "unusable_replies" if why == "unusable_replies" else "budget")
+    selecting.select(run)
     finale.finish(run, why)

@@ -9,33 +9,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from runs.calls import Call as Call
 from runs.calls import Usage as Usage
+from runs.decisions import Decided as Decided
+from runs.decisions import FoldFinished as FoldFinished
+from runs.decisions import FoldStarted as FoldStarted
+from runs.decisions import PlanMade as PlanMade
+from runs.event_base import Audience as Audience
+from runs.event_base import Event as Event
 
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused, never guessed at."""
-
-Audience = Literal["model", "people"]
-
-
-class Event(BaseModel):
-    """What every event carries.
-
-    `at` is UTC in ISO form, `mono` seconds on a monotonic clock since the writing process began, `attempt` the
-    attempt it belongs to (0: none). `audience` says who may ever see it: `people` events are never in a window
-    and never found by `recall`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seq: int = -1
-    at: str = ""
-    mono: float = 0.0
-    attempt: int = 0
-    audience: Audience = "model"
-
 
 # ------------------------------------------------------------------------------------------------ the run as a whole
 
@@ -278,7 +264,11 @@ class EvaluationFinished(Event):
     """The verdict of an evaluation. The exact score is for people; the model is told a rounded one in its result.
 
     `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
-    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows.
+    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
+    (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
+    and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
+    better score decided). `folds` is how many blends the score is over; `alarm` why it is not to be trusted;
+    `claimed` the last score the solution printed of itself.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"
@@ -293,10 +283,20 @@ class EvaluationFinished(Event):
     message: str = ""
     seconds: float = 0.0
     submission: str = ""
+    verdict: str = ""
+    against: str = ""
+    gain: float | None = None
+    gain_noise: float | None = None
+    share: float | None = None
+    promoted: bool | None = None
+    folds: int = 0
+    alarm: str = ""
+    claimed: float | None = None
 
 
 class SubmissionChosen(Event):
-    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with."""
+    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with, `final`
+    for what the end of a run made of its finalists."""
 
     kind: Literal["submission_chosen"] = "submission_chosen"
     audience: Audience = "people"
@@ -316,7 +316,8 @@ class UnknownEvent(Event):
 AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
-    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen,
+    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
+    | PlanMade | FoldStarted | FoldFinished | Decided,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
