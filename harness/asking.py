@@ -11,7 +11,7 @@ from runs.events import ModelAsked, ModelFailed, ModelReplied, Warned
 if TYPE_CHECKING:
     from harness.loop import Run
 
-FIRST_PATIENCE_SECONDS = 30.0
+FIRST_PATIENCE_SECONDS = 10.0
 """How long an endpoint that has not answered once in this run is tried: a typing error must not cost a night."""
 
 

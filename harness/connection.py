@@ -27,6 +27,7 @@ from harness.endpoint_errors import (
 )
 from harness.reply_reader import RawReply, ReplyReader
 from harness.watchdog import Watchdog
+from harness.wire import Body
 
 if TYPE_CHECKING:
     import httpx2
@@ -82,7 +83,7 @@ class Connection:
         """Give the connection back."""
         self._client.close()
 
-    def ask(self, body: bytes, wall_seconds: float) -> RawReply:
+    def ask(self, body: Body, wall_seconds: float) -> RawReply:
         """Post `body`; a whole reply within `wall_seconds`, or `Passing`, or the `ModelError` it amounts to."""
         reader = ReplyReader(self._style, self.is_usually_delta)
         try:
@@ -107,7 +108,7 @@ class Connection:
         failure.args = (self.scrub(str(failure)),)
         return failure
 
-    def _receive(self, body: bytes, reader: ReplyReader, deadline: float) -> None:
+    def _receive(self, body: Body, reader: ReplyReader, deadline: float) -> None:
         import httpx2
         import openai
 
@@ -116,7 +117,7 @@ class Connection:
             response = self._client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
-                content=_once(body),
+                content=iter(body),
                 options={
                     "headers": {**_HEADERS, "Content-Length": str(len(body))},
                     "timeout": self._timeout(deadline - time.monotonic()),
@@ -233,8 +234,3 @@ def _bound_error_body(response: httpx2.Response) -> None:
             stream.close()  # type: ignore[union-attr]
 
     response.stream = Bounded()
-
-
-def _once(body: bytes) -> Iterator[bytes]:
-    """The body, let go of once it is sent: requests are parts of reference cycles, and a window is large."""
-    yield body

@@ -10,10 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from harness import exits
 from harness.settings import Settings
@@ -29,13 +28,14 @@ Health = Literal["ok", "note", "bad"]
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at. `bad` keeps a run from starting (exit code `code`), `note` does not; `advice` says what
-    to do about it."""
+    to do about it. `is_certain` is false where only a request for a reply can tell."""
 
     name: str
     health: Health
     detail: str
     advice: str = ""
     code: int = exits.INPUT
+    is_certain: bool = True
 
 
 def examine(settings: Settings, base_url: str | None = None, model: str | None = None) -> int:
@@ -62,10 +62,7 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
     yield from kinds(settings.home)
     yield key(settings, base_url)
-    answers = endpoint(settings, base_url, model)
-    yield answers
-    if base_url and model and answers.health == "ok":
-        yield probe(settings, base_url, model)
+    yield from served(settings, base_url, model)
 
 
 def python() -> Finding:
@@ -148,20 +145,28 @@ def key(settings: Settings, base_url: str | None) -> Finding:
     return Finding("key", "note", "none is set; the demo model needs none", advice)
 
 
+def served(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
+    """What the endpoint lists, and where a model is named, what it really does. The latter counts."""
+    listed = endpoint(settings, base_url, model)
+    if not (base_url and model) or (listed.health == "bad" and listed.is_certain):
+        yield listed
+        return
+    tried = probe(settings, base_url, model)
+    yield listed if tried.health == "bad" or listed.health == "ok" else replace(listed, health="note", advice="")
+    yield tried
+
+
 def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Finding:
     """Whether the model's endpoint answers, and lists the model."""
+    from harness.endpoint_errors import is_address, shown_address
+
     if not base_url:
         told = "none asked for: the demo model (not an LLM) needs none"
         return Finding("endpoint", "ok", told, "to try one: harness doctor --base-url URL --model NAME")
-    try:
-        parts = urlsplit(base_url)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
+    if not is_address(base_url):
         told = "what was given is no http(s) address"
         return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", exits.INPUT)
-    shown = _without_secrets(base_url)
+    shown = shown_address(base_url)
     status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
     return _judge_endpoint(shown, status, body, model)
 
@@ -187,7 +192,8 @@ def probe(settings: Settings, base_url: str, model: str) -> Finding:
 
 def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | None) -> Finding:
     def bad(detail: str, advice: str) -> Finding:
-        return Finding("endpoint", "bad", detail, advice, exits.ENDPOINT)
+        is_certain = isinstance(status, str) or status in (401, 403) or 300 <= status < 400
+        return Finding("endpoint", "bad", detail, advice, exits.ENDPOINT, is_certain)
 
     if isinstance(status, str):
         return bad(f"{shown} does not answer ({status})", "start the server, or check the address and the network")
@@ -235,12 +241,6 @@ def _names(body: bytes) -> list[str] | None:
         return [str(entry["id"]) for entry in json.loads(body)["data"]]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _without_secrets(url: str) -> str:
-    """An address as it may be shown: user, password and query are left out."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _nearest(folder: Path) -> Path:

@@ -89,6 +89,15 @@ def shown_address(base_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def is_address(base_url: str) -> bool:
+    """Whether a request can be sent there: http or https, and a host."""
+    try:
+        parts = urlsplit(base_url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def may_hold_secrets(base_url: str) -> bool:
     """Whether an address holds more than a host and a path: such a one must not go on record."""
     return bool(re.search(r"^[^/]*//[^/]*@|[?#]", base_url))

@@ -22,7 +22,7 @@ from harness.endpoint_errors import (
 from harness.profiles import Profile
 from harness.reply_reader import RawReply
 from harness.usage import cost_of, counted, estimated
-from harness.wire import AnsweredIds, refused_fields, request_body
+from harness.wire import AnsweredIds, Body, refused_fields, request_body
 from runs.events import Call, Usage
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class _Ask:
     messages: Sequence[bytes]
     wall_seconds: float
     on_wait: OnWait | None
-    body: bytes = b""
+    body: Body = field(default_factory=lambda: Body(()))
     tries: int = 0
     cuts: int = 0
     lost_cost: float = 0.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from context.view import Window
 from harness import attempt, budget, exits, finale, loop
 from harness.demo import DEMO_MODEL
-from harness.endpoint_errors import EndpointRefused, may_hold_secrets
+from harness.endpoint_errors import EndpointRefused, is_address, may_hold_secrets
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
 from harness.tools import specs, tools_bytes
@@ -92,6 +92,8 @@ def _is_demo(wish: Wish) -> bool:
         exits.fail(f"--model {wish.model} needs the endpoint that serves it: add --base-url URL")
     if wish.base_url and not wish.model:
         exits.fail(f"--base-url {wish.base_url} needs the model to ask there: add --model NAME")
+    if wish.base_url and not is_address(wish.base_url):
+        exits.fail(f"--base-url {wish.base_url} is no address; write one like http://localhost:8000/v1")
     if wish.base_url and may_hold_secrets(wish.base_url):
         exits.fail("--base-url goes on record, so no user, password or query may stand in it: see HARNESS_API_KEY")
     return not wish.model
@@ -104,7 +106,10 @@ def _probed(wish: Wish, settings: Settings) -> ProbeResult:
 
     base_url = wish.base_url or ""
     profile = _profile(base_url, wish.model or "", False, settings)
-    probe = stored_probe(settings.home, base_url, profile) or probe_and_store(settings, base_url, profile)
+    probe = stored_probe(settings.home, base_url, profile)
+    if probe is None:
+        exits.say(f"trying out {base_url} with about ten short calls")
+        probe = probe_and_store(settings, base_url, profile)
     if probe.loses_thinking and not wish.accept_lost_thinking:
         raise EndpointRefused(
             f"{probe.address} throws away the thoughts of {probe.model} that are sent back (tried in "

@@ -70,7 +70,7 @@ def probe_endpoint(
     brief = replace(profile, output_tokens=32)
     first = open_model(brief, base_url, api_key, patience=Patience(stall=CALL_SECONDS, longest_wait=8.0), sleep=sleep)
     try:
-        first.complete(
+        hello = first.complete(
             b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
         )
     finally:
@@ -79,7 +79,7 @@ def probe_endpoint(
         profile.model, base_url, api_key, None, style=profile.stream, stall_seconds=CALL_SECONDS, connect_seconds=10.0
     )
     try:
-        return _Probe(profile, connection, sleep, set(first.dropped)).result()
+        return _Probe(profile, connection, sleep, set(first.dropped), hello.retries + 1, hello.cost).result()
     finally:
         connection.close()
 
@@ -99,9 +99,9 @@ class _Probe:
     connection: Connection
     sleep: Callable[[float], None]
     dropped: set[str]
+    calls: int
+    cost: float
     replies: list[RawReply] = field(default_factory=list)
-    calls: int = 1
-    cost: float = 0.0
     until: float = field(default_factory=lambda: time.monotonic() + ALL_SECONDS)
 
     def result(self) -> ProbeResult:

@@ -97,7 +97,7 @@ def perform(run: Run, pending: Pending) -> Finish | None:
             run.record(tool.plan(run, pending, arguments))
         content, failed = tool.act(run, run.state.pending[call.id], arguments), False
     except (Refused, PathRefused, OSError) as refusal:
-        content, failed = f"error: {_reason(refusal)}", True
+        content, failed = f"error: {_reason(refusal, call)}", True
     run.record(ToolFinished(call=call.id, name=call.name, content=content + _notes(run), failed=failed))
     return None
 
@@ -114,9 +114,9 @@ def _read_arguments(call: Call) -> Arguments:
         raise Refused(f"arguments of {call.name} do not fit: {problems}") from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, call: Call) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no file {error.filename or ''}".rstrip()
+        return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip()
     if isinstance(error, OSError):
         if error.errno in evaluation.DISK_ERRORS:
             raise error
@@ -249,12 +249,13 @@ def _encode(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool is checked, put on record and performed."""
+    """How a tool is checked, put on record and performed; the flags are those of `fitting.ToolSpec`."""
 
     arguments: type[Arguments]
     act: Callable[[Run, Pending, Any], str]
     plan: Callable[[Run, Pending, Any], ToolStarted] = _plan
     can_be_taken_back: bool = True
+    reads_back: bool = False
 
 
 def _never(run: Run, pending: Pending, arguments: Any) -> str:
@@ -263,13 +264,13 @@ def _never(run: Run, pending: Pending, arguments: Any) -> str:
 
 TOOLS: dict[str, Tool] = {
     "bash": Tool(Bash, _bash, _plan_job),
-    "read_file": Tool(ReadFile, _read_file),
-    "write_file": Tool(WriteFile, _write_file),
-    "edit_file": Tool(EditFile, _edit_file, _plan_edit),
+    "read_file": Tool(ReadFile, _read_file, reads_back=True),
+    "write_file": Tool(WriteFile, _write_file, reads_back=True),
+    "edit_file": Tool(EditFile, _edit_file, _plan_edit, reads_back=True),
     "wait": Tool(Wait, _wait),
     "kill": Tool(Kill, _kill, can_be_taken_back=False),
     "evaluate": Tool(Evaluate, _evaluate),
-    "finish": Tool(Finish, _never, can_be_taken_back=False),
+    "finish": Tool(Finish, _never),
 }
 
 
@@ -279,7 +280,7 @@ def specs() -> tuple[ToolSpec, ...]:
     texts = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
     descriptions = {name: " ".join(text.split()) for name, text in zip(texts[::2], texts[1::2], strict=True)}
     return tuple(
-        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_taken_back)
+        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_taken_back, tool.reads_back)
         for name, tool in TOOLS.items()
     )
 

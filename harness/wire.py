@@ -21,6 +21,34 @@ _DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 _ESSENTIAL = ("model", "stream")
 
 
+class Body:
+    """The bytes of a request as the fragments they are, for sending in parts of about `PART` bytes.
+
+    A window is megabytes and grows every turn: copies of it in one piece would each need a larger place in memory
+    than the last one left, and the process would grow with them.
+    """
+
+    PART = 65_536
+
+    def __init__(self, fragments: tuple[bytes, ...]) -> None:
+        self._fragments = fragments
+        self._size = sum(map(len, fragments))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._fragments)
+
+    def __iter__(self) -> Iterator[bytes]:
+        start = size = 0
+        for end, fragment in enumerate(self._fragments, 1):
+            size += len(fragment)
+            if size >= self.PART or end == len(self._fragments):
+                yield b"".join(self._fragments[start:end])
+                start, size = end, 0
+
+
 def request_body(
     profile: Profile,
     system: bytes,
@@ -29,18 +57,21 @@ def request_body(
     *,
     dropped: Collection[str] = (),
     output_tokens: int | None = None,
-) -> bytes:
+) -> Body:
     """The body of a chat request. `system` and `messages` are JSON objects, `tools` a JSON array, as bytes.
 
     `system` may be empty where the messages already hold it. `dropped` are optional fields this endpoint has
     refused, `output_tokens` a smaller limit than the profile's.
     """
-    pieces = [*([system] if system else []), *messages]
-    body = [b'{"messages":[', b",".join(pieces), b"]"]
+    body = [b'{"messages":[']
+    for message in ([system] if system else []), messages:
+        for one in message:
+            body += [b",", one] if len(body) > 1 else [one]
+    body.append(b"]")
     if tools.strip() not in (b"", b"[]"):
         body += [b',"tools":', tools]
     rest = json.dumps(_options(profile, dropped, output_tokens), ensure_ascii=False, separators=(",", ":"))
-    return b"".join([*body, b",", rest[1:].encode()])
+    return Body((*body, b",", rest[1:].encode()))
 
 
 def _options(profile: Profile, dropped: Collection[str], output_tokens: int | None) -> dict[str, Any]:

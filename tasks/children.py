@@ -42,8 +42,10 @@ def ask(module: str, request: dict[str, Any], seconds: float) -> Reply:
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "seconds": seconds}), encoding="utf-8")
         # -I: neither the working directory nor PYTHONPATH can put a module of the agent's in the way.
+        # The model's key is none of its business: a task's own metric runs there.
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", module, str(path)],
+            env={name: value for name, value in os.environ.items() if "API_KEY" not in name},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

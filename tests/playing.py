@@ -26,7 +26,7 @@ from runs.events import (
     ToolFinished,
 )
 from runs.journal import read_events
-from tests.servers.chat_server import Message, Script
+from tests.servers.chat_server import ChatServer, Message, Received, Script
 
 HARNESS = Path(sys.executable).parent / "harness"
 
@@ -56,7 +56,9 @@ def engineer(marks: Path, seconds: float = 0.2) -> Script:
 
     def script(request: dict[str, Any]) -> Message:
         messages = request["messages"]
-        found = re.findall(r"^attempt: (\d+)$", messages[1]["content"], re.MULTILINE)
+        found = re.findall(r"^attempt: (\d+)$", messages[1]["content"] if messages[1:] else "", re.MULTILINE)
+        if not found:
+            return {"content": "ok"}  # the endpoint is being tried out
         attempt = int(found[-1])
         step = sum(message["role"] == "assistant" for message in messages)
         steps = _steps(attempt, marks, seconds, str(messages[-1]["content"]))
@@ -80,6 +82,11 @@ def _steps(attempt: int, marks: Path, seconds: float, last_result: str) -> list[
         [call("evaluate", command=f"{mark}-evaluate-$(cksum < data/train.csv | cut -c1-6); python solution.py")],
         [call("finish", did=f"guessed {attempt}", criticism="a guess", next="another", lessons=["guessing is weak"])],
     ]
+
+
+def turns_asked(server: ChatServer) -> list[Received]:
+    """The requests of a run that a server received, without those that only try the endpoint out."""
+    return [one for one in server.received if rb"\nattempt: " in one.body]
 
 
 def start_harness(home: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -16,6 +16,7 @@ from harness import doctor
 from harness.cli import main
 from harness.doctor import Finding
 from harness.settings import Settings
+from tests.servers.chat_server import ChatServer
 
 LISTING = json.dumps({"object": "list", "data": [{"id": "MiniMaxAI/MiniMax-M2.7"}, {"id": "other"}]}).encode()
 KEY = "sk-test-very-secret"
@@ -57,15 +58,23 @@ def test_a_machine_on_which_a_run_could_start_is_told_so(
 ) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "new"))
     monkeypatch.setenv("HARNESS_API_KEY", KEY)
-    with endpoint() as (url, _):
-        assert main(["doctor", "--base-url", url, "--model", "other"]) == 0
+    with ChatServer() as server:
+        assert main(["doctor", "--base-url", server.url, "--model", "test-model"]) == 0
     out = capsys.readouterr().out
-    for word in ("python", "packages", "git", "home", "disk", "sandbox local", "key: set", "and lists other"):
+    for word in ("python", "packages", "git", "home", "disk", "sandbox local", "key: set", "and lists test-model"):
         assert word in out
     assert "labels unprotected" in out
     assert out.endswith("A run can start.\n")
     assert KEY not in out
+    assert "probe: tried" in out and "thinking: comes in reasoning_content, kept in reasoning_content" in out
     assert not list(tmp_path.glob("new/.doctor-*"))
+
+
+def test_an_endpoint_that_lists_nothing_but_serves_the_model_will_do(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        listed, tried = doctor.served(Settings(tmp_path, api_key=KEY), server.url, "an-alias")
+    assert (listed.health, tried.health) == ("note", "ok")
+    assert "does not list 'an-alias'" in listed.detail
 
 
 def test_the_key_is_shown_to_the_endpoint_and_to_nobody_else(tmp_path: Path) -> None:

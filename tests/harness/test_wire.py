@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -25,8 +26,25 @@ def events_of(pieces: list[bytes]) -> list[bytes]:
     return [event.data for event in [*found, *reader.close()]]
 
 
+def body_of(*arguments: Any, **named: Any) -> bytes:
+    """The whole body of a request."""
+    body = request_body(*arguments, **named)
+    assert len(body) == len(bytes(body))
+    assert b"".join(body) == bytes(body)
+    return bytes(body)
+
+
+def test_a_large_body_leaves_in_parts_of_one_size() -> None:
+    message = b'{"role":"user","content":"' + b"x" * 3000 + b'"}'
+    body = request_body(OPENAI, b"", b"[]", [message] * 500)
+    parts = list(body)
+    assert b"".join(parts) == bytes(body)
+    assert max(map(len, parts)) < 70_000
+    assert len(json.loads(bytes(body))["messages"]) == 500
+
+
 def test_the_body_is_the_fragments_joined_messages_first() -> None:
-    body = request_body(replace(VLLM, model="m"), b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
+    body = body_of(replace(VLLM, model="m"), b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
     assert body.startswith(
         b'{"messages":[{"role":"system","content":""},' + USER + b"," + USER + b'],"tools":[{"x":1}]'
     )
@@ -36,25 +54,25 @@ def test_the_body_is_the_fragments_joined_messages_first() -> None:
 
 
 def test_two_bodies_of_one_epoch_share_their_prefix() -> None:
-    first = request_body(OPENAI, b"", b"[]", [USER])
-    second = request_body(OPENAI, b"", b"[]", [USER, USER])
+    first = body_of(OPENAI, b"", b"[]", [USER])
+    second = body_of(OPENAI, b"", b"[]", [USER, USER])
     shared = first[: first.index(b"]")]
     assert second.startswith(shared)
 
 
 def test_no_tools_means_no_tools_field() -> None:
-    assert b'"tools"' not in request_body(OPENAI, b"", b"[]", [USER])
-    assert b'"tools"' not in request_body(OPENAI, b"", b"", [USER])
+    assert b'"tools"' not in body_of(OPENAI, b"", b"[]", [USER])
+    assert b'"tools"' not in body_of(OPENAI, b"", b"", [USER])
 
 
 def test_sampling_is_moved_into_what_the_endpoint_accepts() -> None:
     hot = replace(MINIMAX, temperature=3.0, top_p=0.0)
-    body = json.loads(request_body(hot, b"", b"", [USER]))
+    body = json.loads(body_of(hot, b"", b"", [USER]))
     assert body["temperature"] == 1.0 and body["top_p"] == 0.01 and body["reasoning_split"] is True
 
 
 def test_fields_that_were_refused_are_left_out_but_never_the_model() -> None:
-    body = json.loads(request_body(MINIMAX, b"", b"", [USER], dropped={"top_k", "reasoning_split", "model", "stream"}))
+    body = json.loads(body_of(MINIMAX, b"", b"", [USER], dropped={"top_k", "reasoning_split", "model", "stream"}))
     assert "top_k" not in body and "reasoning_split" not in body and body["model"] and body["stream"]
     assert {"top_k", "stream_options", "max_completion_tokens"} <= optional_fields(MINIMAX)
 

@@ -133,8 +133,8 @@ def _cumulative(chunks: list[dict[str, Any]]) -> list[Any]:
                 if choice["delta"].get(name):
                     so_far[name] = choice["delta"][name] = so_far.get(name, "") + choice["delta"][name]
             for call in choice["delta"].get("tool_calls") or []:
-                told = call["function"]["arguments"]
-                so_far["call"] = call["function"]["arguments"] = so_far.get("call", "") + told
+                told, place = call["function"]["arguments"], f"call {call['index']}"
+                so_far[place] = call["function"]["arguments"] = so_far.get(place, "") + told
     return chunks
 
 

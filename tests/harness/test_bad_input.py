@@ -1,0 +1,267 @@
+"""What goes wrong ends in a clear sentence, a fitting exit code and nothing lost: never in a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runs.events import AttemptEnded, ModelReplied, Paused, RunEnded, SubmissionChosen
+from tests.playing import call, engineer, events_of, harness, only_run, reply, start_harness
+from tests.servers.chat_server import ChatServer, Message, unused_port
+
+LOCAL = ["--sandbox", "local", "--plain"]
+
+
+def scripted(server: ChatServer) -> list[str]:
+    return ["--model", "scripted", "--base-url", server.url, *LOCAL]
+
+
+def told(code: int, printed: str) -> str:
+    assert code != 0, printed
+    assert "Traceback" not in printed
+    return printed
+
+
+@pytest.fixture
+def churn(tmp_path: Path) -> Path:
+    """A small task of a user's own, with labels as words."""
+    folder = tmp_path / "churn"
+    (folder / "public").mkdir(parents=True)
+    (folder / "private").mkdir()
+    rows = [f"{number},{number * 7 % 13},{'yes' if number % 3 else 'no'}" for number in range(100, 200)]
+    (folder / "public" / "train.csv").write_text("id,age,left\n" + "\n".join(rows) + "\n")
+    (folder / "public" / "test.csv").write_text("id,age\n300,1\n301,2\n")
+    (folder / "public" / "sample_submission.csv").write_text("id,left\n300,no\n301,no\n")
+    (folder / "private" / "answers.csv").write_text("id,left\n300,yes\n301,no\n")
+    (folder / "task.yaml").write_text(
+        "id: churn\ntitle: Who leaves\ndescription: description.md\nmetric: accuracy\n"
+        "data: {public: public/, private: private/}\n"
+        "submission: {sample: public/sample_submission.csv, id: id, target: left}\n"
+        "labels: {file: public/train.csv, id: id, target: left}\n"
+    )
+    (folder / "description.md").write_text("Say who leaves.\n")
+    return folder
+
+
+def remove(path: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / path).unlink()
+
+
+def change(old: str, new: str) -> Callable[[Path], None]:
+    def act(folder: Path) -> None:
+        text = (folder / "task.yaml").read_text()
+        assert old in text
+        (folder / "task.yaml").write_text(text.replace(old, new))
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (remove("task.yaml"), "task.yaml"),
+        (remove("public/train.csv"), "train.csv"),
+        (remove("public/sample_submission.csv"), "sample_submission.csv"),
+        (change("metric: accuracy", "metric: acuracy"), "accuracy"),
+        (change("title:", "titel:"), "title"),
+        (change("id: churn", "id: [churn"), "task.yaml:"),
+        (change("target: left}\nlabels", "target: gone}\nlabels"), "gone"),
+    ],
+)
+def test_a_task_that_is_not_right_is_told_before_any_run_exists(
+    churn: Path, tmp_path: Path, harm: Callable[[Path], None], words: str
+) -> None:
+    harm(churn)
+    code, printed = harness(tmp_path / "home", "run", str(churn), *LOCAL)
+    assert code == 2
+    assert words in told(code, printed)
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_a_task_of_ones_own_is_played_and_graded(churn: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
+    assert code == 0, printed
+    code, printed = harness(home, "score", "last")
+    assert code == 0, printed
+    assert "churn" in printed
+
+
+def test_an_endpoint_nobody_serves_is_told_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{unused_port()}/v1"
+    code, printed = harness(tmp_path, "run", "digits", "--model", "m", "--base-url", address, *LOCAL)
+    assert code == 4
+    assert address in told(code, printed)
+
+
+def test_a_model_without_its_endpoint_is_the_users_mistake(tmp_path: Path) -> None:
+    code, printed = harness(tmp_path, "run", "digits", "--model", "m", *LOCAL)
+    assert code == 2
+    assert "--base-url" in told(code, printed)
+
+
+def test_a_model_that_answers_rubbish_forever_ends_the_run_with_a_valid_submission(tmp_path: Path) -> None:
+    def rubbish(_: dict[str, Any]) -> Message:
+        return {"content": "I am sure it will all be well."}
+
+    with ChatServer(rubbish, piece=1000) as server:
+        code, printed = harness(tmp_path, "run", "digits", *scripted(server))
+    assert code == 4
+    folder = only_run(tmp_path)
+    events = events_of(folder)
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].why == "unusable_replies"
+    assert sum(isinstance(event, ModelReplied) for event in events) == 50
+    assert "usable" in told(code, printed)
+    assert (folder / "submission.csv").read_text().startswith("image_id,digit\n")
+
+
+def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    with ChatServer(engineer(tmp_path / "marks", seconds=3), piece=1000) as server:
+        first = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
+        try:
+            wait_until(lambda: (tmp_path / "marks" / "a1-look").exists())
+            code, printed = harness(tmp_path, "resume", "last", "--plain")
+        finally:
+            first.kill()
+            first.communicate()
+    assert code == 2
+    assert str(first.pid) in told(code, printed)
+
+
+def test_a_run_folder_of_another_version_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "20260101-000000_digits_0_abcd"
+    folder.mkdir(parents=True)
+    line = '{"seq":0,"at":"","mono":0.0,"kind":"run_created","format":99,"harness_version":"9.9"}\n'
+    (folder / "events.jsonl").write_text(line)
+    code, printed = harness(tmp_path, "resume", "last", "--plain")
+    assert code == 2
+    assert "99" in told(code, printed)
+    assert (folder / "events.jsonl").read_text() == line
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB, where this machine allows one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip("no small file system can be mounted here (needs root)")
+    try:
+        yield folder
+    finally:
+        # Supervisors leave by themselves; a lazy unmount does not wait for them.
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+
+    def fill(request: dict[str, Any]) -> Message:
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        return reply("more", call("bash", command="true" if step else "cat /dev/zero > fill"), tag=str(step))
+
+    with ChatServer(fill, piece=100_000) as server:
+        code, printed = harness(small_disk, "run", "digits", "--turns", "40", *scripted(server))
+        assert code == 3, printed
+        assert "free some space" in told(code, printed).lower()
+        folder = only_run(small_disk)
+        before = events_of(folder)
+        (folder / "workspace" / "fill").unlink()
+        server.script = engineer(tmp_path / "marks", seconds=0.01)
+        code, printed = harness(small_disk, "resume", "last", "--plain")
+    assert code == 0, printed
+    assert events_of(folder)[: len(before)] == before
+
+
+# ------------------------------------------------------------------------------------------------------- stopping
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came to pass"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_resumable_run_and_a_line_saying_how_to_go_on(tmp_path: Path, how: signal.Signals) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with ChatServer(engineer(marks, seconds=1.0), piece=1000) as server:
+        process = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
+        wait_until(lambda: (marks / "a1-train").exists())
+        begun = time.monotonic()
+        os.kill(process.pid, how)
+        printed, _ = process.communicate(timeout=30)
+        assert time.monotonic() - begun < 10
+        assert process.returncode == 3, printed
+        assert "harness resume" in printed
+        assert any(isinstance(event, Paused) for event in events_of(only_run(tmp_path)))
+        code, printed = harness(tmp_path, "resume", "last", "--plain")
+    assert code == 0, printed
+    events = events_of(only_run(tmp_path))
+    assert isinstance(events[-1], RunEnded)
+    assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
+
+
+def test_ctrl_c_twice_stops_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with ChatServer(engineer(marks, seconds=20.0), piece=1000) as server:
+        process = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
+        wait_until(lambda: (marks / "a1-look").exists())
+        before = events_of(only_run(tmp_path))
+        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
+        begun = time.monotonic()
+        printed, _ = process.communicate(timeout=30)
+        assert time.monotonic() - begun < 5
+    assert process.returncode == 3
+    assert "Traceback" not in printed
+    assert events_of(only_run(tmp_path))[: len(before)] == before
+
+
+# --------------------------------------------------------------------------------------------------------- budgets
+
+
+def test_a_run_whose_time_is_over_ends_with_its_job_killed_and_a_valid_submission(tmp_path: Path) -> None:
+    def sleep(request: dict[str, Any]) -> Message:
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        return reply("wait", call("bash", command="sleep 600", wait_seconds=600), tag=str(step))
+
+    with ChatServer(sleep, piece=1000) as server:
+        begun = time.monotonic()
+        code, printed = harness(tmp_path, "run", "digits", "--hours", "6s", *scripted(server))
+        took = time.monotonic() - begun
+    assert code == 0, printed
+    assert took < 40
+    folder = only_run(tmp_path)
+    events = events_of(folder)
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].why == "hours"
+    assert (folder / "submission.csv").exists()
+    assert any(isinstance(event, SubmissionChosen) for event in events)
+
+
+def test_a_cost_cap_is_passed_by_no_more_than_one_call(tmp_path: Path) -> None:
+    tmp_path.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
+    (tmp_path / "marks").mkdir()
+    with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
+        code, printed = harness(tmp_path, "run", "digits", "--cost", "5", *scripted(server))
+    assert code == 0, printed
+    events = events_of(only_run(tmp_path))
+    costs = [event.cost for event in events if isinstance(event, ModelReplied)]
+    assert sum(costs[:-1]) < 5 <= sum(costs)
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].why == "cost"
+    assert any(isinstance(event, AttemptEnded) and event.why == "budget" for event in events)

@@ -1,0 +1,258 @@
+"""What the probe finds out about servers that behave as real ones do, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.model import EndpointRefused, EndpointUnreachable
+from harness.probe import ProbeResult, as_result, informed, probe_lines, store_probe, stored_probe
+from harness.probing import probe_endpoint
+from harness.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
+from tests.playing import events_of, harness, only_run
+from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
+from tests.servers.faults import FAULTS
+
+THINKING_FIELDS = ("reasoning_details", "reasoning_content", "reasoning")
+
+
+def serving(
+    out: str = "", keeps: tuple[str, ...] = (), user_costs_thinking: bool = False, cached: int | None = None
+) -> Callable[[dict[str, Any]], Message]:
+    """A server that thinks in the field `out` and renders only the thinking it finds in the fields of `keeps`.
+
+    As templates do: a later system message is dropped, and (where told) every thought before the last user message.
+    """
+
+    def length(messages: list[dict[str, Any]]) -> int:
+        last_user = max(n for n, message in enumerate(messages) if message["role"] == "user")
+        total = 0
+        for place, message in enumerate(messages):
+            kept = {key: value for key, value in message.items() if key not in THINKING_FIELDS}
+            forgets = user_costs_thinking and place < last_user
+            kept |= {key: message[key] for key in keeps if key in message and not forgets}
+            if "<think>" in str(kept.get("content")) and ("content" not in keeps or forgets):
+                kept["content"] = str(kept["content"]).rpartition("</think>")[2]
+            total += 0 if place and message["role"] == "system" else len(json.dumps(kept)) // 4
+        return total
+
+    def script(request: dict[str, Any]) -> Message:
+        thought = "I look, then answer."
+        usage: dict[str, Any] = {"prompt_tokens": length(request["messages"]), "completion_tokens": 9}
+        if cached is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": cached}
+        said: Message = {"content": "One word, after a look.", "usage": usage}
+        if out == "content":
+            said["content"] = f"<think>\n{thought}\n</think>\n\n{said['content']}"
+        elif out:
+            said[out] = [{"type": "reasoning.text", "text": thought}] if out == "reasoning_details" else thought
+        return said
+
+    return script
+
+
+def refusing(status: int, message: str, when: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], Any]:
+    """The fault of every request for which `when` holds."""
+    fault = Fault(lambda exchange: exchange.answer(status, {"error": {"message": message}}))
+    return lambda request: fault if when(request) else ""
+
+
+def probed(server: ChatServer, profile: Profile) -> ProbeResult:
+    result = probe_endpoint(replace(profile, model="m"), server.url, "key", sleep=lambda _: None)
+    assert len(server.received) == result.calls <= 13 and not server.broken
+    assert len("".join(probe_lines(result))) < 1200
+    return result
+
+
+def test_a_hosted_minimax_is_found_as_its_profile_describes_it() -> None:
+    script = serving("reasoning_details", ("reasoning_details",), user_costs_thinking=True, cached=512)
+    refuses = refusing(400, "invalid params, max_completion_tokens must be <= 2048 (2013)",
+                       lambda request: request["max_completion_tokens"] > 2048)  # fmt: skip
+    with ChatServer(script, refuses) as server:
+        found = probed(server, MINIMAX)
+    assert (found.thinking_from, found.thinking_back, found.loses_thinking) == (*["reasoning_details"] * 2, False)
+    assert (found.late_user, found.late_system) == ("costs_thinking", "dropped")
+    assert (found.reports_cached, found.cached_tokens) == (True, 512)
+    assert (found.takes_output, found.output_limit) == (False, 2048)
+    assert informed(MINIMAX, found).output_tokens == 2048
+    told = "\n".join(probe_lines(found))
+    assert "a user message throws away the thoughts before it" in told and "2048 tokens" in told
+
+
+@pytest.mark.parametrize(("profile", "field"), [(VLLM, "reasoning"), (SGLANG, "reasoning_content")])
+def test_vllm_and_sglang_take_thinking_back_where_it_came_from(profile: Profile, field: str) -> None:
+    with ChatServer(serving(field, (field,))) as server:
+        found = probed(server, profile)
+    assert (found.thinking_from, found.thinking_back, found.not_counted) == (field, field, ())
+    assert found.reports_cached is False and found.calls_despite_none is False and found.sends_done
+    assert informed(profile, found).thinking_back == field
+
+
+def test_a_vllm_that_ignores_one_field_gets_its_thinking_in_the_other() -> None:
+    with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
+        found = probed(server, VLLM)
+    assert (found.thinking_back, found.not_counted) == ("reasoning_content", ("reasoning", "reasoning_details"))
+    assert informed(VLLM, found).thinking_back == "reasoning_content"
+    assert informed(replace(VLLM, thinking_back="none"), found).thinking_back == "none", "a choice is a choice"
+
+
+def test_thinking_inside_content_stays_there() -> None:
+    with ChatServer(serving("content", ("content",))) as server:
+        found = probed(server, VLLM)
+    assert (found.thinking_from, found.thinking_back, found.not_counted) == ("content", "content", ())
+
+
+def test_an_endpoint_that_drops_thinking_is_named_with_its_other_habits() -> None:
+    """As `transformers serve` does it: no [DONE], text instead of JSON, unknown fields refused, tools always called."""
+
+    def habits(request: dict[str, Any]) -> Any:
+        if "harness_probe" in request:
+            unknown = {"detail": [{"loc": ["body", "harness_probe"], "msg": "Unexpected"}]}
+            return Fault(lambda exchange: exchange.answer(422, unknown))
+        if not any(message.get("tool_calls") for message in request["messages"]) and len(request["messages"]) == 3:
+            return "500_text"
+        return "no_done"
+
+    def script(request: dict[str, Any]) -> Message:
+        said = serving("reasoning_content")(request)
+        call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        return {**said, "tool_calls": [call]} if request.get("tool_choice") == "none" else said
+
+    with ChatServer(script, habits) as server:
+        found = probed(server, OPENAI)
+    assert found.loses_thinking
+    assert set(found.not_counted) == {*THINKING_FIELDS, "content"}
+    told = "\n".join(probe_lines(found))
+    for habit in (
+        "THROWN AWAY",
+        "ends with [DONE]: no",
+        "calls tools despite tool_choice none: yes",
+        "refuses unknown fields: yes",
+        "a history with a result of no call: 500: Internal Server Error",
+    ):
+        assert habit in told
+
+
+def test_a_plain_endpoint_without_thinking_loses_none() -> None:
+    with ChatServer(serving()) as server:
+        found = probed(server, OPENAI)
+    assert (found.thinking_from, found.loses_thinking) == ("none", False)
+    assert "thinking: none shown" in probe_lines(found)
+    assert informed(OPENAI, found) == OPENAI
+
+
+def test_a_small_context_leaves_room_for_the_window() -> None:
+    text = "This model's maximum context length is 8192 tokens and your request has 1000 input tokens"
+    with ChatServer(serving(), refusing(400, text, lambda request: request["max_tokens"] > 7000)) as server:
+        found = probed(server, OPENAI)
+    assert (found.takes_output, found.context_limit) == (False, 8192)
+    assert (informed(OPENAI, found).context_tokens, informed(OPENAI, found).output_tokens) == (8192, 2048)
+
+
+def test_fields_that_are_refused_are_left_out_of_the_run() -> None:
+    refuses = refusing(400, "Unknown parameter: top_k", lambda request: "top_k" in request)
+    with ChatServer(serving("reasoning", ("reasoning",)), refuses) as server:
+        found = probed(server, VLLM)
+    assert found.refused_fields == ("top_k",) and found.thinking_back == "reasoning"
+    assert informed(VLLM, found).sampling() == {"temperature": 1.0, "top_p": 0.95}
+
+
+def test_a_cumulative_stream_is_recognised() -> None:
+    with ChatServer(serving("reasoning_content", ("reasoning_content",)), lambda _: "cumulative", piece=3) as server:
+        found = probed(server, OPENAI)
+    assert found.is_cumulative and informed(OPENAI, found).stream == "cumulative"
+
+
+def test_what_cannot_be_told_is_unknown_and_costs_no_run() -> None:
+    with ChatServer(serving("reasoning"), lambda _: "lost_usage") as server:
+        found = probed(server, VLLM)
+    assert found.thinking_back is None and not found.loses_thinking and found.late_user is None
+    assert informed(VLLM, found).thinking_back == "reasoning"
+    assert sum("unknown" in line for line in probe_lines(found)) >= 2
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, fault in FAULTS.items() if fault.outcome in ("again", "in place") and "stall" not in name
+             and "drip" not in name and "hangs" not in name]
+)  # fmt: skip
+def test_no_fault_of_an_endpoint_makes_the_probe_fail_or_hang(name: str) -> None:
+    count = iter(range(1000))
+    begun = time.monotonic()
+    with ChatServer(serving("reasoning", ("reasoning",)), lambda _: name if next(count) else "") as server:
+        probe_endpoint(replace(VLLM, model="m"), server.url, sleep=lambda _: None)
+        assert len(server.received) < 25
+    assert time.monotonic() - begun < 30
+
+
+def test_an_endpoint_that_refuses_or_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ChatServer(faults=lambda _: "401") as server, pytest.raises(EndpointRefused, match="HARNESS_API_KEY"):
+        probe_endpoint(OPENAI, server.url)
+    monkeypatch.setattr("harness.probing.FIRST_PATIENCE_SECONDS", 0.2)
+    with pytest.raises(EndpointUnreachable):
+        probe_endpoint(OPENAI, f"http://127.0.0.1:{unused_port()}/v1")
+
+
+def test_a_result_is_kept_for_a_week_and_for_its_profile(tmp_path: Path) -> None:
+    url, profile = "http://h:1/v1", replace(VLLM, model="m")
+    with ChatServer(serving("reasoning", ("reasoning",))) as server:
+        found = probe_endpoint(profile, server.url)
+    store_probe(tmp_path, url, found)
+    assert stored_probe(tmp_path, url, profile) == found
+    assert stored_probe(tmp_path, url, replace(profile, thinking_back="none")) is None, "models.toml has changed"
+    assert stored_probe(tmp_path, url, replace(profile, model="n")) is None
+    week_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    store_probe(tmp_path, url, replace(found, when=week_ago))
+    assert stored_probe(tmp_path, url, profile) is None
+    (path,) = (tmp_path / "probes").iterdir()
+    path.write_text("{torn")
+    assert stored_probe(tmp_path, url, profile) is None
+    assert as_result(json.loads(json.dumps(asdict(found)))) == found
+    assert as_result({"from": "another version"}) is None
+
+
+# ------------------------------------------------------------------------------------------------------- in a whole run
+
+
+def run_with(server: ChatServer, home: Path, *more: str) -> tuple[int, str]:
+    flags = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--turns", "1"]
+    return harness(home, "run", "digits", *flags, *more)
+
+
+def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+    with ChatServer(serving("reasoning")) as server:
+        code, printed = run_with(server, tmp_path)
+        assert code == 4 and "--accept-lost-thinking" in printed and "throws away" in printed
+        assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+        asked = len(server.received)
+        code, printed = run_with(server, tmp_path, "--accept-lost-thinking")
+        assert code == 0, printed
+        assert len(server.received) == asked + 1, "the probe of a minute ago still holds"
+    events = events_of(only_run(tmp_path))
+    (told,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
+    assert told.audience == "people" and any("THROWN AWAY" in line for line in told.findings)  # type: ignore[attr-defined]
+    _, shown = harness(tmp_path, "show", "last")
+    assert "THROWN AWAY" in shown and "which was accepted" in shown
+
+
+def test_what_the_probe_found_is_how_the_run_replays_thinking(tmp_path: Path) -> None:
+    with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
+        flags = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--turns", "2"]
+        code, printed = harness(tmp_path, "run", "digits", *flags)
+        assert code == 0, printed
+        replayed = [message for message in server.received[-1].json["messages"] if message["role"] == "assistant"]
+    assert [message.get("reasoning_content") for message in replayed] == ["I look, then answer."]
+
+
+def test_an_address_with_a_password_does_not_go_on_record(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        address = server.url.replace("//", "//user:pass@")
+        code, printed = harness(tmp_path, "run", "digits", "--model", "m", "--base-url", address)
+        assert code == 2 and "HARNESS_API_KEY" in printed and "pass@" not in printed
+        assert not server.received

@@ -1,0 +1,124 @@
+"""What the tools answer in a real run: results that can be read, and the model's mistakes told to the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.tools import specs, tools_bytes
+from runs.events import EvaluationFinished, ToolFinished
+from tests.playing import SOLUTION, call, events_of, harness, only_run, reply
+from tests.servers.chat_server import ChatServer, Message
+
+
+def answers(home: Path, *calls: dict[str, Any]) -> list[str]:
+    """Play a run in which a scripted model makes these calls, one a turn; what it was told of each."""
+
+    def script(request: dict[str, Any]) -> Message:
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        return reply(f"step {step}", calls[step] if step < len(calls) else call("finish", did="all"), tag=str(step))
+
+    with ChatServer(script, piece=1000) as server:
+        words = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
+        code, printed = harness(home, "run", "digits", *words)
+    assert code == 0, printed
+    return [event.content for event in events_of(only_run(home)) if isinstance(event, ToolFinished)]
+
+
+def test_the_models_mistakes_are_told_to_the_model(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path,
+        call("kaggle_submit", file="x.csv"),
+        call("bash", command="true", wait_seconds=-1),
+        call("read_file", path="nowhere.txt"),
+        call("read_file", path="../../../../etc/passwd"),
+        call("write_file", path="data/train.csv", content="mine"),
+        call("edit_file", path="nowhere.txt", old="a", new="b"),
+        call("wait", jobs=["nobody"], seconds=5),
+        call("kill", job="nobody"),
+        call("evaluate", command="exit 3"),
+        call("evaluate", command="true"),
+    )
+    assert "kaggle_submit" in told[0]
+    assert "bash" in told[0]
+    assert "wait_seconds" in told[1]
+    assert "nowhere.txt" in told[2]
+    assert told[3].startswith("error:")
+    assert "passwd" not in told[3].replace("../../../../etc/passwd", "")
+    assert "read-only" in told[4]
+    assert told[5].startswith("error:")
+    assert "there is no job nobody" in told[6]
+    assert "there is no job nobody" in told[7]
+    assert told[8].startswith("evaluation 001-1: failed\nthe command did not succeed: exit 3")
+    assert told[9].startswith("evaluation 001-2: invalid")
+
+
+def test_files_are_written_read_back_and_edited_once(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path,
+        call("write_file", path="a/b.txt", content="one\ntwo\nthree\ntwo\n"),
+        call("edit_file", path="a/b.txt", old="one", new="1"),
+        call("edit_file", path="a/b.txt", old="two", new="2"),
+        call("read_file", path="a/b.txt", offset=2, limit=1),
+        call("bash", command="cat a/b.txt; echo err >&2"),
+    )
+    assert "18 bytes, sha256" in told[0]
+    assert "16 bytes, sha256" in told[1]
+    assert "occurs 2 times" in told[2]
+    assert told[3].startswith("two\n[lines 2 to 2 of")
+    assert told[4].startswith("exit 0 after")
+    assert "1\ntwo" in told[4]
+    assert "err" in told[4]
+
+
+def test_a_command_that_takes_long_goes_on_as_a_job(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path,
+        call("bash", command="echo begun; sleep 1.5; echo done", wait_seconds=0.2),
+        call("read_file", path=".jobs/00001-0/log"),
+        call("wait", jobs=["00001-0"], seconds=30),
+        call("bash", command="sleep 600", wait_seconds=0),
+        call("kill", job="00004-0"),
+        call("bash", command="sleep 0.2", wait_seconds=0),
+        call("bash", command="sleep 1"),
+    )
+    assert "still running as job 00001-0" in told[0]
+    assert "begun" in told[1]
+    assert "job 00001-0: exit 0" in told[2]
+    assert "done" in told[2]
+    assert "killed" in told[4]
+    assert "<harness>job 00006-0 has ended: exit 0" in told[6]
+
+
+def test_an_evaluation_sees_only_the_commit_and_the_data(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path,
+        call("write_file", path="solution.py", content=SOLUTION),
+        call(
+            "bash", command="ln -s /etc/hostname link.csv; mkdir -p sub/.git/hooks; echo x > sub/.git/hooks/pre-commit"
+        ),
+        call("evaluate", command="ls -a . sub; python solution.py"),
+        call("evaluate", command="python solution.py; rm submission.csv; ln -s /etc/hostname submission.csv"),
+    )
+    assert told[2].startswith("evaluation 001-1: scored")
+    assert told[3].startswith("evaluation 001-2: invalid")
+    scored = [event for event in events_of(only_run(tmp_path)) if isinstance(event, EvaluationFinished)]
+    assert scored[0].score is not None
+    assert scored[0].tree != ""
+
+
+def test_every_tool_is_described_and_its_schema_is_plain() -> None:
+    wire = json.loads(tools_bytes())
+    assert [one["function"]["name"] for one in wire] == [spec.name for spec in specs()]
+    for one in wire:
+        assert len(one["function"]["description"]) > 20
+        assert one["function"]["parameters"]["type"] == "object"
+    assert len(tools_bytes()) < 3000
+
+
+@pytest.mark.parametrize("name", ["bash", "read_file", "write_file", "edit_file", "wait", "kill", "evaluate", "finish"])
+def test_the_tools_of_the_design_are_there(name: str) -> None:
+    assert name in {spec.name for spec in specs()}
