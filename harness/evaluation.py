@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from context.clipping import clip_output
-from harness import finale, folds, verdicts
+from harness import finale, folds, sentinel, verdicts
 from harness.verdicts import Verdict
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.choosing import open_sandbox
 from tasks.judging import Judgement, run_judge
+from tasks.leaks import Finding
 from tasks.recipe import Deal
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
     if judgement.status == "unscored":
         shutil.copyfile(folds.home_of(run, opened.id, Deal()) / "submission.csv", folder / "submission.csv")
     log = run.sandbox.output(opened.job, -20_000, 20_000) if scored else b""
+    claim, found = verdicts.claimed(log), list[Finding]()
+    if scored:
+        found = sentinel.look_at_solution(run, folder / "workspace", folder / "workspace" / "submission.csv")
+        sentinel.warn(run, opened.id, found, claim, verdict.score or 0.0, verdict.noise or 0.0)
     run.record(
         EvaluationFinished(
             evaluation=opened.id,
@@ -118,7 +123,8 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
             promoted=verdict.is_promoted if scored else None,
             folds=verdict.folds if scored else 0,
             alarm=verdict.alarm,
-            claimed=verdicts.claimed(log),
+            claimed=claim,
+            notes=[f"{one.kind}: {one.says}" for one in found if one.is_fair],
         )
     )
 
@@ -157,6 +163,7 @@ def _tell(run: Run, done: Evaluation) -> str:
             lines.append(f"verdict: {WORDS[done.verdict]}" + (", twice in its favour" if _twice(done) else ""))
         if done.alarm:
             lines.append(f"not trusted: {done.alarm}")
+        lines += [f"noticed: {note}" for note in done.notes]
     elif done.status == "unscored":
         lines.append("the file is valid; this task has no labels to hold out, so there is no score")
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from context.view import Window
-from harness import attempt, budget, exits, finale, loop
+from harness import attempt, budget, exits, finale, loop, sentinel
 from harness.demo import DEMO_MODEL
 from harness.endpoint_errors import EndpointRefused, is_address, may_hold_secrets
 from harness.settings import Settings
@@ -276,7 +276,8 @@ def _begin(run: Run) -> None:
         _declare_resume(run)
     if not run.state.card:
         task = load_task(Path(run.created.task_path))
-        run.record(TaskDescribed(card=render_card(task, run.blend.public), data_files=data_files(run.blend.public)))
+        card = render_card(task, run.blend.public) + sentinel.notes_on_task(run, task)
+        run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
         _tell_probe(run)
         for note in run.blend.notes:
             run.record(Warned(message=note))

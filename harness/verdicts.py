@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import folds, planning
+from runs.choosing import informative_looks
 from runs.events import Warned
 from runs.state import Evaluation, State
 from tasks.comparing import Weighed, run_weigh
@@ -69,11 +70,6 @@ def claimed(log: bytes) -> float | None:
     """The last score that a solution printed of itself, as far as a pattern can find one."""
     found = CLAIM.findall(log[-20_000:].decode(errors="replace"))
     return float(found[-1]) if found else None
-
-
-def looks(state: State) -> int:
-    """How many evaluations told more than whether they are a new best."""
-    return sum(e.status == "scored" and e.verdict != "unclear" for e in state.evaluations.values())
 
 
 def _best(state: State) -> Evaluation | None:
@@ -147,4 +143,4 @@ def _told(run: Run, verdict: Verdict, best: Evaluation | None) -> str:
         return verdict.told
     if verdict.kind == "unclear":
         return best.told
-    return verdict.told if looks(run.state) < run.settings.informative_looks else "below the best"
+    return verdict.told if informative_looks(run.state) < run.settings.informative_looks else "below the best"

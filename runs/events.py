@@ -268,7 +268,7 @@ class EvaluationFinished(Event):
     (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
     and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
     better score decided). `folds` is how many blends the score is over; `alarm` why it is not to be trusted;
-    `claimed` the last score the solution printed of itself.
+    `claimed` the last score the solution printed of itself; `notes` what the model is told beside.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"
@@ -292,6 +292,7 @@ class EvaluationFinished(Event):
     folds: int = 0
     alarm: str = ""
     claimed: float | None = None
+    notes: list[str] = Field(default_factory=list)
 
 
 class SubmissionChosen(Event):

@@ -34,6 +34,7 @@ class Evaluation:
     folds: int = 0
     alarm: str = ""
     claimed: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

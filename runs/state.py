@@ -245,6 +245,7 @@ class State:
             folds=event.folds,
             alarm=event.alarm,
             claimed=event.claimed,
+            notes=tuple(event.notes),
         )
         if is_new_best:
             self.best = self.evaluations[event.evaluation]

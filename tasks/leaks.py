@@ -1,7 +1,8 @@
 """The leak sentinel: what would make a score too good to be true, found by counting, without any model.
 
-`look_at_data` reads a task's tables; `leaks_in_code` looks at what a solution brings and says of itself. Each finding names its kind, says what was counted, and whether an agent may be told (`is_fair`): what the
-data show to anybody is fair, what the held-out labels show is not.
+`look_at_data` reads a task's tables; `leaks_in_code` looks at what a solution brings and says of itself. Each finding
+names its kind, says what was counted, and whether an agent may be told (`is_fair`): what the data show to anybody is
+fair, what the held-out labels show is not.
 """
 
 from __future__ import annotations

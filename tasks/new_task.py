@@ -169,7 +169,8 @@ def _sample(metric: str, cells: Sequence[str]) -> str:
 def _description(wish: TaskWish, metric: str) -> str:
     return (
         f"# {wish.target}\n\nPredict `{wish.target}` for every row of `test.csv`. Rows of `train.csv` carry it.\n\n"
-        f"Scored by {metric}: {METRICS[metric].doc}\n\n<!-- Say here what the columns mean and what the task is for. -->\n"
+        f"Scored by {metric}: {METRICS[metric].doc}\n\n"
+        "<!-- Say here what the columns mean and what the task is for. -->\n"
     )
 
 
