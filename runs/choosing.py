@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from runs.state import Evaluation, State
 from runs.wording import one_line, score_text
@@ -28,6 +29,22 @@ def choices(state: State) -> Iterator[str]:
     yield ""
     yield from _over_time(state, scored)
     yield from _decisions(state)
+
+
+def handed_in(state: State) -> Evaluation | None:
+    """The evaluation whose submission is of record; where several were made one, or one was refitted, the first of
+    them with the score that rows which did not choose it gave what was handed in. None for the sample."""
+    chosen = state.chosen
+    if chosen is None or chosen.evaluation != "final":
+        return state.evaluations.get(chosen.evaluation) if chosen else None
+    members = state.decisions["finalists"].chosen.split()
+    ensemble = state.decisions.get("ensemble")
+    first = state.evaluations[ensemble.chosen.split()[0] if ensemble else members[0]]
+    if ensemble is not None and ensemble.numbers.get("accepted"):
+        return replace(first, score=ensemble.numbers["score"], noise=None)
+    judged = next((state.decisions[step] for step in NAMES if step in state.decisions), None)
+    found = judged.numbers["judged"].get(first.id) if judged else None
+    return first if found is None or found == first.score else replace(first, score=found, noise=None)
 
 
 def informative_looks(state: State) -> int:

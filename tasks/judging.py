@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +42,7 @@ class Judgement:
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
+    shares: list[float] = field(default_factory=list)
 
 
 KEPT = ("held_out.csv", "select.csv")
@@ -53,7 +55,8 @@ def run_judge(
     """Judge a submission for the blend in a folder, in a process of its own; the test rows' part goes to `out`.
 
     `keep`: the predictions of the other rows go beside `out`. `against` is a file kept so of another submission for
-    the same blend: `gain`, its noise, and the share of draws in this one's favour are told.
+    the same blend: `gain`, its noise, the share of draws in this one's favour, and that share on each half of the rows
+    by itself are told.
 
     Raises `spec.TaskError` for a blend that cannot be read, `children.ChildFailed` where the judge itself broke.
     """
@@ -72,6 +75,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
     from tasks.resampling import compare, drawn_scores, noise_of, scores_of
     from tasks.scoring import NoScore
+    from tasks.selection import half_of
 
     try:
         parts = cut(blend, submission)
@@ -96,7 +100,11 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     if against is None:
         return judged
     found = compare(scores, drawn, blend.metric.lower_is_better)
-    return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share)
+    shares = []
+    for side in (half_of(part, 0), half_of(part, 1)):
+        with contextlib.suppress(NoScore):  # half of the rows may hold one class only
+            shares.append(compare(scores_of([side]), drawn_scores([side]), blend.metric.lower_is_better).share)
+    return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share, shares=shares)
 
 
 def part_of(blend: Blend, given: Sequence[Sequence[Row]], role: str = HELD_OUT) -> Part:

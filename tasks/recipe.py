@@ -76,7 +76,7 @@ def plan_parts(recipe: Recipe, labelled: int) -> Plan:
         return Plan(recipe.folds, recipe.folds, 1, 0)
     if recipe.search:
         shares = [share / labelled if share > 1 else share for share in (recipe.search, recipe.select or 0.0)]
-        parts = ceil(1 / min(share for share in shares if share))
+        parts = max(100, ceil(1 / min(share for share in shares if share)))
         return Plan(parts, 0, max(1, round(shares[0] * parts)), round(shares[1] * parts))
     if recipe.time:
         return Plan(SINGLE_PARTS, 0, 2, 0) if labelled <= FOLD_ROWS else Plan(SINGLE_PARTS, 0, 1, 1)

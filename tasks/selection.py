@@ -166,7 +166,7 @@ def _voted(columns: Sequence[Any], weights: Sequence[float]) -> Any:
         votes[np.arange(len(row)), row] += weight
     # A tie goes to whoever came first, by a nudge smaller than any weight.
     for place, row in enumerate(codes):
-        votes[np.arange(len(row)), row] += 1e-9 * (len(codes) - place)
+        votes[np.arange(len(row)), row] += 1e-9 * 0.5**place
     return np.asarray(labels)[votes.argmax(axis=1)]
 
 
@@ -175,14 +175,15 @@ def _halves(parts: Sequence[Part]) -> list[tuple[Sequence[Part], list[float], in
     from tasks.resampling import scores_of
 
     lower = parts[0].metric.lower_is_better
-    sides = [[_half(part, side) for part in parts] for side in (0, 1)]
+    sides = [[half_of(part, side) for part in parts] for side in (0, 1)]
     trial: list[tuple[Sequence[Part], list[float], int]] = []
     for ours, others in (sides, sides[::-1]):
         trial.append((others, propose(ours), _best(scores_of(ours), lower)))
     return trial
 
 
-def _half(part: Part, side: int) -> Part:
+def half_of(part: Part, side: int) -> Part:
+    """Every other unit of a part, from unit `side` (0 or 1) on."""
     from dataclasses import replace
 
     known: dict[Any, int] = {}

@@ -37,12 +37,12 @@ from tasks.splitting import deal_rows
 from tests.benchmarks.selection_figure import draw_power
 
 ACCURACY = METRICS["accuracy"]
-FOLDS, FINALISTS = 5, 5
+FOLDS, FINALISTS, PRIVATE = 5, 5, 4000
 RULES = ("own split", "own CV", "one split", "contract")
 
 
 def datasets() -> dict[str, Callable[[int], tuple[Any, Any]]]:
-    """Features and labels of each data set, whole; half (or 10,000 rows) is private."""
+    """Features and labels of each data set, whole; half (or 4,000 rows) is private."""
 
     def diabetes(_: int) -> tuple[Any, Any]:
         found = load_diabetes()
@@ -50,7 +50,7 @@ def datasets() -> dict[str, Callable[[int], tuple[Any, Any]]]:
 
     def made(rows: int) -> Callable[[int], tuple[Any, Any]]:
         return lambda seed: make_classification(
-            rows + 10_000, 20, n_informative=8, n_redundant=4, flip_y=0.1, class_sep=0.8, random_state=seed
+            rows + PRIVATE, 20, n_informative=8, n_redundant=4, flip_y=0.1, class_sep=0.8, random_state=seed
         )
 
     return {
@@ -102,7 +102,7 @@ class Bench:
     """One repeat on one data set: a train half, a private half, and the candidates' predictions of both."""
 
     def __init__(self, features: Any, labels: Any, count: int, seed: int) -> None:
-        private = 10_000 if len(labels) > 10_400 else len(labels) // 2
+        private = PRIVATE if len(labels) >= PRIVATE + 400 else len(labels) // 2
         self.train, self.private, self.y, self.truth = train_test_split(
             features, labels, test_size=private, random_state=seed, stratify=labels
         )
