@@ -1,59 +1,128 @@
 """Memory: the notes of a run, one Markdown entry per finished attempt. Facts by code, words by the model.
 
-An entry is never rewritten, so the chain of entries in the window only grows and stays cached.
+An entry is never rewritten, so the chain of entries in the window only grows and stays cached. When it passes its
+budget the older entries become the rows of a table, many at once; their full text stays in the record.
 """
 
 from __future__ import annotations
 
+import re
+
+from context.tokens import bytes_for
 from runs.state import Attempt, Evaluation, State
+
+KEPT_SHARE = 0.4
+"""How much of its budget the chain takes just after folding: far from full, so that it folds seldom."""
+MOST_ROWS = 150
+_TOLD = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
 
 def entry(state: State, attempt: Attempt) -> str:
     """The entry of one finished attempt."""
     lines = [
         f"## Attempt {attempt.number}",
-        f"parent: {_short(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
+        f"parent: {short(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    lines += [_evaluation_line(e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
+    lines += [evaluation_line(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
     for name, words in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if words:
-            lines.append(f"{name}: {_one_line(words)}")
-    lines += [f"lesson: {_one_line(lesson)}" for lesson in attempt.lessons]
+            lines.append(f"{name}: {one_line(words)}")
+    lines += [f"lesson: {one_line(lesson)}" for lesson in attempt.lessons]
     return "\n".join(lines)
 
 
-def chain(state: State) -> str:
-    """All entries, oldest first: the contents of `memory.md` and of the window's memory part."""
-    entries = [entry(state, attempt) for attempt in state.attempts if attempt.ended]
-    return "\n\n".join(entries) or "(nothing yet: this is the first attempt)"
+def chain(state: State, tokens: int | None = None) -> str:
+    """All entries, oldest first: the contents of `memory.md`, and with a budget of `tokens` of the window's memory."""
+    ended = [attempt for attempt in state.attempts if attempt.ended]
+    entries = [entry(state, attempt) for attempt in ended]
+    folded = _folded([len(text.encode()) for text in entries], tokens)
+    parts = [_table(state, ended[:folded])] if folded else []
+    return "\n\n".join([*parts, *entries[folded:]]) or "(nothing yet: this is the first attempt)"
 
 
-def standing(state: State) -> str:
-    """The code-rendered state of the run that closes the window's head."""
-    attempt = state.attempts[-1] if state.attempts else None
-    best = state.best
-    lines = [
-        f"attempt: {attempt.number if attempt else 1}",
-        f"best: {f'evaluation {best.id}, {best.told or best.status}' if best else 'none yet'}",
-        f"workspace: {f'commit {_short(attempt.parent)}' if attempt and attempt.parent else 'empty'}",
+def _folded(sizes: list[int], tokens: int | None) -> int:
+    """How many of the oldest entries are folded, decided entry by entry as they came, so that it never goes back."""
+    if tokens is None:
+        return 0
+    folded, unfolded, limit = 0, 0, bytes_for(tokens)
+    for count, size in enumerate(sizes, 1):
+        unfolded += size
+        if unfolded > limit:
+            while folded < count - 1 and unfolded > KEPT_SHARE * limit:
+                unfolded -= sizes[folded]
+                folded += 1
+    return folded
+
+
+def _table(state: State, attempts: list[Attempt]) -> str:
+    hidden = attempts[:-MOST_ROWS]
+    rows = [f"| {_row(state, attempt)} |" for attempt in attempts[-MOST_ROWS:]]
+    head = [
+        "## Earlier attempts, one row each (`recall` finds their full text)",
+        "",
+        "| attempt | idea | score | verdict | why |",
+        "|---|---|---|---|---|",
     ]
-    return "\n".join(lines)
+    if hidden:
+        rows.insert(0, f"| 1 to {hidden[-1].number} | left out here | | | recall them |")
+    return "\n".join([*head, *rows])
 
 
-def _evaluation_line(evaluation: Evaluation) -> str:
+def _row(state: State, attempt: Attempt) -> str:
+    done = [e for e in state.evaluations_in(attempt.number) if e.status]
+    scored = [e for e in done if e.score is not None]
+    pick = min if state.lower_is_better else max
+    best = pick(scored, key=lambda e: e.score or 0.0) if scored else (done[-1] if done else None)
+    score = (best.told or best.status) if best else "none"
+    verdict = (compared(state, best) or best.status) if best else "not evaluated"
+    if best and best.was_best:
+        verdict = f"best then{f', {verdict}' if compared(state, best) else ''}"
+    cells = (_cut(attempt.did or "(no words)", 160), score, verdict, _cut(attempt.criticism or attempt.ended, 120))
+    return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
+
+
+def evaluation_line(state: State, evaluation: Evaluation, idea: str = "") -> str:
+    """One evaluation: verdict, what the model was told of its score, how that compares, commit, command."""
     score = f" {evaluation.told}" if evaluation.told else ""
+    delta = f" ({told})" if (told := compared(state, evaluation)) else ""
     best = ", best of the run then" if evaluation.was_best else ""
-    reason = f": {_one_line(evaluation.message)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
+    reason = f": {one_line(evaluation.message)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
+    said = f"; idea: {one_line(idea)}" if idea else ""
     return (
-        f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}, commit {_short(evaluation.commit)}, "
-        f"`{_one_line(evaluation.command)}`{best}{reason}"
+        f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, commit {short(evaluation.commit)}, "
+        f"`{one_line(evaluation.command)}`{best}{reason}{said}"
     )
 
 
-def _short(commit: str | None) -> str:
+def compared(state: State, evaluation: Evaluation) -> str:
+    """A score against the best before it, from what the model was told of both; empty where there is nothing to
+    compare."""
+    before: Evaluation | None = None
+    for other in state.evaluations.values():
+        if other.id == evaluation.id:
+            break
+        before = other if other.was_best else before
+    mine, theirs = _TOLD.match(evaluation.told), _TOLD.match(before.told) if before else None
+    if before is None or mine is None or theirs is None or evaluation.status != "scored":
+        return ""
+    delta = float(mine[1]) - float(theirs[1])
+    noise = max(float(mine[2] or 0), float(theirs[2] or 0))
+    gain = -delta if state.lower_is_better else delta
+    verdict = "within noise" if abs(delta) <= noise else "better" if gain > 0 else "worse"
+    return f"{delta:+.6g} on {before.id}: {verdict}"
+
+
+def short(commit: str | None) -> str:
+    """A commit as it is named in texts."""
     return commit[:10] if commit else "none"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A text without line ends or runs of spaces."""
     return " ".join(text.split())
+
+
+def _cut(text: str, most: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

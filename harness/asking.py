@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from harness import compacting
 from harness.endpoint_errors import ContextOverflow, HistoryPoisoned, ModelError
 from harness.healing import heal
-from runs.events import ModelAsked, ModelFailed, ModelReplied, Warned
+from runs.events import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Warned
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -18,8 +20,8 @@ FIRST_PATIENCE_SECONDS = 10.0
 def ask(run: Run) -> None:
     """Send the window and record the reply. Raises `ModelError` when patience ran out, with the run resumable.
 
-    A window that the endpoint finds too large is no error: it ends the attempt, and the next one starts small. Nor is
-    one whose history it rejects: it is healed, and asked again at the next turn.
+    A window that the endpoint finds too large is no error: its older half leaves, and it is asked again at the next
+    turn. Nor is one whose history it rejects: it is healed first.
     """
     run.stopping.check()
     window, request = run.window, run.state.requests + 1
@@ -28,7 +30,12 @@ def ask(run: Run) -> None:
         run.record(Warned(message=f"request {request} does not extend the one before it: the prompt cache is lost"))
     run.record(
         ModelAsked(
-            request=request, messages=len(window.messages), size=window.size, digest=window.digest(), breach=breach
+            request=request,
+            messages=len(window.messages),
+            size=window.size,
+            digest=window.digest(),
+            breach=breach,
+            reused=window.reused(),
         )
     )
 
@@ -43,13 +50,13 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
-            wall_seconds=run.settings.model_call_seconds,
+            wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
         )
     except ModelError as error:
         run.record(ModelFailed(request=request, error=str(error), cost=error.cost))
         if isinstance(error, ContextOverflow) and len(window.messages) > 1:
-            run.window.is_too_large = True
+            compacting.overflow(run)
             return
         if isinstance(error, HistoryPoisoned) and len(window.messages) > 1:
             heal(run)
@@ -68,3 +75,6 @@ def ask(run: Run) -> None:
             raw=reply.raw,
         )
     )
+    run.replied_at = time.monotonic()
+    if (alarm := run.meter.alarm) is not None:
+        run.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))

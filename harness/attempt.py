@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from context.view import prompt, render_head
-from harness import asking, budget, finale, tools
+from context.head import render_head
+from context.loops import END, TEXTS
+from context.view import prompt
+from harness import asking, budget, compacting, exits, finale, tools
 from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged
 
 if TYPE_CHECKING:
     from harness.loop import Run
 
-Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
+Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
 
 
 def play(run: Run) -> None:
     """Play one attempt to its end, or take the open one up where it stands."""
     begin(run)
     while run.state.attempt:
-        why = over(run)
+        why = over(run) or window_over(run)
         if why:
             end(run, why)
         else:
@@ -29,14 +31,23 @@ def turn(run: Run) -> None:
     """One reply of the model and the calls it asked for."""
     if not run.state.pending:
         if run.state.owes_nudge:
-            run.record(Nudged(text=prompt("nudge")))
+            nudge(run)
         asking.ask(run)
-    for pending in list(run.state.pending.values()):
+    # `finish` ends the attempt, so whatever was asked for beside it comes first.
+    for pending in sorted(run.state.pending.values(), key=lambda one: one.call.name == "finish"):
         run.stopping.check()
         words = tools.perform(run, pending)
         if words is not None:
             end(run, "finish", words)
             return
+
+
+def nudge(run: Run) -> None:
+    """Answer a reply that called nothing: as the result of a marked call, since a user message would cost the cache
+    and every thought before it."""
+    loops = run.notebook.loops
+    circles = f"\n<harness>{loops.text()}</harness>" if loops.texts and loops.texts % TEXTS == 0 else ""
+    run.record(Nudged(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
 
 
 def begin(run: Run) -> None:
@@ -55,11 +66,8 @@ def begin(run: Run) -> None:
 
 def open_epoch(run: Run, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
     """Declare a new window head; what the model reads of the run is rendered here and nowhere else."""
-    when = budget.deadline(run.created, run.active_seconds())
     user = render_head(
-        run.state,
-        when.strftime("%Y-%m-%d %H:%M UTC") if when else "(no time limit)",
-        budget.describe(run.created),
+        run.state, budget.stated_deadline(run.state, run.settings), budget.describe(run.created), run.notebook
     )
     run.record(
         EpochStarted(
@@ -85,16 +93,34 @@ def over(run: Run) -> Why | None:
         return "turns"
     if run.window.is_poisoned:
         return "poisoned"
-    if run.window.is_too_large or run.window.tokens() > run.window_limit():
-        return "window"
-    return None
+    return "loop" if run.notebook.loops.level >= END else None
+
+
+def window_over(run: Run) -> Why | None:
+    """Make the window smaller if that is due; whether it is too large all the same."""
+    if run.state.pending:
+        return None
+    if not run.window.is_too_large:
+        compacting.consider(run)
+    is_over = run.window.is_too_large or run.window.tokens() > compacting.limit(run)
+    if is_over and run.state.attempt and run.state.attempt.turns == 0:
+        # Another attempt would begin with the same head: stop instead of turning in circles.
+        exits.fail(
+            f"the task and the memory alone take about {run.window.tokens()} tokens, and this endpoint's window leaves "
+            f"room for {compacting.limit(run)}. Set context_tokens and output_tokens for it in models.toml, then resume"
+        )
+    return "window" if is_over else None
 
 
 def end(run: Run, why: Why, words: tools.Finish | None = None) -> None:
     """End the open attempt: its jobs are killed, its words and files kept."""
-    killed = sorted(run.state.open_jobs)
-    for job in killed:
-        run.sandbox.kill(job)
+    killed = []
+    for job in sorted(run.state.open_jobs):
+        view = run.sandbox.kill(job)
+        if view.ended == "exited":
+            run.note_ended(view)
+        else:
+            killed.append(job)
     said = words or tools.Finish()
     attempt = run.state.attempt
     assert attempt is not None

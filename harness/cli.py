@@ -19,6 +19,7 @@ from harness import exits
 if TYPE_CHECKING:
     from harness.settings import Settings
 
+SANDBOXES = ("auto", "docker", "bubblewrap", "local")
 _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
 
 
@@ -85,7 +86,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--attempts", metavar="N", type=count, help="attempts (the demo model's default is 6)")
     run.add_argument("--turns", metavar="N", type=count, help="model replies, over all attempts")
     run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
-    run.add_argument("--sandbox", choices=["auto", "bubblewrap", "local"], default="auto", help="where commands run")
+    run.add_argument("--sandbox", choices=SANDBOXES, default="auto", help="where commands run")
     run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
     run.add_argument(
         "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
@@ -109,6 +110,8 @@ def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="every text whole")
+    show.add_argument("--cost", action="store_true", help="what each turn cost and found in the cache, instead")
+    show.add_argument("--epochs", action="store_true", help="when the window was made smaller and why, instead")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list the tasks there are, or show one")
     tasks.set_defaults(command=_tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
@@ -130,6 +133,7 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor.set_defaults(command=_doctor)
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to try")
     doctor.add_argument("--model", metavar="NAME", help="model that the endpoint should serve")
+    doctor.add_argument("--build-image", choices=["small", "ml"], help="make the image of the docker sandbox, and stop")
 
 
 def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -192,7 +196,8 @@ def _whole(text: str, least: int) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.opening import Wish, start
+    from harness.creating import Wish
+    from harness.opening import start
     from harness.panel import open_screen
 
     wish = Wish(
@@ -242,6 +247,16 @@ def _runs(options: argparse.Namespace, settings: Settings) -> int:
 def _show(options: argparse.Namespace, settings: Settings) -> int:
     from harness.listing import show_run
 
+    if options.cost or options.epochs:
+        from harness.listing import find_run
+        from harness.window_tables import show_cost, show_epochs
+
+        folder = find_run(options.run, settings)
+        if options.cost:
+            show_cost(folder, options.attempt)
+        if options.epochs:
+            show_epochs(folder)
+        return exits.DONE
     return show_run(options.run, settings, options.attempt, options.full)
 
 
@@ -260,6 +275,10 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
 def _doctor(options: argparse.Namespace, settings: Settings) -> int:
     from harness.doctor import examine
 
+    if options.build_image:
+        from harness.doctor import build_image
+
+        return build_image(options.build_image, settings)
     return examine(settings, options.base_url, options.model)
 
 

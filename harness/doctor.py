@@ -17,7 +17,7 @@ from typing import Literal
 from harness import exits
 from harness.settings import Settings
 
-PACKAGES = ("filelock", "gitpython", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
+PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
 LITTLE_SPACE = 5_000_000_000
 NO_SPACE = 200_000_000
@@ -52,6 +52,16 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
     return max(codes, default=exits.DONE)
 
 
+def build_image(kind: str, settings: Settings) -> int:
+    """Make the image of the docker sandbox unless it is there; 0 if it can be used. Raises `SandboxUnavailable`."""
+    from sandboxes.docker import check_docker
+    from sandboxes.image_building import build
+
+    name = build(kind, settings.home)
+    print(f"{name} can be used: {check_docker(settings.home, name)}")
+    return exits.DONE
+
+
 def findings(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
     """Everything the doctor looks at, one after the other."""
     yield python()
@@ -60,7 +70,7 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield home(settings.home)
     yield space(settings.home)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
-    yield from kinds(settings.home)
+    yield from kinds(settings.home, settings.image)
     yield key(settings, base_url)
     yield from served(settings, base_url, model)
 
@@ -123,12 +133,12 @@ def space(folder: Path) -> Finding:
     return Finding("disk", "ok", detail)
 
 
-def kinds(folder: Path) -> Iterator[Finding]:
+def kinds(folder: Path, image: str = "") -> Iterator[Finding]:
     """Which sandboxes work here; one that isolates is wanted, one that works is enough."""
     from sandboxes.choosing import probe_sandboxes
 
     works = False
-    for probe in probe_sandboxes(folder):
+    for probe in probe_sandboxes(folder, image):
         works = works or probe.works
         safe = probe.works and probe.isolation.protects_labels
         notice = f"; {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""

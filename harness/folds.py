@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from harness.loop import Run
 
 CODE = frozenset(
-    ".py .pyi .ipynb .sh .bash .r .jl .c .h .cc .cpp .hpp .cu .pyx .rs .go .java .toml .cfg .ini .yaml .yml .md".split()
+    (
+        *(".py", ".pyi", ".ipynb", ".sh", ".bash", ".r", ".jl", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".pyx"),
+        *(".rs", ".go", ".java", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".md"),
+    )
 )
 CODE_BYTES = 300_000
 """A file of code longer than this holds data."""
@@ -60,6 +63,7 @@ def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> Fo
     sandbox = _sandbox(run, evaluation, deal, blend, folder)
     view = _run_job(run, sandbox, job, evaluation.command, seconds)
     judgement = _judge(run, view, blend, folder)
+    sandbox.close()
     run.record(
         FoldFinished(
             evaluation=evaluation.id,

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runs.versions import Versions
-
+from context.notebook import Notebook
+from context.recall import Recall
 from context.view import Window
 from harness import attempt, budget, finale, selecting
 from harness.settings import Settings
 from harness.stopping import Stopping
 from runs.events import Event, JobFinished, RunCreated, Waited
 from runs.journal import Journal
+from runs.metering import Meter
 from runs.state import State
+from runs.versions import Versions
 from sandboxes.base import JobView, Limits, Sandbox
 from tasks.blending import Blend
 
@@ -48,6 +50,9 @@ class Run:
     journal: Journal
     state: State
     window: Window
+    notebook: Notebook
+    meter: Meter
+    recall: Recall
     model: Model
     sandbox: Sandbox
     blend: Blend
@@ -56,6 +61,8 @@ class Run:
     settings: Settings
     stopping: Stopping
     tools: bytes
+    replied_at: float | None = None
+    """When this process had its last reply, on its monotonic clock."""
     _beat_at: float = field(default_factory=time.monotonic)
 
     def record(self, event: Event) -> Event:
@@ -65,6 +72,9 @@ class Run:
         written = self.journal.append(event)
         self.state.apply(written)
         self.window.apply(written)
+        self.notebook.apply(written)
+        self.meter.apply(written)
+        self.recall.note(written)
         self.screen.show(self.state, written)
         return written
 
@@ -81,11 +91,6 @@ class Run:
     def seconds_left(self) -> float:
         """Seconds attempts may still use."""
         return budget.seconds_left(self.created, self.active_seconds(), self.settings, self.state.plan)
-
-    def window_limit(self) -> int:
-        """Tokens the window may hold: no more than the endpoint takes with room for a reply."""
-        profile = self.model.profile
-        return min(self.settings.window_tokens, profile.context_tokens - profile.output_tokens)
 
     def limits(self) -> Limits:
         """Bounds of a job started now: it may use the time that is left, and no more."""

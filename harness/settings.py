@@ -5,6 +5,7 @@
 | `HARNESS_HOME` | where runs, prepared data and grades live (default `~/.harness`) |
 | `HARNESS_API_KEY`, else `OPENAI_API_KEY` | the key of the model's endpoint |
 | `HARNESS_API_KEY_FILE` | a file of mode 0600 that holds it instead |
+| `HARNESS_IMAGE` | the image of the docker sandbox (default: the first of ours that was built) |
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Settings:
 
     home: Path
     api_key: str = field(default="", repr=False)
+    image: str = ""
 
     hours: float = 24.0
     demo_attempts: int = 6
@@ -47,11 +49,14 @@ class Settings:
     finalists: int = 5
     informative_looks: int = 100
     """After so many told scores, one that is no new best is told as a verdict only."""
+    evaluation_share: float = 0.2
+    evaluation_seconds: float = 3600.0
     heartbeat_seconds: float = 60.0
     stop_seconds: float = 8.0
 
     output_tokens: int = 2_000
     file_tokens: int = 8_000
+    cache_seconds: float = 300.0
 
     model_patience_seconds: float = 6 * 3600.0
     model_call_seconds: float = 1800.0
@@ -74,7 +79,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment once. Raises `SettingsError`."""
     variables = os.environ if environment is None else environment
     home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
-    return Settings(home=home, api_key=_api_key(variables))
+    return Settings(home=home, api_key=_api_key(variables), image=variables.get("HARNESS_IMAGE", ""))
 
 
 def _api_key(variables: Mapping[str, str]) -> str:

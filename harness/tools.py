@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from context.clipping import clean, clip, clip_output
+from context.clipping import clean, clip, clip_output, is_binary
 from context.view import prompt
-from harness import evaluation
+from harness import compacting, evaluation, noting
 from harness.evaluation import describe
 from harness.tool_calls import ToolSpec
 from runs.events import Call, ToolFinished, ToolStarted
@@ -75,6 +75,19 @@ class Evaluate(Arguments):
     command: str
 
 
+class RecallIt(Arguments):
+    query: str = ""
+    event: int = Field(-1, ge=-1)
+    path: str = ""
+    max_tokens: int = Field(2000, ge=50, le=8000)
+
+
+class Checkpoint(Arguments):
+    done: list[str] = []
+    decided: list[str] = []
+    todo: list[str] = []
+
+
 class Finish(Arguments):
     did: str = ""
     criticism: str = ""
@@ -96,9 +109,17 @@ def perform(run: Run, pending: Pending) -> Finish | None:
         if pending.started is None:
             run.record(tool.plan(run, pending, arguments))
         content, failed = tool.act(run, run.state.pending[call.id], arguments), False
-    except (Refused, PathRefused, OSError) as refusal:
+    except (Refused, PathRefused, noting.CheckpointRefused, ValueError, OSError) as refusal:
         content, failed = f"error: {_reason(refusal, call)}", True
-    run.record(ToolFinished(call=call.id, name=call.name, content=content + _notes(run), failed=failed))
+    notes = _notes(run, call, content)
+    asks = compacting.asks_checkpoint(run, content, call.name)
+    told = "; ".join([*notes, *([prompt("checkpoint")] if asks else [])])
+    suffix = f"\n<harness>{told}</harness>" if told else ""
+    run.record(
+        ToolFinished(
+            call=call.id, name=call.name, content=content + suffix, failed=failed, asks="checkpoint" if asks else ""
+        )
+    )
     return None
 
 
@@ -124,9 +145,9 @@ def _reason(error: Exception, call: Call) -> str:
     return str(error)
 
 
-def _notes(run: Run) -> str:
+def _notes(run: Run, call: Call, content: str) -> list[str]:
     """What the harness has to say: it rides on a tool result, because a message of its own would cost the cache."""
-    notes = []
+    notes = [note] if (note := run.notebook.loops.note(call.id, call.name, content)) else []
     for job in list(run.state.open_jobs):
         view = run.sandbox.look(job)
         if view.state in ("finished", "lost"):
@@ -135,7 +156,7 @@ def _notes(run: Run) -> str:
     left = run.seconds_left()
     if left < max(600.0, 0.05 * 3600 * (run.created.hours or 0)):
         notes.append(f"{max(0.0, left) / 60:.0f} minutes are left: evaluate what you have")
-    return f"\n<harness>{'; '.join(notes)}</harness>" if notes else ""
+    return notes
 
 
 def shown_output(run: Run, view: JobView, tokens: int) -> str:
@@ -171,13 +192,17 @@ def _bash(run: Run, pending: Pending, arguments: Bash) -> str:
 
 def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
     log = re.fullmatch(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log", arguments.path)
+    if log and run.sandbox.look(log[1]).state == "unknown":
+        raise Refused(f"there is no job {log[1]}")
     raw = run.sandbox.output(log[1], 0, run.settings.job_output_bytes) if log else run.sandbox.read(arguments.path)
+    if is_binary(raw):
+        return clip_output(raw, len(raw), run.settings.file_tokens, f"all of it: {arguments.path}")
     lines = clean(raw).split("\n")
     chosen = lines[arguments.offset - 1 : arguments.offset - 1 + arguments.limit]
     last = arguments.offset - 1 + len(chosen)
     more = f"\n[lines {arguments.offset} to {last} of {len(lines)}]" if len(chosen) < len(lines) else ""
     rest = f"read_file {arguments.path} with offset and limit"
-    return clip("\n".join(chosen), run.settings.file_tokens, rest) + more
+    return clip("\n".join(chosen), run.settings.file_tokens, rest, arguments.offset) + more
 
 
 def _write_file(run: Run, pending: Pending, arguments: WriteFile) -> str:
@@ -230,6 +255,20 @@ def _evaluate(run: Run, pending: Pending, arguments: Evaluate) -> str:
     return evaluation.evaluate(run, pending.call.id, arguments.command)
 
 
+def _recall(run: Run, pending: Pending, arguments: RecallIt) -> str:
+    if arguments.event >= 0:
+        return run.recall.event(arguments.event, arguments.max_tokens)
+    if arguments.path:
+        return run.recall.path(arguments.path, arguments.max_tokens)
+    if not arguments.query.strip():
+        raise Refused("recall needs one of `query`, `event` and `path`")
+    return run.recall.search(arguments.query, arguments.max_tokens)
+
+
+def _checkpoint(run: Run, pending: Pending, arguments: Checkpoint) -> str:
+    return noting.take(run, pending, arguments.done, arguments.decided, arguments.todo)
+
+
 def _written(run: Run, path: str, content: bytes) -> str:
     run.sandbox.write(path, content)
     return _answer(path, content)
@@ -270,6 +309,8 @@ TOOLS: dict[str, Tool] = {
     "wait": Tool(Wait, _wait),
     "kill": Tool(Kill, _kill, can_be_taken_back=False),
     "evaluate": Tool(Evaluate, _evaluate),
+    "recall": Tool(RecallIt, _recall),
+    "checkpoint": Tool(Checkpoint, _checkpoint),
     "finish": Tool(Finish, _never),
 }
 

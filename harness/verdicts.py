@@ -58,7 +58,7 @@ def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float) -> Ve
     wanted = bool(others) and first.kind != "worse" and run.state.fold_seconds < plan.allowance
     weighed, alarm = _over_folds(run, opened, others, best, seconds) if wanted else (None, "")
     if alarm:
-        run.record(Warned(message=f"evaluation {opened.id}: {alarm}"))
+        run.record(Warned(message=f"evaluation {opened.id}, not trusted: {alarm}"))
     if weighed is not None and not alarm:
         first = _on_all(run.state, weighed, best, len(others) + 1)
     verdict = replace(first, alarm=alarm, is_promoted=first.is_promoted and (not alarm or best is None))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runs.event_base import Audience, Event
+from runs.envelope import Audience, Event
 
 
 class PlanMade(Event):

@@ -17,8 +17,12 @@ from runs.decisions import Decided as Decided
 from runs.decisions import FoldFinished as FoldFinished
 from runs.decisions import FoldStarted as FoldStarted
 from runs.decisions import PlanMade as PlanMade
-from runs.event_base import Audience as Audience
-from runs.event_base import Event as Event
+from runs.envelope import Audience as Audience
+from runs.envelope import Event as Event
+from runs.window_events import CacheAlarm as CacheAlarm
+from runs.window_events import CheckpointTaken as CheckpointTaken
+from runs.window_events import EpochStarted as EpochStarted
+from runs.window_events import WindowWeighed as WindowWeighed
 
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused, never guessed at."""
@@ -30,6 +34,7 @@ class RunCreated(Event):
     """Event 0. All that a resumed process must know to go on as the same run."""
 
     kind: Literal["run_created"] = "run_created"
+    audience: Audience = "people"
     format: int = FORMAT
     harness_version: str
     run_id: str
@@ -81,22 +86,6 @@ class Resumed(Event):
     deadline: str | None = None
 
 
-class EpochStarted(Event):
-    """A new window head. `system` and `tools` are its first layer, `user` the only user message.
-
-    `keeps_tail` is true where only the head changed (a resume) and the turns so far stay in the window. `tail`, where
-    set, is the rest of the window instead: one message a line, as JSON (a history that was mended).
-    """
-
-    kind: Literal["epoch_started"] = "epoch_started"
-    reason: Literal["attempt", "resume", "overflow", "compaction", "healed"]
-    system: str
-    tools: str
-    user: str
-    keeps_tail: bool = False
-    tail: str = ""
-
-
 class EndpointProbed(Event):
     """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding."""
 
@@ -144,7 +133,7 @@ class AttemptEnded(Event):
     """An attempt is over, with the model's own words where it gave any through `finish`."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
-    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies"]
+    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
     did: str = ""
     criticism: str = ""
     next: str = ""
@@ -154,7 +143,8 @@ class AttemptEnded(Event):
 
 class ModelAsked(Event):
     """A request left. `request` counts from 1; `messages` and `size` (bytes) describe what was sent, `digest` is
-    the sha256 of the message bytes and `breach` is true if they did not extend the last request's."""
+    the sha256 of the message bytes and `breach` is true if they did not extend the last request's. `reused` is how many
+    of the bytes began the request before as well, epochs or not (-1: not known)."""
 
     kind: Literal["model_asked"] = "model_asked"
     audience: Audience = "people"
@@ -163,6 +153,7 @@ class ModelAsked(Event):
     size: int
     digest: str = ""
     breach: bool = False
+    reused: int = -1
 
 
 class ModelReplied(Event):
@@ -198,10 +189,12 @@ class ModelFailed(Event):
 
 
 class Nudged(Event):
-    """What the harness said after a reply without a usable call."""
+    """What the harness said after a reply without a usable call. `call`, where set, is the id of a marked call that is
+    added to that reply, so that the words are its result; otherwise they are a user message."""
 
     kind: Literal["nudged"] = "nudged"
     text: str
+    call: str = ""
 
 
 class ToolStarted(Event):
@@ -217,13 +210,14 @@ class ToolStarted(Event):
 
 
 class ToolFinished(Event):
-    """What the model is told of a call: `content` is the tool message, whole."""
+    """What the model is told of a call: `content` is the tool message, whole. `asks` names what it asks for."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
     name: str
     content: str
     failed: bool = False
+    asks: Literal["", "checkpoint"] = ""
 
 
 # --------------------------------------------------------------------------------------------- jobs and evaluations
@@ -318,7 +312,7 @@ AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
-    | PlanMade | FoldStarted | FoldFinished | Decided,
+    | CheckpointTaken | WindowWeighed | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -48,7 +48,9 @@ def to_line(event: Event, blobs: Path) -> bytes:
     fields = event.model_dump(mode="json", exclude_defaults=True)
     line: dict[str, Any] = {"seq": event.seq, "at": event.at, "mono": event.mono}
     line["kind"] = event.kind  # type: ignore[attr-defined]  # every event but the base class has one
-    if fields.get("calls"):
+    if event.audience != "model":
+        line["audience"] = event.audience
+    if line["kind"] == "model_replied" and fields.get("calls"):
         fields = leave_out_arguments(fields)
     line.update(fields)
     names = {key: put_blob(blobs, value) for key, value in fields.items() if _is_long(value) or key in SHARED}
@@ -74,7 +76,7 @@ def from_line(line: bytes, number: int, path: Path) -> Event:
         names = fields.pop("blobs", None)
         if names:
             fields.update({key: get_blob(path.parent / "blobs", name) for key, name in dict(names).items()})
-        if fields.get("calls"):
+        if fields.get("kind") == "model_replied" and fields.get("calls"):
             fields = restore_arguments(fields)
         return read_event(fields)
     except ValidationError as error:

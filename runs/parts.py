@@ -35,6 +35,8 @@ class Evaluation:
     alarm: str = ""
     claimed: float | None = None
     notes: tuple[str, ...] = ()
+    turn: int = 0
+    """The reply whose call opened it, counted as `State.turns`."""
 
 
 @dataclass(frozen=True)

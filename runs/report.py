@@ -8,6 +8,7 @@ from pathlib import Path
 from runs.accounting import Account
 from runs.choosing import choices
 from runs.events import Event, Paused, Resumed, RunCreated, Warned
+from runs.metering import Meter
 from runs.results import replace_file
 from runs.state import Attempt, Evaluation, State
 from runs.wording import (
@@ -39,10 +40,11 @@ def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
 
 def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
-    sums, trouble = Account(), _Trouble()
+    sums, trouble, cache = Account(), _Trouble(), Meter(keep=True)
     for event in events:
         sums.add(event)
         trouble.add(event)
+        cache.apply(event)
     if state.created is None:
         return "# No run\n\nThe journal is empty.\n"
     parts = [
@@ -50,7 +52,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _result(state),
         _attempts(state, sums),
         choices(state),
-        _spend(sums),
+        _spend(sums, cache),
         _notes(state, state.created, trouble),
     ]
     return "\n".join(line for part in parts for line in part)
@@ -162,7 +164,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _spend(sums: Account) -> Iterator[str]:
+def _spend(sums: Account, cache: Meter) -> Iterator[str]:
     total = sums.total
     yield "## What it took"
     yield ""
@@ -175,6 +177,13 @@ def _spend(sums: Account) -> Iterator[str]:
         f"- time: {span_text(total.active_seconds)} active: model {span_text(total.model_seconds)}, "
         f"jobs and tools {span_text(total.working_seconds)}, waiting for the endpoint "
         f"{span_text(total.waiting_seconds)}, the harness itself {span_text(total.own_seconds)}"
+    )
+    known = [turn for turn in cache.turns if turn.local is not None]
+    prompt = sum(turn.prompt for turn in known)
+    local = sum(turn.prompt * (turn.local or 0.0) for turn in known) / prompt if prompt else 0.0
+    yield (
+        f"- window: {cache.epochs} epochs, {cache.flushes} undeclared flushes; {total.cached_share:.1%} of the prompt "
+        f"tokens cached by the endpoint's count, {local:.1%} by ours; {cache.alarms} cache alarms"
     )
     yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
     yield ""
@@ -192,6 +201,9 @@ def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str
         yield f"- **{DEMO_MODEL}**: a scripted engineer played this run"
     if created.options.get("models"):
         yield f"- pretrained weights were mounted: `{created.options['models']}`"
+    if created.options.get("packages"):
+        image = f" (image `{created.options['image']}`)" if created.options.get("image") else ""
+        yield f"- installed for the agent{image}: {', '.join(created.options['packages'])}"
     yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"
     yield f"- {state.breaches} requests did not extend the one before within an epoch"
     for why in trouble.pauses:

@@ -35,6 +35,7 @@ from runs.events import (
     ThresholdsKnown,
     ToolFinished,
     ToolStarted,
+    Warned,
 )
 from runs.parts import Attempt as Attempt
 from runs.parts import Evaluation as Evaluation
@@ -77,6 +78,8 @@ class State:
     deadline: str | None = None
     ended: str = ""
     paused: str = ""
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of in the open attempt."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
@@ -108,8 +111,8 @@ class State:
 
     def evaluation_of(self, call: str) -> Evaluation | None:
         """The evaluation a call opened in the open attempt, if any."""
-        number = len(self.attempts)
-        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.attempt == number)
+        # Ids of calls may come again in an attempt, once the turns with the first ones have left the window.
+        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.turn == self.turns)
         return next(found, None)
 
     def evaluations_in(self, attempt: int) -> list[Evaluation]:
@@ -145,6 +148,9 @@ class State:
         self.deadline = event.deadline
         self.paused = ""
 
+    def _warn(self, event: Warned) -> None:
+        self.warnings.append(event.message)
+
     def _pause(self, event: Paused) -> None:
         self.paused = event.why
 
@@ -163,6 +169,7 @@ class State:
         self.pending.clear()
         self.owes_nudge = False
         self.epoch = None
+        self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         self._change_attempt(
@@ -219,7 +226,14 @@ class State:
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         self.evaluations[event.evaluation] = Evaluation(
-            event.evaluation, event.attempt, event.call, event.command, event.commit, event.tree, event.job
+            event.evaluation,
+            event.attempt,
+            event.call,
+            event.command,
+            event.commit,
+            event.tree,
+            event.job,
+            turn=self.turns,
         )
         self.open_jobs[event.job] = event.call
 
@@ -273,6 +287,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     TaskDescribed: State._describe,
     ThresholdsKnown: State._know_thresholds,
     Paused: State._pause,
+    Warned: State._warn,
     RunEnded: State._end_run,
     EpochStarted: State._start_epoch,
     AttemptStarted: State._start_attempt,

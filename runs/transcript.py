@@ -13,7 +13,9 @@ from typing import Any
 from runs.events import (
     AttemptEnded,
     AttemptStarted,
+    CacheAlarm,
     Call,
+    CheckpointTaken,
     EndpointProbed,
     EpochStarted,
     EvaluationFinished,
@@ -118,6 +120,9 @@ class _Teller:
         yield f"## Attempt {len(self.state.attempts)}, from {origin} ({event.at})"
 
     def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
+        if event.stage:
+            yield ""
+            yield f"--- window made smaller ({event.reason}, {event.stage}): {one_line(event.why)} ---"
         if self.full:
             yield from self._block(f"window head ({event.reason}): system", event.system)
             yield from self._block("window head: tools", event.tools)
@@ -176,6 +181,17 @@ class _Teller:
             code = "" if event.exit_code is None else f", code {event.exit_code}"
             yield ""
             yield f"job {event.job}: {event.ended}{code} after {span_text(event.seconds)}"
+
+    def _take_checkpoint(self, event: CheckpointTaken) -> Iterator[str]:
+        yield ""
+        yield f"checkpoint (event {event.seq}):"
+        for name, texts in (("done", event.done), ("decided", event.decided), ("to do", event.todo)):
+            yield from (f"- {name}: {one_line(text, SHORT_CHARACTERS)}" for text in texts)
+        yield from (f"- put back by the harness: {one_line(text)}" for text in event.completed)
+
+    def _alarm(self, event: CacheAlarm) -> Iterator[str]:
+        yield ""
+        yield f"! cache: {event.message}"
 
     def _start_evaluation(self, event: EvaluationStarted) -> Iterator[str]:
         yield ""
@@ -294,6 +310,8 @@ _HANDLERS: dict[type[Event], Callable[[_Teller, Any], Iterator[str]]] = {
     Nudged: _Teller._nudge,
     ToolFinished: _Teller._finish_tool,
     JobFinished: _Teller._finish_job,
+    CheckpointTaken: _Teller._take_checkpoint,
+    CacheAlarm: _Teller._alarm,
     EvaluationStarted: _Teller._start_evaluation,
     EvaluationFinished: _Teller._finish_evaluation,
     SubmissionChosen: _Teller._choose,

@@ -34,13 +34,18 @@ class PathRefused(SandboxError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one job. Seconds and bytes; None means unbounded."""
+    """Bounds of one job. Seconds and bytes; None means unbounded.
+
+    `memory_bytes` and `file_bytes` hold for each process and each file. A job is ended when the disk of its workspace
+    has fewer than `free_bytes` left: what the harness has to write down comes first.
+    """
 
     wall_seconds: float = 3600.0
     output_bytes: int = 20_000_000
     memory_bytes: int | None = None
     file_bytes: int | None = 20_000_000_000
     processes: int | None = None
+    free_bytes: int = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Place:
     `workspace` is their working directory, writable; `data` is shown read-only at `./data`; `jobs` holds one
     folder per job (`<id>/log`, control records), is never writable for the agent, and is shared by all sandboxes
     of a run, so that job ids are unique in it. The log of a job can be read inside at `.jobs/<id>/log`.
-    `hidden` are packages' answer files to mask, as paths relative to site-packages.
+    `hidden` are packages' answer files to mask, as paths relative to site-packages. `models` is a folder of
+    pretrained weights, shown read-only at `/models`. `image`, `gpus` (device ids) and `runtime` are for containers.
     """
 
     workspace: Path
@@ -59,6 +65,9 @@ class Place:
     home: Path
     models: Path | None = None
     hidden: tuple[str, ...] = ()
+    image: str = ""
+    gpus: tuple[str, ...] = ()
+    runtime: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class JobRequest:
 
 
 JobState = Literal["unknown", "running", "finished", "lost"]
-Ended = Literal["", "exited", "timeout", "output", "killed", "lost"]
+Ended = Literal["", "exited", "timeout", "output", "memory", "disk", "killed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ class JobView:
     """A job as it stands. `unknown`: never started here. `lost`: it was started, left no exit record and is gone.
 
     `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts what it wrote, `kept_bytes` what
-    is in `log`; they differ where output passed the cap. `why` explains `lost`.
+    is in `log`; they differ where output passed the cap. `why` explains `lost`. `survivors` are processes of an ended
+    job that could not be killed.
     """
 
     id: str
@@ -92,6 +102,7 @@ class JobView:
     kept_bytes: int = 0
     log: Path | None = None
     why: str = ""
+    survivors: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,5 +145,8 @@ class Sandbox(Protocol):
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
 
+    def packages(self) -> tuple[str, ...]:
+        """Names and versions of the packages installed for the agent."""
+
     def close(self) -> None:
-        """Let go. Jobs that run go on."""
+        """Let go. Jobs that run go on; what no job needs any more is taken away."""

@@ -18,8 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from sandboxes.base import Isolation, JobRequest, Place, SandboxFailed, SandboxUnavailable
 from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
-from sandboxes.files import give
-from sandboxes.host import HostSandbox, check_place, common_environment, put_aside
+from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs import Command
 from sandboxes.seccomp import make_filter
 
@@ -33,9 +32,10 @@ ISOLATION = Isolation(
 )
 TEMPORARY_BYTES = 2 << 30
 """Size of /tmp and of /dev/shm, each; both are memory."""
+PROCESSES = 4096
+"""How many a job may have where nothing else is said; there is no bound for all jobs together."""
 FILTER_HANDLE, VIEW_HANDLE = 100, 101
 SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-SYSTEM_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
 SITE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "local/lib/python3*/*-packages")
 VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": "/environment"}
 
@@ -59,9 +59,7 @@ def open_bubblewrap(place: Place) -> HostSandbox:
             if mount_point.is_symlink() or not mount_point.is_dir():
                 put_aside(mount_point)
                 mount_point.mkdir()
-        if root:
-            give(place.workspace, (SANDBOX_USER, SANDBOX_USER))  # what the harness wrote since
-        argv = (*head, *_variables(request), *_shell(request, root))
+        argv = (*head, *_variables(request, place.models is not None), *_shell(request, root))
         return Command(argv, Path("/"), {}, files)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
@@ -147,6 +145,8 @@ def _view(place: Place, environment: Environment) -> Iterable[str]:
     yield from ("--ro-bind", str(place.jobs.absolute() / ".logs"), "/workspace/.jobs")
     if place.models:
         yield from ("--ro-bind", str(place.models.absolute()), "/models")
+    yield from _made("/home")  # where agents of MLE-bench look
+    yield from ("--symlink", "/workspace/data", "/home/data", "--symlink", "/workspace", "/home/submission")
     yield from ("--remount-ro", "/", "--chdir", "/workspace")
 
 
@@ -172,22 +172,14 @@ def _system(place: Place, environment: Environment) -> Iterable[str]:
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-    yield from _made("/etc")
-    for name in SYSTEM_FILES:
-        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-    for name in ("passwd", "group", "hosts"):
-        yield from ("--ro-bind", str(environment.folder / "etc" / name), f"/etc/{name}")
+    yield from ("--ro-bind", str(environment.folder / "etc"), "/etc")
 
 
 def _interpreter_view(place: Place, environment: Environment) -> Iterable[str]:
-    """The environment under a name that says nothing, its packages mounted one by one, answers masked."""
+    """The environment under a name that says nothing, answers masked."""
     inside = PurePosixPath("/environment")
     site_packages = inside / environment.site_packages
-    yield from _made(inside, *reversed(site_packages.parents[:-2]), site_packages)
-    for name in ("bin", "pyvenv.cfg"):
-        yield from ("--ro-bind", str(environment.folder / name), str(inside / name))
-    for package in environment.packages:
-        yield from ("--ro-bind", str(package), str(site_packages / package.name))
+    yield from ("--ro-bind", str(environment.folder), str(inside))
     for hidden in place.hidden:
         path = PurePosixPath(hidden)
         if path.is_absolute() or ".." in path.parts:
@@ -209,8 +201,9 @@ def _empty(folder: PurePath) -> Iterable[str]:
     yield from ("--perms", "0755", "--tmpfs", str(folder), "--remount-ro", str(folder))
 
 
-def _variables(request: JobRequest) -> Iterable[str]:
-    variables = {**common_environment(), **VARIABLES, "HOME": "/tmp", "TMPDIR": "/tmp", **request.environment}
+def _variables(request: JobRequest, has_models: bool) -> Iterable[str]:
+    fixed = {**common_environment(), **VARIABLES, **hub_variables(has_models), "HOME": "/tmp", "TMPDIR": "/tmp"}
+    variables = {**fixed, **request.environment}
     for name, value in variables.items():
         yield from ("--setenv", name, value)
 
@@ -221,9 +214,7 @@ def _shell(request: JobRequest, root: bool) -> Iterable[str]:
         user = str(SANDBOX_USER)
         yield from ("/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs")
         yield from ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
-    command = request.command
-    if request.limits.processes is not None:
-        command = f"ulimit -u {request.limits.processes}\n{command}"
+    command = f"ulimit -u {request.limits.processes or PROCESSES}\n{request.command}"
     yield from ("/bin/bash", "-c", command)
 
 

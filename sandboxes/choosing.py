@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandboxes.base import Isolation, Place, Sandbox, SandboxUnavailable
 
 KINDS = ("auto", "docker", "bubblewrap", "local")
-NO_DOCKER = "the docker sandbox is not in this version: use `--sandbox bubblewrap`"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def open_sandbox(kind: str, place: Place) -> Sandbox:
     Raises `SandboxUnavailable` with what to install or to choose.
     """
     from sandboxes.bubblewrap import open_bubblewrap
+    from sandboxes.docker import open_docker
     from sandboxes.local import open_local
 
     if kind == "local":
@@ -35,30 +36,36 @@ def open_sandbox(kind: str, place: Place) -> Sandbox:
     if kind == "bubblewrap":
         return open_bubblewrap(place)
     if kind == "docker":
-        raise SandboxUnavailable(NO_DOCKER)
+        return open_docker(place)
     if kind != "auto":
         raise SandboxUnavailable(f"there is no sandbox {kind!r}: choose one of {', '.join(KINDS)}")
-    try:
-        return open_bubblewrap(place)
-    except SandboxUnavailable as error:
-        raise SandboxUnavailable(
-            f"no sandbox that isolates works here: {error}; or say `--sandbox local` to run the model's commands "
-            "with your own rights and the labels unprotected"
-        ) from error
+    reasons = []
+    for opened in (open_docker, open_bubblewrap):
+        try:
+            return opened(place)
+        except SandboxUnavailable as error:
+            reasons.append(str(error))
+    raise SandboxUnavailable(
+        f"no sandbox that isolates works here: {'; '.join(reasons)}; or say `--sandbox local` to run the model's "
+        "commands with your own rights and the labels unprotected"
+    )
 
 
-def probe_sandboxes(home: Path) -> list[Probe]:
+def probe_sandboxes(home: Path, image: str = "") -> list[Probe]:
     """Try each kind for real, strongest first."""
-    from sandboxes import bubblewrap, local
+    from sandboxes import bubblewrap, docker, local
 
-    docker = Isolation(True, True, True, True, True, "Docker containers; not in this version.")
-    found = [Probe("docker", False, "not in this version", NO_DOCKER, docker)]
-    try:
-        version = bubblewrap.check_bubblewrap(home)
-        found.append(Probe("bubblewrap", True, version, "", bubblewrap.ISOLATION))
-    except SandboxUnavailable as error:
-        detail, _, advice = str(error).partition(": ")
-        found.append(Probe("bubblewrap", False, detail, advice, bubblewrap.ISOLATION))
+    found = []
+    checks: list[tuple[str, Callable[[], str], Isolation]] = [
+        ("docker", lambda: docker.check_docker(home, image), docker.ISOLATION),
+        ("bubblewrap", lambda: bubblewrap.check_bubblewrap(home), bubblewrap.ISOLATION),
+    ]
+    for kind, check, isolation in checks:
+        try:
+            found.append(Probe(kind, True, check(), "", isolation))
+        except SandboxUnavailable as error:
+            detail, _, advice = str(error).rpartition(": ")
+            found.append(Probe(kind, False, detail, advice, isolation))
     try:
         local.check_local(home)
         found.append(Probe("local", True, "isolates nothing", "", local.ISOLATION))

@@ -2,15 +2,18 @@
 
     HOME/environment/KEY/bin/python                  link to the base interpreter
     HOME/environment/KEY/pyvenv.cfg
-    HOME/environment/KEY/lib/pythonX.Y/site-packages links to the folders of the packages
-    HOME/environment/KEY/etc/                        passwd, group and an empty file, for sandboxes with their own /etc
+    HOME/environment/KEY/lib/pythonX.Y/site-packages the packages, file by file linked to ours, without their tests
+    HOME/environment/KEY/etc/                        a small /etc, and an empty file, for sandboxes with their own
 
-KEY names the versions and places of all of it, so that an upgrade makes a new environment and a run that goes on
-keeps its own. Nothing in it holds its own path: it can be mounted anywhere.
+The files are hard links where that can be, else copies: one mount shows them all, and each mount costs a job a
+millisecond or two. KEY names the versions and places of all of it, so that an upgrade makes a new environment and a run
+that goes on keeps its own. Nothing in it holds its own path: it can be mounted anywhere.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import sys
@@ -25,6 +28,8 @@ from sandboxes.base import SandboxUnavailable
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
+SYSTEM_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
+"""What programs look for in /etc and may see of this machine's."""
 WANTED = ("numpy", "pandas", "scikit-learn")
 SANDBOX_USER = 65534
 """The user a sandbox runs commands as where the harness runs as root."""
@@ -32,7 +37,7 @@ SANDBOX_USER = 65534
 
 @dataclass(frozen=True)
 class Environment:
-    """A made environment: its folder, the base interpreter's prefix, and what `site-packages` links to."""
+    """A made environment: its folder, the base interpreter's prefix, and what lies in `site-packages`."""
 
     folder: Path
     base: Path
@@ -58,8 +63,7 @@ def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environmen
         except OSError:  # another run made the same one meanwhile
             shutil.rmtree(making)
     environment = Environment(folder, Path(sys.base_prefix), ())
-    links = sorted((folder / environment.site_packages).iterdir())
-    return Environment(folder, environment.base, tuple(link.readlink() for link in links))
+    return Environment(folder, environment.base, tuple(sorted((folder / environment.site_packages).iterdir())))
 
 
 def list_packages(environment: Environment) -> list[tuple[str, str]]:
@@ -97,7 +101,9 @@ def _closure(wanted: tuple[str, ...]) -> dict[str, Distribution]:
 def _key(chosen: dict[str, Distribution]) -> str:
     import hashlib
 
-    lines = [f"{sys.version} {interpreter()} 1"]
+    cache = Path("/etc/ld.so.cache")
+    changed = cache.stat().st_mtime_ns if cache.exists() else 0
+    lines = [f"{sys.version} {interpreter()} {changed} 2"]
     lines += [f"{name} {chosen[name].version} {chosen[name].locate_file('')}" for name in sorted(chosen)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -118,13 +124,38 @@ def _fill(folder: Path, chosen: dict[str, Distribution]) -> None:
     settings = f"home = {interpreter().parent}\ninclude-system-site-packages = false\nversion = {version}\n"
     (folder / "pyvenv.cfg").write_text(settings)
     for target in sorted({target for item in chosen.values() for target in _top_level(item)}):
-        (site_packages / target.name).symlink_to(target)
+        _link(target, site_packages / target.name)
     users = ((1000, "agent"), (SANDBOX_USER, "agent"), (0, "root"))
     passwd = "".join(f"{name}:x:{number}:{number}::/tmp:/bin/bash\n" for number, name in users)
     (folder / "etc" / "passwd").write_text(passwd)
     (folder / "etc" / "group").write_text("".join(f"{name}:x:{number}:\n" for number, name in users))
     (folder / "etc" / "hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
     (folder / "etc" / "empty").touch()
+    for name in SYSTEM_FILES:
+        with contextlib.suppress(OSError, shutil.Error):  # no program fails without them
+            _copy(Path("/etc", name), folder / "etc" / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        left_out = shutil.ignore_patterns("tests")
+        shutil.copytree(source, target, copy_function=_link_file, ignore=left_out, ignore_dangling_symlinks=True)
+    else:
+        _link_file(source, target)
+
+
+def _link_file(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or files of another user
+        shutil.copy2(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _top_level(item: Distribution) -> Iterator[Path]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
-from sandboxes.files import Owner, parts_of, read_file, write_file
-from sandboxes.jobs import Command, Jobs
+from sandboxes.environment import list_packages, make_environment
+from sandboxes.files import Owner, give, parts_of, read_file, write_file
+from sandboxes.jobs import Box, Command, Jobs
 
 
 class HostSandbox:
@@ -26,17 +27,23 @@ class HostSandbox:
         place: Place,
         prepare: Callable[[JobRequest], Command],
         owner: Owner = None,
+        box: Box | None = None,
     ) -> None:
         self.kind = kind
         self.isolation = isolation
         self.place = place
-        self.jobs = Jobs(place.jobs)
+        self.jobs = Jobs(place.jobs, box=box)
         self._prepare = prepare
         self._owner = owner
+        self._is_given = False
 
     def start(self, request: JobRequest) -> None:
         """Start a job; starting an id that was started before does nothing."""
-        self.jobs.start(request.id, self._prepare(request), request.limits)
+        command = self._prepare(request)
+        if self._owner and not self._is_given:  # once: what the harness writes later it gives to the folder's owner
+            give(self.place.workspace, self._owner)
+            self._is_given = True
+        self.jobs.start(request.id, command, request.limits)
 
     def look(self, job: str) -> JobView:
         """The job as it stands now."""
@@ -69,6 +76,10 @@ class HostSandbox:
             raise PathRefused(f"{path}: `{parts[0]}` is read-only")
         write_file(self.place.workspace, parts, content, self._owner)
 
+    def packages(self) -> tuple[str, ...]:
+        """Names and versions of the packages installed for the agent."""
+        return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.place.home)))
+
     def close(self) -> None:
         """Let go. Jobs that run go on, and the supervisor leaves by itself when nobody asks for more."""
 
@@ -97,6 +108,24 @@ def common_environment(cores: int | None = None) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         **dict.fromkeys(counts, threads),
+    }
+
+
+def hub_variables(has_models: bool) -> dict[str, str]:
+    """What makes the usual hubs of weights look into `/models` and nowhere else: there is no network to try."""
+    if not has_models:
+        return {}
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "DIFFUSERS_OFFLINE", "WANDB_DISABLED")
+    return {
+        **dict.fromkeys(offline, "1"),
+        "HF_HOME": "/models/huggingface",
+        "HF_HUB_CACHE": "/models/huggingface/hub",
+        "TORCH_HOME": "/models/torch",
+        "KERAS_HOME": "/models/keras",
+        "TFHUB_CACHE_DIR": "/models/tfhub",
+        "SENTENCE_TRANSFORMERS_HOME": "/models/sentence-transformers",
+        "NLTK_DATA": "/models/nltk_data",
+        "MODELS_DIR": "/models",
     }
 
 

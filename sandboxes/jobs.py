@@ -7,6 +7,7 @@ The other side, and the layout of the folder, is `supervisor.py`.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,16 +15,19 @@ import re
 import secrets
 import select
 import signal
+import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sandboxes.base import JobView, Limits, SandboxFailed
-from sandboxes.processes import boot_id, process_status
+from sandboxes.processes import boot_id, pids
+from sandboxes.records import is_held, read_record, size_of, why_gone
+from sandboxes.supervisor import fifo_of
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 LOOK_SECONDS = 0.5
@@ -45,19 +49,37 @@ class Command:
     cwd: Path
     environment: Mapping[str, str]
     files: Mapping[int, Path] = field(default_factory=dict)
+    user: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """A container that serves the jobs that name it: how to start it, and why a job that was in it is gone.
+
+    `shared` where its root is not the harness's user, and both need what the other wrote: their group is the same.
+    """
+
+    name: str
+    launch: Callable[[], None]
+    explain: Callable[[], str]
+    shared: bool = False
 
 
 class Jobs:
     """One jobs folder, served by a supervisor process that this class starts whenever none is there."""
 
-    def __init__(self, folder: Path, idle_seconds: float = 120.0) -> None:
+    def __init__(self, folder: Path, idle_seconds: float = 120.0, box: Box | None = None) -> None:
         self.folder = folder.absolute()
         self.idle_seconds = idle_seconds
+        self.box = box
         self.logs = self.folder / ".logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        for fifo in (".requests", ".done"):
+        for path in (self.folder, self.logs):
+            self._share(path)
+        for fifo in {".done", ".requests", fifo_of(box.name if box else "")}:
             with contextlib.suppress(FileExistsError):
                 os.mkfifo(self.folder / fifo, 0o600)
+            self._share(self.folder / fifo)
 
     # -------------------------------------------------------------------------------------------------------- asking
 
@@ -66,9 +88,12 @@ class Jobs:
         folder = self._of(job)
         if not (folder / "request.json").exists():
             folder.mkdir(exist_ok=True)
+            self._share(folder)
             *before, last = command.argv
-            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits)}
-            _put(folder / "request.json", json.dumps(request))
+            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits), "boot": boot_id()}
+            if self.box:
+                request["box"] = self.box.name
+            self._put(folder / "request.json", json.dumps(request))
         if not (folder / "started").exists():
             self._wake(job)
 
@@ -89,20 +114,24 @@ class Jobs:
     # ------------------------------------------------------------------------------------------------------- looking
 
     def look(self, job: str) -> JobView:
-        """The job as its folder and the process table show it."""
+        """The job as its folder and the process table show it; a name that no job can have is `unknown`."""
+        if not JOB_ID.fullmatch(job):
+            return JobView(job, "unknown")
         folder = self._of(job)
         if not (folder / "request.json").exists():
             return JobView(job, "unknown")
         if ended := self._ended(job):
             return ended
-        started = _read(folder / "started")
+        started = read_record(folder / "started")
         if started is None:
+            if (read_record(folder / "request.json") or {}).get("boot") != boot_id():
+                return self._lost(job, "the machine was restarted after it was asked for")
             if time.time() - (folder / "request.json").stat().st_mtime > LOOK_SECONDS:
                 self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
             return JobView(job, "running", log=folder / "log")
-        why = _why_gone(started)
+        why = self._why_gone(job, started)
         if not why:
-            size = _size(folder / "log")
+            size = size_of(folder / "log")
             seconds = max(0.0, time.time() - started["at"])
             return JobView(job, "running", "", None, seconds, size, size, folder / "log")
         return self._ended(job) or self._lost(job, why)
@@ -135,8 +164,6 @@ class Jobs:
 
     def supervisor(self) -> int | None:
         """The process id of the supervisor, if one serves the folder now."""
-        import fcntl
-
         try:
             with (self.folder / ".supervisor.lock").open("r+") as lock:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,19 +177,59 @@ class Jobs:
 
     def _base(self, command: Command, before: Sequence[str]) -> str:
         """Put down, once for many jobs, what a request shares with others of its sandbox; returns its name."""
-        base = {
+        base: dict[str, Any] = {
             "argv": list(before),
             "cwd": str(command.cwd),
             "environment": dict(command.environment),
             "files": {str(number): str(path) for number, path in command.files.items()},
         }
+        if command.user:
+            base["user"] = list(command.user)
         text = json.dumps(base, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         path = self.folder / ".bases" / f"{name}.json"
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _put(path, text)
+            self._share(path.parent)
+            self._put(path, text)
         return name
+
+    def _share(self, path: Path) -> None:
+        """Let the group have what a container's root must use as well."""
+        if self.box and self.box.shared:
+            mode = path.stat().st_mode
+            path.chmod(0o660 if stat.S_ISFIFO(mode) else 0o2775 if path == self.logs else 0o2770)
+
+    def _put(self, path: Path, text: str) -> None:
+        """Write a file only the harness may read, and its container; it appears whole."""
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        temporary.touch(mode=0o600)
+        temporary.write_text(text)
+        if self.box and self.box.shared:
+            temporary.chmod(0o640)
+        temporary.rename(path)
+
+    def _why_gone(self, job: str, started: Mapping[str, Any]) -> str:
+        """Why the keeper that wrote this record no longer lives; empty while it does."""
+        if started.get("pids", pids()) == pids() or started["boot"] != boot_id():
+            return why_gone(started)
+        if is_held(self._of(job) / "started"):
+            return ""
+        own = self.box and self.box.name == self._box_of(job)
+        return (self.box.explain() if self.box and own else "") or "its container ended while it ran"
+
+    def limits(self, job: str) -> dict[str, Any]:
+        """The bounds a job was asked for with; empty when there is no such job."""
+        request = read_record(self._of(job) / "request.json")
+        return dict(request["limits"]) if request else {}
+
+    def is_ours(self, job: str) -> bool:
+        """Whether a job of this folder is for this sandbox's own supervisor."""
+        return self._box_of(job) == (self.box.name if self.box else "")
+
+    def _box_of(self, job: str) -> str:
+        request = read_record(self._of(job) / "request.json")
+        return str(request.get("box", "")) if request else ""
 
     def _of(self, job: str) -> Path:
         if not JOB_ID.fullmatch(job):
@@ -171,7 +238,7 @@ class Jobs:
 
     def _ended(self, job: str) -> JobView | None:
         folder = self._of(job)
-        record = _read(folder / "exit.json")
+        record = read_record(folder / "exit.json")
         if record is None:
             return None
         if record["ended"] == "lost":
@@ -185,31 +252,38 @@ class Jobs:
             record["output_bytes"],
             record["kept_bytes"],
             folder / "log",
+            survivors=record.get("survivors", 0),
         )
 
     def _lost(self, job: str, why: str) -> JobView:
         log = self._of(job) / "log"
-        size = _size(log)
+        size = size_of(log)
         return JobView(job, "lost", "lost", None, 0.0, size, size, log, why)
 
     def _signal(self, job: str) -> None:
         """Wake the keeper of a job, never another process that has got its number since."""
-        started = _read(self._of(job) / "started")
+        started = read_record(self._of(job) / "started")
         if started is None:
+            return
+        if started.get("pids", pids()) != pids():
+            self._wake(f"!{job}")
             return
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(started["pid"])
             try:
-                if not _why_gone(started):
+                if not why_gone(started):
                     signal.pidfd_send_signal(handle, signal.SIGTERM)
             finally:
                 os.close(handle)
 
     def _wake(self, job: str) -> None:
+        """Tell the supervisor whose job it is; where there is none, a new one finds the request by itself."""
+        box, own = self._box_of(job.removeprefix("!")), self.box.name if self.box else ""
         try:
-            fifo = os.open(self.folder / ".requests", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:  # nobody reads: the new supervisor finds the request by itself
-            self._start_supervisor()
+            fifo = os.open(self.folder / fifo_of(box), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            if box == own and not job.startswith("!"):
+                self.box.launch() if self.box else self._start_supervisor()
             return
         with contextlib.suppress(BlockingIOError):
             os.write(fifo, f"{job}\n".encode())
@@ -246,36 +320,3 @@ class Jobs:
             os.close(log)
         if code:
             raise SandboxFailed(f"the supervisor of jobs ended with code {code}: see {self.folder}/.supervisor.log")
-
-
-def _why_gone(started: Mapping[str, Any]) -> str:
-    """Why the keeper that wrote this record no longer lives; empty while it does."""
-    if started["boot"] != boot_id():
-        return "the machine was restarted while it ran"
-    status = process_status(started["pid"])
-    if status is None or status[2] != started["start"] or status[0] in "ZX":
-        return f"its keeper (process {started['pid']}) was killed from outside, or the machine ran short of memory"
-    return ""
-
-
-def _put(path: Path, text: str) -> None:
-    """Write a file only the harness may read; it appears whole."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
-    temporary.rename(path)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return value
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

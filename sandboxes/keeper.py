@@ -6,7 +6,7 @@ jobs folder, which is its working directory.
 """
 
 # pathlib would double what is loaded in a process that is kept for every job:
-# ruff: noqa: PTH103, PTH104, PTH108, PTH110, PTH116, PTH123
+# ruff: noqa: PTH103, PTH108, PTH110, PTH116, PTH123
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import signal
 import time
 from typing import Any
 
-from sandboxes.processes import boot_id, descendants, process_status, send
+from sandboxes.lasting import reserve_exit, write_exit, write_record
+from sandboxes.processes import boot_id, descendants, pids, process_status, send
 
 TAIL_BYTES = 65536
 """What is kept of the end of an output that passed its cap."""
@@ -34,18 +35,9 @@ BUFFER_BYTES = 1 << 18
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
 
 # ------------------------------------------------------------------------------------------------------- small helpers
-
-
-def write_record(path: str, value: dict[str, Any]) -> None:
-    """Write a JSON object so that it is there whole or not at all, also after a power cut."""
-    temporary = f"{path}.{os.getpid()}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.write(handle, json.dumps(value).encode())
-    os.fsync(handle)
-    os.close(handle)
-    os.rename(temporary, path)
 
 
 def poke(fifo: str, message: bytes) -> bool:
@@ -155,14 +147,17 @@ def run_command(request: dict[str, Any], output: int) -> None:
     try:
         signal.set_wakeup_fd(-1)
         os.setsid()
-        process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not request.get("user"):
+            process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
         for number, path in request["files"].items():
             os.dup2(os.open(path, os.O_RDONLY), int(number))
-        os.chdir(request["cwd"])
         set_limits(request["limits"])
+        if request.get("user"):
+            become(*request["user"])
+        os.chdir(request["cwd"])
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         os.execve(request["argv"][0], request["argv"], request["environment"])
@@ -170,6 +165,15 @@ def run_command(request: dict[str, Any], output: int) -> None:
         with contextlib.suppress(OSError):
             os.write(2, f"harness: the command could not be started: {error}\n".encode(errors="replace"))
     os._exit(127)
+
+
+def become(user: int, group: int) -> None:
+    """Give up what this process may do: in a container, its keeper may still signal and change users."""
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+    process_control(PR_SET_NO_NEW_PRIVS, 1)
+    process_control(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
 
 
 def set_limits(limits: dict[str, Any]) -> None:
@@ -183,10 +187,14 @@ def set_limits(limits: dict[str, Any]) -> None:
 
 
 def claim(job: str) -> bool:
-    """Write `started` unless it is there: of all who try, one succeeds, also across a crash."""
+    """Write `started` unless it is there: of all who try, one succeeds, also across a crash.
+
+    It stays locked while this process lives, which can be seen where our process numbers mean nothing.
+    """
     me = process_status(os.getpid())
     mine = f"{job}/started.{os.getpid()}"
-    write_record(mine, {"pid": os.getpid(), "start": me[2] if me else 0, "boot": boot_id(), "at": time.time()})
+    record = {"pid": os.getpid(), "start": me[2] if me else 0, "boot": boot_id(), "at": time.time(), "pids": pids()}
+    fcntl.lockf(write_record(mine, record), fcntl.LOCK_EX)
     try:
         os.link(mine, f"{job}/started")
     except FileExistsError:
@@ -204,13 +212,14 @@ def open_log(job: str) -> int:
     return log
 
 
-def watch(job: str, family: Family, output: Output, pipe: int, wake: int, wall: float | None) -> str:
+def watch(job: str, family: Family, output: Output, pipe: int, wake: int, request: dict[str, Any]) -> str:
     """Copy output until the command ends, its time is over, it floods, or it is to be killed; say which."""
+    wall, floor = request["limits"]["wall_seconds"], request["limits"].get("free_bytes", 0)
     deadline = None if wall is None else time.monotonic() + wall
     flood = max(output.cap * FLOOD, FLOOD_FLOOR)
     sources = [pipe, wake]
     while True:
-        left = 2.0 if deadline is None else min(2.0, max(0.0, deadline - time.monotonic()))
+        left = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
         ready = select.select(sources, [], [], left)[0]
         if pipe in ready and not drain(pipe, output, rounds=1):
             sources = [wake]
@@ -223,8 +232,16 @@ def watch(job: str, family: Family, output: Output, pipe: int, wake: int, wall: 
             return "timeout"
         if output.seen > flood:
             return "output"
+        if free_bytes(".") < floor:
+            return "disk"
         if os.path.exists(f"{job}/kill") or os.stat(".").st_nlink == 0:
             return "killed"
+
+
+def free_bytes(folder: str) -> int:
+    """What is left on the disk of a folder; that of the jobs is that of the run and its workspace."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def drain(pipe: int, output: Output, rounds: int = 64) -> bool:
@@ -252,14 +269,16 @@ def keep(job: str) -> None:
     if not claim(job):
         return
     began = time.monotonic()
+    reserve_exit(job)
     output = Output(open_log(job), request["limits"]["output_bytes"])
     record: dict[str, Any] = {"ended": "killed", "exit_code": 137, "killed": 0, "survivors": 0}
     if not os.path.exists(f"{job}/kill"):
         record = keep_command(job, request, output, woken)
     record["kept_bytes"], record["output_bytes"] = output.finish(), output.seen
     record["seconds"] = round(time.monotonic() - began, 4)
-    write_record(f"{job}/exit.json", record)
+    handle = write_exit(job, record)
     poke(".done", b".")
+    os.fsync(handle)
 
 
 def read_request(job: str) -> dict[str, Any]:
@@ -271,9 +290,19 @@ def read_request(job: str) -> dict[str, Any]:
     return {**base, "argv": [*base["argv"], own["last"]], "limits": own["limits"]}
 
 
+def memory_kills() -> int:
+    """How many processes the kernel has killed here for want of memory; 0 where we have no group of our own."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        with contextlib.suppress(OSError), open(path) as file:
+            found = dict(line.split()[:2] for line in file if " " in line)
+            return int(found.get("oom_kill", 0))
+    return 0
+
+
 def keep_command(job: str, request: dict[str, Any], output: Output, woken: int) -> dict[str, Any]:
     """Run the command until nothing of it is left."""
     process_control(PR_SET_CHILD_SUBREAPER, 1)
+    starved = memory_kills()
     pipe, writer = os.pipe()
     with contextlib.suppress(OSError):
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -283,8 +312,12 @@ def keep_command(job: str, request: dict[str, Any], output: Output, woken: int) 
         run_command(request, writer)
     os.close(writer)
     family = Family(main)
-    ended = watch(job, family, output, pipe, woken, request["limits"]["wall_seconds"])
+    ended = watch(job, family, output, pipe, woken, request)
     killed, survivors = family.kill()
     drain(pipe, output)
     code = 137 if family.status is None else os.waitstatus_to_exitcode(family.status)
-    return {"ended": ended, "exit_code": code if code >= 0 else 128 - code, "killed": killed, "survivors": survivors}
+    code = code if code >= 0 else 128 - code
+    starved = memory_kills() - starved
+    if ended == "exited" and code == 137 and starved:
+        ended = "memory"
+    return {"ended": ended, "exit_code": code, "killed": killed, "survivors": survivors, "starved": starved}

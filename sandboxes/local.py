@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, Place, SandboxUnavailable
 from sandboxes.environment import Environment, make_environment
-from sandboxes.host import HostSandbox, check_place, common_environment, put_aside
+from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs import Command
 
 ISOLATION = Isolation(
@@ -31,6 +31,7 @@ def open_local(place: Place) -> HostSandbox:
     own.mkdir(parents=True, exist_ok=True)
     variables = {
         **common_environment(),
+        **(_moved(place.models) if place.models else {}),
         "PATH": f"{environment.folder}/bin:/usr/local/bin:/usr/bin:/bin",
         "VIRTUAL_ENV": str(environment.folder),
         "HOME": str(own),
@@ -56,6 +57,12 @@ def check_local(home: Path) -> Environment:
             "sandboxes need Linux; on other systems run the harness in a Linux machine or container"
         )
     return make_environment(home)
+
+
+def _moved(models: Path) -> dict[str, str]:
+    """The variables that name `/models`, with its true place: nothing is mounted here."""
+    named = hub_variables(True).items()
+    return {name: value.replace("/models", str(models.absolute()), 1) for name, value in named}
 
 
 def _link(path: Path, target: Path) -> None:

@@ -1,39 +1,63 @@
 """The resident helper of one jobs folder: it starts each requested job once, in a keeper of its own.
 
-Run by the base interpreter with `-I -S`, it imports the standard library, `keeper.py` and `processes.py` only, so it
+A container has a supervisor of its own, as root of the container and its only process that the agent did not start.
+Containers of a run share the folder: each has a name, a FIFO `.requests-NAME`, and starts the jobs that name it.
+
+Run by the base interpreter with `-I -S`, it imports the standard library and three files here only, so it
 goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
 for anything for a while, and its keepers need it no more than the harness.
 
-    JOBS/.requests      FIFO: one job id a line; an empty line asks to look for all requests that were not started
+    JOBS/.requests      FIFO: one job id a line, `!` before one that is to be killed; an empty line asks to look for
+                        all requests that were not started
     JOBS/.done          FIFO: a byte for each job that ended, if anybody reads it
     JOBS/.logs/ID/log   the output; the one folder an agent may see
     JOBS/ID/            request.json (the harness), started and exit.json (the keeper), log (link), kill (the harness)
 """
 
 # pathlib would double what is loaded in a process that is kept for every job:
-# ruff: noqa: PTH103, PTH110, PTH116, PTH208
+# ruff: noqa: PTH101, PTH103, PTH110, PTH116, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import select
 import signal
 import time
 import traceback
 
-from sandboxes.keeper import keep, poke, write_record
+from sandboxes import lasting
+from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control
+from sandboxes.lasting import write_record
+from sandboxes.processes import boot_id, process_status, send
+
+KEEPERS: set[int] = set()
+"""Those that this process started and that may still live."""
 
 
-def is_waiting(job: str) -> bool:
-    """Whether a job was asked for and never started."""
-    return "/" not in job and os.path.exists(f"{job}/request.json") and not os.path.exists(f"{job}/started")
+def fifo_of(box: str) -> str:
+    """The name of the FIFO by which the supervisor of a container, or of this machine (""), is asked."""
+    return f".requests-{box}" if box else ".requests"
 
 
-def start(job: str, inherited: tuple[int, ...]) -> None:
+def is_waiting(job: str, box: str = "") -> bool:
+    """Whether a job was asked for here and never started."""
+    if "/" in job or not os.path.exists(f"{job}/request.json") or os.path.exists(f"{job}/started"):
+        return False
+    with open(f"{job}/request.json") as file:
+        request = json.load(file)
+    return bool(request.get("box", "") == box and request.get("boot") == boot_id())
+
+
+def start(job: str, inherited: tuple[int, ...], box: str = "") -> None:
     """Fork the keeper of a job that was asked for and not yet started."""
-    if not is_waiting(job) or os.fork():
+    if not is_waiting(job, box):
+        return
+    if number := os.fork():
+        if box:
+            KEEPERS.add(number)
         return
     try:
         for handle in inherited:
@@ -47,20 +71,43 @@ def start(job: str, inherited: tuple[int, ...]) -> None:
     os._exit(0)
 
 
-def start_all(inherited: tuple[int, ...]) -> None:
+def start_all(inherited: tuple[int, ...], box: str = "") -> None:
     for name in sorted(os.listdir(".")):
         if not name.startswith("."):
-            start(name, inherited)
+            start(name, inherited, box)
 
 
-def lock_folder() -> int | None:
+def wake_keeper(job: str) -> None:
+    """Let a keeper of ours look whether its job is to be killed; the harness cannot signal into a container."""
+    with contextlib.suppress(OSError, ValueError), open(f"{job}/started") as file:
+        pid = json.load(file)["pid"]
+        if pid in KEEPERS:
+            os.kill(pid, signal.SIGTERM)
+
+
+def tidy() -> bool:
+    """Kill what a keeper left that was itself killed; say whether any keeper is left."""
+    me = os.getpid()
+    mine = {int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me}
+    KEEPERS.intersection_update(mine)
+    send(signal.SIGKILL, mine - KEEPERS)
+    return bool(KEEPERS)
+
+
+def _parent(pid: str) -> int:
+    status = process_status(int(pid))
+    return status[1] if status else 0
+
+
+def lock_folder(box: str = "") -> int | None:
     """The lock of this folder; None when another process serves it."""
-    lock = os.open(".supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    name = f".supervisor-{box}.lock" if box else ".supervisor.lock"
+    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(500):  # one that is about to leave holds the lock a little longer than the FIFO
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            if poke(".requests", b"\n"):
+            if poke(fifo_of(box), b"\n"):
                 return None
             time.sleep(0.01)
         else:
@@ -70,28 +117,33 @@ def lock_folder() -> int | None:
     return None
 
 
-def serve(lock: int, idle_seconds: float) -> None:
+def serve(lock: int, idle_seconds: float, box: str = "") -> None:
     """Start what is asked for until nobody has asked for long, or the folder is gone."""
     while True:
-        fifo = os.open(".requests", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        start_all((fifo, lock))
-        unread = listen(fifo, lock, idle_seconds)
+        fifo = os.open(fifo_of(box), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        start_all((fifo, lock), box)
+        unread = listen(fifo, lock, idle_seconds, box)
         os.close(fifo)
-        waiting = any(is_waiting(name) for name in os.listdir("."))
+        waiting = any(is_waiting(name, box) for name in os.listdir("."))
         if unread or not waiting:  # whoever asks from here on finds no reader, and starts a new supervisor
             return
 
 
-def listen(fifo: int, lock: int, idle_seconds: float) -> bool:
+def listen(fifo: int, lock: int, idle_seconds: float, box: str = "") -> bool:
     """Serve requests as they come; True when the folder is gone."""
     buffer = b""
     last = time.monotonic()
     while os.stat(".").st_nlink:
         if select.select([fifo], [], [], min(idle_seconds, 10.0))[0]:
             *jobs, buffer = (buffer + os.read(fifo, 65536)).split(b"\n")
-            for job in jobs:
-                start(job.decode(), (fifo, lock)) if job else start_all((fifo, lock))
+            for job in map(bytes.decode, jobs):
+                if job.startswith("!"):
+                    wake_keeper(job[1:])
+                else:
+                    start(job, (fifo, lock), box) if job else start_all((fifo, lock), box)
             last = time.monotonic()
+        elif box and tidy():
+            last = time.monotonic()  # where this process ends, the container does
         elif time.monotonic() - last >= idle_seconds:
             return False
     return True
@@ -111,3 +163,19 @@ def main(jobs: str, idle_seconds: float) -> None:
     lock = lock_folder()
     if lock is not None:
         serve(lock, idle_seconds)
+
+
+def main_of_container(jobs: str, box: str, idle_seconds: float) -> None:
+    """Serve the folder in the foreground, for a container that ends with this process.
+
+    The folder above it is closed first: the mode asked for at its mount gives way to that of the image's own folder.
+    """
+    os.chmod(os.path.dirname(jobs), 0o700)
+    os.chdir(jobs)
+    os.umask(0o002)
+    lasting.record_mode = 0o640
+    process_control(PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    lock = lock_folder(box)
+    if lock is not None:
+        serve(lock, idle_seconds, box)

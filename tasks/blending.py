@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.cells import Row, TableError, read_header, read_rows
 from tasks.checking import SIZE_CAP, Format, read_submission
+from tasks.custody import plant, read_labels
 from tasks.metrics import Metric
 from tasks.mixing import HELD_OUT as HELD_OUT
 from tasks.mixing import SELECT as SELECT
@@ -138,13 +139,13 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
             select[int(place)] = [row[column] for column in picked]
         else:
             test[int(place)] = row
-    answers = list(read_rows(blend.custody / "answers.csv"))
+    answers = read_labels(blend.custody / "answers.csv", "judging")
     return Cut([answers[0], *held_out], answers, units, [answers[0], *select], [list(form.columns), *test])
 
 
 def answers_of(blend: Blend, role: str) -> tuple[list[Row], list[str]]:
     """The answers of a role's rows, header first, and the unit of each row, in the order of `cut`."""
-    answers = list(read_rows(blend.custody / ("select.csv" if role == SELECT else "answers.csv")))
+    answers = read_labels(blend.custody / ("select.csv" if role == SELECT else "answers.csv"), "judging")
     units = [""] * (len(answers) - 1)
     for _, found, place, unit in _key(blend):
         if found == role:
@@ -184,6 +185,7 @@ def _appear(task: Task, seed: int, deal: Deal, fingerprint: str, folder: Path) -
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         filled = fill(task, seed, deal, building / "public", building / "custody")
+        plant(building / "custody" / "answers.csv", fingerprint)
         meta = {**_spoken_of(task), **asdict(filled), **asdict(deal), "seed": seed, "fingerprint": fingerprint}
         _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)

@@ -147,7 +147,8 @@ def _score(task: Task, submission: Path) -> float:
 
 def _answers(task: Task) -> list[list[str]]:
     """The private answers, header first. Raises TaskError saying what to do where they cannot be used."""
-    from tasks.cells import Positions, TableError, read_rows
+    from tasks.cells import Positions, TableError
+    from tasks.custody import read_labels
     from tasks.spec import TaskError
 
     if task.answers is None:
@@ -156,7 +157,7 @@ def _answers(task: Task) -> list[list[str]]:
             "into a folder and name it in task.yaml: data: {private: private/}"
         )
     try:
-        rows = list(read_rows(task.answers))
+        rows = read_labels(task.answers, "grading")
     except PermissionError:
         raise TaskError(f"{task.answers} may not be read: score as the user who owns it, or as root") from None
     except (OSError, TableError) as error:

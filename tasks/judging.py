@@ -73,9 +73,8 @@ def run_judge(
 
 def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
-    from tasks.resampling import compare, drawn_scores, noise_of, scores_of
+    from tasks.resampling import compare, drawn_scores, half_of, noise_of, scores_of
     from tasks.scoring import NoScore
-    from tasks.selection import half_of
 
     try:
         parts = cut(blend, submission)

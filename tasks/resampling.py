@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tasks.row_sums import row_sums
@@ -107,6 +107,15 @@ def compare(scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int
         return Comparison(gain, math.inf, 0.5)
     share = float((gains > 0).mean() + (gains == 0).mean() / 2)
     return Comparison(gain, float(gains.std(ddof=1)), share)
+
+
+def half_of(part: Part, side: int) -> Part:
+    """Every other unit of a part, from unit `side` (0 or 1) on."""
+    known: dict[Any, int] = {}
+    numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
+    rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
+    cut = [table.iloc[rows].reset_index(drop=True) for table in (part.answers, *part.given)]
+    return replace(part, answers=cut[0], given=tuple(cut[1:]), units=tuple(part.units[row] for row in rows))
 
 
 def _draw(part: Part, generator: Any) -> Any:

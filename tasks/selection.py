@@ -172,7 +172,7 @@ def _voted(columns: Sequence[Any], weights: Sequence[float]) -> Any:
 
 def _halves(parts: Sequence[Part]) -> list[tuple[Sequence[Part], list[float], int]]:
     """Each half of the rows with the ensemble and the pick that the other half chose."""
-    from tasks.resampling import scores_of
+    from tasks.resampling import half_of, scores_of
 
     lower = parts[0].metric.lower_is_better
     sides = [[half_of(part, side) for part in parts] for side in (0, 1)]
@@ -180,17 +180,6 @@ def _halves(parts: Sequence[Part]) -> list[tuple[Sequence[Part], list[float], in
     for ours, others in (sides, sides[::-1]):
         trial.append((others, propose(ours), _best(scores_of(ours), lower)))
     return trial
-
-
-def half_of(part: Part, side: int) -> Part:
-    """Every other unit of a part, from unit `side` (0 or 1) on."""
-    from dataclasses import replace
-
-    known: dict[Any, int] = {}
-    numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
-    rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
-    cut = [table.iloc[rows].reset_index(drop=True) for table in (part.answers, *part.given)]
-    return replace(part, answers=cut[0], given=tuple(cut[1:]), units=tuple(part.units[row] for row in rows))
 
 
 def _against_pick(trial: Sequence[tuple[Sequence[Part], list[float], int]], lower: bool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_every_command_is_in_the_readme_and_every_command_in_the_readme_exists()
     rows = set(re.findall(r"^\| `([a-z-]+)` \| ", README, re.MULTILINE))
     assert rows == set(commands()), "the table explains every command"
     code = re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL)
-    typed = {word for text in code for word in re.findall(r"(?:\bbin/|[`\s])harness ([a-z-]+)\b", text)}
+    typed = {word for text in code for word in re.findall(r"(?:\bbin/|[`\s])harness ([a-z][a-z-]*)\b", text)}
     assert typed <= set(commands())
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.view import Window, render_head
+from context.head import render_head
+from context.view import Window
 from runs.events import (
     AttemptEnded,
     AttemptStarted,

@@ -46,7 +46,7 @@ def test_budgets_are_read_as_people_write_them() -> None:
     "words",
     ["--hours nan", "--hours inf", "--hours 0", "--hours -3", "--hours 1e999", "--hours 1w", "--hours h",
      "--cost 0", "--cost nan", "--cost -1", "--cost ten", "--attempts 0", "--attempts 1.5", "--attempts -2",
-     "--turns 0", "--turns x", "--seed -1", "--sandbox docker", "--turn 3"],
+     "--turns 0", "--turns x", "--seed -1", "--sandbox podman", "--turn 3"],
 )  # fmt: skip
 def test_a_budget_that_is_none_is_refused_with_what_to_write(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from sandboxes import containers
 from sandboxes.base import JobRequest, JobView, Limits, Place, Sandbox, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.choosing import open_sandbox
+from sandboxes.image_building import build
 from sandboxes.jobs import Command, Jobs
 
 
@@ -57,6 +59,14 @@ def place(tmp_path: Path, home: Path) -> Iterator[Place]:
     end_jobs(tmp_path / "run/jobs")
 
 
+def end_containers(jobs: Path) -> None:
+    """Remove what a test left of containers, and only that."""
+    containers.connect.cache_clear()
+    label = f"{containers.LABEL}.jobs={jobs}"
+    for found in containers.connect().containers.list(all=True, filters={"label": label}):
+        containers.remove(found)
+
+
 def end_jobs(folder: Path) -> None:
     jobs = Jobs(folder)
     for path in folder.iterdir():
@@ -68,8 +78,10 @@ def end_jobs(folder: Path) -> None:
 
 
 @pytest.fixture
-def open_bench(place: Place) -> Callable[[str], Bench]:
+def open_bench(place: Place, request: pytest.FixtureRequest) -> Callable[[str], Bench]:
     def open_it(kind: str) -> Bench:
+        if kind == "docker":
+            request.getfixturevalue("docker")
         if kind == "bubblewrap":
             try:
                 check_bubblewrap(place.home)
@@ -80,7 +92,7 @@ def open_bench(place: Place) -> Callable[[str], Bench]:
     return open_it
 
 
-@pytest.fixture(params=["local", "bubblewrap"])
+@pytest.fixture(params=["local", "bubblewrap", "docker"])
 def bench(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench]) -> Bench:
     return open_bench(request.param)
 
@@ -88,6 +100,39 @@ def bench(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench]) ->
 @pytest.fixture
 def wrapped(open_bench: Callable[[str], Bench]) -> Bench:
     return open_bench("bubblewrap")
+
+
+@pytest.fixture
+def contained(open_bench: Callable[[str], Bench]) -> Bench:
+    return open_bench("docker")
+
+
+@pytest.fixture(params=["bubblewrap", "docker"])
+def isolated(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench]) -> Bench:
+    """One of the kinds that keep hostile code in."""
+    return open_bench(request.param)
+
+
+@pytest.fixture
+def docker(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A daemon that answers, with the small image; its containers of this test end with it.
+
+    HARNESS_TEST_DOCKER is the address of a daemon that must not be missing. Without it the default daemon is tried, and
+    the test skipped where there is none.
+    """
+    demanded = os.environ.get("HARNESS_TEST_DOCKER")
+    if demanded:
+        monkeypatch.setenv("DOCKER_HOST", demanded)
+    containers.connect.cache_clear()
+    try:
+        build("small", place.home)
+    except SandboxUnavailable as error:
+        if demanded:
+            pytest.fail(f"HARNESS_TEST_DOCKER demands the tests of Docker: {error}")
+        pytest.skip(f"Docker cannot be tested: {error}")
+    yield
+    end_containers(place.jobs)
+    containers.connect.cache_clear()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,15 @@ import pytest
 from sandboxes.base import Place, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.choosing import open_sandbox, probe_sandboxes
+from sandboxes.containers import connect
+
+
+@pytest.fixture
+def without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-such.sock")
+    connect.cache_clear()
+    yield
+    connect.cache_clear()
 
 
 @pytest.fixture
@@ -26,19 +37,30 @@ def test_local_says_that_it_isolates_nothing(place: Place) -> None:
     assert not (box.isolation.network or box.isolation.files or box.isolation.protects_labels)
 
 
-def test_auto_takes_what_isolates(open_bench: object, place: Place) -> None:
-    open_bench("bubblewrap")  # type: ignore[operator]  # skips where it cannot work
+def test_auto_takes_docker_first(contained: object, place: Place) -> None:
+    assert open_sandbox("auto", place).kind == "docker"
+
+
+@pytest.mark.usefixtures("without_docker")
+def test_auto_takes_bubblewrap_where_docker_does_not_answer(wrapped: object, place: Place) -> None:
     assert open_sandbox("auto", place).kind == "bubblewrap"
 
 
+@pytest.mark.usefixtures("without_docker")
 def test_auto_refuses_rather_than_not_isolate(place: Place, without_bwrap: Path) -> None:
     with pytest.raises(SandboxUnavailable, match=r"install the system package `bubblewrap`.*--sandbox local"):
         open_sandbox("auto", place)
 
 
+@pytest.mark.usefixtures("without_docker")
 def test_docker_is_told_to_be_absent(place: Place) -> None:
-    with pytest.raises(SandboxUnavailable, match="--sandbox bubblewrap"):
+    with pytest.raises(SandboxUnavailable, match=r"no Docker daemon answers.*--sandbox bubblewrap"):
         open_sandbox("docker", place)
+
+
+def test_an_image_that_is_not_there_is_told(contained: object, place: Place) -> None:
+    with pytest.raises(SandboxUnavailable, match="there is no image nobody/nothing:9"):
+        open_sandbox("docker", replace(place, image="nobody/nothing:9"))
 
 
 def test_an_unknown_kind_lists_the_known_ones(place: Place) -> None:

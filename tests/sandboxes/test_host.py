@@ -164,7 +164,7 @@ def test_the_agent_and_the_harness_can_both_write_a_file(bench: Any) -> None:
 
 
 def test_what_the_harness_puts_into_the_workspace_belongs_to_the_agent(bench: Any, place: Place) -> None:
-    bench.run("true")
+    """A checkout lies there before its sandbox is opened; what a reset writes gets the owner of the workspace."""
     (place.workspace / "checkout").mkdir()
     (place.workspace / "checkout" / "a.py").write_text("old")
     assert bench.says("echo new > checkout/a.py; echo more > checkout/b.py; cat checkout/*") == "new\nmore"

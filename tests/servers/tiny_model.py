@@ -1,4 +1,4 @@
-"""Makes a MiniMax-M2 of 5 MB that recites: a thought, then a call of `bash` or a sentence, as its prompt's end says.
+"""Makes a MiniMax-M2 of 8 MB that recites: a thought, then a call of `bash` or a sentence, as its prompt's end says.
 
     python -m tests.servers.tiny_model FOLDER [--random]
 
@@ -23,8 +23,9 @@ CALL = [
     "\n\n", "<minimax:tool_call>", '\n<invoke name="', "bash", '">\n<parameter name="', "command", '">ls ', "data",
     '</parameter>\n<parameter name="wait_', 'seconds">30', "</param", "eter>\n</invoke>\n", "</minimax:tool_call>", END,
 ]  # fmt: skip
-WORDS = ["Nothing ", "new ", "in ", "the ", "☀️ café.", END]
+WORDS = ["Nothing ", "new ", "there ", "☀️ café.", END]
 RECITALS = {"<|s:call|>": CALL, "<|s:words|>": WORDS}
+"""No piece but the last stands in two of them, or twice in one: what follows it would not be known."""
 
 WIDTH, HEADS, HEAD, LAYERS, CONTEXT = 256, 4, 64, 2, 32_768
 # The first dimensions of the residual stream are kept for the mechanism; the rest holds the tokens' directions.
@@ -66,8 +67,11 @@ def make_tokens() -> Any:
     tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokens.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=900, initial_alphabet=alphabet, show_progress=False)
-    tokens.train_from_iterator([Path(__file__).read_text(encoding="utf-8")], trainer)
+    trainer = trainers.BpeTrainer(vocab_size=3000, initial_alphabet=alphabet, show_progress=False)
+    # Words that a window holds, so that it is not many tokens long and quickly read.
+    house = Path(__file__).parents[2]
+    texts = [path for room in ("context", "tasks", "sandboxes") for path in sorted((house / room).rglob("*.md"))]
+    tokens.train_from_iterator([path.read_text(encoding="utf-8") for path in [Path(__file__), *texts]], trainer)
     tokens.add_special_tokens([AddedToken(one, special=True, normalized=False) for one in CONTROL])
     pieces = [one for one in dict.fromkeys([*TAGS, *THOUGHT, *CALL, *WORDS]) if one not in CONTROL]
     tokens.add_tokens([AddedToken(one, special=False, normalized=False) for one in pieces])

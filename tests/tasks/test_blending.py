@@ -103,8 +103,9 @@ def test_a_held_out_label_lies_nowhere_in_public(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
     blend = make_blend(task, 0, tmp_path / "blend")
     public = b"".join(path.read_bytes() for path in blend.public.rglob("*") if path.is_file())
-    answers = read_table(blend.custody / "answers.csv")[1:]
+    *answers, canary = read_table(blend.custody / "answers.csv")[1:]
     assert len(answers) == 50
+    assert canary[0].encode() not in public
     for name, label in answers:
         assert label.encode() not in public
         assert name.encode() not in (blend.public / "train.csv").read_bytes()

@@ -9,13 +9,14 @@ import pytest
 from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.blending import Blend, cut, make_blend
+from tasks.custody import read_labels
 from tasks.judging import judge
 from tasks.recipe import Deal
 from tasks.spec import Task, TaskError, load_task
 
 
 def held_out(blend: Blend) -> list[str]:
-    return [row[0] for row in read_table(blend.custody / "answers.csv")[1:]]
+    return [row[0] for row in read_labels(blend.custody / "answers.csv", "a test")[1:]]
 
 
 def perfect(task: Task, blend: Blend, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The envelope of every event, under the modules that name the kinds."""
+"""The envelope of an event: what every line of a journal carries, whatever its kind."""
 
 from __future__ import annotations
 

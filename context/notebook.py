@@ -1,0 +1,181 @@
+"""The notebook: what the harness keeps in mind for the model beyond the record of scores, folded from events.
+
+To-dos with ids, decisions and rejected ideas word for word, the model's words at each checkpoint, the lines that stand
+for turns that left the window, the facts kept from them, and what forgetting has cost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from context.loops import LoopWatch
+from context.tokens import estimate_tokens
+from runs.events import (
+    AttemptStarted,
+    CheckpointTaken,
+    EpochStarted,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
+from runs.spoken import said_and_thought
+
+REWORK_TURNS = 10
+"""Turns after an epoch in which looking something up again counts as its price."""
+PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
+"""What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
+MOST_DECIDED = 60
+_ID = re.compile(r"\bT\d+\b")
+
+
+@dataclass
+class Rework:
+    """What was looked up again after one epoch: tokens read and turns it took."""
+
+    tokens: int = 0
+    turns: int = 0
+
+
+@dataclass
+class Notebook:
+    """Kept up to date event by event; read it, only `apply` changes it."""
+
+    todos: dict[str, str] = field(default_factory=dict)
+    decided: list[str] = field(default_factory=list)
+    checkpoints: list[CheckpointTaken] = field(default_factory=list)
+    stubs: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    ideas: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    loops: LoopWatch = field(default_factory=LoopWatch)
+    asked: list[int] = field(default_factory=list)
+    """The turns after which a checkpoint was asked for in the open epoch."""
+    refusals: int = 0
+    owes_close: bool = False
+    """A checkpoint was taken whose epoch is not closed yet."""
+    stubs_since: int = 0
+    is_boundary: bool = False
+    """A score was recorded since the last reply."""
+    closes: str = ""
+    """How the last epoch of this attempt was closed."""
+    reworks: list[Rework] = field(default_factory=list)
+    turn: int = 0
+    _todo_number: int = 0
+    _epoch_turn: int = -1
+    _read: set[str] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
+    _calls: dict[str, dict[str, object]] = field(default_factory=dict)
+    _said: str = ""
+
+    def apply(self, event: Event) -> None:
+        """Take one more event into account."""
+        self.loops.apply(event)
+        if isinstance(event, ModelReplied):
+            self._reply(event)
+        elif isinstance(event, ToolStarted):
+            if event.job:
+                self.commands[event.job] = str(self._calls.get(event.call, {}).get("command", ""))
+        elif isinstance(event, ToolFinished):
+            self._finish_tool(event)
+        elif isinstance(event, EvaluationStarted):
+            self.ideas[event.evaluation] = self._said
+            self.commands[event.job] = event.command
+        elif isinstance(event, EvaluationFinished):
+            self.is_boundary = event.status in ("scored", "unscored")
+        elif isinstance(event, CheckpointTaken):
+            self._take(event)
+        elif isinstance(event, EpochStarted):
+            self._start_epoch(event)
+        elif isinstance(event, AttemptStarted):
+            self.checkpoints, self.stubs, self.facts, self.closes = [], [], [], ""
+            self._read, self._gone, self._epoch_turn, self.stubs_since = set(), set(), -1, 0
+
+    @property
+    def rework(self) -> Rework:
+        """What an epoch's forgetting costs, as measured so far, in this run."""
+        count = len(self.reworks) + 1
+        tokens = (PRIOR_TOKENS + sum(one.tokens for one in self.reworks)) / count
+        return Rework(round(tokens), round((PRIOR_TURNS + sum(one.turns for one in self.reworks)) / count))
+
+    def has_taken(self, call: str, turn: int) -> bool:
+        """Whether this very `checkpoint` call was taken already (its result may have been lost in a crash)."""
+        return any(one.call == call and one.turn == turn for one in self.checkpoints)
+
+    def forgotten(self, words: list[str]) -> list[str]:
+        """The open to-dos that a checkpoint mentions nowhere, as `T3: …`."""
+        named = {one for text in words for one in _ID.findall(text)}
+        return [f"{name}: {text}" for name, text in self.todos.items() if name not in named]
+
+    def numbered(self, todo: list[str]) -> list[str]:
+        """To-dos as they will be kept: those that name an open one under its id, others under a new one."""
+        number, told = self._todo_number, []
+        for text in todo:
+            found = re.match(r"\s*(T\d+)\b[:.)\s]*(.*)", text, re.DOTALL)
+            if found and found[1] in self.todos:
+                told.append(f"{found[1]}: {found[2].strip() or self.todos[found[1]]}")
+            elif text.strip():
+                number += 1
+                told.append(f"T{number}: {' '.join(text.split())}")
+        return told
+
+    def _reply(self, event: ModelReplied) -> None:
+        self.turn += 1
+        self.is_boundary = False
+        self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
+        self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
+
+    def _finish_tool(self, event: ToolFinished) -> None:
+        if event.asks:
+            self.asked.append(self.turn)
+        if event.name == "checkpoint" and event.failed:
+            self.refusals += 1
+        looked_up = self._looked_up(event)
+        if looked_up and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
+            self.reworks[-1].tokens += estimate_tokens(len(event.content.encode(errors="replace")))
+            self.reworks[-1].turns += 1
+
+    def _looked_up(self, event: ToolFinished) -> bool:
+        """Whether a result brings back what had left the window: a recall, or a file that was read before."""
+        if event.name == "recall":
+            return not event.failed
+        path = str(self._calls.get(event.call, {}).get("path", ""))
+        if event.name != "read_file" or not path:
+            return False
+        self._read.add(path)
+        if path in self._gone:
+            self._gone.discard(path)
+            return True
+        return False
+
+    def _take(self, event: CheckpointTaken) -> None:
+        self.checkpoints.append(event)
+        self.owes_close = event.closes
+        self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
+        self.todos = dict(text.split(": ", 1) for text in event.todo)
+        numbers = [int(name[1:]) for name in self.todos]
+        self._todo_number = max([self._todo_number, *numbers])
+
+    def _start_epoch(self, event: EpochStarted) -> None:
+        if event.reason in ("resume", "healed"):
+            return
+        self.owes_close, self.refusals, self.asked = False, 0, []
+        if not event.stage:
+            return
+        self.stubs, self.facts, self.closes = list(event.stubs), list(event.facts), event.stage
+        self.decided = [*self.decided, *event.rejected][-MOST_DECIDED:]
+        self.stubs_since = 0 if event.stage == "checkpoint" else self.stubs_since + 1
+        self.reworks.append(Rework())
+        self._epoch_turn, self._gone, self._read = self.turn, self._read, set()
+
+
+def _arguments(text: str) -> dict[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

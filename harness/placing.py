@@ -1,0 +1,78 @@
+"""Where the commands of a run are: the kind of sandbox, what it is shown, and what others left behind."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness import exits
+from harness.settings import Settings
+from runs.events import RunCreated
+from sandboxes.base import Place, Sandbox, SandboxUnavailable
+from sandboxes.choosing import open_sandbox
+from tasks.blending import Blend
+from tasks.spec import Task
+
+
+def choose_sandbox(
+    kind: str, models: Path | None, task: Task, settings: Settings, blend: Blend, is_demo: bool
+) -> Sandbox:
+    """Open the sandbox once before the run exists. The demo's own code is known, so it may do without isolation.
+
+    Raises `SandboxUnavailable`, and `UsageError` for a folder of weights that is not there.
+    """
+    if models is not None and not models.is_dir():
+        exits.fail(f"--models {models}: there is no such folder of pretrained weights")
+    nowhere = settings.home / "probe" / secrets.token_hex(4)
+    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, hidden=task.hidden)
+    place = replace(place, models=models.absolute() if models else None, image=settings.image)
+    place.workspace.mkdir(parents=True)
+    try:
+        sandbox = open_sandbox(kind, place)
+    except SandboxUnavailable:
+        if not (is_demo and kind == "auto"):
+            raise
+        sandbox = open_sandbox("local", place)
+    finally:
+        shutil.rmtree(nowhere, ignore_errors=True)
+    _tidy(settings, sandbox)
+    return sandbox
+
+
+def options_of(sandbox: Sandbox) -> dict[str, Any]:
+    """What a run must remember of its sandbox to open the same one again, and what its report discloses."""
+    place = sandbox.place
+    return {
+        "hidden": list(place.hidden),
+        "models": str(place.models or ""),
+        "image": place.image,
+        "packages": list(sandbox.packages()),
+        "notice": sandbox.isolation.notice,
+    }
+
+
+def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings) -> Place:
+    """The place of a run that exists, as it was when the run began."""
+    options = created.options
+    return Place(
+        workspace=folder / "workspace",
+        data=blend.public,
+        jobs=folder / "jobs",
+        home=settings.home,
+        models=Path(options["models"]) if options.get("models") else None,
+        hidden=tuple(options.get("hidden", ())),
+        image=options.get("image", ""),
+    )
+
+
+def _tidy(settings: Settings, sandbox: Sandbox) -> None:
+    """Take away what runs that are gone left behind; a failure of it is nobody's."""
+    from harness.listing import is_driven
+    from sandboxes.reaper import reap_containers, reap_folders
+
+    reap_folders(settings.home)
+    if sandbox.kind == "docker":
+        reap_containers(settings.home, lambda jobs: is_driven(jobs.parent))

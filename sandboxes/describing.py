@@ -1,0 +1,25 @@
+"""What the model is told of the place where its commands run: what is installed, and where weights lie."""
+
+from __future__ import annotations
+
+from sandboxes.base import Sandbox
+
+PLUMBING = ("nvidia-", "types-")
+"""Packages that others need and nobody asks for, by how their names begin."""
+
+
+def describe_sandbox(sandbox: Sandbox) -> str:
+    """A part of the task card, as Markdown."""
+    place = sandbox.place
+    installed = ", ".join(name for name in sandbox.packages() if not name.startswith(PLUMBING))
+    network = "There is no network." if sandbox.isolation.network else "Do not rely on a network."
+    lines = ["", "## Where commands run", "", f"- {network} Installed for Python: {installed}"]
+    if place.models:
+        shown = "/models" if sandbox.isolation.files else str(place.models.absolute())
+        lines.append(
+            f"- Pretrained weights lie in `{shown}` (`$MODELS_DIR`), read-only. The usual hubs are set to look there "
+            "and to stay offline: `huggingface/hub`, `torch`, `keras`, `tfhub`, `sentence-transformers`, `nltk_data`"
+        )
+    if place.gpus:
+        lines.append(f"- GPUs: {len(place.gpus)}")
+    return "\n".join(lines) + "\n"

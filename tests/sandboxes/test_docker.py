@@ -1,0 +1,210 @@
+"""What a container shows, hides and bounds, and what becomes of its jobs when it is paused, killed or run twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandboxes.base import JobRequest, Place
+from sandboxes.choosing import open_sandbox
+from sandboxes.containers import LABEL, connect, container_named
+from sandboxes.docker import DockerSandbox, Share, open_docker
+
+SMALL = Share(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
+
+
+def wait_for(claim: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_data_and_submission_lie_where_agents_of_mle_bench_look(isolated: Any, place: Place) -> None:
+    said = isolated.says(
+        "cat /home/data/train.csv; touch /home/data/x || echo refused; "
+        "cp data/train.csv /home/submission/submission.csv"
+    )
+    assert said.startswith("id,label\n1,0\n")
+    assert said.endswith("refused")
+    assert isolated.box.read("submission.csv") == b"id,label\n1,0\n"
+    isolated.says("echo mine > submission.csv")
+    assert isolated.says("cat /home/submission/submission.csv") == "mine"
+
+
+def test_a_command_has_no_rights_and_its_supervisor_three(contained: Any) -> None:
+    fields = dict(line.split(":", 1) for line in contained.says("cat /proc/self/status").splitlines())
+    assert {fields[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert fields["Uid"].split() == ["65534" if os.geteuid() == 0 else str(os.geteuid())] * 4
+    assert fields["Groups"].split() == []
+    assert (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()) == ("1", "2")
+    bounding = contained.says("grep CapEff /proc/1/status; grep CapBnd /proc/1/status").split()
+    assert {int(bounding[1], 16), int(bounding[3], 16)} == {1 << 5 | 1 << 6 | 1 << 7}  # KILL, SETGID, SETUID
+
+
+def test_the_supervisor_cannot_be_touched_by_a_command(contained: Any) -> None:
+    said = contained.says(
+        "kill -9 1; for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline | grep -q supervisor && "
+        "{ kill -9 ${p#/proc/}; ls $p/fd $p/root; cat $p/environ $p/mem; }; done; "
+        "ls /harness; cat /harness/jobs/*; kill -9 -1"
+    )
+    assert "not permitted" in said or "Killed" in said or said == ""
+    assert "request.json" not in said
+    assert contained.says("stat -c %a-%u /harness; ls /harness 2>&- || echo closed").split() == ["700-0", "closed"]
+    assert contained.says("echo still here") == "still here"
+
+
+def test_the_root_of_the_container_cannot_be_written(contained: Any) -> None:
+    places = "/ /dev /etc /usr /home /proc/sys/kernel /sys /workspace/data /workspace/.jobs /home/data /harness"
+    said = contained.says(f"for d in {places} /workspace /tmp /dev/shm; do touch $d/probe 2>&- && echo $d; done; true")
+    assert said.split() == ["/workspace", "/tmp", "/dev/shm"]
+
+
+def test_no_network_no_new_namespaces_and_no_socket_of_the_daemon(contained: Any) -> None:
+    script = (
+        "import os, socket\n"
+        "for kind in (1, 2):\n"
+        "    try: socket.socket(2, kind).connect(('192.0.2.1', 53)); print('reached')\n"
+        "    except OSError as error: print(error.errno)\n"
+        "print([n for _, n in socket.if_nameindex()])\n"
+        "print([d + '/' + f for d, _, fs in os.walk('/run') for f in fs], os.path.exists('/var/run/docker.sock'))\n"
+    )
+    said = contained.says(f"python - <<'EOF'\n{script}\nEOF\nunshare -r true; unshare -n true; mount -t tmpfs x /tmp")
+    assert said.splitlines()[:4] == ["101", "101", "['lo']", "[] False"]
+    assert said.count("not permitted") + said.count("must be superuser") + said.count("ermission denied") == 3
+
+
+def test_answer_files_of_packages_are_masked_in_a_container(contained: Any) -> None:
+    said = contained.says(
+        "cd $(python -c 'import sklearn; print(sklearn.__path__[0])')/datasets; ls -A data; wc -c < _base.py; "
+        "find / -xdev -name 'digits.csv*' -o -xdev -name 'iris.csv' 2>/dev/null"
+    )
+    assert said == "0"
+
+
+def test_memory_is_bounded_for_all_processes_together(place: Place, contained: Any) -> None:
+    contained.box = open_docker(place, SMALL)
+    hog = 'python -c "a = bytearray(150 << 20); import time; time.sleep(20)"'
+    view = contained.run(f"{hog} & {hog} & {hog} & {hog} & wait -n; echo one died; exit 137")
+    assert (view.ended, contained.box.output(view.id).splitlines()[-1]) == ("memory", b"one died")
+    assert contained.says("echo alive") == "alive"
+
+
+def test_processes_cpu_and_temporary_space_are_bounded(place: Place, contained: Any) -> None:
+    contained.box = open_docker(place, SMALL)
+    script = "import os, time\nfor n in range(300):\n    if os.fork() == 0: time.sleep(9)"
+    assert "Resource temporarily unavailable" in contained.says(f'python -c "{script}"')
+    assert "No space" in contained.says("head -c 64M /dev/zero > /tmp/big")
+    assert contained.says("echo $OMP_NUM_THREADS") == "1"
+    found = container_named(contained.box.name)
+    assert found is not None
+    host = found.attrs["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (400 << 20, 400 << 20, 10**9)
+
+
+def test_one_container_serves_a_workspace_and_another_an_evaluation(place: Place, contained: Any) -> None:
+    contained.says("echo left behind > /tmp/note; echo x > made")
+    assert contained.says("cat /tmp/note") == "left behind"
+    other = replace(place, workspace=place.workspace.parent / "evaluation")
+    box = open_docker(other)
+    box.start(JobRequest("e-1", "ls -A; cat /tmp/note"))
+    assert box.wait(["e-1"], 60)[0].state == "finished"
+    assert contained.box.output("e-1").decode().split("\n")[:2] == [".jobs", "data"]
+    assert b"No such file" in contained.box.output("e-1")
+    assert container_named(box.name) is not None
+    box.close()
+    assert container_named(box.name) is None
+    assert contained.box.look("e-1").state == "finished"
+
+
+def test_closing_leaves_a_container_whose_job_runs(contained: Any) -> None:
+    job = contained.start("sleep 30")
+    wait_for(lambda: contained.box.look(job).seconds > 0)
+    contained.box.close()
+    assert contained.box.look(job).state == "running"
+    contained.box.kill(job)
+    contained.box.close()
+    assert container_named(contained.box.name) is None
+
+
+def test_a_job_whose_container_died_is_lost_and_says_why(contained: Any, place: Place) -> None:
+    job = contained.start("echo began; sleep 30")
+    wait_for(lambda: contained.box.output(job))
+    found = container_named(contained.box.name)
+    assert found is not None
+    found.kill()
+    [view] = contained.box.wait([job], 20)
+    assert (view.state, view.why) == ("lost", "its container ended while it ran (code 137)")
+    assert contained.says("echo a new one") == "a new one"
+    contained.box.start(JobRequest(job, "echo began; sleep 30"))
+    assert contained.box.look(job).state == "lost", "nothing runs twice"
+    found = container_named(contained.box.name)
+    assert found is not None
+    job = contained.start("sleep 30")
+    wait_for(lambda: contained.box.look(job).seconds > 0)
+    found.remove(force=True)
+    assert contained.box.wait([job], 20)[0].why == "its container was removed while it ran"
+
+
+def test_a_paused_container_is_found_again_and_goes_on(contained: Any, place: Place) -> None:
+    job = contained.start("sleep 1; echo through")
+    wait_for(lambda: contained.box.look(job).seconds > 0)
+    found = container_named(contained.box.name)
+    assert found is not None
+    found.pause()
+    again = open_sandbox("docker", place)
+    assert again.wait([job], 2)[0].state == "running"
+    again.start(JobRequest("next", "echo next"))
+    assert isinstance(again, DockerSandbox)
+    again._launch()
+    assert again.wait(["next"], 20)[0].exit_code == 0
+    assert again.wait([job], 20)[0].exit_code == 0
+
+
+def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(contained: Any, place: Place) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
+        "from sandboxes.choosing import open_sandbox\n"
+        "box = open_sandbox('docker', Place(*map(Path, sys.argv[1:])))\n"
+        "box.start(JobRequest('same', 'echo ran >> count'))\nprint(box.wait(['same'], 60)[0].exit_code)\n"
+    )
+    paths = [str(path) for path in (place.workspace, place.data, place.jobs, place.home)]
+    argv = [sys.executable, "-c", code, *paths]
+    several = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    assert [one.communicate(timeout=90)[0] for one in several] == [b"0\n"] * 3
+    assert contained.box.read("count") == b"ran\n"
+    label = f"{LABEL}.jobs={place.jobs}"
+    assert len(connect().containers.list(all=True, filters={"label": label})) == 1
+
+
+def test_a_strange_image_is_refused_in_words(contained: Any, place: Place) -> None:
+    import io
+    import tarfile
+
+    from sandboxes.base import SandboxUnavailable
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("nothing"))
+    told = connect().api.import_image_from_data(packed.getvalue(), repository="open-harness/test-empty", tag="1")
+    assert "status" in told
+    try:
+        with pytest.raises(SandboxUnavailable, match=r"open-harness/test-empty:1 cannot be used: it needs a Python 3"):
+            open_docker(replace(place, image="open-harness/test-empty:1"))
+    finally:
+        connect().images.remove("open-harness/test-empty:1")
+
+
+def test_the_packages_of_the_image_are_listed(contained: Any) -> None:
+    assert any(name.startswith("scikit-learn ") for name in contained.box.packages())
+    kept = list((contained.box.place.home / "images").glob("*.json"))
+    assert kept and all(json.loads(path.read_text())["python"] for path in kept)

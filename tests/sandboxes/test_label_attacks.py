@@ -1,0 +1,233 @@
+"""Ways to the labels: each command tries one, knowing every path, and none may bring back a canary.
+
+The canary rows stand in for answers: strings that exist nowhere else, planted in the held-out labels, in private
+answers and beside the run. A canary in what a command says, or in what it leaves, is a leak proven.
+"""
+
+# An attack is one line, however long:
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandboxes.base import JobRequest, Limits, PathRefused, Place, Sandbox
+from sandboxes.choosing import open_sandbox
+
+IN_PYTHON = "python - <<'EOF'\n{}\nEOF"
+HANDLE = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+class Handle(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint), ("kind", ctypes.c_int), ("body", ctypes.c_ubyte * 8)]
+for inode in [2, *range({inode} - 3, {inode} + 4)]:
+    handle = Handle(8, 1, (ctypes.c_ubyte * 8)(*inode.to_bytes(8, "little")))
+    for base in ("/etc/hosts", "/workspace", "/workspace/data"):
+        found = libc.open_by_handle_at(os.open(base, os.O_RDONLY), ctypes.byref(handle), os.O_RDONLY)
+        if found >= 0:
+            print(os.listdir(found) if inode == 2 else os.read(found, 1000))
+"""
+PEEK = """
+import os
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if int(pid) == os.getpid(): continue
+    for name in ("mem", "environ", "auxv", "maps", "root/{custody}/answers.csv", "cwd/answers.csv"):
+        try: print(open(f"/proc/{{pid}}/{{name}}", "rb").read(100000))
+        except OSError: pass
+    try:
+        for fd in os.listdir(f"/proc/{{pid}}/fd"): print(open(f"/proc/{{pid}}/fd/{{fd}}", "rb").read(1000))
+    except OSError: pass
+"""
+TRACE = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+print([libc.ptrace(0x4206, pid, 0, 0) for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if pid != os.getpid()])
+"""
+SOURCES = """
+import os
+for line in open("/proc/self/mountinfo"):
+    for word in line.split()[3:5]:
+        for path in (word, os.path.dirname(word), word + "/../custody"):
+            for name in ("answers.csv", "custody/answers.csv", "../custody/answers.csv"):
+                try: print(open(os.path.join(path, name)).read())
+                except OSError: pass
+"""
+DEVICES = """
+import os, stat
+for number in range(0, 256):
+    for minor in (0, 1):
+        try:
+            os.mknod(f"/tmp/b{{number}}", 0o600 | stat.S_IFBLK, os.makedev(number, minor))
+            print(open(f"/tmp/b{{number}}", "rb").read(4096))
+        except OSError: pass
+"""
+LEARN = "import sklearn.datasets as d\nfor f in (d.load_digits, d.load_wine, d.load_breast_cancer): print(f().target)"
+ASK = """
+import http.client, socket
+for port in (80, 443, 2375, 2376, 8000, 8080, {port}):
+    try:
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=1); c.request("GET", "/answers.csv"); print(c.getresponse().read())
+    except OSError: pass
+"""
+
+ATTACKS: dict[str, str] = {
+    "by its path": "cat {custody}/answers.csv {private}/answers.csv",
+    "by the root of another process": "cat /proc/*/root/{custody}/answers.csv",
+    "by its own root": "cat /proc/self/root{custody}/answers.csv /proc/thread-self/root{custody}/answers.csv",
+    "by the folder of another process": "cat /proc/*/cwd/answers.csv /proc/*/cwd/../custody/answers.csv",
+    "beside the data": "cat data/../custody/answers.csv data/../../custody/answers.csv /home/data/../custody/answers.csv",
+    "up from the workspace": "cat ../../data/custody/answers.csv ../../../*/custody/answers.csv",
+    "by going up physically": "cd -P data && cd -P .. && find . -name 'answers*' -exec cat {{}} +",
+    "by looking everywhere": "find / -xdev -name 'answers.csv' -exec cat {{}} + 2>/dev/null; find / -name 'answers.csv' 2>/dev/null",
+    "by its content": "grep -rsh canary /home /mnt /var /srv /opt /media /workspace /tmp /run /etc --include='*.csv'",
+    "by a link": "ln -s {custody}/answers.csv a; cat a; ln -s {custody} b; cat b/answers.csv",
+    "by a hard link": "ln {custody}/answers.csv a; cat a; ln data/train.csv t",
+    "by copying links": "ln -s {custody} b; cp -rL b c; tar -chf all.tar b; cat all.tar",
+    "by mounting": "mkdir m; mount --bind {custody} m; mount -o bind {data}/.. m; mount -t proc p m; cat m/answers.csv m/custody/*",
+    "by a namespace of its own": "unshare -rm sh -c 'mount --bind {custody} /mnt; cat /mnt/answers.csv'",
+    "by the namespaces of others": "nsenter -t 1 -a cat {custody}/answers.csv; nsenter -t $PPID -m cat {custody}/answers.csv",
+    "by another root": "chroot /proc/1/root cat {custody}/answers.csv; chroot / cat {custody}/answers.csv",
+    "by becoming root": "su root -c 'cat {custody}/answers.csv'; sudo -n cat {custody}/answers.csv; setpriv --reuid 0 cat {custody}/answers.csv",
+    "by file handles": IN_PYTHON.format(HANDLE),
+    "by memory and files of other processes": IN_PYTHON.format(PEEK),
+    "by tracing": IN_PYTHON.format(TRACE),
+    "by the table of mounts": IN_PYTHON.format(SOURCES),
+    "by the disk itself": "for d in /dev/vda /dev/sda /dev/nvme0n1 /dev/root /dev/mem /dev/kmem /proc/kcore; do head -c 100000 $d; done",
+    "by devices of its own": IN_PYTHON.format(DEVICES),
+    "by a loop device": "losetup -f; losetup /dev/loop0 /workspace/x; mknod /tmp/l b 7 0; cat /tmp/l",
+    "by the socket of the daemon": "for s in /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock; do "
+    "python -c \"import socket; s=socket.socket(1); s.connect('$s'); print('canary reached')\"; done",
+    "by the local network": IN_PYTHON.format(ASK),
+    "from the packages": IN_PYTHON.format(LEARN),
+    "from the packages' files": "find / -name 'digits.csv*' -o -name 'wine_data.csv' -o -name 'breast_cancer.csv' 2>/dev/null | xargs -r cat",
+    "by importing the judge": "python -c 'import tasks.judging'; python -c 'import harness'; cat {repository}/tasks/judging.py",
+    "by the records of jobs": "cat .jobs/../*/request.json {jobs}/*/request.json /harness/jobs/*/request.json; ls -R /harness {jobs}",
+    "by a handler of crashes": "echo '|/bin/cp {custody}/answers.csv /workspace/a' > /proc/sys/kernel/core_pattern; bash -c 'kill -SEGV $$'",
+    "by a helper of the kernel": "echo /workspace/x > /sys/kernel/uevent_helper; echo /workspace/x > /sys/fs/cgroup/release_agent; "
+    "echo /workspace/x > /sys/fs/cgroup/memory/release_agent; echo /workspace/x > /proc/sys/kernel/modprobe",
+    "by shared memory": "cat /dev/shm/* /tmp/*; ipcs -a; ls /proc/sysvipc && cat /proc/sysvipc/shm",
+    "by files of earlier runs": "cat {home}/runs/*/evaluations/*/workspace/submission.csv {home}/grades/* {home}/data/*/blends/*/custody/*",
+    "by planting code for the host": "for n in sitecustomize usercustomize pandas numpy conftest; do "
+    "echo \"import shutil; shutil.copy('{custody}/answers.csv', '{workspace}/stolen')\" > $n.py; done; "
+    "mkdir -p .git/hooks; printf '#!/bin/sh\\ncp {custody}/answers.csv {workspace}/stolen' > .git/hooks/post-commit",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A task's folders as the harness lays them out, with canaries where labels are."""
+
+    box: Sandbox
+    canary: str
+    words: dict[str, Any]
+
+    def attack(self, name: str) -> str:
+        job = f"a-{abs(hash(name))}"
+        self.box.start(JobRequest(job, ATTACKS[name].format(**self.words), Limits(wall_seconds=30)))
+        [view] = self.box.wait([job], 60)
+        assert view.state == "finished", view
+        return self.box.output(job).decode(errors="replace")
+
+
+@pytest.fixture
+def vault(isolated: Any, place: Place, tmp_path: Path) -> Iterator[Vault]:
+    canary = f"canary-{secrets.token_hex(8)}"
+    blend = place.home / "data" / f"task-{secrets.token_hex(2)}" / "blends" / "0"
+    for folder in (blend / "custody", blend / "public", tmp_path / "private"):
+        folder.mkdir(parents=True)
+    rows = f"id,label\n1,{canary}\n"
+    for path in (
+        blend / "custody" / "answers.csv",
+        tmp_path / "private" / "answers.csv",
+        tmp_path / "run" / "canary.csv",
+    ):
+        path.write_text(rows)
+        path.chmod(0o600)
+    (blend / "custody").chmod(0o700)
+    (blend / "public" / "train.csv").write_text("id,label\n2,0\n")
+    box = open_sandbox(isolated.box.kind, replace(place, data=blend / "public"))
+    yield Vault(
+        box,
+        canary,
+        {
+            "custody": blend / "custody",
+            "private": tmp_path / "private",
+            "data": blend / "public",
+            "home": place.home,
+            "jobs": place.jobs,
+            "workspace": place.workspace,
+            "repository": Path(__file__).parents[2],
+            "inode": (blend / "custody" / "answers.csv").stat().st_ino,
+            "port": 8123,
+        },
+    )
+
+
+def test_no_command_brings_back_a_label(vault: Vault) -> None:
+    """Thirty-odd ways, one after the other in one workspace, so that what one leaves may serve the next."""
+    assert len(ATTACKS) >= 25
+    leaks = {name: said for name in ATTACKS if vault.canary in (said := vault.attack(name))}
+    assert leaks == {}
+    learnt = vault.attack("from the packages")
+    assert "[0 1 2" not in learnt and "[0, 1, 2" not in learnt
+    for path in vault.box.place.workspace.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert vault.canary.encode() not in path.read_bytes(), path
+
+
+def test_no_link_makes_the_harness_read_a_label_for_the_agent(vault: Vault) -> None:
+    """What an attack left in the workspace under the names the harness reads leads nowhere."""
+    vault.attack("by a link")
+    for path in ("a", "b/answers.csv", "../../data/custody/answers.csv", "data/../custody/answers.csv"):
+        with pytest.raises((PathRefused, FileNotFoundError)):
+            vault.box.read(path)
+
+
+def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_path: Path) -> None:
+    """The judge and the commit read the workspace as bytes, from elsewhere, in isolated mode."""
+    import subprocess
+    import sys
+
+    from runs.versions import Versions
+
+    vault.attack("by planting code for the host")
+    workspace = vault.box.place.workspace
+    Versions(tmp_path / "repo.git").commit(workspace, "planted")
+    subprocess.run([sys.executable, "-I", "-m", "tasks.judging", "/nonexistent"], cwd=workspace, capture_output=True)
+    assert not (workspace / "stolen").exists()
+
+
+def test_the_command_that_tried_stands_in_the_record(vault: Vault) -> None:
+    """Its words are kept with its job, where nobody inside can change them."""
+    vault.attack("by its path")
+    kept = [path.read_text() for path in vault.box.place.jobs.glob("*/request.json")]
+    assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in kept)
+
+
+def test_labels_lie_where_only_their_owner_may_look(vault: Vault) -> None:
+    """0700 for folders, 0600 for files, and the agent is another user where the harness is root."""
+    assert vault.words["custody"].stat().st_mode & 0o077 == 0
+    if os.geteuid() == 0:
+        vault.attack("by its path")
+        vault.box.write("made.txt", b"x")
+        assert (vault.box.place.workspace / "made.txt").stat().st_uid != 0
+
+
+HARMLESS = ("by its path", "by its own root", "beside the data", "by a link", "by a hard link", "by copying links")
+
+
+def test_the_same_commands_do_find_labels_where_nothing_isolates(vault: Vault) -> None:
+    """So an attack that fails elsewhere fails because of the sandbox. Only those that merely read are tried here."""
+    place = vault.box.place
+    for name in ("data", ".jobs", "a", "b"):
+        (place.workspace / name).rmdir() if (place.workspace / name).is_dir() else None
+    open_to_all = replace(vault, box=open_sandbox("local", place))
+    found = [name for name in HARMLESS if vault.canary in open_to_all.attack(name)]
+    assert set(found) >= {"by its path", "by its own root", "by a link"}
