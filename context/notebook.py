@@ -30,6 +30,7 @@ REWORK_TURNS = 10
 PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 """What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
 MOST_DECIDED = 60
+_GOES_ON = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
 _ID = re.compile(r"\bT\d+\b")
 
 
@@ -61,6 +62,8 @@ class Notebook:
     stubs_since: int = 0
     is_boundary: bool = False
     """A score was recorded since the last reply."""
+    waits: bool = False
+    """The last result said that a job goes on: a long wait may begin, in which the endpoint forgets the window."""
     closes: str = ""
     """How the last epoch of this attempt was closed."""
     reworks: list[Rework] = field(default_factory=list)
@@ -125,11 +128,12 @@ class Notebook:
 
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
-        self.is_boundary = False
+        self.is_boundary = self.waits = False
         self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
         self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
 
     def _finish_tool(self, event: ToolFinished) -> None:
+        self.waits = goes_on(event.name, event.content)
         if event.asks:
             self.asked.append(self.turn)
         if event.name == "checkpoint" and event.failed:
@@ -171,6 +175,11 @@ class Notebook:
         self.stubs_since = 0 if event.stage == "checkpoint" else self.stubs_since + 1
         self.reworks.append(Rework())
         self._epoch_turn, self._gone, self._read = self.turn, self._read, set()
+
+
+def goes_on(name: str, content: str) -> bool:
+    """Whether a result says that a job is still running."""
+    return name in ("bash", "wait") and bool(_GOES_ON.search(content[:2_000]))
 
 
 def _arguments(text: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from harness.settings import Settings
-from runs.events import RunCreated
+from runs.events import PlanMade, RunCreated
 from runs.state import State
 
 MOST_HOURS = 10 * 365 * 24.0
@@ -15,18 +15,23 @@ MOST_HOURS = 10 * 365 * 24.0
 Why = Literal["hours", "cost", "attempts", "turns", "unusable_replies"]
 
 
-def kept_back_seconds(created: RunCreated, settings: Settings) -> float:
+def kept_back_seconds(created: RunCreated, settings: Settings, plan: PlanMade | None = None) -> float:
     """Seconds at the end of a run that only its finale may use."""
     if created.hours is None:
         return 0.0
+    if plan is not None:
+        return plan.kept_back
     return min(settings.kept_back_seconds, created.hours * 3600 * settings.kept_back_share)
 
 
-def seconds_left(created: RunCreated, active_seconds: float, settings: Settings) -> float:
+def seconds_left(created: RunCreated, active_seconds: float, settings: Settings, plan: PlanMade | None = None) -> float:
     """Seconds that attempts may still use; infinite where hours are not bounded."""
-    if created.hours is None:
-        return float("inf")
-    return created.hours * 3600 - active_seconds - kept_back_seconds(created, settings)
+    return finale_seconds_left(created, active_seconds) - kept_back_seconds(created, settings, plan)
+
+
+def finale_seconds_left(created: RunCreated, active_seconds: float) -> float:
+    """Seconds until the run must have ended; infinite where hours are not bounded."""
+    return float("inf") if created.hours is None else created.hours * 3600 - active_seconds
 
 
 def deadline(created: RunCreated, active_seconds: float) -> datetime | None:
@@ -53,7 +58,7 @@ def spent(state: State, active_seconds: float, settings: Settings) -> Why | None
     """Which budget allows no further turn, if any."""
     created = state.created
     assert created is not None
-    if seconds_left(created, active_seconds, settings) <= 0:
+    if seconds_left(created, active_seconds, settings, state.plan) <= 0:
         return "hours"
     if created.cost is not None and state.cost >= created.cost:
         return "cost"

@@ -62,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_doctor(commands)
     _add_competitions(commands)
+    _add_new_task(commands)
     return parser
 
 
@@ -158,6 +159,17 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to try")
     doctor.add_argument("--model", metavar="NAME", help="model that the endpoint should serve")
     doctor.add_argument("--build-image", choices=["small", "ml"], help="make the image of the docker sandbox, and stop")
+
+
+def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
+    new = commands.add_parser("new-task", allow_abbrev=False, help="make a task of a plain CSV file")
+    new.set_defaults(command=_new_task)
+    new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header, one row for each case")
+    new.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
+    new.add_argument("--id", metavar="COLUMN", help="a column of ids to keep (default: new ones; it is never guessed)")
+    new.add_argument("--group", metavar="COLUMN", help="rows of one value belong together and are held out together")
+    new.add_argument("--metric", metavar="NAME", help="how it is scored (default: guessed from the target)")
+    new.add_argument("--into", metavar="DIR", type=Path, help="the folder to make (default: named like the file)")
 
 
 # ---------------------------------------------------------------------------------------------------- what is typed
@@ -290,15 +302,8 @@ def _prepare(options: argparse.Namespace, settings: Settings) -> int:
 def _report(options: argparse.Namespace, settings: Settings) -> int:
     from harness.benchmark import report_runs
 
-    return report_runs(
-        options.run,
-        settings,
-        split=options.split,
-        pads=options.pad_missing,
-        output=options.output,
-        as_json=options.json,
-        with_curve=options.curve,
-    )
+    wanted = {"split": options.split, "pads": options.pad_missing, "output": options.output}
+    return report_runs(options.run, settings, **wanted, as_json=options.json, with_curve=options.curve)
 
 
 def _submit(options: argparse.Namespace, settings: Settings) -> int:
@@ -321,6 +326,18 @@ def _doctor(options: argparse.Namespace, settings: Settings) -> int:
 
         return build_image(options.build_image, settings)
     return examine(settings, options.base_url, options.model)
+
+
+def _new_task(options: argparse.Namespace, settings: Settings) -> int:
+    from tasks.new_task import TaskWish, make_task
+
+    wish = TaskWish(options.data, options.target, options.into, options.id, options.metric, options.group)
+    made = make_task(wish)
+    print(f"made {made.folder}")
+    for guess in made.guesses:
+        print(f"guessed: {guess}")
+    print(f"Say in {made.folder}/description.md what the task is, then: harness run {made.folder}")
+    return exits.DONE
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from context.closing import plan
 from context.compaction import Decision, Figures, Marks, Rates, decide, kept_groups, smaller
 from context.head import STATE, render_head
+from context.notebook import goes_on
 from context.stubs import LINE_BYTES
 from context.view import Group, prompt
 from harness import budget
@@ -37,8 +38,8 @@ def consider(run: Run) -> None:
     if notebook.loops.owes_epoch:
         close(run, "alone", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
         return
-    is_cold = _is_cold(run)
-    decision = weigh(run, is_cold=is_cold, may_ask=not is_cold)
+    is_cold = _is_cold(run) or (notebook.waits and bool(run.state.open_jobs))
+    decision = weigh(run, is_cold=is_cold, may_ask=not _is_cold(run))
     if len(notebook.asked) >= MOST_ASKS and notebook.turn > notebook.asked[-1]:
         close(run, "alone", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
     elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked):
@@ -53,7 +54,7 @@ def asks_checkpoint(run: Run, added: str, name: str) -> bool:
         return False
     if notebook.asked:
         return len(notebook.asked) < MOST_ASKS and notebook.turn > notebook.asked[-1]
-    waits = bool(run.state.open_jobs) and name in ("bash", "wait")
+    waits = bool(run.state.open_jobs) and goes_on(name, added)
     decision = weigh(run, added=len(added.encode(errors="replace")), is_cold=waits)
     if decision.stage != "checkpoint":
         return False

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from context.clipping import clip_output
-from harness import finale
+from harness import finale, folds, sentinel, verdicts
+from harness.verdicts import Verdict
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.choosing import open_sandbox
 from tasks.custody import leaked
 from tasks.judging import Judgement, run_judge
+from tasks.leaks import Finding
+from tasks.recipe import Deal
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -109,30 +112,65 @@ def _longest(run: Run) -> float:
 def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
     for path in leaked(run.blend.custody, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {opened.id} holds a planted row"))
-    if view.ended != "exited" or view.exit_code != 0:
-        reason = f"the command did not succeed: {describe(view)}"
-        judgement = Judgement("timeout" if view.ended == "timeout" else "failed", reason)
-    else:
-        judgement = run_judge(
-            run.blend.folder,
-            folder / "workspace" / "submission.csv",
-            folder / "submission.csv",
-            max(60.0, min(run.settings.judge_seconds, run.seconds_left())),
-        )
+    judgement = _judge(run, opened, folder, view)
+    scored = judgement.status == "scored"
+    verdict = verdicts.reach(run, opened, judgement, view.seconds) if scored else Verdict("", None, None, "")
+    if judgement.status == "unscored":
+        shutil.copyfile(folds.home_of(run, opened.id, Deal()) / "submission.csv", folder / "submission.csv")
+    log = run.sandbox.output(opened.job, -20_000, 20_000) if scored else b""
+    claim, found = verdicts.claimed(log), list[Finding]()
+    if scored:
+        found = sentinel.look_at_solution(run, folder / "workspace", folder / "workspace" / "submission.csv")
+        sentinel.warn(run, opened.id, found, claim, verdict.score or 0.0, verdict.noise or 0.0)
     run.record(
         EvaluationFinished(
             evaluation=opened.id,
             status=judgement.status,
             commit=opened.commit,
             tree=opened.tree,
-            score=judgement.score,
-            noise=judgement.noise,
-            told=judgement.told,
+            score=verdict.score,
+            noise=verdict.noise,
+            told=verdict.told,
             message=judgement.message,
             seconds=round(view.seconds, 3),
-            submission=judgement.sha256,
+            submission=verdict.submission or judgement.sha256,
+            verdict=verdict.kind,
+            against=verdict.against,
+            gain=verdict.gain,
+            gain_noise=verdict.gain_noise,
+            share=verdict.share,
+            promoted=verdict.is_promoted if scored else None,
+            folds=verdict.folds if scored else 0,
+            alarm=verdict.alarm,
+            claimed=claim,
+            notes=[f"{one.kind}: {one.says}" for one in found if one.is_fair],
         )
     )
+
+
+def _judge(run: Run, opened: Evaluation, folder: Path, view: JobView) -> Judgement:
+    if view.ended != "exited" or view.exit_code != 0:
+        reason = f"the command did not succeed: {describe(view)}"
+        return Judgement("timeout" if view.ended == "timeout" else "failed", reason)
+    home, best = folds.home_of(run, opened.id, Deal()), run.state.best
+    home.mkdir(parents=True, exist_ok=True)
+    against = folds.home_of(run, best.id, Deal()) / "held_out.csv" if best and best.score is not None else None
+    return run_judge(
+        run.blend.folder,
+        folder / "workspace" / "submission.csv",
+        home / "submission.csv",
+        max(60.0, min(run.settings.judge_seconds, run.seconds_left())),
+        keep=run.blend.has_labels,
+        against=against if against and against.exists() else None,
+    )
+
+
+WORDS = {
+    "first": "the first score",
+    "real": "real: better than the best so far beyond the noise",
+    "unclear": "unclear: within the noise of the best so far, so no score of its own is told",
+    "worse": "worse than the best so far beyond the noise",
+}
 
 
 def _tell(run: Run, done: Evaluation) -> str:
@@ -140,6 +178,11 @@ def _tell(run: Run, done: Evaluation) -> str:
     if done.status == "scored":
         direction = "lower" if run.state.lower_is_better else "higher"
         lines.append(f"score {done.told} ({run.created.metric}, {direction} is better) on held-out rows")
+        if done.verdict:
+            lines.append(f"verdict: {WORDS[done.verdict]}" + (", twice in its favour" if _twice(done) else ""))
+        if done.alarm:
+            lines.append(f"not trusted: {done.alarm}")
+        lines += [f"noticed: {note}" for note in done.notes]
     elif done.status == "unscored":
         lines.append("the file is valid; this task has no labels to hold out, so there is no score")
     else:
@@ -153,3 +196,7 @@ def _tell(run: Run, done: Evaluation) -> str:
         raw = run.sandbox.output(done.job, 0, run.settings.job_output_bytes)
         lines.append(clip_output(raw, len(raw), run.settings.output_tokens, f"all of it: .jobs/{done.job}/log"))
     return "\n".join(lines).rstrip("\n")
+
+
+def _twice(done: Evaluation) -> bool:
+    return done.verdict == "unclear" and done.was_best

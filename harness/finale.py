@@ -55,7 +55,7 @@ def restore_submission(run: Run) -> None:
 def finish(run: Run, why: Why) -> None:
     """End the run: the best submission is of record, the reports are written."""
     best = run.state.best
-    if best is not None:
+    if best is not None and "record" not in run.state.decisions:
         choose(run, best, "best score on held-out rows" if best.score is not None else "latest valid one")
     restore_submission(run)
     if not run.state.ended:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, finale
+from harness import attempt, budget, finale, selecting
 from harness.settings import Settings
 from harness.stopping import Stopping
 from runs.events import Event, JobFinished, RunCreated, Waited
@@ -90,7 +90,7 @@ class Run:
 
     def seconds_left(self) -> float:
         """Seconds attempts may still use."""
-        return budget.seconds_left(self.created, self.active_seconds(), self.settings)
+        return budget.seconds_left(self.created, self.active_seconds(), self.settings, self.state.plan)
 
     def limits(self) -> Limits:
         """Bounds of a job started now: it may use the time that is left, and no more."""
@@ -137,4 +137,5 @@ def play(run: Run) -> None:
         attempt.play(run)
     if run.state.attempt:
         attempt.end(run, "unusable_replies" if why == "unusable_replies" else "budget")
+    selecting.select(run)
     finale.finish(run, why)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, exits, finale, loop, placing
+from harness import attempt, budget, exits, finale, loop, placing, sentinel
 from harness.creating import Wish, create, profile_of
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
@@ -148,6 +148,7 @@ def _begin(run: Run) -> None:
             )
         # Last, since it says that all of this was done.
         card = render_card(task, run.blend.public).rstrip("\n") + "\n" + describe_sandbox(run.sandbox)
+        card = card.rstrip("\n") + sentinel.notes_on_task(run, task) + "\n"
         run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
     if run.state.chosen is None:
         finale.begin_with_sample(run, Path(run.created.options["sample"]))

@@ -103,6 +103,8 @@ def _ended(state: State, event: Any) -> str:
     name = state.created.run_id if state.created else "last"
     spend = money_text(state.cost, state.is_cost_estimated)
     told = f"ended ({event.why}) after {len(state.attempts)} attempts, {span_text(state.active_seconds)}, {spend}"
+    made = state.chosen is not None and state.chosen.evaluation == "final"
+    told += f". Handed in: {state.chosen.why}" if made and state.chosen else ""
     return f"{told}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.reply_reader import RawReply
     from harness.settings import Settings
 
-FIRST_PATIENCE_SECONDS = 30.0
+FIRST_PATIENCE_SECONDS = 10.0
 ALL_SECONDS = 240.0
 CALL_SECONDS = 60.0
 OUTPUT_SECONDS = 20.0
@@ -62,7 +62,7 @@ def probe_endpoint(
 ) -> ProbeResult:
     """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
 
-    Raises a `ModelError` where it answers none, after half a minute at the latest if nobody is there.
+    Raises a `ModelError` where it answers none, soon if nobody is there.
     """
     from harness.connection import Connection
     from harness.model import Patience, open_model

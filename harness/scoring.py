@@ -21,6 +21,7 @@ from harness import exits
 from harness.listing import find_run, is_driven
 from harness.settings import Settings
 from harness.wording import table
+from runs.choosing import handed_in
 from runs.wording import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
         submission = folder / "submission.csv"
         report = run_grade(task_path(state, settings), submission if submission.exists() else None)
         chosen = state.chosen
-        estimate = state.evaluations.get(chosen.evaluation) if chosen else None
+        estimate = handed_in(state)
         was_changed = bool(chosen and submission.exists() and _sha(submission) != chosen.sha256)
         graded = Graded(folder, state, report, estimate, was_changed)
         _keep(graded, settings)

@@ -41,6 +41,14 @@ class Settings:
     longest_wait_seconds: float = 3600.0
     job_output_bytes: int = 20_000_000
     judge_seconds: float = 900.0
+    fold_share: float = 0.4
+    """Of the run's time, what runs on other blends may take in all."""
+    demo_fold_seconds: float = 60.0
+    """The same for the demo model, which somebody is watching."""
+    expected_evaluations: int = 50
+    finalists: int = 5
+    informative_looks: int = 100
+    """After so many told scores, one that is no new best is told as a verdict only."""
     evaluation_share: float = 0.2
     evaluation_seconds: float = 3600.0
     heartbeat_seconds: float = 60.0

@@ -13,6 +13,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from runs.calls import Call as Call
 from runs.calls import Usage as Usage
+from runs.decisions import Decided as Decided
+from runs.decisions import FoldFinished as FoldFinished
+from runs.decisions import FoldStarted as FoldStarted
+from runs.decisions import PlanMade as PlanMade
 from runs.envelope import Audience as Audience
 from runs.envelope import Event as Event
 from runs.window_events import CacheAlarm as CacheAlarm
@@ -254,7 +258,11 @@ class EvaluationFinished(Event):
     """The verdict of an evaluation. The exact score is for people; the model is told a rounded one in its result.
 
     `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
-    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows.
+    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
+    (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
+    and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
+    better score decided). `folds` is how many blends the score is over; `alarm` why it is not to be trusted;
+    `claimed` the last score the solution printed of itself; `notes` what the model is told beside.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"
@@ -269,10 +277,21 @@ class EvaluationFinished(Event):
     message: str = ""
     seconds: float = 0.0
     submission: str = ""
+    verdict: str = ""
+    against: str = ""
+    gain: float | None = None
+    gain_noise: float | None = None
+    share: float | None = None
+    promoted: bool | None = None
+    folds: int = 0
+    alarm: str = ""
+    claimed: float | None = None
+    notes: list[str] = Field(default_factory=list)
 
 
 class SubmissionChosen(Event):
-    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with."""
+    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with, `final`
+    for what the end of a run made of its finalists."""
 
     kind: Literal["submission_chosen"] = "submission_chosen"
     audience: Audience = "people"
@@ -293,7 +312,7 @@ AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
-    | CheckpointTaken | WindowWeighed | CacheAlarm,
+    | CheckpointTaken | WindowWeighed | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runs.accounting import Account
+from runs.choosing import choices
 from runs.events import Event, Paused, Resumed, RunCreated, Warned
 from runs.metering import Meter
 from runs.results import replace_file
@@ -50,6 +51,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _head(state, state.created),
         _result(state),
         _attempts(state, sums),
+        choices(state),
         _spend(sums, cache),
         _notes(state, state.created, trouble),
     ]
@@ -105,7 +107,8 @@ def _result(state: State) -> Iterator[str]:
     else:
         yield f"- best: {_result_line(state)}, attempt {best.attempt}, commit `{best.commit[:12]}`"
     if state.chosen:
-        origin = f"evaluation `{state.chosen.evaluation}`" if state.chosen.evaluation else "the sample submission"
+        name = state.chosen.evaluation
+        origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
         yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
     if state.thresholds:
         lines = state.thresholds

@@ -13,17 +13,20 @@ from typing import Any
 from runs.events import (
     AttemptEnded,
     AttemptStarted,
-    Call,
+    Decided,
     EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
     Event,
+    FoldFinished,
+    FoldStarted,
     JobFinished,
     ModelAsked,
     ModelFailed,
     ModelReplied,
     Nudged,
     Paused,
+    PlanMade,
     Resumed,
     RunCreated,
     RunEnded,
@@ -34,60 +37,9 @@ from runs.events import (
     ToolStarted,
     Warned,
 )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation, open until `status` is set. `score` is exact, `told` what the model heard of it."""
-
-    id: str
-    attempt: int
-    call: str
-    command: str
-    commit: str
-    tree: str
-    job: str
-    status: str = ""
-    score: float | None = None
-    noise: float | None = None
-    told: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    submission: str = ""
-    was_best: bool = False
-    turn: int = 0
-    """The reply whose call opened it, counted as `State.turns`."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt; `ended` is empty while it is open. `active_seconds` and `cost` count what it used."""
-
-    number: int
-    parent: str | None
-    turns: int = 0
-    cost: float = 0.0
-    started_at: str = ""
-    began_active: float = 0.0
-    active_seconds: float = 0.0
-    ended: str = ""
-    did: str = ""
-    criticism: str = ""
-    next: str = ""
-    lessons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A call of the last reply that has no result yet; `started` tells how far it came before a crash.
-
-    `turn` counts the replies of the run, `position` the calls of that reply: together they name its job.
-    """
-
-    call: Call
-    turn: int
-    position: int
-    started: ToolStarted | None = None
+from runs.parts import Attempt as Attempt
+from runs.parts import Evaluation as Evaluation
+from runs.parts import Pending as Pending
 
 
 @dataclass
@@ -103,6 +55,12 @@ class State:
     open_jobs: dict[str, str] = field(default_factory=dict)
     best: Evaluation | None = None
     chosen: SubmissionChosen | None = None
+    plan: PlanMade | None = None
+    folds: dict[tuple[str, str], FoldFinished | None] = field(default_factory=dict)
+    """Runs on other blends by evaluation and fold; None while one is open."""
+    fold_seconds: float = 0.0
+    decisions: dict[str, Decided] = field(default_factory=dict)
+    """The last decision of each step."""
     last_asked: ModelAsked | None = None
     epoch: EpochStarted | None = None
     requests: int = 0
@@ -282,6 +240,7 @@ class State:
     def _finish_evaluation(self, event: EvaluationFinished) -> None:
         # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
         is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
+        is_new_best = is_new_best if event.promoted is None else event.promoted
         self.evaluations[event.evaluation] = replace(
             self.evaluations[event.evaluation],
             status=event.status,
@@ -292,12 +251,35 @@ class State:
             seconds=event.seconds,
             submission=event.submission,
             was_best=is_new_best,
+            verdict=event.verdict,
+            against=event.against,
+            gain=event.gain,
+            gain_noise=event.gain_noise,
+            share=event.share,
+            folds=event.folds,
+            alarm=event.alarm,
+            claimed=event.claimed,
+            notes=tuple(event.notes),
         )
         if is_new_best:
             self.best = self.evaluations[event.evaluation]
 
     def _choose(self, event: SubmissionChosen) -> None:
         self.chosen = event
+
+    def _make_plan(self, event: PlanMade) -> None:
+        self.plan = event
+
+    def _start_fold(self, event: FoldStarted) -> None:
+        self.folds.setdefault((event.evaluation, event.fold), None)
+        self.open_jobs[event.job] = event.evaluation
+
+    def _finish_fold(self, event: FoldFinished) -> None:
+        self.folds[event.evaluation, event.fold] = event
+        self.fold_seconds += event.seconds
+
+    def _decide(self, event: Decided) -> None:
+        self.decisions[event.step] = event
 
 
 _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
@@ -320,6 +302,10 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     EvaluationStarted: State._start_evaluation,
     EvaluationFinished: State._finish_evaluation,
     SubmissionChosen: State._choose,
+    PlanMade: State._make_plan,
+    FoldStarted: State._start_fold,
+    FoldFinished: State._finish_fold,
+    Decided: State._decide,
 }
 
 

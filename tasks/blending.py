@@ -21,18 +21,27 @@ from tasks.cells import Row, TableError, read_header, read_rows
 from tasks.checking import SIZE_CAP, Format, read_submission
 from tasks.custody import plant, read_labels
 from tasks.metrics import Metric
-from tasks.mixing import HELD_OUT, MOMENT, fill
+from tasks.mixing import HELD_OUT as HELD_OUT
+from tasks.mixing import SELECT as SELECT
+from tasks.mixing import fill
+from tasks.public_files import MOMENT
+from tasks.recipe import Deal
 from tasks.splitting import TooFewRows
 
 if TYPE_CHECKING:
     from tasks.spec import Task
 
 
+FIRST = Deal()
+
+
 @dataclass(frozen=True)
 class Blend:
     """A run's data as the sandbox may see it (`public`) and what only the harness may (`custody`).
 
-    `notes` say, for people, what is imperfect about it.
+    `held_out_rows` are told about, `select_rows` are opened once, at the end of a run. `folds` is how many blends
+    hold every labelled row out once between them (0: this is the only one). `notes` say, for people, what is
+    imperfect about it.
     """
 
     folder: Path
@@ -43,33 +52,37 @@ class Blend:
     has_labels: bool
     metric: Metric
     notes: tuple[str, ...] = ()
+    select_rows: int = 0
+    labelled_rows: int = 0
+    folds: int = 0
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A submission cut in two, cells as text. Both lists start with their header.
+    """A submission cut apart, cells as text. The lists start with their header.
 
     `held_out`: id and targets in the order of `answers`; `units` names what each row must stay together with.
-    `test`: the task's own submission, in the original order, ids and columns.
+    `select`: the same of the select rows. `test`: the task's own submission, in the original order, ids and columns.
     """
 
     held_out: list[Row]
     answers: list[Row]
     units: list[str]
+    select: list[Row]
     test: list[Row]
 
 
-def make_blend(task: Task, seed: int, folder: Path) -> Blend:
-    """Make the blend of a task and a seed, or take the one that is there; the same bytes for the same seed.
+def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend:
+    """Make the blend of a task, a seed and a deal, or take the one that is there; the same bytes for the same three.
 
     A task without `labels` is shown as it is. The folder appears whole, by rename. Raises TaskError.
     """
     from tasks.spec import TaskError
 
     try:
-        fingerprint = _fingerprint(task, seed)
+        fingerprint = _fingerprint(task, seed, deal)
         if not folder.exists():
-            _appear(task, seed, fingerprint, folder)
+            _appear(task, seed, deal, fingerprint, folder)
         blend = load_blend(folder)
     except (TableError, TooFewRows) as error:
         raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
@@ -95,7 +108,8 @@ def load_blend(folder: Path) -> Blend:
     held_out, test = meta["held_out_rows"], meta["test_rows"]
     file = meta["metric"]["file"]
     metric = Metric(**{**meta["metric"], "file": Path(file) if file else None})
-    return Blend(folder, public, custody, held_out, test, held_out > 0, metric, tuple(meta["notes"]))
+    counts = (meta["select_rows"], meta["labelled_rows"], meta["folds"])
+    return Blend(folder, public, custody, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
 
 
 def format_of(blend: Blend) -> Format:
@@ -104,7 +118,7 @@ def format_of(blend: Blend) -> Format:
 
 
 def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
-    """Cut a submission for the blend into its held-out rows and the submission of the test rows.
+    """Cut a submission for the blend into its held-out rows, its select rows and the submission of the test rows.
 
     Raises `checking.SubmissionRefused`.
     """
@@ -113,6 +127,7 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
     rows = read_submission(submission, form, size_cap)
     picked = [form.columns.index(name) for name in (form.id, *form.targets)]
     held_out: list[Row] = [[]] * blend.held_out_rows
+    select: list[Row] = [[]] * blend.select_rows
     units = [""] * blend.held_out_rows
     test: list[Row] = [[]] * blend.test_rows
     for row, (name, role, place, unit) in zip(rows, key, strict=True):
@@ -120,10 +135,22 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
         if role == HELD_OUT:
             held_out[int(place)] = [row[column] for column in picked]
             units[int(place)] = unit
+        elif role == SELECT:
+            select[int(place)] = [row[column] for column in picked]
         else:
             test[int(place)] = row
     answers = read_labels(blend.custody / "answers.csv", "judging")
-    return Cut([answers[0], *held_out], answers, units, [list(form.columns), *test])
+    return Cut([answers[0], *held_out], answers, units, [answers[0], *select], [list(form.columns), *test])
+
+
+def answers_of(blend: Blend, role: str) -> tuple[list[Row], list[str]]:
+    """The answers of a role's rows, header first, and the unit of each row, in the order of `cut`."""
+    answers = read_labels(blend.custody / ("select.csv" if role == SELECT else "answers.csv"), "judging")
+    units = [""] * (len(answers) - 1)
+    for _, found, place, unit in _key(blend):
+        if found == role:
+            units[int(place)] = unit
+    return answers, units
 
 
 def _meta(custody: Path) -> dict[str, Any]:
@@ -149,7 +176,7 @@ def _format(meta: dict[str, Any], key: list[Row]) -> Format:
 # ------------------------------------------------------------------------------------------------ making it appear
 
 
-def _appear(task: Task, seed: int, fingerprint: str, folder: Path) -> None:
+def _appear(task: Task, seed: int, deal: Deal, fingerprint: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(folder)
     building = folder.with_name(f".{folder.name}.building-{os.getpid()}")
@@ -157,9 +184,9 @@ def _appear(task: Task, seed: int, fingerprint: str, folder: Path) -> None:
     try:
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
-        filled = fill(task, seed, building / "public", building / "custody")
+        filled = fill(task, seed, deal, building / "public", building / "custody")
         plant(building / "custody" / "answers.csv", fingerprint)
-        meta = {**_spoken_of(task), **asdict(filled), "seed": seed, "fingerprint": fingerprint}
+        meta = {**_spoken_of(task), **asdict(filled), **asdict(deal), "seed": seed, "fingerprint": fingerprint}
         _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)
         try:
@@ -185,9 +212,10 @@ def _spoken_of(task: Task) -> dict[str, Any]:
     }
 
 
-def _fingerprint(task: Task, seed: int) -> str:
-    """Changes when the data, the metric or the seed do: a blend must not be mistaken for another's."""
-    state: list[Any] = [seed, _spoken_of(task), asdict(task.labels) if task.labels else None]
+def _fingerprint(task: Task, seed: int, deal: Deal) -> str:
+    """Changes when the data, the metric, the recipe or the seed do: a blend must not be mistaken for another's."""
+    state: list[Any] = [seed, asdict(deal), _spoken_of(task), asdict(task.labels) if task.labels else None]
+    state.append(asdict(task.recipe))
     content = {task.submission.sample, *([task.labels.file] if task.labels else [])}
     for path in sorted(task.public.rglob("*")):
         if not path.is_file():

@@ -6,21 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.blending import Blend, Cut, cut, load_blend
-from tasks.cells import write_rows
+from tasks.blending import HELD_OUT, Blend, Cut, answers_of, cut, load_blend
+from tasks.cells import Row, read_rows, write_rows
 from tasks.checking import SubmissionRefused
 from tasks.children import ChildKilled, ChildTimeout, Reply, answer, ask
 
-DRAWS = 200
-WORK = 1_000_000
-"""Rows drawn in all for the noise, so that many rows do not take minutes."""
+if TYPE_CHECKING:
+    from tasks.resampling import Part
 
 TOO_HEAVY = "The submission could not be judged within {seconds:g} seconds and the memory there is: is it too large?"
 
@@ -39,15 +39,31 @@ class Judgement:
     noise: float | None = None
     told: str = ""
     sha256: str = ""
+    gain: float | None = None
+    gain_noise: float | None = None
+    share: float | None = None
+    shares: list[float] = field(default_factory=list)
 
 
-def run_judge(blend: Path, submission: Path, out: Path, seconds: float) -> Judgement:
+KEPT = ("held_out.csv", "select.csv")
+"""What is kept of a judged submission beside its test rows: its predictions of the other rows, in their own order."""
+
+
+def run_judge(
+    blend: Path, submission: Path, out: Path, seconds: float, keep: bool = False, against: Path | None = None
+) -> Judgement:
     """Judge a submission for the blend in a folder, in a process of its own; the test rows' part goes to `out`.
+
+    `keep`: the predictions of the other rows go beside `out`. `against` is a file kept so of another submission for
+    the same blend: `gain`, its noise, the share of draws in this one's favour, and that share on each half of the rows
+    by itself are told.
 
     Raises `spec.TaskError` for a blend that cannot be read, `children.ChildFailed` where the judge itself broke.
     """
     load_blend(blend)  # a broken blend is told here, in the user's words
-    request = {"blend": str(blend.absolute()), "submission": str(submission.absolute()), "out": str(out.absolute())}
+    paths = {"blend": blend, "submission": submission, "out": out}
+    request: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items()}
+    request |= {"keep": keep, "against": str(against.absolute()) if against else ""}
     try:
         reply = ask("tasks.judging", request, seconds)
     except (ChildTimeout, ChildKilled):
@@ -55,78 +71,88 @@ def run_judge(blend: Path, submission: Path, out: Path, seconds: float) -> Judge
     return Judgement(**reply)
 
 
-def judge(blend: Blend, submission: Path, out: Path) -> Judgement:
-    """Judge a submission in this process: see `run_judge`. Only tests and the child call it."""
+def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
+    """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
+    from tasks.resampling import compare, drawn_scores, half_of, noise_of, scores_of
     from tasks.scoring import NoScore
 
     try:
         parts = cut(blend, submission)
-        score, noise = _score(blend, parts) if blend.has_labels else (None, None)
+        if not blend.has_labels:
+            write_rows(out, parts.test)
+            return Judgement("unscored", sha256=_digest(out))
+        _meet_test_rows(blend, parts)
+        both = [parts.held_out, *([list(read_rows(against))] if against else [])]
+        part = part_of(blend, both)
+        scores = scores_of([part])
+        if not math.isfinite(scores[0]):
+            raise NoScore("The metric gave no finite number for these predictions.")
     except (SubmissionRefused, NoScore) as refused:
         return Judgement("invalid", str(refused))
     write_rows(out, parts.test)
-    digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    if score is None:
-        return Judgement("unscored", sha256=digest)
-    return Judgement("scored", "", score, noise, tell(score, noise), digest)
+    if keep:
+        for name, rows in zip(KEPT, (parts.held_out, parts.select), strict=True):
+            write_rows(out.with_name(name), rows, 0o600)
+    drawn = drawn_scores([part])
+    noise = noise_of([part], drawn)[0]
+    judged = Judgement("scored", "", scores[0], noise, tell(scores[0], noise), _digest(out))
+    if against is None:
+        return judged
+    found = compare(scores, drawn, blend.metric.lower_is_better)
+    shares = []
+    for side in (half_of(part, 0), half_of(part, 1)):
+        with contextlib.suppress(NoScore):  # half of the rows may hold one class only
+            shares.append(compare(scores_of([side]), drawn_scores([side]), blend.metric.lower_is_better).share)
+    return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share, shares=shares)
+
+
+def part_of(blend: Blend, given: Sequence[Sequence[Row]], role: str = HELD_OUT) -> Part:
+    """The held-out (or select) rows of a blend with the predictions of each candidate, ready to be resampled."""
+    from tasks.resampling import Part
+    from tasks.scoring import frames
+
+    answers, units = answers_of(blend, role)
+    targets = answers[0][1:]
+    numbers = blend.metric.needs != "labels"
+    tables = [frames(answers, rows, targets, numbers) for rows in given]
+    return Part(blend.metric, tuple(targets), tables[0][0], tuple(table for _, table in tables), tuple(units))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def tell(score: float, noise: float | None) -> str:
-    """A score as the model may see it: no finer than two digits of its standard error."""
-    if not noise:
+    """A score as the model may see it: no finer than the first digit of its standard error."""
+    if not noise or not math.isfinite(noise):
         return f"{score:.4g}"
-    decimals = 1 - math.floor(math.log10(noise))
+    decimals = -math.floor(math.log10(noise))
     score, noise = round(score, decimals), round(noise, decimals)
     return f"{score:.{max(0, decimals)}f} ± {noise:.{max(0, decimals)}f}"
 
 
-def _score(blend: Blend, parts: Cut) -> tuple[float, float | None]:
-    """The score of the held-out rows and its standard error. Raises `NoScore`."""
+def _meet_test_rows(blend: Blend, parts: Cut) -> None:
+    """A built-in metric refuses bad values where it meets them: let it meet those of the test and select rows too.
+
+    Raises `NoScore`.
+    """
     from tasks.scoring import frames, guarded_score
 
     metric, targets = blend.metric, parts.answers[0][1:]
-    numbers = metric.needs != "labels"
-    answers, given = frames(parts.answers, parts.held_out, targets, numbers)
-    score = guarded_score(metric, answers, given, targets)
-    if metric.file is None:
-        # A built-in metric refuses bad values where it meets them: let it meet those of the test rows as well.
-        body = parts.answers[1:]
-        stand_ins = [parts.answers[0], *(body[at % len(body)] for at in range(len(parts.test) - 1))]
-        guarded_score(metric, *frames(stand_ins, parts.test, targets, numbers), targets)
-
-    def score_of(rows: Any) -> float:
-        drawn, guesses = (table.iloc[rows].reset_index(drop=True) for table in (answers, given))
-        return guarded_score(metric, drawn, guesses, targets)
-
-    return score, standard_error(score_of, parts.units)
-
-
-def standard_error(score_of: Callable[[Any], float], units: Sequence[str]) -> float | None:
-    """The standard deviation of a score over resampled rows, or over resampled units where rows belong together.
-
-    `score_of` takes an array of row numbers. None where too few draws can be scored.
-    """
-    import numpy as np
-
-    from tasks.scoring import NoScore
-
-    members: dict[Any, list[int]] = {}
-    for row, unit in enumerate(units):
-        members.setdefault(unit or row, []).append(row)
-    pools = [np.array(rows) for rows in members.values()]
-    generator = np.random.default_rng(0)
-    scores = []
-    for _ in range(max(20, min(DRAWS, WORK // len(units)))):
-        drawn = generator.integers(0, len(pools), len(pools))
-        try:
-            scores.append(score_of(np.concatenate([pools[place] for place in drawn])))
-        except NoScore:  # a draw may hold one class only
-            continue
-    return float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    if metric.file is not None:
+        return
+    body = parts.answers[1:]
+    for rows in (parts.test, parts.select):
+        if len(rows) > 1:
+            stand_ins = [parts.answers[0], *(body[at % len(body)] for at in range(len(rows) - 1))]
+            guarded_score(metric, *frames(stand_ins, rows, targets, metric.needs != "labels"), targets)
 
 
 def _perform(request: dict[str, Any]) -> Reply:
-    return asdict(judge(load_blend(Path(request["blend"])), Path(request["submission"]), Path(request["out"])))
+    submission, out = (Path(request[name]) for name in ("submission", "out"))
+    against = Path(request["against"]) if request.get("against") else None
+    blend = load_blend(Path(request["blend"]))
+    return asdict(judge(blend, submission, out, bool(request.get("keep")), against))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _scorer(metric: Metric) -> Scorer:
 # -------------------------------------------------------------------------------------------------- reading columns
 
 
-def _numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
+def target_numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
     """The target columns as a float array (rows x targets); every cell must be a finite number."""
     import numpy as np
     import pandas as pd
@@ -89,7 +89,7 @@ def _numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
     return values
 
 
-def _labels(answers: pd.Series[Any], predictions: pd.Series[Any]) -> tuple[Any, Any]:
+def compared_labels(answers: pd.Series[Any], predictions: pd.Series[Any]) -> tuple[Any, Any]:
     """Both columns as comparable labels: numbers where all answers are numbers, otherwise trimmed text.
 
     A prediction that is no label at all is a wrong one, not an error.
@@ -108,10 +108,10 @@ def _text(column: pd.Series[Any]) -> Any:
     return column.astype(object).where(column.notna(), "").astype(str).str.strip().to_numpy(dtype=object)
 
 
-def _probabilities(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
+def target_probabilities(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
     import numpy as np
 
-    values = _numbers(frame, targets)
+    values = target_numbers(frame, targets)
     if (values < 0).any() or (values > 1).any():
         raise ValueError(NOT_A_PROBABILITY)
     return np.clip(values, 1e-15, 1 - 1e-15)
@@ -128,7 +128,7 @@ def accuracy(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
     """Share of rows with the right label; averaged over several columns."""
 
     def one(name: str) -> float:
-        wanted, given = _labels(answers[name], predictions[name])
+        wanted, given = compared_labels(answers[name], predictions[name])
         return float((wanted == given).mean())
 
     return _mean_over(targets, lambda column: one(targets[column]))
@@ -140,7 +140,7 @@ def f1_macro(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
     from sklearn.metrics import f1_score
 
     def one(name: str) -> float:
-        wanted, given = _labels(answers[name], predictions[name])
+        wanted, given = compared_labels(answers[name], predictions[name])
         known, codes = np.unique(wanted, return_inverse=True)
         guesses = np.full(len(given), -1)
         for code, label in enumerate(known):
@@ -154,7 +154,7 @@ def quadratic_weighted_kappa(answers: pd.DataFrame, predictions: pd.DataFrame, t
     """Cohen's kappa of whole-number grades, with the square of the distance as weight."""
     from sklearn.metrics import cohen_kappa_score
 
-    wanted, given = _numbers(answers, targets), _numbers(predictions, targets).clip(-1e9, 1e9)
+    wanted, given = target_numbers(answers, targets), target_numbers(predictions, targets).clip(-1e9, 1e9)
     if (given != given.round()).any():
         raise ValueError(NOT_A_WHOLE_NUMBER)
     return _mean_over(
@@ -178,7 +178,7 @@ def _area(wanted: Any, given: Any) -> float:
 
 def roc_auc(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Area under the ROC curve of a 0/1 column; averaged over several columns."""
-    wanted, given = _numbers(answers, targets), _numbers(predictions, targets)
+    wanted, given = target_numbers(answers, targets), target_numbers(predictions, targets)
     return _mean_over(targets, lambda column: _area(wanted[:, column], given[:, column]))
 
 
@@ -186,7 +186,7 @@ def log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
     """Negative mean log likelihood; several columns are one class each, scaled to sum to 1 in every row."""
     import numpy as np
 
-    wanted, given = _numbers(answers, targets), _probabilities(predictions, targets)
+    wanted, given = target_numbers(answers, targets), target_probabilities(predictions, targets)
     if len(targets) == 1:
         return float(-np.mean(wanted * np.log(given) + (1 - wanted) * np.log(1 - given)))
     given = np.clip(given / given.sum(axis=1, keepdims=True), 1e-15, 1 - 1e-15)
@@ -200,27 +200,29 @@ def mean_columnwise_log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, t
 
 def mae(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Mean absolute error over all rows and columns."""
-    return float(abs(_numbers(answers, targets) - _numbers(predictions, targets)).mean())
+    return float(abs(target_numbers(answers, targets) - target_numbers(predictions, targets)).mean())
 
 
 def rmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Root of the mean squared error over all rows and columns."""
-    return float(((_numbers(answers, targets) - _numbers(predictions, targets)) ** 2).mean() ** 0.5)
+    return float(((target_numbers(answers, targets) - target_numbers(predictions, targets)) ** 2).mean() ** 0.5)
 
 
 def mcrmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """RMSE of every column by itself, averaged over the columns."""
-    return float((((_numbers(answers, targets) - _numbers(predictions, targets)) ** 2).mean(axis=0) ** 0.5).mean())
+    return float(
+        (((target_numbers(answers, targets) - target_numbers(predictions, targets)) ** 2).mean(axis=0) ** 0.5).mean()
+    )
 
 
 def rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """RMSE of log(1 + value): relative errors of numbers from 0 up."""
     import numpy as np
 
-    given = _numbers(predictions, targets)
+    given = target_numbers(predictions, targets)
     if (given < 0).any():
         raise ValueError(NEGATIVE)
-    return float(((np.log1p(_numbers(answers, targets)) - np.log1p(given)) ** 2).mean() ** 0.5)
+    return float(((np.log1p(target_numbers(answers, targets)) - np.log1p(given)) ** 2).mean() ** 0.5)
 
 
 def mean_columnwise_rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
@@ -232,7 +234,7 @@ def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str])
     """Share of the variance explained; averaged over several columns."""
     from sklearn.metrics import r2_score
 
-    return float(r2_score(_numbers(answers, targets), _numbers(predictions, targets)))
+    return float(r2_score(target_numbers(answers, targets), target_numbers(predictions, targets)))
 
 
 _SENTENCES = {NOT_A_NUMBER, NOT_A_PROBABILITY, NEGATIVE, NOT_A_WHOLE_NUMBER}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tasks.marked_yaml import TaskError, read_marked_yaml
 from tasks.medals import Thresholds
 from tasks.metrics import Metric
+from tasks.recipe import Recipe
 from tasks.task_checks import Checks
 from tasks.task_file import TaskFile, parse_task_file
 
-__all__ = ["Labels", "Metric", "RunDefaults", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
+__all__ = ["Labels", "Metric", "Recipe", "RunDefaults", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
 
 SandboxKind = Literal["auto", "docker", "bubblewrap", "local"]
 
@@ -81,6 +82,7 @@ class Task:
     hidden: tuple[str, ...]
     digest: str
     competition: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def load_task(path: Path) -> Task:
@@ -117,6 +119,7 @@ def load_task(path: Path) -> Task:
         hidden=tuple(file.hide),
         digest=_digest(marked.content, submission.sample, answers),
         competition=file.competition or "",
+        recipe=_recipe(file, places.get("test")),
     )
 
 
@@ -146,7 +149,27 @@ def _labels(file: TaskFile, found: Path | None) -> Labels | None:
     part = file.labels
     if part is None or found is None:
         return None
-    return Labels(found, part.id, tuple(part.target), part.stratify, part.group)
+    split = file.blend.split if file.blend else None
+    stratify = split.stratify if split and split.stratify is not None else part.stratify
+    return Labels(found, part.id, tuple(part.target), stratify, (split.group if split else None) or part.group)
+
+
+def _recipe(file: TaskFile, test: Path | None) -> Recipe:
+    part = file.blend
+    if part is None:
+        return Recipe()
+    plan = part.plan
+    return Recipe(
+        is_written=True,
+        test=test,
+        onehot=part.answer is not None and part.answer.onehot is not None,
+        time=part.split.time,
+        folds=plan.folds if plan else None,
+        search=plan.search if plan else None,
+        select=plan.select if plan else None,
+        static=tuple(part.static),
+        omit=tuple(part.omit),
+    )
 
 
 def _digest(content: bytes, *files: Path | None) -> str:

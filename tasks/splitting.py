@@ -1,17 +1,22 @@
-"""Which labelled rows a run holds out: a seeded draw that is the same on every machine."""
+"""Which labelled rows a blend holds out: a seeded deal into parts that is the same on every machine."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 
-SHARE = 0.2
-FEWEST, MOST = 50, 100_000
 FEWEST_LABELLED = 40
+FEWEST, FOLDS, FEWEST_FOLDS = 50, 5, 3
+FOLD_ROWS = 20_000
+"""Up to so many labelled rows may be dealt into folds; above, one fixed part is nearly as good (measured)."""
+SINGLE_PARTS, MOST = 10, 100_000
 CLASSES = 20
 ADVICE = "leave `labels` out of task.yaml, and scores are self-reported"
+
+Parts = list[int | None]
+"""The part of each row; None for a row that stays among the training rows whatever is held out."""
 
 
 class TooFewRows(Exception):
@@ -26,50 +31,89 @@ def order(count: int, seed: str) -> list[int]:
     return sorted(range(count), key=keys.__getitem__)
 
 
-def how_many(labelled: int) -> int:
-    """How many of the labelled rows to hold out: a fifth, but at least 50 (or a third of them), at most 100,000."""
-    return min(MOST, max(round(SHARE * labelled), min(FEWEST, labelled // 3)))
+def how_many_parts(labelled: int) -> int:
+    """Into how many parts labelled rows are dealt: folds of at least 50 rows (at most 5 of them, at least 3) where
+    rows are few, tenths of at most 100,000 rows where they are many. Raises `TooFewRows`."""
+    if labelled < FEWEST_LABELLED:
+        raise TooFewRows(f"there are {labelled} labelled rows, and at least {FEWEST_LABELLED} are needed; {ADVICE}")
+    if labelled <= FOLD_ROWS:
+        return max(FEWEST_FOLDS, min(FOLDS, labelled // FEWEST))
+    return max(SINGLE_PARTS, math.ceil(labelled / MOST))
 
 
-def draw_rows(labels: Sequence[str | None], seed: str, stratify: bool) -> set[int]:
-    """Positions of the rows to hold out; a row whose label is None is never taken.
+def deal_rows(labels: Sequence[str | None], parts: int, seed: str, stratify: bool) -> Parts:
+    """Deal rows into equal parts; a row whose label is None, or the only one of its label where labels are strata,
+    is in none.
 
-    Few labels, or more where `stratify` asks for it, are strata: each keeps its share, and one row of each stays.
-    Raises `TooFewRows`.
+    Few labels, or more where `stratify` asks for it, are strata: each keeps its share in every part.
     """
     labelled = [place for place, label in enumerate(labels) if label is not None]
-    wanted = _enough(len(labelled))
     rank = {place: position for position, place in enumerate(order(len(labels), seed))}
-    known = {labels[place] for place in labelled}
+    known = Counter(labels[place] for place in labelled)
     if len(known) > CLASSES and not (stratify and len(known) <= len(labelled) / 2):
-        return set(sorted(labelled, key=rank.__getitem__)[:wanted])
-    # Every k-th of the rows sorted by label is a systematic sample: each label keeps its share.
-    pool = sorted(labelled, key=lambda place: (labels[place] or "", rank[place]))
-    pool = [place for before, place in pairwise(pool) if labels[before] == labels[place]]
-    start, step = random.Random(seed + ":start").random(), len(pool) / wanted
-    return {pool[min(len(pool) - 1, int((number + start) * step))] for number in range(wanted)}
+        pool = sorted(labelled, key=rank.__getitem__)
+    else:
+        # Dealing rows sorted by label one by one spreads each label over the parts, and no part gets all of one.
+        pool = sorted(labelled, key=lambda place: (labels[place] or "", rank[place]))
+        pool = [place for place in pool if known[labels[place]] > 1]
+    dealt: Parts = [None] * len(labels)
+    for number, place in enumerate(pool):
+        dealt[place] = number % parts
+    return dealt
 
 
-def draw_groups(groups: Sequence[str], labels: Sequence[str | None], seed: str) -> set[int]:
-    """Positions of the rows to hold out so that each group stays whole. Raises `TooFewRows`."""
+def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
+    """Deal whole groups into parts of about the same number of rows; a group with a row that has no label stays.
+
+    Fewer groups than parts make fewer parts. Raises `TooFewRows`.
+    """
     members: dict[str, list[int]] = defaultdict(list)
     unlabelled = {groups[place] for place, label in enumerate(labels) if label is None}
     for place, group in enumerate(groups):
         if group not in unlabelled:
             members[group].append(place)
     names = sorted(members)
-    wanted = _enough(sum(map(len, members.values())))
-    taken: set[int] = set()
-    for number in order(len(names), seed):
-        rows = members[names[number]]
-        if len(taken) < wanted and len(taken) + len(rows) <= 1.5 * wanted:
-            taken.update(rows)
-    if len(taken) < wanted / 2:
-        raise TooFewRows(f"the groups are too few or too large to hold a fifth of the rows out whole; {ADVICE}")
-    return taken
+    parts = min(parts, len(names))
+    sizes = [0] * parts
+    dealt: Parts = [None] * len(labels)
+    for number in sorted(order(len(names), seed), key=lambda at: -len(members[names[at]])):
+        part = sizes.index(min(sizes))
+        sizes[part] += len(members[names[number]])
+        for place in members[names[number]]:
+            dealt[place] = part
+    total = sum(sizes)
+    if parts < 2 or max(sizes) > 0.75 * total:
+        raise TooFewRows(f"the groups are too few or too large to hold a part of the rows out whole; {ADVICE}")
+    # Part 0 is what a run lives with: of the parts, the one nearest to its fair share.
+    nearest = min(range(parts), key=lambda part: (abs(sizes[part] - total / parts), part))
+    swap = {0: nearest, nearest: 0}
+    return [None if part is None else swap.get(part, part) for part in dealt]
 
 
-def _enough(labelled: int) -> int:
-    if labelled < FEWEST_LABELLED:
-        raise TooFewRows(f"there are {labelled} labelled rows, and at least {FEWEST_LABELLED} are needed; {ADVICE}")
-    return how_many(labelled)
+def deal_times(moments: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
+    """Hold the latest rows out, as a test set that lies in the future does: parts 0 and 1 are dealt from the last
+    two shares of `parts` at random (rows of one moment together), every other row is in no part.
+
+    Moments are compared as numbers where all are, else as text (so ISO dates work). Raises `TooFewRows`.
+    """
+    keys = _comparable(moments)
+    labelled = [place for place, label in enumerate(labels) if label is not None]
+    ranked = sorted(labelled, key=lambda place: (keys[place], place))
+    wanted = round(2 * len(labelled) / parts)
+    first = keys[ranked[-wanted]]
+    late = [place for place in ranked if keys[place] >= first]
+    if len(late) > 0.75 * len(labelled):
+        raise TooFewRows(f"most rows are of one moment, so none are later than the others; {ADVICE}")
+    known = sorted({keys[place] for place in late})
+    side = {known[at]: number % 2 for number, at in enumerate(order(len(known), seed))}
+    dealt: Parts = [None] * len(labels)
+    for place in late:
+        dealt[place] = side[keys[place]]
+    return dealt
+
+
+def _comparable(moments: Sequence[str]) -> list[tuple[float, str]]:
+    try:
+        return [(float(text), "") for text in moments]
+    except ValueError:
+        return [(0.0, text) for text in moments]

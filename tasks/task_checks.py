@@ -13,7 +13,7 @@ from typing import TypeVar
 from tasks.marked_yaml import Location, MarkedYaml, TaskError
 from tasks.medals import Thresholds, thresholds_from_leaderboard
 from tasks.metrics import METRICS, Metric
-from tasks.task_file import LabelsPart, MetricPart, SubmissionPart, TaskFile, ThresholdsPart, clip
+from tasks.task_file import BlendPart, LabelsPart, MetricPart, SubmissionPart, TaskFile, ThresholdsPart, clip
 
 T = TypeVar("T")
 
@@ -132,6 +132,8 @@ class Checks:
         found["sample"] = self._sample(file.submission)
         if file.labels:
             found["labels"] = self._labels(file.labels)
+        if file.blend:
+            found["test"] = self._blend(file.blend, file.labels)
         return {key: path for key, path in found.items() if path}
 
     def _answers(self, private: str, name: str | None, wants: SubmissionPart) -> Path | None:
@@ -150,6 +152,20 @@ class Checks:
         if wants.group:
             columns.append(("group", wants.group))
         return self._table(("labels", "file"), wants.file, "the training labels", ("labels",), columns)
+
+    def _blend(self, wants: BlendPart, labels: LabelsPart | None) -> Path | None:
+        if labels is None:
+            self._tell(("blend",), "a blend needs labels. Add a part `labels: {file: ..., id: ..., target: ...}`.")
+        elif wants.answer and [wants.answer.onehot] != labels.target:
+            self._tell(("blend", "answer"), f"onehot must be the label's column, {clip(', '.join(labels.target))}.")
+        if wants.plan and wants.plan.folds and (wants.plan.search or wants.plan.select):
+            self._tell(("blend", "plan"), "both folds and search are given. Keep one of them.")
+        elif wants.plan and wants.plan.select and not wants.plan.search:
+            self._tell(("blend", "plan"), "select needs search. Add `search: 0.1`.")
+        if wants.split.time and wants.plan and wants.plan.folds:
+            self._tell(("blend", "plan"), "rows held out by time make one blend. Leave `folds` out.")
+        test = wants.test
+        return self._try(lambda: self._file(("blend", "test"), test, "the rows to predict")) if test else None
 
     def _data_folder(self, key: str, name: str) -> Path:
         path = self._look(("data", key), name)

@@ -60,6 +60,39 @@ class LabelsPart(_Part):
     stratify: bool = False
 
 
+class AnswerPart(_Part):
+    """How labels become cells of a submission, where they are not columns of the same name."""
+
+    onehot: Text | None = None
+
+
+class SplitPart(_Part):
+    """How labelled rows are held out."""
+
+    group: Text | None = None
+    time: Text | None = None
+    stratify: bool | None = None
+
+
+class PlanPart(_Part):
+    """How many folds, or which share of the rows (rows, above 1) is told and which is only opened at the end."""
+
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    search: Amount | None = None
+    select: Amount | None = None
+
+
+class BlendPart(_Part):
+    """How labelled rows are made into rows to predict."""
+
+    test: Text | None = None
+    answer: Annotated[AnswerPart | None, BeforeValidator(lambda v: None if v == "same" else v)] = None
+    split: SplitPart = SplitPart()
+    plan: Annotated[PlanPart | None, BeforeValidator(lambda v: None if v == "auto" else v)] = None
+    static: list[Text] = []
+    omit: list[Text] = []
+
+
 class ThresholdsPart(_Part):
     """Medal thresholds written out."""
 
@@ -91,6 +124,7 @@ class TaskFile(_Part):
     data: DataPart
     submission: SubmissionPart
     labels: LabelsPart | None = None
+    blend: BlendPart | None = None
     thresholds: ThresholdsPart | None = None
     leaderboard: Text | None = None
     run: RunPart = RunPart()
@@ -174,6 +208,7 @@ def _keys_at(location: list[str | int]) -> list[str]:
         "data": DataPart,
         "submission": SubmissionPart,
         "labels": LabelsPart,
+        "blend": BlendPart,
         "thresholds": ThresholdsPart,
         "run": RunPart,
     }

@@ -51,7 +51,8 @@ def reply(content: str, *calls: dict[str, Any], tag: str = "") -> Message:
 
 
 def engineer(marks: Path, seconds: float = 0.2) -> Script:
-    """A script of seven steps an attempt that uses every tool; each command leaves a line of its own in `marks`."""
+    """A script of seven steps an attempt that uses every tool; each command leaves a line of its own in `marks`, the
+    entrypoint one for each blend it is run on."""
 
     def script(request: dict[str, Any]) -> Message:
         messages = request["messages"]
@@ -78,7 +79,7 @@ def _steps(attempt: int, marks: Path, seconds: float, last_result: str) -> list[
         ],
         [call("bash", command=f"{mark}-train; sleep {seconds * 3}; echo trained", wait_seconds=0)],
         [call("wait", jobs=[job[1] if job else "none"], seconds=30), call("bash", command=f"{mark}-more; true")],
-        [call("evaluate", command=f"{mark}-evaluate; python solution.py")],
+        [call("evaluate", command=f"{mark}-evaluate-$(cksum < data/train.csv | cut -c1-6); python solution.py")],
         [call("finish", did=f"guessed {attempt}", criticism="a guess", next="another", lessons=["guessing is weak"])],
     ]
 

@@ -54,10 +54,10 @@ def test_ci_runs_the_test_command_word_for_word_and_last() -> None:
 
 def test_every_command_is_in_the_readme_and_every_command_in_the_readme_exists() -> None:
     assert set(usages()) == set(commands())
-    rows = set(re.findall(r"^\| `([a-z]+)` \| ", README, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([a-z-]+)` \| ", README, re.MULTILINE))
     assert rows == set(commands()), "the table explains every command"
     code = re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL)
-    typed = {word for text in code for word in re.findall(r"(?:\bbin/|[`\s])harness ([a-z]+)\b", text)}
+    typed = {word for text in code for word in re.findall(r"(?:\bbin/|[`\s])harness ([a-z][a-z-]*)\b", text)}
     assert typed <= set(commands())
 
 

@@ -20,7 +20,7 @@ from tasks.competitions.facts import Competition, competitions, with_notes
 from tasks.competitions.forms import OFFICIAL_METRIC, description, task_file
 from tasks.competitions.workshop import Tell, Workshop, unpack
 from tasks.marked_yaml import TaskError
-from tasks.mixing import MOMENT
+from tasks.public_files import MOMENT
 
 TABLES = (".csv", ".tsv", ".json", ".npy", ".txt")
 SPARE = 200_000_000

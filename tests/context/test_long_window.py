@@ -19,6 +19,7 @@ from context.view import Window
 from harness import opening
 from harness.history import check_history
 from harness.panel import open_screen
+from harness.window_tables import show_cost, show_epochs
 from runs.events import CheckpointTaken, EpochStarted, Event, ModelAsked, ModelReplied, RunEnded, ToolFinished
 from runs.journal import read_events
 from runs.metering import meter
@@ -114,6 +115,20 @@ def test_small_windows_hold_to_the_same_laws(ten_epochs: tuple[Played, Worker]) 
     assert max(one.prompt for one in played.engine.served) < SMALL
 
 
+@pytest.mark.slow
+def test_cost_and_epochs_of_the_run_can_be_read(
+    ten_epochs: tuple[Played, Worker], capsys: pytest.CaptureFixture[str]
+) -> None:
+    played, _ = ten_epochs
+    show_cost(played.folder)
+    show_epochs(played.folder)
+    printed = capsys.readouterr().out
+    assert printed.count("compaction stub") == 2 * stages(played.events).count("stub")
+    assert "a checkpoint is asked for: " in printed and "turns left: saves $0." in printed
+    assert "0 undeclared flushes, 0 alarms" in printed
+    assert "0 undeclared flushes" in (played.folder / "report.md").read_text()
+
+
 def folded(events: list[Event]) -> tuple[Window, Notebook]:
     window, notebook = Window(), Notebook()
     for event in events:
@@ -198,6 +213,18 @@ def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_
     assert sum(event.reason == "overflow" for event in epochs) == 1, "the limit was learned"
 
 
+def test_before_a_long_wait_the_window_is_made_smaller_on_the_way_in(tmp_path: Path) -> None:
+    def step(turn: int) -> Calls:
+        return [call("bash", command="sleep 2", wait_seconds=0)] if turn == 9 else reading(turn)
+
+    played = play(tmp_path, Worker(step), 40, settings_of(tmp_path, window_tokens=SMALL))
+    waited = next(event for event in played.events if isinstance(event, ToolFinished) and event.name == "bash")
+    first = next(event for event in played.events if isinstance(event, EpochStarted) and event.stage)
+    replies = [e.seq for e in played.events if isinstance(e, ModelReplied) and waited.seq < e.seq < first.seq]
+    assert first.seq > waited.seq and not replies, "the first request of the wait has the small window"
+    assert "cache cold" in first.why and first.fill < 13_000
+
+
 def test_going_in_circles_is_noted_then_names_the_loop_then_ends_the_attempt(tmp_path: Path) -> None:
     played = play(tmp_path, Worker(lambda turn: [call("read_file", path="data/none.csv")]), 12)
     results = [event for event in played.events if isinstance(event, ToolFinished)]
@@ -238,6 +265,7 @@ def test_a_run_cut_off_at_any_step_of_compaction_goes_on_with_nothing_lost_or_do
     whole = folder.with_name(".whole")
     folder.rename(whole)
     cuts = instants(events)
+    print(f"cut off after {len(cuts)} of {len(events)} events")
     for cut in cuts:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(".requests", ".done", "lock*"))

@@ -6,6 +6,7 @@ import base64
 import gzip
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,8 @@ import pytest
 from tests.playing import HARNESS, call, only_run, reply
 from tests.servers.chat_server import ChatServer, Exchange, Fault, Message
 
-KEY = "planted-9f3c7a1e55d2"
+KEY = f"planted-{secrets.token_hex(8)}"
+"""Each test process plants its own: tests that run beside each other see each other's processes."""
 TRACES = (KEY.encode(), base64.b64encode(KEY.encode())[:20], KEY.encode().hex().encode())
 LOOK = (
     "env; tr '\\0' '\\n' < /proc/self/environ; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; find / -name request.json 2>&1"
@@ -70,7 +72,7 @@ class Watcher:
         self.over = threading.Event()
 
     def look(self) -> None:
-        while not self.over.wait(0.02):
+        while not self.over.wait(0.05):
             self.looks += 1
             for process in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):

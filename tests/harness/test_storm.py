@@ -55,7 +55,7 @@ def clerk(request: dict[str, Any]) -> Message:
     steps = [
         [call("write_file", path="solution.py", content=SOLUTION), call("write_file", path=name, content="0")],
         [call("edit_file", path="solution.py", old="GUESS = 0", new=f"GUESS = {attempt}")],
-        [call("read_file", path=name), call("read_file", path="missing.txt")],
+        [call("read_file", path=name), call("read_file", path=f"missing-{step}.txt")],
         [call("bash", command=f"echo {step} >> {name}; cat {name}")]
         if step % 30 == 3
         else [call("read_file", path=name)],

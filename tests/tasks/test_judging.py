@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import math
 import os
 import random
 import subprocess
@@ -20,7 +19,8 @@ from small_tasks import Row, churn, read_table, truth, write_table
 from tasks.blending import Blend, make_blend
 from tasks.checking import Format, SubmissionRefused, read_submission
 from tasks.children import ChildFailed
-from tasks.judging import Judgement, judge, run_judge, standard_error, tell
+from tasks.comparing import run_weigh, weigh
+from tasks.judging import Judgement, judge, run_judge, tell
 from tasks.spec import Task, TaskError
 
 
@@ -48,7 +48,8 @@ def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_handed_on(
     write_table(tmp_path / "submission.csv", [header, *rows])
     out = tmp_path / "out.csv"
     verdict = run_judge(blend.folder, tmp_path / "submission.csv", out, 60)
-    assert (verdict.status, verdict.score, verdict.noise, verdict.told) == ("scored", 1.0, 0.0, "1")
+    assert (verdict.status, verdict.score, verdict.told) == ("scored", 1.0, "1.00 ± 0.03")
+    assert verdict.noise == pytest.approx(1.5 / 50), "no row went wrong, yet three of many more may"
     assert verdict.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert task.answers is not None
     assert read_table(out) == read_table(task.answers)
@@ -199,21 +200,28 @@ def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
 
 
 def test_a_score_is_told_no_finer_than_its_noise() -> None:
-    assert tell(0.937312, 0.01432) == "0.937 ± 0.014"
-    assert tell(84.1193, 5.5535) == "84.1 ± 5.6"
-    assert tell(123456.7, 4321.0) == "123500 ± 4300"
+    assert tell(0.937312, 0.01432) == "0.94 ± 0.01"
+    assert tell(84.1193, 5.5535) == "84 ± 6"
+    assert tell(123456.7, 4321.0) == "123000 ± 4000"
     assert tell(0.123456, 0.0) == tell(0.123456, None) == "0.1235"
-    assert tell(-0.5, 0.0999) == "-0.500 ± 0.100"
+    assert tell(-0.5, 0.0999) == "-0.50 ± 0.10"
 
 
-def test_the_noise_is_the_standard_error() -> None:
-    right = [at % 10 != 0 for at in range(500)]
-    found = standard_error(lambda rows: sum(right[at] for at in rows) / len(rows), [""] * 500)
-    assert found == pytest.approx(math.sqrt(0.9 * 0.1 / 500), rel=0.2)
-    doubled = standard_error(
-        lambda rows: sum(right[at // 2] for at in rows) / len(rows), [f"u{at // 2}" for at in range(1000)]
-    )
-    assert doubled == pytest.approx(math.sqrt(0.9 * 0.1 / 500), rel=0.2)
+def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task, blend: Blend, tmp_path: Path) -> None:
+    shown = perfect(task, blend)
+    worse = [shown[0], *([name, "stays"] for name, _ in shown[1:])]
+    for name, rows in (("good", shown), ("bad", worse)):
+        (tmp_path / name).mkdir()
+        write_table(tmp_path / name / "s.csv", rows)
+        judge(blend, tmp_path / name / "s.csv", tmp_path / name / "out.csv", keep=True)
+    kept = [tmp_path / name / "held_out.csv" for name in ("good", "bad")]
+    verdict = judge(blend, tmp_path / "good/s.csv", tmp_path / "out.csv", against=kept[1])
+    assert (verdict.score, verdict.share) == (1.0, 1.0)
+    found = run_weigh([blend.folder], kept[:1], kept[1:], 60)
+    assert (found.score, found.share, found.parts) == (1.0, 1.0, [1.0])
+    assert found.gain == pytest.approx(verdict.gain)
+    assert weigh([blend.folder], kept[1:], kept[:1]).share == 0.0
+    assert weigh([blend.folder], kept[:1], kept[:1]).share == 0.5
 
 
 def test_a_value_that_only_test_rows_hold_wrong_is_refused_too(tmp_path: Path) -> None:

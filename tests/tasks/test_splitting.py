@@ -1,32 +1,67 @@
-"""The draw of held-out rows is the same everywhere, keeps strata and groups, and never takes what must stay."""
+"""The deal of labelled rows is the same everywhere, keeps strata, groups and time, and never takes what must stay."""
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.splitting import draw_groups, draw_rows, how_many, order
+from tasks.splitting import TooFewRows, deal_groups, deal_rows, deal_times, how_many_parts, order
 
 
 @given(
     counts=st.lists(st.integers(1, 60), min_size=1, max_size=8).filter(lambda counts: sum(counts) >= 60),
     seed=st.text(max_size=5),
+    parts=st.integers(2, 7),
 )
-def test_a_draw_never_takes_a_label_whole(counts: list[int], seed: str) -> None:
+def test_every_row_is_in_one_part_and_no_part_takes_a_label_whole(counts: list[int], seed: str, parts: int) -> None:
     labels = [str(label) for label, count in enumerate(counts) for _ in range(count)]
-    taken = draw_rows(labels, seed, stratify=True)
-    assert taken == draw_rows(labels, seed, stratify=True)
-    assert {labels[at] for at in set(range(len(labels))) - taken} == set(labels)
-    assert 0 < len(taken) <= how_many(len(labels))
+    dealt = deal_rows(labels, parts, seed, stratify=True)
+    assert dealt == deal_rows(labels, parts, seed, stratify=True)
+    for part in range(parts):
+        assert {label for label, at in zip(labels, dealt, strict=True) if at != part} == set(labels)
+    singles = {str(label) for label, count in enumerate(counts) if count == 1}
+    assert {label for label, at in zip(labels, dealt, strict=True) if at is None} == singles
+    sizes = Counter(part for part in dealt if part is not None)
+    assert max(sizes.values()) - min(sizes.values()) <= 1
 
 
 def test_rows_without_a_label_are_never_held_out() -> None:
     labels = [None if at % 3 else str(at) for at in range(300)]
-    assert all(labels[at] is not None for at in draw_rows(labels, "s", stratify=False))
+    dealt = deal_rows(labels, 5, "s", stratify=False)
+    assert all((part is None) == (label is None) for part, label in zip(dealt, labels, strict=True))
     groups = [str(at // 3) for at in range(300)]
     full: list[str | None] = [str(at) for at in range(300)]
     full[0] = None
-    assert not draw_groups(groups, full, "s") & {0, 1, 2}
+    assert deal_groups(groups, full, 5, "s")[:3] == [None] * 3
+
+
+def test_groups_stay_whole_and_parts_are_about_equal() -> None:
+    groups = [str(at % 23) for at in range(500)]
+    dealt = deal_groups(groups, ["x"] * 500, 5, "s")
+    assert all(len({part for part, one in zip(dealt, groups, strict=True) if one == name}) == 1 for name in groups)
+    assert all(70 <= count <= 130 for count in Counter(dealt).values())
+    two_days = ["monday", "tuesday"] * 100
+    assert set(deal_groups(two_days, ["x"] * 200, 5, "s")) == {0, 1}
+    with pytest.raises(TooFewRows):
+        deal_groups(["all"] * 200, ["x"] * 200, 5, "s")
+
+
+def test_the_latest_rows_are_held_out_by_time() -> None:
+    moments = [str(at % 100) for at in range(1000)]
+    dealt = deal_times(moments, ["x"] * 1000, 10, "s")
+    assert {int(moment) for moment, part in zip(moments, dealt, strict=True) if part is not None} == set(range(80, 100))
+    assert set(dealt) == {None, 0, 1}
+    with pytest.raises(TooFewRows):
+        deal_times(["2020"] * 100, ["x"] * 100, 10, "s")
+
+
+def test_few_rows_make_folds_and_many_make_tenths() -> None:
+    assert [how_many_parts(count) for count in (40, 200, 250, 20_000, 20_001, 3_600_000)] == [3, 4, 5, 5, 10, 36]
+    with pytest.raises(TooFewRows, match="39 labelled rows"):
+        how_many_parts(39)
 
 
 def test_orders_are_the_same_on_every_machine() -> None:

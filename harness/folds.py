@@ -1,0 +1,125 @@
+"""A solution run again on another blend: from its commit, in a clean sandbox, and nothing of it told but a status.
+
+The labels that one fold holds out are training labels of the others, where the agent lives. So a fold sees only the
+solution's code, never files it made, and its output stays out of every window.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runs.events import FoldFinished, FoldStarted
+from runs.state import Evaluation
+from sandboxes.base import JobRequest, JobView, Limits, Sandbox
+from sandboxes.choosing import open_sandbox
+from tasks.blending import Blend, make_blend
+from tasks.judging import Judgement, run_judge
+from tasks.recipe import Deal
+from tasks.spec import load_task
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+CODE = frozenset(
+    (
+        *(".py", ".pyi", ".ipynb", ".sh", ".bash", ".r", ".jl", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".pyx"),
+        *(".rs", ".go", ".java", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".md"),
+    )
+)
+CODE_BYTES = 300_000
+"""A file of code longer than this holds data."""
+
+
+def blend_of(run: Run, deal: Deal) -> Blend:
+    """The run's blend of a deal; made if need be."""
+    if not deal.name:
+        return run.blend
+    folder = run.blend.folder
+    task = load_task(Path(run.created.task_path))
+    return make_blend(task, run.created.seed, folder.with_name(f"{folder.name}.{deal.name}"), deal)
+
+
+def home_of(run: Run, evaluation: str, deal: Deal) -> Path:
+    """Where the files of an evaluation on a blend are: submission.csv (its test rows), held_out.csv, select.csv."""
+    return run.folder / "evaluations" / evaluation / (deal.name or "fold0")
+
+
+def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> FoldFinished:
+    """What came of an evaluation's command on another blend; run now, for at most `seconds`, unless it was before.
+
+    Raises `StopRequested`; done again after a crash, it goes on where it stood.
+    """
+    key = (evaluation.id, deal.name)
+    done = run.state.folds.get(key)
+    if done is not None:
+        return done
+    job = f"e-{evaluation.id}-{deal.name}"
+    if key not in run.state.folds:
+        run.record(FoldStarted(evaluation=evaluation.id, fold=deal.name, job=job))
+    blend, folder = blend_of(run, deal), home_of(run, evaluation.id, deal)
+    sandbox = _sandbox(run, evaluation, deal, blend, folder)
+    view = _run_job(run, sandbox, job, evaluation.command, seconds)
+    judgement = _judge(run, view, blend, folder)
+    sandbox.close()
+    run.record(
+        FoldFinished(
+            evaluation=evaluation.id,
+            fold=deal.name,
+            status=judgement.status,
+            score=judgement.score,
+            noise=judgement.noise,
+            message=judgement.message,
+            seconds=round(view.seconds, 3),
+            submission=judgement.sha256,
+        )
+    )
+    shutil.rmtree(folder / "workspace", ignore_errors=True)
+    finished = run.state.folds[key]
+    assert finished is not None
+    return finished
+
+
+def _sandbox(run: Run, evaluation: Evaluation, deal: Deal, blend: Blend, folder: Path) -> Sandbox:
+    """A clean sandbox over the blend, with logs of its own: what is printed there would carry labels."""
+    place = replace(
+        run.sandbox.place,
+        workspace=folder / "workspace",
+        data=blend.public,
+        jobs=run.folder / "fold_jobs" / deal.name,
+    )
+    place.jobs.mkdir(parents=True, exist_ok=True)
+    if not place.workspace.exists():
+        run.versions.checkout(evaluation.commit, place.workspace)
+    sandbox = open_sandbox(run.sandbox.kind, place)
+    if deal.part >= 0 and sandbox.look(f"e-{evaluation.id}-{deal.name}").state == "unknown":
+        strip(place.workspace)
+    return sandbox
+
+
+def strip(workspace: Path) -> None:
+    """Leave only code: a model or a table that was made elsewhere knows labels that are held out here."""
+    for path in sorted(workspace.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        if path.suffix.lower() not in CODE or path.stat().st_size > CODE_BYTES:
+            path.unlink()
+
+
+def _run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobView:
+    limits = Limits(wall_seconds=max(1.0, min(seconds, 30 * 24 * 3600.0)), output_bytes=run.settings.job_output_bytes)
+    sandbox.start(JobRequest(job, command, limits))
+    while True:
+        (view,) = run.await_jobs([job], run.settings.longest_wait_seconds, sandbox)
+        if view.state != "running":
+            return view
+
+
+def _judge(run: Run, view: JobView, blend: Blend, folder: Path) -> Judgement:
+    if view.ended != "exited" or view.exit_code != 0:
+        status, code = view.ended or view.state, "" if view.exit_code is None else f" {view.exit_code}"
+        return Judgement("timeout" if view.ended == "timeout" else "failed", f"{status}{code}")
+    submission = folder / "workspace" / "submission.csv"
+    return run_judge(blend.folder, submission, folder / "submission.csv", run.settings.judge_seconds, keep=True)

@@ -1,0 +1,67 @@
+"""The leak sentinel at its two posts: before the first attempt over the data, at each evaluation over the solution."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runs.events import Warned
+from tasks.cells import TableError, read_rows
+from tasks.leaks import ROWS, Finding
+from tasks.leaks_in_code import look_at_claim, look_at_code, look_at_table
+from tasks.leaks_of_task import look_at_task
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+    from tasks.spec import Task
+
+SOURCE_BYTES, TABLE_BYTES, MOST_FILES = 300_000, 50_000_000, 200
+
+
+def notes_on_task(run: Run, task: Task) -> str:
+    """What the sentinel finds in the data: all of it goes on record, and what is fair comes back as card text."""
+    found = look_at_task(task)
+    for one in found:
+        run.record(Warned(message=f"leak sentinel, {one.kind}: {one.says}"))
+    fair = [f"- {one.kind}: {one.says}" for one in found if one.is_fair]
+    return "\n\n## What the harness noticed in the data\n\n" + "\n".join(fair) if fair else ""
+
+
+def look_at_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
+    """What the files of a clean checkout give away; `wrote` is the submission they made, which is not looked at."""
+    ids = _sample_ids(run)
+    found: list[Finding] = []
+    for path in islice(sorted(workspace.rglob("*")), MOST_FILES):
+        is_data = {"data", ".jobs"} & set(path.relative_to(workspace).parts[:1])
+        if path == wrote or is_data or path.is_symlink() or not path.is_file():
+            continue
+        if path.suffix == ".py" and path.stat().st_size <= SOURCE_BYTES:
+            found += look_at_code(path.read_text(encoding="utf-8", errors="replace"), ids)
+        elif path.suffix == ".csv" and path.stat().st_size <= TABLE_BYTES:
+            found += _brought_along(path, ids)
+    return list(dict.fromkeys(found))
+
+
+def warn(run: Run, evaluation: str, found: list[Finding], claimed: float | None, score: float, noise: float) -> None:
+    """Put what was found on an evaluation on record, with what its own score says of itself."""
+    for one in [*found, *look_at_claim(claimed, score, noise, run.created.lower_is_better)]:
+        run.record(Warned(message=f"leak sentinel, evaluation {evaluation}, {one.kind}: {one.says}"))
+
+
+def _brought_along(path: Path, ids: list[str]) -> list[Finding]:
+    try:
+        return look_at_table(list(islice(read_rows(path), ROWS)), ids)
+    except (TableError, OSError):
+        return []
+
+
+def _sample_ids(run: Run) -> list[str]:
+    """Ids of rows to predict, as the agent sees them: enough of them to be recognised."""
+    sample = Path(run.created.options["sample"]).name
+    for path in run.blend.public.rglob(sample):
+        try:
+            return [row[0] for row in islice(read_rows(path), 1, ROWS)]
+        except (TableError, OSError):
+            continue
+    return []

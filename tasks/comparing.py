@@ -1,0 +1,88 @@
+"""Candidates weighed over several blends: one score, its noise, and the verdict against the best so far.
+
+`run_weigh` asks a child process, this module run as `python -I -m tasks.comparing REQUEST.json`: no process of the
+harness opens an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.blending import load_blend
+from tasks.cells import read_rows
+from tasks.children import Reply, answer, ask
+from tasks.judging import part_of, tell
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a candidate is worth over several blends.
+
+    `score` is the parts' (`parts`, one a blend) mean by rows. Against another candidate: `gain` (above 0: better),
+    its noise, and `share`, how many draws favour it; `shares` says the same of the first blend and of the others by
+    themselves, two sets of rows with none in common. `apart` is how far the first blend's score lies below
+    (negative: above) that of the others, in standard errors of the difference.
+    """
+
+    score: float
+    noise: float | None
+    told: str
+    parts: list[float] = field(default_factory=list)
+    gain: float | None = None
+    gain_noise: float | None = None
+    share: float | None = None
+    shares: list[float] = field(default_factory=list)
+    apart: float = 0.0
+
+
+def run_weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Weighed:
+    """Weigh predictions kept by `judging`, a file a blend; `theirs` may be empty. Raises `children.ChildFailed`."""
+    names = {"blends": blends, "ours": ours, "theirs": theirs}
+    request = {name: [str(path.absolute()) for path in paths] for name, paths in names.items()}
+    return Weighed(**ask("tasks.comparing", request, seconds))
+
+
+def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Weighed:
+    """Weigh in this process: see `run_weigh`."""
+    from tasks.resampling import compare, drawn_scores, noise_of, scores_of
+
+    parts = []
+    for at, blend in enumerate(map(load_blend, blends)):
+        files = [ours[at], *([theirs[at]] if theirs else [])]
+        parts.append(part_of(blend, [list(read_rows(path)) for path in files]))
+    lower = parts[0].metric.lower_is_better
+    scores, drawn = scores_of(parts), drawn_scores(parts)
+    noise = noise_of(parts, drawn)[0]
+    each = [scores_of([part])[0] for part in parts]
+    apart = _apart(parts, lower) if len(parts) > 1 else 0.0
+    told = tell(scores[0], noise)
+    if not theirs:
+        return Weighed(scores[0], noise, told, each, apart=apart)
+    found = compare(scores, drawn, lower)
+    sides = [parts[:1], parts[1:]] if len(parts) > 1 else []
+    shares = [compare(scores_of(side), drawn_scores(side), lower).share for side in sides]
+    return Weighed(scores[0], noise, told, each, found.gain, found.noise, found.share, shares, apart)
+
+
+def _apart(parts: Sequence[Any], lower_is_better: bool) -> float:
+    """How much better the other blends score than the first, in standard errors of the difference."""
+    from tasks.resampling import drawn_scores, noise_of, scores_of
+
+    sides = [parts[:1], parts[1:]]
+    (first, rest), noises = (scores_of(side)[0] for side in sides), []
+    for side in sides:
+        noises.append(noise_of(side, drawn_scores(side))[0] or 0.0)
+    spread = (noises[0] ** 2 + noises[1] ** 2) ** 0.5
+    return (-1 if lower_is_better else 1) * (rest - first) / spread if spread else 0.0
+
+
+def _perform(request: dict[str, Any]) -> Reply:
+    paths = {name: [Path(path) for path in request[name]] for name in ("blends", "ours", "theirs")}
+    return asdict(weigh(paths["blends"], paths["ours"], paths["theirs"]))
+
+
+if __name__ == "__main__":
+    answer(_perform)

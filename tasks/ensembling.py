@@ -1,0 +1,70 @@
+"""Several submissions made one: labels by vote, ranks or numbers by mean, all weighted."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tasks.cells import Row
+from tasks.checking import number
+
+if TYPE_CHECKING:
+    from tasks.metrics import Metric
+
+
+def combine(
+    metric: Metric, targets: Sequence[str], tables: Sequence[Sequence[Row]], weights: Sequence[float]
+) -> list[Row]:
+    """One table (header first) of several with the same rows in the same order; other columns are the first's.
+
+    A metric that ranks gets the mean of ranks, so that no candidate counts for more because its scores spread wider.
+    """
+    header, *first = [list(row) for row in tables[0]]
+    for target in targets:
+        columns = [[row[table[0].index(target)] for row in table[1:]] for table in tables]
+        for row, cell in zip(first, _combined(metric, columns, weights), strict=True):
+            row[header.index(target)] = cell
+    return [header, *first]
+
+
+def _combined(metric: Metric, columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:
+    if metric.needs != "labels":
+        try:
+            numbers = [[number(cell) for cell in column] for column in columns]
+        except ValueError:
+            return _votes(columns, weights)
+        if metric.name == "roc_auc" and metric.file is None and len(columns) > 1:
+            numbers = [_ranks(column) for column in numbers]
+        total = sum(weights)
+        means = [
+            sum(w * v for w, v in zip(weights, values, strict=True)) / total for values in zip(*numbers, strict=True)
+        ]
+        return ["" if math.isnan(value) else repr(value) for value in means]
+    return _votes(columns, weights)
+
+
+def _votes(columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:
+    won = []
+    for cells in zip(*columns, strict=True):
+        votes: dict[str, float] = defaultdict(float)
+        for cell, weight in zip(cells, weights, strict=True):
+            votes[cell] += weight
+        won.append(max(votes, key=lambda cell: (round(votes[cell], 9), -cells.index(cell))))  # a tie: who came first
+    return won
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Mean ranks from 0 to 1; equal values get equal ranks."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    start = 0
+    while start < len(order):
+        end = start
+        while end < len(order) and values[order[end]] == values[order[start]]:
+            end += 1
+        for at in order[start:end]:
+            ranks[at] = (start + end - 1) / 2 / max(1, len(values) - 1)
+        start = end
+    return ranks

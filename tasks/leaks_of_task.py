@@ -1,0 +1,57 @@
+"""The sentinel on a whole task: its tables read and looked at, in a process of its own, for it takes its time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.cells import TableError, read_rows
+from tasks.children import ChildFailed, Reply, answer, ask
+from tasks.leaks import ROWS, Finding, Tables, look_at_data
+
+if TYPE_CHECKING:
+    from tasks.spec import Task
+
+SECONDS = 120.0
+
+
+def look_at_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
+    """What is suspicious about a task's public tables. One finding says so where they could not be looked at."""
+    if task.labels is None:
+        return []
+    try:
+        reply = ask("tasks.leaks_of_task", {"task": str(task.path)}, seconds)
+    except ChildFailed as failure:
+        last = str(failure).strip().splitlines()[-1]
+        return [Finding("not looked at", f"the data were not looked at for leaks ({last})", is_fair=False)]
+    return [Finding(**found) for found in reply["findings"]]
+
+
+def read_tables(task: Task) -> list[Tables]:
+    """The task's train and test tables, once for each target. Raises TableError."""
+    from tasks.sources import find_test, read_sample, scan
+
+    labels = task.labels
+    if labels is None:
+        return []
+    sample = read_sample(task)
+    test = find_test(task, labels, scan(task, labels, sample), sample)
+    train = list(islice(read_rows(labels.file), ROWS + 1))
+    rows = [test.header, *test.rows[:ROWS]]
+    return [Tables(train, rows, labels.id, target, labels.group, task.recipe.time) for target in labels.targets[:3]]
+
+
+def _perform(request: dict[str, Any]) -> Reply:
+    from tasks.spec import load_task
+
+    try:
+        found = [one for tables in read_tables(load_task(Path(request["task"]))) for one in look_at_data(tables)]
+    except (TableError, OSError) as error:
+        return {"findings": [asdict(Finding("not looked at", str(error), is_fair=False))]}
+    return {"findings": [asdict(one) for one in dict.fromkeys(found)]}
+
+
+if __name__ == "__main__":
+    answer(_perform)

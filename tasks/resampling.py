@@ -1,0 +1,196 @@
+"""The bootstrap: how sure a score is, and how sure one candidate is better than another on the same rows.
+
+Units are drawn (rows, or groups of rows that belong together), for each part by itself, and every candidate is scored
+on the same draws, so that what all of them find hard cancels out. Parts are the blends that one score is averaged over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tasks.row_sums import row_sums
+from tasks.scoring import NoScore, guarded_score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.metrics import Metric
+
+DRAWS = 1000
+BLOCKS = 2000
+"""More units than these are drawn in so many random blocks: the spread of a mean is the same, the work is not."""
+WORK = 1_000_000
+"""Rows scored in all for a metric that can only be scored anew for every draw."""
+REAL = 0.975
+"""The share of draws in a candidate's favour from which on its gain is called real."""
+NONE_SEEN = 1.5
+"""Where no unit went wrong, up to three of them may have (the rule of three, at 95 %): half of it is one standard
+error."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The held-out rows of one blend: answers, and the predictions of each candidate, in the same row order."""
+
+    metric: Metric
+    targets: tuple[str, ...]
+    answers: pd.DataFrame
+    given: tuple[pd.DataFrame, ...]
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What candidate 0 is worth against candidate 1.
+
+    `gain` is how much better it scored (above 0: better, whatever the metric's direction), `noise` one standard error
+    of the gain, `share` the share of draws in which it is better.
+    """
+
+    gain: float
+    noise: float
+    share: float
+
+    @property
+    def verdict(self) -> str:
+        """`real`, `worse`, or `unclear`."""
+        return "real" if self.share >= REAL else "worse" if self.share <= 1 - REAL else "unclear"
+
+
+def scores_of(parts: Sequence[Part]) -> list[float]:
+    """The score of each candidate: that of each part, averaged by rows. Raises `NoScore`."""
+    total = sum(len(part.answers) for part in parts)
+    scores = [0.0] * len(parts[0].given)
+    for part in parts:
+        for at, given in enumerate(part.given):
+            value = guarded_score(part.metric, part.answers, given, part.targets)
+            scores[at] += value * len(part.answers) / total
+    return scores
+
+
+def drawn_scores(parts: Sequence[Part], seed: int = 0) -> Any:
+    """Scores of every candidate on every draw (candidates x draws); NaN where a draw could not be scored."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    total = sum(len(part.answers) for part in parts)
+    return sum(_draw(part, generator) * (len(part.answers) / total) for part in parts)
+
+
+def noise_of(parts: Sequence[Part], drawn: Any) -> list[float | None]:
+    """One standard error of each candidate's score; None where too few draws could be scored.
+
+    A score that no draw changes has noise too: rows that were not seen may still go wrong.
+    """
+    import numpy as np
+
+    found: list[float | None] = []
+    for at, scores in enumerate(drawn):
+        scores = scores[np.isfinite(scores)]
+        spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+        found.append(spread if spread is None or spread > 1e-12 else _unseen(parts, at))
+    return found
+
+
+def compare(scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int = 0, other: int = 1) -> Comparison:
+    """Candidate `one` against candidate `other`, from the scores and draws of both."""
+    import numpy as np
+
+    sign = -1 if lower_is_better else 1
+    gains = sign * (drawn[one] - drawn[other])
+    gains = gains[np.isfinite(gains)]
+    gain = sign * (scores[one] - scores[other])
+    if len(gains) < 2:
+        return Comparison(gain, math.inf, 0.5)
+    share = float((gains > 0).mean() + (gains == 0).mean() / 2)
+    return Comparison(gain, float(gains.std(ddof=1)), share)
+
+
+def half_of(part: Part, side: int) -> Part:
+    """Every other unit of a part, from unit `side` (0 or 1) on."""
+    known: dict[Any, int] = {}
+    numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
+    rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
+    cut = [table.iloc[rows].reset_index(drop=True) for table in (part.answers, *part.given)]
+    return replace(part, answers=cut[0], given=tuple(cut[1:]), units=tuple(part.units[row] for row in rows))
+
+
+def _draw(part: Part, generator: Any) -> Any:
+    import numpy as np
+
+    blocks, count = _blocks(part.units, generator)
+    sums = [row_sums(part.metric, part.answers, given, part.targets) for given in part.given]
+    if any(one is None for one in sums):
+        return _drawn_anew(part, blocks, count, generator)
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(float)
+    rows = drawn @ np.bincount(blocks, minlength=count).astype(float)
+    scores = []
+    for one in sums:
+        assert one is not None
+        held = np.column_stack([np.bincount(blocks, column, count) for column in one.rows.T])
+        scores.append(one.finish(drawn @ held, rows))
+    return np.array(scores)
+
+
+def _blocks(units: Sequence[str], generator: Any) -> tuple[Any, int]:
+    """The block of each row, and how many blocks there are. Rows of one unit share a block; an empty unit is a row."""
+    import numpy as np
+
+    if any(units):
+        known: dict[Any, int] = {}
+        numbers = np.array([known.setdefault(unit or row, len(known)) for row, unit in enumerate(units)])
+        count = len(known)
+    else:
+        numbers, count = np.arange(len(units)), len(units)
+    if count <= BLOCKS:
+        return numbers, count
+    return (generator.permutation(count) % BLOCKS)[numbers], BLOCKS
+
+
+def _drawn_anew(part: Part, blocks: Any, count: int, generator: Any) -> Any:
+    import numpy as np
+
+    order = np.argsort(blocks, kind="stable")
+    pools = np.split(order, np.cumsum(np.bincount(blocks, minlength=count))[:-1])
+    draws = max(20, min(200, WORK // len(part.answers)))
+    scores = np.full((len(part.given), DRAWS), np.nan)
+    for draw in range(draws):
+        rows = np.concatenate([pools[place] for place in generator.integers(0, count, count)])
+        answers = part.answers.iloc[rows].reset_index(drop=True)
+        for at, given in enumerate(part.given):
+            try:
+                table = given.iloc[rows].reset_index(drop=True)
+                scores[at, draw] = guarded_score(part.metric, answers, table, part.targets)
+            except NoScore:  # a draw may hold one class only
+                continue
+    return scores
+
+
+def _unseen(parts: Sequence[Part], at: int) -> float | None:
+    """The noise of a score that no draw changes: what a unit that goes wrong would cost, by the rule of three."""
+    part = max(parts, key=lambda one: len(one.answers))
+    other = _another_answer(part)
+    if other is None:
+        return None
+    units = len({unit or row for row, unit in enumerate(part.units)})
+    spoilt = part.given[at].copy()
+    spoilt.iloc[0] = part.answers.iloc[other].to_numpy()
+    try:
+        before = guarded_score(part.metric, part.answers, part.given[at], part.targets)
+        cost = abs(before - guarded_score(part.metric, part.answers, spoilt, part.targets))
+    except NoScore:
+        return None
+    total = sum(len({unit or row for row, unit in enumerate(one.units)}) for one in parts)
+    return NONE_SEEN * cost * units / total
+
+
+def _another_answer(part: Part) -> int | None:
+    """A row whose answer differs from that of row 0."""
+    first = part.answers.iloc[0]
+    for at in range(1, len(part.answers)):
+        if not part.answers.iloc[at].equals(first):
+            return at
+    return None

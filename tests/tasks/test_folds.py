@@ -1,0 +1,154 @@
+"""One code path writes one blend, folds, fresh folds and the refit; the recipe says how, and refuses what it must."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from small_tasks import Row, churn, read_table, truth, write_table
+
+from tasks.blending import Blend, cut, make_blend
+from tasks.custody import read_labels
+from tasks.judging import judge
+from tasks.recipe import Deal
+from tasks.spec import Task, TaskError, load_task
+
+
+def held_out(blend: Blend) -> list[str]:
+    return [row[0] for row in read_labels(blend.custody / "answers.csv", "a test")[1:]]
+
+
+def perfect(task: Task, blend: Blend, path: Path) -> Path:
+    """A perfect submission, rows shuffled and columns reversed."""
+    right = truth(task)
+    header, *rows = [row[::-1] for row in read_table(blend.public / "sample_submission.csv")]
+    done = [[right[row[1]], row[1]] for row in rows]
+    random.Random(1).shuffle(done)
+    write_table(path, [header, *done])
+    return path
+
+
+@pytest.mark.parametrize("labels", ["stratify: true", "group: household"])
+def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_same(
+    labels: str, tmp_path: Path
+) -> None:
+    task = churn(tmp_path / "task", train_rows=300, labels=labels)
+    first = make_blend(task, 0, tmp_path / "b")
+    deals = [Deal(draw, part) for draw in (0, 1) for part in range(first.folds)] + [Deal(0, -1)]
+    assert first.folds == 5
+    seen: dict[int, list[str]] = {0: [], 1: []}
+    for deal in deals:
+        blend = make_blend(task, 0, tmp_path / f"b{deal.draw}{deal.part}", deal)
+        assert task.answers is not None
+        parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
+        assert parts.test == read_table(task.answers)
+        assert parts.held_out == parts.answers
+        seen[deal.draw] += held_out(blend) if deal.part >= 0 else []
+    everyone = sorted(row[0] for row in read_table(task.public / "train.csv")[1:])
+    assert sorted(seen[0]) == sorted(seen[1]) == everyone
+    assert seen[0] != seen[1]
+
+
+def test_the_refit_holds_nothing_out_and_still_shuffles(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "b", Deal(0, -1))
+    assert (blend.held_out_rows, blend.has_labels, blend.test_rows) == (0, False, 60)
+    assert read_table(blend.public / "train.csv") == read_table(task.public / "train.csv")
+    shown, before = (read_table(folder / "test.csv") for folder in (blend.public, task.public))
+    assert shown != before and sorted(shown) == sorted(before)
+    assert judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv").status == "unscored"
+
+
+def test_many_rows_make_one_blend_with_rows_that_are_opened_once(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", train_rows=20_100, test_rows=50)
+    blend = make_blend(task, 0, tmp_path / "b")
+    assert (blend.folds, blend.held_out_rows, blend.select_rows) == (0, 2010, 2010)
+    parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
+    assert parts.select == read_table(blend.custody / "select.csv")
+    assert not {row[0] for row in parts.select[1:]} & {row[0] for row in parts.held_out[1:]}
+    judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv", keep=True)
+    assert judged.score == 1.0
+    assert read_table(tmp_path / "select.csv") == parts.select
+
+
+# ------------------------------------------------------------------------------------------------------- the recipe
+
+
+def onehot(folder: Path, blend: str) -> Task:
+    task = churn(folder, metric="log_loss", more=blend, sample="0")
+    names = ["leaves", "stays", "unsure"]
+    rows = read_table(task.submission.sample)
+    shown: list[Row] = [["customer", *names], *([row[0], "0.3", "0.3", "0.4"] for row in rows[1:])]
+    write_table(task.submission.sample, shown)
+    right = truth(task)
+    answers: list[Row] = [[row[0], *(str(int(right[row[0]] == name)) for name in names)] for row in rows[1:]]
+    write_table(folder / "private/answers.csv", [shown[0], *answers])
+    text = (
+        (folder / "task.yaml")
+        .read_text()
+        .replace("customer, target: left}\nlabels", "customer, target: [leaves, stays, unsure]}\nlabels")
+    )
+    (folder / "task.yaml").write_text(text)
+    return load_task(folder)
+
+
+@pytest.mark.parametrize("blend", ["", "blend: {test: public/test.csv, answer: {onehot: left}, static: [notes/*]}"])
+def test_a_label_is_spread_over_the_columns_of_its_classes(blend: str, tmp_path: Path) -> None:
+    task = onehot(tmp_path / "task", blend)
+    made = make_blend(task, 0, tmp_path / "b")
+    assert ("guessed" in " ".join(made.notes)) == (not blend)
+    right, names = truth(churn(tmp_path / "plain")), ["leaves", "stays", "unsure"]
+    sample = read_table(made.public / "sample_submission.csv")
+    rows = [[row[0], *(str(int(right[row[0]] == name)) for name in names)] for row in sample[1:]]
+    write_table(tmp_path / "s.csv", [sample[0], *rows])
+    judged = judge(made, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert judged.score == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_class_that_the_sample_lacks_is_refused(tmp_path: Path) -> None:
+    task = onehot(tmp_path / "task", "")
+    rows = read_table(task.public / "train.csv")
+    write_table(task.public / "train.csv", [*rows, ["1", "", "h1", "maybe"]])
+    with pytest.raises(TaskError, match="'maybe' of row '1' is no column of the sample"):
+        make_blend(task, 0, tmp_path / "b")
+
+
+def test_a_file_that_no_line_speaks_of_is_refused_and_an_omitted_one_is_not_shown(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", more="blend: {test: public/test.csv}")
+    (task.public / "model.bin").write_bytes(b"weights")
+    with pytest.raises(TaskError, match=r"no line of `blend:` speaks of model\.bin: add it to `static:`"):
+        make_blend(task, 0, tmp_path / "b")
+    task = churn(tmp_path / "other", more='blend: {test: public/test.csv, omit: ["*.bin"], static: ["notes/*"]}')
+    (task.public / "model.bin").write_bytes(b"weights")
+    blend = make_blend(task, 0, tmp_path / "c")
+    assert not (blend.public / "model.bin").exists()
+    assert (blend.public / "notes/read_me.txt").exists()
+
+
+def test_rows_are_held_out_by_time_and_the_plan_can_be_said(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", labels="", more="labels: {file: public/train.csv, id: customer, target: left}")
+    for name, start in (("train", 0), ("test", 500)):
+        rows = read_table(task.public / f"{name}.csv")
+        table = [[*rows[0], "day"], *([*row, f"{start + at:04d}"] for at, row in enumerate(rows[1:]))]
+        write_table(task.public / f"{name}.csv", table)
+    with (task.folder / "task.yaml").open("a") as file:
+        file.write("blend: {test: public/test.csv, split: {time: day}}\n")
+    blend = make_blend(load_task(task.folder), 0, tmp_path / "b")
+    assert (blend.folds, blend.held_out_rows) == (0, 40)
+    assert max(row[-1] for row in read_table(blend.public / "train.csv")[1:]) == "0159"
+    said = churn(tmp_path / "said", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}}")
+    made = make_blend(said, 0, tmp_path / "c")
+    assert (made.folds, made.held_out_rows, made.select_rows) == (0, 20, 30)
+
+
+def test_a_recipe_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    for part, says in (
+        ("plan: {folds: 5, search: 0.1}", "both folds and search"),
+        ("plan: {select: 0.1}", "select needs search"),
+        ("split: {time: note}, plan: {folds: 5}", "make one blend"),
+        ("answer: {onehot: nothing}", "onehot must be the label's column"),
+        ("tset: x", "Did you mean 'test'"),
+    ):
+        with pytest.raises(TaskError, match=says):
+            churn(tmp_path / says.replace(" ", "-"), more=f"blend: {{{part}}}")

@@ -1,0 +1,79 @@
+"""A plain table becomes a task that can be blended, judged and graded, and its maker says what it guessed."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+from small_tasks import read_table, write_table
+
+from tasks.blending import cut, make_blend
+from tasks.grading import grade
+from tasks.marked_yaml import TaskError
+from tasks.new_task import TaskWish, make_task
+from tasks.spec import load_task
+
+
+def table(path: Path, label: str, rows: int = 300) -> Path:
+    draw = random.Random(1)
+    choose = {
+        "0/1": lambda: draw.choice("01"),
+        "word": lambda: draw.choice(["cat", "dog"]),
+        "number": lambda: f"{draw.random():.4f}",
+    }
+    cells = [[f"{draw.random():.3f}", f"h{draw.randrange(40)}", choose[label]()] for _ in range(rows)]
+    write_table(path, [["x", "house: it", "y"], *cells])
+    return path
+
+
+@pytest.mark.parametrize(("label", "metric"), [("0/1", "roc_auc"), ("word", "accuracy"), ("number", "rmse")])
+def test_a_table_becomes_a_task_that_can_be_played(label: str, metric: str, tmp_path: Path) -> None:
+    made = make_task(TaskWish(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
+    task = load_task(made.folder)
+    assert task.metric.name == metric
+    assert any(metric in guess for guess in made.guesses) and any("row_id" in guess for guess in made.guesses)
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert (blend.test_rows, blend.folds) == (75, 4)
+    assert not blend.notes
+    assert task.answers is not None
+    answers = {row[0]: row[1] for path in (task.answers, blend.custody / "answers.csv") for row in read_table(path)}
+    sample = read_table(blend.public / "sample_submission.csv")
+    write_table(tmp_path / "s.csv", [sample[0], *([row[0], answers[row[0]]] for row in sample[1:])])
+    parts = cut(blend, tmp_path / "s.csv")
+    assert parts.held_out == parts.answers
+    write_table(tmp_path / "test.csv", parts.test)
+    best = {"rmse": 0.0}.get(metric, 1.0)
+    assert grade(task, tmp_path / "test.csv").score == best
+
+
+def test_groups_and_ids_that_are_named_are_kept(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", "word")
+    rows = read_table(path)
+    write_table(path, [["key", *rows[0]], *([f"k{at}", *row] for at, row in enumerate(rows[1:]))])
+    made = make_task(TaskWish(path, "y", tmp_path / "new", id="key", group="house: it"))
+    task = load_task(made.folder)
+    train, test = (read_table(task.public / name) for name in ("train.csv", "test.csv"))
+    assert train[0] == ["key", "x", "house: it", "y"]
+    assert not {row[2] for row in train} & {row[2] for row in test[1:]}
+    assert make_blend(task, 0, tmp_path / "blend").held_out_rows > 30
+
+
+def test_mistakes_are_told(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", "word", 90)
+    for wish, says in (
+        (TaskWish(path, "nothing", tmp_path / "n"), "is not one of its columns: x, house: it, y"),
+        (TaskWish(path, "y", tmp_path), "is there already"),
+        (TaskWish(path, "y", tmp_path / "n", id="y"), "repeat or are empty"),
+        (TaskWish(path, "y", tmp_path / "n", metric="luck"), "does not exist"),
+        (TaskWish(tmp_path / "gone.csv", "y"), "cannot be read as a table"),
+        (TaskWish(table(tmp_path / "few.csv", "word", 30), "y", tmp_path / "n"), "30 rows have a y"),
+    ):
+        with pytest.raises(TaskError, match=says):
+            make_task(wish)
+    assert not (tmp_path / "n").exists()
+    with (tmp_path / "ragged.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["a", "y"], ["1"]])
+    with pytest.raises(TaskError, match="line 2"):
+        make_task(TaskWish(tmp_path / "ragged.csv", "y", tmp_path / "n"))

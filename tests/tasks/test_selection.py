@@ -1,0 +1,84 @@
+"""What is handed in is chosen on rows that did not choose the candidates, and two ways to mix them are one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tasks.ensembling import combine
+from tasks.metrics import METRICS
+from tasks.resampling import Part
+from tasks.selection import choose, mixed_score, propose
+
+ROWS = 600
+
+
+def numbers(seed: int, *spreads: float, name: str = "rmse", same: bool = False) -> Part:
+    """Answers, and a candidate for each spread of errors (the same errors, or independent ones)."""
+    import numpy as np
+    import pandas as pd
+
+    draw = np.random.default_rng(seed)
+    wanted = draw.normal(size=ROWS)
+    errors = [draw.normal(size=ROWS) for _ in spreads]
+    given = [wanted + spread * (errors[0] if same else error) for spread, error in zip(spreads, errors, strict=True)]
+    if name != "rmse":
+        wanted = (wanted > 0).astype(float)
+    if name == "accuracy":
+        given = [(one > 0).astype(float) for one in given]
+    tables = [pd.DataFrame({"t": one}) for one in (wanted, *given)]
+    return Part(METRICS[name], ("t",), tables[0], tuple(tables[1:]), ("",) * ROWS)
+
+
+def test_the_pick_is_made_on_the_judging_rows() -> None:
+    searched, judged = numbers(0, 0.5, 0.6, same=True), numbers(1, 0.6, 0.5, same=True)
+    found = choose([searched], [judged], "fresh")
+    assert found.pick == 1
+    assert not found.is_ensemble
+    assert found.weights == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("judges", ["fresh", "halves"])
+def test_an_ensemble_of_independent_errors_is_taken_and_one_of_equal_errors_is_not(judges: Any) -> None:
+    judging = [numbers(3, 0.5, 0.5, 0.5)] if judges == "fresh" else None
+    found = choose([numbers(2, 0.5, 0.5, 0.5)], judging, judges)
+    assert found.is_ensemble and (found.gain or 0) > 0.1
+    judging = [numbers(3, 0.5, 0.55, same=True)] if judges == "fresh" else None
+    found = choose([numbers(2, 0.5, 0.55, same=True)], judging, judges)
+    assert not found.is_ensemble
+    assert found.weights == [1.0, 0.0]
+
+
+def test_an_ensemble_that_only_the_searched_rows_like_is_not_taken() -> None:
+    searched = numbers(2, 0.5, 0.5)
+    judged = replace(numbers(3, 0.5, 0.5), given=(numbers(3, 0.1, 0.5).given[0], numbers(3, 0.5, 3.0).given[1]))
+    found = choose([searched], [judged], "select")
+    assert sum(weight > 0 for weight in found.proposed) == 2
+    assert not found.is_ensemble and found.pick == 0
+
+
+@pytest.mark.parametrize("name", ["rmse", "roc_auc", "accuracy"])
+def test_mixing_tables_and_mixing_submissions_are_the_same(name: str) -> None:
+    import pandas as pd
+
+    from tasks.resampling import scores_of
+
+    part = numbers(5, 0.5, 0.8, 1.2, name=name)
+    weights = [2.0, 1.0, 1.0]
+    tables = [[["id", "t"], *([str(at), repr(float(cell))] for at, cell in enumerate(one["t"]))] for one in part.given]
+    mixed = combine(METRICS[name], ["t"], tables, weights)
+    frame = pd.DataFrame({"t": [float(row[1]) for row in mixed[1:]]})
+    assert scores_of([replace(part, given=(frame,))])[0] == pytest.approx(mixed_score([part], weights))
+
+
+def test_votes_count_words_too_and_a_tie_goes_to_the_first() -> None:
+    tables = [[["id", "t"], ["1", one], ["2", "x"]] for one in ("cat", "dog", "dog")]
+    assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0])[1:] == [["1", "dog"], ["2", "x"]]
+    assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0])[1] == ["1", "cat"]
+
+
+def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:
+    weights = propose([numbers(7, 0.3, 0.3, 9.0)])
+    assert weights[0] > 0 and weights[1] > 0 and weights[2] == 0
