@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.settings import Settings
 
 SANDBOXES = ("auto", "docker", "bubblewrap", "local")
+_SPLITS = ["low", "medium", "high", "all", "dev"]
 _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
 
 
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_doctor(commands)
     _add_new_task(commands)
+    _add_competitions(commands)
     return parser
 
 
@@ -115,6 +117,29 @@ def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list the tasks there are, or show one")
     tasks.set_defaults(command=_tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
+    tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
+
+
+def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
+    prepare = commands.add_parser("prepare", allow_abbrev=False, help="make the data of an MLE-bench competition")
+    prepare.set_defaults(command=_prepare)
+    prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
+    prepare.add_argument(
+        "--raw", metavar="DIR", type=Path, help="Kaggle's files, or the zip, if they are there already"
+    )
+    prepare.add_argument("--accept-differences", action="store_true", help="take data whose checksums differ")
+    report = commands.add_parser("report", allow_abbrev=False, help="the benchmark's numbers over graded runs")
+    report.set_defaults(command=_report)
+    report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
+    report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
+    report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
+    report.add_argument("--output", metavar="DIR", type=Path, help="write report.md, .json, .csv and the curve there")
+    report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
+    report.add_argument("--curve", action="store_true", help="grade what every attempt handed in: medals over time")
+    submit = commands.add_parser("submit", allow_abbrev=False, help="hand the submission of a run in to Kaggle")
+    submit.set_defaults(command=_submit)
+    submit.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    submit.add_argument("--competition", metavar="NAME", help="Kaggle's name for it, where it is not the task's")
 
 
 def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -261,9 +286,37 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _tasks(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.listing import show_task, show_tasks
+    from harness.listing import show_competitions, show_task, show_tasks
 
+    if options.split:
+        return show_competitions(options.split, settings)
     return show_task(options.name, settings) if options.name else show_tasks(settings)
+
+
+def _prepare(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.preparing import prepare_competition
+
+    return prepare_competition(options.competition, settings, options.raw, options.accept_differences)
+
+
+def _report(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.benchmark import report_runs
+
+    return report_runs(
+        options.run,
+        settings,
+        split=options.split,
+        pads=options.pad_missing,
+        output=options.output,
+        as_json=options.json,
+        with_curve=options.curve,
+    )
+
+
+def _submit(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.submitting import submit_run
+
+    return submit_run(options.run, settings, options.competition)
 
 
 def _score(options: argparse.Namespace, settings: Settings) -> int:

@@ -71,6 +71,7 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield space(settings.home)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
     yield from kinds(settings.home, settings.image)
+    yield mlebench(settings.home)
     yield key(settings, base_url)
     yield from served(settings, base_url, model)
 
@@ -93,6 +94,18 @@ def packages() -> Finding:
     if missing:
         return Finding("packages", "bad", f"missing: {', '.join(missing)}", "install the harness again: see the README")
     return Finding("packages", "ok", ", ".join(found))
+
+
+def mlebench(folder: Path) -> Finding:
+    """Whether the official package is there: only the competitions that are not prepared and graded here need it."""
+    from tasks.competitions.bridge import how_to_install, interpreter
+
+    python = interpreter(folder)
+    if python is None:
+        return Finding(
+            "mlebench", "note", "not installed; 29 of 82 competitions work without it", how_to_install(folder)
+        )
+    return Finding("mlebench", "ok", f"the official package, in {python}")
 
 
 def git() -> Finding:

@@ -74,6 +74,7 @@ def is_driven(folder: Path) -> bool:
 # ---------------------------------------------------------------------------------------------------------- the list
 
 
+_MEDALS = ("gold", "silver", "bronze", "median")
 HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring", "spend", "")
 
 
@@ -163,21 +164,72 @@ def show_tasks(settings: Settings) -> int:
     """List the tasks known by name."""
     from tasks.catalogue import list_tasks
 
-    rows = [("task", "metric", "better", "train rows", "test rows", "gold", "silver", "bronze", "median", "title")]
+    rows = [("task", "metric", "better", "train rows", "test rows", *_MEDALS, "title")]
     for row in list_tasks(settings.home):
         counts = (_count(row.train_rows), _count(row.test_rows))
         rows.append((row.name, row.metric, row.direction, *counts, *_lines(row.thresholds), row.title))
     print(table(rows, right=range(3, 9)))
     print(
-        "\nOne of them: harness tasks NAME. Play it: harness run NAME. A task of your own: a folder with a task.yaml."
+        "\nOne of them: harness tasks NAME. Play it: harness run NAME. A task of your own: a folder with a task.yaml. "
+        "The competitions of MLE-bench: harness tasks --split low."
     )
     return exits.DONE
+
+
+def show_competitions(split: str, settings: Settings) -> int:
+    """List the competitions of a part of MLE-bench: thresholds, how far they are confirmed, and what is wrong."""
+    from tasks.catalogue import list_competitions
+
+    found = list_competitions(split, settings.home)
+    rows = [("competition", "split", "category", "metric", "better", *_MEDALS, "confirmed", "ready", "")]
+    for row, one in found:
+        known = ", ".join(sorted({note.kind for note in one.notes if note.kind != "quirk"}))
+        facts = (row.name, row.split or "", row.category or "", " ".join(row.metric.split("(")[0].split()))
+        ready = "yes" if row.prepared else "no" if one.is_native else "no, needs mlebench"
+        rows.append((*facts, row.direction, *_lines(row.thresholds), one.confirmed, ready, known))
+    print(table(rows, right=range(5, 9)))
+    print(
+        f"\n{len(found)} competitions. `confirmed`: how far independent sources agree with the one table of thresholds."
+        "\nDefects, leaks and where the numbers come from: harness tasks NAME. Make its data: harness prepare NAME."
+    )
+    return exits.DONE
+
+
+def _show_unprepared(name: str, settings: Settings) -> int:
+    from tasks.competitions.facts import with_notes
+
+    one = with_notes(name)
+    gold, silver, bronze, median = _lines(one.thresholds)
+    facts = [
+        ("title", one.title),
+        ("split", f"{one.split}{f', {one.category}' if one.category else ''}"),
+        ("metric", f"{one.metric}, {'lower' if one.lower_is_better else 'higher'} is better"),
+        ("medals", f"gold {gold}, silver {silver}, bronze {bronze}, median {median}"),
+        *_provenance(name),
+        ("data", f"not prepared{f', {one.size_gb:g} GB' if one.size_gb else ''}: harness prepare {name}"),
+        ("graded", "here, by the official rule" if one.is_native else "by the official package mlebench only"),
+    ]
+    print(f"{name}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
+    return exits.DONE
+
+
+def _provenance(name: str) -> list[tuple[str, str]]:
+    """Where a competition's thresholds come from, and what is known to be wrong with it."""
+    from tasks.competitions.facts import told, with_notes
+
+    one = with_notes(name)
+    sources = {"full": "all four confirmed by", "partial": "partly confirmed by", "none": "rest on one table only"}
+    by = f" {'; '.join(one.confirmed_by)}" if one.confirmed_by else ""
+    return [("thresholds", sources[one.confirmed] + by), *(("note", line) for line in told(one.notes))]
 
 
 def show_task(name: str, settings: Settings) -> int:
     """Show one task: what is asked, how it is judged, where it lies. Prepares an example that was never used."""
     from tasks.catalogue import find_task, row_of
+    from tasks.competitions.preparing import is_prepared, known
 
+    if known(name) and not is_prepared(name, settings.home):
+        return _show_unprepared(name, settings)
     task = find_task(name, settings.home)
     row = row_of(task)
     gold, silver, bronze, median = _lines(task.thresholds)
@@ -192,6 +244,7 @@ def show_task(name: str, settings: Settings) -> int:
         ("held out", "labelled rows, by the harness" if task.labels else "nothing: no labels are named"),
         ("answers", "private answers are there" if task.answers else "none: it cannot be graded"),
         ("file", str(task.path)),
+        *(_provenance(task.competition) if task.competition else ()),
     ]
     print(f"{task.id}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
     print(f"\n{printable(task.description).strip()}")

@@ -47,7 +47,7 @@ def _play(folder: Path, settings: Settings, screen: Screen) -> int:
     with Journal.open(folder) as journal:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)
-        if (settings.grades / f"{run_id}.json").exists():
+        if any((settings.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             exits.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
         run = _open(folder, journal, settings, screen)
         if run.state.ended:

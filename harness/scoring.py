@@ -94,7 +94,7 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
                 "--anyway: it can then no longer be resumed"
             )
         submission = folder / "submission.csv"
-        report = run_grade(_task_path(state, settings), submission if submission.exists() else None)
+        report = run_grade(task_path(state, settings), submission if submission.exists() else None)
         chosen = state.chosen
         estimate = handed_in(state)
         was_changed = bool(chosen and submission.exists() and _sha(submission) != chosen.sha256)
@@ -122,7 +122,7 @@ def _held(folder: Path, anyway: bool) -> Iterator[None]:
         lock.release()
 
 
-def _task_path(state: State, settings: Settings) -> Path:
+def task_path(state: State, settings: Settings) -> Path:
     """The task the run was given, prepared again if it is an example that was removed; never one that has changed."""
     from tasks.catalogue import find_task
     from tasks.spec import load_task

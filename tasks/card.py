@@ -117,6 +117,8 @@ def _submission(task: Task) -> str:
 
 def sample_name(task: Task) -> str:
     """The sample submission's path relative to ./data."""
+    if task.submission.shown:
+        return task.submission.shown
     sample, public = task.submission.sample, task.public
     return sample.relative_to(public).as_posix() if sample.is_relative_to(public) else sample.name
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from tasks.competitions.facts import Competition, Split, competitions, in_split
+from tasks.competitions.preparing import folder_of, is_prepared
 from tasks.marked_yaml import TaskError, read_marked_yaml
 from tasks.medals import Thresholds
 from tasks.preparation import EXAMPLES, EXAMPLES_FOLDER, prepare_example
@@ -27,6 +29,8 @@ class TaskRow:
     test_rows: int | None
     thresholds: Thresholds | None
     prepared: bool
+    split: Split | None = None
+    category: str | None = None
 
     @property
     def direction(self) -> str:
@@ -37,20 +41,29 @@ class TaskRow:
 def find_task(name_or_path: str, home: Path) -> Task:
     """The task of a name from the catalogue, or of the path of a task.yaml or its folder.
 
-    An example is prepared into `home`/data/NAME when it is first asked for. A bare name that is in the catalogue
-    wins over a file of that name; write `./NAME` for the file. Raises TaskError.
+    An example is prepared into `home`/data/NAME when it is first asked for; a competition must have been. A bare
+    name that is in the catalogue wins over a file of that name; write `./NAME` for the file. Raises TaskError.
     """
     if name_or_path in EXAMPLES:
         return load_task(prepare_example(name_or_path, home))
+    if name_or_path in competitions():
+        return _prepared_competition(name_or_path, home)
     if "\0" in name_or_path or not name_or_path.strip():
         raise TaskError("The task has no name. Write the path of a task.yaml, or a name that `harness tasks` lists.")
     if _is_path(name_or_path):
         return load_task(Path(name_or_path).expanduser())
-    near = get_close_matches(name_or_path.lower(), EXAMPLES, n=3, cutoff=0.5)
+    near = get_close_matches(name_or_path.lower(), [*EXAMPLES, *competitions()], n=3, cutoff=0.6)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     raise TaskError(
         f"There is no task '{name_or_path}'. {meant}`harness tasks` lists the names; or write the path of a task.yaml."
     )
+
+
+def _prepared_competition(name: str, home: Path) -> Task:
+    if is_prepared(name, home):
+        return load_task(folder_of(name, home))
+    begun = " (it was begun and not finished)" if (folder_of(name, home) / "prepared.part").exists() else ""
+    raise TaskError(f"The data of {name} are not prepared{begun}. Run: harness prepare {name}")
 
 
 def _is_path(text: str) -> bool:
@@ -62,8 +75,33 @@ def _is_path(text: str) -> bool:
 
 
 def list_tasks(home: Path) -> list[TaskRow]:
-    """Every task known by name; prepares nothing."""
-    return [_example_row(name, home) for name in EXAMPLES]
+    """The examples, and the competitions that are prepared; prepares nothing."""
+    ready = [_competition_row(one, home) for one in competitions().values() if is_prepared(one.id, home)]
+    return [*(_example_row(name, home) for name in EXAMPLES), *ready]
+
+
+def list_competitions(split: str, home: Path) -> list[tuple[TaskRow, Competition]]:
+    """The competitions of a split of MLE-bench, prepared or not. Raises TaskError for a split that does not exist."""
+    try:
+        found = in_split(split)
+    except KeyError:
+        raise TaskError(f"There is no split '{split}'. Write low, medium, high, all or dev.") from None
+    return [(_competition_row(one, home), one) for one in found]
+
+
+def _competition_row(one: Competition, home: Path) -> TaskRow:
+    return TaskRow(
+        one.id,
+        one.title,
+        one.metric,
+        one.lower_is_better,
+        None,
+        None,
+        one.thresholds,
+        is_prepared(one.id, home),
+        one.split,
+        one.category,
+    )  # fmt: skip
 
 
 def _example_row(name: str, home: Path) -> TaskRow:

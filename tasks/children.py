@@ -73,6 +73,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
+def bound_memory(share: float = 0.9) -> None:
+    """Let this process take at most a share of the machine's memory: a vast file fails, and not the machine."""
+    import resource
+
+    most = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * share)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
+
+
 def answer(perform: Callable[[dict[str, Any]], Reply]) -> None:
     """Be the child: perform the request named on the command line, print the reply.
 

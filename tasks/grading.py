@@ -13,12 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.children import Reply, answer, ask
+from tasks.children import Reply, answer, ask, bound_memory
 
 if TYPE_CHECKING:
     from tasks.spec import Task
 
 DIGITS = 5
+NO_SUBMISSION = "There is no submission: a file that ends in .csv is expected."
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,12 @@ def grade(task: Task, submission: Path | None) -> Report:
     from tasks.checking import SubmissionRefused
     from tasks.scoring import NoScore
 
+    if task.competition:
+        return _grade_officially(task, submission)
     exists = submission is not None and submission.is_file() and submission.suffix.lower() == ".csv"
     score, problem = None, ""
     if submission is None or not exists:
-        problem = "There is no submission: a file that ends in .csv is expected."
+        problem = NO_SUBMISSION
         _answers(task)
     else:
         try:
@@ -82,6 +85,29 @@ def grade(task: Task, submission: Path | None) -> Report:
         except (SubmissionRefused, NoScore) as refused:
             problem = str(refused)
     return report(task, score, exists, str(submission), problem)
+
+
+def _grade_officially(task: Task, submission: Path | None) -> Report:
+    """Grade by the competition's own rule, as the official package does. Raises TaskError."""
+    from tasks.competitions.graders import AnswersUnreadable, is_graded_here, score_file
+    from tasks.competitions.rules import Invalid
+    from tasks.spec import TaskError
+
+    if task.answers is None:
+        raise TaskError(f"{task.path}: names no private answers: prepare {task.competition} again")
+    if not is_graded_here(task.competition):
+        from tasks.competitions.bridge import official_report
+
+        return Report(**official_report(task.competition, submission, task.folder.parent))
+    exists = submission is not None and submission.is_file() and submission.suffix.lower() == ".csv"
+    if submission is None or not exists:
+        return report(task, None, False, str(submission), NO_SUBMISSION)
+    try:
+        return report(task, score_file(task.competition, submission, task.answers), True, str(submission))
+    except Invalid as invalid:
+        return report(task, None, True, str(submission), str(invalid))
+    except AnswersUnreadable as error:
+        raise TaskError(str(error)) from None
 
 
 def report(task: Task, score: float | None, exists: bool, path: str, problem: str = "") -> Report:
@@ -175,6 +201,7 @@ def _perform(request: dict[str, Any]) -> Reply:
     from tasks.spec import TaskError, load_task
 
     submission = Path(request["submission"]) if request["submission"] else None
+    bound_memory()
     try:
         return asdict(grade(load_task(Path(request["task"])), submission))
     except TaskError as error:

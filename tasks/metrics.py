@@ -225,6 +225,11 @@ def rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[st
     return float(((np.log1p(target_numbers(answers, targets)) - np.log1p(given)) ** 2).mean() ** 0.5)
 
 
+def mean_columnwise_rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
+    """RMSLE of every column by itself, averaged over the columns."""
+    return _mean_over(targets, lambda column: rmsle(answers, predictions, [targets[column]]))
+
+
 def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Share of the variance explained; averaged over several columns."""
     from sklearn.metrics import r2_score
@@ -246,12 +251,13 @@ _FUNCTIONS: dict[str, Scorer] = {
         rmse,
         mae,
         rmsle,
+        mean_columnwise_rmsle,
         mcrmse,
         r2,
     )
 }  # fmt: skip
 
-_LOWER = {"log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mcrmse"}
+_LOWER = {"log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mean_columnwise_rmsle", "mcrmse"}
 _NEEDS: dict[str, Needs] = {
     "accuracy": "labels",
     "f1_macro": "labels",

@@ -21,12 +21,16 @@ SandboxKind = Literal["auto", "docker", "bubblewrap", "local"]
 
 @dataclass(frozen=True)
 class Submission:
-    """The form of an answer: the sample file, its id column, its target columns, and whether cells may be empty."""
+    """The form of an answer: the sample file, its id column, its target columns, and whether cells may be empty.
+
+    `shown` is the path below ./data under which the model finds the sample, where that is not the file itself.
+    """
 
     sample: Path
     id: str
     targets: tuple[str, ...]
     may_be_missing: bool = False
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Task:
 
     `description` is the text itself. `answers` is the file of private answers, None where there is none. `hidden`
     are paths relative to site-packages that a sandbox masks. `digest` changes when the task, its sample or its
-    answers change.
+    answers change. `competition` names the MLE-bench competition whose official rule grades it, if one does.
     """
 
     id: str
@@ -78,6 +82,7 @@ class Task:
     hidden: tuple[str, ...]
     digest: str
     recipe: Recipe = field(default_factory=Recipe)
+    competition: str = ""
 
 
 def load_task(path: Path) -> Task:
@@ -92,6 +97,7 @@ def load_task(path: Path) -> Task:
     description = checks.description(file.description)
     places = checks.places(file)
     checks.hidden(file.hide)
+    checks.competition(file.competition)
     checks.raise_problems()
     assert metric is not None  # otherwise there was a problem
     answers = places.get("answers")
@@ -113,6 +119,7 @@ def load_task(path: Path) -> Task:
         hidden=tuple(file.hide),
         digest=_digest(marked.content, submission.sample, answers),
         recipe=_recipe(file, places.get("test")),
+        competition=file.competition or "",
     )
 
 
@@ -135,7 +142,7 @@ def _task_file(path: Path) -> Path:
 
 def _submission(file: TaskFile, sample: Path) -> Submission:
     part = file.submission
-    return Submission(sample, part.id, tuple(part.target), part.may_be_missing)
+    return Submission(sample, part.id, tuple(part.target), part.may_be_missing, part.shown or "")
 
 
 def _labels(file: TaskFile, found: Path | None) -> Labels | None:

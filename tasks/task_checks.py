@@ -229,6 +229,17 @@ class Checks:
                 says = f"'{clip(name)}' is not a path inside site-packages, such as `sklearn/datasets/data`."
                 self._tell(("hide", index), says)
 
+    # -------------------------------------------------------------------------------------------------- competition
+
+    def competition(self, name: str | None) -> None:
+        """Look whether the competition whose official rule is to grade is one that is known."""
+        from tasks.competitions.facts import competitions
+
+        if name is not None and name not in competitions():
+            near = get_close_matches(name, competitions(), n=1)
+            meant = f" Did you mean '{near[0]}'?" if near else ""
+            self._tell(("competition",), f"'{clip(name)}' is no competition of MLE-bench.{meant}")
+
 
 def _named_metric(part: MetricPart) -> Metric:
     known, name = ", ".join(METRICS), part.name

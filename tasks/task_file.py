@@ -47,6 +47,7 @@ class SubmissionPart(_Part):
     id: Text
     target: Columns
     may_be_missing: bool = False
+    shown: Text | None = None
 
 
 class LabelsPart(_Part):
@@ -128,6 +129,7 @@ class TaskFile(_Part):
     leaderboard: Text | None = None
     run: RunPart = RunPart()
     hide: list[Text] = []
+    competition: Text | None = None
 
 
 def parse_task_file(marked: MarkedYaml) -> TaskFile:

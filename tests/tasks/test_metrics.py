@@ -104,6 +104,6 @@ def test_a_task_may_bring_its_own_metric(tmp_path: Path) -> None:
 
 def test_every_metric_says_what_it_is_and_which_way_is_better() -> None:
     assert {name for name, metric in METRICS.items() if metric.lower_is_better} == {
-        *("log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mcrmse")
+        *("log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mean_columnwise_rmsle", "mcrmse")
     }
     assert all(metric.doc.endswith(".") and metric.name == name for name, metric in METRICS.items())

@@ -1,0 +1,1 @@
+"""How each competition is prepared, grouped by what its data are."""

@@ -1,0 +1,106 @@
+"""A loopback server that speaks the requests of the real Kaggle client, and can fail in the ways Kaggle does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+SERVICE = "/api/v1/competitions.CompetitionApiService/"
+
+
+@dataclass
+class KaggleServer:
+    """What the server holds and how it behaves; `requests` are those it was sent, as (call, body)."""
+
+    base: str = ""
+    zip: bytes = b""
+    refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
+    cuts: int = 0
+    uploads_fail: bool = False
+    polls_until_scored: int = 2
+    final: dict[str, Any] = field(default_factory=dict)
+    requests: list[tuple[str, Any]] = field(default_factory=list)
+    uploaded: bytes = b""
+
+    def calls(self) -> list[str]:
+        return [call for call, _ in self.requests]
+
+
+@contextmanager
+def serving(server: KaggleServer) -> Iterator[KaggleServer]:
+    """Serve on a free port of this machine while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+            call = self.path.removeprefix(SERVICE)
+            server.requests.append((call, body))
+            if call in server.refusals:
+                code, message = server.refusals[call]
+                return self._json({"code": code, "message": message}, code)
+            if call == "DownloadDataFiles":
+                self.send_response(302)
+                self.send_header("Location", f"{server.base}/files/{body['competitionName']}.zip?signature=x")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return None
+            if call == "StartSubmissionUpload":
+                return self._json({"token": "blob", "createUrl": f"{server.base}/upload"})
+            if call == "CreateSubmission":
+                return self._json({"message": "Successfully submitted", "ref": 4711})
+            if call == "GetSubmission":
+                return self._json(self._standing())
+            return self._json({"code": 404, "message": f"no such call: {call}"}, 404)
+
+        def _standing(self) -> dict[str, Any]:
+            server.polls_until_scored -= 1
+            waiting = {"ref": 4711, "status": "PENDING", "publicScore": "", "privateScore": ""}
+            return waiting if server.polls_until_scored > 0 else {"ref": 4711, **server.final}
+
+        def do_PUT(self) -> None:
+            server.uploaded = self.rfile.read(int(self.headers["Content-Length"]))
+            server.requests.append(("PUT", len(server.uploaded)))
+            self.send_response(400 if server.uploads_fail else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+            server.requests.append(("GET", start))
+            content = server.zip[start:]
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("ETag", '"one"')
+            self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+            self.end_headers()
+            if server.cuts:
+                server.cuts -= 1
+                content = content[: len(content) // 2]
+            self.wfile.write(content)
+            self.close_connection = True
+
+        def _json(self, content: dict[str, Any], code: int = 200) -> None:
+            raw = json.dumps(content).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.base = f"http://127.0.0.1:{listener.server_port}"
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        listener.shutdown()
+        listener.server_close()

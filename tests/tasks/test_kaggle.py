@@ -1,0 +1,152 @@
+"""What comes of Kaggle's good and bad days: the real client against a server on loopback that speaks its requests."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.kaggle import Kaggle, KaggleError, Standing
+from tests.servers.kaggle_server import KaggleServer, serving
+
+NAME = "spooky-author-identification"
+
+
+def an_archive() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("train.csv", random.Random(1).randbytes(5_000_000))  # more than one piece of the client's
+    return stream.getvalue()
+
+
+@pytest.fixture
+def signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.delenv("KAGGLE_API_TOKEN", raising=False)
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    monkeypatch.setenv("KAGGLE_KEY", "secret")
+
+
+@pytest.fixture
+def server(signed_in: None) -> Iterator[KaggleServer]:
+    final = {"status": "COMPLETE", "publicScore": "0.41", "privateScore": "0.42"}
+    with serving(KaggleServer(zip=an_archive(), final=final)) as running:
+        yield running
+
+
+def a_submission(folder: Path) -> Path:
+    path = folder / "submission.csv"
+    path.write_text("id,EAP\n1,0.5\n")
+    return path
+
+
+def test_a_download_arrives_whole_and_a_second_one_asks_nothing(
+    server: KaggleServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert found == tmp_path / "raw" / f"{NAME}.zip"
+    assert found.read_bytes() == server.zip
+    assert server.requests[0] == ("DownloadDataFiles", {"competitionName": NAME})
+    asked = len(server.requests)
+    Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert len(server.requests) == asked
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == [f"{NAME}.zip"]
+
+
+def test_a_broken_download_goes_on_where_it_broke(server: KaggleServer, tmp_path: Path) -> None:
+    server.cuts = 1
+    found = Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert found.read_bytes() == server.zip
+    starts = [body for call, body in server.requests if call == "GET"]
+    assert len(starts) >= 2 and starts[-1] > 0
+
+
+def test_what_is_no_archive_is_thrown_away_and_told(server: KaggleServer, tmp_path: Path) -> None:
+    server.zip = b"<html>maintenance</html>"
+    with pytest.raises(KaggleError, match="no zip archive; it was deleted"):
+        Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert not list((tmp_path / "raw").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "says"),
+    [
+        (401, "Unauthenticated", "create an API token"),
+        (403, "You must accept this competition's rules", f"kaggle.com/c/{NAME}/rules"),
+        (404, "Not found", "last part of the competition's address"),
+        (429, "Too many requests", "try again tomorrow"),
+        (400, "Submission limit exceeded", "try again tomorrow"),
+        (400, "Wrong", "refuses (400: Wrong)"),
+        (503, "Unavailable", "out of order"),
+    ],
+)
+def test_a_refusal_says_what_to_do(code: int, message: str, says: str, server: KaggleServer, tmp_path: Path) -> None:
+    server.refusals = {"DownloadDataFiles": (code, message), "StartSubmissionUpload": (code, message)}
+    for act in (
+        lambda: Kaggle(server.base).download(NAME, tmp_path / "raw"),
+        lambda: Kaggle(server.base).submit(NAME, a_submission(tmp_path), "a note"),
+    ):
+        with pytest.raises(KaggleError) as told:
+            act()
+        assert says in str(told.value)
+        assert "secret" not in str(told.value)
+
+
+def test_a_submission_goes_up_and_is_asked_for_by_its_number(server: KaggleServer, tmp_path: Path) -> None:
+    kaggle = Kaggle(server.base)
+    ref = kaggle.submit(NAME, a_submission(tmp_path), "run 7")
+    assert ref == 4711
+    assert server.uploaded == b"id,EAP\n1,0.5\n"
+    created = dict(server.requests)["CreateSubmission"]
+    assert (created["competitionName"], created["blobFileTokens"]) == (NAME, "blob")
+    assert created["submissionDescription"] == "run 7"
+    seen: list[str] = []
+    standing = kaggle.wait(ref, 30, lambda one: seen.append(one.status), pause=0.01)
+    assert standing == Standing(4711, "COMPLETE", 0.41, 0.42, "")
+    assert seen == ["PENDING", "COMPLETE"]
+    assert dict(server.requests)["GetSubmission"] == {"ref": 4711}
+
+
+def test_a_failed_upload_is_told_although_the_client_does_not_raise(server: KaggleServer, tmp_path: Path) -> None:
+    server.uploads_fail = True
+    with pytest.raises(KaggleError, match="did not take the submission"):
+        Kaggle(server.base).submit(NAME, a_submission(tmp_path), "")
+    assert "CreateSubmission" not in server.calls()
+
+
+def test_a_submission_that_kaggle_cannot_score_says_why(server: KaggleServer) -> None:
+    server.final = {"status": "ERROR", "errorDescription": "ids do not match", "publicScore": "", "privateScore": ""}
+    standing = Kaggle(server.base).wait(4711, 30, lambda _: None, pause=0.01)
+    assert (standing.status, standing.public_score, standing.problem) == ("ERROR", None, "ids do not match")
+
+
+def test_waiting_ends_when_its_time_is_over(server: KaggleServer) -> None:
+    server.polls_until_scored = 10**6
+    assert not Kaggle(server.base).wait(4711, 0.05, lambda _: None, pause=0.02).is_over
+
+
+def test_without_credentials_the_way_to_get_them_is_told_and_nothing_is_printed(tmp_path: Path) -> None:
+    program = (
+        "from tasks.kaggle import Kaggle, KaggleError\n"
+        "try:\n    Kaggle('http://127.0.0.1:9')\nexcept KaggleError as error:\n    print('TOLD', error)\n"
+    )
+    environment = {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.startswith("TOLD No Kaggle credentials were found")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_server_that_is_not_there_is_told(signed_in: None, tmp_path: Path) -> None:
+    kaggle = Kaggle("http://127.0.0.1:9")
+    with pytest.raises(KaggleError, match="connection to Kaggle broke"):
+        kaggle.download(NAME, tmp_path / "raw")
+    with pytest.raises(KaggleError, match="connection to Kaggle broke"):
+        kaggle.look(4711)
