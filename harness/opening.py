@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -56,6 +56,7 @@ class Wish:
     seed: int = 0
     sandbox: str = "auto"
     models: Path | None = None
+    gpus: int = 0
     accept_lost_thinking: bool = False
 
 
@@ -66,6 +67,7 @@ def start(wish: Wish, settings: Settings, screen: Screen) -> int:
     wish = _with_defaults(wish, task)
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
+    placing.check_gpus(wish.gpus, wish.sandbox)
     kind = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
     probe = None if is_demo else _probed(wish, settings)
     folder = _create(wish, task, settings, blend, kind, probe)
@@ -157,6 +159,7 @@ def _create(
             "blend": str(blend.folder),
             "sample": str(task.submission.sample),
             **placing.options_of(sandbox),
+            "gpus": wish.gpus,
             "probe": asdict(probe) if probe else None,
         },
     )
@@ -169,8 +172,8 @@ def _create(
 
 
 def _play(folder: Path, settings: Settings, screen: Screen) -> int:
-    with Journal.open(folder) as journal:
-        run = _open(folder, journal, settings, screen)
+    with Journal.open(folder) as journal, ExitStack() as held:
+        run = _open(folder, journal, settings, screen, held)
         if run.state.ended:
             finale.write_reports(run)
             exits.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
@@ -187,8 +190,8 @@ def _exit_code(run: Run) -> int:
     return exits.DONE if run.state.ended else exits.STOPPED
 
 
-def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) -> Run:
-    """Fold the journal and open the parts that act on it."""
+def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, held: ExitStack) -> Run:
+    """Fold the journal and open the parts that act on it; what is lent to the run is given back with `held`."""
     state, window, notebook, meter = State(), Window(), Notebook(), Meter()
     for event in journal.past:
         state.apply(event)
@@ -199,7 +202,8 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
     created = state.created
     assert created is not None
     blend = _load_blend(created)
-    place = placing.place_of(folder, created, blend, settings)
+    gpus = held.enter_context(placing.gpus_of(created, settings))
+    place = placing.place_of(folder, created, blend, settings, gpus)
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
         folder=folder,
