@@ -27,6 +27,7 @@ _FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)[= ]([-+]?\d[\w.+-]*|True|False|[a
 _SETTING = re.compile(r"\b([A-Za-z_]\w{0,40})\s?=\s?([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?![\w.])")
 _ERROR = re.compile(r"^\s*((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b: .+|Killed|.*out of memory.*)$", re.MULTILINE)
 _SCORE = re.compile(r"(?i)^.*\b(?:cv|oof|mean|best|final|held-out|valid(?:ation)?)\b.{0,60}?\d*\.\d+.*$", re.MULTILINE)
+_WROTE = re.compile(r"^wrote (\S+): \d+ bytes, sha256 ([0-9a-f]{12})")
 _NOTE = re.compile(r"\n<harness>.*</harness>\s*\Z", re.DOTALL)
 HASH_LETTERS = 12
 
@@ -39,7 +40,7 @@ def facts_of(messages: Iterable[bytes]) -> list[str]:
         for fact in _of_message(message):
             found.pop(fact, None)  # said again: it counts as new
             found[fact] = None
-    return list(found)
+    return _latest(found)
 
 
 def missing(facts: Iterable[str], text: str) -> list[str]:
@@ -49,7 +50,8 @@ def missing(facts: Iterable[str], text: str) -> list[str]:
 
 def keep(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:
     """All facts to carry on: the old ones, then those that are new, as many of the latest as there is room for."""
-    merged = dict.fromkeys([*(fact for fact in old if fact not in set(new)), *new])
+    again = set(new)
+    merged = _latest([*(fact for fact in old if fact not in again), *new])
     room, kept = bytes_for(tokens), []
     for fact in reversed(merged):
         room -= len(fact.encode())
@@ -79,6 +81,17 @@ def text_of_messages(messages: Iterable[bytes]) -> str:
     return "\n".join(parts)
 
 
+def _latest(facts: Iterable[str]) -> list[str]:
+    """Of each file that was written only its last hash; a bare path says nothing beside that."""
+    last: dict[str, str] = {}
+    told = list(dict.fromkeys(facts))
+    for fact in told:
+        path, hashed, _ = fact.partition(" (sha256 ")
+        if hashed:
+            last[path] = fact
+    return [fact for fact in told if last.get(fact.partition(" (sha256 ")[0], fact) == fact]
+
+
 def _of_message(message: dict[str, Any]) -> Iterable[str]:
     if message.get("role") == "tool":
         yield from _of_result(_NOTE.sub("", plain_text(message.get("content"))))
@@ -92,6 +105,11 @@ def _of_message(message: dict[str, Any]) -> Iterable[str]:
 
 
 def _of_result(text: str) -> Iterable[str]:
+    if wrote := _WROTE.match(text):
+        yield from _facts("path", [f"{wrote[1]} (sha256 {wrote[2]})"])
+        return
+    if text.startswith("evaluation "):  # the record has it
+        return
     for line in text.split("\n"):
         if len(line) > 600:
             continue

@@ -30,13 +30,19 @@ from runs.journal import read_events
 from runs.spoken import said_and_thought
 
 NAME = "recall.sqlite"
+TOOL = "recall"
 VERSION = "1"
 PASSAGE_BYTES = 1_200
 MOST_HITS = 40
+CANDIDATES = 300
+"""Passages that are looked at line by line before the best are shown."""
+RANKED = 2_000
+EXCERPT_BYTES, EXCERPT_LINES = 400, 6
 MOST_WORDS = 24
 FLUSH = 64
 _WORD = re.compile(r"[\w][\w.\-/=:+]*", re.UNICODE)
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,11}\b")
+_ROWS = "select rowid from passages where passages match ? limit ?"
 _SCHEMA = """
 create table if not exists facts (name text primary key, value text);
 create virtual table if not exists passages using fts5(text, seq unindexed, title unindexed, tokenize = 'unicode61');
@@ -128,16 +134,22 @@ class Recall:
         return [Passage(seq, row[0], row[1]) for row in rows]
 
     def _matches(self, query: str) -> list[Passage]:
-        words = [f'"{word}"' for word in dict.fromkeys(_WORD.findall(query))][:MOST_WORDS]
+        words = list(dict.fromkeys(_WORD.findall(query)))[:MOST_WORDS]
         for joint in (" ", " OR "):
             if not words:
                 break
+            match = joint.join(f'"{word}"' for word in words)
+            # Ranking thousands of passages takes long and says little: of words that common, the latest are looked at.
+            few = len(self._open().execute(_ROWS, (match, RANKED + 1)).fetchall()) <= RANKED
+            order = "rank" if few else "rowid desc"
             rows = self._open().execute(
-                "select seq, title, text from passages where passages match ? order by rank limit ?",
-                (joint.join(words), MOST_HITS),
+                f"select seq, title, text from passages where passages match ? order by {order} limit ?",
+                (match, CANDIDATES),
             )
-            if found := [Passage(int(row[0]), row[1], row[2]) for row in rows]:
-                return found
+            if found := [(int(row[0]), str(row[1]), *_excerpt(row[2], words)) for row in rows]:
+                # A line that holds all the words says more than a passage in which they are scattered.
+                ranked = sorted(found, key=lambda one: -one[2])
+                return [Passage(seq, title, text) for seq, title, _, text in ranked[:MOST_HITS]]
         return []
 
     # --------------------------------------------------------------------------------------------------- building
@@ -205,12 +217,15 @@ class Recall:
         database.executemany("insert into files values (?, ?, ?)", ((path, event.seq, what) for path, what in touched))
 
     def _texts(self, event: Event) -> Iterator[tuple[str, str]]:
+        # Its own calls and answers are left out: they would be found before what they were asked for.
         if isinstance(event, ToolFinished):
+            if event.name == TOOL:
+                return
             yield f"result of {self._titles.get(event.call, event.name)}", event.content
         elif isinstance(event, ModelReplied):
             self._titles = {call.id: f"{call.name} {' '.join(call.arguments.split())[:100]}" for call in event.calls}
             said, thought = said_and_thought(event.message)
-            calls = "\n".join(f"{call.name}: {_readable(call.arguments)}" for call in event.calls)
+            calls = "\n".join(f"{one.name}: {_readable(one.arguments)}" for one in event.calls if one.name != TOOL)
             yield "your reply", "\n".join(part for part in (thought, said, calls) if part)
         elif isinstance(event, TaskDescribed):
             yield "task card", event.card
@@ -257,6 +272,20 @@ def _shown(passages: list[Passage], tokens: int, what: str) -> str:
         room -= len(raw)
         parts.append(f"{head}\n{shown}{more}")
     return "\n".join(parts)
+
+
+def _excerpt(text: str, words: list[str]) -> tuple[int, str]:
+    """How many of the words the best line of a passage holds, and the lines that hold any, or those around the best."""
+    wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in words]
+    lines = text.split("\n")
+    counts = [sum(bool(one.search(line)) for one in wanted) for line in lines]
+    best = max(counts)
+    if len(text) <= EXCERPT_BYTES:
+        return best, text
+    order = sorted(range(len(lines)), key=lambda place: -counts[place])
+    shown = {place for place in order[:EXCERPT_LINES] if counts[place]} or {0}
+    around = {near for place in shown if counts[place] == best for near in (place - 1, place + 1)}
+    return best, "\n".join(lines[place][:EXCERPT_BYTES] for place in sorted(shown | around) if 0 <= place < len(lines))
 
 
 def _seqs(passages: list[Passage], start: int) -> str:

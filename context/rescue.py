@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 TRACEBACK_LINES = 24
 WARNINGS = 6
-SCORES = 24
+SCORES, FORMS = 24, 6
 
 _MEASURE = (
     r"acc(?:uracy)?|auc|roc|f1|f_?beta|precision|recall|log_?loss|loss|rmsle|rmse|mse|mae|mape|smape|r2|kappa|qwk|map@?k?|"
@@ -59,11 +59,11 @@ def score_lines(text: str, most: int) -> list[str]:
 
 
 def _scores(lines: Sequence[Line]) -> list[int]:
-    """Last ones first: the end of a training says more than its beginning; the first of each form is kept as well."""
+    """The first of each form, then the last ones: the end of a training says more than its middle."""
     places = [place for place, (_, line) in enumerate(lines) if len(line) < 300 and SCORE.search(line)]
     latest = list(reversed(places))
     firsts = _first_of_each_form(lines, places)
-    return [*latest[:SCORES], *firsts[:SCORES]]
+    return [*firsts[:FORMS], *latest[:SCORES]]
 
 
 def _warnings(lines: Sequence[Line]) -> list[int]:

@@ -35,10 +35,10 @@ def _lines(messages: Sequence[bytes], seqs: Sequence[int]) -> list[str]:
     lines = []
     for call in reply.get("tool_calls") or []:
         content, seq = results.get(str(call.get("id")), ("no result", seqs[0]))
-        if call["function"]["name"] != NOTE_CALL:
+        if call["function"]["name"] not in (NOTE_CALL, "checkpoint"):
             lines.append(_line(seq, call["function"], content))
-    said = said_and_thought(messages[0].decode(errors="replace"))[0]
-    return lines or [f"- event {seqs[0]} said: {_cut(said)}"]
+    said = said_and_thought(messages[0].decode(errors="replace"))[0].strip()
+    return lines or ([f"- event {seqs[0]} said: {_cut(said)}"] if said else [])
 
 
 def _line(seq: int, function: dict[str, Any], content: str) -> str:

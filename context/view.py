@@ -115,7 +115,7 @@ class Window:
     def groups(self) -> list[Group]:
         """The exchanges of the tail, oldest first: each begins with a reply and holds all that answers it."""
         starts = [place for place, role in enumerate(self.roles) if place and role == "assistant"]
-        ends = [*starts[1:], len(self.messages)]
+        ends = [*starts[1:], len(self.messages)] if starts else []
         return [Group(a, b, sum(map(len, self.messages[a:b]))) for a, b in zip(starts, ends, strict=True)]
 
     def _start_epoch(self, event: EpochStarted) -> None:
@@ -145,8 +145,7 @@ class Window:
         self.counted_tokens, self.counted_size = event.usage.prompt, self.size
         if not event.usage.estimated:
             self.fit.learn(self.size, event.usage.prompt)
-        for call in self._open:  # never left open by the loop; a server would refuse it for good
-            self._add(message_bytes("tool", LOST, tool_call_id=call), "tool", -1)
+        self._answer_open()
         self._add(_encode(event.message), "assistant", event.seq)
         self._open = [call.id for call in event.calls]
 
@@ -155,10 +154,17 @@ class Window:
             self._open.remove(call)
             self._add(message_bytes("tool", content, tool_call_id=call), "tool", seq)
 
+    def _answer_open(self) -> None:
+        """The loop leaves no call open; if one is all the same, a server would refuse the history for good."""
+        for call in self._open:
+            self._add(message_bytes("tool", LOST, tool_call_id=call), "tool", -1)
+        self._open = []
+
     def _nudge(self, event: Nudged) -> None:
         """The harness speaks after a reply without calls. Marking that reply with a call keeps the words out of a
         user message; the reply was not sent yet, so no prefix changes."""
         if not event.call or not self.roles or self.roles[-1] != "assistant" or self._open:
+            self._answer_open()
             self._add(message_bytes("user", event.text), "user", event.seq)
             return
         reply, seq = json.loads(self.messages[-1]), self.seqs[-1]

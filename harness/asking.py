@@ -50,7 +50,7 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
-            wall_seconds=run.settings.model_call_seconds,
+            wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
         )
     except ModelError as error:

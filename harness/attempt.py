@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from context.head import render_head
 from context.loops import END, TEXTS
 from context.view import prompt
-from harness import asking, budget, compacting, finale, tools
+from harness import asking, budget, compacting, exits, finale, tools
 from harness.placing import gpu_complaints
 from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
 
@@ -34,7 +34,8 @@ def turn(run: Run) -> None:
         if run.state.owes_nudge:
             nudge(run)
         asking.ask(run)
-    for pending in list(run.state.pending.values()):
+    # `finish` ends the attempt, so whatever was asked for beside it comes first.
+    for pending in sorted(run.state.pending.values(), key=lambda one: one.call.name == "finish"):
         run.stopping.check()
         words = tools.perform(run, pending)
         if words is not None:
@@ -68,7 +69,9 @@ def begin(run: Run) -> None:
 
 def open_epoch(run: Run, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
     """Declare a new window head; what the model reads of the run is rendered here and nowhere else."""
-    user = render_head(run.state, budget.stated_deadline(run.state), budget.describe(run.created), run.notebook)
+    user = render_head(
+        run.state, budget.stated_deadline(run.state, run.settings), budget.describe(run.created), run.notebook
+    )
     run.record(
         EpochStarted(
             reason=reason,
@@ -102,14 +105,25 @@ def window_over(run: Run) -> Why | None:
         return None
     if not run.window.is_too_large:
         compacting.consider(run)
-    return "window" if run.window.is_too_large or run.window.tokens() > compacting.limit(run) else None
+    is_over = run.window.is_too_large or run.window.tokens() > compacting.limit(run)
+    if is_over and run.state.attempt and run.state.attempt.turns == 0:
+        # Another attempt would begin with the same head: stop instead of turning in circles.
+        exits.fail(
+            f"the task and the memory alone take about {run.window.tokens()} tokens, and this endpoint's window leaves "
+            f"room for {compacting.limit(run)}. Set context_tokens and output_tokens for it in models.toml, then resume"
+        )
+    return "window" if is_over else None
 
 
 def end(run: Run, why: Why, words: tools.Finish | None = None) -> None:
     """End the open attempt: its jobs are killed, its words and files kept."""
-    killed = sorted(run.state.open_jobs)
-    for job in killed:
-        run.sandbox.kill(job)
+    killed = []
+    for job in sorted(run.state.open_jobs):
+        view = run.sandbox.kill(job)
+        if view.ended == "exited":
+            run.note_ended(view)
+        else:
+            killed.append(job)
     said = words or tools.Finish()
     attempt = run.state.attempt
     assert attempt is not None

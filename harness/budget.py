@@ -9,6 +9,9 @@ from harness.settings import Settings
 from runs.events import RunCreated
 from runs.state import State
 
+MOST_HOURS = 10 * 365 * 24.0
+"""More than anybody means; calendars end."""
+
 Why = Literal["hours", "cost", "attempts", "turns", "unusable_replies"]
 
 
@@ -30,18 +33,20 @@ def deadline(created: RunCreated, active_seconds: float) -> datetime | None:
     """The moment the run ends if it is not interrupted, in UTC."""
     if created.hours is None:
         return None
-    return datetime.now(UTC) + timedelta(seconds=max(0.0, created.hours * 3600 - active_seconds))
+    return datetime.now(UTC) + timedelta(seconds=max(0.0, min(MOST_HOURS, created.hours) * 3600 - active_seconds))
 
 
-def stated_deadline(state: State) -> str:
+def stated_deadline(state: State, settings: Settings) -> str:
     """The deadline as the model reads it. From the record alone, so that it is the same text in every epoch."""
     created = state.created
     if created is None or created.hours is None:
         return "(no time limit)"
     when = datetime.fromisoformat(state.deadline or created.at)
+    # What is kept back is not the model's: told the full time, it would plan a last hour it does not have.
+    kept_back = kept_back_seconds(created, settings)
     if state.deadline is None:
-        when += timedelta(hours=created.hours)
-    return when.strftime("%Y-%m-%d %H:%M UTC")
+        when += timedelta(hours=min(MOST_HOURS, created.hours))
+    return (when - timedelta(seconds=kept_back)).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def spent(state: State, active_seconds: float, settings: Settings) -> Why | None:

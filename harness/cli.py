@@ -110,6 +110,8 @@ def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="every text whole")
+    show.add_argument("--cost", action="store_true", help="what each turn cost and found in the cache, instead")
+    show.add_argument("--epochs", action="store_true", help="when the window was made smaller and why, instead")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list the tasks there are, or show one")
     tasks.set_defaults(command=_tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
@@ -183,7 +185,8 @@ def _whole(text: str, least: int) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.opening import Wish, start
+    from harness.creating import Wish
+    from harness.opening import start
     from harness.panel import open_screen
 
     wish = Wish(
@@ -234,6 +237,16 @@ def _runs(options: argparse.Namespace, settings: Settings) -> int:
 def _show(options: argparse.Namespace, settings: Settings) -> int:
     from harness.listing import show_run
 
+    if options.cost or options.epochs:
+        from harness.listing import find_run
+        from harness.window_tables import show_cost, show_epochs
+
+        folder = find_run(options.run, settings)
+        if options.cost:
+            show_cost(folder, options.attempt)
+        if options.epochs:
+            show_epochs(folder)
+        return exits.DONE
     return show_run(options.run, settings, options.attempt, options.full)
 
 

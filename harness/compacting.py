@@ -95,7 +95,7 @@ def close(
     if kept is None:
         kept = kept_groups(groups, Marks.within(limit(run)), _bytes_per_token(run))
     closing = plan(window, run.notebook, kept, stage=stage, rejected=rejected)
-    deadline, limits = budget.stated_deadline(run.state), budget.describe(run.created)
+    deadline, limits = budget.stated_deadline(run.state, run.settings), budget.describe(run.created)
     lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""
     run.record(
         EpochStarted(

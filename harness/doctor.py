@@ -17,7 +17,7 @@ from typing import Literal
 from harness import exits
 from harness.settings import Settings
 
-PACKAGES = ("filelock", "gitpython", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
+PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
 LITTLE_SPACE = 5_000_000_000
 NO_SPACE = 200_000_000

@@ -7,6 +7,7 @@ gives the same verdict.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 from dataclasses import replace
@@ -64,15 +65,22 @@ def _open(run: Run, call: str, command: str) -> Evaluation:
     assert attempt is not None
     number = len(run.state.evaluations_in(attempt.number)) + 1
     name = f"{attempt.number:03d}-{number}"
+    unlock(run.sandbox.place.workspace)
     commit = run.versions.commit(run.sandbox.place.workspace, f"evaluation {name}\n\n{command}", attempt.parent)
     if commit.left_out:
-        run.record(Warned(message=f"left out of commit {commit.hash[:10]}: {', '.join(commit.left_out[:20])}"))
+        run.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
     run.record(
         EvaluationStarted(
             evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=f"e-{name}"
         )
     )
     return run.state.evaluations[name]
+
+
+def unlock(workspace: Path) -> None:
+    """Undo what the model's code may have done to the rights of the workspace itself: the harness must get in."""
+    with contextlib.suppress(OSError):
+        workspace.chmod(workspace.stat().st_mode | 0o700)
 
 
 def _sandbox(run: Run, opened: Evaluation, folder: Path) -> Sandbox:
@@ -84,11 +92,18 @@ def _sandbox(run: Run, opened: Evaluation, folder: Path) -> Sandbox:
 
 
 def _run_job(run: Run, opened: Evaluation, sandbox: Sandbox) -> JobView:
-    sandbox.start(JobRequest(opened.job, opened.command, run.limits()))
+    wall = min(run.limits().wall_seconds, _longest(run))
+    sandbox.start(JobRequest(opened.job, opened.command, replace(run.limits(), wall_seconds=wall)))
     while True:
         (view,) = run.await_jobs([opened.job], run.settings.longest_wait_seconds, sandbox)
         if view.state != "running":
             return view
+
+
+def _longest(run: Run) -> float:
+    """Seconds one evaluation may take: a command that hangs must not take the whole night with it."""
+    share = run.settings.evaluation_share * 3600 * (run.created.hours or 24.0)
+    return max(run.settings.evaluation_seconds, share)
 
 
 def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
@@ -102,7 +117,7 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
             run.blend.folder,
             folder / "workspace" / "submission.csv",
             folder / "submission.csv",
-            run.settings.judge_seconds,
+            max(60.0, min(run.settings.judge_seconds, run.seconds_left())),
         )
     run.record(
         EvaluationFinished(
@@ -133,6 +148,7 @@ def _tell(run: Run, done: Evaluation) -> str:
     if best is not None:
         lines.append(f"best so far {best.told or best.status} (evaluation {best.id})")
     lines.append(f"commit {done.commit[:10]}")
+    lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {done.id}:" in warning]
     if done.status != "scored":
         raw = run.sandbox.output(done.job, 0, run.settings.job_output_bytes)
         lines.append(clip_output(raw, len(raw), run.settings.output_tokens, f"all of it: .jobs/{done.job}/log"))

@@ -18,6 +18,7 @@ from runs.journal import read_events
 from runs.report import write_report
 from runs.results import write_results, write_summary
 from runs.state import Evaluation
+from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED
 
 if TYPE_CHECKING:
     from harness.budget import Why
@@ -28,8 +29,8 @@ def begin_with_sample(run: Run, sample: Path) -> None:
     """Make the sample submission the first submission of record, so that there is one from the first minute on."""
     content = sample.read_bytes()
     write_atomically(run.folder / "evaluations" / "sample.csv", content)
-    write_atomically(run.folder / "submission.csv", content)
     run.record(SubmissionChosen(evaluation="", sha256=_sha(content), why="the sample, until there is better"))
+    restore_submission(run)
 
 
 def choose(run: Run, evaluation: Evaluation, why: str) -> None:
@@ -38,8 +39,8 @@ def choose(run: Run, evaluation: Evaluation, why: str) -> None:
     if chosen is not None and chosen.evaluation == evaluation.id:
         return
     content = _submission_path(run, evaluation.id).read_bytes()
-    write_atomically(run.folder / "submission.csv", content)
     run.record(SubmissionChosen(evaluation=evaluation.id, sha256=_sha(content), why=why))
+    restore_submission(run)
 
 
 def restore_submission(run: Run) -> None:
@@ -73,7 +74,7 @@ def write_standing(run: Run) -> None:
     for attempt in run.state.attempts:
         if attempt.ended and not (run.folder / "attempts" / f"{attempt.number:03d}" / "notes.md").exists():
             keep_attempt(run, attempt.number)
-    write_atomically(run.folder / "memory.md", f"{memory.chain(run.state)}\n".encode())
+    write_atomically(run.folder / "memory.md", f"{_marks(run)}{memory.chain(run.state)}\n".encode())
     write_results(run.folder, run.state)
     write_summary(run.folder, run.state)
 
@@ -86,7 +87,8 @@ def keep_attempt(run: Run, number: int) -> None:
     done = [e for e in run.state.evaluations_in(number) if e.status]
     scored = [e for e in done if e.score is not None]
     scores = [{"evaluation": e.id, "status": e.status, "score": e.score, "noise": e.noise} for e in done]
-    write_atomically(folder / "score.json", json.dumps(scores, indent=1).encode())
+    record = {"labels_protected": run.created.protects_labels, "evaluations": scores}
+    write_atomically(folder / "score.json", json.dumps(record, indent=1).encode())
     if scored:
         best = (min if run.state.lower_is_better else max)(scored, key=lambda e: e.score or 0.0)
         path = _submission_path(run, best.id)
@@ -94,7 +96,15 @@ def keep_attempt(run: Run, number: int) -> None:
             write_atomically(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
         write_atomically(folder / "output.log", run.sandbox.output(done[-1].job, 0, run.settings.job_output_bytes))
-    write_atomically(folder / "notes.md", f"{memory.entry(run.state, attempt)}\n".encode())
+    write_atomically(folder / "notes.md", f"{_marks(run)}{memory.entry(run.state, attempt)}\n".encode())
+
+
+def _marks(run: Run) -> str:
+    """What must stand above any scores: that they cannot be trusted, that no LLM made them."""
+    created = run.created
+    told = [] if created.protects_labels else [f"**{LABELS_UNPROTECTED}**: the sandbox could not hide the answers"]
+    told += [f"**{DEMO_MODEL}**"] if created.is_demo else []
+    return f"{'; '.join(told)}\n\n" if told else ""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

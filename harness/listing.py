@@ -36,12 +36,13 @@ def find_run(name: str, settings: Settings) -> Path:
     """
     folders = run_folders(settings)
     if name == "last":
+        folders = [folder for folder in folders if (folder / EVENTS).is_file()]
         if not folders:
             exits.fail(f"there is no run yet in {settings.runs}. Start one: harness run digits")
         return folders[-1]
     path = Path(name).expanduser()
-    if path.name and (path / EVENTS).is_file():
-        return path.absolute()
+    if (path / EVENTS).is_file():
+        return path.resolve()
     names = {folder.name for folder in folders}
     if name in names:
         return settings.runs / name
@@ -120,7 +121,7 @@ def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str,
     where = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
     if not where.startswith("ended"):
         where = "running" if is_driven(folder) else "stopped" if where == "open" else where
-    if (settings.grades / f"{folder.name}.json").exists():
+    if (settings.grades / f"{fields['id']}.json").exists():
         where += ", graded"
     score = fields["best_score"]
     return (

@@ -150,7 +150,7 @@ def _keep(graded: Graded, settings: Settings) -> None:
         "problem": graded.report.problem,
         "report": graded.report.official(),
     }
-    path = settings.grades / f"{graded.folder.name}.json"
+    path = settings.grades / f"{graded.created.run_id}.json"
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -41,6 +41,8 @@ class Settings:
     longest_wait_seconds: float = 3600.0
     job_output_bytes: int = 20_000_000
     judge_seconds: float = 900.0
+    evaluation_share: float = 0.2
+    evaluation_seconds: float = 3600.0
     heartbeat_seconds: float = 60.0
     stop_seconds: float = 8.0
 

@@ -192,6 +192,8 @@ def _bash(run: Run, pending: Pending, arguments: Bash) -> str:
 
 def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
     log = re.fullmatch(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log", arguments.path)
+    if log and run.sandbox.look(log[1]).state == "unknown":
+        raise Refused(f"there is no job {log[1]}")
     raw = run.sandbox.output(log[1], 0, run.settings.job_output_bytes) if log else run.sandbox.read(arguments.path)
     if is_binary(raw):
         return clip_output(raw, len(raw), run.settings.file_tokens, f"all of it: {arguments.path}")

@@ -30,6 +30,7 @@ class RunCreated(Event):
     """Event 0. All that a resumed process must know to go on as the same run."""
 
     kind: Literal["run_created"] = "run_created"
+    audience: Audience = "people"
     format: int = FORMAT
     harness_version: str
     run_id: str

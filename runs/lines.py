@@ -48,6 +48,8 @@ def to_line(event: Event, blobs: Path) -> bytes:
     fields = event.model_dump(mode="json", exclude_defaults=True)
     line: dict[str, Any] = {"seq": event.seq, "at": event.at, "mono": event.mono}
     line["kind"] = event.kind  # type: ignore[attr-defined]  # every event but the base class has one
+    if event.audience != "model":
+        line["audience"] = event.audience
     if line["kind"] == "model_replied" and fields.get("calls"):
         fields = leave_out_arguments(fields)
     line.update(fields)

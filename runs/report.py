@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runs.accounting import Account
 from runs.events import Event, Paused, Resumed, RunCreated, Warned
+from runs.metering import Meter
 from runs.results import replace_file
 from runs.state import Attempt, Evaluation, State
 from runs.wording import (
@@ -38,17 +39,18 @@ def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
 
 def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
-    sums, trouble = Account(), _Trouble()
+    sums, trouble, cache = Account(), _Trouble(), Meter(keep=True)
     for event in events:
         sums.add(event)
         trouble.add(event)
+        cache.apply(event)
     if state.created is None:
         return "# No run\n\nThe journal is empty.\n"
     parts = [
         _head(state, state.created),
         _result(state),
         _attempts(state, sums),
-        _spend(sums),
+        _spend(sums, cache),
         _notes(state, state.created, trouble),
     ]
     return "\n".join(line for part in parts for line in part)
@@ -159,7 +161,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _spend(sums: Account) -> Iterator[str]:
+def _spend(sums: Account, cache: Meter) -> Iterator[str]:
     total = sums.total
     yield "## What it took"
     yield ""
@@ -172,6 +174,13 @@ def _spend(sums: Account) -> Iterator[str]:
         f"- time: {span_text(total.active_seconds)} active: model {span_text(total.model_seconds)}, "
         f"jobs and tools {span_text(total.working_seconds)}, waiting for the endpoint "
         f"{span_text(total.waiting_seconds)}, the harness itself {span_text(total.own_seconds)}"
+    )
+    known = [turn for turn in cache.turns if turn.local is not None]
+    prompt = sum(turn.prompt for turn in known)
+    local = sum(turn.prompt * (turn.local or 0.0) for turn in known) / prompt if prompt else 0.0
+    yield (
+        f"- window: {cache.epochs} epochs, {cache.flushes} undeclared flushes; {total.cached_share:.1%} of the prompt "
+        f"tokens cached by the endpoint's count, {local:.1%} by ours; {cache.alarms} cache alarms"
     )
     yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
     yield ""

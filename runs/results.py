@@ -58,6 +58,7 @@ def summary(state: State) -> dict[str, Any]:
         "attempts": len(state.attempts),
         "turns": state.turns,
         "best_score": best,
+        "best_noise": state.best.noise if state.best else None,
         "medal_estimate": medal_text(best, state.thresholds, created.lower_is_better),
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,

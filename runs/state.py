@@ -32,6 +32,7 @@ from runs.events import (
     ThresholdsKnown,
     ToolFinished,
     ToolStarted,
+    Warned,
 )
 
 
@@ -119,6 +120,8 @@ class State:
     deadline: str | None = None
     ended: str = ""
     paused: str = ""
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of in the open attempt."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
@@ -187,6 +190,9 @@ class State:
         self.deadline = event.deadline
         self.paused = ""
 
+    def _warn(self, event: Warned) -> None:
+        self.warnings.append(event.message)
+
     def _pause(self, event: Paused) -> None:
         self.paused = event.why
 
@@ -205,6 +211,7 @@ class State:
         self.pending.clear()
         self.owes_nudge = False
         self.epoch = None
+        self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         self._change_attempt(
@@ -298,6 +305,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     TaskDescribed: State._describe,
     ThresholdsKnown: State._know_thresholds,
     Paused: State._pause,
+    Warned: State._warn,
     RunEnded: State._end_run,
     EpochStarted: State._start_epoch,
     AttemptStarted: State._start_attempt,

@@ -184,7 +184,9 @@ class Versions:
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
         pipe = subprocess.PIPE
         environment = _environment(directory or self.repo)
-        return subprocess.Popen([git, *settings, *words], stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        return subprocess.Popen(
+            [git, *settings, *words], stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+        )
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -114,7 +114,9 @@ class Jobs:
     # ------------------------------------------------------------------------------------------------------- looking
 
     def look(self, job: str) -> JobView:
-        """The job as its folder and the process table show it."""
+        """The job as its folder and the process table show it; a name that no job can have is `unknown`."""
+        if not JOB_ID.fullmatch(job):
+            return JobView(job, "unknown")
         folder = self._of(job)
         if not (folder / "request.json").exists():
             return JobView(job, "unknown")

@@ -6,7 +6,7 @@ jobs folder, which is its working directory.
 """
 
 # pathlib would double what is loaded in a process that is kept for every job:
-# ruff: noqa: PTH103, PTH104, PTH108, PTH110, PTH116, PTH123
+# ruff: noqa: PTH103, PTH108, PTH110, PTH116, PTH123
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import signal
 import time
 from typing import Any
 
+from sandboxes.lasting import reserve_exit, write_exit, write_record
 from sandboxes.processes import boot_id, descendants, pids, process_status, send
 
 TAIL_BYTES = 65536
@@ -32,27 +33,11 @@ FLOOD_FLOOR = 64_000_000
 KILL_SECONDS = 10.0
 BUFFER_BYTES = 1 << 18
 LIBC = ctypes.CDLL(None)
-record_mode = 0o600
-"""A container's root writes for a harness that may be another user of the same group."""
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 # ------------------------------------------------------------------------------------------------------- small helpers
-
-
-def write_record(path: str, value: dict[str, Any]) -> int:
-    """Write a JSON object so that it appears whole; returns its open file.
-
-    Nobody waits for the disk: after a power cut a record may be empty or missing, and the boot tells that its job is
-    lost.
-    """
-    temporary = f"{path}.{os.getpid()}"
-    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    os.fchmod(handle, record_mode)
-    os.write(handle, json.dumps(value).encode())
-    os.rename(temporary, path)
-    return handle
 
 
 def poke(fifo: str, message: bytes) -> bool:
@@ -284,13 +269,14 @@ def keep(job: str) -> None:
     if not claim(job):
         return
     began = time.monotonic()
+    reserve_exit(job)
     output = Output(open_log(job), request["limits"]["output_bytes"])
     record: dict[str, Any] = {"ended": "killed", "exit_code": 137, "killed": 0, "survivors": 0}
     if not os.path.exists(f"{job}/kill"):
         record = keep_command(job, request, output, woken)
     record["kept_bytes"], record["output_bytes"] = output.finish(), output.seen
     record["seconds"] = round(time.monotonic() - began, 4)
-    handle = write_record(f"{job}/exit.json", record)
+    handle = write_exit(job, record)
     poke(".done", b".")
     os.fsync(handle)
 

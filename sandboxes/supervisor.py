@@ -3,7 +3,7 @@
 A container has a supervisor of its own, as root of the container and its only process that the agent did not start.
 Containers of a run share the folder: each has a name, a FIFO `.requests-NAME`, and starts the jobs that name it.
 
-Run by the base interpreter with `-I -S`, it imports the standard library, `keeper.py` and `processes.py` only, so it
+Run by the base interpreter with `-I -S`, it imports the standard library and three files here only, so it
 goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
 for anything for a while, and its keepers need it no more than the harness.
 
@@ -28,8 +28,9 @@ import signal
 import time
 import traceback
 
-from sandboxes import keeper
-from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control, write_record
+from sandboxes import lasting
+from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control
+from sandboxes.lasting import write_record
 from sandboxes.processes import boot_id, process_status, send
 
 KEEPERS: set[int] = set()
@@ -172,7 +173,7 @@ def main_of_container(jobs: str, box: str, idle_seconds: float) -> None:
     os.chmod(os.path.dirname(jobs), 0o700)
     os.chdir(jobs)
     os.umask(0o002)
-    keeper.record_mode = 0o640
+    lasting.record_mode = 0o640
     process_control(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     lock = lock_folder(box)

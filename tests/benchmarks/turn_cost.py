@@ -184,12 +184,13 @@ class Meter:
 def play(url: str, turns: int, home: Path) -> None:
     """Prints what turns of a real run cost, and what the run left on disk."""
     from harness import opening
+    from harness.creating import Wish
     from harness.settings import Settings
 
     settings = Settings(home=home, attempt_turns=10**9, window_tokens=10**9)
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
-    wish = opening.Wish(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
+    wish = Wish(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
     show = meter.show
 
     def find_supervisor(state: Any, event: Any) -> None:

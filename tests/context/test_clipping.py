@@ -50,3 +50,60 @@ def test_any_bytes_can_be_shown_within_the_limit(raw: bytes, tokens: int) -> Non
 def test_clipping_twice_changes_no_more_than_once_where_it_fits(text: str, tokens: int) -> None:
     if len(text.encode()) <= bytes_for(tokens):
         assert clip(text, tokens, "rest") == text
+
+
+def middle(*lines: str) -> str:
+    """What is seen of an output that has these lines in the middle of thousands."""
+    around = [f"row {number} of the table" for number in range(3_000)]
+    raw = "\n".join([*around, *lines, *around]).encode()
+    return clip_output(raw, len(raw), 400, "all of it: .jobs/1/log")
+
+
+def test_scores_and_warnings_are_rescued_from_the_middle_with_their_line_numbers() -> None:
+    seen = middle("fold 3 auc 0.9123", "UserWarning: column 7 is constant", "validation loss: 0.31")
+    assert "3001: fold 3 auc 0.9123" in seen
+    assert "3002: UserWarning: column 7 is constant" in seen
+    assert "3003: validation loss: 0.31" in seen
+    assert len(seen.encode()) <= bytes_for(400) + 200
+
+
+def test_the_last_traceback_is_rescued_with_what_was_raised() -> None:
+    first = ["Traceback (most recent call last):", '  File "a.py", line 1', "KeyError: 'old'", "went on"]
+    last = [
+        "Traceback (most recent call last):",
+        '  File "b.py", line 2, in fit',
+        "    x = f()",
+        "ValueError: bad shape",
+    ]
+    seen = middle(*first, *last)
+    assert "3008: ValueError: bad shape" in seen
+    assert '3006:   File "b.py", line 2, in fit' in seen
+
+
+def test_of_a_thousand_scores_the_first_form_and_the_last_ones_stay() -> None:
+    seen = middle(*(f"epoch {number} val loss {1 / (number + 1):.4f}" for number in range(1_000)))
+    assert "epoch 999 val loss 0.0010" in seen
+    assert "epoch 0 val loss 1.0000" in seen
+
+
+def test_a_line_of_a_million_letters_does_not_push_out_the_others() -> None:
+    raw = b"before\n" + b"x" * 1_000_000 + b"\nafter auc 0.5"
+    seen = clip_output(raw, len(raw), 300, "rest")
+    assert seen.startswith("before\n") and seen.endswith("after auc 0.5")
+
+
+def test_binary_data_is_named_not_shown() -> None:
+    seen = clip_output(bytes(range(256)) * 100, 25_600, 300, "all of it: .jobs/1/log")
+    assert seen.startswith("[binary data, 25600 bytes; all of it: .jobs/1/log; it begins with 00010203")
+
+
+def test_of_a_progress_bar_on_many_lines_the_last_state_is_seen() -> None:
+    bars = "\n".join(f" {n}%|{'#' * (n // 10)} | {n}/100 [00:01]" for n in range(101))
+    assert collapse_repeats(f"start\n{bars}\ndone") == f"start\n 100%|{'#' * 10} | 100/100 [00:01]\ndone"
+
+
+def test_line_numbers_are_those_of_the_file_that_is_read() -> None:
+    text = "\n".join(f"line {number}" for number in range(500, 3_000))
+    seen = clip(text, 200, "read on", first=500)
+    number = int(seen.split("[… lines ")[1].split(" ")[0])
+    assert f"line {number - 1}\n[…" in seen

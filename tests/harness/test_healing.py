@@ -19,9 +19,8 @@ from tests.servers.chat_server import ChatServer, Message
 
 def window_of(*messages: dict[str, Any]) -> Window:
     window = Window()
-    window.apply(EpochStarted(reason="attempt", system="You work.", tools="[]", user="The task."))
-    for message in messages:
-        window._add(json.dumps(message).encode())
+    tail = "\n".join(json.dumps(message) for message in messages)
+    window.apply(EpochStarted(reason="healed", system="You work.", tools="[]", user="The task.", tail=tail))
     return window
 
 

@@ -59,7 +59,8 @@ def test_defaults_take_no_room_in_a_line(tmp_path: Path) -> None:
     with new_run(tmp_path / "r") as journal:
         journal.append(Waited(on="j1"))
     line = (tmp_path / "r" / "events.jsonl").read_text().splitlines()[-1]
-    assert sorted(json.loads(line)) == ["at", "kind", "mono", "on", "seq"]
+    assert sorted(json.loads(line)) == ["at", "audience", "kind", "mono", "on", "seq"]
+    assert '"audience":"people"' in line
 
 
 def test_a_long_text_is_a_blob_written_once(tmp_path: Path) -> None:

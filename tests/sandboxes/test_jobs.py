@@ -25,8 +25,9 @@ def test_a_job_that_nobody_asked_for_is_unknown(jobs: Jobs) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\nb"])
 def test_a_job_id_cannot_be_a_path(jobs: Jobs, name: str) -> None:
+    assert jobs.look(name).state == "unknown"
     with pytest.raises(ValueError, match="not a job id"):
-        jobs.look(name)
+        jobs.output(name)
 
 
 def started(jobs: Jobs, job: str) -> dict[str, int]:

@@ -1,0 +1,69 @@
+"""What turns state in passing is found, kept word for word, and looked for before they leave."""
+
+from __future__ import annotations
+
+import json
+
+from context import facts
+from context.view import message_bytes
+
+
+def called(name: str, **arguments: object) -> bytes:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return message_bytes("assistant", "", tool_calls=[{"id": "c", "type": "function", "function": function}])
+
+
+def answered(content: str) -> bytes:
+    return message_bytes("tool", content, tool_call_id="c")
+
+
+def test_facts_of_the_second_rank_are_found_in_calls_and_results() -> None:
+    found = facts.facts_of(
+        [
+            called("bash", command="python src/train.py --lr 0.03 seed=7 --depth 6"),
+            answered(
+                "exit 1 after 2 s\nepoch=9 gamma=0.95\nsaved models/m_3.pkl, digest 3fa9c1d2e4\n"
+                "still running as job 00012-0 after 9 s\nTraceback (most recent call last):\n"
+                "KeyError: 'beak_length'"
+            ),
+            answered("wrote src/a.py: 120 bytes, sha256 " + "ab12" * 16),
+        ]
+    )
+    for fact in (
+        "path: src/train.py",
+        "setting: lr=0.03",
+        "setting: seed=7",
+        "setting: depth=6",
+        "setting: gamma=0.95",
+        "path: models/m_3.pkl",
+        "hash: 3fa9c1d2e4",
+        "job: 00012-0",
+        "error: KeyError: 'beak_length'",
+        "path: src/a.py (sha256 ab12ab12ab12)",
+    ):
+        assert fact in found, fact
+
+
+def test_tables_of_numbers_are_no_facts() -> None:
+    rows = "\n".join(",".join(str(n * k % 97) for k in range(20)) for n in range(200))
+    assert facts.facts_of([answered(rows)]) == []
+
+
+def test_of_a_file_only_its_last_hash_is_kept() -> None:
+    writes = [answered(f"wrote a.py: 1 bytes, sha256 {letter * 64}") for letter in "abc"]
+    assert facts.facts_of([called("write_file", path="a.py"), *writes]) == ["path: a.py (sha256 cccccccccccc)"]
+
+
+def test_what_a_window_does_not_hold_is_missing() -> None:
+    assert facts.missing(["path: a.py", "job: 7-1"], "see a.py") == ["job: 7-1"]
+
+
+def test_beyond_their_room_the_oldest_facts_go() -> None:
+    many = [f"setting: rate{n}=0.{n}" for n in range(2_000)]
+    kept = facts.keep(many[:1_000], many[1_000:], tokens=1_000)
+    assert kept == many[-len(kept) :]
+    assert 2_500 < sum(map(len, kept)) <= 3_000
+
+
+def test_facts_are_told_by_kind() -> None:
+    assert facts.render(["path: a.py", "job: 7-1", "path: b.py"]) == "- path: a.py; b.py\n- job: 7-1"

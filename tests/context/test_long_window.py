@@ -1,0 +1,270 @@
+"""A window that is made smaller again and again: no fact goes with it, and whatever went can be found.
+
+Whole runs in this process, at an engine that caches and renders as engines do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from context.notebook import Notebook
+from context.view import Window
+from harness import opening
+from harness.history import check_history
+from harness.panel import open_screen
+from runs.events import CheckpointTaken, EpochStarted, Event, ModelAsked, ModelReplied, RunEnded, ToolFinished
+from runs.journal import read_events
+from runs.metering import meter
+from runs.state import fold
+from tests.long_play import Calls, Played, Worker, engine_of, play, settings_of
+from tests.playing import SOLUTION, call, only_run
+
+SMALL = 20_000
+"""Tokens of a window that fills within twenty turns."""
+
+
+def reading(turn: int) -> Calls:
+    return [call("read_file", path="data/train.csv", offset=2 + turn * 7 % 1_100, limit=14 + turn % 5)]
+
+
+def planted(number: int) -> list[str]:
+    """Facts of the second rank as an output of the `number`-th training states them."""
+    digest = hashlib.sha256(str(number).encode()).hexdigest()[:12]
+    return [
+        f"models/fold_{number}.pkl",
+        digest if re.search("[a-f]", digest) and re.search("[0-9]", digest) else f"a1{digest[:10]}",
+        f"{number:05d}-1",
+        f"learning_rate=0.0{number:02d}1",
+        f"ValueError: column c_{number} is constant",
+    ]
+
+
+def training(turn: int) -> Calls:
+    """Every fifth turn of the first 200 brings facts, three of the first bring scores."""
+    if turn in (3, 6, 9):
+        return [
+            call("write_file", path="solution.py", content=SOLUTION.replace("GUESS = 0", f"GUESS = {turn}")),
+            call("evaluate", command="python solution.py"),
+        ]
+    if turn % 5 or turn > 200:
+        return reading(turn)
+    path, digest, job, setting, error = planted(turn // 5)
+    text = f"params {setting}\nsaved {path}\ndigest {digest}\njob {job} went on\n{error}\nrows follow\n"
+    return [
+        call("write_file", path=f"out_{turn}.log", content=text + "x,y,z\n" * 40),
+        call("read_file", path=f"out_{turn}.log"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def ten_epochs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, Worker]:
+    home, worker = tmp_path_factory.mktemp("ten"), Worker(training, obeys=lambda turn: turn % 5 != 0)
+    return play(home, worker, 260, settings_of(home, window_tokens=SMALL)), worker
+
+
+def stages(events: list[Event]) -> list[str]:
+    return [event.stage for event in events if isinstance(event, EpochStarted) and event.stage]
+
+
+@pytest.mark.slow
+def test_after_ten_epochs_every_score_and_the_state_are_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
+    played, worker = ten_epochs
+    assert len(stages(played.events)) >= 10
+    assert {"stub", "checkpoint"} <= set(stages(played.events))
+    state, head = fold(played.events), worker.window[1]["content"]
+    assert len(state.evaluations) == 3
+    for evaluation in state.evaluations.values():
+        assert f"evaluation {evaluation.id}: scored {evaluation.told}" in head
+        assert evaluation.commit[:10] in head
+    assert (
+        state.best and f"best: evaluation {state.best.id}, {state.best.told}, commit {state.best.commit[:10]}" in head
+    )
+    assert f"submission of record: evaluation {state.best.id}" in head
+    notebook = folded(played.events)[1]
+    assert notebook.todos and notebook.decided
+    before_last = [event for event in played.events if isinstance(event, CheckpointTaken)][:-1]
+    for taken in before_last:
+        assert all(text in head for text in taken.decided)
+
+
+@pytest.mark.slow
+def test_after_ten_epochs_facts_of_the_second_rank_are_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
+    played, worker = ten_epochs
+    window = json.dumps(worker.window, ensure_ascii=False)
+    facts = [fact for number in range(1, 41) for fact in planted(number)]
+    held = sum(fact in window for fact in facts)
+    print(f"{held} of {len(facts)} facts of the second rank after {len(stages(played.events))} epochs")
+    assert held >= 0.95 * len(facts)
+
+
+@pytest.mark.slow
+def test_small_windows_hold_to_the_same_laws(ten_epochs: tuple[Played, Worker]) -> None:
+    played, _ = ten_epochs
+    sums = meter(played.events)
+    assert sums.flushes == 0 and sums.alarms == 0
+    assert all(one.extends or turn.opens for one, turn in zip(played.engine.served, sums.turns, strict=True))
+    assert all(one.thoughts_kept == one.thoughts_sent for one in played.engine.served)
+    assert max(one.prompt for one in played.engine.served) < SMALL
+
+
+def folded(events: list[Event]) -> tuple[Window, Notebook]:
+    window, notebook = Window(), Notebook()
+    for event in events:
+        window.apply(event)
+        notebook.apply(event)
+    return window, notebook
+
+
+@pytest.mark.slow
+def test_what_was_sent_is_what_a_fold_from_scratch_rebuilds(ten_epochs: tuple[Played, Worker]) -> None:
+    played, worker = ten_epochs
+    window, asked = Window(), 0
+    for event in played.events:
+        if isinstance(event, ModelAsked):
+            asked += 1
+            assert window.digest(event.messages) == event.digest
+            messages = [json.loads(message) for message in (window.system, *window.messages)]
+            assert check_history(messages) == ()
+            if asked == 260:
+                assert messages == worker.window
+        window.apply(event)
+    assert window.breaches == 0 and asked == 260
+
+
+# ---------------------------------------------------------------------------------------------------------- needles
+
+
+def needles(turn: int) -> Calls:
+    """Sixty outputs of the first 240 turns hold a fact each; the last sixty turns ask for them, oldest first."""
+    if turn > 240:
+        return [call("recall", query=f"passphrase heron {turn - 240}", max_tokens=300)]
+    if turn % 4:
+        return reading(turn)
+    return [call("bash", command=f"seq 1 30; echo pass''phrase of heron {turn // 4} is $(({turn // 4} * 7919 + 13))")]
+
+
+@pytest.mark.slow
+def test_sixty_facts_planted_in_outputs_are_found_again_in_one_call_each(tmp_path: Path) -> None:
+    worker = Worker(needles, obeys=lambda turn: turn <= 240 and turn % 4 != 0)
+    played = play(tmp_path, worker, 300, settings_of(tmp_path, window_tokens=SMALL))
+    answers = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "recall"]
+    found = sum(f"is {number * 7919 + 13}\n" in answers[number - 1].content + "\n" for number in range(1, 61))
+    in_window = sum(f"is {number * 7919 + 13}" in json.dumps(worker.window[:-1]) for number in range(1, 61))
+    print(f"{found} of 60 found by recall in one call, {in_window} in the window; {len(stages(played.events))} epochs")
+    assert found == 60
+
+
+# ---------------------------------------------------------------------------------------------- asks that go unheard
+
+
+def test_a_model_that_ignores_two_requests_is_not_waited_for(tmp_path: Path) -> None:
+    worker = Worker(reading, obeys=lambda turn: False)
+    played = play(tmp_path, worker, 40, settings_of(tmp_path, window_tokens=SMALL))
+    asks = [event for event in played.events if isinstance(event, ToolFinished) and event.asks]
+    assert stages(played.events)[:2] == ["stub", "alone"]
+    assert len(asks) >= 2
+    assert any("a request for a checkpoint below is settled" in head for head in worker.heads)
+    assert meter(played.events).flushes == 0
+
+
+def forgetful(turn: int, todos: list[str]) -> dict[str, Any]:
+    return {"done": [f"work of turn {turn}"], "decided": [], "todo": [] if todos else [f"check turn {turn}"]}
+
+
+def test_a_checkpoint_that_drops_an_open_todo_is_refused_once_and_then_completed(tmp_path: Path) -> None:
+    played = play(tmp_path, Worker(reading, words=forgetful), 75, settings_of(tmp_path, window_tokens=SMALL))
+    taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
+    refused = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "checkpoint"]
+    assert not taken[0].completed and taken[0].todo[0].startswith("T1: check turn")
+    second = [event.content for event in refused if event.seq > taken[0].seq]
+    assert any("these to-dos are open and mentioned nowhere: T1: check turn" in content for content in second)
+    assert taken[1].completed == taken[0].todo == taken[1].todo
+    assert taken[1].todo[0] in folded(played.events)[1].todos["T1"] or taken[1].todo[0].startswith("T1: ")
+
+
+def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_goes_on(tmp_path: Path) -> None:
+    played = play(tmp_path, Worker(reading), 60, context_tokens=15_000)
+    epochs = [event for event in played.events if isinstance(event, EpochStarted)]
+    assert [event.reason for event in epochs][:2] == ["attempt", "overflow"]
+    assert len(played.engine.served) == 60 and len(fold(played.events).attempts) == 1
+    assert "refused" in epochs[1].why
+    assert sum(event.reason == "overflow" for event in epochs) == 1, "the limit was learned"
+
+
+def test_going_in_circles_is_noted_then_names_the_loop_then_ends_the_attempt(tmp_path: Path) -> None:
+    played = play(tmp_path, Worker(lambda turn: [call("read_file", path="data/none.csv")]), 12)
+    results = [event for event in played.events if isinstance(event, ToolFinished)]
+    assert "You are going in circles: 3 times the same error" in results[2].content
+    closed = next(event for event in played.events if isinstance(event, EpochStarted) and event.stage)
+    assert closed.seq > results[5].seq and "rejected: 6 times the same error" in closed.rejected[0]
+    state = fold(played.events)
+    assert state.attempts[0].ended == "loop" and state.attempts[0].turns == 9
+    assert len(state.attempts) == 2
+
+
+# ------------------------------------------------------------------------------------------------ cut off anywhere
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("short")
+    play(home, Worker(reading), 45, settings_of(home, window_tokens=SMALL))
+    return home
+
+
+def instants(events: list[Event]) -> list[int]:
+    """The lines after which a kill is tried: around every step of making the window smaller."""
+    near: set[int] = set()
+    for event in events:
+        asks = isinstance(event, ToolFinished) and (event.asks or event.name == "checkpoint")
+        closes = isinstance(event, CheckpointTaken) or (isinstance(event, EpochStarted) and event.stage)
+        if asks or closes or event.kind == "window_weighed":  # type: ignore[attr-defined]
+            near |= {event.seq - 1, event.seq, event.seq + 1}
+    return sorted(place for place in near if place < len(events) - 4)
+
+
+@pytest.mark.slow
+def test_a_run_cut_off_at_any_step_of_compaction_goes_on_with_nothing_lost_or_done_twice(short_run: Path) -> None:
+    folder = only_run(short_run)
+    events = list(read_events(folder))
+    assert {"stub", "checkpoint"} <= set(stages(events))
+    whole = folder.with_name(".whole")
+    folder.rename(whole)
+    cuts = instants(events)
+    for cut in cuts:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(".requests", ".done", "lock*"))
+        lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+        (folder / "events.jsonl").write_bytes(b"".join(lines[: cut + 1]))
+        worker = Worker(reading)
+        with engine_of(short_run, worker) as (engine, url):
+            serve_at(folder, url)
+            opening.resume(folder, settings_of(short_run, window_tokens=SMALL), open_screen(False, True))
+        check_resumed(list(read_events(folder)), cut)
+        assert all(one.thoughts_kept == one.thoughts_sent for one in engine.served)
+
+
+def serve_at(folder: Path, url: str) -> None:
+    """The engine has another port now; the run must look for it there."""
+    text = (folder / "events.jsonl").read_text()
+    (folder / "events.jsonl").write_text(re.sub(r"http://127\.0\.0\.1:\d+/v1", url, text))
+
+
+def check_resumed(events: list[Event], cut: int) -> None:
+    assert isinstance(events[-1], RunEnded), cut
+    assert sum(isinstance(event, ModelReplied) for event in events) == 45, cut
+    assert meter(events).flushes == 0 and folded(events)[0].breaches == 0, cut
+    calls = [event.call for event in events if isinstance(event, CheckpointTaken)]
+    answered = [e.call for e in events if isinstance(e, ToolFinished) and e.name == "checkpoint" and not e.failed]
+    assert calls == answered and len(set(calls)) == len(calls), cut
+    closed = [event for event in events if isinstance(event, EpochStarted) and event.stage == "checkpoint"]
+    assert len(closed) == len(calls), f"cut after {cut}: an epoch closed twice or not at all"
+    done = [e.call for e in events if isinstance(e, ToolFinished)]
+    assert len(done) == len(set(done)), cut

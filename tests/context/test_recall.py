@@ -1,0 +1,144 @@
+"""What was ever shown or said can be found again; what is for people only cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from context.recall import NAME, Recall
+from runs.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Call,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    ModelReplied,
+    SubmissionChosen,
+    TaskDescribed,
+    ThresholdsKnown,
+    ToolFinished,
+    Warned,
+)
+from runs.journal import Journal
+from tests.runs.run_stories import new_run
+
+
+def turn(number: int, command: str, result: str, name: str = "bash", **arguments: str) -> list[Event]:
+    call = Call(id=f"c{number}", name=name, arguments=json.dumps({"command": command, **arguments}))
+    message = {"role": "assistant", "content": f"Step {number}.", "reasoning_content": f"thought about {command}"}
+    return [
+        ModelReplied(request=number, message=json.dumps(message), calls=[call], attempt=1),
+        ToolFinished(call=f"c{number}", name=name, content=result, attempt=1),
+    ]
+
+
+STORY: list[Event] = [
+    TaskDescribed(card="Predict which penguins swim; metric accuracy."),
+    ThresholdsKnown(gold=0.9871, silver=0.9762, bronze=0.9653, median=0.9544),
+    AttemptStarted(attempt=1),
+    *turn(1, "python train.py --lr 0.031", "exit 0\nfold 3 auc 0.8712\nsaved models/fold_3.pkl"),
+    *turn(2, "cat notes", "exit 1\nValueError: could not convert string to float: 'Adelie'"),
+    *turn(
+        3, "", "wrote src/features.py: 12 bytes, sha256 ab", "write_file", path="src/features.py", content="BEAK = 1"
+    ),
+    EvaluationStarted(
+        evaluation="001-1", call="c4", command="python s.py", commit="c" * 40, tree="t", job="e", attempt=1
+    ),
+    EvaluationFinished(
+        evaluation="001-1", status="scored", commit="c" * 40, tree="t", score=0.912345, told="0.91 ± 0.02", attempt=1
+    ),
+    SubmissionChosen(evaluation="001-1", sha256="f00dfeed", why="secret why"),
+    Warned(message="for people: the plover nests"),
+    AttemptEnded(why="finish", did="a forest of small trees", lessons=["scale beaks"], attempt=1),
+]
+
+
+def recorded(folder: Path) -> tuple[Journal, Recall]:
+    journal = new_run(folder)
+    recall = Recall(folder)
+    for event in STORY:
+        recall.note(journal.append(event))
+    return journal, recall
+
+
+def test_a_fact_is_found_by_its_words_with_the_number_of_its_event(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    found = recall.search("fold 3 auc", 500)
+    assert "--- event 5 (attempt 1, result of bash {" in found
+    assert "fold 3 auc 0.8712" in found
+    assert "ValueError" in recall.search("could not convert Adelie", 500)
+    assert "--lr 0.031" in recall.search("0.031", 500)
+    assert "penguins" in recall.search("penguins", 500)
+    assert "small trees" in recall.search("forest", 500)
+    journal.close()
+
+
+def test_one_of_many_words_is_enough_where_not_all_are_found(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    assert "Adelie" in recall.search("where did the Adelie albatross fail", 500)
+    assert "nothing on record" in recall.search("albatross", 500)
+    assert "nothing on record" in recall.search('"*( AND', 500) or "event" in recall.search('"*( AND', 500)
+    journal.close()
+
+
+def test_an_event_is_shown_whole_and_a_path_with_all_that_touched_it(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    assert "saved models/fold_3.pkl" in recall.event(5, 500)
+    assert "BEAK = 1" in recall.path("src/features.py", 500)
+    assert "BEAK = 1" in recall.path("features.py", 500)
+    assert "fold_3.pkl" in recall.path("models/fold_3.pkl", 500)
+    assert "nothing for you" in recall.event(999, 500)
+    journal.close()
+
+
+def test_what_is_for_people_only_is_never_found(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    for secret in ("0.9871", "0.9762", "0.912345", "f00dfeed", "plover", "gold silver bronze median", "secret why"):
+        assert "nothing on record" in recall.search(secret, 2000), secret
+    for event in journal.folder.joinpath("events.jsonl").read_text().splitlines():
+        fields = json.loads(event)
+        if fields.get("kind") in (
+            "thresholds_known",
+            "evaluation_finished",
+            "submission_chosen",
+            "warned",
+            "run_created",
+        ):
+            assert "nothing for you" in recall.event(fields["seq"], 2000) or fields["kind"] == "run_created"
+    raw = (journal.folder / NAME).read_bytes()
+    assert b"0.9871" not in raw and b"0.912345" not in raw and b"plover" not in raw
+    journal.close()
+
+
+def test_an_answer_stays_within_its_tokens(tmp_path: Path) -> None:
+    journal = new_run(tmp_path / "run")
+    recall = Recall(tmp_path / "run")
+    for number in range(50):
+        for event in turn(number, "train", "exit 0\n" + "the same heron line again\n" * 200):
+            recall.note(journal.append(event))
+    for tokens in (50, 200, 2000):
+        assert len(recall.search("heron", tokens).encode()) <= 3 * tokens + 300
+    assert "more left out" in recall.search("heron", 200)
+    journal.close()
+
+
+def test_the_index_can_be_deleted_or_broken_and_is_built_again(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    before = recall.search("auc", 500)
+    recall.close()
+    (tmp_path / "run" / NAME).unlink()
+    assert Recall(tmp_path / "run").search("auc", 500) == before
+    (tmp_path / "run" / NAME).write_bytes(b"not a database " * 1000)
+    assert Recall(tmp_path / "run").search("auc", 500) == before
+    journal.close()
+
+
+def test_a_resumed_run_finds_what_its_first_process_saw(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    recall.search("auc", 100)
+    later = journal.append(turn(9, "x", "exit 0\na kestrel")[1])
+    journal.close()  # killed before the index heard of it
+    again = Recall(tmp_path / "run")
+    assert f"event {later.seq} " in again.search("kestrel", 500)
+    assert "fold 3 auc" in again.search("auc", 500)
