@@ -8,7 +8,8 @@ from context.head import render_head
 from context.loops import END, TEXTS
 from context.view import prompt
 from harness import asking, budget, compacting, exits, finale, tools
-from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged
+from harness.placing import gpu_complaints
+from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -59,6 +60,8 @@ def begin(run: Run) -> None:
     attempt = run.state.attempt
     assert attempt is not None
     if attempt.turns == 0:
+        for words in gpu_complaints(run.sandbox.place):
+            run.record(Warned(message=words))
         run.versions.reset(run.sandbox.place.workspace, attempt.parent)
     if run.state.epoch is None:
         open_epoch(run, "attempt", keeps_tail=False)

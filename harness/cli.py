@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import exits
+from harness.typed import count, dollars, hours, natural
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -61,8 +60,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_listing(commands)
     _add_score(commands)
     _add_doctor(commands)
-    _add_competitions(commands)
     _add_new_task(commands)
+    _add_competitions(commands)
     return parser
 
 
@@ -89,6 +88,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--turns", metavar="N", type=count, help="model replies, over all attempts")
     run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
     run.add_argument("--sandbox", choices=SANDBOXES, default="auto", help="where commands run")
+    run.add_argument("--gpus", metavar="N", type=natural, default=0, help="GPUs for this run alone (docker only)")
     run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
     run.add_argument(
         "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
@@ -172,51 +172,6 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to make (default: named like the file)")
 
 
-# ---------------------------------------------------------------------------------------------------- what is typed
-
-
-def hours(text: str) -> float:
-    """Hours from `24`, `24h`, `90m`, `1.5h` or `2d`."""
-    found = re.fullmatch(r"\s*([^\s a-zA-Z]+)\s*([dhms]?)\s*", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time: write 24, 24h or 90m")
-    number = _positive(found[1], f"{text!r} is no stretch of time above zero: write 24, 24h or 90m")
-    return number * {"d": 24.0, "h": 1.0, "": 1.0, "m": 1 / 60, "s": 1 / 3600}[found[2]]
-
-
-def dollars(text: str) -> float:
-    """Dollars above zero, with or without the sign."""
-    return _positive(
-        text.strip().removeprefix("$"), f"{text!r} is no sum above zero: write dollars, such as 20 or 0.50"
-    )
-
-
-def count(text: str) -> int:
-    """A whole number above zero."""
-    return _whole(text, least=1)
-
-
-def natural(text: str) -> int:
-    """A whole number, zero included."""
-    return _whole(text, least=0)
-
-
-def _positive(text: str, complaint: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(complaint) from None
-    if not math.isfinite(number) or number <= 0:
-        raise argparse.ArgumentTypeError(complaint)
-    return number
-
-
-def _whole(text: str, least: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-    return int(text)
-
-
 # ------------------------------------------------------------------------------------------------------ what answers
 
 
@@ -236,6 +191,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         seed=options.seed,
         sandbox=options.sandbox,
         models=options.models,
+        gpus=options.gpus,
         accept_lost_thinking=options.accept_lost_thinking,
     )
     screen = open_screen(sys.stdout.isatty(), options.plain)
@@ -302,8 +258,15 @@ def _prepare(options: argparse.Namespace, settings: Settings) -> int:
 def _report(options: argparse.Namespace, settings: Settings) -> int:
     from harness.benchmark import report_runs
 
-    wanted = {"split": options.split, "pads": options.pad_missing, "output": options.output}
-    return report_runs(options.run, settings, **wanted, as_json=options.json, with_curve=options.curve)
+    return report_runs(
+        options.run,
+        settings,
+        split=options.split,
+        pads=options.pad_missing,
+        output=options.output,
+        as_json=options.json,
+        with_curve=options.curve,
+    )
 
 
 def _submit(options: argparse.Namespace, settings: Settings) -> int:

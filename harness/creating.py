@@ -41,6 +41,7 @@ class Wish:
     seed: int = 0
     sandbox: str = "auto"
     models: Path | None = None
+    gpus: int = 0
     accept_lost_thinking: bool = False
 
 
@@ -51,6 +52,7 @@ def create(wish: Wish, settings: Settings) -> Path:
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
     _check_custody(task, settings)
+    placing.check_gpus(wish.gpus, wish.sandbox)
     sandbox = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
     probe = None if is_demo else _probed(wish, settings)
     return _create(wish, task, settings, blend, sandbox, probe)
@@ -157,6 +159,7 @@ def _create(
             "blend": _below(blend.folder, settings.home),
             "sample": str(task.submission.sample),
             **placing.options_of(sandbox),
+            "gpus": wish.gpus,
             "probe": asdict(probe) if probe else None,
         },
     )

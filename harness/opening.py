@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,12 +44,12 @@ def resume(folder: Path, settings: Settings, screen: Screen) -> int:
 
 
 def _play(folder: Path, settings: Settings, screen: Screen) -> int:
-    with Journal.open(folder) as journal:
+    with Journal.open(folder) as journal, ExitStack() as held:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((settings.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             exits.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        run = _open(folder, journal, settings, screen)
+        run = _open(folder, journal, settings, screen, held)
         if run.state.ended:
             finale.write_reports(run)
             exits.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
@@ -66,8 +66,8 @@ def _exit_code(run: Run) -> int:
     return exits.DONE if run.state.ended else exits.STOPPED
 
 
-def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) -> Run:
-    """Fold the journal and open the parts that act on it."""
+def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, held: ExitStack) -> Run:
+    """Fold the journal and open the parts that act on it; what is lent to the run is given back with `held`."""
     state, window, notebook, meter = State(), Window(), Notebook(), Meter()
     for event in journal.past:
         state.apply(event)
@@ -78,7 +78,8 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen) ->
     created = state.created
     assert created is not None
     blend = _load_blend(created, settings)
-    place = placing.place_of(folder, created, blend, settings)
+    gpus = held.enter_context(placing.gpus_of(created, settings))
+    place = placing.place_of(folder, created, blend, settings, gpus)
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
         folder=folder,

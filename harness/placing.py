@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def options_of(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings) -> Place:
+def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings, gpus: tuple[str, ...] = ()) -> Place:
     """The place of a run that exists, as it was when the run began."""
     options = created.options
     return Place(
@@ -65,7 +67,49 @@ def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings
         models=Path(options["models"]) if options.get("models") else None,
         hidden=tuple(options.get("hidden", ())),
         image=options.get("image", ""),
+        gpus=gpus,
     )
+
+
+def check_gpus(count: int, kind: str) -> None:
+    """Refuse, before a run exists, GPUs that it could not have. Raises `SandboxUnavailable`, `UsageError`."""
+    if not count:
+        return
+    if kind != "docker":
+        exits.fail("--gpus needs --sandbox docker: no other sandbox lends single devices")
+    from sandboxes.gpus import ask_gpus
+
+    there = len(ask_gpus()[0])
+    if count > there:
+        raise SandboxUnavailable(f"--gpus {count}: nvidia-smi tells of {there} here")
+
+
+@contextmanager
+def gpus_of(created: RunCreated, settings: Settings) -> Iterator[tuple[str, ...]]:
+    """The ids of the GPUs that this run alone has while it is played: as many as it was given, the nearest ones.
+
+    Raises `SandboxUnavailable` where so many are not free.
+    """
+    from sandboxes.gpus import ask_gpus, leased
+
+    count = int(created.options.get("gpus", 0))
+    if not count:
+        yield ()
+        return
+    gpus, near, _ = ask_gpus()
+    with leased(settings.home, gpus, near, count) as mine:
+        yield tuple(gpu.uuid for gpu in mine)
+
+
+def gpu_complaints(place: Place) -> list[str]:
+    """What is wrong with the GPUs of a place at this moment, for the attempt that is about to use them."""
+    from sandboxes.gpus import ask_gpus, complaints
+
+    if not place.gpus:
+        return []
+    gpus, _, xids = ask_gpus()
+    gone = [f"GPU {uuid} is gone" for uuid in place.gpus if uuid not in {gpu.uuid for gpu in gpus}]
+    return gone + [words for gpu in gpus if gpu.uuid in place.gpus for words in complaints(gpu, xids)]
 
 
 def _tidy(settings: Settings, sandbox: Sandbox) -> None:

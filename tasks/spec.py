@@ -81,8 +81,8 @@ class Task:
     path: Path
     hidden: tuple[str, ...]
     digest: str
-    competition: str = ""
     recipe: Recipe = field(default_factory=Recipe)
+    competition: str = ""
 
 
 def load_task(path: Path) -> Task:
@@ -118,8 +118,8 @@ def load_task(path: Path) -> Task:
         path=path.absolute(),
         hidden=tuple(file.hide),
         digest=_digest(marked.content, submission.sample, answers),
-        competition=file.competition or "",
         recipe=_recipe(file, places.get("test")),
+        competition=file.competition or "",
     )
 
 

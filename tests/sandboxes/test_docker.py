@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +19,7 @@ import pytest
 from sandboxes.base import JobRequest, Place
 from sandboxes.choosing import open_sandbox
 from sandboxes.containers import LABEL, connect, container_named
+from sandboxes.describing import describe_sandbox
 from sandboxes.docker import DockerSandbox, Share, open_docker
 
 SMALL = Share(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
@@ -208,3 +211,73 @@ def test_the_packages_of_the_image_are_listed(contained: Any) -> None:
     assert any(name.startswith("scikit-learn ") for name in contained.box.packages())
     kept = list((contained.box.place.home / "images").glob("*.json"))
     assert kept and all(json.loads(path.read_text())["python"] for path in kept)
+
+
+ORDINARY = """
+import os, shutil, sys
+from pathlib import Path
+from sandboxes.base import JobRequest, Place
+from sandboxes.choosing import open_sandbox
+root = Path(sys.argv[1])
+for name in ("workspace", "data", "jobs"):
+    (root / name).mkdir()
+(root / "data" / "a").write_text("data")
+box = open_sandbox("docker", Place(root / "workspace", root / "data", root / "jobs", root / "home"))
+box.write("given", b"given")
+command = "cat data/a given; echo; touch data/x 2>&- || echo ro; id -u; ls /harness 2>&- || echo closed; mkdir -m 700 d"
+box.start(JobRequest("one", command))
+print(box.wait(["one"], 60)[0].exit_code, *box.output("one").decode().split())
+box.start(JobRequest("two", "sleep 100"))
+print(box.kill("two").ended)
+box.close()
+shutil.rmtree(root / "workspace")
+shutil.rmtree(root / "jobs")
+"""
+
+
+def test_an_ordinary_user_of_the_daemon_has_the_same_sandbox(contained: Any) -> None:
+    """The agent is then that very user, and still cannot pass to the jobs folder, which is the user's own."""
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    if os.geteuid() != 0 or not Path(address).is_socket():
+        pytest.skip("only root can become an ordinary user, and needs a daemon on a socket")
+    from tests.sandboxes.test_bubblewrap import USER, python_for
+
+    become = [*python_for(USER)]
+    become[become.index("--clear-groups")] = f"--groups={Path(address).stat().st_gid}"
+    become.insert(become.index("HOME=/nonexistent"), f"DOCKER_HOST=unix://{address}")
+    folder = Path(tempfile.mkdtemp(prefix="ordinary-"))
+    try:
+        folder.chmod(0o755)
+        os.chown(folder, USER, USER)
+        done = subprocess.run([*become, "-c", ORDINARY, str(folder)], capture_output=True, text=True, timeout=120)
+    finally:
+        shutil.rmtree(folder)
+    assert done.stdout.splitlines() == [f"0 datagiven ro {USER} closed", "killed"], done.stderr
+
+
+def test_weights_are_read_only_and_the_hubs_look_nowhere_else(isolated: Any, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "models" / "huggingface").mkdir(parents=True)
+    (tmp_path / "models" / "huggingface" / "weights").write_text("w")
+    (tmp_path / "models").chmod(0o755)
+    assert isolated.says("echo $HF_HOME$HF_HUB_OFFLINE; ls /models/huggingface 2>&- || echo none") == "none"
+    shown = replace(place, models=tmp_path / "models", workspace=place.workspace.parent / "with-models")
+    isolated.box = open_sandbox(isolated.box.kind, shown)
+    said = isolated.says("echo $HF_HUB_OFFLINE $TORCH_HOME; cat $HF_HOME/weights; touch /models/x 2>&- || echo no")
+    assert said == "1 /models/torch\nwno"
+    told = describe_sandbox(isolated.box)
+    assert "`/models`" in told and "scikit-learn" in told and "There is no network" in told
+
+
+@pytest.mark.slow
+def test_a_whole_run_of_the_demo_in_containers_leaves_none_behind(contained: Any, place: Place, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "harness.cli", "run", "digits", "--sandbox", "docker", "--attempts", "1", "--plain"]
+    environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=root, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sandbox docker" in done.stdout
+    [run] = (tmp_path / "home" / "runs").iterdir()
+    report = (run / "report.md").read_text()
+    assert "installed for the agent" in report and "unprotected" not in report
+    label = f"{LABEL}.home={tmp_path / 'home'}"
+    assert connect().containers.list(all=True, filters={"label": label}) == []

@@ -1,0 +1,29 @@
+"""What is refused of a run's place before the run exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.placing import check_gpus, gpu_complaints
+from sandboxes.base import Place, SandboxUnavailable
+from sandboxes.gpus import ask_gpus
+
+
+def test_gpus_that_are_not_there_are_refused_in_words() -> None:
+    there = len(ask_gpus()[0])
+    with pytest.raises(SandboxUnavailable, match=f"--gpus {there + 1}: nvidia-smi tells of {there} here"):
+        check_gpus(there + 1, "docker")
+    check_gpus(0, "local")
+
+
+def test_gpus_need_a_sandbox_that_lends_single_devices() -> None:
+    with pytest.raises(Exception, match="--gpus needs --sandbox docker"):
+        check_gpus(1, "auto")
+
+
+def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:
+    assert gpu_complaints(Place(tmp_path, tmp_path, tmp_path, tmp_path)) == []
+    lost = Place(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
+    assert gpu_complaints(lost) == ["GPU GPU-no-such is gone"]
