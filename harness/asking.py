@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
-from harness import compacting
+from harness import compacting, tools
 from harness.endpoint_errors import ContextOverflow, HistoryPoisoned, ModelError
 from harness.healing import heal
 from runs.events import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Warned
@@ -43,6 +44,7 @@ def ask(run: Run) -> None:
         run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1)))
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
+    cap = run.created.cost
     patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
     try:
         reply = run.model.complete(
@@ -52,12 +54,15 @@ def ask(run: Run) -> None:
             on_wait=on_wait,
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
+            may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),
         )
     except ModelError as error:
         run.record(ModelFailed(request=request, error=str(error), cost=error.cost))
         if isinstance(error, ContextOverflow) and len(window.messages) > 1:
             compacting.overflow(run)
             return
+        if cap is not None and run.state.cost >= cap:
+            return  # the budget ends the attempt, as after any other spend
         if isinstance(error, HistoryPoisoned) and len(window.messages) > 1:
             heal(run)
             return
@@ -66,7 +71,7 @@ def ask(run: Run) -> None:
         ModelReplied(
             request=request,
             message=reply.message,
-            calls=list(reply.calls),
+            calls=[tools.checked(call) for call in reply.calls],
             finish_reason=reply.finish_reason,
             usage=reply.usage,
             cost=reply.cost,

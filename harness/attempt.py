@@ -8,6 +8,7 @@ from context.head import render_head
 from context.loops import END, TEXTS
 from context.view import prompt
 from harness import asking, budget, compacting, exits, finale, tools
+from harness.arguments import Finish
 from harness.placing import gpu_complaints
 from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
 
@@ -115,7 +116,7 @@ def window_over(run: Run) -> Why | None:
     return "window" if is_over else None
 
 
-def end(run: Run, why: Why, words: tools.Finish | None = None) -> None:
+def end(run: Run, why: Why, words: Finish | None = None) -> None:
     """End the open attempt: its jobs are killed, its words and files kept."""
     killed = []
     for job in sorted(run.state.open_jobs):
@@ -124,7 +125,7 @@ def end(run: Run, why: Why, words: tools.Finish | None = None) -> None:
             run.note_ended(view)
         else:
             killed.append(job)
-    said = words or tools.Finish()
+    said = words or Finish()
     attempt = run.state.attempt
     assert attempt is not None
     run.record(

@@ -6,6 +6,7 @@ The errors it raises are drawn in `endpoint_errors`.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -128,6 +129,7 @@ class _Ask:
     tries: int = 0
     cuts: int = 0
     lost_cost: float = 0.0
+    may_spend: float = math.inf
     cleared: int = 0
     output_tokens: int | None = None
     odd: dict[str, int] = field(default_factory=dict)
@@ -173,15 +175,17 @@ class Model:
         on_wait: OnWait | None = None,
         wall_seconds: float = 1800.0,
         patience_seconds: float = 6 * 3600.0,
+        may_spend: float = math.inf,
     ) -> Reply:
         """Ask for one reply and wait until it is whole.
 
         `system` and each of `messages` is a JSON object, `tools` a JSON array, all ready bytes. One try may take
         `wall_seconds`; failures that pass are tried again until `patience_seconds` are over, and `on_wait` is told
-        the failure and the seconds before each wait (it may raise to stop). Raises a `ModelError` otherwise.
+        the failure and the seconds before each wait (it may raise to stop). No further try is made once replies that
+        were cut off have cost `may_spend` dollars. Raises a `ModelError` otherwise.
         """
         begun = time.monotonic()
-        ask = _Ask(system, tools, messages, wall_seconds, on_wait)
+        ask = _Ask(system, tools, messages, wall_seconds, on_wait, may_spend=may_spend)
         self._write_body(ask)
         try:
             raw = self._retrying(ask, patience_seconds)
@@ -304,7 +308,7 @@ class Model:
             return
         ask.cuts += 1
         ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
-        if ask.cuts >= self._patience.cut_replies:
+        if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
             raise EndpointUnreachable(
                 f"{self._address} cut off {ask.cuts} replies to one request, and each may have to be paid; "
                 f"the last: {failure}"

@@ -15,11 +15,24 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from context.clipping import clean, clip, clip_output, is_binary
 from context.view import prompt
 from harness import compacting, evaluation, noting
+from harness.arguments import (
+    Arguments,
+    Bash,
+    Checkpoint,
+    EditFile,
+    Evaluate,
+    Finish,
+    Kill,
+    ReadFile,
+    RecallIt,
+    Wait,
+    WriteFile,
+)
 from harness.evaluation import describe
 from harness.tool_calls import ToolSpec
 from runs.events import Call, ToolFinished, ToolStarted
@@ -32,67 +45,6 @@ if TYPE_CHECKING:
 
 class Refused(Exception):
     """The tool could not do what was asked; the message is told to the model."""
-
-
-class Arguments(BaseModel):
-    """Arguments of a tool, checked at the border."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Bash(Arguments):
-    command: str
-    wait_seconds: float = Field(120, ge=0)
-
-
-class ReadFile(Arguments):
-    path: str
-    offset: int = Field(1, ge=1)
-    limit: int = Field(2000, ge=1)
-
-
-class WriteFile(Arguments):
-    path: str
-    content: str
-
-
-class EditFile(Arguments):
-    path: str
-    old: str = Field(min_length=1)
-    new: str
-
-
-class Wait(Arguments):
-    jobs: list[str] = Field(min_length=1)
-    seconds: float = Field(600, ge=0)
-
-
-class Kill(Arguments):
-    job: str
-
-
-class Evaluate(Arguments):
-    command: str
-
-
-class RecallIt(Arguments):
-    query: str = ""
-    event: int = Field(-1, ge=-1)
-    path: str = ""
-    max_tokens: int = Field(2000, ge=50, le=8000)
-
-
-class Checkpoint(Arguments):
-    done: list[str] = []
-    decided: list[str] = []
-    todo: list[str] = []
-
-
-class Finish(Arguments):
-    did: str = ""
-    criticism: str = ""
-    next: str = ""
-    lessons: list[str] = []
 
 
 # ------------------------------------------------------------------------------------------------------- performing
@@ -121,6 +73,15 @@ def perform(run: Run, pending: Pending) -> Finish | None:
         )
     )
     return None
+
+
+def checked(call: Call) -> Call:
+    """The call, with what is wrong with its arguments where they do not fit: such a call is not a usable one."""
+    try:
+        _read_arguments(call)
+    except Refused as refusal:
+        return call.model_copy(update={"problem": str(refusal)})
+    return call
 
 
 def _read_arguments(call: Call) -> Arguments:

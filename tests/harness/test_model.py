@@ -88,7 +88,8 @@ def test_usage_that_never_came_is_estimated_and_marked() -> None:
 )
 def test_a_whole_reply_in_odd_clothes_is_read_without_asking_again(name: str, unbroken: Reply) -> None:
     with ChatServer(faults=[name] * 2) as server:
-        reply = asked(opened(server, replace(PRICED, top_k=40)))
+        unhurried = replace(QUICK, stall=2.0)  # a busy machine is no stall
+        reply = asked(opened(server, PRICED, unhurried), wall_seconds=8.0)
         assert same(reply, unbroken)
         assert len(server.received) == (1 if FAULTS[name].outcome == "in place" else 2)
         assert not server.broken

@@ -1,0 +1,66 @@
+"""Arguments of the tools, checked at the border."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Arguments(BaseModel):
+    """Arguments of a tool, checked at the border."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bash(Arguments):
+    command: str
+    wait_seconds: float = Field(120, ge=0)
+
+
+class ReadFile(Arguments):
+    path: str
+    offset: int = Field(1, ge=1)
+    limit: int = Field(2000, ge=1)
+
+
+class WriteFile(Arguments):
+    path: str
+    content: str
+
+
+class EditFile(Arguments):
+    path: str
+    old: str = Field(min_length=1)
+    new: str
+
+
+class Wait(Arguments):
+    jobs: list[str] = Field(min_length=1)
+    seconds: float = Field(600, ge=0)
+
+
+class Kill(Arguments):
+    job: str
+
+
+class Evaluate(Arguments):
+    command: str
+
+
+class RecallIt(Arguments):
+    query: str = ""
+    event: int = Field(-1, ge=-1)
+    path: str = ""
+    max_tokens: int = Field(2000, ge=50, le=8000)
+
+
+class Checkpoint(Arguments):
+    done: list[str] = []
+    decided: list[str] = []
+    todo: list[str] = []
+
+
+class Finish(Arguments):
+    did: str = ""
+    criticism: str = ""
+    next: str = ""
+    lessons: list[str] = []
