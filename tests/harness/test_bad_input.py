@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from runs.events import AttemptEnded, ModelReplied, Paused, RunEnded, SubmissionChosen
+from runs.events import AttemptEnded, ModelFailed, ModelReplied, Paused, RunEnded, SubmissionChosen
+from runs.state import fold
 from tests.playing import call, engineer, events_of, harness, only_run, reply, start_harness
 from tests.servers.chat_server import ChatServer, Message, unused_port
 
@@ -251,6 +252,21 @@ def test_a_run_whose_time_is_over_ends_with_its_job_killed_and_a_valid_submissio
     assert events[-1].why == "hours"
     assert (folder / "submission.csv").exists()
     assert any(isinstance(event, SubmissionChosen) for event in events)
+
+
+def test_replies_that_are_cut_off_cost_no_more_than_the_cap_and_one(tmp_path: Path) -> None:
+    tmp_path.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
+    (tmp_path / "marks").mkdir()
+    with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
+        code, printed = harness(tmp_path, "run", "digits", "--turns", "1", *scripted(server))
+        assert code == 0, printed
+        server.faults = lambda _: "reset_mid_stream"
+        code, printed = harness(tmp_path, "run", "digits", "--cost", "5", *scripted(server))
+    folder = max((tmp_path / "runs").iterdir())
+    state = fold(events_of(folder))
+    costs = [event.cost for event in events_of(folder) if isinstance(event, (ModelReplied, ModelFailed))]
+    assert state.ended == "cost", printed
+    assert state.cost < 5 + max(costs) + 5
 
 
 def test_a_cost_cap_is_passed_by_no_more_than_one_call(tmp_path: Path) -> None:
