@@ -155,7 +155,7 @@ def _judge(run: Run, opened: Evaluation, folder: Path, view: JobView) -> Judgeme
     home, best = folds.home_of(run, opened.id, Deal()), run.state.best
     home.mkdir(parents=True, exist_ok=True)
     against = folds.home_of(run, best.id, Deal()) / "held_out.csv" if best and best.score is not None else None
-    return run_judge(
+    judgement = run_judge(
         run.blend.folder,
         folder / "workspace" / "submission.csv",
         home / "submission.csv",
@@ -163,6 +163,9 @@ def _judge(run: Run, opened: Evaluation, folder: Path, view: JobView) -> Judgeme
         keep=run.blend.has_labels,
         against=against if against and against.exists() else None,
     )
+    if judgement.problem:
+        run.record(Warned(message=f"evaluation {opened.id} could not be scored: {judgement.problem}"))
+    return judgement
 
 
 WORDS = {

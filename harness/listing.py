@@ -149,9 +149,14 @@ def _broken(folder: Path, why: str) -> tuple[str, ...]:
 def show_run(name: str, settings: Settings, attempt: int | None = None, is_full: bool = False) -> int:
     """Print what happened in a run, or in one attempt of it."""
     folder = find_run(name, settings)
+    from runs.events import AttemptStarted
     from runs.journal import read_events
     from runs.transcript import transcript
 
+    if attempt is not None:
+        played = sum(isinstance(event, AttemptStarted) for event in read_events(folder))
+        if attempt > played:
+            exits.fail(f"{folder.name} has {played} attempts; there is no attempt {attempt}")
     for text in transcript(read_events(folder), attempt=attempt, full=is_full):
         sys.stdout.write(printable(text))
     return exits.DONE

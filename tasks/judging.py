@@ -30,7 +30,8 @@ class Judgement:
     """The verdict on a submission.
 
     `score` is exact and for people, `noise` its standard error; `told` is the score as the model may see it.
-    `sha256` is that of the submission of the test rows, written for status `scored` and `unscored`.
+    `sha256` is that of the submission of the test rows, written for status `scored` and `unscored`. `problem` is for
+    people: what a task's own metric raised.
     """
 
     status: Literal["scored", "unscored", "invalid", "failed", "timeout"]
@@ -43,6 +44,7 @@ class Judgement:
     gain_noise: float | None = None
     share: float | None = None
     shares: list[float] = field(default_factory=list)
+    problem: str = ""
 
 
 KEPT = ("held_out.csv", "select.csv")
@@ -88,7 +90,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         if not math.isfinite(scores[0]):
             raise NoScore("The metric gave no finite number for these predictions.")
     except (SubmissionRefused, NoScore) as refused:
-        return Judgement("invalid", str(refused))
+        return Judgement("invalid", str(refused), problem=getattr(refused, "problem", ""))
     write_rows(out, parts.test)
     if keep:
         for name, rows in zip(KEPT, (parts.held_out, parts.select), strict=True):

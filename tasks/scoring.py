@@ -20,7 +20,12 @@ FAILED = "The metric could not be computed for these predictions."
 
 
 class NoScore(Exception):
-    """These predictions cannot be scored; the message is a fixed sentence."""
+    """These predictions cannot be scored; the message is a fixed sentence. `problem` is what a task's own metric
+    raised: for people, since it may quote the answers."""
+
+    def __init__(self, message: str, problem: str = "") -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 def frames(
@@ -64,8 +69,14 @@ def guarded_score(metric: Metric, answers: pd.DataFrame, given: pd.DataFrame, ta
     try:
         return float(score(metric, answers, given, targets))
     except ValueError as error:
-        raise NoScore(str(error)) from None
+        raise NoScore(str(error), _problem(metric, error.__cause__)) from None
     except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException:  # a task's own metric may raise anything, SystemExit too
-        raise NoScore(FAILED) from None
+    except BaseException as error:  # a task's own metric may raise anything, SystemExit too
+        raise NoScore(FAILED, _problem(metric, error)) from None
+
+
+def _problem(metric: Metric, error: BaseException | None) -> str:
+    if metric.file is None or error is None:
+        return ""
+    return f"{metric.file.name}:{metric.function} raised {type(error).__name__}: {error}"
