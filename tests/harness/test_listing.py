@@ -132,7 +132,8 @@ def test_a_transcript_is_shown_whole_or_by_attempt_and_cannot_steer_the_terminal
     told = printed(capsys, "show", "r")
     assert "Attempt 1" in told and "guessed the letters" in told and "0.75" in told
     assert "a red word" in told and "\x1b" not in told
-    assert "has no attempt 2" in printed(capsys, "show", "r", "--attempt", "2")
+    assert main(["show", "r", "--attempt", "2"]) == 2
+    assert "there is no attempt 2" in capsys.readouterr().err
     assert "guessed the letters" in printed(capsys, "show", "r", "--attempt", "1", "--full")
 
 
