@@ -56,7 +56,15 @@ def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environmen
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-        _fill(making, chosen)
+        try:
+            _fill(making, chosen)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(making, ignore_errors=True)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "a file could not be copied"
+            raise SandboxUnavailable(
+                f"the interpreter for the model's code cannot be made in {folder.parent} ({reason}). It takes up to "
+                "500 MB where HARNESS_HOME is on another disk than the packages: make room, or set HARNESS_HOME"
+            ) from None
         making.chmod(0o755)
         try:
             making.rename(folder)

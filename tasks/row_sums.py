@@ -82,12 +82,21 @@ def _columnwise_root_mean_square(answers: pd.DataFrame, given: pd.DataFrame, tar
 
 
 def _root_mean_square_log(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
+    rows = _log_difference(answers, given, targets) ** 2
+    return RowSums(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1) ** 0.5)
+
+
+def _columnwise_root_mean_square_log(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
+    rows = _log_difference(answers, given, targets) ** 2
+    return RowSums(rows, lambda sums, count: ((sums / count[:, None]) ** 0.5).mean(axis=1))
+
+
+def _log_difference(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> Any:
     import numpy as np
 
     from tasks.metrics import target_numbers
 
-    rows = (np.log1p(target_numbers(given, targets)) - np.log1p(target_numbers(answers, targets))) ** 2
-    return RowSums(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1) ** 0.5)
+    return np.log1p(target_numbers(given, targets)) - np.log1p(target_numbers(answers, targets))
 
 
 def _explained(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
@@ -205,6 +214,7 @@ _MAKERS: dict[str, Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], RowSums
     "rmse": _root_mean_square,
     "mae": _absolute,
     "rmsle": _root_mean_square_log,
+    "mean_columnwise_rmsle": _columnwise_root_mean_square_log,
     "mcrmse": _columnwise_root_mean_square,
     "r2": _explained,
 }

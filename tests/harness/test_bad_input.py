@@ -151,10 +151,10 @@ def test_a_run_folder_of_another_version_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB, where this machine allows one."""
+    """A file system of 700 MB, where this machine allows one: most of it is for the model's interpreter."""
     folder = tmp_path / "small"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(folder)], capture_output=True)
     if made.returncode:
         pytest.skip("no small file system can be mounted here (needs root)")
     try:
