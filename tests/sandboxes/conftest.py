@@ -34,7 +34,7 @@ class Bench:
 
     def run(self, command: str, **limits: float) -> JobView:
         job = self.start(command, **limits)
-        [view] = self.box.wait([job], 60)
+        [view] = self.box.wait([job], 300)
         assert view.state != "running", f"{command} did not end"
         return view
 
