@@ -65,7 +65,8 @@ def serve() -> None:
 def chunks(number: int) -> list[dict[str, Any]]:
     """One streamed reply of four chunks."""
     call = {"index": 0, "id": f"call_{number}", "type": "function"}
-    arguments = json.dumps({"command": COMMAND})
+    # Never the same command twice: the harness would take it for a model that goes round in circles.
+    arguments = json.dumps({"command": COMMAND.replace("step", f"step {number}")})
     deltas = [
         {"role": "assistant", "content": f"I run step {number} and look at what it prints before the next one."},
         {"tool_calls": [{**call, "function": {"name": "bash", "arguments": ""}}]},
@@ -203,13 +204,17 @@ def play(url: str, turns: int, home: Path) -> None:
     opening.start(wish, settings, meter)
     (folder,) = (home / "runs").iterdir()
     events = (folder / "events.jsonl").stat().st_size
-    from context.view import Window
+    from context.view import message_bytes
+    from runs.events import ModelReplied, ToolFinished
     from runs.journal import read_events
 
-    window = Window()
+    # What is new in the window: each reply and each result, as the messages they became.
+    new = 0
     for event in read_events(folder):
-        window.apply(event)
-    new = sum(map(len, window.messages[1:]))
+        if isinstance(event, ModelReplied):
+            new += len(event.message.encode())
+        elif isinstance(event, ToolFinished):
+            new += len(message_bytes("tool", event.content, tool_call_id=event.call))
     sizes = {"events": events, "all": folder_bytes(folder), "new": new}
     print(json.dumps({"points": meter.points, "bytes": sizes, "folder": str(folder)}), flush=True)
 
