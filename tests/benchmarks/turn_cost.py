@@ -188,7 +188,8 @@ def play(url: str, turns: int, home: Path) -> None:
     from harness.creating import Wish
     from harness.settings import Settings
 
-    settings = Settings(home=home, attempt_turns=10**9, window_tokens=10**9)
+    # Attempts end after as many turns as by default; set attempt_turns to 10**9 to see one attempt that never does.
+    settings = Settings(home=home, window_tokens=10**9)
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
     wish = Wish(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
