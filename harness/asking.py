@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from harness import compacting, tools
-from harness.endpoint_errors import ContextOverflow, HistoryPoisoned, ModelError
+from harness.endpoint.errors import ContextOverflow, HistoryPoisoned, ModelError
 from harness.healing import heal
 from runs.events import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Warned
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from context.head import render_head
 from context.loops import END, TEXTS
 from context.view import prompt
-from harness import asking, budget, compacting, exits, finale, tools
+from harness import asking, budget, compacting, exits, tools
 from harness.arguments import Finish
+from harness.evaluating import finale
 from harness.placing import gpu_complaints
 from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
 

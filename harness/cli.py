@@ -200,14 +200,14 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     finally:
         screen.close()
     if options.score and code == exits.DONE and screen.run_id:
-        from harness.scoring import score_runs
+        from harness.commands.scoring import score_runs
 
         return score_runs([screen.run_id], settings)
     return code
 
 
 def _resume(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.listing import find_run
+    from harness.commands.listing import find_run
     from harness.opening import resume
     from harness.panel import open_screen
 
@@ -220,17 +220,17 @@ def _resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _runs(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.listing import show_runs
+    from harness.commands.listing import show_runs
 
     return show_runs(settings)
 
 
 def _show(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.listing import show_run
+    from harness.commands.listing import show_run
 
     if options.cost or options.epochs:
-        from harness.listing import find_run
-        from harness.window_tables import show_cost, show_epochs
+        from harness.commands.listing import find_run
+        from harness.commands.window_tables import show_cost, show_epochs
 
         folder = find_run(options.run, settings)
         if options.cost:
@@ -242,7 +242,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _tasks(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.listing import show_competitions, show_task, show_tasks
+    from harness.commands.listing import show_competitions, show_task, show_tasks
 
     if options.split:
         return show_competitions(options.split, settings)
@@ -250,13 +250,13 @@ def _tasks(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _prepare(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.preparing import prepare_competition
+    from harness.commands.preparing import prepare_competition
 
     return prepare_competition(options.competition, settings, options.raw, options.accept_differences)
 
 
 def _report(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.benchmark import report_runs
+    from harness.commands.benchmark import report_runs
 
     return report_runs(
         options.run,
@@ -270,22 +270,22 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _submit(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.submitting import submit_run
+    from harness.commands.submitting import submit_run
 
     return submit_run(options.run, settings, options.competition)
 
 
 def _score(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.scoring import score_runs
+    from harness.commands.scoring import score_runs
 
     return score_runs(options.run, settings, as_json=options.json, output=options.output, anyway=options.anyway)
 
 
 def _doctor(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.doctor import examine
+    from harness.commands.doctor import examine
 
     if options.build_image:
-        from harness.doctor import build_image
+        from harness.commands.doctor import build_image
 
         return build_image(options.build_image, settings)
     return examine(settings, options.base_url, options.model)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness import exits, placing
 from harness.demo import DEMO_MODEL
-from harness.endpoint_errors import EndpointRefused, is_address, may_hold_secrets
+from harness.endpoint.errors import EndpointRefused, is_address, may_hold_secrets
 from harness.settings import Settings
 from runs.events import RunCreated
 from runs.journal import create_run
@@ -23,8 +23,8 @@ from tasks.catalogue import find_task
 from tasks.spec import Task
 
 if TYPE_CHECKING:
-    from harness.probe import ProbeResult
-    from harness.profiles import Profile
+    from harness.endpoint.probe import ProbeResult
+    from harness.endpoint.profiles import Profile
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def _is_demo(wish: Wish) -> bool:
 
 def _probed(wish: Wish, settings: Settings) -> ProbeResult:
     """What this endpoint really does, asked unless it is known. Raises `ModelError`."""
-    from harness.probe import stored_probe
-    from harness.probing import probe_and_store
+    from harness.endpoint.probe import stored_probe
+    from harness.endpoint.probing import probe_and_store
 
     base_url = wish.base_url or ""
     profile = profile_of(base_url, wish.model or "", False, settings)
@@ -169,6 +169,6 @@ def _create(
 
 
 def profile_of(base_url: str, model: str, is_demo: bool, settings: Settings) -> Profile:
-    from harness.profiles import DEMO, profile_for
+    from harness.endpoint.profiles import DEMO, profile_for
 
     return DEMO if is_demo else profile_for(base_url, model, settings.home / "models.toml")

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.history import mend_history
-from harness.json_text import dumps
-from harness.thinking import text_of
+from harness.replies.history import mend_history
+from harness.replies.json_text import dumps
+from harness.replies.thinking import text_of
 from runs.events import EpochStarted, Warned
 
 if TYPE_CHECKING:

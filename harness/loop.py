@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, finale, selecting
+from harness import attempt, budget
+from harness.evaluating import finale, selecting
 from harness.settings import Settings
 from harness.stopping import Stopping
 from runs.events import Event, JobFinished, RunCreated, Waited

@@ -1,6 +1,6 @@
 """The client of the model: one retry policy around one connection, and the reply with what it cost.
 
-The errors it raises are drawn in `endpoint_errors`.
+The errors it raises are drawn in `endpoint/errors.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.endpoint_errors import (
+from harness.endpoint.errors import (
     ContextOverflow,
     EndpointRefused,
     EndpointUnreachable,
@@ -20,16 +20,16 @@ from harness.endpoint_errors import (
     ModelError,
     Passing,
 )
-from harness.profiles import Profile
-from harness.reply_reader import RawReply
-from harness.usage import cost_of, counted, estimated
-from harness.wire import AnsweredIds, Body, refused_fields, request_body
+from harness.endpoint.profiles import Profile
+from harness.endpoint.reply_reader import RawReply
+from harness.endpoint.usage import cost_of, counted, estimated
+from harness.endpoint.wire import AnsweredIds, Body, refused_fields, request_body
 from runs.events import Call, Usage
 
 if TYPE_CHECKING:
     import httpx2
 
-    from harness.connection import Connection
+    from harness.endpoint.connection import Connection
     from harness.tool_calls import ToolSpec
 
 __all__ = [
@@ -101,7 +101,7 @@ def open_model(
     `transport` replaces the network (the demo model). Raises `EndpointRefused` for a key or an address that no
     request can carry.
     """
-    from harness.connection import Connection
+    from harness.endpoint.connection import Connection
 
     patience = patience or Patience()
     connection = Connection(
@@ -206,7 +206,7 @@ class Model:
         )
 
     def _reply(self, ask: _Ask, raw: RawReply, seconds: float) -> Reply:
-        from harness.json_text import dumps
+        from harness.replies.json_text import dumps
         from harness.tool_calls import canonical_message, read_reply
 
         reading = read_reply(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, exits, finale, loop, placing, sentinel
+from harness import attempt, budget, exits, loop, placing
 from harness.creating import Wish, create, profile_of
+from harness.evaluating import finale, sentinel
 from harness.settings import Settings
 from harness.stopping import Stopping, StopRequested
 from harness.tools import specs, tools_bytes
@@ -112,8 +113,8 @@ def _load_blend(created: RunCreated, settings: Settings) -> Blend:
 
 
 def _open_model(created: RunCreated, settings: Settings) -> Model:
+    from harness.endpoint.probe import as_result, informed
     from harness.model import Patience, open_model
-    from harness.probe import as_result, informed
 
     profile = profile_of(created.base_url, created.model, created.is_demo, settings)
     probe = as_result(created.options.get("probe"))
@@ -157,7 +158,7 @@ def _begin(run: Run) -> None:
 
 
 def _tell_probe(run: Run) -> None:
-    from harness.probe import as_result, probe_lines
+    from harness.endpoint.probe import as_result, probe_lines
 
     probe = as_result(run.created.options.get("probe"))
     if probe is None:

@@ -114,7 +114,7 @@ def gpu_complaints(place: Place) -> list[str]:
 
 def _tidy(settings: Settings, sandbox: Sandbox) -> None:
     """Take away what runs that are gone left behind; a failure of it is nobody's."""
-    from harness.listing import is_driven
+    from harness.commands.listing import is_driven
     from sandboxes.reaper import reap_containers, reap_folders
 
     reap_folders(settings.home)

@@ -15,12 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness import salvage
-from harness.finding import FoundCall, find_calls
-from harness.fitting import ToolSpec, find_tool, fit, nearest_names
-from harness.json_text import dumps, healed, looks_cut
-from harness.salvage import LADDER, Reading, read_object
-from harness.thinking import Thought, split_thinking, with_thinking
+from harness.replies import salvage
+from harness.replies.finding import FoundCall, find_calls
+from harness.replies.fitting import ToolSpec, find_tool, fit, nearest_names
+from harness.replies.json_text import dumps, healed, looks_cut
+from harness.replies.salvage import LADDER, Reading, read_object
+from harness.replies.thinking import Thought, split_thinking, with_thinking
 from runs.events import Call
 
 __all__ = ["Outcome", "ReadReply", "ToolSpec", "canonical_message", "read_reply"]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from context.clipping import clean, clip, clip_output, is_binary
 from context.view import prompt
-from harness import compacting, evaluation, noting
+from harness import compacting, noting
 from harness.arguments import (
     Arguments,
     Bash,
@@ -33,7 +33,8 @@ from harness.arguments import (
     Wait,
     WriteFile,
 )
-from harness.evaluation import describe
+from harness.evaluating import evaluation
+from harness.evaluating.evaluation import describe
 from harness.tool_calls import ToolSpec
 from runs.events import Call, ToolFinished, ToolStarted
 from runs.state import Pending

@@ -90,8 +90,8 @@ def measure(url: str, tokens: int, calls: int) -> dict[str, float]:
     from openai import OpenAI, Stream
     from openai.types.chat import ChatCompletionChunk
 
+    from harness.endpoint.profiles import OPENAI
     from harness.model import open_model
-    from harness.profiles import OPENAI
     from harness.tools import specs, tools_bytes
 
     messages, tools = history(tokens), tools_bytes()

@@ -17,9 +17,9 @@ import pytest
 from context.notebook import Notebook
 from context.view import Window
 from harness import opening
-from harness.history import check_history
+from harness.commands.window_tables import show_cost, show_epochs
 from harness.panel import open_screen
-from harness.window_tables import show_cost, show_epochs
+from harness.replies.history import check_history
 from runs.events import CheckpointTaken, EpochStarted, Event, ModelAsked, ModelReplied, RunEnded, ToolFinished
 from runs.journal import read_events
 from runs.metering import meter

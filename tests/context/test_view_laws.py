@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context.view import Window
-from harness.history import check_history
+from harness.replies.history import check_history
 from runs.events import Call, EpochStarted, Event, ModelReplied, Nudged, ToolFinished, Usage
 
 texts = st.text(max_size=30)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.assembling import assemble, join
-from harness.endpoint_errors import Passing
-from harness.reply_reader import RawReply, ReplyReader
+from harness.endpoint.assembling import assemble, join
+from harness.endpoint.errors import Passing
+from harness.endpoint.reply_reader import RawReply, ReplyReader
 
 XML = '<minimax:tool_call>\n<invoke name="bash">\n<parameter name="command">ls</parameter>\n</invoke>'
 ARGUMENTS = '{"command": "echo {\\"a\\": 1}", "wait_seconds": 30}'

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness import cli, exits
-from harness.curve import Step, medal_rate
+from harness.commands.curve import Step, medal_rate
+from harness.commands.submitting import submit_run
 from harness.settings import load_settings
-from harness.submitting import submit_run
 from runs.events import EvaluationFinished, EvaluationStarted, Event, SubmissionChosen
 from tasks.catalogue import find_task
 from tests.servers.kaggle_server import KaggleServer, serving

@@ -84,7 +84,7 @@ def test_every_name_in_the_table_is_an_error_of_ours() -> None:
     found = set()
     for room in ("harness", "runs", "sandboxes", "tasks"):
         package = importlib.import_module(room)
-        for module in pkgutil.iter_modules(package.__path__, f"{room}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
             if module.name.rpartition(".")[2] in ("__main__", "supervisor", "keeper"):
                 continue
             kinds = vars(importlib.import_module(module.name)).values()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.assembling import assemble
-from harness.history import check_history, mend_history, mend_tools
-from harness.reply_reader import ReplyReader
+from harness.endpoint.assembling import assemble
+from harness.endpoint.reply_reader import ReplyReader
+from harness.replies.history import check_history, mend_history, mend_tools
 from harness.tool_calls import ReadReply, ToolSpec, canonical_message, read_reply
 
 Case = dict[str, Any]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor
 from harness.cli import main
-from harness.doctor import Finding
+from harness.commands import doctor
+from harness.commands.doctor import Finding
 from harness.settings import Settings
 from tests.servers.chat_server import ChatServer
 

@@ -113,14 +113,14 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
 
 
 def test_what_a_solution_says_of_itself_is_read() -> None:
-    from harness.verdicts import claimed
+    from harness.evaluating.verdicts import claimed
 
     assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n") == 0.9312
     assert claimed(b"epoch 3 loss 0.2\n") is None
 
 
 def test_only_code_goes_into_another_blend(tmp_path: Path) -> None:
-    from harness.folds import strip
+    from harness.evaluating.folds import strip
 
     (tmp_path / "deep").mkdir()
     for name in ("a.py", "deep/b.json", "deep/model.pkl", "known.csv", "notes.md"):

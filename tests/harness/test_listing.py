@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.commands.listing import find_run, is_driven, run_folders
 from harness.exits import UsageError
-from harness.listing import find_run, is_driven, run_folders
 from harness.settings import Settings
 from runs.events import Paused, Warned
 from runs.journal import Journal

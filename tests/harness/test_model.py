@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.fitting import ToolSpec
+from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
 from harness.model import (
     ContextOverflow,
     EndpointRefused,
@@ -24,7 +24,7 @@ from harness.model import (
     Reply,
     open_model,
 )
-from harness.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
+from harness.replies.fitting import ToolSpec
 from tests.servers.chat_server import SHORT_LISTING, ChatServer, Exchange, Fault, unused_port
 from tests.servers.faults import FAULTS, PASSING
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from harness.endpoint.probe import ProbeResult, as_result, informed, probe_lines, store_probe, stored_probe
+from harness.endpoint.probing import probe_endpoint
+from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
 from harness.model import EndpointRefused, EndpointUnreachable
-from harness.probe import ProbeResult, as_result, informed, probe_lines, store_probe, stored_probe
-from harness.probing import probe_endpoint
-from harness.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
 from tests.playing import events_of, harness, only_run
 from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
 from tests.servers.faults import FAULTS
@@ -194,7 +194,7 @@ def test_no_fault_of_an_endpoint_makes_the_probe_fail_or_hang(name: str) -> None
 def test_an_endpoint_that_refuses_or_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(faults=lambda _: "401") as server, pytest.raises(EndpointRefused, match="HARNESS_API_KEY"):
         probe_endpoint(OPENAI, server.url)
-    monkeypatch.setattr("harness.probing.FIRST_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("harness.endpoint.probing.FIRST_PATIENCE_SECONDS", 0.2)
     with pytest.raises(EndpointUnreachable):
         probe_endpoint(OPENAI, f"http://127.0.0.1:{unused_port()}/v1")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.profiles import KINDS, MINIMAX, OPENAI, SGLANG, VLLM, ProfileError, profile_for
+from harness.endpoint.profiles import KINDS, MINIMAX, OPENAI, SGLANG, VLLM, ProfileError, profile_for
 
 MINE = "http://gpu.example:9000/v1"
 

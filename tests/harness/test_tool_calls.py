@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.history import check_history, mend_history
-from harness.salvage import LADDER, read_object
-from harness.thinking import FIELDS
+from harness.replies.history import check_history, mend_history
+from harness.replies.salvage import LADDER, read_object
+from harness.replies.thinking import FIELDS
 from harness.tool_calls import ReadReply, ToolSpec, canonical_message, read_reply
 
 TEXT = {"type": "string"}

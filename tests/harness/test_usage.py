@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.profiles import Prices
-from harness.usage import cost_of, counted, estimated
+from harness.endpoint.profiles import Prices
+from harness.endpoint.usage import cost_of, counted, estimated
 from runs.events import Usage
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.profiles import MINIMAX, OPENAI, VLLM
-from harness.wire import AnsweredIds, EventReader, is_done, optional_fields, parse, read_chunks, request_body
+from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM
+from harness.endpoint.wire import AnsweredIds, EventReader, is_done, optional_fields, parse, read_chunks, request_body
 
 USER = '{"role":"user","content":"Größe ☀️"}'.encode()
 STREAM = (

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from harness.assembling import Style
-from harness.endpoint_errors import (
+from harness.endpoint.assembling import Style
+from harness.endpoint.errors import (
     EndpointRefused,
     ModelError,
     Passing,
@@ -25,9 +25,9 @@ from harness.endpoint_errors import (
     words_in,
     words_of,
 )
-from harness.reply_reader import RawReply, ReplyReader
-from harness.watchdog import Watchdog
-from harness.wire import Body
+from harness.endpoint.reply_reader import RawReply, ReplyReader
+from harness.endpoint.watchdog import Watchdog
+from harness.endpoint.wire import Body
 
 if TYPE_CHECKING:
     import httpx2

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import exits
-from harness.listing import find_run, is_driven
+from harness.commands.listing import find_run, is_driven
 from harness.settings import Settings
 from harness.wording import table
 from runs.choosing import handed_in

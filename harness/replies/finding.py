@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness import salvage
-from harness.fitting import ToolSpec, find_tool, fit
-from harness.json_text import healed
-from harness.salvage import LADDER, Reading, read_object
-from harness.spoken_calls import Parameters, Spoken, SpokenCall, read_spoken, read_xml, without_leaks
-from harness.thinking import Thought
+from harness.replies import salvage
+from harness.replies.fitting import ToolSpec, find_tool, fit
+from harness.replies.json_text import healed
+from harness.replies.salvage import LADDER, Reading, read_object
+from harness.replies.spoken_calls import Parameters, Spoken, SpokenCall, read_spoken, read_xml, without_leaks
+from harness.replies.thinking import Thought
 
 
 @dataclass(frozen=True)

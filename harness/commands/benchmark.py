@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import exits
-from harness.listing import find_run
+from harness.commands.listing import find_run
 from harness.settings import Settings
 from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED
 
@@ -62,7 +62,7 @@ def report_runs(
             (output / f"report.{name}").write_text(content, encoding="utf-8")
         print(f"report.md, report.json and report.csv written into {output}", file=sys.stderr)
     if with_curve:
-        from harness.curve import write_curve
+        from harness.commands.curve import write_curve
 
         for path in write_curve(folders, settings, output or Path()):
             print(f"written: {path}", file=sys.stderr)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.json_text import dumps
-from harness.salvage import read_object
+from harness.replies.json_text import dumps
+from harness.replies.salvage import read_object
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.profiles import Prices
+from harness.endpoint.profiles import Prices
 from runs.events import Usage
 
 BYTES_A_TOKEN = 3

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.endpoint_errors import shown_address
-from harness.profiles import Profile, ThinkingField
-from harness.thinking import CONTENT, NONE
+from harness.endpoint.errors import shown_address
+from harness.endpoint.profiles import Profile, ThinkingField
+from harness.replies.thinking import CONTENT, NONE
 
 FRESH_SECONDS = 7 * 24 * 3600.0
 """How long a result is believed: servers are restarted with other flags."""
@@ -96,7 +96,7 @@ def stored_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | N
 
 def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
     """Keep a result for the next run."""
-    from harness.finale import write_atomically
+    from harness.evaluating.finale import write_atomically
 
     write_atomically(_path(home, base_url, result.model), json.dumps(asdict(result), indent=1).encode())
 

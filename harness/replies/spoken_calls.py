@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.json_text import dumps, looks_cut
-from harness.salvage import PROSE_CUT, STRICT, read_object, unfenced
+from harness.replies.json_text import dumps, looks_cut
+from harness.replies.salvage import PROSE_CUT, STRICT, read_object, unfenced
 
 Parameters = Callable[[str], Collection[str] | None]
 """Gives the parameter names of the tool a name means; None where it means none."""

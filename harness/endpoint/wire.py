@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.profiles import Profile
+from harness.endpoint.profiles import Profile
 
 # Not strict: a raw control character inside a string is untidy, but nothing is lost by reading it. NaN becomes null.
 _DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)

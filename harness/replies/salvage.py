@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.json_text import (
+from harness.replies.json_text import (
     STRING,
     Conflict,
     decoder,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import budget, finale, folds
+from harness import budget
+from harness.evaluating import finale, folds
 from runs.events import Decided, SubmissionChosen
 from runs.state import Evaluation
 from tasks.recipe import Deal

@@ -181,7 +181,7 @@ def served(settings: Settings, base_url: str | None, model: str | None) -> Itera
 
 def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Finding:
     """Whether the model's endpoint answers, and lists the model."""
-    from harness.endpoint_errors import is_address, shown_address
+    from harness.endpoint.errors import is_address, shown_address
 
     if not base_url:
         told = "none asked for: the demo model (not an LLM) needs none"
@@ -196,10 +196,10 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
 
 def probe(settings: Settings, base_url: str, model: str) -> Finding:
     """What a few cheap calls find out about the endpoint; a run that starts within a week relies on it."""
-    from harness.endpoint_errors import ModelError
-    from harness.probe import probe_lines
-    from harness.probing import probe_and_store
-    from harness.profiles import profile_for
+    from harness.endpoint.errors import ModelError
+    from harness.endpoint.probe import probe_lines
+    from harness.endpoint.probing import probe_and_store
+    from harness.endpoint.profiles import profile_for
 
     profile = profile_for(base_url, model, settings.home / "models.toml")
     try:

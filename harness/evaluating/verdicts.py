@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness import folds, planning
+from harness.evaluating import folds, planning
 from runs.choosing import informative_looks
 from runs.events import Warned
 from runs.state import Evaluation, State

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.assembling import TEXTS, Style, assemble, mended, only_text, plain
-from harness.endpoint_errors import Passing, is_error, words_of
-from harness.wire import EventReader, ServerSentEvent, is_done, parse, read_chunks
+from harness.endpoint.assembling import TEXTS, Style, assemble, mended, only_text, plain
+from harness.endpoint.errors import Passing, is_error, words_of
+from harness.endpoint.wire import EventReader, ServerSentEvent, is_done, parse, read_chunks
 
 _LARGEST = 64_000_000
 """Bytes of an answer that are held in memory; one that needs more is no reply."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import exits
-from harness.listing import find_run
+from harness.commands.listing import find_run
 from harness.settings import Settings
 
 WAIT_SECONDS = 900.0

@@ -110,7 +110,7 @@ class _Reports:
         if evaluation in self._known:
             found: dict[str, Any] | None = self._known[evaluation]
             return found
-        from harness.scoring import task_path
+        from harness.commands.scoring import task_path
         from tasks.grading import run_grade
 
         place = self._folder / "evaluations"

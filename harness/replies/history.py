@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.json_text import dumps, healed
-from harness.salvage import is_json_object, read_object
-from harness.thinking import text_of
+from harness.replies.json_text import dumps, healed
+from harness.replies.salvage import is_json_object, read_object
+from harness.replies.thinking import text_of
 
 EMPTY_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 """What stands in for the parameters of a tool that has none; some servers refuse a tool without them."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from context.clipping import clip_output
-from harness import finale, folds, sentinel, verdicts
-from harness.verdicts import Verdict
+from harness.evaluating import finale, folds, sentinel, verdicts
+from harness.evaluating.verdicts import Verdict
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox

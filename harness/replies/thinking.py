@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.json_text import healed
+from harness.replies.json_text import healed
 
 FIELDS = ("reasoning_details", "reasoning_content", "reasoning")
 """Fields that may carry thinking, the richest first. Two at once carry the same, so they are never joined."""

@@ -1,8 +1,8 @@
 """Finds out with a few cheap calls what an endpoint really does, before a long run relies on it.
 
 Every question may stay open: what cannot be told is None, never an error. Only an endpoint that does not answer at all
-raises, with the errors of `endpoint_errors`. Prompts are counted by the endpoint itself: a thought that was thrown away
-does not show in `prompt_tokens`.
+raises, with the errors of `endpoint/errors.py`. Prompts are counted by the endpoint itself: a thought that was thrown
+away does not show in `prompt_tokens`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
-from harness.endpoint_errors import ContextOverflow, EndpointRefused, ModelError, Passing, named_limit
-from harness.probe import LateMessage, ProbeResult, profile_digest, store_probe
-from harness.profiles import Profile, ThinkingField
-from harness.thinking import CONTENT, NONE, split_thinking, text_of, with_thinking
-from harness.usage import cost_of, counted
-from harness.wire import refused_fields, request_body
+from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, Passing, named_limit
+from harness.endpoint.probe import LateMessage, ProbeResult, profile_digest, store_probe
+from harness.endpoint.profiles import Profile, ThinkingField
+from harness.endpoint.usage import cost_of, counted
+from harness.endpoint.wire import refused_fields, request_body
+from harness.replies.thinking import CONTENT, NONE, split_thinking, text_of, with_thinking
 
 if TYPE_CHECKING:
-    from harness.connection import Connection
-    from harness.reply_reader import RawReply
+    from harness.endpoint.connection import Connection
+    from harness.endpoint.reply_reader import RawReply
     from harness.settings import Settings
 
 FIRST_PATIENCE_SECONDS = 10.0
@@ -64,7 +64,7 @@ def probe_endpoint(
 
     Raises a `ModelError` where it answers none, soon if nobody is there.
     """
-    from harness.connection import Connection
+    from harness.endpoint.connection import Connection
     from harness.model import Patience, open_model
 
     brief = replace(profile, output_tokens=32)

@@ -1,0 +1,1 @@
+"""How attempts are judged: held-out rows and folds, verdicts, the choice of the submission of record, the finale."""
