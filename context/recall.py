@@ -76,10 +76,10 @@ class Recall:
 
     def note(self, event: Event) -> None:
         """Take one more event into account; it is written with the next ones."""
-        if event.audience != "model":
+        if event.audience != "model" or self._is_behind:  # until it is asked for, the journal alone holds them
             return
         self._waiting.append(event)
-        if len(self._waiting) >= FLUSH and not self._is_behind:
+        if len(self._waiting) >= FLUSH:
             self._flush()
 
     def search(self, query: str, tokens: int) -> str:
@@ -177,7 +177,6 @@ class Recall:
             self._open()
             if self._is_behind:
                 self._write(event for event in read_events(self.folder) if event.seq >= self._next)
-                self._waiting.clear()
                 self._is_behind = False
             self._flush()
         except sqlite3.DatabaseError:

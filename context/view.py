@@ -142,9 +142,13 @@ class Window:
 
     def _reply(self, event: ModelReplied) -> None:
         # The endpoint counted all it was sent; what it answered is the first thing to estimate on top.
-        self.counted_tokens, self.counted_size = event.usage.prompt, self.size
-        if not event.usage.estimated:
-            self.fit.learn(self.size, event.usage.prompt)
+        # No tokenizer makes more tokens than there are bytes: a count above that (a running total, say) is no count.
+        if event.usage.prompt > self.size:
+            self.counted_tokens, self.counted_size = self.fit.estimate(self.size), self.size
+        else:
+            self.counted_tokens, self.counted_size = event.usage.prompt, self.size
+            if not event.usage.estimated:
+                self.fit.learn(self.size, event.usage.prompt)
         self._answer_open()
         self._add(_encode(event.message), "assistant", event.seq)
         self._open = [call.id for call in event.calls]

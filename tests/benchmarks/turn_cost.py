@@ -26,8 +26,10 @@ from typing import Any
 
 COMMAND = "echo step; seq 1 200"
 MARKS = (10, 100, 500, 1000, 2000, 5000)
-WIDTH = 10
-"""Turns averaged at a mark; the clock of other processes is coarse, so theirs is averaged over all turns so far."""
+WIDTH = 50
+"""Turns averaged up to a mark, so that closing an epoch is paid by the turns it serves; the clock of other processes is
+coarse, so theirs is averaged over all turns so far."""
+BARE_TURNS = 10
 
 
 # ------------------------------------------------------------------------------------------------------ the endpoint
@@ -44,10 +46,10 @@ def serve() -> None:
         def do_POST(self) -> None:
             nonlocal count
             count += 1
-            left = int(self.headers["Content-Length"])
+            size = left = int(self.headers["Content-Length"])
             while left:
                 left -= len(self.rfile.read(min(left, 1 << 20)))
-            body = b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks(count)) + b"data: [DONE]\n\n"
+            body = b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks(count, size)) + b"data: [DONE]\n\n"
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Content-Length", str(len(body)))
@@ -62,8 +64,8 @@ def serve() -> None:
     server.serve_forever()
 
 
-def chunks(number: int) -> list[dict[str, Any]]:
-    """One streamed reply of four chunks."""
+def chunks(number: int, size: int) -> list[dict[str, Any]]:
+    """One streamed reply of five chunks to a request of so many bytes."""
     call = {"index": 0, "id": f"call_{number}", "type": "function"}
     # Never the same command twice: the harness would take it for a model that goes round in circles.
     arguments = json.dumps({"command": COMMAND.replace("step", f"step {number}")})
@@ -72,7 +74,7 @@ def chunks(number: int) -> list[dict[str, Any]]:
         {"tool_calls": [{**call, "function": {"name": "bash", "arguments": ""}}]},
         {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]},
     ]
-    usage = {"prompt_tokens": 400 * number, "completion_tokens": 40, "total_tokens": 0}
+    usage = {"prompt_tokens": size // 3, "completion_tokens": 40, "total_tokens": 0}
     base = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m"}
     told = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     told.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
@@ -124,7 +126,7 @@ def bare(url: str, lengths: list[int]) -> None:
         messages: list[Any] = [{"role": "system", "content": "s" * 2500}, {"role": "user", "content": "u" * 3000}]
         while len(messages) < 2 * length:
             bare_result(messages, f"call_{len(messages)}", "".join(f"{n}\n" for n in range(1, 201)))
-        rounds = 3 if length > 500 else WIDTH
+        rounds = 3 if length > 500 else BARE_TURNS
         own, children, wall = own_cpu(), children_cpu(), time.perf_counter()
         for _ in range(rounds):
             bare_turn(client, messages, tools)

@@ -149,6 +149,10 @@ def test_a_run_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     assert (folder / "events.jsonl").read_text() == line
 
 
+# All at once: a file that grows is seen, and its job ended, while there is still room.
+FILL = "fallocate -l $(df --output=avail -B1 . | tail -1) fill"
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 700 MB, where this machine allows one: most of it is for the model's interpreter."""
@@ -169,7 +173,7 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_pat
 
     def fill(request: dict[str, Any]) -> Message:
         step = sum(message["role"] == "assistant" for message in request["messages"])
-        return reply("more", call("bash", command="true" if step else "cat /dev/zero > fill"), tag=str(step))
+        return reply("more", call("bash", command="true" if step else FILL), tag=str(step))
 
     with ChatServer(fill, piece=100_000) as server:
         code, printed = harness(small_disk, "run", "digits", "--turns", "40", *scripted(server))
