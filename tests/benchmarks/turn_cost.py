@@ -49,7 +49,8 @@ def serve() -> None:
             size = left = int(self.headers["Content-Length"])
             while left:
                 left -= len(self.rfile.read(min(left, 1 << 20)))
-            body = b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks(count, size)) + b"data: [DONE]\n\n"
+            told = (b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks(count, size))
+            body = b"".join(told) + b"data: [DONE]\n\n"
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Content-Length", str(len(body)))
