@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
-from sandboxes.base import Isolation, JobRequest, Place, SandboxFailed, SandboxUnavailable
+from sandboxes.base import Isolation, JobRequest, Limits, Place, SandboxFailed, SandboxUnavailable
 from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs import Command
@@ -60,7 +60,7 @@ def open_bubblewrap(place: Place) -> HostSandbox:
                 put_aside(mount_point)
                 mount_point.mkdir()
         argv = (*head, *_variables(request, place.models is not None), *_shell(request, root))
-        return Command(argv, Path("/"), {}, files)
+        return Command(argv, Path("/"), {}, files, bounds_itself=True)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
     return HostSandbox("bubblewrap", ISOLATION, place, prepare, owner)
@@ -214,8 +214,20 @@ def _shell(request: JobRequest, root: bool) -> Iterable[str]:
         user = str(SANDBOX_USER)
         yield from ("/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs")
         yield from ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
-    command = f"ulimit -u {request.limits.processes or PROCESSES}\n{request.command}"
-    yield from ("/bin/bash", "-c", command)
+    yield from ("/bin/bash", "-c", "; ".join((*_bounds(request.limits), request.command)))
+
+
+def _bounds(limits: Limits) -> Iterable[str]:
+    """What the kernel holds each process to, on the first line of the command, so that it counts lines as written.
+
+    In whole kilobytes. A bound that is lower already stays; none can be raised again.
+    """
+    kilobytes = {"f": limits.file_bytes, "v": limits.memory_bytes}
+    bounds = {"c": 0, "u": limits.processes or PROCESSES}
+    bounds |= {name: value // 1024 for name, value in kilobytes.items() if value is not None}
+    for name, value in bounds.items():
+        yield f"ulimit -{name} {value} 2>/dev/null"
+    yield "echo 500 >/proc/self/oom_score_adj"  # where memory runs short, the job goes first
 
 
 def _kept(folder: Path, content: str | bytes) -> Path:

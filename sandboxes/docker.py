@@ -147,7 +147,7 @@ class DockerSandbox(HostSandbox):
                 mount_point.mkdir()
         command = request.command
         if request.limits.processes is not None:
-            command = f"ulimit -u {request.limits.processes}\n{command}"
+            command = f"ulimit -u {request.limits.processes}; {command}"
         variables = {
             **self.image.environment,
             **common_environment(max(1, int(self.share.cpus))),

@@ -43,13 +43,17 @@ main(sys.argv[2], float(sys.argv[3]))
 
 @dataclass(frozen=True)
 class Command:
-    """A command line made ready: what to execute where. `files` are opened for it under fixed, high numbers."""
+    """A command line made ready: what to execute where. `files` are opened for it under fixed, high numbers.
+
+    One that `bounds_itself` keeps the limits of its job's processes, ends with its parent, and goes to its own folder.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     environment: Mapping[str, str]
     files: Mapping[int, Path] = field(default_factory=dict)
     user: tuple[int, int] | None = None
+    bounds_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ class Jobs:
         }
         if command.user:
             base["user"] = list(command.user)
+        if command.bounds_itself:
+            base["bounds_itself"] = True
         text = json.dumps(base, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         path = self.folder / ".bases" / f"{name}.json"

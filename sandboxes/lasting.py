@@ -16,17 +16,22 @@ EXIT_BYTES = 512
 """Room kept for an exit record; one takes about 130."""
 
 
-def write_record(path: str, value: dict[str, Any]) -> int:
-    """Write a JSON object so that it appears whole; returns its open file.
+def write_record(path: str, value: dict[str, Any]) -> None:
+    """Write a JSON object so that it appears whole.
 
     Nobody waits for the disk: after a power cut a record may be empty or missing, and the boot tells that its job is
     lost.
     """
     temporary = f"{path}.{os.getpid()}"
-    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.close(write_draft(temporary, value))
+    os.rename(temporary, path)
+
+
+def write_draft(path: str, value: dict[str, Any]) -> int:
+    """Write a JSON object to a file that nobody looks at yet; returns it open."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.fchmod(handle, record_mode)
     os.write(handle, json.dumps(value).encode())
-    os.rename(temporary, path)
     return handle
 
 

@@ -43,7 +43,7 @@ def open_local(place: Place) -> HostSandbox:
         _link(place.workspace / ".jobs", place.jobs.absolute() / ".logs")
         command = request.command
         if request.limits.processes is not None:
-            command = f"ulimit -u {request.limits.processes}\n{command}"
+            command = f"ulimit -u {request.limits.processes}; {command}"
         argv = ("/bin/bash", "-c", command)
         return Command(argv, place.workspace.absolute(), {**variables, **request.environment})
 

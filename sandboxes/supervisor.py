@@ -21,17 +21,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import gc
 import json
 import os
 import select
 import signal
 import time
 import traceback
+from typing import Any
 
 from sandboxes import lasting
 from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control
 from sandboxes.lasting import write_record
-from sandboxes.processes import boot_id, process_status, send
+from sandboxes.processes import boot_id, pids, process_status, send
 
 KEEPERS: set[int] = set()
 """Those that this process started and that may still live."""
@@ -42,19 +45,37 @@ def fifo_of(box: str) -> str:
     return f".requests-{box}" if box else ".requests"
 
 
-def is_waiting(job: str, box: str = "") -> bool:
-    """Whether a job was asked for here and never started."""
+def waiting(job: str, box: str = "") -> dict[str, Any] | None:
+    """The request of a job that was asked for here and never started."""
     if "/" in job or not os.path.exists(f"{job}/request.json") or os.path.exists(f"{job}/started"):
-        return False
-    with open(f"{job}/request.json") as file:
-        request = json.load(file)
-    return bool(request.get("box", "") == box and request.get("boot") == boot_id())
+        return None
+    with contextlib.suppress(OSError, ValueError), open(f"{job}/request.json") as file:  # a power cut may empty one
+        request: dict[str, Any] = json.load(file)
+        return request if request.get("box", "") == box and request.get("boot") == boot_id() else None
+    return None
+
+
+@functools.lru_cache(8)
+def read_base(name: str) -> dict[str, Any]:
+    """What the requests of one sandbox share."""
+    with open(f".bases/{name}.json") as file:
+        base: dict[str, Any] = json.load(file)
+    return base
+
+
+def whole(request: dict[str, Any]) -> dict[str, Any]:
+    """The whole request of a job: its own part, and the base it shares with others."""
+    base = read_base(request["base"])
+    return {**base, "argv": [*base["argv"], request["last"]], "limits": request["limits"]}
 
 
 def start(job: str, inherited: tuple[int, ...], box: str = "") -> None:
     """Fork the keeper of a job that was asked for and not yet started."""
-    if not is_waiting(job, box):
+    request = waiting(job, box)
+    if request is None:
         return
+    with contextlib.suppress(OSError, ValueError):
+        read_base(request["base"])  # for the fork to find it read
     if number := os.fork():
         if box:
             KEEPERS.add(number)
@@ -63,7 +84,7 @@ def start(job: str, inherited: tuple[int, ...], box: str = "") -> None:
         for handle in inherited:
             os.close(handle)
         os.setsid()
-        keep(job)
+        keep(job, whole(request))
     except BaseException:
         with contextlib.suppress(OSError):
             why = "its keeper failed: " + traceback.format_exc(limit=-1)
@@ -119,12 +140,15 @@ def lock_folder(box: str = "") -> int | None:
 
 def serve(lock: int, idle_seconds: float, box: str = "") -> None:
     """Start what is asked for until nobody has asked for long, or the folder is gone."""
+    pids(), boot_id()  # known before the first fork: every keeper needs them
+    gc.disable()  # a fork shares all that it does not write to, and a collection writes to everything
+    gc.freeze()
     while True:
         fifo = os.open(fifo_of(box), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         start_all((fifo, lock), box)
         unread = listen(fifo, lock, idle_seconds, box)
         os.close(fifo)
-        waiting = any(is_waiting(name, box) for name in os.listdir("."))
+        waiting = any(waiting(name, box) for name in os.listdir("."))
         if unread or not waiting:  # whoever asks from here on finds no reader, and starts a new supervisor
             return
 

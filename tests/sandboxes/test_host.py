@@ -146,9 +146,9 @@ def test_a_job_outlives_a_killed_harness_and_is_found_again(bench: Any, place: P
 
 
 def test_a_file_can_only_be_as_large_as_the_limit(bench: Any) -> None:
-    view = bench.run("head -c 3000000 /dev/zero > big", file_bytes=1_000_000)
+    view = bench.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000)
     assert view.exit_code != 0
-    assert len(bench.box.read("big")) == 1_000_000
+    assert len(bench.box.read("big")) == 1_024_000
 
 
 def test_memory_is_bounded_where_it_is_asked_for(bench: Any) -> None:

@@ -69,8 +69,8 @@ def test_a_disk_filler_is_ended_while_there_is_room_for_the_record(isolated: Any
 
 def test_a_single_file_has_a_bound(isolated: Any) -> None:
     """The kernel ends whoever writes past it."""
-    assert isolated.run("head -c 3000000 /dev/zero > big", file_bytes=1_000_000).exit_code != 0
-    assert len(isolated.box.read("big")) == 1_000_000
+    assert isolated.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000).exit_code != 0
+    assert len(isolated.box.read("big")) == 1_024_000
 
 
 def test_five_gigabytes_of_output_end_the_job_and_fill_no_disk(isolated: Any, place: Place) -> None:

@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 
+from runs.events import ModelReplied, ToolFinished
 from sandboxes.base import JobRequest, Limits, PathRefused, Place, Sandbox
 from sandboxes.choosing import open_sandbox
+from tests.playing import call, events_of, harness, only_run, reply
+from tests.servers.chat_server import ChatServer, Message
 
 IN_PYTHON = "python - <<'EOF'\n{}\nEOF"
 HANDLE = """
@@ -209,6 +212,32 @@ def test_the_command_that_tried_stands_in_the_record(vault: Vault) -> None:
     vault.attack("by its path")
     kept = [path.read_text() for path in vault.box.place.jobs.glob("*/request.json")]
     assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in kept)
+
+
+def test_the_command_that_tried_stands_in_the_journal(isolated: Any, tmp_path: Path) -> None:
+    """A whole run whose model tries: its words are on record, what came back holds no label, and nor does the window."""
+    home = tmp_path / "home"
+    attack = f"cat {home}/data/digits/private/answers.csv {home}/data/digits/blends/*/custody/*; echo tried; id -u"
+    steps = [[call("bash", command=attack)], [call("finish", did="looked", criticism="", next="", lessons=[])]]
+
+    def script(request: dict[str, Any]) -> Message:
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        return (
+            reply(f"step {step}", *steps[min(step, 1)], tag=str(step)) if request["messages"][1:] else {"content": "ok"}
+        )
+
+    with ChatServer(script) as server:
+        words = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", isolated.box.kind, "--plain"]
+        code, printed = harness(home, "run", "digits", *words)
+        asked = b"".join(one.body for one in server.received)
+    assert code == 0, printed
+    events = events_of(only_run(home))
+    tried = [one.arguments for event in events if isinstance(event, ModelReplied) for one in event.calls]
+    [came] = [event.content for event in events if isinstance(event, ToolFinished) and "tried" in event.content]
+    assert any(f"{home}/data/digits/private/answers.csv" in words for words in tried)
+    assert came.count("No such file") >= 2 or came.count("cannot open") >= 2, came
+    [canary] = [path.read_bytes() for path in home.glob("data/digits/blends/*/custody/canary")]
+    assert canary and canary not in asked
 
 
 def test_labels_lie_where_only_their_owner_may_look(vault: Vault) -> None:

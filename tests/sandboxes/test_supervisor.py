@@ -76,3 +76,13 @@ def test_it_leaves_when_its_folder_is_gone_and_takes_its_jobs_along(place: Place
     wait_until(lambda: not Path(f"/proc/{supervisor}").exists(), 15)
     wait_until(lambda: not Path(f"/proc/{keeper}").exists(), 15)
     place.jobs.mkdir()
+
+
+def test_a_request_that_a_power_cut_left_empty_keeps_no_other_job_from_starting(jobs: Jobs, shell: Shell) -> None:
+    (jobs.folder / "cut").mkdir()
+    (jobs.folder / "cut" / "request.json").touch()
+    jobs.start("next", shell("echo next"), Limits())
+    assert jobs.wait(["next"], 10)[0].exit_code == 0
+    view = jobs.look("cut")
+    assert view.state == "lost"
+    assert "restarted" in view.why
