@@ -6,10 +6,11 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
 from sandboxes.environment import list_packages, make_environment
-from sandboxes.files import Owner, give, parts_of, read_file, write_file
+from sandboxes.files import Owner, give, open_file, parts_of, read_file, write_file
 from sandboxes.jobs import Box, Command, Jobs
 
 
@@ -63,11 +64,11 @@ class HostSandbox:
 
     def read(self, path: str, limit: int = 100_000_000) -> bytes:
         """A regular file of the workspace, of `./data` or `./.jobs`. Raises `PathRefused`, FileNotFoundError."""
-        parts = self._parts(path)
-        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
-        if parts[0] in shown and len(parts) > 1:
-            return read_file(shown[parts[0]], parts[1:], limit)
-        return read_file(self.place.workspace, parts, limit)
+        return read_file(*self._found(path), limit)
+
+    def open(self, path: str, limit: int = 100_000_000) -> IO[bytes]:
+        """The same file to be read piece by piece. Raises the same."""
+        return open_file(*self._found(path), limit)
 
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
@@ -82,6 +83,14 @@ class HostSandbox:
 
     def close(self) -> None:
         """Let go. Jobs that run go on, and the supervisor leaves by itself when nobody asks for more."""
+
+    def _found(self, path: str) -> tuple[Path, tuple[str, ...]]:
+        """The folder a path lies below, and its parts there."""
+        parts = self._parts(path)
+        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
+        if parts[0] in shown and len(parts) > 1:
+            return shown[parts[0]], parts[1:]
+        return self.place.workspace, parts
 
     def _parts(self, path: str) -> tuple[str, ...]:
         return parts_of(path, ("/workspace", str(self.place.workspace)))
