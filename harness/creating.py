@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import sys
@@ -126,7 +127,11 @@ def _probed(wish: Wish, settings: Settings) -> ProbeResult:
 
 
 def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
-    return settings.home / "data" / task.id / "blends" / f"{seed}-{task.digest[:10]}"
+    # A task of a user's own may bear the id of an example, or of another's: each has a folder that no id can name.
+    name = task.id
+    if task.folder != settings.home / "data" / task.id and not task.competition:
+        name = f"{task.id}@{hashlib.sha256(str(task.folder).encode()).hexdigest()[:8]}"
+    return settings.home / "data" / name / "blends" / f"{seed}-{task.digest[:10]}"
 
 
 def _create(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,9 @@ from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, S
 from sandboxes.environment import list_packages, make_environment
 from sandboxes.files import Owner, give, open_file, parts_of, read_file, write_file
 from sandboxes.jobs import Box, Command, Jobs
+
+ARGUMENT_BYTES = 100_000
+"""Linux takes at most 128 kB in one argument."""
 
 
 class HostSandbox:
@@ -40,11 +44,22 @@ class HostSandbox:
 
     def start(self, request: JobRequest) -> None:
         """Start a job; starting an id that was started before does nothing."""
-        command = self._prepare(request)
+        command = self._prepare(self._fitted(request))
         if self._owner and not self._is_given:  # once: what the harness writes later it gives to the folder's owner
             give(self.place.workspace, self._owner)
             self._is_given = True
         self.jobs.start(request.id, command, request.limits)
+
+    def _fitted(self, request: JobRequest) -> JobRequest:
+        """The request; a command too long for the kernel becomes a file beside the job's log, which it reads."""
+        if len(request.command.encode(errors="replace")) <= ARGUMENT_BYTES:
+            return request
+        folder = self.jobs.logs / request.id
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        (folder / "command").write_text(request.command, encoding="utf-8", errors="replace")
+        (folder / "command").chmod(0o644)
+        return replace(request, command=f". ./.jobs/{request.id}/command")
 
     def look(self, job: str) -> JobView:
         """The job as it stands now."""
@@ -82,7 +97,8 @@ class HostSandbox:
         return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.place.home)))
 
     def close(self) -> None:
-        """Let go. Jobs that run go on, and the supervisor leaves by itself when nobody asks for more."""
+        """Let go. Jobs that run go on; the supervisor leaves, and the next job starts another."""
+        self.jobs.dismiss()
 
     def _found(self, path: str) -> tuple[Path, tuple[str, ...]]:
         """The folder a path lies below, and its parts there."""

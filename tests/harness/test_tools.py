@@ -108,6 +108,12 @@ def test_reading_past_the_end_of_a_file_is_told_with_its_length(tmp_path: Path) 
     assert "offset" in told[4]
 
 
+def test_a_command_longer_than_the_kernel_takes_is_run_all_the_same(tmp_path: Path) -> None:
+    told = answers(tmp_path, call("bash", command=f"x='{'y' * 200_000}'\necho ${{#x}} bytes; exit 3"))
+    assert told[0].startswith("exit 3 after")
+    assert told[0].endswith("200000 bytes")
+
+
 def test_a_flood_of_output_shows_its_end_and_what_is_missing(tmp_path: Path) -> None:
     told = answers(
         tmp_path, call("bash", command="head -c 25000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo done")
