@@ -132,6 +132,16 @@ def test_a_home_below_a_file_is_told_before_anything_starts(tmp_path: Path) -> N
         assert str(tmp_path / "file") in told(code, printed)
 
 
+def test_a_sample_that_is_no_valid_submission_is_refused_before_any_run_exists(churn: Path, tmp_path: Path) -> None:
+    sample = churn / "public" / "sample_submission.csv"
+    sample.write_text("id,left\n300,\n301,\n")
+    code, printed = harness(tmp_path / "home", "run", str(churn), *LOCAL)
+    assert code == 2
+    assert f"{sample} cannot be the first submission" in told(code, printed)
+    assert "2 missing values" in printed
+    assert not (tmp_path / "home" / "runs").exists()
+
+
 def test_an_endpoint_nobody_serves_is_told_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{unused_port()}/v1"
     code, printed = harness(tmp_path, "run", "digits", "--model", "m", "--base-url", address, *LOCAL)
