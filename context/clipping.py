@@ -7,9 +7,11 @@ warnings, the last traceback), and says which lines were left out and where they
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
-from context.rescue import rescue
+from context.rescue import Line, Sieve, rescue
 from context.tokens import bytes_for
 
 HEAD_SHARE = 0.4
@@ -17,27 +19,72 @@ RESCUE_SHARE = 0.35
 """How much of the room lines from the middle may take."""
 LINE_BYTES = 2_000
 """A longer line is cut in its middle before anything else, so that one line cannot push out all others."""
+HELD_BYTES = 1 << 16
+"""Of a line that does not end, this much is held."""
 BINARY_SHARE = 0.15
+LOOKED_AT = 4096
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BAR = re.compile(r"^.{0,60}?\b\d{1,3}%\s?\|")
 
-Line = tuple[int, str]
-"""A line and its number (from 1) in the whole text, before repeats were collapsed."""
+
+def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a terminal's bytes, made readable, however long the whole is: one line is held at a time, and a
+    very long one loses its middle."""
+    held, cut = b"", 0
+    for chunk in chunks:
+        *whole, begun = chunk.split(b"\n")
+        for line in whole:
+            yield _readable(held + line, cut)
+            held, cut = b"", 0
+        held += begun
+        if len(held) > HELD_BYTES:
+            held, cut = _without_middle(held, cut)
+    yield _readable(held, cut)
 
 
-def clean(raw: bytes) -> str:
-    """Make bytes of a terminal readable: broken UTF-8 replaced, colours and control characters gone, of a progress
-    bar redrawn with carriage returns only its last state."""
-    text = _ANSI.sub("", raw.decode("utf-8", errors="replace")).replace("\r\n", "\n")
-    if "\r" in text:
-        text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROL.sub("�", text)
+def file_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """`lines_of` a file: a line end at its end begins no further line."""
+    held: str | None = None
+    for line in lines_of(chunks):
+        if held is not None:
+            yield held
+        held = line
+    if held:
+        yield held
+
+
+def _without_middle(held: bytes, cut: int) -> tuple[bytes, int]:
+    """The begun line, made short, and how many bytes of it are gone; what a redrawn line showed before just goes."""
+    redrawn = held.rstrip(b"\r").rfind(b"\r")
+    if redrawn >= 0:
+        held, cut = held[redrawn + 1 :], 0
+    if len(held) <= HELD_BYTES:
+        return held, cut
+    half = HELD_BYTES // 2
+    return held[:half] + held[-half:], cut + len(held) - 2 * half
+
+
+def _readable(raw: bytes, cut: int = 0) -> str:
+    """One line made readable: broken UTF-8 replaced, colours and control characters gone, of a progress bar redrawn
+    with carriage returns only its last state."""
+    line = raw.decode("utf-8", errors="replace")
+    if not line.isprintable():
+        line = _CONTROL.sub("�", _ANSI.sub("", line).rstrip("\r").rsplit("\r", 1)[-1])
+    return _shorten(line, LINE_BYTES, cut) if cut else line
+
+
+def begun(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """What comes first, enough to tell whether it is text, and all pieces with it."""
+    rest, first = iter(chunks), b""
+    while len(first) < LOOKED_AT and (chunk := next(rest, b"")):
+        first += chunk
+    return first, chain([first], rest)
 
 
 def is_binary(raw: bytes) -> bool:
     """Whether these bytes are no text: many control characters or broken UTF-8 in what comes first."""
-    head = raw[:4096]
+    head = raw[:LOOKED_AT]
     if not head:
         return False
     text = _ANSI.sub("", head.decode("utf-8", errors="replace"))
@@ -45,30 +92,36 @@ def is_binary(raw: bytes) -> bool:
     return odd > BINARY_SHARE * len(text)
 
 
-def collapse_repeats(text: str) -> str:
-    """Replace runs of more than three equal lines by one of them and a count; of lines of a progress bar, keep the
-    last."""
-    return "\n".join(line for _, line in _collapsed(text))
+def collapse_repeats(lines: Iterable[Line]) -> Iterator[Line]:
+    """Runs of more than three equal lines become one of them and a count; of lines of a progress bar, the last stays.
 
-
-def _collapsed(text: str) -> list[Line]:
-    lines: list[Line] = []
+    The numbers stay those of the whole text.
+    """
+    held: Line | None = None
     run = 0
-    for number, line in enumerate([*text.split("\n"), None], 1):
-        last = lines[-1][1] if lines else None
-        if line and line == last:
+    for number, line in lines:
+        if held and line and line == held[1]:
             run += 1
             continue
-        if run > 2:
-            lines.append((number - 1, f"[the line above {run} more times]"))
-        elif run:
-            lines += [(number - run + place, last or "") for place in range(run)]
-        run = 0
-        if line is not None and last and _BAR.match(line) and _BAR.match(last):
-            lines[-1] = (number, line)
-        elif line is not None:
-            lines.append((number, line))
-    return lines
+        if held and (run or not (_is_bar(line) and _is_bar(held[1]))):
+            yield held
+            yield from _repeats(held, run)
+        held, run = (number, line), 0
+    if held:
+        yield held
+        yield from _repeats(held, run)
+
+
+def _is_bar(line: str) -> bool:
+    return "%" in line and _BAR.match(line) is not None
+
+
+def _repeats(line: Line, run: int) -> Iterator[Line]:
+    number, text = line
+    if run > 2:
+        yield number + run, f"[the line above {run} more times]"
+    else:
+        yield from ((number + place, text) for place in range(1, run + 1))
 
 
 def clip(text: str, tokens: int, rest: str, first: int = 1) -> str:
@@ -77,69 +130,155 @@ def clip(text: str, tokens: int, rest: str, first: int = 1) -> str:
 
     A text that fits is returned as it is.
     """
-    return _clip(list(enumerate(text.split("\n"), first)), bytes_for(tokens), rest)
+    return _clip(enumerate(text.split("\n"), first), bytes_for(tokens), rest)
 
 
-def clip_output(raw: bytes, total: int, tokens: int, rest: str) -> str:
-    """What the model sees of a command's output: `raw` are the bytes at hand, `total` how many it wrote."""
+def clip_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
+    """`clip` for lines that need not all be held; each comes with its number."""
+    return _clip(lines, bytes_for(tokens), rest)
+
+
+def clip_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
+    """What the model sees of a command's output: `raw` are the bytes at hand, whole or piece by piece, of which only
+    what may be shown is held; `total` is how many it wrote."""
     limit = bytes_for(tokens)
-    if is_binary(raw):
-        shown = raw[: min(64, limit // 4)].hex(" ", 4)
+    first, chunks = begun([raw] if isinstance(raw, bytes) else raw)
+    if is_binary(first):
+        shown = first[: min(64, limit // 4)].hex(" ", 4)
         return f"[binary data, {total} bytes; {rest}; it begins with {shown}]"
-    lines = _collapsed(clean(raw).rstrip("\n"))
-    if total > len(raw):
-        lines.append((lines[-1][0] + 1, f"[the output went on: {total} bytes in all]"))
-    return _clip(lines, limit, rest)
+    return _clip(_output_lines(chunks, total), limit, rest)
 
 
-def _clip(lines: Sequence[Line], limit: int, rest: str) -> str:
-    whole = "\n".join(line for _, line in lines)
-    size = len(whole.encode())
-    if size <= limit:
-        return whole
+def _output_lines(chunks: Iterable[bytes], total: int) -> Iterator[Line]:
+    """The lines of an output, empty ones at its end left out; the last says so where more was written than is there."""
+    seen = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal seen
+        for chunk in chunks:
+            seen += len(chunk)
+            yield chunk
+
+    last = 0
+    for number, line in collapse_repeats(_without_empty_end(enumerate(lines_of(counted()), 1))):
+        last = number
+        yield number, line
+    if total > seen:
+        yield last + 1, f"[the output went on: {total} bytes in all]"
+
+
+def _without_empty_end(lines: Iterable[Line]) -> Iterator[Line]:
+    last = 0
+    for number, line in lines:
+        if line:
+            yield from ((at, "") for at in range(last + 1, number))
+            yield number, line
+            last = number
+    if not last:
+        yield 1, ""
+
+
+# --------------------------------------------------------------------------------------------------- head, middle, tail
+
+
+class _Parts:
+    """A text too long to be shown, taken line by line: as much of its head and its tail as could be shown, and of the
+    lines between them those that may be rescued."""
+
+    def __init__(self, lines: Iterator[Line], limit: int) -> None:
+        self._limit = limit
+        self._head: list[Line] = []
+        self._tail: deque[Line] = deque()
+        self._between = Sieve()
+        room = int(limit * HEAD_SHARE)
+        self._take_tail(self._take_head(lines, room), limit - room)
+
+    def _take_head(self, lines: Iterator[Line], room: int) -> Iterator[Line]:
+        for line in lines:
+            if (room := room - _size(line[1])) < 0:
+                return chain([line], lines)
+            self._head.append(line)
+            self._between.follow(line)
+        return lines
+
+    def _take_tail(self, lines: Iterator[Line], room: int) -> None:
+        for line in lines:
+            self._tail.append(line)
+            room -= _size(line[1])
+            while room < 0:
+                gone = self._tail.popleft()
+                self._between.add(gone)
+                room += _size(gone[1])
+
+    def text(self, rest: str) -> str:
+        """The text as it is shown."""
+        most = int(self._limit * RESCUE_SHARE)
+        # What is rescued is found first, since it decides how much room head and tail have.
+        kept = rescue(self._left_out(*self._shown(self._limit - most)), most)
+        used = sum(_size(f"{number}: {line}") for number, line in kept)
+        begin, end = self._shown(self._limit - used)
+        first = self._head[begin][0] if begin < len(self._head) else self._between.first
+        last = self._tail[end - 1][0] if end > 0 else self._between.last
+        size = self._between.size + sum(_size(line) for _, line in [*self._head[begin:], *list(self._tail)[:end]])
+        kept = [(number, line) for number, line in kept if first <= number <= last]
+        shown = [line for _, line in self._head[:begin]]
+        shown += _notice(first, last, size, kept, rest)
+        return "\n".join([*shown, *(line for _, line in list(self._tail)[end:])])
+
+    def _left_out(self, begin: int, end: int) -> list[Line]:
+        return [*self._head[begin:], *self._between.lines(), *list(self._tail)[:end]]
+
+    def _shown(self, room: int) -> tuple[int, int]:
+        """Before which line of the head, and after which of the tail, the middle lies when both may take `room`."""
+        begin, left = 0, int(room * HEAD_SHARE)
+        while begin < len(self._head) and (left := left - _size(self._head[begin][1])) >= 0:
+            begin += 1
+        end, left = len(self._tail), room - int(room * HEAD_SHARE)
+        while end > 0 and (left := left - _size(self._tail[end - 1][1])) >= 0:
+            end -= 1
+        return begin, end
+
+
+def _clip(lines: Iterable[Line], limit: int, rest: str) -> str:
+    lines = iter(lines)
+    taken, is_all = _take(lines, limit)
+    if is_all:
+        return "\n".join(line for _, line in taken)
     longest = max(80, min(LINE_BYTES, limit // 3))
-    lines = [(number, _shorten(line, longest)) for number, line in lines]
-    if sum(_size(line) for _, line in lines) <= limit:
-        return "\n".join(line for _, line in lines)
-    # What is rescued is found first, since it decides how much room head and tail have.
-    room = limit - int(limit * RESCUE_SHARE)
-    begin, end = _middle(lines, room)
-    kept = rescue(lines[begin:end], int(limit * RESCUE_SHARE))
-    used = sum(_size(f"{number}: {line}") for number, line in kept)
-    begin, end = _middle(lines, limit - used)
-    kept = [(number, line) for number, line in kept if lines[begin][0] <= number <= lines[end - 1][0]]
-    head, tail = lines[:begin], lines[end:]
-    notice = _notice(lines, begin, end, kept, rest)
-    return "\n".join([*(line for _, line in head), *notice, *(line for _, line in tail)])
+    short = ((number, _shorten(line, longest)) for number, line in chain(taken, lines))
+    taken, is_all = _take(short, limit)
+    if is_all:
+        return "\n".join(line for _, line in taken)
+    return _Parts(chain(taken, short), limit).text(rest)
 
 
-def _middle(lines: Sequence[Line], room: int) -> tuple[int, int]:
-    """Where the middle begins and ends that is left out when head and tail may take `room` bytes."""
-    begin, left = 0, int(room * HEAD_SHARE)
-    while begin < len(lines) - 1 and (left := left - _size(lines[begin][1])) >= 0:
-        begin += 1
-    end, left = len(lines), room - int(room * HEAD_SHARE)
-    while end > begin + 1 and (left := left - _size(lines[end - 1][1])) >= 0:
-        end -= 1
-    return begin, end
+def _take(lines: Iterator[Line], limit: int) -> tuple[list[Line], bool]:
+    """Lines until they are more than `limit` bytes, and whether these are all."""
+    taken, size = [], -1
+    for line in lines:
+        taken.append(line)
+        size += _size(line[1])
+        if size > limit:
+            return taken, False
+    return taken, True
 
 
-def _notice(lines: Sequence[Line], begin: int, end: int, kept: Sequence[Line], rest: str) -> list[str]:
-    left_out = sum(_size(line) for _, line in lines[begin:end])
-    span = f"lines {lines[begin][0]} to {lines[end - 1][0]}"
+def _notice(first: int, last: int, size: int, kept: list[Line], rest: str) -> list[str]:
+    span = f"lines {first} to {last}"
     if not kept:
-        return [f"[… {span}, {left_out} bytes left out; {rest} …]"]
-    head = f"[… {span}, {left_out} bytes left out; {rest}; from them, with line numbers:"
+        return [f"[… {span}, {size} bytes left out; {rest} …]"]
+    head = f"[… {span}, {size} bytes left out; {rest}; from them, with line numbers:"
     return [head, *(f"{number}: {line}" for number, line in kept), "…]"]
 
 
-def _shorten(line: str, most: int) -> str:
+def _shorten(line: str, most: int, cut: int = 0) -> str:
+    """A line without its middle where it is longer than `most`, or where `cut` bytes of its middle are gone already."""
     raw = line.encode()
-    if len(raw) <= most:
+    if len(raw) <= most and not cut:
         return line
     head, tail = raw[: most // 2].decode(errors="ignore"), raw[-(most // 3) :].decode(errors="ignore")
-    return f"{head}[… {len(raw) - len(head.encode()) - len(tail.encode())} bytes …]{tail}"
+    return f"{head}[… {len(raw) + cut - len(head.encode()) - len(tail.encode())} bytes …]{tail}"
 
 
 def _size(line: str) -> int:
-    return len(line.encode()) + 1
+    return (len(line) if line.isascii() else len(line.encode())) + 1

@@ -60,10 +60,6 @@ class Window:
     seqs: list[int] = field(default_factory=list)
     size: int = 0
     breaches: int = 0
-    is_too_large: bool = False
-    """The endpoint refused this epoch's window for its size, and nothing more can leave it."""
-    is_poisoned: bool = False
-    """The endpoint rejects something in this epoch's history, and it could not be mended."""
     overflow_tokens: int = 0
     """The smallest window that the endpoint ever found too large (0: none)."""
     counted_tokens: int = 0
@@ -134,7 +130,6 @@ class Window:
         self.system = message_bytes("system", event.system)
         self.tools = event.tools.encode()
         self.messages, self.roles, self.seqs, self._chain = [], [], [], []
-        self.is_too_large = self.is_poisoned = False
         self.size, self.counted_tokens, self.counted_size = len(self.system) + len(self.tools), 0, 0
         self.fit.restart()
         for message, role, seq in [(message_bytes("user", event.user), "user", event.seq), *tail]:

@@ -18,8 +18,8 @@ class Bash(Arguments):
 
 class ReadFile(Arguments):
     path: str
-    offset: int = Field(1, ge=1)
-    limit: int = Field(2000, ge=1)
+    offset: int = Field(1, ge=1, le=10**12)
+    limit: int = Field(2000, ge=1, le=10**12)
 
 
 class WriteFile(Arguments):

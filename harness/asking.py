@@ -52,6 +52,7 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
+            on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
             may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),

@@ -96,7 +96,7 @@ def over(run: Run) -> Why | None:
         return "unusable_replies" if why == "unusable_replies" else "budget"
     if attempt.turns >= run.settings.attempt_turns:
         return "turns"
-    if run.window.is_poisoned:
+    if run.state.given_up == "poisoned":
         return "poisoned"
     return "loop" if run.notebook.loops.level >= END else None
 
@@ -105,9 +105,10 @@ def window_over(run: Run) -> Why | None:
     """Make the window smaller if that is due; whether it is too large all the same."""
     if run.state.pending:
         return None
-    if not run.window.is_too_large:
+    is_refused = run.state.given_up == "too_large"
+    if not is_refused:
         compacting.consider(run)
-    is_over = run.window.is_too_large or run.window.tokens() > compacting.limit(run)
+    is_over = is_refused or run.window.tokens() > compacting.limit(run)
     if is_over and run.state.attempt and run.state.attempt.turns == 0:
         # Another attempt would begin with the same head: stop instead of turning in circles.
         exits.fail(

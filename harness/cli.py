@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exits.hush(sys.stdout)
         return exits.DONE
     except (Exception, KeyboardInterrupt) as error:
+        if exits.is_full(sys.stdout):
+            exits.say("what this command prints cannot be written: no room where its output goes.")
+            return exits.STOPPED
         exits.say(exits.explain(error, settings.home if settings else None))
         return exits.code_of(error)
 

@@ -17,7 +17,7 @@ from context.notebook import goes_on
 from context.stubs import LINE_BYTES
 from context.view import Group, prompt
 from harness import budget
-from runs.events import EpochStarted, WindowWeighed
+from runs.events import EpochStarted, WindowGivenUp, WindowWeighed
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -68,7 +68,7 @@ def overflow(run: Run) -> None:
     groups = run.window.groups()
     kept = smaller(groups)
     if not groups:
-        run.window.is_too_large = True
+        run.record(WindowGivenUp(why="too_large"))
         return
     fill = run.window.tokens()
     close(run, "alone", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")

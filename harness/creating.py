@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import sys
@@ -20,6 +21,7 @@ from runs.journal import create_run
 from sandboxes.base import Sandbox
 from tasks.blending import Blend, make_blend
 from tasks.catalogue import find_task
+from tasks.checking import why_no_submission
 from tasks.spec import Task
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Wish:
 def create(wish: Wish, settings: Settings) -> Path:
     """Create a run and return its folder. Raises the errors of what cannot be started, before any folder exists."""
     task = find_task(wish.task, settings.home)
+    _check_sample(task)
     wish = _with_defaults(wish, task)
     is_demo = _is_demo(wish)
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
@@ -64,6 +67,21 @@ def _with_defaults(wish: Wish, task: Task) -> Wish:
     filled = {name: getattr(wish, name) or getattr(task.run, name) for name in names}
     sandbox = wish.sandbox if wish.sandbox != "auto" else task.run.sandbox or "auto"
     return replace(wish, **filled, sandbox=sandbox)
+
+
+def _check_sample(task: Task) -> None:
+    """A run holds a valid submission from its first minute on, and the sample is the first one."""
+    if task.competition:  # its own rule decides, and not this one
+        return
+    form = task.submission
+    numbers = task.metric.needs != "labels"
+    why = why_no_submission(form.sample, form.id, form.targets, numbers, form.may_be_missing)
+    if why:
+        exits.fail(
+            f"{form.sample} cannot be the first submission of a run: {why} Write a value for every row into it, such "
+            f"as the most common one or the mean of {', '.join(form.targets)}, or set `submission: "
+            "{may_be_missing: true}` in task.yaml where cells may be empty"
+        )
 
 
 def _check_custody(task: Task, settings: Settings) -> None:
@@ -126,7 +144,11 @@ def _probed(wish: Wish, settings: Settings) -> ProbeResult:
 
 
 def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
-    return settings.home / "data" / task.id / "blends" / f"{seed}-{task.digest[:10]}"
+    # A task of a user's own may bear the id of an example, or of another's: each has a folder that no id can name.
+    name = task.id
+    if task.folder != settings.home / "data" / task.id and not task.competition:
+        name = f"{task.id}@{hashlib.sha256(str(task.folder).encode()).hexdigest()[:8]}"
+    return settings.home / "data" / name / "blends" / f"{seed}-{task.digest[:10]}"
 
 
 def _create(

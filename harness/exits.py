@@ -65,7 +65,10 @@ def explain(error: BaseException, home: Path | None) -> str:
         return "stopped. If a run was going on, `harness resume last` goes on with it."
     if isinstance(error, OSError) and error.errno in _FULL:
         where = error.filename or home or "the disk"
-        return f"no space left ({where}). Nothing recorded is lost: free some space, then `harness resume last`."
+        return (
+            f"no space left ({where}). Free some space, then type it again. Nothing recorded is lost: a run that was "
+            "going on goes on with `harness resume last`."
+        )
     if isinstance(error, OSError) and code_of(error) == INPUT:
         return f"{error.filename}: {error.strerror}. Check who may write there, or set HARNESS_HOME to another folder."
     if code_of(error) != BUG:
@@ -94,6 +97,16 @@ def hush(stream: IO[str]) -> None:
     # A stream without a file underneath has nothing left to flush into the pipe.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def is_full(stream: IO[str]) -> bool:
+    """Whether what was printed cannot be written for want of room; the stream is then let go."""
+    try:
+        stream.flush()
+    except OSError as error:
+        hush(stream)
+        return error.errno in _FULL
+    return False
 
 
 def fail(message: str) -> NoReturn:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.replies.history import mend_history
 from harness.replies.json_text import dumps
 from harness.replies.thinking import text_of
-from runs.events import EpochStarted, Warned
+from runs.events import EpochStarted, Warned, WindowGivenUp
 
 if TYPE_CHECKING:
     from context.view import Window
@@ -29,7 +29,7 @@ def heal(run: Run) -> None:
     found = healed_tail(window)
     if found is None:
         run.record(Warned(message="the rejected history could not be healed: the attempt ends, the next starts clean"))
-        window.is_poisoned = True
+        run.record(WindowGivenUp(why="poisoned"))
         return
     tail, what = found
     run.record(Warned(message=f"the endpoint rejected the history; it was healed: {what} (the prompt cache is lost)"))

@@ -124,8 +124,12 @@ class Run:
             )
 
     def pulse(self, doing: str, tail: str = "") -> None:
-        """Between two looks at something slow: leave if asked to, show life, and keep the clock on record."""
+        """Between two looks at something slow: leave if asked to, otherwise `tick`."""
         self.stopping.check()
+        self.tick(doing, tail)
+
+    def tick(self, doing: str, tail: str = "") -> None:
+        """Show life and keep the clock on record, in the middle of a step that is better finished than left."""
         self.screen.alive(self.state, doing, tail)
         if time.monotonic() - self._beat_at > self.settings.heartbeat_seconds:
             self._beat_at = time.monotonic()

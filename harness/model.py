@@ -125,6 +125,7 @@ class _Ask:
     messages: Sequence[bytes]
     wall_seconds: float
     on_wait: OnWait | None
+    on_bytes: Callable[[int], None]
     body: Body = field(default_factory=lambda: Body(()))
     tries: int = 0
     cuts: int = 0
@@ -173,6 +174,7 @@ class Model:
         messages: Sequence[bytes],
         *,
         on_wait: OnWait | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
         wall_seconds: float = 1800.0,
         patience_seconds: float = 6 * 3600.0,
         may_spend: float = math.inf,
@@ -181,11 +183,11 @@ class Model:
 
         `system` and each of `messages` is a JSON object, `tools` a JSON array, all ready bytes. One try may take
         `wall_seconds`; failures that pass are tried again until `patience_seconds` are over, and `on_wait` is told
-        the failure and the seconds before each wait (it may raise to stop). No further try is made once replies that
-        were cut off have cost `may_spend` dollars. Raises a `ModelError` otherwise.
+        the failure and the seconds before each wait (it may raise to stop), `on_bytes` how much has come. No further
+        try is made once replies that were cut off have cost `may_spend` dollars. Raises a `ModelError` otherwise.
         """
         begun = time.monotonic()
-        ask = _Ask(system, tools, messages, wall_seconds, on_wait, may_spend=may_spend)
+        ask = _Ask(system, tools, messages, wall_seconds, on_wait, on_bytes, may_spend=may_spend)
         self._write_body(ask)
         try:
             raw = self._retrying(ask, patience_seconds)
@@ -197,12 +199,7 @@ class Model:
 
     def _write_body(self, ask: _Ask) -> None:
         ask.body = request_body(
-            self.profile,
-            ask.system,
-            ask.tools,
-            ask.messages,
-            dropped=self.dropped,
-            output_tokens=ask.output_tokens,
+            self.profile, ask.system, ask.tools, ask.messages, dropped=self.dropped, output_tokens=ask.output_tokens
         )
 
     def _reply(self, ask: _Ask, raw: RawReply, seconds: float) -> Reply:
@@ -274,7 +271,7 @@ class Model:
         while True:
             ask.tries += 1
             try:
-                return self._connection.ask(ask.body, ask.wall_seconds)
+                return self._connection.ask(ask.body, ask.wall_seconds, ask.on_bytes)
             except EndpointRefused as refusal:
                 if not self._drop_fields(str(refusal)):
                     raise

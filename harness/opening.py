@@ -54,10 +54,12 @@ def _play(folder: Path, settings: Settings, screen: Screen) -> int:
         if run.state.ended:
             finale.write_reports(run)
             exits.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
-        with run.stopping.watching(), _pausing(run):
-            _begin(run)
-            loop.play(run)
-        run.sandbox.close()
+        try:
+            with run.stopping.watching(), _pausing(run):
+                _begin(run)
+                loop.play(run)
+        finally:
+            run.sandbox.close()
         return _exit_code(run)
 
 

@@ -6,6 +6,7 @@ Both only look. A terminal that goes away takes neither the run nor its exit cod
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runs.state import State
 
 REDRAW_SECONDS = 0.25
+CLOCK_SECONDS = 1.0
+"""How often the panel is redrawn by itself: whoever waits for a reply or a judge cannot see to it."""
 STILL_ALIVE_SECONDS = 600.0
 TAIL_LINES = 6
 
@@ -174,6 +177,8 @@ class LivePanel:
         self._state: State | None = None
         self._doing = ""
         self._tail = ""
+        self._turn = threading.RLock()
+        self._over = threading.Event()
         self.run_id = ""
 
     def show(self, state: State, event: Event) -> None:
@@ -197,6 +202,7 @@ class LivePanel:
 
     def close(self) -> None:
         """Draw a last time and give the terminal back; a second call does nothing."""
+        self._over.set()
         if self._live is not None and not self._is_closed:
             self._doing = self._tail = ""
             self._drawn_at = float("-inf")
@@ -204,7 +210,15 @@ class LivePanel:
             self._try(self._live.stop)
         self._is_closed = True
 
+    def _keep_time(self) -> None:
+        while not self._over.wait(CLOCK_SECONDS):
+            self._draw("")
+
     def _draw(self, line: str) -> None:
+        with self._turn:
+            self._draw_alone(line)
+
+    def _draw_alone(self, line: str) -> None:
         if self._is_closed:
             return
         if self._live is None:
@@ -212,6 +226,7 @@ class LivePanel:
 
             self._live = Live(console=self._console, auto_refresh=False)
             self._try(self._live.start)
+            threading.Thread(target=self._keep_time, name="panel", daemon=True).start()
         live = self._live
         if line:
             self._try(lambda: self._console.print(line, markup=False, highlight=False, soft_wrap=True))

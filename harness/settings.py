@@ -78,7 +78,10 @@ class Settings:
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment once. Raises `SettingsError`."""
     variables = os.environ if environment is None else environment
-    home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
+    try:
+        home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError("Your home folder is not known. Set HARNESS_HOME to a folder for runs.") from None
     return Settings(home=home, api_key=_api_key(variables), image=variables.get("HARNESS_IMAGE", ""))
 
 

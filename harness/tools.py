@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from context.clipping import clean, clip, clip_output, is_binary
+from context.clipping import begun, clip_lines, clip_output, file_lines, is_binary
 from context.view import prompt
 from harness import compacting, noting
 from harness.arguments import (
@@ -38,7 +40,7 @@ from harness.evaluating.evaluation import describe
 from harness.tool_calls import ToolSpec
 from runs.events import Call, ToolFinished, ToolStarted
 from runs.state import Pending
-from sandboxes.base import JobRequest, JobView, PathRefused
+from sandboxes.base import JobRequest, JobView, PathRefused, log_of, pieces_of
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -123,8 +125,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
 
 def shown_output(run: Run, view: JobView, tokens: int) -> str:
     """The output of a job as the model sees it."""
-    raw = run.sandbox.output(view.id, 0, run.settings.job_output_bytes)
-    return clip_output(raw, max(view.output_bytes, len(raw)), tokens, f"all of it: .jobs/{view.id}/log")
+    return clip_output(log_of(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
 
 
 # ------------------------------------------------------------------------------------------------------------ tools
@@ -156,15 +157,35 @@ def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
     log = re.fullmatch(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log", arguments.path)
     if log and run.sandbox.look(log[1]).state == "unknown":
         raise Refused(f"there is no job {log[1]}")
-    raw = run.sandbox.output(log[1], 0, run.settings.job_output_bytes) if log else run.sandbox.read(arguments.path)
-    if is_binary(raw):
-        return clip_output(raw, len(raw), run.settings.file_tokens, f"all of it: {arguments.path}")
-    lines = clean(raw).split("\n")
-    chosen = lines[arguments.offset - 1 : arguments.offset - 1 + arguments.limit]
-    last = arguments.offset - 1 + len(chosen)
-    more = f"\n[lines {arguments.offset} to {last} of {len(lines)}]" if len(chosen) < len(lines) else ""
-    rest = f"read_file {arguments.path} with offset and limit"
-    return clip("\n".join(chosen), run.settings.file_tokens, rest, arguments.offset) + more
+    if log:
+        return _lines_shown(run, arguments, log_of(run.sandbox, log[1]), run.sandbox.look(log[1]).kept_bytes)
+    with run.sandbox.open(arguments.path) as file:
+        return _lines_shown(run, arguments, pieces_of(file), os.fstat(file.fileno()).st_size)
+
+
+def _lines_shown(run: Run, arguments: ReadFile, pieces: Iterator[bytes], size: int) -> str:
+    """The lines that were asked for; the others are counted, and never held."""
+    path, tokens = arguments.path, run.settings.file_tokens
+    first, pieces = begun(pieces)
+    if is_binary(first):
+        return clip_output(first, size, tokens, f"all of it: {path}")
+    count = 0
+
+    def numbered() -> Iterator[tuple[int, str]]:
+        nonlocal count
+        for line in file_lines(pieces):
+            count += 1
+            yield count, line
+
+    lines, before = numbered(), arguments.offset - 1
+    shown = clip_lines(islice(lines, before, before + arguments.limit), tokens, f"read_file {path} with offset, limit")
+    last = count
+    count += sum(1 for _ in lines)
+    if before >= count > 0:
+        raise Refused(f"{path} has {count} lines: offset {arguments.offset} is past its end")
+    if not count:
+        return f"[{path} is empty]"
+    return shown + (f"\n[lines {arguments.offset} to {last} of {count}]" if last - before < count else "")
 
 
 def _write_file(run: Run, pending: Pending, arguments: WriteFile) -> str:

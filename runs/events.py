@@ -22,6 +22,7 @@ from runs.envelope import Event as Event
 from runs.window_events import CacheAlarm as CacheAlarm
 from runs.window_events import CheckpointTaken as CheckpointTaken
 from runs.window_events import EpochStarted as EpochStarted
+from runs.window_events import WindowGivenUp as WindowGivenUp
 from runs.window_events import WindowWeighed as WindowWeighed
 
 FORMAT = 1
@@ -312,7 +313,7 @@ AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
-    | CheckpointTaken | WindowWeighed | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
+    | CheckpointTaken | WindowWeighed | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -36,6 +36,7 @@ from runs.events import (
     ToolFinished,
     ToolStarted,
     Warned,
+    WindowGivenUp,
 )
 from runs.parts import Attempt as Attempt
 from runs.parts import Evaluation as Evaluation
@@ -63,6 +64,8 @@ class State:
     """The last decision of each step."""
     last_asked: ModelAsked | None = None
     epoch: EpochStarted | None = None
+    given_up: str = ""
+    """Why the window is of no more use (`too_large`, `poisoned`); the attempt is about to end."""
     requests: int = 0
     turns: int = 0
     cost: float = 0.0
@@ -161,6 +164,12 @@ class State:
         # The head is large and the window keeps it; here only the fact and its reason matter.
         self.epoch = event.model_copy(update={"system": "", "tools": "", "user": ""})
         self.last_asked = None
+        # Before its first turn a resume may have brought other settings, and so another chance.
+        if event.reason != "resume" or not (self.attempt and self.attempt.turns):
+            self.given_up = ""
+
+    def _give_up(self, event: WindowGivenUp) -> None:
+        self.given_up = event.why
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         self.attempts.append(
@@ -169,6 +178,7 @@ class State:
         self.pending.clear()
         self.owes_nudge = False
         self.epoch = None
+        self.given_up = ""
         self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
@@ -290,6 +300,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     Warned: State._warn,
     RunEnded: State._end_run,
     EpochStarted: State._start_epoch,
+    WindowGivenUp: State._give_up,
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
     ModelAsked: State._ask,

@@ -68,6 +68,14 @@ class WindowWeighed(Event):
     why: str
 
 
+class WindowGivenUp(Event):
+    """The endpoint refuses the window, and nothing can be done about it: the attempt ends."""
+
+    kind: Literal["window_given_up"] = "window_given_up"
+    audience: Audience = "people"
+    why: Literal["too_large", "poisoned"]
+
+
 class CacheAlarm(Event):
     """The endpoint's count of cached tokens and ours part: `provider` and `local` are shares, 0 to 1, over `calls`."""
 

@@ -10,10 +10,10 @@ A command's own failure is a result (`JobView`), never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 
 class SandboxError(Exception):
@@ -142,6 +142,9 @@ class Sandbox(Protocol):
     def read(self, path: str, limit: int = 100_000_000) -> bytes:
         """A regular file of the workspace or of `./data`, no link followed. Raises `PathRefused`, FileNotFoundError."""
 
+    def open(self, path: str, limit: int = 100_000_000) -> IO[bytes]:
+        """The same file to be read piece by piece. Raises the same."""
+
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
 
@@ -150,3 +153,20 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """Let go. Jobs that run go on; what no job needs any more is taken away."""
+
+
+PIECE_BYTES = 1 << 18
+
+
+def log_of(sandbox: Sandbox, job: str) -> Iterator[bytes]:
+    """The job's log as it is now, piece by piece: it may be large."""
+    offset = 0
+    while piece := sandbox.output(job, offset, PIECE_BYTES):
+        yield piece
+        offset += len(piece)
+
+
+def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+    """What is left of a file, piece by piece."""
+    while piece := file.read(PIECE_BYTES):
+        yield piece

@@ -12,6 +12,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from sandboxes.base import PathRefused
 
@@ -41,6 +42,15 @@ def parts_of(path: str, roots: tuple[str, ...] = ("/workspace",)) -> tuple[str, 
 
 def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
     """A regular file of at most `limit` bytes below `root`. Raises `PathRefused`, FileNotFoundError."""
+    with open_file(root, parts, limit) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise PathRefused(f"{'/'.join(parts)} grew past {limit} bytes while it was read")
+    return content
+
+
+def open_file(root: Path, parts: tuple[str, ...], limit: int) -> IO[bytes]:
+    """A regular file of at most `limit` bytes below `root`, to be read. Raises `PathRefused`, FileNotFoundError."""
     name = "/".join(parts)
     with _folder(root, parts[:-1], None, make=False) as folder:
         try:
@@ -55,13 +65,10 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
                 raise PathRefused(f"{name} is not a regular file")
             if found.st_size > limit:
                 raise PathRefused(f"{name} holds {found.st_size} bytes; at most {limit} can be read")
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                content = file.read(limit + 1)
-        finally:
+        except PathRefused:
             os.close(handle)
-    if len(content) > limit:
-        raise PathRefused(f"{name} grew past {limit} bytes while it was read")
-    return content
+            raise
+    return os.fdopen(handle, "rb")
 
 
 def write_file(root: Path, parts: tuple[str, ...], content: bytes, owner: Owner) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
 from sandboxes.environment import list_packages, make_environment
-from sandboxes.files import Owner, give, parts_of, read_file, write_file
+from sandboxes.files import Owner, give, open_file, parts_of, read_file, write_file
 from sandboxes.jobs import Box, Command, Jobs
+
+ARGUMENT_BYTES = 100_000
+"""Linux takes at most 128 kB in one argument."""
 
 
 class HostSandbox:
@@ -39,11 +44,22 @@ class HostSandbox:
 
     def start(self, request: JobRequest) -> None:
         """Start a job; starting an id that was started before does nothing."""
-        command = self._prepare(request)
+        command = self._prepare(self._fitted(request))
         if self._owner and not self._is_given:  # once: what the harness writes later it gives to the folder's owner
             give(self.place.workspace, self._owner)
             self._is_given = True
         self.jobs.start(request.id, command, request.limits)
+
+    def _fitted(self, request: JobRequest) -> JobRequest:
+        """The request; a command too long for the kernel becomes a file beside the job's log, which it reads."""
+        if len(request.command.encode(errors="replace")) <= ARGUMENT_BYTES:
+            return request
+        folder = self.jobs.logs / request.id
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        (folder / "command").write_text(request.command, encoding="utf-8", errors="replace")
+        (folder / "command").chmod(0o644)
+        return replace(request, command=f". ./.jobs/{request.id}/command")
 
     def look(self, job: str) -> JobView:
         """The job as it stands now."""
@@ -63,11 +79,11 @@ class HostSandbox:
 
     def read(self, path: str, limit: int = 100_000_000) -> bytes:
         """A regular file of the workspace, of `./data` or `./.jobs`. Raises `PathRefused`, FileNotFoundError."""
-        parts = self._parts(path)
-        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
-        if parts[0] in shown and len(parts) > 1:
-            return read_file(shown[parts[0]], parts[1:], limit)
-        return read_file(self.place.workspace, parts, limit)
+        return read_file(*self._found(path), limit)
+
+    def open(self, path: str, limit: int = 100_000_000) -> IO[bytes]:
+        """The same file to be read piece by piece. Raises the same."""
+        return open_file(*self._found(path), limit)
 
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
@@ -81,7 +97,16 @@ class HostSandbox:
         return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.place.home)))
 
     def close(self) -> None:
-        """Let go. Jobs that run go on, and the supervisor leaves by itself when nobody asks for more."""
+        """Let go. Jobs that run go on; the supervisor leaves, and the next job starts another."""
+        self.jobs.dismiss()
+
+    def _found(self, path: str) -> tuple[Path, tuple[str, ...]]:
+        """The folder a path lies below, and its parts there."""
+        parts = self._parts(path)
+        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
+        if parts[0] in shown and len(parts) > 1:
+            return shown[parts[0]], parts[1:]
+        return self.place.workspace, parts
 
     def _parts(self, path: str) -> tuple[str, ...]:
         return parts_of(path, ("/workspace", str(self.place.workspace)))

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.base import JobView, Limits, SandboxFailed
+from sandboxes.keeper import poke
 from sandboxes.processes import boot_id, pids
 from sandboxes.records import is_held, read_record, size_of, why_gone
 from sandboxes.supervisor import fifo_of
@@ -176,6 +177,11 @@ class Jobs:
             return int((self.folder / ".supervisor.lock").read_text() or 0) or None
         except FileNotFoundError:
             return None
+
+    def dismiss(self) -> None:
+        """Let this machine's supervisor leave now; running jobs keep their keepers, the next one starts another."""
+        if self.box is None:
+            poke(str(self.folder / ".requests"), b"-\n")
 
     # -------------------------------------------------------------------------------------------------------- inside
 

@@ -8,7 +8,7 @@ goes on whatever becomes of the harness. One process serves a folder (a lock say
 for anything for a while, and its keepers need it no more than the harness.
 
     JOBS/.requests      FIFO: one job id a line, `!` before one that is to be killed; an empty line asks to look for
-                        all requests that were not started
+                        all requests that were not started, `-` to leave
     JOBS/.done          FIFO: a byte for each job that ended, if anybody reads it
     JOBS/.logs/ID/log   the output; the one folder an agent may see
     JOBS/ID/            request.json (the harness), started and exit.json (the keeper), log (link), kill (the harness)
@@ -161,6 +161,8 @@ def listen(fifo: int, lock: int, idle_seconds: float, box: str = "") -> bool:
         if select.select([fifo], [], [], min(idle_seconds, 10.0))[0]:
             *jobs, buffer = (buffer + os.read(fifo, 65536)).split(b"\n")
             for job in map(bytes.decode, jobs):
+                if job == "-" and not box:
+                    return False
                 if job.startswith("!"):
                     wake_keeper(job[1:])
                 else:

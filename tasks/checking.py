@@ -74,6 +74,20 @@ def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> list[
     return rows
 
 
+def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numbers: bool, may_be_missing: bool) -> str:
+    """What keeps a task's sample from being a submission of its own; empty where nothing does."""
+    from tasks.cells import read_rows
+
+    try:
+        header, *body = read_rows(sample)
+        at = header.index(id_column)
+        form = Format(tuple(header), id_column, tuple(targets), [row[at] for row in body], numbers, may_be_missing)
+        read_submission(sample, form)
+    except (SubmissionRefused, TableError) as refused:
+        return str(refused)
+    return ""
+
+
 def number(cell: str) -> float:
     """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
     if cell.strip() in _MISSING:

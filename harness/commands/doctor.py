@@ -124,6 +124,9 @@ def home(folder: Path) -> Finding:
     """Whether runs can be written."""
     advice = "set HARNESS_HOME to a folder that you may write to"
     place = _nearest(folder)
+    blocked = next((one for one in (folder, *folder.parents) if os.path.lexists(one) and not one.is_dir()), None)
+    if blocked is not None:
+        return Finding("home", "bad", f"{folder}: {blocked} is no folder", advice)
     try:
         with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-"):
             pass

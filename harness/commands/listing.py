@@ -75,7 +75,7 @@ def is_driven(folder: Path) -> bool:
 
 
 _MEDALS = ("gold", "silver", "bronze", "median")
-HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring", "spend", "")
+HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring (estimate)", "spend", "")
 
 
 def show_runs(settings: Settings) -> int:
@@ -94,16 +94,16 @@ def row_of(folder: Path, settings: Settings) -> tuple[str, ...]:
     from runs.results import summary
     from runs.state import fold
 
-    fields = _fresh_summary(folder)
-    if fields is None:
-        try:
-            fields = summary(fold(read_events(folder)))
-        except (JournalError, OSError) as error:
-            return _broken(folder, str(error))
     try:
-        return _row(folder, fields, settings)
-    except (KeyError, TypeError, ValueError):
-        return _broken(folder, "its summary.json cannot be understood; delete it, and it is made again")
+        return _row(folder, _fresh_summary(folder) or {}, settings)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass  # there is none, or none that can be understood: the journal knows all of it
+    try:
+        return _row(folder, summary(fold(read_events(folder))), settings)
+    except (JournalError, OSError) as error:
+        return _broken(folder, str(error))
+    except KeyError:
+        return _broken(folder, "its journal is empty")
 
 
 def _fresh_summary(folder: Path) -> dict[str, Any] | None:

@@ -75,6 +75,9 @@ def score_runs(
     if graded:
         official = aggregate([one.report for one in graded.values()])
         print(json.dumps(official, indent=2) if as_json else _table(list(graded.values())))
+        for one in graded.values() if as_json else ():
+            for remark in _remarks(one):
+                exits.say(f"{one.folder.name}: {remark}")
         if output is not None:
             written = _write_report(output, official)
             print(f"report written: {written}", file=sys.stderr if as_json else sys.stdout)
@@ -204,6 +207,8 @@ def _row(one: Graded) -> tuple[str, ...]:
 
 
 def _remarks(one: Graded) -> Iterator[str]:
+    if not one.created.protects_labels:
+        yield LABELS_UNPROTECTED
     if one.created.is_demo:
         yield DEMO_MODEL
     if one.report.problem:

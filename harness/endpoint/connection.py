@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -66,6 +66,7 @@ class Connection:
         self.is_usually_delta = False
         self._style = style
         self._lingers = False
+        self._on_bytes: Callable[[int], None] = lambda _: None
         self._stall_seconds = stall_seconds
         self._connect_seconds = connect_seconds
         self._watchdog = Watchdog()
@@ -83,8 +84,12 @@ class Connection:
         """Give the connection back."""
         self._client.close()
 
-    def ask(self, body: Body, wall_seconds: float) -> RawReply:
-        """Post `body`; a whole reply within `wall_seconds`, or `Passing`, or the `ModelError` it amounts to."""
+    def ask(self, body: Body, wall_seconds: float, on_bytes: Callable[[int], None] = lambda _: None) -> RawReply:
+        """Post `body`; a whole reply within `wall_seconds`, or `Passing`, or the `ModelError` it amounts to.
+
+        `on_bytes` is told, piece by piece, how much of the answer has come.
+        """
+        self._on_bytes = on_bytes
         reader = ReplyReader(self._style, self.is_usually_delta)
         try:
             with self._watchdog.watching(wall_seconds):
@@ -139,6 +144,7 @@ class Connection:
     def _read_to_end(self, chunks: Iterator[bytes], reader: ReplyReader, deadline: float) -> None:
         for chunk in chunks:
             reader.feed(chunk)
+            self._on_bytes(reader.held)
             if time.monotonic() >= deadline and not reader.is_whole:
                 raise Passing("the reply took longer than one call may", was_cut=reader.has_begun)
             if reader.is_over:

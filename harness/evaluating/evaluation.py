@@ -19,7 +19,7 @@ from harness.evaluating import finale, folds, sentinel, verdicts
 from harness.evaluating.verdicts import Verdict
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
-from sandboxes.base import JobRequest, JobView, Sandbox
+from sandboxes.base import JobRequest, JobView, Sandbox, log_of
 from sandboxes.choosing import open_sandbox
 from tasks.custody import leaked
 from tasks.judging import Judgement, run_judge
@@ -196,8 +196,8 @@ def _tell(run: Run, done: Evaluation) -> str:
     lines.append(f"commit {done.commit[:10]}")
     lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {done.id}:" in warning]
     if done.status != "scored":
-        raw = run.sandbox.output(done.job, 0, run.settings.job_output_bytes)
-        lines.append(clip_output(raw, len(raw), run.settings.output_tokens, f"all of it: .jobs/{done.job}/log"))
+        log, rest = log_of(run.sandbox, done.job), f"all of it: .jobs/{done.job}/log"
+        lines.append(clip_output(log, 0, run.settings.output_tokens, rest))
     return "\n".join(lines).rstrip("\n")
 
 

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from runs.report import write_report
 from runs.results import write_results, write_summary
 from runs.state import Evaluation
 from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED
+from sandboxes.base import log_of
 
 if TYPE_CHECKING:
     from harness.budget import Why
@@ -95,7 +97,7 @@ def keep_attempt(run: Run, number: int) -> None:
         if path.exists():
             write_atomically(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
-        write_atomically(folder / "output.log", run.sandbox.output(done[-1].job, 0, run.settings.job_output_bytes))
+        write_atomically(folder / "output.log", log_of(run.sandbox, done[-1].job))
     write_atomically(folder / "notes.md", f"{_marks(run)}{memory.entry(run.state, attempt)}\n".encode())
 
 
@@ -107,12 +109,12 @@ def _marks(run: Run) -> str:
     return f"{'; '.join(told)}\n\n" if told else ""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file whole: whoever reads it sees the old or the new one."""
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Replace a file whole: whoever reads it sees the old or the new one. `content` may come piece by piece."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

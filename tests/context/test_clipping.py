@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.clipping import clean, clip, clip_output, collapse_repeats
+from context.clipping import clip, clip_output, collapse_repeats, file_lines, lines_of
 from context.tokens import bytes_for
+
+LINES = [
+    *(b"", b"row", b"row of a table, and a longer one", b"fold 1 auc 0.91", b"loss: 0.3", b"  indented"),
+    *(b"Traceback (most recent call last):", b'  File "a.py"', b"ValueError: x", b"UserWarning: y", b" 10%| | 1/9"),
+    b"\x1b[31mred\x1b[0m" * 20,
+]
+
+
+def collapsed(text: str) -> str:
+    return "\n".join(line for _, line in collapse_repeats(enumerate(text.split("\n"), 1)))
 
 
 def test_a_short_output_is_shown_as_it_is() -> None:
@@ -23,20 +36,65 @@ def test_a_long_output_keeps_its_head_and_tail_and_says_where_the_rest_is() -> N
 
 
 def test_of_a_progress_bar_only_the_last_state_is_seen() -> None:
-    assert clean(b"10%\r50%\r100%\ndone\r\n") == "100%\ndone\n"
+    assert list(lines_of([b"10%\r50%\r100%\ndone\r\n"])) == ["100%", "done", ""]
+    assert list(file_lines([b"10%\r50%", b"\r100%\ndo", b"ne\r\n"])) == ["100%", "done"]
 
 
 def test_colours_and_control_characters_are_gone_and_broken_text_is_safe() -> None:
-    assert clean(b"\x1b[31mred\x1b[0m \xff\x00") == "red ��"
+    assert list(lines_of([b"\x1b[31mred\x1b[0m \xff\x00"])) == ["red ��"]
 
 
 def test_equal_lines_are_counted_instead_of_repeated() -> None:
-    assert collapse_repeats("a\n" + "warning\n" * 50 + "b") == "a\nwarning\n[the line above 49 more times]\nb"
-    assert collapse_repeats("x\nx\nx\ny") == "x\nx\nx\ny"
+    assert collapsed("a\n" + "warning\n" * 50 + "b") == "a\nwarning\n[the line above 49 more times]\nb"
+    assert collapsed("x\nx\nx\ny") == "x\nx\nx\ny"
 
 
 def test_an_output_cut_on_disk_says_how_much_there_was() -> None:
     assert "1000000 bytes in all" in clip_output(b"abc", 1_000_000, 100, "")
+
+
+def pieces(total: int) -> Iterator[bytes]:
+    """A long log as it is read from disk: rows, scores between them, and lines that break in two."""
+    row = 0
+    while total > 0:
+        rows = range(row, row := row + 4_000)
+        text = "\n".join(f"epoch {n} loss 0.{n}" if n % 997 == 0 else f"{n} of many rows of a table" for n in rows)
+        yield text.encode()
+        yield b" and so on\n"
+        total -= len(text)
+
+
+def test_of_megabytes_only_what_may_be_shown_is_ever_held() -> None:
+    tracemalloc.start()
+    try:
+        seen = clip_output(pieces(4_000_000), 4_000_000, 2_000, "all of it: .jobs/1/log")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_500_000
+    assert "epoch 0 loss 0.0" in seen
+    assert "epoch 128613 loss 0.128613" in seen
+    assert "bytes left out; all of it: .jobs/1/log" in seen
+
+
+def test_one_line_of_twenty_megabytes_is_not_held_either() -> None:
+    tracemalloc.start()
+    try:
+        seen = clip_output((b"x" * 250_000 for _ in range(80)), 20_000_000, 2_000, "rest")
+        bar = clip_output((b"\r%d of 80" % n * 20_000 for n in range(81)), 20_000_000, 2_000, "rest")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_500_000
+    assert "[… 19998334 bytes …]" in seen
+    assert bar.startswith("80 of 80")
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=400), st.integers(1, 200), st.integers(20, 400))
+def test_an_output_reads_the_same_in_whatever_pieces_it_comes(lines: list[bytes], size: int, tokens: int) -> None:
+    raw = b"\n".join(lines)
+    cut = [raw[at : at + size] for at in range(0, len(raw), size)]
+    assert clip_output(iter(cut), len(raw), tokens, "rest") == clip_output(raw, len(raw), tokens, "rest")
 
 
 @given(st.binary(max_size=5000), st.integers(10, 300))
@@ -99,7 +157,7 @@ def test_binary_data_is_named_not_shown() -> None:
 
 def test_of_a_progress_bar_on_many_lines_the_last_state_is_seen() -> None:
     bars = "\n".join(f" {n}%|{'#' * (n // 10)} | {n}/100 [00:01]" for n in range(101))
-    assert collapse_repeats(f"start\n{bars}\ndone") == f"start\n 100%|{'#' * 10} | 100/100 [00:01]\ndone"
+    assert collapsed(f"start\n{bars}\ndone") == f"start\n 100%|{'#' * 10} | 100/100 [00:01]\ndone"
 
 
 def test_line_numbers_are_those_of_the_file_that_is_read() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from runs.events import AttemptEnded, ModelFailed, ModelReplied, Paused, RunEnded, SubmissionChosen
 from runs.state import fold
-from tests.playing import call, engineer, events_of, harness, only_run, reply, start_harness
+from sandboxes.jobs import Jobs
+from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness
 from tests.servers.chat_server import ChatServer, Message, unused_port
 
 LOCAL = ["--sandbox", "local", "--plain"]
@@ -93,6 +94,52 @@ def test_a_task_of_ones_own_is_played_and_graded(churn: Path, tmp_path: Path) ->
     code, printed = harness(home, "score", "last")
     assert code == 0, printed
     assert "churn" in printed
+
+
+def test_a_task_of_ones_own_may_bear_the_name_of_an_example(churn: Path, tmp_path: Path) -> None:
+    change("id: churn", "id: digits")(churn)
+    home = tmp_path / "home"
+    code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
+    assert code == 0, printed
+    code, printed = harness(home, "tasks", "digits")
+    assert code == 0, printed
+    assert "digit" in printed
+    assert (home / "data" / "digits" / "public" / "train.csv").is_file()
+
+
+def test_nothing_of_a_run_is_left_running_when_it_has_ended(churn: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
+    assert code == 0, printed
+    folders = [only_run(home) / "jobs", *(only_run(home) / "fold_jobs").glob("*")]
+    wait_until(lambda: all(Jobs(folder).supervisor() is None for folder in folders if folder.is_dir()))
+
+
+def test_a_disk_that_is_full_where_the_output_goes_is_told(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [HARNESS, "tasks"], stdout=full, stderr=subprocess.PIPE, text=True, env={"HARNESS_HOME": str(tmp_path)}
+        )
+    assert done.returncode == 3
+    assert done.stderr == "harness: what this command prints cannot be written: no room where its output goes.\n"
+
+
+def test_a_home_below_a_file_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (["doctor"], ["run", "digits", *LOCAL]):
+        code, printed = harness(tmp_path / "file" / "home", *words)
+        assert code == 2
+        assert str(tmp_path / "file") in told(code, printed)
+
+
+def test_a_sample_that_is_no_valid_submission_is_refused_before_any_run_exists(churn: Path, tmp_path: Path) -> None:
+    sample = churn / "public" / "sample_submission.csv"
+    sample.write_text("id,left\n300,\n301,\n")
+    code, printed = harness(tmp_path / "home", "run", str(churn), *LOCAL)
+    assert code == 2
+    assert f"{sample} cannot be the first submission" in told(code, printed)
+    assert "2 missing values" in printed
+    assert not (tmp_path / "home" / "runs").exists()
 
 
 def test_an_endpoint_nobody_serves_is_told_and_the_run_can_be_resumed(tmp_path: Path) -> None:

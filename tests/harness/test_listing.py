@@ -62,6 +62,16 @@ def test_a_summary_older_than_its_journal_is_not_believed(home: Path, capsys: py
     assert "letters" in printed(capsys, "runs")
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"status": 3}'])
+def test_a_summary_that_says_nothing_is_made_up_for_by_the_journal(
+    home: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    folder = a_run(home, "one", ended(*an_attempt()))
+    (folder / "summary.json").write_text(content)
+    assert "0.75" in lines_of(printed(capsys, "runs"))["one"]
+    assert "would bring (estimate)" in printed(capsys, "runs")
+
+
 def test_broken_folders_are_listed_with_the_reason_and_hide_no_other_run(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,6 +213,16 @@ def test_a_thousand_signs_of_life_redraw_the_panel_a_few_times_only() -> None:
     panel.close()
 
 
+def test_the_clock_moves_on_while_nobody_draws() -> None:
+    out = io.StringIO()
+    panel = LivePanel(Console(file=out, force_terminal=True, width=100))
+    tell(panel, [created(), AttemptStarted()])
+    before = len(out.getvalue())
+    time.sleep(1.6)
+    assert len(out.getvalue()) > before
+    panel.close()
+
+
 def test_waiting_for_the_model_shows_as_such() -> None:
     assert "no score yet" in panel_after(created(), AttemptStarted(), ModelAsked(request=1, messages=2, size=10))
 

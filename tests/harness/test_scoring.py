@@ -108,7 +108,8 @@ def test_the_failure_of_one_run_does_not_lose_the_others(
     assert main(["score", "lost", "nobody", "changed", "good", "--json"]) == 2
     out, err = capsys.readouterr()
     assert [one["score"] for one in json.loads(out)["competition_reports"]] == [1.0]
-    assert [line.split(":")[1].strip() for line in err.splitlines()] == ["lost", "nobody", "changed"]
+    assert [line.split(":")[1].strip() for line in err.splitlines()] == ["lost", "nobody", "changed", "good"]
+    assert err.splitlines()[-1] == "harness: good: demo model, not an LLM"
     assert "has changed since the run began" in err
 
 

@@ -93,6 +93,34 @@ def test_a_command_that_takes_long_goes_on_as_a_job(tmp_path: Path) -> None:
     assert "<harness>job 00006-0 has ended: exit 0" in told[6]
 
 
+def test_reading_past_the_end_of_a_file_is_told_with_its_length(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path,
+        call("bash", command="seq 5 > five.txt; : > nothing.txt"),
+        call("read_file", path="five.txt", offset=6),
+        call("read_file", path="five.txt", offset=5),
+        call("read_file", path="nothing.txt"),
+        call("read_file", path="five.txt", offset=10**20),
+    )
+    assert told[1] == "error: five.txt has 5 lines: offset 6 is past its end"
+    assert told[2] == "5\n[lines 5 to 5 of 5]"
+    assert told[3] == "[nothing.txt is empty]"
+    assert "offset" in told[4]
+
+
+def test_a_command_longer_than_the_kernel_takes_is_run_all_the_same(tmp_path: Path) -> None:
+    told = answers(tmp_path, call("bash", command=f"x='{'y' * 200_000}'\necho ${{#x}} bytes; exit 3"))
+    assert told[0].startswith("exit 3 after")
+    assert told[0].endswith("200000 bytes")
+
+
+def test_a_flood_of_output_shows_its_end_and_what_is_missing(tmp_path: Path) -> None:
+    told = answers(
+        tmp_path, call("bash", command="head -c 25000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo done")
+    )
+    assert told[0].endswith("done\n\n[harness: the output was cut: 20065536 of 25025004 bytes are kept]")
+
+
 def test_an_evaluation_sees_only_the_commit_and_the_data(tmp_path: Path) -> None:
     told = answers(
         tmp_path,

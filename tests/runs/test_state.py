@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from runs.events import (
     AttemptEnded,
     AttemptStarted,
     Call,
+    EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
     Event,
@@ -22,6 +26,7 @@ from runs.events import (
     ToolFinished,
     ToolStarted,
     Usage,
+    WindowGivenUp,
 )
 from runs.state import State, fold
 
@@ -108,6 +113,19 @@ def test_money_counts_replies_and_what_was_cut_off() -> None:
     assert state.cost == 0.75
     assert (state.prompt_tokens, state.cached_tokens, state.completion_tokens) == (10, 4, 2)
     assert state.is_cost_estimated
+
+
+@pytest.mark.parametrize("why", ["too_large", "poisoned"])
+def test_a_window_that_was_given_up_stays_so_after_a_crash_and_the_next_attempt_starts_clean(
+    why: Literal["too_large", "poisoned"],
+) -> None:
+    head = {"system": "s", "tools": "[]", "user": "u"}
+    resumed = [Resumed(harness_version="1"), EpochStarted(reason="resume", keeps_tail=True, **head)]
+    begun = [created(), AttemptStarted(attempt=1), EpochStarted(reason="attempt", **head)]
+    given_up = [WindowGivenUp(why=why, attempt=1), *resumed]
+    assert fold([*begun, reply(), *given_up]).given_up == why
+    assert fold([*begun, *given_up]).given_up == ""
+    assert fold([*begun, reply(), *given_up, AttemptEnded(why="window"), AttemptStarted()]).given_up == ""
 
 
 def test_an_attempt_that_ended_leaves_no_call_and_no_killed_job() -> None:
