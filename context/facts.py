@@ -44,8 +44,19 @@ def facts_of(messages: Iterable[bytes]) -> list[str]:
 
 
 def missing(facts: Iterable[str], text: str) -> list[str]:
-    """The facts that a text does not hold word for word."""
-    return [fact for fact in facts if fact.partition(": ")[2] not in text]
+    """The facts that a text does not hold word for word; `depth=1` is not held by `depth=12`."""
+    return [fact for fact in facts if not _holds(text, fact.partition(": ")[2])]
+
+
+def _holds(text: str, fact: str) -> bool:
+    place = text.find(fact) if fact else -1
+    while place >= 0:
+        before, after = text[max(0, place - 1) : place], text[place + len(fact) : place + len(fact) + 2]
+        is_part = before.isalnum() or before in ("_", "-") or after[:1].isalnum() or after[:1] == "_"
+        if not is_part and not (after[:1] == "." and after[1:].isalnum()):
+            return True
+        place = text.find(fact, place + 1)
+    return False
 
 
 def keep(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:

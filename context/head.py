@@ -19,6 +19,8 @@ MEMORY_TOKENS = 6_000
 WORDS_TOKENS = 4_000
 """Room for the model's own words at checkpoints of this attempt; older ones are named, and found by `recall`."""
 MOST_LISTED = 40
+LONGEST = 400
+"""Letters of one decision or to-do in the window; a longer one is found whole by `recall`."""
 STATE = "# State"
 
 
@@ -77,7 +79,7 @@ def _listed(title: str, items: list[str]) -> list[str]:
         return []
     left_out = len(items) - MOST_LISTED
     more = [f"- ({left_out} earlier ones: `recall` finds them)"] if left_out > 0 else []
-    return [f"{title}:", *more, *(f"- {memory.one_line(item)}" for item in items[-MOST_LISTED:])]
+    return [f"{title}:", *more, *(f"- {memory.cut(item, LONGEST)}" for item in items[-MOST_LISTED:])]
 
 
 def _words(checkpoints: list[CheckpointTaken]) -> list[str]:

@@ -70,7 +70,9 @@ class LoopWatch:
         self._last = (*self._last[-(4 * ALTERNATIONS * END) :], mark)
         failure = _FAILED.match(content)
         if failure:
-            sign = f"{failure[0]} {content.rstrip().rsplit(chr(10), 1)[-1]}"[:400]
+            said = content.rstrip().rsplit("\n", 1)[-1]
+            # A bare exit code (`grep` that found nothing) is the same error only where the command is the same too.
+            sign = f"{failure[0]} {said if said != failure[0] else arguments}"[:400]
             self._errors = (sign, self._errors[1] + 1 if self._errors[0] == sign else 1)
         elif name == "evaluate":
             self._errors = ("", 0)

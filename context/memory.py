@@ -14,6 +14,8 @@ from runs.state import Attempt, Evaluation, State
 KEPT_SHARE = 0.4
 """How much of its budget the chain takes just after folding: far from full, so that it folds seldom."""
 MOST_ROWS = 150
+LONGEST = 2_000
+"""Letters of one part of an attempt's words; all of them are found by `recall`."""
 _TOLD = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
 
@@ -27,8 +29,8 @@ def entry(state: State, attempt: Attempt) -> str:
     lines += [evaluation_line(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
     for name, words in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if words:
-            lines.append(f"{name}: {one_line(words)}")
-    lines += [f"lesson: {one_line(lesson)}" for lesson in attempt.lessons]
+            lines.append(f"{name}: {cut(words, LONGEST)}")
+    lines += [f"lesson: {cut(lesson, 400)}" for lesson in attempt.lessons[:20]]
     return "\n".join(lines)
 
 
@@ -78,7 +80,7 @@ def _row(state: State, attempt: Attempt) -> str:
     verdict = (compared(state, best) or best.status) if best else "not evaluated"
     if best and best.was_best:
         verdict = f"best then{f', {verdict}' if compared(state, best) else ''}"
-    cells = (_cut(attempt.did or "(no words)", 160), score, verdict, _cut(attempt.criticism or attempt.ended, 120))
+    cells = (cut(attempt.did or "(no words)", 160), score, verdict, cut(attempt.criticism or attempt.ended, 120))
     return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
 
 
@@ -87,11 +89,11 @@ def evaluation_line(state: State, evaluation: Evaluation, idea: str = "") -> str
     score = f" {evaluation.told}" if evaluation.told else ""
     delta = f" ({told})" if (told := compared(state, evaluation)) else ""
     best = ", best of the run then" if evaluation.was_best else ""
-    reason = f": {one_line(evaluation.message)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
+    reason = f": {cut(evaluation.message, 400)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
     said = f"; idea: {one_line(idea)}" if idea else ""
     return (
         f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, commit {short(evaluation.commit)}, "
-        f"`{one_line(evaluation.command)}`{best}{reason}{said}"
+        f"`{cut(evaluation.command, 300)}`{best}{reason}{said}"
     )
 
 
@@ -104,6 +106,11 @@ def compared(state: State, evaluation: Evaluation) -> str:
             break
         before = other if other.was_best else before
     mine, theirs = _TOLD.match(evaluation.told), _TOLD.match(before.told) if before else None
+    if evaluation.verdict and evaluation.status == "scored":  # as judged, not as rounded numbers suggest
+        on = f" on {evaluation.against}" if evaluation.against else ""
+        if mine and theirs and before and before.id == evaluation.against and evaluation.verdict != "unclear":
+            return f"{float(mine[1]) - float(theirs[1]):+.6g}{on}: {evaluation.verdict}"
+        return f"{evaluation.verdict}{on}"
     if before is None or mine is None or theirs is None or evaluation.status != "scored":
         return ""
     delta = float(mine[1]) - float(theirs[1])
@@ -123,6 +130,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """A text in one line of at most so many letters."""
     text = one_line(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -57,6 +57,8 @@ class Notebook:
     asked: list[int] = field(default_factory=list)
     """The turns after which a checkpoint was asked for in the open epoch."""
     refusals: int = 0
+    was_refused: int = -1
+    """The turn whose checkpoint was refused last: it gets one more."""
     owes_close: bool = False
     """A checkpoint was taken whose epoch is not closed yet."""
     stubs_since: int = 0
@@ -138,6 +140,7 @@ class Notebook:
             self.asked.append(self.turn)
         if event.name == "checkpoint" and event.failed:
             self.refusals += 1
+            self.was_refused = self.turn if self.refusals == 1 else -1
         looked_up = self._looked_up(event)
         if looked_up and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
             self.reworks[-1].tokens += estimate_tokens(len(event.content.encode(errors="replace")))

@@ -10,11 +10,11 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from context.tokens import bytes_for
+from context.passages import Passage, excerpt, pattern, shown
 from runs.events import (
     AttemptEnded,
     CheckpointTaken,
@@ -29,37 +29,31 @@ from runs.events import (
 from runs.journal import read_events
 from runs.spoken import said_and_thought
 
+A = TypeVar("A")
 NAME = "recall.sqlite"
 TOOL = "recall"
-VERSION = "1"
+VERSION = "2"
 PASSAGE_BYTES = 1_200
 MOST_HITS = 40
 CANDIDATES = 300
 """Passages that are looked at line by line before the best are shown."""
 RANKED = 2_000
-EXCERPT_BYTES, EXCERPT_LINES = 400, 6
 MOST_WORDS = 24
 FLUSH = 64
 _WORD = re.compile(r"[\w][\w.\-/=:+]*", re.UNICODE)
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,11}\b")
 _ROWS = "select rowid from passages where passages match ? limit ?"
+_TOUCHED = (
+    "select distinct seq, what from files where backwards = ? or (backwards > ? and backwards < ?) "
+    "order by seq desc limit ?"
+)
 _SCHEMA = """
 create table if not exists facts (name text primary key, value text);
 create virtual table if not exists passages using fts5(text, seq unindexed, title unindexed, tokenize = 'unicode61');
 create table if not exists spans (seq integer primary key, first integer, last integer);
-create table if not exists files (path text, seq integer, what text);
-create index if not exists files_by_path on files (path, seq);
-create index if not exists files_by_seq on files (seq);
+create table if not exists files (backwards text, seq integer, what text);
+create index if not exists files_by_end on files (backwards, seq);
 """
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A piece of the record: its event's number, what it is, and its text."""
-
-    seq: int
-    title: str
-    text: str
 
 
 class Recall:
@@ -80,41 +74,46 @@ class Recall:
             return
         self._waiting.append(event)
         if len(self._waiting) >= FLUSH:
-            self._flush()
+            try:
+                self._flush()
+            except sqlite3.Error:  # no run stops for its index: the next question builds it anew
+                self._forget()
 
     def search(self, query: str, tokens: int) -> str:
         """The passages that fit the words best, within `tokens`."""
-        self._catch_up()
+        return self._answered(lambda: self._search(query, tokens))
+
+    def _search(self, query: str, tokens: int) -> str:
         found = self._matches(query)
         if not found:
-            return f"nothing on record has the words {query!r}"
-        return _shown(found, tokens, f"{len(found)} passages")
+            return f"nothing on record has the words {query[:80]!r}"
+        return shown(found, tokens, f"{len(found)} passages")
 
     def event(self, seq: int, tokens: int) -> str:
         """One event whole, as far as `tokens` go."""
-        self._catch_up()
-        passages = self._passages(seq)
+        passages = self._answered(lambda: self._passages(seq)) if seq < 2**63 else []
         if not passages:
             return f"event {seq} holds nothing for you to read"
         whole = "".join(passage.text for passage in passages)
-        return _shown([Passage(seq, passages[0].title, whole)], tokens, "1 event")
+        return shown([Passage(seq, passages[0].title, whole)], tokens, "1 event")
 
     def path(self, path: str, tokens: int) -> str:
         """What was written to, read from or said about a path, latest first."""
-        self._catch_up()
-        rows = self._open().execute(
-            "select distinct seq, what from files where path = ? or path like ? order by seq desc limit ?",
-            (path.removeprefix("./"), f"%/{path.removeprefix('./')}", MOST_HITS),
-        )
+        return self._answered(lambda: self._path(path, tokens))
+
+    def _path(self, path: str, tokens: int) -> str:
+        # Paths are kept letter by letter from their end, so that `train.py` finds `src/train.py` by the index.
+        end = _sound(path.removeprefix("./"))[::-1]
+        rows = self._open().execute(_TOUCHED, (end, f"{end}/", f"{end}0", MOST_HITS))  # "0" comes next after "/"
         touched = [(int(seq), str(what)) for seq, what in rows]
         if not touched:
-            return self.search(path, tokens)
+            return self._search(path, tokens)
         passages = []
         for seq, what in touched:
             found = self._passages(seq)
             title = f"{what}; {found[0].title}" if found else what
             passages.append(Passage(seq, title, "".join(one.text for one in found)))
-        return _shown(passages, tokens, f"{len(passages)} events, latest first")
+        return shown(passages, tokens, f"{len(passages)} events, latest first")
 
     def close(self) -> None:
         """Let go of the index."""
@@ -135,6 +134,7 @@ class Recall:
 
     def _matches(self, query: str) -> list[Passage]:
         words = list(dict.fromkeys(_WORD.findall(query)))[:MOST_WORDS]
+        wanted = pattern(words)
         for joint in (" ", " OR "):
             if not words:
                 break
@@ -146,7 +146,7 @@ class Recall:
                 f"select seq, title, text from passages where passages match ? order by {order} limit ?",
                 (match, CANDIDATES),
             )
-            if found := [(int(row[0]), str(row[1]), *_excerpt(row[2], words)) for row in rows]:
+            if found := [(int(row[0]), str(row[1]), *excerpt(row[2], wanted)) for row in rows]:
                 # A line that holds all the words says more than a passage in which they are scattered.
                 ranked = sorted(found, key=lambda one: -one[2])
                 return [Passage(seq, title, text) for seq, title, _, text in ranked[:MOST_HITS]]
@@ -164,29 +164,42 @@ class Recall:
         try:
             database = _prepared(path)
         except sqlite3.DatabaseError:
-            for name in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
-                (self.folder / name).unlink(missing_ok=True)
+            self._forget()
             database = _prepared(path)
         row = database.execute("select value from facts where name = 'next'").fetchone()
         self._next = int(row[0]) if row else 0
         return database
 
+    def _answered(self, question: Callable[[], A]) -> A:
+        """The answer of an index that is up to date. One that turns out to be broken is built anew, once: an index can
+        be lost without loss, so it must never stop a run. Raises `OSError` where even that fails."""
+        try:
+            self._catch_up()
+            return question()
+        except sqlite3.Error:
+            self._forget()
+        try:
+            self._catch_up()
+            return question()
+        except sqlite3.Error as error:
+            self._forget()
+            raise OSError(f"the index of the record cannot be used now ({error})") from None
+
+    def _forget(self) -> None:
+        self.close()
+        for name in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
+            (self.folder / name).unlink(missing_ok=True)
+        self._waiting.clear()
+        self._is_behind = True
+
     def _catch_up(self) -> None:
         """Bring the index to the last event: from the journal the first time, then from what was noted."""
-        try:
-            self._open()
-            if self._is_behind:
-                self._write(event for event in read_events(self.folder) if event.seq >= self._next)
-                self._is_behind = False
-            self._flush()
-        except sqlite3.DatabaseError:
-            self.close()
-            (self.folder / NAME).unlink(missing_ok=True)
-            self._is_behind = True
-            self._open()
-            self._write(read_events(self.folder))
+        self._open()
+        if self._is_behind:
+            self._write(event for event in read_events(self.folder) if event.seq >= self._next)
             self._waiting.clear()
             self._is_behind = False
+        self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
@@ -213,7 +226,8 @@ class Recall:
                 span = (event.seq, (rows[-1].lastrowid or 0) - len(rows) + 1, rows[-1].lastrowid)
                 database.execute("insert or replace into spans values (?, ?, ?)", span)
         touched = dict.fromkeys(_paths(event))
-        database.executemany("insert into files values (?, ?, ?)", ((path, event.seq, what) for path, what in touched))
+        rows_of_files = ((_sound(path)[::-1], event.seq, what) for path, what in touched)
+        database.executemany("insert into files values (?, ?, ?)", rows_of_files)
 
     def _texts(self, event: Event) -> Iterator[tuple[str, str]]:
         # Its own calls and answers are left out: they would be found before what they were asked for.
@@ -255,40 +269,6 @@ def _prepared(path: Path) -> sqlite3.Connection:
     database.execute("select count(*) from files limit 1").fetchone()
     database.isolation_level = "DEFERRED"
     return database
-
-
-def _shown(passages: list[Passage], tokens: int, what: str) -> str:
-    room, parts = bytes_for(tokens), [what]
-    for passage in passages:
-        head = f"--- event {passage.seq} ({passage.title})"
-        room -= len(head.encode()) + 2
-        if room < 80:
-            parts.append(f"[more left out; ask for more tokens, or for one of: {_seqs(passages, len(parts) - 1)}]")
-            break
-        raw = passage.text.encode()
-        shown = raw[:room].decode(errors="ignore")
-        more = f"\n[{len(raw) - room} bytes more]" if len(raw) > room else ""
-        room -= len(raw)
-        parts.append(f"{head}\n{shown}{more}")
-    return "\n".join(parts)
-
-
-def _excerpt(text: str, words: list[str]) -> tuple[int, str]:
-    """How many of the words the best line of a passage holds, and the lines that hold any, or those around the best."""
-    wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in words]
-    lines = text.split("\n")
-    counts = [sum(bool(one.search(line)) for one in wanted) for line in lines]
-    best = max(counts)
-    if len(text) <= EXCERPT_BYTES:
-        return best, text
-    order = sorted(range(len(lines)), key=lambda place: -counts[place])
-    shown = {place for place in order[:EXCERPT_LINES] if counts[place]} or {0}
-    around = {near for place in shown if counts[place] == best for near in (place - 1, place + 1)}
-    return best, "\n".join(lines[place][:EXCERPT_BYTES] for place in sorted(shown | around) if 0 <= place < len(lines))
-
-
-def _seqs(passages: list[Passage], start: int) -> str:
-    return ", ".join(f"event {seq}" for seq in dict.fromkeys(p.seq for p in passages[start : start + 12]))
 
 
 def _pieces(text: str) -> Iterator[str]:

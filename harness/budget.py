@@ -48,7 +48,7 @@ def stated_deadline(state: State, settings: Settings) -> str:
         return "(no time limit)"
     when = datetime.fromisoformat(state.deadline or created.at)
     # What is kept back is not the model's: told the full time, it would plan a last hour it does not have.
-    kept_back = kept_back_seconds(created, settings)
+    kept_back = kept_back_seconds(created, settings, state.plan)
     if state.deadline is None:
         when += timedelta(hours=min(MOST_HOURS, created.hours))
     return (when - timedelta(seconds=kept_back)).strftime("%Y-%m-%d %H:%M UTC")

@@ -40,7 +40,8 @@ def consider(run: Run) -> None:
         return
     is_cold = _is_cold(run) or (notebook.waits and bool(run.state.open_jobs))
     decision = weigh(run, is_cold=is_cold, may_ask=not _is_cold(run))
-    if len(notebook.asked) >= MOST_ASKS and notebook.turn > notebook.asked[-1]:
+    is_heard = notebook.was_refused == notebook.turn  # what it said was refused just now, so it may say it again
+    if len(notebook.asked) >= MOST_ASKS and notebook.turn > notebook.asked[-1] and not is_heard:
         close(run, "alone", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
     elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked):
         _record(run, decision)
@@ -95,6 +96,9 @@ def close(
     window, groups = run.window, run.window.groups()
     if kept is None:
         kept = kept_groups(groups, Marks.within(limit(run)), _bytes_per_token(run))
+        fixed = len(window.system) + len(window.tools) + len(window.messages[0])
+        if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
+            kept = smaller(kept)  # even the last exchange leaves where it alone is too large
     closing = plan(window, run.notebook, kept, stage=stage, rejected=rejected)
     deadline, limits = budget.stated_deadline(run.state, run.settings), budget.describe(run.created)
     lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""

@@ -67,3 +67,10 @@ def test_beyond_their_room_the_oldest_facts_go() -> None:
 
 def test_facts_are_told_by_kind() -> None:
     assert facts.render(["path: a.py", "job: 7-1", "path: b.py"]) == "- path: a.py; b.py\n- job: 7-1"
+
+
+def test_a_fact_is_not_held_by_a_longer_one() -> None:
+    text = "depth=12 in data.py, lr=0.15; job 7-12, v=1.5"
+    near = ["setting: depth=1", "path: a.py", "setting: lr=0.1", "job: 7-1", "setting: v=1"]
+    assert facts.missing(near, text) == near
+    assert facts.missing(near, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []

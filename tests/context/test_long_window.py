@@ -296,3 +296,49 @@ def check_resumed(events: list[Event], cut: int) -> None:
     assert len(closed) == len(calls), f"cut after {cut}: an epoch closed twice or not at all"
     done = [e.call for e in events if isinstance(e, ToolFinished)]
     assert len(done) == len(set(done)), cut
+
+
+# --------------------------------------------------------------------------------------- what a model may do to itself
+
+
+def test_a_checkpoint_refused_after_the_second_request_may_be_said_again(tmp_path: Path) -> None:
+    asks = iter([False, True, False, True, *[True] * 50])
+    worker = Worker(reading, obeys=lambda turn: next(asks), words=forgetful)
+    again: list[str] = []
+
+    def answer(request: dict[str, Any]) -> Any:
+        last = str(request["messages"][-1]["content"])
+        if "these to-dos are open and mentioned nowhere" in last:
+            again.append(last)
+            number = sum(one["role"] == "assistant" for one in request["messages"]) + 900
+            return {
+                "content": "",
+                "tool_calls": [{"id": f"again_{number}", **call("checkpoint", **forgetful(1, ["T"]))}],
+            }
+        return worker(request)
+
+    played = play(tmp_path, answer, 60, settings_of(tmp_path, window_tokens=SMALL))
+    taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
+    assert again and any(event.completed and event.closes for event in taken)
+    assert "alone" not in stages(played.events)[: len(again) + 3]
+
+
+def test_an_exchange_too_large_for_the_window_leaves_and_the_attempt_goes_on(tmp_path: Path) -> None:
+    def step(turn: int) -> Calls:
+        if turn != 4:
+            return reading(turn)
+        return [call("read_file", path="data/train.csv", offset=2 + part * 200, limit=190) for part in range(5)]
+
+    played = play(tmp_path, Worker(step), 10, settings_of(tmp_path, window_tokens=SMALL))
+    assert set(stages(played.events)) == {"alone"}
+    state = fold(played.events)
+    assert len(state.attempts) == 1 and state.attempts[0].turns == 10
+
+
+def test_words_without_end_neither_fill_the_head_nor_start_an_epoch_each_turn(tmp_path: Path) -> None:
+    def endless(turn: int, todos: list[str]) -> dict[str, Any]:
+        return {"done": ["d " * 50], "decided": ["because " * 1_500], "todo": [*todos, "todo " * 1_500]}
+
+    played = play(tmp_path, Worker(reading, words=endless), 90, settings_of(tmp_path, window_tokens=SMALL))
+    heads = [event.user for event in played.events if isinstance(event, EpochStarted)]
+    assert len(heads) < 15 and max(map(len, heads)) < 15_000

@@ -79,3 +79,8 @@ def test_a_declared_epoch_settles_what_was_owed_and_a_new_attempt_forgets_all() 
     assert not watch.owes_epoch and watch.level == EPOCH
     watch.apply(AttemptStarted(parent=None))
     assert watch.level == 0 and NOTE == 1
+
+
+def test_commands_that_fail_without_a_word_are_not_one_error() -> None:
+    watch = LoopWatch()
+    assert not any(do(watch, "bash", f"grep column_{n} data.csv", f"exit 1 after 0.{n} s") for n in range(12))

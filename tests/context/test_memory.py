@@ -65,3 +65,21 @@ def test_a_score_is_compared_with_the_best_before_it_from_what_was_told() -> Non
     assert "evaluation 002-1: scored 0.874 ± 0.010 (+0.037 on 001-1: better)" in told
     assert "evaluation 003-1: scored 0.821 ± 0.010 (-0.053 on 002-1: worse)" in told
     assert "0.0370" not in told
+
+
+def test_the_verdict_is_the_one_that_was_judged() -> None:
+    base = {"commit": "a" * 40, "tree": "b" * 40, "attempt": 1}
+    events: list[Event] = [AttemptStarted(attempt=1)]
+    for name, verdict, told in (("001-1", "first", "0.90 ± 0.02"), ("001-2", "unclear", "0.90 ± 0.02"),
+                                ("001-3", "worse", "below the best"), ("001-4", "real", "0.91 ± 0.02")):  # fmt: skip
+        against = "" if verdict == "first" else "001-1"
+        events += [
+            EvaluationStarted(evaluation=name, call="c", command="python s.py", job=name, **base),  # type: ignore[arg-type]
+            EvaluationFinished(
+                evaluation=name, status="scored", score=0.9, told=told, verdict=verdict, against=against,
+                promoted=verdict in ("first", "real"), **base,  # type: ignore[arg-type]
+            ),
+        ]  # fmt: skip
+    state = fold(events)
+    told = [memory.compared(state, one) for one in state.evaluations.values()]
+    assert told == ["first", "unclear on 001-1", "worse on 001-1", "+0.01 on 001-1: real"]

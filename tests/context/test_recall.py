@@ -118,7 +118,10 @@ def test_an_answer_stays_within_its_tokens(tmp_path: Path) -> None:
         for event in turn(number, "train", "exit 0\n" + "the same heron line again\n" * 200):
             recall.note(journal.append(event))
     for tokens in (50, 200, 2000):
-        assert len(recall.search("heron", tokens).encode()) <= 3 * tokens + 300
+        assert len(recall.search("heron", tokens).encode()) <= 3 * tokens
+        assert len(recall.search("heron " * 400 + "plover", tokens).encode()) <= 3 * tokens
+        assert len(recall.event(2, tokens).encode()) <= 3 * tokens
+    assert len(recall.search("w" * 9_000, 50).encode()) <= 150
     assert "more left out" in recall.search("heron", 200)
     journal.close()
 
@@ -142,3 +145,30 @@ def test_a_resumed_run_finds_what_its_first_process_saw(tmp_path: Path) -> None:
     again = Recall(tmp_path / "run")
     assert f"event {later.seq} " in again.search("kestrel", 500)
     assert "fold 3 auc" in again.search("auc", 500)
+
+
+def test_whatever_is_asked_for_gets_an_answer(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    for query in ('"', "*", "auc*", "NEAR(a b)", "title:bash", "-auc", "OR NOT", "\x00auc", "\ud800", "_", "(auc"):
+        assert recall.search(query, 200), query
+    for path in ("%", "_", "", "\ud800", "\x00", "../events.jsonl", "a" * 100_000, "."):
+        assert "0.9871" not in recall.path(path, 200), path
+    assert "nothing for you" in recall.event(10**30, 200)
+    assert "nothing on record" in recall.path("%", 200), "a wildcard is a letter like any other"
+    journal.close()
+
+
+def test_an_index_that_breaks_under_a_run_is_built_again_and_stops_nothing(tmp_path: Path) -> None:
+    journal, recall = recorded(tmp_path / "run")
+    before = recall.search("auc", 500)
+    assert recall._database is not None
+    recall._database.executescript("drop table spans; drop table passages")
+    assert recall.search("auc", 500) == before
+    recall._database.executescript("drop table files")
+    assert "BEAK = 1" in recall.path("features.py", 500)
+    recall._database.executescript("drop table spans")
+    for number in range(40):
+        for event in turn(number + 20, "x", f"exit 0\na kestrel {number}"):
+            recall.note(journal.append(event))
+    assert "a kestrel 39" in recall.search("kestrel 39", 500)
+    journal.close()
