@@ -105,7 +105,7 @@ def test_the_report_averages_seeds_and_says_what_to_know(
     command = ["report", "run-a", "run-b", "--split", "dev", "--pad-missing", "--json", "--output", str(output)]
     assert cli.main(command) == exits.DONE
     found = json.loads((output / "report.json").read_text())
-    medal = found["official"]["metrics"]["any_medal"]
+    medal = found["official"]["metrics"]["any_medal_percentage"]
     assert found["official"]["num_seeds_averaged"] == 2
     assert medal["mean"] == pytest.approx(100 / 7 / 2)
     assert medal["standard_error"] == pytest.approx(100 / 7 / 2)

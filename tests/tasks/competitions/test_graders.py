@@ -296,7 +296,7 @@ def test_a_mean_over_columns_is_rounded_as_numpy_rounds_it(tmp_path: Path) -> No
 def test_a_piece_of_numbers_in_a_long_column_of_words_is_text(tmp_path: Path) -> None:
     """pandas reads a long table in pieces, and one in which every word is a number comes as numbers."""
     piece = 2**20 // 2  # rows, of two columns
-    lines = [f"{at}_0,{'two' if at < piece else '2'}" for at in range(piece + 1000)]
+    lines = [f"{at}_0,{'two' if at < piece else '2'}" for at in range(piece + 60_000)]
     for name, order in (("answers.csv", lines), ("submission.csv", lines[::-1])):
         (tmp_path / name).write_text("\n".join(["id,after", *order]) + "\n")
     assert score_file(ENGLISH, tmp_path / "submission.csv", tmp_path / "answers.csv") == 1.0
