@@ -126,6 +126,23 @@ def test_report_files_are_seeds_too(prepared: Path, tmp_path: Path, capsys: pyte
     assert cli.main(["report", str(tmp_path / "nothing.json")]) == exits.INPUT
 
 
+def test_report_files_are_seeds_in_the_order_of_their_paths_as_text(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / group / "report.json" for group in ("group", "group-2", "group10")]
+    for file, score in zip(files, (0.1, 0.2, 0.3), strict=True):
+        file.parent.mkdir()
+        flags = dict.fromkeys(("any_medal", "gold_medal", "silver_medal", "bronze_medal", "above_median"), False)
+        one = {"competition_id": NAME, "score": score, "valid_submission": True, "submission_exists": True, **flags}
+        file.write_text(json.dumps({"competition_reports": [one]}))
+    assert cli.main(["report", *map(str, files), "--split", "dev", "--pad-missing", "--json"]) == exits.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert [one["report"]["score"] for one in found["entries"]] == [0.2, 0.1, 0.3]
+    files[0].write_text('{"competition_reports": [7]}')
+    assert cli.main(["report", str(files[0]), "--split", "dev"]) == exits.INPUT
+    assert "holds something that is no report" in capsys.readouterr().err
+
+
 def test_a_run_that_is_not_graded_is_told(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_run(prepared, "run-c", ended(*an_attempt()), task_id=NAME)
     assert cli.main(["report", "run-c", "--split", "dev"]) == exits.INPUT
