@@ -114,7 +114,7 @@ def report(task: Task, score: float | None, exists: bool, path: str, problem: st
     """The report on a score; None for a submission that is missing or not valid."""
     from tasks.medals import is_above_median, medal_of
 
-    score = None if score is None else round(score, DIGITS)
+    score = None if score is None else float(round(score, DIGITS))
     bounds, lower = task.thresholds, task.metric.lower_is_better
     # A score that is no number is a valid one officially, and below every threshold.
     comparable = None if score is None or math.isnan(score) else score

@@ -74,7 +74,8 @@ def report_runs(
 
 def _gather(names: Sequence[str], settings: Settings) -> tuple[list[list[Entry]], list[Path]]:
     """Groups of entries in the order in which their k-th reports are seeds: files by path, then runs by seed."""
-    files = sorted(Path(name) for name in set(names) if name.endswith(".json"))
+    # As text: officially "group-2/…" stands before "group/…", which paths compare the other way round.
+    files = [Path(name) for name in sorted({name for name in names if name.endswith(".json")})]
     groups = [[Entry(one, path.name) for one in _read_reports(path)] for path in files]
     folders = sorted({find_run(name, settings) for name in names if not name.endswith(".json")})
     entries = sorted((_of_run(folder, settings) for folder in folders), key=lambda one: (one.seed or 0, one.name))
@@ -86,6 +87,8 @@ def _read_reports(path: Path) -> list[dict[str, Any]]:
         found = json.loads(path.read_text(encoding="utf-8"))["competition_reports"]
     except (OSError, ValueError, KeyError, TypeError):
         exits.fail(f"{path} is no grading report: `harness score RUN... --output DIR` writes one")
+    if not all(isinstance(one, dict) and {"competition_id", "score", "any_medal"} <= set(one) for one in found):
+        exits.fail(f"{path} holds something that is no report: `harness score RUN... --output DIR` writes one")
     return list(found)
 
 
@@ -201,7 +204,7 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
 def _result(official: dict[str, Any] | None) -> str:
     if official is None:
         return "no whole seed"
-    medal = official["metrics"]["any_medal"]
+    medal = official["metrics"]["any_medal_percentage"]
     return f"{medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({official['num_seeds_averaged']} seeds)"
 
 
@@ -216,10 +219,10 @@ def _numbers(found: dict[str, Any]) -> Iterator[str]:
     heads = {"official": f"all {found['competitions']}", "without_known_broken": "without those known to be broken"}
     yield "| % of competitions | " + " | ".join(heads[title] for title, _ in columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
-    for measure in columns[0][1]["metrics"]:
+    for measure in (name for name in columns[0][1]["metrics"] if name != "total_competitions"):
         cells = [numbers["metrics"][measure] for _, numbers in columns]
         told = [f"{one['mean']:.2f} ± {one['standard_error']:.2f}" for one in cells]
-        yield f"| {measure.replace('_', ' ')} | " + " | ".join(told) + " |"
+        yield f"| {measure.removesuffix('_percentage').replace('_', ' ')} | " + " | ".join(told) + " |"
     yield ""
     yield f"Mean and standard error over seeds. Known to be broken: {_list(found['known_broken']) or 'none'}."
     yield ""

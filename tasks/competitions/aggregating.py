@@ -16,15 +16,15 @@ Report = Mapping[str, Any]
 """A report on one submission with the official keys."""
 
 MEASURES = {
-    "any_medal": "any_medal",
-    "gold": "gold_medal",
-    "silver": "silver_medal",
-    "bronze": "bronze_medal",
-    "above_median": "above_median",
-    "valid_submissions": "valid_submission",
-    "submission_exists": "submission_exists",
+    "submission_exists_percentage": "submission_exists",
+    "valid_submissions_percentage": "valid_submission",
+    "above_median_percentage": "above_median",
+    "gold_medal_percentage": "gold_medal",
+    "silver_medal_percentage": "silver_medal",
+    "bronze_medal_percentage": "bronze_medal",
+    "any_medal_percentage": "any_medal",
 }
-"""What is averaged -> the flag of a report that counts for it."""
+"""What is averaged, by its official name and in the official order -> the flag of a report that counts for it."""
 
 
 class SeedsMissing(Exception):
@@ -75,6 +75,8 @@ def official(
 ) -> dict[str, Any]:
     """The official object: seeds, competitions, mean, interval and error of every measure. Raises `SeedsMissing`."""
     whole, found = averages(reports, competitions, pads, seeds)
+    # The official script averages the number of competitions, too, since it stands among a seed's numbers.
+    found = {"total_competitions": Average(float(len(competitions)), 0.0), **found}
     metrics = {
         measure: {
             "mean": one.mean,

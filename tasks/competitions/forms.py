@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tasks.competitions.facts import Competition
+from tasks.competitions.facts import FOLDER, Competition
 
 METRICS = {
     "ROC AUC (binary)": "roc_auc",
@@ -91,7 +91,17 @@ def _metric(competition: Competition) -> Any:
 
 def description(competition: Competition) -> str:
     """What the model is told of the task, in this project's own words."""
-    return f"# {competition.title}\n\n{competition.about.strip()}\n\nScored by: {competition.metric}.\n"
+    import yaml
+
+    written = yaml.safe_load((FOLDER / "descriptions.yaml").read_text(encoding="utf-8"))
+    told = written.get(competition.id, {})
+    formula = written["metrics"].get(competition.metric, competition.metric)
+    parts = [f"# {competition.title}", f"## Goal\n\n{competition.about.strip()}"]
+    parts += [f"## Data\n\n{told['data']}"] if "data" in told else []
+    parts.append(f"## Evaluation\n\nScored by: {competition.metric}. {formula}")
+    rule = "One row for each row of the sample submission, each once, none missing."
+    parts.append(f"## Submission\n\n{rule} {told.get('submission', '')}".rstrip())
+    return "\n\n".join(parts) + "\n"
 
 
 def header(path: Path) -> list[str]:

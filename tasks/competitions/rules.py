@@ -22,7 +22,7 @@ WRONG_IDS = "The ids of the submission are not those that are asked for, each on
 NOT_NUMERIC = "A prediction is not a number."
 NOT_IN_RANGE = "A prediction is not a probability between 0 and 1."
 ROW_SUM = "The probabilities of a row do not add up to 1."
-MISSING = "A prediction is missing."
+MISSING = "A prediction is missing, or is infinite."
 WRONG_COLUMNS = "The columns of the submission are not exactly those that are asked for."
 FAILED = "The metric could not be computed for these predictions."
 
@@ -32,13 +32,14 @@ class Invalid(Exception):
 
 
 def guarded(rule: Rule, submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The score by a rule. Raises `Invalid` whatever goes wrong, as the official graders do."""
+    """The score by a rule, in the type its metric gave: NumPy rounds ties otherwise than Python does, and the
+    official graders round whichever it is. Raises `Invalid` whatever goes wrong, as they do."""
     import warnings
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an undefined metric is a NaN, which the report shows
-            return float(rule(submission, answers))
+            return rule(submission, answers)
     except (Invalid, MemoryError):
         raise
     except Exception:  # what a library says of the data may quote the answers
@@ -101,7 +102,10 @@ def area(key: str, *targets: str) -> Rule:
     """Area under the ROC curve of probabilities, paired by id; the mean over several columns."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-        return sum(_area(submission, answers, key, target) for target in targets) / len(targets)
+        import numpy as np
+
+        scores = [_area(submission, answers, key, target) for target in targets]
+        return scores[0] if len(scores) == 1 else np.average(scores)
 
     return rule
 
@@ -121,7 +125,8 @@ def _area(submission: pd.DataFrame, answers: pd.DataFrame, key: str, target: str
     if values.isna().any():
         raise Invalid(MISSING)
     ours, theirs = _by_id(submission[[key]].assign(value=values), answers[[key, target]], key)
-    return float(roc_auc_score(theirs[target].to_numpy(), ours["value"].to_numpy()))
+    score: float = roc_auc_score(theirs[target].to_numpy(), ours["value"].to_numpy())
+    return score
 
 
 def area_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Rule:
@@ -131,6 +136,7 @@ def area_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Ru
     """
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
+        import numpy as np
         from sklearn.metrics import roc_auc_score
 
         _need(submission, key, *targets)
@@ -139,7 +145,8 @@ def area_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Ru
             raise Invalid(WRONG_COLUMNS)
         ours, theirs = _by_id(submission, answers, key)
         scores = [roc_auc_score(theirs[name].to_numpy(), _floats(ours, [name])[:, 0]) for name in targets]
-        return float(sum(scores) / len(scores))
+        mean: float = np.mean(scores)
+        return mean
 
     return rule
 
@@ -152,14 +159,19 @@ def area_of_labelled_rows(key: str, targets: Sequence[str]) -> Rule:
 
         _need(submission, key, *targets)
         _same_length(submission, answers)
-        ours, theirs = _by_id(submission, answers, key)
-        # Official: the matrix of all other columns in the submission's own order, whatever they are called.
-        given = ours.drop(columns=[key]).to_numpy()
-        wanted = theirs[list(targets)].to_numpy()
-        labelled = wanted.sum(axis=1) >= 0
+        ours, theirs = submission.set_index(key).sort_index(), answers.set_index(key).sort_index()
+        if not ours.index.isin(theirs.index).all():
+            raise Invalid(WRONG_IDS)
+        # Official: the matrix of all other columns in the submission's own order, whatever they are called; and rows
+        # are chosen by the label of their id, so that one that stands twice in place of another is scored.
+        labelled = theirs[list(targets)].sum(axis=1) >= 0
+        given, wanted = ours[labelled.loc[ours.index].to_numpy()], theirs[labelled]
         if given.shape[1] != len(targets):
             raise Invalid(WRONG_COLUMNS)
-        return float(roc_auc_score(wanted[labelled], given[labelled], average="macro"))
+        if len(given) != len(wanted):
+            raise Invalid(WRONG_IDS)
+        score: float = roc_auc_score(wanted.to_numpy(), given.to_numpy(), average="macro")
+        return score
 
     return rule
 
@@ -173,32 +185,52 @@ def accuracy(key: str, target: str) -> Rule:
         _same_length(submission, answers)
         _need(submission, key, target)
         ours, theirs = _by_id(submission, answers, key)
-        return float(accuracy_score(theirs[target].to_numpy(), ours[target].to_numpy()))
+        score: float = accuracy_score(theirs[target].to_numpy(), ours[target].to_numpy())
+        return score
 
     return rule
 
 
-def accuracy_of_words(key: str, target: str, missing: str, by_words: bool = False) -> Rule:
-    """The share of rows whose text is exactly right; a cell read as missing counts as the text `missing`.
+def accuracy_of_words(key: str, target: str, missing: str | None = None) -> Rule:
+    """The share of rows whose class, a word, is right; a missing one is wrong, or counts as the word `missing`."""
 
-    `by_words`: ids are compared and sorted as text, too.
-    """
+    def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
+        from sklearn.metrics import accuracy_score, f1_score
+
+        _need(submission, key, target)
+        _same_length(submission, answers)
+        ours, theirs = _by_id(submission, answers, key)
+        # What the two say differs where a class is missing or is no word; which is asked is the official choice.
+        score: float
+        if missing is None:
+            score = f1_score(theirs[target].tolist(), ours[target].tolist(), average="micro")
+        else:
+            score = accuracy_score(theirs[target], ours[target].fillna(missing).tolist())
+        return score
+
+    return rule
+
+
+def accuracy_of_texts(key: str, target: str) -> Rule:
+    """The share of rows whose text is exactly right; ids are texts, too. What is read as missing is the text "nan"."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         _same_length(submission, answers)
         _need(submission, key, target)
-        if by_words:
-            submission, answers = (frame.assign(**{key: frame[key].astype(str)}) for frame in (submission, answers))
         ours, theirs = _by_id(submission, answers, key)
-        return float((_words(ours[target], missing) == _words(theirs[target], missing)).mean())
+        return float((_texts(ours[target]) == _texts(theirs[target])).mean())
 
     return rule
 
 
-def _words(column: pd.Series[Any], missing: str) -> Any:
+def _texts(column: pd.Series[Any]) -> Any:
     """A column as text. Official: `astype(str)`, which under pandas 2 turns what is missing into "nan"."""
-    text = column.astype(object).where(column.notna(), missing)
-    return text.map(str).to_numpy(dtype=object) if column.dtype.kind in "biuf" else text.to_numpy(dtype=object)
+    from pandas.api.types import infer_dtype
+
+    texts = column.astype(object).where(column.notna(), "nan")
+    # A long table is read in pieces, and a piece of numbers alone comes as numbers.
+    is_text = infer_dtype(texts, skipna=False) in ("string", "empty")
+    return (texts if is_text else texts.map(str)).to_numpy(dtype=object)
 
 
 def kappa(key: str, target: str) -> Rule:
@@ -214,7 +246,8 @@ def kappa(key: str, target: str) -> Rule:
         if submission[target].isna().any():
             raise Invalid(MISSING)
         ours, theirs = submission.sort_values(by=key), answers.sort_values(by=key)
-        return float(cohen_kappa_score(theirs[target].to_numpy(), ours[target].to_numpy(), weights="quadratic"))
+        score: float = cohen_kappa_score(ours[target].to_numpy(), theirs[target].to_numpy(), weights="quadratic")
+        return score
 
     return rule
 
@@ -293,11 +326,11 @@ def log_errors_by_position(*targets: str) -> Rule:
     """The mean over columns of the root mean squared error of logarithms; rows are compared by their position."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-        from sklearn.metrics import mean_squared_log_error
+        from sklearn.metrics import root_mean_squared_log_error
 
         _need(submission, *targets)
         _same_length(submission, answers)
-        losses = [mean_squared_log_error(answers[name], _floats(submission, [name])[:, 0]) for name in targets]
-        return float(sum(loss**0.5 for loss in losses) / len(losses))
+        losses: list[float] = [root_mean_squared_log_error(answers[name], submission[name]) for name in targets]
+        return sum(losses) / len(losses)
 
     return rule

@@ -105,7 +105,7 @@ def test_the_report_averages_seeds_and_says_what_to_know(
     command = ["report", "run-a", "run-b", "--split", "dev", "--pad-missing", "--json", "--output", str(output)]
     assert cli.main(command) == exits.DONE
     found = json.loads((output / "report.json").read_text())
-    medal = found["official"]["metrics"]["any_medal"]
+    medal = found["official"]["metrics"]["any_medal_percentage"]
     assert found["official"]["num_seeds_averaged"] == 2
     assert medal["mean"] == pytest.approx(100 / 7 / 2)
     assert medal["standard_error"] == pytest.approx(100 / 7 / 2)
@@ -124,6 +124,23 @@ def test_report_files_are_seeds_too(prepared: Path, tmp_path: Path, capsys: pyte
     assert cli.main(["report", str(file), "--split", "dev", "--pad-missing"]) == exits.DONE
     assert "14.3 ± 0.0 % any medal" in capsys.readouterr().out
     assert cli.main(["report", str(tmp_path / "nothing.json")]) == exits.INPUT
+
+
+def test_report_files_are_seeds_in_the_order_of_their_paths_as_text(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / group / "report.json" for group in ("group", "group-2", "group10")]
+    for file, score in zip(files, (0.1, 0.2, 0.3), strict=True):
+        file.parent.mkdir()
+        flags = dict.fromkeys(("any_medal", "gold_medal", "silver_medal", "bronze_medal", "above_median"), False)
+        one = {"competition_id": NAME, "score": score, "valid_submission": True, "submission_exists": True, **flags}
+        file.write_text(json.dumps({"competition_reports": [one]}))
+    assert cli.main(["report", *map(str, files), "--split", "dev", "--pad-missing", "--json"]) == exits.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert [one["report"]["score"] for one in found["entries"]] == [0.2, 0.1, 0.3]
+    files[0].write_text('{"competition_reports": [7]}')
+    assert cli.main(["report", str(files[0]), "--split", "dev"]) == exits.INPUT
+    assert "holds something that is no report" in capsys.readouterr().err
 
 
 def test_a_run_that_is_not_graded_is_told(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,35 +24,35 @@ THREE = {
 def test_whole_seeds_are_averaged_with_their_standard_error() -> None:
     seeds, found = averages(THREE, ["a", "b"])
     assert seeds == 3
-    assert found["any_medal"].mean == pytest.approx((50 + 100 + 0) / 3)
-    assert found["any_medal"].standard_error == pytest.approx(50 / math.sqrt(3))
-    assert found["gold"].mean == pytest.approx(50 / 3)
-    assert found["valid_submissions"].mean == pytest.approx((100 + 100 + 50) / 3)
-    assert found["above_median"].mean == pytest.approx(50 / 3)
-    low, high = found["any_medal"].interval
+    assert found["any_medal_percentage"].mean == pytest.approx((50 + 100 + 0) / 3)
+    assert found["any_medal_percentage"].standard_error == pytest.approx(50 / math.sqrt(3))
+    assert found["gold_medal_percentage"].mean == pytest.approx(50 / 3)
+    assert found["valid_submissions_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
+    assert found["above_median_percentage"].mean == pytest.approx(50 / 3)
+    low, high = found["any_medal_percentage"].interval
     assert (low, high) == pytest.approx((50 - 1.96 * 50 / math.sqrt(3), 50 + 1.96 * 50 / math.sqrt(3)))
 
 
 def test_seeds_that_are_not_whole_do_not_count_unless_padded() -> None:
     uneven = {"a": THREE["a"], "b": THREE["b"][:2]}
     seeds, found = averages(uneven, ["a", "b"])
-    assert (seeds, found["any_medal"].mean) == (2, 75.0)
+    assert (seeds, found["any_medal_percentage"].mean) == (2, 75.0)
     seeds, found = averages(uneven, ["a", "b"], pads=True)
-    assert (seeds, found["any_medal"].mean) == (3, 50.0)
-    assert found["submission_exists"].mean == pytest.approx((100 + 100 + 50) / 3)
+    assert (seeds, found["any_medal_percentage"].mean) == (3, 50.0)
+    assert found["submission_exists_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
     assert averages(uneven, ["a", "b"], pads=True, seeds=1)[0] == 1
 
 
 def test_a_single_seed_has_no_error() -> None:
     _, found = averages({"a": THREE["a"][:1]}, ["a"])
-    assert (found["any_medal"].mean, found["any_medal"].standard_error) == (100.0, 0.0)
+    assert (found["any_medal_percentage"].mean, found["any_medal_percentage"].standard_error) == (100.0, 0.0)
 
 
 def test_a_competition_without_a_run_leaves_no_whole_seed() -> None:
     with pytest.raises(SeedsMissing, match="no run of c"):
         averages(THREE, ["a", "b", "c"])
     seeds, found = averages(THREE, ["a", "b", "c"], pads=True)
-    assert (seeds, found["any_medal"].mean) == (3, pytest.approx((100 / 3 + 200 / 3 + 0) / 3))
+    assert (seeds, found["any_medal_percentage"].mean) == (3, pytest.approx((100 / 3 + 200 / 3 + 0) / 3))
     with pytest.raises(SeedsMissing):
         averages({}, ["a"], pads=True)
 
@@ -67,5 +67,16 @@ def test_seeds_follow_the_order_of_the_groups() -> None:
 def test_the_official_object_has_the_official_keys() -> None:
     found = official(THREE, ["a", "b"])
     assert list(found) == ["num_seeds_averaged", "num_competitions_per_seed", "metrics"]
-    assert list(found["metrics"]["any_medal"]) == ["mean", "ci_lower", "ci_upper", "standard_error"]
+    assert list(found["metrics"]["any_medal_percentage"]) == ["mean", "ci_lower", "ci_upper", "standard_error"]
     assert found["num_competitions_per_seed"] == 2
+    assert list(found["metrics"]) == [
+        "total_competitions",
+        "submission_exists_percentage",
+        "valid_submissions_percentage",
+        "above_median_percentage",
+        "gold_medal_percentage",
+        "silver_medal_percentage",
+        "bronze_medal_percentage",
+        "any_medal_percentage",
+    ]
+    assert found["metrics"]["total_competitions"]["mean"] == 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.competitions.facts import SPLITS, all_with_notes, competitions, in_split
-from tasks.competitions.forms import METRICS
+from tasks.competitions.forms import METRICS, description
 from tasks.medals import medal_of
 from tasks.metrics import METRICS as OURS
 
@@ -53,3 +53,14 @@ def test_every_competition_prepared_here_says_what_it_is_about_and_has_a_metric_
             ours = OURS[METRICS[one.metric]]
             assert ours.lower_is_better == one.lower_is_better, one.id
             assert "gold" not in one.about and "leaderboard" not in one.about
+
+
+def test_lite_competitions_are_described_as_a_competitor_needs_and_no_line_for_a_medal_is_told() -> None:
+    for one in in_split("low"):
+        told = description(one)
+        for part in ("## Goal", "## Data", "## Evaluation", "## Submission"):
+            assert part in told, one.id
+        assert len(told) > 500 and f"Scored by: {one.metric}. {one.metric}" not in told, one.id
+        assert not {"gold", "silver", "bronze", "medal", "leaderboard", "private"} & set(told.lower().split()), one.id
+        lines = (one.thresholds.gold, one.thresholds.silver, one.thresholds.bronze, one.thresholds.median)
+        assert not [line for line in lines if len(str(line)) > 4 and str(line) in told], one.id
