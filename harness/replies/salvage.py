@@ -4,11 +4,12 @@ The steps form a ladder; each is a pure function from text to an object, and the
 What is cut off is never completed here, and what can be read in two ways is marked so. How far down the ladder a
 tool may go is not decided here (`tool_calls`).
 
-What is a few characters away from JSON is mended in place (`mending`), since the json-repair library, which agrees about
-missing commas, bare keys and comments, looks at every letter for microseconds. It stands on the last step, for what is
-further off (brackets, say), and long strings are kept from it. It does not agree with these rules about text that ends too early (it closes it), about several objects in a row
-(it makes a list), about quotation marks inside a string (it guesses), about NaN, and about a key given twice (the
-last one wins): the first three are kept from it or marked ambiguous, the last two refused.
+What is a few characters away from JSON is mended in place (`mending`), since the json-repair library, which agrees
+about missing commas, bare keys and comments, looks long at every letter. It stands on the last step, for what is
+further off (a bracket, say), and long strings are kept from it. It does not agree with these rules about text that ends
+too early (it closes it), about several objects in a row (it makes a list), about quotation marks inside a string (it
+guesses), about NaN, and about a key given twice (the last one wins): the first three are kept from it or marked
+ambiguous, the last two refused.
 """
 
 from __future__ import annotations
