@@ -57,8 +57,8 @@ def create(wish: Wish, settings: Settings) -> Path:
     _check_custody(task, settings)
     placing.check_gpus(wish.gpus, wish.sandbox)
     sandbox = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
-    probe = None if is_demo else _probed(wish, settings)
-    return _create(wish, task, settings, blend, sandbox, probe)
+    probe, is_new = (None, False) if is_demo else _probed(wish, settings)
+    return _create(wish, task, settings, blend, sandbox, probe, is_new)
 
 
 def _with_defaults(wish: Wish, task: Task) -> Wish:
@@ -122,8 +122,8 @@ def _is_demo(wish: Wish) -> bool:
     return not wish.model
 
 
-def _probed(wish: Wish, settings: Settings) -> ProbeResult:
-    """What this endpoint really does, asked unless it is known. Raises `ModelError`."""
+def _probed(wish: Wish, settings: Settings) -> tuple[ProbeResult, bool]:
+    """What this endpoint really does, and whether it had to be asked for this run. Raises `ModelError`."""
     from harness.endpoint.probe import stored_probe
     from harness.endpoint.probing import probe_and_store
 
@@ -131,6 +131,7 @@ def _probed(wish: Wish, settings: Settings) -> ProbeResult:
     profile = profile_of(base_url, wish.model or "", False, settings)
     _check_money(wish, profile)
     probe = stored_probe(settings.home, base_url, profile)
+    is_new = probe is None
     if probe is None:
         exits.say(f"trying out {base_url} with about ten short calls")
         probe = probe_and_store(settings, base_url, profile)
@@ -140,7 +141,7 @@ def _probed(wish: Wish, settings: Settings) -> ProbeResult:
             f"{', '.join(probe.not_counted)}), so it would work worse at every turn; serve it with a template that "
             "keeps them, or add --accept-lost-thinking"
         )
-    return probe
+    return probe, is_new
 
 
 def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
@@ -152,7 +153,13 @@ def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
 
 
 def _create(
-    wish: Wish, task: Task, settings: Settings, blend: Blend, sandbox: Sandbox, probe: ProbeResult | None
+    wish: Wish,
+    task: Task,
+    settings: Settings,
+    blend: Blend,
+    sandbox: Sandbox,
+    probe: ProbeResult | None,
+    probe_is_new: bool,
 ) -> Path:
     is_demo = probe is None
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -183,6 +190,7 @@ def _create(
             **placing.options_of(sandbox),
             "gpus": wish.gpus,
             "probe": asdict(probe) if probe else None,
+            "probe_is_new": probe_is_new,
         },
     )
     create_run(folder, first)

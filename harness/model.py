@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 OnWait = Callable[[str, float], None]
+_HELLO = b'{"role":"user","content":"Say ok."}'
 
 
 @dataclass(frozen=True)
@@ -306,10 +307,8 @@ class Model:
         ask.cuts += 1
         ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
         if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
-            raise EndpointUnreachable(
-                f"{self._address} cut off {ask.cuts} replies to one request, and each may have to be paid; "
-                f"the last: {failure}"
-            ) from None
+            told = f"{self._address} cut off {ask.cuts} replies to one request, and each may have to be paid"
+            raise EndpointUnreachable(f"{told}; the last: {failure}") from None
 
     def _doubt(self, ask: _Ask, failure: Passing) -> None:
         """Find out whether a failure that comes again and again is about this request, and so will never pass."""
@@ -331,12 +330,12 @@ class Model:
             raise HistoryPoisoned(f"{self._address} answers a short request, but to this history: {failure}") from None
 
     def _answers_a_short_request(self, ask: _Ask) -> bool:
-        hello = b'{"role":"user","content":"Say ok."}'
-        body = request_body(self.profile, b"", b"", [hello], dropped=self.dropped, output_tokens=16)
+        body = request_body(self.profile, b"", b"", [_HELLO], dropped=self.dropped, output_tokens=16)
         try:
-            self._connection.ask(body, min(60.0, ask.wall_seconds))
+            usage = self._connection.ask(body, min(60.0, ask.wall_seconds)).usage
         except (ModelError, Passing):
             return False
+        ask.lost_cost += cost_of(counted(usage, len(body), 64), self.profile.prices)
         return True
 
 

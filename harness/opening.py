@@ -163,9 +163,11 @@ def _tell_probe(run: Run) -> None:
     from harness.endpoint.probe import as_result, probe_lines
 
     probe = as_result(run.created.options.get("probe"))
-    if probe is None:
+    if probe is None or run.state.is_probed:
         return
-    run.record(EndpointProbed(when=probe.when, findings=probe_lines(probe)))
+    is_new = bool(run.created.options.get("probe_is_new"))  # else it is in the spend of another run
+    calls, cost = (probe.calls, probe.cost) if is_new else (0, 0.0)
+    run.record(EndpointProbed(when=probe.when, findings=probe_lines(probe), calls=calls, cost=cost))
     if probe.loses_thinking:
         run.record(Warned(message=f"{probe.address} throws away the thoughts sent back to it, which was accepted"))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from runs.events import (
+    EndpointProbed,
     EvaluationFinished,
     Event,
     JobFinished,
@@ -94,6 +95,9 @@ class Account:
 def _count(spend: Spend, event: Event) -> None:
     if isinstance(event, ModelAsked):
         spend.requests += 1
+    elif isinstance(event, EndpointProbed):
+        spend.requests += event.calls
+        spend.cost += event.cost
     elif isinstance(event, ModelFailed):
         spend.failures += 1
         spend.cost += event.cost

@@ -88,12 +88,17 @@ class Resumed(Event):
 
 
 class EndpointProbed(Event):
-    """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding."""
+    """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding.
+
+    `calls` and `cost` (dollars) are what that took, where it was done for this run and not for one before it.
+    """
 
     kind: Literal["endpoint_probed"] = "endpoint_probed"
     audience: Audience = "people"
     when: str
     findings: list[str]
+    calls: int = 0
+    cost: float = 0.0
 
 
 class Paused(Event):

@@ -14,6 +14,7 @@ from runs.events import (
     AttemptEnded,
     AttemptStarted,
     Decided,
+    EndpointProbed,
     EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
@@ -74,6 +75,7 @@ class State:
     completion_tokens: int = 0
     last_prompt_tokens: int = 0
     is_cost_estimated: bool = False
+    is_probed: bool = False
     unusable_replies: int = 0
     owes_nudge: bool = False
     resumes: int = 0
@@ -215,6 +217,10 @@ class State:
         if self.attempt:
             self._change_attempt(turns=self.attempt.turns + 1, cost=self.attempt.cost + event.cost)
 
+    def _probe(self, event: EndpointProbed) -> None:
+        self.is_probed = True
+        self.cost += event.cost
+
     def _fail(self, event: ModelFailed) -> None:
         self.cost += event.cost
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
@@ -303,6 +309,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     WindowGivenUp: State._give_up,
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
+    EndpointProbed: State._probe,
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.wording import table
-from runs.events import EpochStarted, Event, ModelReplied, WindowWeighed
+from runs.events import EndpointProbed, EpochStarted, Event, ModelReplied, WindowWeighed
 from runs.journal import read_events
 from runs.metering import Meter, Turn, meter
 from runs.wording import money_text, one_line
@@ -17,10 +17,12 @@ SUM_HEAD = ("attempt", "turns", "epochs", "in", "billed anew", "reuse", "our cou
 
 def show_cost(folder: Path, attempt: int | None = None) -> None:
     """Print the cache meter of a run: every turn (or those of one attempt), then a line for each attempt."""
-    sums = meter(read_events(folder))
+    events = list(read_events(folder))
+    sums = meter(events)
+    probes = [event for event in events if isinstance(event, EndpointProbed) and event.calls]
     turns = [turn for turn in sums.turns if attempt is None or turn.attempt == attempt]
     rows: list[tuple[str, ...]] = [COST_HEAD]
-    spent = 0.0
+    spent = sum(event.cost for event in probes)
     for place, turn in enumerate(sums.turns, 1):
         spent += turn.cost
         if attempt is None or turn.attempt == attempt:
@@ -29,6 +31,8 @@ def show_cost(folder: Path, attempt: int | None = None) -> None:
     print()
     print(table([SUM_HEAD, *_sum_rows(turns)], right=range(10)))
     print(f"\n{reuse_line(sums)}")
+    for probe in probes:
+        print(f"before the first turn, {probe.calls} short calls tried the endpoint out: {money_text(probe.cost)}")
 
 
 def show_epochs(folder: Path) -> None:

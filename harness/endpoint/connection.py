@@ -21,6 +21,7 @@ from harness.endpoint.errors import (
     Passing,
     meaning,
     scrubber,
+    shortened,
     shown_address,
     words_in,
     words_of,
@@ -110,7 +111,7 @@ class Connection:
                 found.was_cut, found.text_bytes = failure.was_cut, begun
             return found
         failure.text_bytes = begun
-        failure.args = (self.scrub(str(failure)),)
+        failure.args = (shortened(self.scrub(str(failure))),)
         return failure
 
     def _receive(self, body: Body, reader: ReplyReader, deadline: float) -> None:

@@ -168,7 +168,7 @@ def meaning(
 ) -> ModelError | Passing:
     """What a refusal means. `status` is 0 where an error came inside a 200; `text` must have been scrubbed."""
     status = status if status >= 300 else _status_of(code, text)
-    said = _cut(text) or f"status {status}"
+    said = shortened(text) or f"status {status}"
     if (status != 429 and _OVERFLOW.search(f"{text} {code}")) or status == 413:
         return ContextOverflow(f"the window is too long for {model} at {address}: {said}", *_limits(text))
     if status in (401, 403):
@@ -223,6 +223,7 @@ def _plain(body: bytes) -> str:
     return " ".join(text.split())
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """As much of a text as an error message repeats; it must have been scrubbed."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."

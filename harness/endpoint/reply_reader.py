@@ -169,7 +169,7 @@ class ReplyReader:
             found = parse(document.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
             if document.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-                said = words_of(document)[0][:200]
+                said = words_of(document)[0]  # whole: a key that was cut in two would not be found in it
                 raise Passing(f"the endpoint answered with a web page ({said})", oddity="page") from None
             raise Passing("the reply was cut off: its JSON does not end", was_cut=True) from None
         if not isinstance(found, dict):

@@ -100,6 +100,8 @@ def _not_native_too(
 
     The second value is false where some of what stands there was neither.
     """
+    if not spoken.calls:
+        return [], True
     read = [(find_tool(call.name, tools), read_object(call.raw)) for call in native]
     known = [(tool.name, fit(tool, reading.value).value) for tool, reading in read if tool and reading]
     more, is_accounted_for = [], True

@@ -8,10 +8,7 @@ import re
 from typing import Any
 
 # A string that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
-_STRING_SOURCE = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-STRING = re.compile(_STRING_SOURCE, re.DOTALL)
-_STRING_OR_LAST_COMMA = re.compile(rf"({_STRING_SOURCE})|,(?=\s*[}}\]])", re.DOTALL)
-_LAST_COMMA = re.compile(r",\s*[}\]]")
+STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 _DEEPEST = 100
 
@@ -80,11 +77,6 @@ def looks_cut(raw: Any) -> bool:
         return False
     outside = outside_strings(raw)
     return outside.count("{") > outside.count("}") or outside.count('"') % 2 == 1
-
-
-def without_last_commas(text: str) -> str:
-    """The text without commas that stand before a closing bracket, outside of strings."""
-    return _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or "", text) if _LAST_COMMA.search(text) else text
 
 
 def outside_strings(text: str) -> str:

@@ -4,26 +4,25 @@ The steps form a ladder; each is a pure function from text to an object, and the
 What is cut off is never completed here, and what can be read in two ways is marked so. How far down the ladder a
 tool may go is not decided here (`tool_calls`).
 
-The json-repair library stands on the last step for JSON text. It agrees with these rules about missing commas, bare
-keys and comments. It does not agree about text that ends too early (it closes it), about several objects in a row
-(it makes a list), about quotation marks inside a string (it guesses), about NaN, and about a key given twice (the
-last one wins): the first three are kept from it or marked ambiguous, the last two refused.
+What is a few characters away from JSON is mended in place (`mending`), since the json-repair library, which agrees
+about missing commas, bare keys and comments, looks long at every letter. It stands on the last step, for what is
+further off (a bracket, say), and long strings are kept from it. It does not agree with these rules about text that ends
+too early (it closes it), about several objects in a row (it makes a list), about quotation marks inside a string (it
+guesses), about NaN, and about a key given twice (the last one wins): the first three are kept from it or marked
+ambiguous, the last two refused.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.replies.json_text import (
     STRING,
     Conflict,
-    decoder,
     dumps,
     healed,
     is_one_object,
@@ -31,8 +30,9 @@ from harness.replies.json_text import (
     loads,
     looks_cut,
     outside_strings,
-    without_last_commas,
-)  # fmt: skip
+)
+from harness.replies.mending import read_mended
+from harness.replies.python_text import is_open, read_python
 
 NATIVE = "native"
 STRICT = "strict"
@@ -53,13 +53,16 @@ LADDER = (
 
 _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_PYTHON_WORD = re.compile(r"\b(?:True|False|None)\b")
 _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
 _BLANKS = " \t\r\n\ufeff\u200b\u2060"
 
 _LONGEST_TO_REPAIR = 64_000
-# Characters; the library takes a quarter of a second for half of that.
+# Characters; where no string is long, the library takes a quarter of a second for half of that.
+_LONG = 80
+_COMMENT = re.compile(r"[{\[,\s]//|/\*")  # may hold a quotation mark, so that it cannot be told where strings end
+_MARK = "\ue000"
+_MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,11 @@ def _climb(raw: str) -> Reading | None:
     text = _unwrapped(raw)
     if text != raw and (reading := _attempt(_trimmed, text)):
         return reading
-    text = without_last_commas(text)
-    for step in (_escaped, _prose_cut, _python_literal):
+    for step in (_mended, _python_literal):
         if reading := _attempt(step, text):
             return reading
-    if not text.endswith("}") or looks_cut(text):
+    outside = outside_strings(text)
+    if not text.endswith("}") or looks_cut(text) or is_open(text, outside) or _COMMENT.search(outside):
         return None
     return _attempt(_json_repaired, text) or _attempt(_wrongly_escaped, text)
 
@@ -134,25 +137,21 @@ def _trimmed(text: str) -> Reading | None:
     return Reading(value, TRIMMED, text) if isinstance(value, dict) else None
 
 
-def _escaped(text: str) -> Reading | None:
-    value = loads(text, strict=False)
-    return Reading(value, ESCAPED) if isinstance(value, dict) else None
-
-
-def _prose_cut(text: str) -> Reading | None:
+def _mended(text: str) -> Reading | None:
     start = text.find("{")
     if start < 0 or '"' in text[:start]:
         return None
     body = text[start:]
-    try:
-        value, end = decoder(strict=False).raw_decode(body)
-    except Conflict:
-        raise
-    except ValueError:
+    found = read_mended(body)
+    if found is None:
         return _stuttered(body)
-    if not isinstance(value, dict):
+    if not isinstance(found.value, dict):
         return None
-    return _with_tail(value, body[end:])
+    if found.is_repaired:
+        return None if found.tail.strip() else Reading(found.value, JSON_REPAIRED)
+    if start or found.tail:
+        return _with_tail(found.value, found.tail)
+    return Reading(found.value, ESCAPED)
 
 
 def _with_tail(value: dict[str, Any], tail: str) -> Reading | None:
@@ -163,8 +162,8 @@ def _with_tail(value: dict[str, Any], tail: str) -> Reading | None:
         return None
     if "{" not in tail:
         return Reading(value, PROSE_CUT)
-    second = _attempt(_prose_cut, tail)
-    if second is None:
+    second = _attempt(_mended, tail)
+    if second is None or second.rung == JSON_REPAIRED:
         return None if _MORE_ARGUMENTS.search(tail) else Reading(value, PROSE_CUT, is_ambiguous=True)
     if second.value == value or not value:
         return replace(second, rung=PROSE_CUT)
@@ -182,34 +181,29 @@ def _stuttered(text: str) -> Reading | None:
 
 
 def _python_literal(text: str) -> Reading | None:
-    if not (text.startswith("{") and text.endswith("}")):
+    start, end = text.find("{"), text.rfind("}") + 1
+    head, tail = text[:start], text[end:]
+    if start < 0 or "'" in head or '"' in head or _MORE_ARGUMENTS.search(tail):
         return None
-    outside = outside_strings(text)
-    if not ("'" in outside or _PYTHON_WORD.search(outside)) or is_too_deep(text):
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = _JsonWords().visit(ast.parse(text, mode="eval"))
-        value = ast.literal_eval(tree)
-    if not isinstance(value, dict) or any(not isinstance(key, str) for key in value):
-        return None
-    if isinstance(tree.body, ast.Dict) and len(tree.body.keys) != len(value):
+    value = read_python(text[start:end])
+    if value is None or any(not isinstance(key, str) for key in value):
         return None
     # A round trip turns tuples into lists and refuses what JSON cannot say.
-    return Reading(json.loads(dumps(value)), PYTHON_LITERAL)
+    carried = dumps(value)
+    return Reading(json.loads(carried), PYTHON_LITERAL, carried)
 
 
 def _json_repaired(text: str) -> Reading | None:
-    if not text.startswith("{") or len(text) > _LONGEST_TO_REPAIR:
-        return None
-    if is_too_deep(text) or not is_one_object(text):
+    if not text.startswith("{") or len(text) > _LONGEST_TO_REPAIR or is_too_deep(text) or not is_one_object(text):
         return None
     from json_repair import repair_json
 
-    value = repair_json(text, return_objects=True, skip_json_loads=True)
+    short, kept = _shortened(text)
+    value = repair_json(short, return_objects=True, skip_json_loads=True)
     if not isinstance(value, dict) or not value:
         return None
-    return Reading(value, JSON_REPAIRED, is_ambiguous=not _kept_its_strings(text, value))
+    is_ambiguous = not _kept_its_strings(short, value)
+    return Reading(_lengthened(value, kept), JSON_REPAIRED, is_ambiguous=is_ambiguous)
 
 
 def _wrongly_escaped(text: str) -> Reading | None:
@@ -259,6 +253,34 @@ def _encodable(reading: Reading) -> Reading | None:
         return None
 
 
+def _shortened(text: str) -> tuple[str, list[str]]:
+    """The text with a mark in place of each long string, and those strings: the library looks long at each letter."""
+    kept: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        if len(found[0]) < _LONG:
+            return found[0]
+        try:
+            string = loads(found[0], strict=False)
+        except ValueError:
+            return found[0]
+        kept.append(string)
+        return f'"{_MARK}{len(kept) - 1}{_MARK}"'
+
+    return (text if _MARK in text else STRING.sub(mark, text)), kept
+
+
+def _lengthened(value: Any, kept: Sequence[str]) -> Any:
+    """The value with the long strings back in it, wherever their marks went."""
+    if isinstance(value, str):
+        return _MARKED.sub(lambda found: kept[int(found[1])], value) if kept else value
+    if isinstance(value, list):
+        return [_lengthened(item, kept) for item in value]
+    if isinstance(value, dict):
+        return {_lengthened(key, kept): _lengthened(item, kept) for key, item in value.items()}
+    return value
+
+
 def _kept_its_strings(text: str, value: dict[str, Any]) -> bool:
     """Whether a repair left every quoted string as it was and made up none but bare keys."""
     try:
@@ -285,11 +307,3 @@ def _strings_of(value: Any) -> list[tuple[str, bool]]:
     if isinstance(value, dict):
         return [pair for key, item in value.items() for pair in [(str(key), True), *_strings_of(item)]]
     return []
-
-
-class _JsonWords(ast.NodeTransformer):
-    """Reads JSON's own words where they stand in a Python literal."""
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        words = {"true": True, "false": False, "null": None}
-        return ast.copy_location(ast.Constant(words[node.id]), node) if node.id in words else node

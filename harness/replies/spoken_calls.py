@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.replies.json_text import dumps, looks_cut
-from harness.replies.salvage import PROSE_CUT, STRICT, read_object, unfenced
+from harness.replies.json_text import looks_cut
+from harness.replies.salvage import NATIVE, PROSE_CUT, STRICT, read_object, unfenced
 
 Parameters = Callable[[str], Collection[str] | None]
 """Gives the parameter names of the tool a name means; None where it means none."""
@@ -109,7 +109,7 @@ def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
 
 def _with_brackets(text: str) -> str:
     """Put back the brackets where a server took all of them for special tokens and dropped them."""
-    if "<invoke" in text or not re.search(r"^[ \t]*invoke\s+name=", text, re.MULTILINE):
+    if "<invoke" in text or "invoke" not in text or not re.search(r"^[ \t]*invoke\s+name=", text, re.MULTILINE):
         return text
     for pattern, replacement in _LOST_BRACKETS:
         text = pattern.sub(replacement, text)
@@ -274,22 +274,22 @@ def read_json(text: str, parameters: Parameters) -> Spoken:
 
 def _json_calls(text: str, parameters: Parameters) -> list[SpokenCall]:
     text = text.strip()
-    if not text.startswith(("{", "[")) or looks_cut(text):
+    if not text.startswith(("{", "[")):
         return []
     if text.startswith("["):
         text = '{"tool_calls":' + text + "}"
     reading = read_object(text)
-    if reading is None or not text.endswith("}"):
+    if reading is None or not text.endswith("}") or (reading.rung != NATIVE and looks_cut(text)):
         return []
     listed = reading.value.get("tool_calls", [reading.value])
-    calls = [_json_call(item, parameters) for item in listed] if isinstance(listed, list) else []
+    calls = [_json_call(item, text, parameters) for item in listed] if isinstance(listed, list) else []
     found = [call for call in calls if call is not None]
     if not found or len(found) < len(calls):
         return []
     return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]
 
 
-def _json_call(item: Any, parameters: Parameters) -> SpokenCall | None:
+def _json_call(item: Any, text: str, parameters: Parameters) -> SpokenCall | None:
     """Read one object as a call. It is one only if it names a tool and carries arguments, and little else."""
     if not isinstance(item, dict):
         return None
@@ -304,7 +304,5 @@ def _json_call(item: Any, parameters: Parameters) -> SpokenCall | None:
         return None
     reading = read_object(item[carriers[0]])
     if reading is None:
-        return SpokenCall(name, None, dumps(item))
-    return SpokenCall(
-        name, reading.value, dumps(item), reading.is_ambiguous and reading.rung not in (STRICT, PROSE_CUT)
-    )
+        return SpokenCall(name, None, text)
+    return SpokenCall(name, reading.value, text, reading.is_ambiguous and reading.rung not in (STRICT, PROSE_CUT))

@@ -21,6 +21,10 @@ FILE = LINE * (32_000 // len(LINE))
 ARGUMENTS = {"path": "a.py", "content": FILE}
 
 
+GUESSED = ("bracket missing", "Python literal", "quotes not escaped")
+"""What takes longer: Python parses its own literals, and a library guesses what is further off."""
+
+
 def seconds(work: Callable[[], Any], times: int = 50) -> float:
     """The median time of one call."""
     taken = []
@@ -45,7 +49,7 @@ def xml(content: str) -> str:
 
 
 def main() -> int:
-    """Print one line for each kind of untidiness; 1 where any takes 1 ms or more, save the last two."""
+    """Print one line for each kind of untidiness; 1 where any takes 1 ms or more, save those of `GUESSED`."""
     text = json.dumps(ARGUMENTS)
     cases: dict[str, Any] = {
         "tidy": native(text),
@@ -61,8 +65,12 @@ def main() -> int:
         "XML in thinking": {"content": "", "reasoning": xml(FILE)},
         "XML that quotes XML": {"content": xml(xml(FILE))},
         "JSON in a fence": {"content": f'```json\n{{"name":"write_file","arguments":{text}}}\n```'},
+        "bare keys": native(text.replace('"path"', "path").replace('"content"', "content")),
+        "missing comma": native(text.replace(', "content"', '\n"content"')),
+        "comments": native("{ // the file\n" + text[1:]),
+        "bracket missing": native('{"path":"a.py","tags":["x"' + ',"content":' + json.dumps(FILE) + "}"),
         "Python literal": native(repr(ARGUMENTS)),
-        "bare keys": native(text.replace('"path"', "path")),
+        "quotes not escaped": native(text.replace('\\"', '"')),
     }
     base = seconds(lambda: json.loads(text))
     print(f"json.loads of {len(text)} characters: {base * 1e6:.0f} us")
@@ -71,8 +79,8 @@ def main() -> int:
         taken = seconds(lambda message=message: read_reply(message, "stop", TOOLS))  # type: ignore[misc]
         reply = read_reply(message, "stop", TOOLS)
         print(f"{name:22} {taken * 1e3:8.3f} ms  {taken / base:7.1f} x  {reply.outcome} {dict(reply.rungs)}")
-        slowest = slowest if name in ("Python literal", "bare keys") else max(slowest, taken)
-    print(f"slowest of all but the last two: {slowest * 1e3:.3f} ms (aim: under 1 ms)")
+        slowest = slowest if name in GUESSED else max(slowest, taken)
+    print(f"slowest of all but {', '.join(GUESSED)}: {slowest * 1e3:.3f} ms (aim: under 1 ms)")
     return int(slowest >= 1e-3)
 
 

@@ -16,6 +16,8 @@ from harness.endpoint.probe import ProbeResult, as_result, informed, probe_lines
 from harness.endpoint.probing import probe_endpoint
 from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
 from harness.model import EndpointRefused, EndpointUnreachable
+from runs.events import EndpointProbed
+from runs.state import fold
 from tests.playing import events_of, harness, only_run
 from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
 from tests.servers.faults import FAULTS
@@ -248,6 +250,23 @@ def test_what_the_probe_found_is_how_the_run_replays_thinking(tmp_path: Path) ->
         assert code == 0, printed
         replayed = [message for message in server.received[-1].json["messages"] if message["role"] == "assistant"]
     assert [message.get("reasoning_content") for message in replayed] == ["I look, then answer."]
+
+
+def test_what_the_probe_took_is_in_the_spend_of_the_run_it_was_made_for(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text("[m]\nprices = {input = 1000.0, cached = 1000.0, output = 1000.0}\n")
+    with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
+        code, printed = run_with(server, tmp_path, "--cost", "0.01")
+        assert code == 0, printed
+        tried = len(server.received)
+        assert not [one for one in server.received if "attempt: " in str(one.json["messages"])], "the cap was reached"
+        events = events_of(only_run(tmp_path))
+        (probe,) = [event for event in events if isinstance(event, EndpointProbed)]
+        assert probe.calls == tried and probe.cost > 0.01 and fold(events).cost == probe.cost
+        assert f"{tried} short calls tried the endpoint out" in harness(tmp_path, "show", "last", "--cost")[1]
+        (tmp_path / "runs").rename(tmp_path / "before")
+        assert run_with(server, tmp_path)[0] == 0
+    (again,) = [event for event in events_of(only_run(tmp_path)) if isinstance(event, EndpointProbed)]
+    assert (again.calls, again.cost) == (0, 0.0), "it was paid by the run before"
 
 
 def test_an_address_with_a_password_does_not_go_on_record(tmp_path: Path) -> None:

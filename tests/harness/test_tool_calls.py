@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -211,6 +212,45 @@ def test_halves_of_a_character_are_joined() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ whatever comes
+
+plain = st.text(alphabet="abc \n\t\"'\\\\{}[]:,#/é", max_size=30)
+UNTIDY_FORMS = {
+    "strict": json.dumps,
+    "indented": lambda given: json.dumps(given, indent=2),
+    "raw": lambda given: json.dumps(given).replace("\\n", "\n").replace("\\t", "\t"),
+    "last comma": lambda given: json.dumps(given)[:-1] + ",}",
+    "prose": lambda given: "So: " + json.dumps(given) + " it is",
+    "twice": lambda given: json.dumps(json.dumps(given)),
+    "fenced": lambda given: f"```json\n{json.dumps(given)}\n```",
+    "Python": repr,
+    "bare keys": lambda given: json.dumps(given).replace('"path":', "path:").replace('"content":', "content:"),
+    "no comma": lambda given: json.dumps(given).replace(', "content":', '\n"content":'),
+    "comments": lambda given: '{ // a "file\n/* {} */' + json.dumps(given)[1:],
+}
+
+
+@pytest.mark.parametrize("form", UNTIDY_FORMS)
+@settings(max_examples=60, deadline=None)
+@given(path=plain, content=plain)
+def test_untidy_arguments_say_what_they_said_and_their_beginnings_nothing(form: str, path: str, content: str) -> None:
+    meant = {"path": path, "content": content}
+    text = UNTIDY_FORMS[form](meant)
+    (call,) = read(native("write_file", text)).calls
+    assert (call.problem, json.loads(call.arguments)) == ("", meant)
+    for length in range(1, len(text.removesuffix("\n```").removesuffix(" it is"))):
+        (call,) = read(native("write_file", text[:length])).calls
+        assert call.problem or json.loads(call.arguments) == meant
+
+
+def test_a_long_string_is_not_looked_at_letter_by_letter() -> None:
+    """The library that repairs JSON would take a quarter of a second for each of these."""
+    text = json.dumps({"path": "a.py", "content": 'print("a")\n' * 3000})
+    for untidy in (text.replace('"path"', "path"), text[:-1] + ',"tags":["x"}', text.replace(', "con', '\n"con')):
+        begun = time.process_time()
+        (call,) = read(native("write_file", untidy)).calls
+        assert time.process_time() - begun < 0.05
+        assert not call.problem and json.loads(call.arguments)["content"].count("print") == 3000
+
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
