@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import ceil
@@ -128,11 +129,20 @@ def plan_parts(recipe: Recipe, labelled: int) -> Plan:
     if recipe.search:
         asked = (recipe.search, recipe.select or 0.0)
         shares = [min(LARGEST, share / labelled) if share > 1 else share for share in asked]
-        parts = max(100, ceil(1 / min(share for share in shares if share)))
+        parts = _fitting(shares)
         return Plan(parts, 0, max(1, round(shares[0] * parts)), round(shares[1] * parts))
     if recipe.time:
         return Plan(SINGLE_PARTS, 0, 2, 0) if labelled <= FOLD_ROWS else Plan(SINGLE_PARTS, 0, 1, 1)
     return Plan(parts, parts, 1, 0) if labelled <= FOLD_ROWS else Plan(parts, 0, 1, 1)
+
+
+def _fitting(shares: Sequence[float]) -> int:
+    """The fewest parts of which the shares are whole numbers, nearly: the fewer, the better strata are spread."""
+    fewest = ceil(1 / min(share for share in shares if share))
+    for parts in range(fewest, 100):
+        if all(abs(share * parts - round(share * parts)) < 0.02 * share * parts for share in shares if share):
+            return parts
+    return max(100, fewest)
 
 
 def roles(plan: Plan, deal: Deal) -> dict[int, str]:

@@ -56,7 +56,7 @@ def task_file(competition: Competition, prepared: Path) -> str:
     targets = [name for name in competition.targets if not name.startswith("<")]
     targets = targets or [name for name in columns if name != key]
     lines = competition.thresholds
-    submission = {"sample": f"prepared/{competition.sample}", "id": key, "target": targets}
+    submission: dict[str, Any] = {"sample": f"prepared/{competition.sample}", "id": key, "target": targets}
     content: dict[str, Any] = {
         "id": competition.id,
         "title": competition.title,

@@ -271,7 +271,7 @@ def tokens(prefix: str) -> Callable[[Path, random.Random], None]:
     def build(folder: Path, draw: random.Random) -> None:
         words = ["A", "1st", ".", "NA", "null", "say", '"', "2 km", "3.5", "nan"]
         rows: list[list[Cell]] = []
-        for sentence in range(0, 120, 2):
+        for sentence in range(0, 600, 2):
             for token in range(draw.randrange(1, 9)):
                 word = draw.choice(words)
                 rows.append([sentence, token, "PLAIN", word, "first" if word == "1st" else word])

@@ -406,7 +406,7 @@ def test_sentences_stay_whole_and_words_that_look_missing_become_empty(home: Pat
     header, *rows = list(csv.reader(train.decode().splitlines()))
     assert header == TEXT
     numbers = [int(row[0]) for row in rows]
-    assert sorted(set(numbers)) == list(range(54)) and numbers == sorted(numbers)
+    assert sorted(set(numbers)) == list(range(270)) and numbers == sorted(numbers)
     assert not {row[3] for row in rows} & {"NA", "null", "nan"} and "" in {row[3] for row in rows}
     assert train.decode().splitlines()[0] == '"sentence_id","token_id","class","before","after"'
     header, *rows = list(csv.reader(test.decode().splitlines()))
