@@ -165,19 +165,26 @@ def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_pat
     to_predict = [name for name in found if _is_to_predict(oracle, name)]
     tells, columns = _only_once(oracle), {name.encode() for name in oracle.book.sample.header}
     assert gone
-    for row in gone:
-        assert _line(row) not in lines or len(row) < 2
+    for cells in gone:
+        assert _line(cells) not in lines or len(cells) < 2
+        row = [source.plain(cell) for cell in cells]
         marks = {cell.encode() for at, cell in enumerate(row) if cell in tells and at not in labels}
         answers = {cell.encode() for at, cell in enumerate(row) if cell in tells and at in labels} - columns
         for name in found:
             assert not answers & words[name], name
             assert name in to_predict or not marks & words[name], name
-        fields = {name: source.plain(cell) for name, cell in zip(source.header, row, strict=True)}
+        fields = dict(zip(source.header, row, strict=True))
         for old, new in task.recipe.files:
             spot, after = Spot(old), Spot(new)
             name = f"{spot.archive}!{spot.fill(fields)}" if spot.archive else spot.fill(fields)
             assert name not in found or spot.text == after.text
+            assert task.recipe.renumber or not [one for one in found if _twin(one, name) and one not in to_predict]
             assert held.count(before[name]) == list(before.values()).count(before[name]) - (not after)
+
+
+def _twin(one: str, name: str) -> bool:
+    """Whether a file other than that of the row itself is called as it is, in whatever folder."""
+    return Path(one.rpartition("!")[2]).stem == Path(name.rpartition("!")[2]).stem
 
 
 def _line(row: Row | tuple[str, ...]) -> bytes:
@@ -201,9 +208,20 @@ def _is_to_predict(oracle: Oracle, name: str) -> bool:
 
 def _only_once(oracle: Oracle) -> set[str]:
     """Words of some length that stand in one labelled row and nowhere else."""
-    rows = [*oracle.book.train.source.rows(), *oracle.book.test.rows]
-    counts = Counter(cell for row in rows for cell in row)
-    return {cell for cell, count in counts.items() if count == 1 and len(cell) > 5 and WORD.fullmatch(cell.encode())}
+    source = oracle.book.train.source
+    rows = [*source.rows(), *oracle.book.test.rows]
+    counts = Counter(source.plain(cell) for row in rows for cell in row)
+    return {cell for cell, count in counts.items() if count == 1 and len(cell) > 3 and WORD.fullmatch(cell.encode())}
+
+
+def test_birds_to_predict_are_marked_in_both_tables(home: Path, tmp_path: Path) -> None:
+    blend = blended(ready("mlsp-2013-birds", home), tmp_path / "b")
+    essential = blend.public / "essential_data"
+    asked = {
+        line.split(",")[0] for line in (essential / "rec_labels_test_hidden.txt").read_text().split() if "?" in line
+    }
+    assert {row[0] for row in read(essential / "CVfolds_2.txt") if row[1] == "1"} == asked
+    assert len(asked) == (blend.test_rows + blend.held_out_rows) / 19
 
 
 def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Path) -> None:
