@@ -17,6 +17,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +191,13 @@ def _meta(custody: Path) -> dict[str, Any]:
 
 
 def _key(blend: Blend) -> _Key:
+    return _read_key(blend.custody / "key.csv")
+
+
+@lru_cache(1)
+def _read_key(path: Path) -> _Key:
     key = _Key([], [], array("q"), [], {})
-    rows = read_rows(blend.custody / "key.csv")
+    rows = read_rows(path)
     next(rows, None)
     for name, role, place, unit, *original in rows:
         if original and original[0]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -75,18 +74,20 @@ def _largest_part(search: float | None, folds: int | None, count: int) -> int:
 def _without_tails(train: Train, held: int) -> tuple[list[str | None], tuple[str, ...]]:
     """The labels without those of rows so far from the median that one, held out, would weigh more in a mean square
     than all the others: those rows stay among the training rows."""
-    known = sorted(size for size in train.sizes if not math.isnan(size))
-    if not known:
+    import numpy as np
+
+    sizes = np.array(train.sizes)
+    known = sizes[~np.isnan(sizes)]
+    if not len(known):
         return train.labels, ()
-    middle = known[len(known) // 2]
-    squares = sorted((size - middle) ** 2 for size in known)
-    core = squares[: max(1, int(CORE * len(squares)))]
-    bound = max(1, held) * sum(core) / len(core)
-    far = [size for size in known if (size - middle) ** 2 > bound]
-    if not far:
+    squares = (known - np.median(known)) ** 2
+    last = max(0, int(CORE * len(squares)) - 1)
+    bound = max(1, held) * np.partition(squares, last)[: last + 1].mean()
+    far = np.flatnonzero((sizes - np.median(known)) ** 2 > bound)
+    if not len(far):
         return train.labels, ()
-    kept = [
-        label if (size - middle) ** 2 <= bound else None for label, size in zip(train.labels, train.sizes, strict=True)
-    ]
-    ends = f"{far[0]:g} to {far[-1]:g}"
+    kept = list(train.labels)
+    for at in far.tolist():
+        kept[at] = None
+    ends = f"{sizes[far].min():g} to {sizes[far].max():g}"
     return kept, (f"{len(far)} rows with far labels ({ends}) stay training rows: one would outweigh all others",)

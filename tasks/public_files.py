@@ -178,7 +178,7 @@ def _tells(task: Task, book: Book, path: Path) -> bool:
     if key not in header or not set(task.labels.targets) & set(header):
         return False
     at = header.index(key)
-    return any(hash((row[at],)) in book.train.seen for row in read_rows(path))
+    return any(hash(row[at]) in book.train.seen for row in read_rows(path))
 
 
 def _told(guessed: Sequence[str]) -> tuple[str, ...]:

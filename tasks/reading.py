@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import sys
+from array import array
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.answering import Answering
 from tasks.cells import Positions, Row, TableError, read_header, read_rows
+from tasks.checking import number
 from tasks.patterns import Spot
 from tasks.recipe import Answer
 from tasks.sources import Marked, Source, Table, labelled, source_of
@@ -54,7 +57,7 @@ class Train:
     units: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     moments: list[str] = field(default_factory=list)
-    sizes: list[float] = field(default_factory=list)
+    sizes: array[float] = field(default_factory=lambda: array("d"))
     seen: set[int] = field(default_factory=set)
 
 
@@ -135,32 +138,59 @@ def scan(task: Task, labels: Labels, answering: Answering) -> Train:
     header, train = source.header, Train(source)
     targets = labels.targets if answering.reads_labels else ()
     ids = [name for name in answering.id.names if answering.is_plain or name in header]
-    extra = {recipe.unit: train.units, labels.group: train.groups, recipe.time: train.moments}
-    for column in filter(None, (*ids, *targets, *extra)):
+    extra = [(recipe.unit, train.units), (labels.group, train.groups), (recipe.time, train.moments)]
+    for column in filter(None, (*ids, *targets, *(name for name, _ in extra))):
         if header.count(column) != 1:
             raise TableError(f"{source.name} needs one column {column!r}; it has {', '.join(header) or 'none'}")
-    cell_at, id_at = [header.index(name) for name in targets], [header.index(name) for name in ids]
-    wanted = [(header.index(name), into) for name, into in extra.items() if name]
-    look, plain = answering.check(source.name, task.metric.needs != "labels"), source.plain
-    ids_differ = not (recipe.unit or recipe.renumber or set(ids) & {labels.group}) and answering.is_plain
-    has_strata = answering.is_plain and not recipe.unit
-    for number, row in enumerate(source.rows()):
-        cells = [plain(row[at]) for at in cell_at]
-        look(cells, row[id_at[0]] if id_at else "")
-        known = task.submission.may_be_missing or not answering.is_plain or all(cell.strip() for cell in cells)
-        label = ("\x1f".join(cells) if len(cells) != 1 else cells[0]) if has_strata else ""
-        train.labels.append(sys.intern(label) if known else None)
+    wanted = [(header.index(name), into) for name, into in extra if name]
+    cells_of, id_of = _picker(header, targets), _picker(header, ids)
+    plain, weigh = source.plain, _weighing(task, labels, train, answering)
+    ids_differ = answering.is_plain and not (recipe.unit or recipe.renumber or set(ids) & {labels.group})
+    known: dict[Any, tuple[str | None, float]] = {}
+    for at_row, row in enumerate(source.rows()):
+        cells = cells_of(row)
+        found = known.get(cells)
+        if found is None:  # labels repeat, and fifty million of them need not all be looked at
+            found = weigh(cells, id_of(row))
+            if len(known) < MANY:
+                known[cells] = found
+        train.labels.append(found[0])
         for at, into in wanted:
             into.append(sys.intern(plain(row[at])))
         if recipe.keeps_tails:
-            train.sizes.append(float(cells[0]) if known else math.nan)
-        if ids_differ and number < MANY:
-            train.seen.add(hash(tuple(plain(row[at]) for at in id_at)))
+            train.sizes.append(found[1])
+        if ids_differ and at_row < MANY:
+            train.seen.add(hash(id_of(row)))
     if train.seen and len(train.seen) < min(len(train.labels), MANY):
-        raise TableError(
-            f"ids in column {labels.id!r} must be unique over {source.name} and {_tests_name(task)} together"
-        )
+        says = f"ids in column {labels.id!r} must be unique over {source.name}"
+        raise TableError(f"{says} and {_tests_name(task)} together")
     return train
+
+
+def _picker(header: Row, names: Sequence[str]) -> Callable[[Row], Any]:
+    """A function that picks the cells of these columns: a tuple, but for one column the cell."""
+    at = [header.index(name) for name in names]
+    return itemgetter(*at) if at else lambda row: ()
+
+
+def _weighing(
+    task: Task, labels: Labels, train: Train, answering: Answering
+) -> Callable[[Any, Any], tuple[str | None, float]]:
+    """A function of label cells and a row's id: the stratum, None where the row has no label, and the label's number
+    where tails are kept. Raises TableError for a label that cannot be an answer."""
+    plain, look = train.source.plain, answering.check(train.source.name, task.metric.needs != "labels")
+    has_strata = answering.is_plain and not task.recipe.unit
+    may_be_missing = task.submission.may_be_missing or not answering.is_plain
+
+    def weigh(picked: str | tuple[str, ...], name: str | tuple[str, ...]) -> tuple[str | None, float]:
+        cells = [plain(cell) for cell in ((picked,) if isinstance(picked, str) else picked)]
+        look(cells, name if isinstance(name, str) else "_".join(name))
+        if not (may_be_missing or all(cell.strip() for cell in cells)):
+            return None, math.nan
+        size = number(cells[0]) if task.recipe.keeps_tails else math.nan
+        return (sys.intern("\x1f".join(cells)) if has_strata else ""), size
+
+    return weigh
 
 
 def _tests_name(task: Task) -> str:
@@ -171,9 +201,8 @@ def _refuse_repeated(train: Train, test: Test, answering: Answering) -> None:
     """No row to predict has the id of a labelled one."""
     if not train.seen or not set(answering.id.names) <= set(test.header):
         return
-    at = [test.header.index(name) for name in answering.id.names]
-    plain = test.source.plain if test.source else str
-    if any(hash(tuple(plain(row[place]) for place in at)) in train.seen for row in test.rows):
+    id_of = _picker(test.header, answering.id.names)
+    if any(hash(id_of(row)) in train.seen for row in test.rows):
         name = test.source.name if test.source else "the sample"
         says = f"ids in column {answering.id.lone or answering.id.text!r} must be unique over {train.source.name}"
         raise TableError(f"{says} and {name} together")
