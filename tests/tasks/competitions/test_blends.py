@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import re
 import zipfile
 from collections import Counter, defaultdict
@@ -107,6 +108,31 @@ def test_a_perfect_submission_upset_is_cut_and_scores_perfectly_on_both_parts(or
     assert task.answers is not None
     assert score_file(task.id, tmp_path / "out.csv", task.answers) == pytest.approx(best, abs=1e-9)
     assert read(tmp_path / "out.csv")[0] == oracle.book.sample.header
+
+
+def test_what_a_run_is_told_is_what_the_official_rule_says_of_the_held_out_rows(oracle: Oracle, tmp_path: Path) -> None:
+    """Of predictions that are neither perfect nor constant."""
+    task, blend = oracle.task, blended(oracle, tmp_path / "b")
+    header, *rows = oracle.perfect(blend, tmp_path / "mirror")
+    draw = random.Random(3)
+    if task.metric.needs == "labels":
+        given = [[row[0], *(row if draw.random() < 0.7 else draw.choice(rows))[1:]] for row in rows]
+    else:
+        given = [[row[0], *_blurred([float(cell) for cell in row[1:]], draw)] for row in rows]
+    judged = judge(blend, write(tmp_path / "s.csv", [header, *given]), tmp_path / "out.csv", keep=True)
+    assert judged.status == "scored", judged.message
+    right = answers_file(blend, tmp_path / "a.csv")
+    official = guarded(RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(right))
+    assert judged.score == pytest.approx(official, abs=1e-6)
+    assert judged.noise is not None and judged.noise > 0
+    assert abs(official - (0.0 if task.metric.lower_is_better else 1.0)) > 1e-4
+
+
+def _blurred(values: list[float], draw: random.Random) -> list[str]:
+    """Values of a row drawn towards others between 0 and 1, of the same sum where they are chances of classes."""
+    weights = [draw.random() for _ in values]
+    total = sum(weights) if len(values) > 1 and sum(values) == 1 else 1.0
+    return [repr(0.1 * value + 0.9 * weight / total) for value, weight in zip(values, weights, strict=True)]
 
 
 def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(oracle: Oracle, tmp_path: Path) -> None:
