@@ -314,7 +314,7 @@ def seedlings(folder: Path, draw: random.Random) -> None:
 def hydrangeas(folder: Path, draw: random.Random) -> None:
     import py7zr
 
-    rows = [[n, n % 2] for n in range(1, 46)]
+    rows = [[n, n % 2] for n in range(1, 91)]
     zipped(folder / "train_labels.csv.zip", {"train_labels.csv": as_csv(table(["name", "invasive"], rows))})
     images(folder / "train", [f"{row[0]}.jpg" for row in rows])
     with py7zr.SevenZipFile(folder / "train.7z", "w") as archive:

@@ -162,8 +162,8 @@ TABLES: dict[str, dict[str, tuple[list[str], int | None]]] = {
         "public/sample_submission.csv": (["file", "species"], 9),
     },
     "invasive-species-monitoring": {
-        "private/answers.csv": (["name", "invasive"], 9),
-        "private/sample_submission.csv": (["name", "invasive"], 9),
+        "private/answers.csv": (["name", "invasive"], 18),
+        "private/sample_submission.csv": (["name", "invasive"], 18),
     },
     "movie-review-sentiment-analysis-kernels-only": {
         "private/answers.csv": (["PhraseId", "Sentiment"], 27),
@@ -189,7 +189,7 @@ FILES: dict[str, tuple[str, int]] = {
     "siim-isic-melanoma-classification": ("public/jpeg/test/*.jpg", 4142),
     "paddy-disease-classification": ("public/test_images/*.jpg", 16),
     "plant-seedlings-classification": ("public/test/*.png", 9),
-    "invasive-species-monitoring": ("public/test/*.jpg", 9),
+    "invasive-species-monitoring": ("public/test/*.jpg", 18),
 }
 
 
