@@ -9,11 +9,15 @@ Cells travel as text, so nothing is rounded or renamed on the way in (`make_blen
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +27,11 @@ from tasks.custody import plant, read_labels
 from tasks.metrics import Metric
 from tasks.mixing import HELD_OUT as HELD_OUT
 from tasks.mixing import SELECT as SELECT
-from tasks.mixing import fill
+from tasks.mixing import TEST, fill
 from tasks.public_files import MOMENT
 from tasks.recipe import Deal
 from tasks.splitting import TooFewRows
+from tasks.storing import is_as_shown
 
 if TYPE_CHECKING:
     from tasks.spec import Task
@@ -122,35 +127,62 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
 
     Raises `checking.SubmissionRefused`.
     """
-    key = _key(blend)
-    form = _format(_meta(blend.custody), key)
+    meta, key = _meta(blend.custody), _key(blend)
+    form = _format(meta, key)
     rows = read_submission(submission, form, size_cap)
-    picked = [form.columns.index(name) for name in (form.id, *form.targets)]
+    header = [form.id, *form.targets]
     held_out: list[Row] = [[]] * blend.held_out_rows
     select: list[Row] = [[]] * blend.select_rows
     units = [""] * blend.held_out_rows
     test: list[Row] = [[]] * blend.test_rows
-    for row, (name, role, place, unit) in zip(rows, key, strict=True):
-        row[picked[0]] = name  # the agent may have written 7.0 for 7
+    for at, row in enumerate(rows):
+        role, place = key.roles[at], key.places[at]
+        row[0] = key.originals.get(at, key.ids[at]) if role == TEST else key.ids[at]  # an agent may write 7.0 for 7
         if role == HELD_OUT:
-            held_out[int(place)] = [row[column] for column in picked]
-            units[int(place)] = unit
+            held_out[place], units[place] = row, key.units[at]
         elif role == SELECT:
-            select[int(place)] = [row[column] for column in picked]
+            select[place] = row
         else:
-            test[int(place)] = row
+            test[place] = row
     answers = read_labels(blend.custody / "answers.csv", "judging")
-    return Cut([answers[0], *held_out], answers, units, [answers[0], *select], [list(form.columns), *test])
+    whole = _whole(blend, meta["columns"], header, test)
+    return Cut([answers[0], *held_out], answers, units, [answers[0], *select], whole)
+
+
+def _whole(blend: Blend, columns: Row, header: Row, test: list[Row]) -> list[Row]:
+    """The task's own submission: the sample's columns, in its order; what no one is asked for is as in the sample."""
+    if columns == header:
+        return [columns, *test]
+    rest = blend.custody / "rest.csv"
+    kept: Iterator[Row] = iter(list(read_rows(rest))[1:]) if rest.exists() else itertools.repeat([""] * len(columns))
+    at = {name: place for place, name in enumerate(header)}
+    rows = [
+        [row[at[name]] if name in at else cell for name, cell in zip(columns, other, strict=True)]
+        for row, other in zip(test, kept, strict=False)
+    ]
+    return [columns, *rows]
 
 
 def answers_of(blend: Blend, role: str) -> tuple[list[Row], list[str]]:
     """The answers of a role's rows, header first, and the unit of each row, in the order of `cut`."""
     answers = read_labels(blend.custody / ("select.csv" if role == SELECT else "answers.csv"), "judging")
-    units = [""] * (len(answers) - 1)
-    for _, found, place, unit in _key(blend):
+    units, key = [""] * (len(answers) - 1), _key(blend)
+    for at, found in enumerate(key.roles):
         if found == role:
-            units[int(place)] = unit
+            units[key.places[at]] = key.units[at]
     return answers, units
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What every row of the shown sample is, column by column: there may be ten million of them. `originals` are the
+    ids of test rows in the task's own sample, where they are others."""
+
+    ids: list[str]
+    roles: list[str]
+    places: array[int]
+    units: list[str]
+    originals: dict[int, str]
 
 
 def _meta(custody: Path) -> dict[str, Any]:
@@ -158,16 +190,31 @@ def _meta(custody: Path) -> dict[str, Any]:
     return meta
 
 
-def _key(blend: Blend) -> list[Row]:
-    return list(read_rows(blend.custody / "key.csv"))[1:]
+def _key(blend: Blend) -> _Key:
+    return _read_key(blend.custody / "key.csv")
 
 
-def _format(meta: dict[str, Any], key: list[Row]) -> Format:
+@lru_cache(1)
+def _read_key(path: Path) -> _Key:
+    key = _Key([], [], array("q"), [], {})
+    rows = read_rows(path)
+    next(rows, None)
+    for name, role, place, unit, *original in rows:
+        if original and original[0]:
+            key.originals[len(key.ids)] = original[0]
+        key.ids.append(name)
+        key.roles.append(sys.intern(role))
+        key.places.append(int(place))
+        key.units.append(sys.intern(unit))
+    return key
+
+
+def _format(meta: dict[str, Any], key: _Key) -> Format:
     return Format(
-        columns=tuple(meta["columns"]),
+        columns=(meta["id"], *meta["targets"]),
         id=meta["id"],
         targets=tuple(meta["targets"]),
-        ids=[row[0] for row in key],
+        ids=key.ids,
         numbers=meta["metric"]["needs"] != "labels",
         may_be_missing=meta["may_be_missing"],
     )
@@ -184,7 +231,8 @@ def _appear(task: Task, seed: int, deal: Deal, fingerprint: str, folder: Path) -
     try:
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
-        filled = fill(task, seed, deal, building / "public", building / "custody")
+        store = folder.parent / ".files"
+        filled = fill(task, seed, deal, building / "public", building / "custody", store)
         plant(building / "custody" / "answers.csv", fingerprint)
         meta = {**_spoken_of(task), **asdict(filled), **asdict(deal), "seed": seed, "fingerprint": fingerprint}
         _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
@@ -244,8 +292,9 @@ def _clear_abandoned(folder: Path) -> None:
 def _seal(folder: Path) -> None:
     """Readable by everyone and writable by no one in public, one date on everything, custody closed."""
     for path in sorted((folder / "public").rglob("*"), reverse=True):
-        path.chmod(0o755 if path.is_dir() else 0o444)
-        os.utime(path, (MOMENT, MOMENT))
+        if not is_as_shown(path.lstat()):  # what is linked is so already, and may not be ours to change
+            path.chmod(0o755 if path.is_dir() else 0o444)
+            os.utime(path, (MOMENT, MOMENT))
     (folder / "public").chmod(0o755)
     os.utime(folder / "public", (MOMENT, MOMENT))
     (folder / "custody").chmod(0o700)

@@ -5,9 +5,10 @@ TableError      a file that cannot be read as a table; the message names file an
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO
@@ -21,13 +22,13 @@ class TableError(Exception):
     """A file cannot be read as a table; the message names the file and the line."""
 
 
-def rows_of(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
+def rows_of(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
     """Line number and cells of each row of an open CSV, header first; blank lines are passed over.
 
     Raises `TableError` for a row that is longer or shorter than the header.
     """
     csv.field_size_limit(CELL_CAP)
-    reader = csv.reader(stream)
+    reader = csv.reader(stream, delimiter=delimiter)
     width = -1
     try:
         for row in reader:
@@ -56,13 +57,20 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield row
 
 
-def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644) -> None:
+def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, delimiter: str = ",") -> None:
     """Write rows (header first) whole and durable, replacing `path` at once."""
+    with writing(path, mode, delimiter) as write:
+        write(rows)
+
+
+@contextlib.contextmanager
+def writing(path: Path, mode: int = 0o644, delimiter: str = ",") -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
+    """A function that writes rows, some at a time; the file appears whole and durable at the end, or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             os.fchmod(stream.fileno(), mode)
-            csv.writer(stream, lineterminator="\n").writerows(rows)
+            yield csv.writer(stream, lineterminator="\n", delimiter=delimiter).writerows
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

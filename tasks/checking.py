@@ -90,6 +90,8 @@ def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numb
 
 def number(cell: str) -> float:
     """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
+    if cell[-1:].isdigit() and "_" not in cell:  # nearly always, and there are ten million pixels to read
+        return float(cell)
     if cell.strip() in _MISSING:
         return math.nan
     if (truth := _TRUTH.get(cell.strip().lower())) is not None:

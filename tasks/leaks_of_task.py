@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.cells import TableError, read_rows
+from tasks.cells import TableError
 from tasks.children import ChildFailed, Reply, answer, ask
 from tasks.leaks import ROWS, Finding, Tables, look_at_data
 
@@ -31,16 +31,20 @@ def look_at_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
 
 def read_tables(task: Task) -> list[Tables]:
     """The task's train and test tables, once for each target. Raises TableError."""
-    from tasks.sources import find_test, read_sample, scan
+    from tasks.reading import read_book
+    from tasks.sources import Table
 
     labels = task.labels
     if labels is None:
         return []
-    sample = read_sample(task)
-    test = find_test(task, labels, scan(task, labels, sample), sample)
-    train = list(islice(read_rows(labels.file), ROWS + 1))
-    rows = [test.header, *test.rows[:ROWS]]
-    return [Tables(train, rows, labels.id, target, labels.group, task.recipe.time) for target in labels.targets[:3]]
+    book = read_book(task, labels)
+    train, test = book.train.source, book.test
+    if not isinstance(train, Table) or not isinstance(test.source, Table) or not book.answering.id.lone:
+        return []  # what is only names of files has no columns to look at
+    known = [train.header, *(list(map(train.plain, row)) for row in islice(train.rows(), ROWS))]
+    rows = [test.header, *(list(map(train.plain, row)) for row in test.rows[:ROWS])]
+    key = book.answering.id.lone
+    return [Tables(known, rows, key, target, labels.group, task.recipe.time) for target in labels.targets[:3]]
 
 
 def _perform(request: dict[str, Any]) -> Reply:

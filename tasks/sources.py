@@ -1,160 +1,274 @@
-"""What a task's tables say before any row moves: the sample, the labelled rows, and the rows to predict.
+"""Where rows stand, labelled ones and those to predict: tables (CSV, TSV, JSON, in zips), file names, a marked file.
 
-Raises `TableError` for tables that do not fit together.
+A source has a header and yields rows of text, the same each time; `plain` turns a cell into the text it stands for.
+Raises `TableError` for what cannot be read.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import io
+import itertools
+import json
+import os
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from tasks.cells import Positions, Row, TableError, read_header, read_rows
-from tasks.checking import number
+from tasks.archives import pack
+from tasks.cells import Row, TableError, rows_of, write_rows
+from tasks.patterns import Spot
 
 if TYPE_CHECKING:
     from tasks.spec import Labels, Task
 
+RAW_BYTES = 64 << 20
+"""A table of more bytes than these is copied line by line, if its lines are its rows."""
+FILES, MARKED = "files:", "marked:"
+Placed = Callable[[Path], Path]
+"""From a file of the task's public folder to where it is written, whose folder is there."""
 
-@dataclass(frozen=True)
-class Train:
-    """What must be known of the labelled rows to choose among them; `labels` is None where a label is missing.
 
-    `cells` are the target cells, `moments` the times where rows are held out by time. `classes` are the sample's
-    columns where each stands for one class of the label; `notes` say what was guessed.
-    """
+class Source(Protocol):
+    """Rows of text under a header. `paths` are the files that are written anew; none where the files themselves are
+    the rows."""
 
+    name: str
     header: Row
-    ids: list[str]
-    labels: list[str | None]
-    cells: list[tuple[str, ...]]
-    units: list[str]
-    moments: list[str]
-    classes: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    paths: tuple[Path, ...]
+    plain: Callable[[str], str]
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, without the header."""
+
+    def write_without(self, placed: Placed, taken: Collection[int]) -> dict[int, Row]:
+        """Write it without the rows whose numbers are given; returns those rows."""
+
+    def write(self, placed: Placed, rows: Iterable[Row]) -> None:
+        """Write it with other rows."""
 
 
-@dataclass(frozen=True)
-class Test:
-    """The rows to predict: `places[i]` is the row of the sample submission that test row i answers to."""
+class Table:
+    """A CSV, TSV or JSON table (a list of objects), perhaps inside a zip, perhaps in several identical copies."""
 
-    path: Path
-    header: Row
-    rows: list[Row]
-    places: list[int]
+    def __init__(self, places: Sequence[tuple[Path, str]]) -> None:
+        self._places = places
+        path, member = places[0]
+        self.name = (member or path.name).rpartition("/")[2]
+        self.paths = tuple(path for path, _ in places)
+        self._is_json = self.name.lower().endswith(".json")
+        self._delimiter = "\t" if self.name.lower().endswith(".tsv") else ","
+        self.plain: Callable[[str], str] = _plain if self._is_json else str
+        self.header = next(self._all(), [])
 
+    def _all(self) -> Iterator[Row]:
+        with _opened(*self._places[0]) as stream:
+            if self._is_json:
+                yield from _json_rows(stream, self.name)
+                return
+            for _, row in rows_of(stream, self.name, self._delimiter):
+                yield row
 
-def read_sample(task: Task) -> list[Row]:
-    """The sample submission, header first. Raises TableError."""
-    sample = list(read_rows(task.submission.sample))
-    name = task.submission.sample.name
-    for column in (task.submission.id, *task.submission.targets):
-        if not sample or sample[0].count(column) != 1:
-            raise TableError(f"{name} needs one column {column!r}")
-    ids = [row[sample[0].index(task.submission.id)] for row in sample[1:]]
-    if not ids:
-        raise TableError(f"{name} has no rows")
-    if not Positions(ids).unique:
-        raise TableError(f"{name}: ids in column {task.submission.id!r} repeat; give every row its own")
-    return sample
+    def rows(self) -> Iterator[Row]:
+        """The rows; cells of JSON are JSON texts, empty where an object lacks the key."""
+        return itertools.islice(self._all(), 1, None)
 
+    def write(self, placed: Placed, rows: Iterable[Row]) -> None:
+        """Write every copy of it with other rows."""
+        (path, member), *copies = self._places
+        written = placed(path)
+        if member:
+            written = written.with_name(f".{written.name}.rows")
+        if self._is_json:
+            written.write_text(json.dumps([_object(self.header, row) for row in rows], indent=4), encoding="utf-8")
+        else:
+            write_rows(written, itertools.chain([self.header], rows), delimiter=self._delimiter)
+        for copy, name in self._places if member else copies:
+            if name:
+                pack(placed(copy), [(name, lambda: written.open("rb"))], deflated=True)
+            else:
+                placed(copy).write_bytes(written.read_bytes())
+        if member:
+            written.unlink()
 
-def scan(task: Task, labels: Labels, sample: Sequence[Row]) -> Train:
-    """Read what must be known of the labelled rows. Raises TableError."""
-    rows = read_rows(labels.file)
-    header = next(rows, [])
-    classes, notes = _classes(task, labels, sample[0] if sample else [])
-    more = [name for name in (labels.group, task.recipe.time) if name]
-    wanted = [labels.id, *labels.targets, *more]
-    for column in wanted:
-        if header.count(column) != 1:
-            raise TableError(f"{labels.file.name} needs one column {column!r}; it has {', '.join(header) or 'none'}")
-    at = {column: header.index(column) for column in wanted}
-    train = Train(header, [], [], [], [], [], classes, notes)
-    for row in rows:
-        cells = tuple(row[at[name]] for name in labels.targets)
-        name = row[at[labels.id]]
-        if classes:
-            _require_class(cells[0], classes, labels, name)
-        elif task.metric.needs != "labels":
-            _require_number(cells, labels, name)
-        known = task.submission.may_be_missing or all(cell.strip() for cell in cells)
-        train.ids.append(name)
-        train.cells.append(cells)
-        train.labels.append("\x1f".join(cells) if known else None)
-        train.units.append(row[at[labels.group]] if labels.group else "")
-        train.moments.append(row[at[task.recipe.time]] if task.recipe.time else "")
-    return train
+    def write_without(self, placed: Placed, taken: Collection[int]) -> dict[int, Row]:
+        """Write every copy of it without some rows."""
+        moved: dict[int, Row] = {}
+        path, member = self._places[0]
+        if not member and len(self._places) == 1 and not self._is_json and _lines_are_rows(path):
+            for at, line in _copy_lines(path, placed(path), taken):
+                moved[at] = line.decode("utf-8", "surrogateescape").rstrip("\n").split(self._delimiter)
+            return moved
 
+        def rest() -> Iterator[Row]:
+            for at, row in enumerate(self.rows()):
+                if at in taken:
+                    moved[at] = row
+                else:
+                    yield row
 
-def _classes(task: Task, labels: Labels, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The sample's columns where each is a class of the one label, as said or (with a note) as guessed."""
-    targets = task.submission.targets
-    spreads = task.recipe.onehot
-    if spreads is None:
-        spreads = len(labels.targets) == 1 and len(targets) > 1
-        if spreads:
-            note = f"guessed that the sample's columns {', '.join(targets[:5])}… are the classes of {labels.targets[0]}"
-            return targets, (f"{note}; write `blend: {{answer: {{onehot: {labels.targets[0]}}}}}` to say so",)
-    if spreads:
-        return targets, ()
-    if len(labels.targets) != len(targets):
-        raise TableError("labels.target and submission.target must name the same number of columns, in the same order")
-    return (), ()
+        self.write(placed, rest())
+        return moved
 
 
-def _require_class(cell: str, classes: Sequence[str], labels: Labels, name: str) -> None:
-    if cell.strip() and cell.strip() not in classes:
-        raise TableError(
-            f"{labels.file.name}: the label {cell!r} of row {name!r} is no column of the sample submission, "
-            f"whose classes are {', '.join(classes[:8])}"
-        )
+class Names:
+    """Rows that are files: their names have fields, and the files are moved, not written."""
+
+    def __init__(self, text: str, public: Path) -> None:
+        self._spot, self._public = Spot(text), public
+        self.name, self.header = f"{FILES}{text}", list(self._spot.names)
+        self.paths: tuple[Path, ...] = ()
+        self.plain: Callable[[str], str] = str
+
+    def rows(self) -> Iterator[Row]:
+        """The fields of each file, in the order of names."""
+        for name in sorted(names_in(self._public, self._spot)):
+            found = self._spot.match(name)
+            if found is not None:
+                yield [found[field] for field in self.header]
+
+    def write(self, placed: Placed, rows: Iterable[Row]) -> None:
+        """Nothing is written."""
+
+    def write_without(self, placed: Placed, taken: Collection[int]) -> dict[int, Row]:
+        """The rows taken; nothing is written."""
+        return {at: row for at, row in enumerate(self.rows()) if at in taken}
 
 
-def _require_number(cells: Sequence[str], labels: Labels, name: str) -> None:
-    for cell in cells:
-        try:
-            if math.isinf(number(cell)):
-                raise ValueError
-        except ValueError:
-            raise TableError(
-                f"{labels.file.name}: the label {cell!r} of row {name!r} is not a number, and the metric needs numbers"
-            ) from None
+class Marked:
+    """One file of `id,labels` lines for labelled rows and those to predict, whose labels are a mark."""
+
+    def __init__(self, path: Path, target: str, mark: str, of_test: bool = False) -> None:
+        self._path, self._mark, self._of_test = path, mark, of_test
+        self.name = path.name
+        self.paths: tuple[Path, ...] = (path,)
+        self._head, *self._lines = path.read_text(encoding="utf-8").splitlines()
+        self.header = [self._head.partition(",")[0], target]
+        self.plain: Callable[[str], str] = str
+
+    def rows(self) -> Iterator[Row]:
+        """Id and labels of the labelled rows, or of those to predict."""
+        for _, row in self._numbered():
+            yield row
+
+    def _numbered(self) -> Iterator[tuple[int, Row]]:
+        for at, line in enumerate(self._lines):
+            key, _, rest = line.partition(",")
+            if line.strip() and (rest.strip() == self._mark) == self._of_test:
+                yield at, [key, rest]
+
+    def write(self, placed: Placed, rows: Iterable[Row]) -> None:
+        """Nothing more: the labelled rows' writing wrote the file."""
+
+    def write_without(self, placed: Placed, taken: Collection[int]) -> dict[int, Row]:
+        """Write the file with the rows taken marked."""
+        lines, moved = list(self._lines), {}
+        for number, (at, row) in enumerate(self._numbered()):
+            if number in taken:
+                lines[at], moved[number] = f"{row[0]},{self._mark}", row
+        placed(self._path).write_text("\n".join([self._head, *lines]) + "\n", encoding="utf-8")
+        return moved
 
 
-def find_test(task: Task, labels: Labels, train: Train, sample: list[Row]) -> Test:
-    """The one CSV of public with the labels file's columns but for the targets."""
-    columns = set(train.header) - set(labels.targets)
-    shapes = [columns, columns - {labels.group}]
-    others = {labels.file, task.submission.sample}
-    found = [path for path in _tables(task.public) if path not in others and set(read_header(path)) in shapes]
-    if task.recipe.test:
-        found = [task.recipe.test]
-        if not set(read_header(found[0])) <= columns:
-            raise TableError(f"{found[0].name} has columns that {labels.file.name} has not, or the targets")
-    expected = ", ".join(name for name in train.header if name in columns)
-    if len(found) != 1:
-        names = ", ".join(path.relative_to(task.public).as_posix() for path in found) or "none"
-        raise TableError(
-            f"one CSV in {task.public.name}/ must have the columns of {labels.file.name} without the targets "
-            f"({expected}), and that is the test file; found: {names}. Tasks without such a file are not supported "
-            "with labels: leave `labels` out, and scores are self-reported"
-        )
-    header, *rows = read_rows(found[0])
-    id_at, sample_id_at = header.index(labels.id), sample[0].index(task.submission.id)
-    ids = [row[id_at] for row in rows]
-    if not Positions(train.ids + ids).unique:
-        raise TableError(
-            f"ids in column {labels.id!r} must be unique over {labels.file.name} and {found[0].name} together"
-        )
-    positions = Positions([row[sample_id_at] for row in sample[1:]])
-    places = [place for name in ids if (place := positions.find(name)) is not None]
-    if sorted(places) != list(range(len(sample) - 1)) or len(places) != len(ids):
-        raise TableError(f"{task.submission.sample.name} and {found[0].name} must have the same ids, each once")
-    return Test(found[0], header, rows, places)
+# ---------------------------------------------------------------------------------------------------- finding sources
 
 
-def _tables(public: Path) -> list[Path]:
-    return sorted(path for path in public.rglob("*") if path.suffix.lower() == ".csv" and path.is_file())
+def labelled(task: Task, labels: Labels) -> Source:
+    """Where a task's labelled rows stand. Raises TableError."""
+    where = labels.where or (str(labels.file),)
+    if where[0].startswith(MARKED):
+        return Marked(task.folder / where[0].removeprefix(MARKED), labels.targets[0], task.recipe.mark or "?")
+    return source_of(task, where)
+
+
+def source_of(task: Task, where: Sequence[str]) -> Source:
+    """The source that a task file names. Raises TableError."""
+    if where[0].startswith(FILES):
+        return Names(where[0].removeprefix(FILES), task.public)
+    parted = [name.partition("!") for name in where]
+    return Table([(task.folder / path, member) for path, _, member in parted])
+
+
+def names_in(public: Path, spot: Spot) -> list[str]:
+    """The names among which a spot's are: of an archive's members, or of the files below the folder it begins with."""
+    if spot.archive:
+        return members_of(public / spot.archive)
+    start = spot.text.partition("{")[0].rpartition("/")[0]
+    found = []
+    for folder, _, names in os.walk(public / start):
+        below = os.path.relpath(folder, public)
+        found += [name if below == "." else f"{below}/{name}" for name in names]
+    return found
+
+
+def members_of(path: Path) -> list[str]:
+    """The names of the files in a zip. Raises TableError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [member.filename for member in archive.infolist() if not member.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise TableError(f"{path.name} is no zip archive that can be read ({error})") from None
+
+
+# -------------------------------------------------------------------------------------------------- reading, copying
+
+
+@contextmanager
+def _opened(path: Path, member: str) -> Iterator[TextIO]:
+    if not member:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            yield stream
+        return
+    if members_of(path) != [member]:
+        raise TableError(f"{path.name} must hold {member} and nothing else")
+    with zipfile.ZipFile(path) as archive, archive.open(member) as raw:
+        yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _json_rows(stream: TextIO, name: str) -> Iterator[Row]:
+    try:
+        objects: list[dict[str, Any]] = json.load(stream)
+        header = list(dict.fromkeys(key for one in objects for key in one))
+    except (ValueError, TypeError, AttributeError):
+        raise TableError(f"{name} is no JSON list of objects") from None
+    yield header
+    for one in objects:
+        yield [json.dumps(one[key]) if key in one else "" for key in header]
+
+
+def _object(header: Row, row: Row) -> dict[str, Any]:
+    return {key: json.loads(cell) for key, cell in zip(header, row, strict=True) if cell}
+
+
+def _plain(cell: str) -> str:
+    return str(json.loads(cell)) if cell.startswith('"') else cell
+
+
+def _lines_are_rows(path: Path) -> bool:
+    """Whether a large CSV can be copied by lines: no quotes, no carriage returns, no blank lines."""
+    if path.stat().st_size < RAW_BYTES:
+        return False
+    last = b""
+    with path.open("rb") as file:
+        if file.peek(3)[:3] == b"\xef\xbb\xbf":
+            return False
+        while block := file.read(1 << 24):
+            if b'"' in block or b"\r" in block or b"\n\n" in last + block:
+                return False
+            last = block[-1:]
+    return last == b"\n"
+
+
+def _copy_lines(source: Path, target: Path, taken: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """Copy a table but for some rows, which are yielded."""
+    with source.open("rb", 1 << 22) as reader, target.open("wb", 1 << 22) as writer:
+        writer.writelines(itertools.islice(reader, 1))
+        done = 0
+        for at in sorted(taken):
+            writer.writelines(itertools.islice(reader, at - done))
+            yield at, next(reader)
+            done = at + 1
+        writer.writelines(reader)
+        writer.flush()
+        os.fsync(writer.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,9 +11,9 @@ from typing import Literal
 from tasks.marked_yaml import TaskError, read_marked_yaml
 from tasks.medals import Thresholds
 from tasks.metrics import Metric
-from tasks.recipe import Recipe
+from tasks.recipe import Answer, Mark, Recipe, Renumber
 from tasks.task_checks import Checks
-from tasks.task_file import TaskFile, parse_task_file
+from tasks.task_file import AnswerPart, BlendPart, TaskFile, parse_task_file
 
 __all__ = ["Labels", "Metric", "Recipe", "RunDefaults", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
 
@@ -35,13 +36,18 @@ class Submission:
 
 @dataclass(frozen=True)
 class Labels:
-    """Where the labels of training rows are, for the harness to hold some out: by strata, or by whole groups."""
+    """Where the labels of training rows are, for the harness to hold some out: by strata, or by whole groups.
+
+    `file` is the first file they stand in (public itself where they stand in file names); `where` says all of it, as
+    the task file does. `id` is a column, or a template of several.
+    """
 
     file: Path
     id: str
     targets: tuple[str, ...]
     stratify: bool = False
     group: str | None = None
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,14 +117,14 @@ def load_task(path: Path) -> Task:
         private=places.get("private"),
         answers=answers,
         submission=submission,
-        labels=_labels(file, places.get("labels")),
+        labels=_labels(file, places),
         thresholds=thresholds,
         run=RunDefaults(**file.run.model_dump()),
         folder=checks.folder,
         path=path.absolute(),
         hidden=tuple(file.hide),
         digest=_digest(marked.content, submission.sample, answers),
-        recipe=_recipe(file, places.get("test")),
+        recipe=_recipe(file.blend) if file.blend else Recipe(),
         competition=file.competition or "",
     )
 
@@ -145,31 +151,52 @@ def _submission(file: TaskFile, sample: Path) -> Submission:
     return Submission(sample, part.id, tuple(part.target), part.may_be_missing, part.shown or "")
 
 
-def _labels(file: TaskFile, found: Path | None) -> Labels | None:
-    part = file.labels
+def _labels(file: TaskFile, places: Mapping[str, Path]) -> Labels | None:
+    part, found = file.labels, places.get("labels")
     if part is None or found is None:
         return None
     split = file.blend.split if file.blend else None
     stratify = split.stratify if split and split.stratify is not None else part.stratify
-    return Labels(found, part.id, tuple(part.target), stratify, (split.group if split else None) or part.group)
+    group = (split.group if split else None) or part.group
+    return Labels(found, part.id, tuple(part.target), stratify, group, tuple(part.file))
 
 
-def _recipe(file: TaskFile, test: Path | None) -> Recipe:
-    part = file.blend
-    if part is None:
-        return Recipe()
-    plan = part.plan
+def _recipe(part: BlendPart) -> Recipe:
+    plan, renumber = part.plan, part.renumber
+    pairs = [line.partition("->") for line in part.files]
     return Recipe(
         is_written=True,
-        test=test,
-        onehot=part.answer is not None and part.answer.onehot is not None,
+        test=tuple(part.test or ()),
+        answer=_answer(part.answer),
+        files=tuple((before.strip(), after.strip()) for before, _, after in pairs),
+        side=tuple(part.side.items()),
+        also_mark=tuple((name, Mark(mark.key, tuple(mark.set.items()))) for name, mark in part.also_mark.items()),
+        mark=part.mark or "",
+        fill=tuple(part.fill.items()),
+        renumber=Renumber(renumber.field, renumber.form, renumber.start, renumber.order.removeprefix("random"))
+        if renumber
+        else None,
+        unit=part.unit,
         time=part.split.time,
+        keeps_tails=part.split.tails == "keep",
         folds=plan.folds if plan else None,
         search=plan.search if plan else None,
         select=plan.select if plan else None,
         static=tuple(part.static),
         omit=tuple(part.omit),
     )
+
+
+def _answer(part: AnswerPart | None) -> Answer:
+    if part is None:
+        return Answer()
+    if part.onehot:
+        return Answer("onehot")
+    if part.map:
+        return Answer("map", next(tuple(values.items()) for values in part.map.values()))
+    if part.set:
+        return Answer("set", count=part.count or 0)
+    return Answer("pixels", image=part.pixels or "")
 
 
 def _digest(content: bytes, *files: Path | None) -> str:

@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 FEWEST_LABELLED = 40
 FEWEST, FOLDS, FEWEST_FOLDS = 50, 5, 3
@@ -13,6 +14,8 @@ FOLD_ROWS = 20_000
 """Up to so many labelled rows may be dealt into folds; above, one fixed part is nearly as good (measured)."""
 SINGLE_PARTS, MOST = 10, 100_000
 CLASSES = 20
+MANY = 200_000
+"""From so many rows on, arrays do what lists would do too slowly; the outcome is the same."""
 ADVICE = "leave `labels` out of task.yaml, and scores are self-reported"
 
 Parts = list[int | None]
@@ -27,8 +30,21 @@ def order(count: int, seed: str) -> list[int]:
     """The numbers 0 to count-1 in a seeded random order."""
     # Sorting by random(): Python promises that its sequence never changes; of shuffle() and sample() it does not.
     draw = random.Random(seed)
+    if count >= MANY:
+        found: list[int] = _many(draw, count).tolist()
+        return found
     keys = [draw.random() for _ in range(count)]
     return sorted(range(count), key=keys.__getitem__)
+
+
+def _many(draw: random.Random, count: int) -> Any:
+    """The same order of many numbers, as an array: NumPy has the same generator, in the same state."""
+    import numpy as np
+
+    state = draw.getstate()[1]
+    twister = np.random.RandomState()
+    twister.set_state(("MT19937", np.array(state[:-1], dtype=np.uint32), state[-1], 0, 0.0))
+    return np.argsort(twister.random_sample(count), kind="stable")
 
 
 def how_many_parts(labelled: int) -> int:
@@ -47,6 +63,8 @@ def deal_rows(labels: Sequence[str | None], parts: int, seed: str, stratify: boo
 
     Few labels, or more where `stratify` asks for it, are strata: each keeps its share in every part.
     """
+    if len(labels) >= MANY:
+        return _deal_many(labels, parts, seed, stratify)
     labelled = [place for place, label in enumerate(labels) if label is not None]
     rank = {place: position for position, place in enumerate(order(len(labels), seed))}
     known = Counter(labels[place] for place in labelled)
@@ -60,6 +78,25 @@ def deal_rows(labels: Sequence[str | None], parts: int, seed: str, stratify: boo
     for number, place in enumerate(pool):
         dealt[place] = number % parts
     return dealt
+
+
+def _deal_many(labels: Sequence[str | None], parts: int, seed: str, stratify: bool) -> Parts:
+    """The same of many rows, by arrays: fifty million rows would not fit into memory otherwise."""
+    import numpy as np
+
+    known = Counter(labels)
+    known.pop(None, None)
+    codes = {label: code for code, label in enumerate(sorted(label for label in known if label is not None))}
+    code = np.fromiter((-1 if label is None else codes[label] for label in labels), np.int64, len(labels))
+    pool = _many(random.Random(seed), len(labels))
+    pool = pool[code[pool] >= 0]
+    if len(known) <= CLASSES or (stratify and len(known) <= len(pool) / 2):
+        counts = np.bincount(code[pool], minlength=len(codes))
+        pool = pool[np.argsort(code[pool], kind="stable")]
+        pool = pool[counts[code[pool]] > 1]
+    dealt = np.full(len(labels), -1, np.int64)
+    dealt[pool] = np.arange(len(pool)) % parts
+    return [None if part < 0 else part for part in dealt.tolist()]
 
 
 def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:

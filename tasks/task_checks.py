@@ -7,13 +7,24 @@ import csv
 import math
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from tasks.marked_yaml import Location, MarkedYaml, TaskError
 from tasks.medals import Thresholds, thresholds_from_leaderboard
 from tasks.metrics import METRICS, Metric
-from tasks.task_file import BlendPart, LabelsPart, MetricPart, SubmissionPart, TaskFile, ThresholdsPart, clip
+from tasks.patterns import Template
+from tasks.task_file import (
+    AnswerPart,
+    BlendPart,
+    LabelsPart,
+    MetricPart,
+    SubmissionPart,
+    TaskFile,
+    ThresholdsPart,
+    clip,
+)
 
 T = TypeVar("T")
 
@@ -131,9 +142,9 @@ class Checks:
         self._keep_apart(found)
         found["sample"] = self._sample(file.submission)
         if file.labels:
-            found["labels"] = self._labels(file.labels)
+            found["labels"] = self._labels(file.labels, data.public)
         if file.blend:
-            found["test"] = self._blend(file.blend, file.labels)
+            self._blend(file.blend, file.labels)
         return {key: path for key, path in found.items() if path}
 
     def _answers(self, private: str, name: str | None, wants: SubmissionPart) -> Path | None:
@@ -147,25 +158,50 @@ class Checks:
         place = ("submission", "sample")
         return self._table(place, wants.sample, "the sample submission", ("submission",), columns)
 
-    def _labels(self, wants: LabelsPart) -> Path | None:
-        columns = [("id", wants.id), *(("target", target) for target in wants.target)]
-        if wants.group:
-            columns.append(("group", wants.group))
-        return self._table(("labels", "file"), wants.file, "the training labels", ("labels",), columns)
+    def _labels(self, wants: LabelsPart, public: str) -> Path | None:
+        place = ("labels", "file")
+        found = [self._try(partial(self._labelled, place, name, public, wants)) for name in wants.file]
+        return found[0]
 
-    def _blend(self, wants: BlendPart, labels: LabelsPart | None) -> Path | None:
+    def _labelled(self, place: Location, name: str, public: str, wants: LabelsPart) -> Path | None:
+        """One of the places of the labels; columns are looked at where it is a plain CSV."""
+        if name.startswith("files:"):
+            return self.folder / public
+        path = name.removeprefix("marked:").partition("!")[0]
+        if path != name or not name.lower().endswith(".csv"):
+            return self._file(place, path, "the training labels")
+        columns = [("id", column) for column in Template(wants.id).names]
+        columns += [("target", target) for target in wants.target]
+        if wants.group and wants.group not in Template(wants.id).names:
+            columns.append(("group", wants.group))
+        return self._table(place, name, "the training labels", ("labels",), columns)
+
+    def _blend(self, wants: BlendPart, labels: LabelsPart | None) -> None:
+        """What the parts of a recipe say of each other, and whether its files are there."""
         if labels is None:
             self._tell(("blend",), "a blend needs labels. Add a part `labels: {file: ..., id: ..., target: ...}`.")
-        elif wants.answer and [wants.answer.onehot] != labels.target:
-            self._tell(("blend", "answer"), f"onehot must be the label's column, {clip(', '.join(labels.target))}.")
+        elif wants.answer:
+            self._answer(wants.answer, labels)
         if wants.plan and wants.plan.folds and (wants.plan.search or wants.plan.select):
             self._tell(("blend", "plan"), "both folds and search are given. Keep one of them.")
         elif wants.plan and wants.plan.select and not wants.plan.search:
             self._tell(("blend", "plan"), "select needs search. Add `search: 0.1`.")
         if wants.split.time and wants.plan and wants.plan.folds:
             self._tell(("blend", "plan"), "rows held out by time make one blend. Leave `folds` out.")
-        test = wants.test
-        return self._try(lambda: self._file(("blend", "test"), test, "the rows to predict")) if test else None
+        for name in wants.test or ():
+            if not name.startswith("files:"):
+                self._try(partial(self._file, ("blend", "test"), name.partition("!")[0], "the rows to predict"))
+
+    def _answer(self, wants: AnswerPart, labels: LabelsPart) -> None:
+        place = ("blend", "answer")
+        said = [name for name in ("onehot", "map", "set", "pixels") if getattr(wants, name)]
+        named = [wants.onehot or wants.set or next(iter(wants.map or {}), "")]
+        if len(said) != 1 or len(wants.map or {}) > 1:
+            self._tell(place, "say one of `onehot:`, `map:`, `set:` and `pixels:`, of one column.")
+        elif said != ["pixels"] and named != labels.target:
+            self._tell(place, f"{said[0]} must be the label's column, {clip(', '.join(labels.target))}.")
+        elif bool(wants.set) != bool(wants.count):
+            self._tell(place, "a set needs the count of its members, and nothing else does. Write `count: 19` beside.")
 
     def _data_folder(self, key: str, name: str) -> Path:
         path = self._look(("data", key), name)

@@ -16,6 +16,7 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 Text = Annotated[str, Field(min_length=1)]
 Amount = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Cell = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, (int, float)) else v)]
 Columns = Annotated[list[Text], Field(min_length=1), BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 
 
@@ -51,9 +52,9 @@ class SubmissionPart(_Part):
 
 
 class LabelsPart(_Part):
-    """Where the training labels are."""
+    """Where the training labels are: a table, `archive.zip!table`, `files:NAME` or `marked:FILE`; a list: copies."""
 
-    file: Text
+    file: Columns
     id: Text
     target: Columns
     group: Text | None = None
@@ -64,6 +65,26 @@ class AnswerPart(_Part):
     """How labels become cells of a submission, where they are not columns of the same name."""
 
     onehot: Text | None = None
+    map: dict[str, dict[str, Cell]] | None = None
+    set: Text | None = None
+    count: Count | None = None
+    pixels: Text | None = None
+
+
+class MarkPart(_Part):
+    """Which cells of a table mark a row that is to be predicted."""
+
+    key: Text
+    set: dict[str, Cell]
+
+
+class RenumberPart(_Part):
+    """`{FIELD: FORM, start: N, order: TEMPLATE}`: new values of a field."""
+
+    field: Text
+    form: Annotated[str, Field(pattern=r"^[^{}]*\{i\}[^{}]*\Z")]
+    start: int = 0
+    order: Text = "random"
 
 
 class SplitPart(_Part):
@@ -72,6 +93,7 @@ class SplitPart(_Part):
     group: Text | None = None
     time: Text | None = None
     stratify: bool | None = None
+    tails: Literal["keep"] | None = None
 
 
 class PlanPart(_Part):
@@ -82,11 +104,27 @@ class PlanPart(_Part):
     select: Amount | None = None
 
 
+def _renumber(value: Any) -> Any:
+    """`{image_id: "Test_{i}", start: 0}` with its one free key named."""
+    if not isinstance(value, dict):
+        return value
+    free = [name for name in value if name not in ("start", "order")]
+    named = {"field": str(free[0]), "form": value[free[0]]} if len(free) == 1 else {}
+    return {**{name: value[name] for name in value if not named or name not in free}, **named}
+
+
 class BlendPart(_Part):
     """How labelled rows are made into rows to predict."""
 
-    test: Text | None = None
+    test: Columns | None = None
     answer: Annotated[AnswerPart | None, BeforeValidator(lambda v: None if v == "same" else v)] = None
+    files: list[Annotated[str, Field(pattern=r"^[^>]*\S\s*->[^>]*\Z")]] = []
+    side: dict[str, Text] = {}
+    also_mark: dict[str, MarkPart] = {}
+    mark: Text | None = None
+    fill: dict[str, Text] = {}
+    renumber: Annotated[RenumberPart | None, BeforeValidator(_renumber)] = None
+    unit: Text | None = None
     split: SplitPart = SplitPart()
     plan: Annotated[PlanPart | None, BeforeValidator(lambda v: None if v == "auto" else v)] = None
     static: list[Text] = []
@@ -175,6 +213,8 @@ def _wanted(detail: ErrorDetails) -> str:
     if detail["loc"] == ("metric",):
         return f"Write one of: {', '.join(METRICS)}."
     if kind == "string_pattern_mismatch":
+        if detail["loc"][-1] != "id":
+            return "Write it as in `{image_id: 'Test_{i}'}`." if "form" in detail["loc"] else "Write `FROM -> TO`."
         return "Write a name of letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit."
     if kind == "literal_error":
         return f"Write one of: {context.get('expected', '')}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,8 @@ SHOWN = {
 }
 """Where the model finds the sample submission, if that is not the file that is configured."""
 
-LABELS: dict[str, dict[str, Any]] = {
-    "jigsaw-toxic-comment-classification-challenge": {"file": "train.csv"},
-    "spaceship-titanic": {"file": "train.csv", "stratify": True},
-    "tabular-playground-series-dec-2021": {"file": "train.csv"},
-    "tabular-playground-series-may-2022": {"file": "train.csv", "stratify": True},
-}
-"""Where labelled rows can be held out as they are: a table with the submission's own columns, and no files to move."""
+MAY_BE_MISSING = frozenset(SHOWN) - {"invasive-species-monitoring"}
+"""Where a token that says nothing is a right answer."""
 
 OFFICIAL_METRIC = '''"""The metric of this competition is computed by the official package only."""
 
@@ -60,7 +56,7 @@ def task_file(competition: Competition, prepared: Path) -> str:
     targets = [name for name in competition.targets if not name.startswith("<")]
     targets = targets or [name for name in columns if name != key]
     lines = competition.thresholds
-    submission = {"sample": f"prepared/{competition.sample}", "id": key, "target": targets}
+    submission: dict[str, Any] = {"sample": f"prepared/{competition.sample}", "id": key, "target": targets}
     content: dict[str, Any] = {
         "id": competition.id,
         "title": competition.title,
@@ -77,10 +73,28 @@ def task_file(competition: Competition, prepared: Path) -> str:
     }
     if competition.id in SHOWN:
         submission["shown"] = SHOWN[competition.id]
-    if competition.id in LABELS:
-        part = LABELS[competition.id]
-        content["labels"] = {**part, "file": f"prepared/public/{part['file']}", "id": key, "target": [*targets]}
+    if competition.id in MAY_BE_MISSING:
+        submission["may_be_missing"] = True
+    content |= _blended(competition, key, targets)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _blended(competition: Competition, key: str, targets: list[str]) -> dict[str, Any]:
+    """The parts of task.yaml that say how labelled rows are held out; none where they are not."""
+    recipe = recipes().get(competition.id)
+    if recipe is None:
+        return {}
+    labels = {"file": "", "id": key, "target": list(targets), **recipe["labels"]}
+    return {"labels": labels, "blend": recipe["blend"]}
+
+
+@cache
+def recipes() -> dict[str, dict[str, Any]]:
+    """What `blends.yaml` says of each competition."""
+    import yaml
+
+    found: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "blends.yaml").read_text(encoding="utf-8"))
+    return found
 
 
 def _metric(competition: Competition) -> Any:

@@ -133,11 +133,13 @@ def test_rows_are_held_out_by_time_and_the_plan_can_be_said(tmp_path: Path) -> N
         table = [[*rows[0], "day"], *([*row, f"{start + at:04d}"] for at, row in enumerate(rows[1:]))]
         write_table(task.public / f"{name}.csv", table)
     with (task.folder / "task.yaml").open("a") as file:
-        file.write("blend: {test: public/test.csv, split: {time: day}}\n")
+        file.write("blend: {test: public/test.csv, split: {time: day}, static: [notes/*]}\n")
     blend = make_blend(load_task(task.folder), 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows) == (0, 40)
     assert max(row[-1] for row in read_table(blend.public / "train.csv")[1:]) == "0159"
-    said = churn(tmp_path / "said", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}}")
+    said = churn(
+        tmp_path / "said", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}, static: [notes/*]}"
+    )
     made = make_blend(said, 0, tmp_path / "c")
     assert (made.folds, made.held_out_rows, made.select_rows) == (0, 20, 30)
 

@@ -26,7 +26,9 @@ def test_a_whole_task_becomes_frozen_values_with_absolute_paths(folder: Path) ->
     assert (task.public, task.private, task.folder) == (folder / "public", folder / "private", folder)
     assert task.answers == folder / "private/answers.csv" and task.path == folder / "task.yaml"
     assert task.submission == Submission(folder / "public/sample_submission.csv", "customer_id", ("left",))
-    assert task.labels == Labels(folder / "public/train.csv", "customer_id", ("left",), True, "household")
+    assert task.labels == Labels(
+        folder / "public/train.csv", "customer_id", ("left",), True, "household", ("public/train.csv",)
+    )
     assert task.thresholds == Thresholds(0.92, 0.90, 0.88, 0.80, None)
     assert task.run == RunDefaults("a/b", "http://localhost:8000/v1", 24, 20, sandbox="docker")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks import splitting
 from tasks.splitting import TooFewRows, deal_groups, deal_rows, deal_times, how_many_parts, order
 
 
@@ -66,3 +68,15 @@ def test_few_rows_make_folds_and_many_make_tenths() -> None:
 
 def test_orders_are_the_same_on_every_machine() -> None:
     assert order(8, "seed") == [4, 0, 1, 3, 7, 6, 2, 5]
+
+
+def test_many_rows_are_dealt_by_arrays_as_few_are_by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(4)
+    few: list[str | None] = [draw.choice(["a", "b", "rare" if at == 7 else "c", None]) for at in range(3000)]
+    many: list[str | None] = [None if at % 9 == 0 else str(draw.randrange(400)) for at in range(3000)]
+    asked = [(few, 7, True), (few, 100, False), (many, 10, False), (many, 10, True)]
+    before = [splitting.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked]
+    ordered = splitting.order(3000, "s")
+    monkeypatch.setattr(splitting, "MANY", 1)
+    assert splitting.order(3000, "s") == ordered
+    assert [splitting.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked] == before

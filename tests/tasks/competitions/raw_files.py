@@ -66,7 +66,7 @@ def documents(folder: Path, draw: random.Random) -> None:
 
     for archive, shade in (("train", 90), ("train_cleaned", 255)):
         members = {}
-        for number in range(2, 32):
+        for number in range(2, 62):
             size = (6, 4) if number % 3 else (6, 5)
             image = Image.new("L", size)
             image.putdata([(shade + 7 * at + number) % 256 for at in range(size[0] * size[1])])
@@ -128,7 +128,7 @@ def leaves(folder: Path, draw: random.Random) -> None:
 
 def birds(folder: Path, draw: random.Random) -> None:
     root = "mlsp_contest_dataset/"
-    count = 60
+    count = 160
     folds = [draw.randrange(2) if n != 3 else 0 for n in range(count)]
     labels = [sorted(draw.sample(range(19), draw.randrange(4))) for _ in range(count)]
     hidden = [",".join([str(n), *map(str, found)]) if not folds[n] else f"{n},?" for n, found in enumerate(labels)]
@@ -245,6 +245,7 @@ def lesions(folder: Path, draw: random.Random) -> None:
         images(folder / where, [f"{row[0]}.{suffix}" for row in rows])
     (folder / "tfrecords").mkdir()
     names = [str(row[0]) for row in rows]
+    draw.shuffle(names)
     shares = {0: names[:2071], 6: names[2100:4171], 3: names[2071:2100], 11: names[4171:]}
     for number, share in shares.items():
         content = b"".join(record(name, 1) for name in share)
@@ -270,7 +271,7 @@ def tokens(prefix: str) -> Callable[[Path, random.Random], None]:
     def build(folder: Path, draw: random.Random) -> None:
         words = ["A", "1st", ".", "NA", "null", "say", '"', "2 km", "3.5", "nan"]
         rows: list[list[Cell]] = []
-        for sentence in range(0, 120, 2):
+        for sentence in range(0, 600, 2):
             for token in range(draw.randrange(1, 9)):
                 word = draw.choice(words)
                 rows.append([sentence, token, "PLAIN", word, "first" if word == "1st" else word])
@@ -313,7 +314,7 @@ def seedlings(folder: Path, draw: random.Random) -> None:
 def hydrangeas(folder: Path, draw: random.Random) -> None:
     import py7zr
 
-    rows = [[n, n % 2] for n in range(1, 46)]
+    rows = [[n, n % 2] for n in range(1, 91)]
     zipped(folder / "train_labels.csv.zip", {"train_labels.csv": as_csv(table(["name", "invasive"], rows))})
     images(folder / "train", [f"{row[0]}.jpg" for row in rows])
     with py7zr.SevenZipFile(folder / "train.7z", "w") as archive:

@@ -15,6 +15,7 @@ from raw_files import BUILDERS, raw
 from tasks.catalogue import find_task
 from tasks.competitions.facts import competitions
 from tasks.competitions.graders import score_file
+from tasks.competitions.preparers.lesions import image_names
 from tasks.competitions.preparers.table import PREPARERS
 from tasks.competitions.preparing import Prepared, prepare
 from tasks.spec import Task
@@ -161,8 +162,8 @@ TABLES: dict[str, dict[str, tuple[list[str], int | None]]] = {
         "public/sample_submission.csv": (["file", "species"], 9),
     },
     "invasive-species-monitoring": {
-        "private/answers.csv": (["name", "invasive"], 9),
-        "private/sample_submission.csv": (["name", "invasive"], 9),
+        "private/answers.csv": (["name", "invasive"], 18),
+        "private/sample_submission.csv": (["name", "invasive"], 18),
     },
     "movie-review-sentiment-analysis-kernels-only": {
         "private/answers.csv": (["PhraseId", "Sentiment"], 27),
@@ -176,7 +177,7 @@ TABLES: dict[str, dict[str, tuple[list[str], int | None]]] = {
 
 FILES: dict[str, tuple[str, int]] = {
     "aptos2019-blindness-detection": ("public/test_images/*.png", 9),
-    "denoising-dirty-documents": ("public/test/*.png", 6),
+    "denoising-dirty-documents": ("public/test/*.png", 12),
     "dog-breed-identification": ("public/test/*.jpg", 24),
     "dogs-vs-cats-redux-kernels-edition": ("public/test/*.jpg", 12),
     "histopathologic-cancer-detection": ("public/test/*.tif", 16),
@@ -188,7 +189,7 @@ FILES: dict[str, tuple[str, int]] = {
     "siim-isic-melanoma-classification": ("public/jpeg/test/*.jpg", 4142),
     "paddy-disease-classification": ("public/test_images/*.jpg", 16),
     "plant-seedlings-classification": ("public/test/*.png", 9),
-    "invasive-species-monitoring": ("public/test/*.jpg", 9),
+    "invasive-species-monitoring": ("public/test/*.jpg", 18),
 }
 
 
@@ -392,8 +393,9 @@ def test_the_records_that_carry_answers_are_withheld(home: Path) -> None:
     withheld = sorted(path.name for path in (prepared / "withheld/tfrecords").iterdir())
     assert withheld == ["test00-2071.tfrec", "test01-2071.tfrec", "train00-29.tfrec", "train01-19.tfrec"]
     assert stat.S_IMODE((prepared / "withheld").stat().st_mode) == 0o700
-    first = read(prepared / "private/test.csv")[1][0]
-    assert first == "ISIC_0000000"
+    asked = {row[0] for row in read(prepared / "private/test.csv")[1:]}
+    records = [prepared / f"withheld/tfrecords/test0{number}-2071.tfrec" for number in (0, 1)]
+    assert asked == {name for record in records for name in image_names(record)}
 
 
 def test_sentences_stay_whole_and_words_that_look_missing_become_empty(home: Path) -> None:
@@ -404,7 +406,7 @@ def test_sentences_stay_whole_and_words_that_look_missing_become_empty(home: Pat
     header, *rows = list(csv.reader(train.decode().splitlines()))
     assert header == TEXT
     numbers = [int(row[0]) for row in rows]
-    assert sorted(set(numbers)) == list(range(54)) and numbers == sorted(numbers)
+    assert sorted(set(numbers)) == list(range(270)) and numbers == sorted(numbers)
     assert not {row[3] for row in rows} & {"NA", "null", "nan"} and "" in {row[3] for row in rows}
     assert train.decode().splitlines()[0] == '"sentence_id","token_id","class","before","after"'
     header, *rows = list(csv.reader(test.decode().splitlines()))
