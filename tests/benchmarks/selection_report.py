@@ -81,6 +81,13 @@ def gates(sets: Mapping[str, Mapping[str, Pairs]]) -> list[tuple[str, bool]]:
         (f"regret {regret:.2f}, at most 0.6 of own split's {own:.2f} (is {regret / own:.2f})", regret <= 0.6 * own),
         (f"optimism {told:.2f}, at most a quarter of own split's {own_told:.2f}", told <= 0.25 * own_told),
     ]
+    # A number told too low on one set must not make up for one told too high on another.
+    sizes = [
+        float(np.mean([abs(np.mean([pair[0] for pair in rules[rule]])) for rules in sets.values()]))
+        for rule in ("contract", "own split")
+    ]
+    line = f"optimism whatever its sign {sizes[0]:.2f}, at most a quarter of {sizes[1]:.2f}"
+    lines.append((line, sizes[0] <= 0.25 * sizes[1]))
     for name, rules in sets.items():
         worse, error = _mean([a[1] - b[1] for a, b in zip(rules["contract"], rules["own CV"], strict=True)])
         lines.append((f"{name}: regret {worse:+.2f}±{error:.2f} against honest CV", worse <= error))
