@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 CELL_CAP = 100_000_000
 Row = list[str]
@@ -27,8 +27,17 @@ def rows_of(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[i
 
     Raises `TableError` for a row that is longer or shorter than the header.
     """
+    reader = _reader(stream, delimiter)
+    for row in _even(reader, name):
+        yield reader.line_num, row
+
+
+def _reader(stream: TextIO, delimiter: str = ",") -> Any:
     csv.field_size_limit(CELL_CAP)
-    reader = csv.reader(stream, delimiter=delimiter)
+    return csv.reader(stream, delimiter=delimiter)
+
+
+def _even(reader: Any, name: str) -> Iterator[Row]:
     width = -1
     try:
         for row in reader:
@@ -37,7 +46,7 @@ def rows_of(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[i
             width = len(row) if width < 0 else width
             if len(row) != width:
                 raise TableError(f"{name}: line {reader.line_num} has {len(row)} cells, the header has {width}")
-            yield reader.line_num, row
+            yield row
     except csv.Error as error:
         raise TableError(f"{name}: line {reader.line_num} cannot be read as CSV: {error}") from None
 
@@ -53,8 +62,7 @@ def read_header(path: Path) -> Row:
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a CSV as text, header first, bytes that are not UTF-8 kept. Raises `TableError`, OSError."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        for _, row in rows_of(stream, path.name):
-            yield row
+        yield from _even(_reader(stream), path.name)
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, delimiter: str = ",") -> None:

@@ -11,6 +11,7 @@ never holds them and never imports what they need.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -95,6 +96,7 @@ def answer(perform: Callable[[dict[str, Any]], Reply]) -> None:
     # These jobs are short: starting a pool of threads costs more than it gives.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.putenv(f"{library}_NUM_THREADS", "1")
+    gc.set_threshold(1_000_000)  # else it looks through millions of cells again and again
     try:
         reply = perform(request)
     except MemoryError:

@@ -47,34 +47,35 @@ def run_weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Pat
 
 def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Weighed:
     """Weigh in this process: see `run_weigh`."""
-    from tasks.resampling import compare, drawn_scores, noise_of, scores_of
+    from tasks.resampling import compare, drawn_by_part, joined, noise_of, scores_of
 
     parts = []
     for at, blend in enumerate(map(load_blend, blends)):
         files = [ours[at], *([theirs[at]] if theirs else [])]
         parts.append(part_of(blend, [list(read_rows(path)) for path in files]))
     lower = parts[0].metric.lower_is_better
-    scores, drawn = scores_of(parts), drawn_scores(parts)
-    noise = noise_of(parts, drawn)[0]
+    scores, drawn = scores_of(parts), drawn_by_part(parts)
+    together = joined(parts, drawn)
+    noise = noise_of(parts, together)[0]
     each = [scores_of([part])[0] for part in parts]
-    apart = _apart(parts, lower) if len(parts) > 1 else 0.0
-    told = tell(scores[0], noise)
+    pieces = (slice(1), slice(1, None)) if len(parts) > 1 else ()
+    sides = [(parts[piece], joined(parts[piece], drawn[piece])) for piece in pieces]
+    apart, told = _apart(sides, lower), tell(scores[0], noise)
     if not theirs:
         return Weighed(scores[0], noise, told, each, apart=apart)
-    found = compare(scores, drawn, lower)
-    sides = [parts[:1], parts[1:]] if len(parts) > 1 else []
-    shares = [compare(scores_of(side), drawn_scores(side), lower).share for side in sides]
+    found = compare(scores, together, lower)
+    shares = [compare(scores_of(side), draws, lower).share for side, draws in sides]
     return Weighed(scores[0], noise, told, each, found.gain, found.noise, found.share, shares, apart)
 
 
-def _apart(parts: Sequence[Any], lower_is_better: bool) -> float:
+def _apart(sides: Sequence[tuple[Any, Any]], lower_is_better: bool) -> float:
     """How much better the other blends score than the first, in standard errors of the difference."""
-    from tasks.resampling import drawn_scores, noise_of, scores_of
+    from tasks.resampling import noise_of, scores_of
 
-    sides = [parts[:1], parts[1:]]
-    (first, rest), noises = (scores_of(side)[0] for side in sides), []
-    for side in sides:
-        noises.append(noise_of(side, drawn_scores(side))[0] or 0.0)
+    if not sides:
+        return 0.0
+    first, rest = (scores_of(side)[0] for side, _ in sides)
+    noises = [noise_of(side, draws)[0] or 0.0 for side, draws in sides]
     spread = (noises[0] ** 2 + noises[1] ** 2) ** 0.5
     return (-1 if lower_is_better else 1) * (rest - first) / spread if spread else 0.0
 

@@ -85,7 +85,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
             return Judgement("unscored", sha256=_digest(out))
         _meet_test_rows(blend, parts)
         both = [parts.held_out, *([list(read_rows(against))] if against else [])]
-        part = part_of(blend, both)
+        part = _part(blend, both, parts.answers, parts.units)
         scores = scores_of([part])
         if not math.isfinite(scores[0]):
             raise NoScore("The metric gave no finite number for these predictions.")
@@ -110,10 +110,13 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
 
 def part_of(blend: Blend, given: Sequence[Sequence[Row]], role: str = HELD_OUT) -> Part:
     """The held-out (or select) rows of a blend with the predictions of each candidate, ready to be resampled."""
+    return _part(blend, given, *answers_of(blend, role))
+
+
+def _part(blend: Blend, given: Sequence[Sequence[Row]], answers: list[Row], units: list[str]) -> Part:
     from tasks.resampling import Part
     from tasks.scoring import frames
 
-    answers, units = answers_of(blend, role)
     targets = answers[0][1:]
     numbers = blend.metric.needs != "labels"
     tables = [frames(answers, rows, targets, numbers) for rows in given]

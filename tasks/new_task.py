@@ -23,6 +23,8 @@ SHARE = 4
 FEWEST = 80
 CLASSES = 20
 ID = "row_id"
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?|[-+]?\d+,\d+")
+"""Numbers that only people read as such: 1,234.5 and 0,5."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ def make_task(wish: TaskWish) -> Made:
         raise TaskError(f"{folder}: is there already. Remove it, or name another folder with --into.")
     if not re.match(ID_PATTERN, folder.name):
         raise TaskError(f"{folder}: a task is called like its folder; use letters, digits, '.', '_' and '-'.")
+    _check_target(wish, [row[at].strip() for row in known])
     metric = wish.metric or _guess_metric([row[at] for row in known], wish.target, guesses)
     header, known, name = _with_ids(wish, header, known, guesses)
-    guesses += _advice(wish, header, known)
+    guesses += _advice(wish, header, known, name)
     _appear(wish, folder, metric, header, known, name)
     return Made(folder, tuple(guesses))
 
@@ -80,6 +83,20 @@ def _check(wish: TaskWish, header: Row) -> None:
         raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
 
 
+def _check_target(wish: TaskWish, cells: Sequence[str]) -> None:
+    """Refuse a target that no solution could be judged on."""
+    kinds = set(cells)
+    if len(kinds) == 1:
+        raise TaskError(f"{wish.data}: {wish.target} is {cells[0]!r} in every row: there is nothing to predict.")
+    if not all(THOUSANDS.fullmatch(cell) or as_number(cell) is not None for cell in kinds):
+        return
+    if any("," in cell for cell in kinds):
+        raise TaskError(
+            f"{wish.data}: {wish.target} holds numbers with commas, as {next(c for c in cells if ',' in c)!r}, "
+            "which no metric reads as numbers. Write them plain, as 1234.5."
+        )
+
+
 def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
     classes = Counter(cell.strip() for cell in cells)
     numbers = all(as_number(cell) is not None for cell in classes)
@@ -89,6 +106,8 @@ def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
         metric, why = "rmse", f"holds {len(classes)} different numbers"
     else:
         metric, why = "accuracy", f"has {len(classes)} classes"
+        if len(classes) > len(cells) / 2:
+            guesses.append(f"{target} is text and hardly repeats: as classes, most cannot be predicted")
     guesses.append(f"metric {metric}, because {target} {why} (say otherwise with --metric)")
     return metric
 
@@ -106,9 +125,16 @@ def _with_ids(wish: TaskWish, header: Row, rows: Sequence[Row], guesses: list[st
     return [name, *header], [[str(len(rows) + numbers[at]), *row] for at, row in enumerate(rows)], name
 
 
-def _advice(wish: TaskWish, header: Row, rows: Sequence[Row]) -> list[str]:
+def _advice(wish: TaskWish, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
     """What columns may mean for the split; told, never done unasked."""
     told = []
+    if len(header) < 3:
+        told.append(f"there is no column to predict {wish.target} from")
+    again = len(rows) - len(
+        {tuple(cell for cell, name in zip(row, header, strict=True) if name != ids) for row in rows}
+    )
+    if again:
+        told.append(f"{again} rows are copies of others, and copies may end up on both sides of a split")
     for at, name in enumerate(header):
         cells = [row[at] for row in rows]
         if all(re.match(r"\d{4}[-/]\d{2}", cell) for cell in cells[:100]) and name != wish.target:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.cells import Row, as_number
-from tasks.checking import number
+from tasks.checking import number, plain_numbers
 from tasks.metrics import Metric, score
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def _column(rows: Sequence[Row], name: str) -> list[str]:
 
 
 def _floats(cells: Sequence[str]) -> list[float]:
+    values = plain_numbers(cells)
+    if values is not None:
+        return values
     values = []
     for cell in cells:
         try:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 KEPT_BACK_MOST = 0.1
 """Of the run's hours, what its end may keep back at most."""
+PROMISING = 0.5
+"""The share of evaluations that is run on the other folds: those that are worse on the first one are not. What is spent
+on folds ends with the allowance in any case."""
 REPLICATED = 3
 """Finalists that the time kept back should be enough to run again."""
 
@@ -31,7 +34,7 @@ def make(run: Run, seconds: float) -> PlanMade:
     if run.created.is_demo:
         allowance = min(allowance, settings.demo_fold_seconds)
     expected = min(run.created.attempts or settings.expected_evaluations, settings.expected_evaluations)
-    more, each = (folds - 1) * seconds, allowance / max(1, expected)
+    more, each = (folds - 1) * seconds, allowance / max(1.0, PROMISING * expected)
     rows = run.blend.labelled_rows
     if not folds:
         why = f"{rows} labelled rows are enough for one blend" if rows else "there are no labels to hold out"

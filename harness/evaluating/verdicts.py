@@ -86,7 +86,7 @@ def _on_first(state: State, judged: Judgement, best: Evaluation | None) -> Verdi
     share = 0.5 if judged.share is None else judged.share
     kind = _kind(share)
     found = Verdict(kind, judged.score, judged.noise, judged.told, best.id, judged.gain, judged.gain_noise, share)
-    return replace(found, is_promoted=_is_promoted(kind, share, judged.shares))
+    return replace(found, is_promoted=is_promoted(kind, share, judged.shares))
 
 
 def _on_all(state: State, weighed: Weighed, best: Evaluation | None, count: int) -> Verdict:
@@ -96,10 +96,10 @@ def _on_all(state: State, weighed: Weighed, best: Evaluation | None, count: int)
     share = 0.5 if weighed.share is None else weighed.share
     kind = _kind(share)
     found = Verdict(kind, score, noise, told, best.id, weighed.gain, weighed.gain_noise, share)
-    return replace(found, is_promoted=_is_promoted(kind, share, weighed.shares), folds=count)
+    return replace(found, is_promoted=is_promoted(kind, share, weighed.shares), folds=count)
 
 
-def _is_promoted(kind: str, share: float, shares: list[float]) -> bool:
+def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
     """A real gain is. So is an unclear one that is repeated: on two sets of rows with none in common."""
     repeated = share >= AGAIN and len(shares) > 1 and all(side > 0.5 for side in shares)
     return kind == "real" or (kind == "unclear" and repeated)

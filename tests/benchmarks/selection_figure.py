@@ -1,4 +1,4 @@
-"""The power curve as a drawing: how often a planted gain is called real, by its size and the rows it is seen on."""
+"""The power curve and the regret of each rule as drawings."""
 
 from __future__ import annotations
 
@@ -41,3 +41,44 @@ def _x(gain: float) -> float:
 
 def _y(share: float) -> float:
     return HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE - 10)
+
+
+def draw_regret(means: Mapping[str, Mapping[str, tuple[float, float]]], path: str) -> None:
+    """Write the regret (mean, standard error) of each rule on each data set as an SVG of bars."""
+    rules = list(next(iter(means.values()))) if means else []
+    most = max([mean + error for rules_of in means.values() for mean, error in rules_of.values()] + [1.0])
+    least = min([mean - error for rules_of in means.values() for mean, error in rules_of.values()] + [0.0])
+    room = (WIDTH - 2 * EDGE) / max(1, len(means))
+    bar = 0.8 * room / max(1, len(rules))
+
+    def height(value: float) -> float:
+        return HEIGHT - EDGE - (value - least) / (most - least) * (HEIGHT - 2 * EDGE - 20)
+
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        'font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<path d="M{EDGE} {height(0):.1f}H{WIDTH - EDGE}" stroke="#888"/>',
+        f'<text x="{EDGE}" y="22">regret in points of accuracy, with one standard error; below 0: better than any '
+        "single candidate</text>",
+    ]
+    for value in range(math.ceil(least), math.floor(most) + 1):
+        lines.append(f'<text x="{EDGE - 8}" y="{height(value) + 4:.1f}" text-anchor="end">{value}</text>')
+    for at, (name, found) in enumerate(means.items()):
+        left = EDGE + at * room + 0.1 * room
+        lines.append(f'<text x="{left + 0.4 * room:.1f}" y="{HEIGHT - EDGE + 18}" text-anchor="middle">{name}</text>')
+        for place, (mean, error) in enumerate(found.values()):
+            x, ends = left + place * bar, sorted((height(0), height(mean)))
+            lines.append(
+                f'<rect x="{x:.1f}" y="{ends[0]:.1f}" width="{0.9 * bar:.1f}" height="{ends[1] - ends[0]:.1f}" '
+                f'fill="{COLOURS[place]}"/>'
+            )
+            middle = x + 0.45 * bar
+            lines.append(
+                f'<path d="M{middle:.1f} {height(mean - error):.1f}V{height(mean + error):.1f}" stroke="#222"/>'
+            )
+    for place, rule in enumerate(rules):
+        x = EDGE + place * 110
+        lines.append(f'<rect x="{x}" y="{HEIGHT - 24}" width="10" height="10" fill="{COLOURS[place]}"/>')
+        lines.append(f'<text x="{x + 14}" y="{HEIGHT - 15}">{rule}</text>')
+    Path(path).write_text("\n".join([*lines, "</svg>"]) + "\n", encoding="utf-8")

@@ -77,3 +77,20 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         csv.writer(file).writerows([["a", "y"], ["1"]])
     with pytest.raises(TaskError, match="line 2"):
         make_task(TaskWish(tmp_path / "ragged.csv", "y", tmp_path / "n"))
+
+
+def test_a_target_nobody_can_be_judged_on_is_refused_and_odd_tables_are_told(tmp_path: Path) -> None:
+    def made(cells: list[str], header: tuple[str, ...] = ("x", "y")) -> tuple[str, ...]:
+        rows = [[f"{at % 60}", cell][-len(header) :] for at, cell in enumerate(cells)]
+        write_table(tmp_path / "odd.csv", [list(header), *rows])
+        return make_task(TaskWish(tmp_path / "odd.csv", "y", tmp_path / f"odd-{len(list(tmp_path.iterdir()))}")).guesses
+
+    with pytest.raises(TaskError, match="nothing to predict"):
+        made(["ja"] * 120)
+    with pytest.raises(TaskError, match="numbers with commas"):
+        made([f"{at},{at:03d}" for at in range(1, 121)])
+    with pytest.raises(TaskError, match="0 rows have a y"):
+        made([" "] * 120)
+    assert "60 rows are copies" in " ".join(made(["grün" if at % 2 else "rot" for at in range(120)]))
+    assert "hardly repeats" in " ".join(made([f"2024-01-{at}" for at in range(120)]))
+    assert "no column to predict y from" in " ".join(made(["a", "b"] * 60, ("y",)))

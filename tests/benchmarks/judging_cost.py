@@ -1,0 +1,94 @@
+"""What judging an evaluation takes beyond its job: CPU seconds over a table of a million rows to predict.
+
+    python -m tests.benchmarks.judging_cost [--rows 1000000] [--profile]
+
+A tenth of the rows is held out, as in a blend of a large table; the submission is read, checked, cut, scored with
+1,000 bootstrap draws, compared with the best so far on the same draws, and the test rows are written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import pstats
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.blending import make_blend
+from tasks.judging import judge, run_judge
+from tasks.spec import load_task
+
+TASK = """
+id: million
+title: A million rows
+description: description.md
+metric: roc_auc
+data: {public: public/, private: private/, answers: private/answers.csv}
+submission: {sample: public/sample_submission.csv, id: row_id, target: y}
+labels: {file: public/train.csv, id: row_id, target: y}
+thresholds: {gold: 0.9, silver: 0.8, bronze: 0.7, median: 0.6}
+"""
+
+
+def write(folder: Path, rows: int) -> Path:
+    """A task whose sample has nine tenths of the rows, and whose train gives up the last tenth."""
+    draw = np.random.default_rng(0)
+    test, train = int(0.9 * rows), rows
+    for name in ("public", "private"):
+        (folder / name).mkdir(parents=True)
+    labels = draw.integers(0, 2, train)
+    pd.DataFrame({"row_id": np.arange(train), "x": draw.random(train).round(4), "y": labels}).to_csv(
+        folder / "public" / "train.csv", index=False
+    )
+    ids = np.arange(train, train + test)
+    pd.DataFrame({"row_id": ids, "x": draw.random(test).round(4)}).to_csv(folder / "public" / "test.csv", index=False)
+    pd.DataFrame({"row_id": ids, "y": 0.5}).to_csv(folder / "public" / "sample_submission.csv", index=False)
+    pd.DataFrame({"row_id": ids, "y": draw.integers(0, 2, test)}).to_csv(
+        folder / "private" / "answers.csv", index=False
+    )
+    (folder / "description.md").write_text("Predict y.\n")
+    (folder / "task.yaml").write_text(TASK)
+    return folder / "task.yaml"
+
+
+def main() -> None:
+    """Measure and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        blend = make_blend(load_task(write(home / "task", options.rows)), 0, home / "blend")
+        sample = pd.read_csv(blend.public / "sample_submission.csv")
+        draw = np.random.default_rng(1)
+        for name in ("best", "ours"):
+            sample["y"] = draw.random(len(sample))
+            sample.to_csv(home / f"{name}.csv", index=False)
+        judge(blend, home / "best.csv", home / "best_test.csv", True)
+        (home / "held_out.csv").rename(home / "best_held_out.csv")
+        best = home / "best_held_out.csv"
+        if options.profile:
+            profile = cProfile.Profile()
+            profile.runcall(judge, blend, home / "ours.csv", home / "ours_test.csv", True, best)
+            pstats.Stats(profile).sort_stats("cumulative").print_stats(30)
+            return
+        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        judged = run_judge(blend.folder, home / "ours.csv", home / "ours_test.csv", 600, True, best)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert judged.status == "scored", judged
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        rows = {"sample_rows": len(sample), "held_out": blend.held_out_rows, "select": blend.select_rows}
+        took = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(time.monotonic() - begun, 2)}
+        print(json.dumps({**rows, **took, "peak_MB": after.ru_maxrss // 1024, "load": os.getloadavg()[0]}))
+
+
+if __name__ == "__main__":
+    main()
