@@ -131,6 +131,26 @@ def test_neither_id_nor_place_tells_held_out_rows_of_the_examples(name: str, tmp
     assert not blend.notes
 
 
+@pytest.mark.parametrize("name", ["digits", "breast-cancer", "diabetes"])
+def test_held_out_rows_of_the_examples_are_shown_once_and_without_their_label(name: str, tmp_path: Path) -> None:
+    task = load_task(prepare_example(name, tmp_path))
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert task.labels is not None
+    (target,) = task.labels.targets
+    hidden, shown = held_out_ids(blend), blend.public / "train.csv"
+    header, *original = read_table(task.labels.file)
+    train_header, *train = read_table(shown)
+    test_header, *test = read_table(blend.public / "test.csv")
+    assert target in train_header and target not in test_header
+    features = [place for place, column in enumerate(header) if column not in (target, header[0])]
+    cells = {tuple(row[place] for place in features) for row in original if row[0] in hidden}
+    assert not {tuple(row[place] for place in features) for row in train} & cells
+    assert not {row[0] for row in train} & hidden
+    assert len({row[0] for row in test} & hidden) == blend.held_out_rows
+    tables = {path.name for path in blend.public.rglob("*.csv")}
+    assert tables == {"train.csv", "test.csv", "sample_submission.csv"}
+
+
 def test_ids_that_do_tell_are_noted(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     for name in ("train", "test", "sample_submission"):
