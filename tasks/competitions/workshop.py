@@ -10,19 +10,16 @@ import errno
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tasks.competitions.reading import read_csv
+from tasks.competitions.unpacking import Tell, unpack
 from tasks.marked_yaml import TaskError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Tell = Callable[[str, int, int], None]
-"""Told of every step: what is done, how many of it, of how many (0 where that is not known)."""
 
 MOMENT = (2000, 1, 1, 0, 0, 0)
 """The one date inside archives, so that the same bytes come out everywhere and dates tell nothing."""
@@ -160,50 +157,6 @@ def split(rows: Any, **size: Any) -> tuple[Any, Any]:
 
     train, test = train_test_split(rows, random_state=0, **size)
     return train, test
-
-
-# ------------------------------------------------------------------------------------------------ unpacking, placing
-
-
-def unpack(archive: Path, folder: Path, tell: Tell) -> Path:
-    """Unpack a zip or 7z archive into a folder, going on where an earlier start stopped. Raises TaskError."""
-    done = folder.with_name(f"{folder.name}.done")
-    if done.exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (_unpack_7z if archive.suffix == ".7z" else _unpack_zip)(archive, folder, tell)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise TaskError(f"{archive} is damaged ({error}): delete it and download it again") from None
-    done.touch()
-    return folder
-
-
-def _unpack_zip(archive: Path, folder: Path, tell: Tell) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
-        for at, member in enumerate(members):
-            target = folder / member.filename
-            if not target.resolve().is_relative_to(folder.resolve()):
-                raise TaskError(f"{archive} holds {member.filename!r}, which points outside: do not use it")
-            if not (target.is_file() and target.stat().st_size == member.file_size):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                draft = target.with_name(f".{target.name}.part")
-                with opened.open(member) as reader, draft.open("wb") as writer:
-                    shutil.copyfileobj(reader, writer, 1 << 20)
-                draft.replace(target)
-            if at % 500 == 0 or at + 1 == len(members):
-                tell(f"unpacking {archive.name}", at + 1, len(members))
-
-
-def _unpack_7z(archive: Path, folder: Path, tell: Tell) -> None:
-    try:
-        import py7zr
-    except ImportError:
-        raise TaskError(f"{archive.name} needs the package py7zr: pip install py7zr") from None
-    tell(f"unpacking {archive.name}", 0, 0)
-    with py7zr.SevenZipFile(archive) as opened:
-        opened.extractall(folder)
 
 
 def place(source: Path, target: Path) -> None:
