@@ -68,7 +68,8 @@ def _download(name: str, settings: Settings, endpoint: str, progress: _Progress)
     from tasks.kaggle import Kaggle
 
     progress.tell(f"downloading {name}.zip", 0, 0)
-    Kaggle(endpoint or None).download(name, raw, shows=sys.stderr.isatty())
+    kaggle = Kaggle(endpoint or None, lambda text: progress.tell(text, 0, 0))
+    kaggle.download(name, raw, shows=sys.stderr.isatty())
 
 
 class _Progress:
