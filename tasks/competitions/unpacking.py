@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tasks.competitions.throughput import Throughput
 from tasks.marked_yaml import TaskError
 
 Tell = Callable[[str, int, int], None]
@@ -20,7 +21,7 @@ Tell = Callable[[str, int, int], None]
 _DAMAGES = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
-def unpack(archive: Path, folder: Path, tell: Tell) -> Path:
+def unpack(archive: Path, folder: Path, tell: Tell, throughput: Throughput | None = None) -> Path:
     """Unpack a zip or 7z archive into a folder, going on where an earlier start stopped. Raises TaskError.
 
     `<folder>.done` says of which archive the folder is, and whether it is whole: another archive begins it anew.
@@ -35,8 +36,11 @@ def unpack(archive: Path, folder: Path, tell: Tell) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write(mark, {"of": stamp, "whole": False})
+    before = _size(folder)
+    way = _unpack_7z if archive.suffix == ".7z" else _unpack_zip
     try:
-        (_unpack_7z if archive.suffix == ".7z" else _unpack_zip)(archive, folder, tell)
+        with (throughput or Throughput()).of(f"unpacking {archive.name}", lambda: _size(folder) - before):
+            way(archive, folder, tell)
     except _DAMAGES as error:
         raise _damaged(archive, error) from None
     _write(mark, {"of": stamp, "whole": True})
@@ -50,6 +54,10 @@ def unpacked_size(archive: Path) -> int:
             return sum(member.file_size for member in opened.infolist())
     except _DAMAGES as error:
         raise _damaged(archive, error) from None
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def stamp_of(path: Path) -> list[int]:

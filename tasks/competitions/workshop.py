@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tasks.competitions.reading import read_csv
+from tasks.competitions.throughput import Throughput
 from tasks.competitions.unpacking import Tell, unpack
 from tasks.marked_yaml import TaskError
 
@@ -33,8 +34,9 @@ class Workshop:
     the model must not get although the benchmark hands it out, `withheld/`.
     """
 
-    def __init__(self, raw: Path, opened: Path, target: Path, tell: Tell) -> None:
+    def __init__(self, raw: Path, opened: Path, target: Path, tell: Tell, throughput: Throughput | None = None) -> None:
         self.raw, self._opened, self.target, self.tell = raw, opened, target, tell
+        self._throughput = throughput or Throughput()
 
     # --------------------------------------------------------------------------------------------------------- raw
 
@@ -71,14 +73,15 @@ class Workshop:
 
     def unpacked(self, archive: Path) -> Path:
         """The folder an inner archive is unpacked to; what an earlier start unpacked is taken as it is."""
-        return unpack(archive, self._opened / archive.name, self.tell)
+        return unpack(archive, self._opened / archive.name, self.tell, self._throughput)
 
     def table(self, name: str, **options: Any) -> pd.DataFrame:
         """A raw CSV, read as the benchmark reads it. Raises TaskError."""
         path = self.file(name)
         self.tell(f"reading {name}", 0, 0)
         try:
-            return read_csv(path, **options)
+            with self._throughput.of(f"reading {name}", lambda: path.stat().st_size):
+                return read_csv(path, **options)
         except ValueError as error:
             raise TaskError(f"{path} is damaged ({str(error).splitlines()[0]}): download it again") from None
 
@@ -103,8 +106,9 @@ class Workshop:
         """Let `write` fill a file beside the prepared one, then put it in place."""
         path = self.path(name)
         draft = path.with_name(f".{path.name}.part")
-        write(draft)
-        draft.replace(path)
+        with self._throughput.of(f"writing {name}", lambda: path.stat().st_size):
+            write(draft)
+            draft.replace(path)
 
     def copy(self, source: Path, name: str) -> None:
         """Copy a raw file byte for byte."""
@@ -113,6 +117,10 @@ class Workshop:
     def link(self, pairs: Iterable[tuple[Path, str]], what: str) -> None:
         """Put raw files under prepared names without taking room, where the file system can. Raises TaskError."""
         wanted = list(pairs)
+        with self._throughput.of(f"placing {what}", lambda: sum(source.stat().st_size for source, _ in wanted)):
+            self._link(wanted, what)
+
+    def _link(self, wanted: Sequence[tuple[Path, str]], what: str) -> None:
         made: set[Path] = set()
         for at, (source, name) in enumerate(wanted):
             target = self.target / name

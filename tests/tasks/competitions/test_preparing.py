@@ -64,6 +64,10 @@ def test_a_zip_as_kaggle_serves_it_is_checked_unpacked_and_prepared(tmp_path: Pa
     done = prepare(SPOOKY, tmp_path, None, silent, accepts_differences=True)
     assert done.differences[0].file == f"{SPOOKY}.zip"
     assert (done.folder / "prepared" / "public" / "train.csv").exists()
+    took = {one.what: one.size for one in done.took}
+    assert not done.went_on
+    assert took[f"unpacking {SPOOKY}.zip"] == done.raw_size == (files / "train.zip").stat().st_size
+    assert took["writing public/train.csv"] == (done.folder / "prepared" / "public" / "train.csv").stat().st_size
 
 
 def test_a_zip_that_is_cut_off_is_told(tmp_path: Path) -> None:
@@ -93,6 +97,9 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         path.name: inode for path, inode in before.items()
     }
     assert not part.exists()
+    placed = next(one for one in done.took if one.what == "placing public/test_images")
+    assert placed.size == sum(path.stat().st_size for path in after.iterdir()) and placed.seconds > 0
+    assert done.went_on
 
 
 @pytest.mark.parametrize("stopped_at", ["writing public/sample", "closing the private files"])
