@@ -136,6 +136,7 @@ def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
+    report.add_argument("--seeds", metavar="N", type=count, help="average over the first N seeds (default: all whole)")
     report.add_argument("--output", metavar="DIR", type=Path, help="write report.md, .json, .csv and the curve there")
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
     report.add_argument("--curve", action="store_true", help="grade what every attempt handed in: medals over time")
@@ -266,6 +267,7 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         settings,
         split=options.split,
         pads=options.pad_missing,
+        seeds=options.seeds,
         output=options.output,
         as_json=options.json,
         with_curve=options.curve,

@@ -9,6 +9,8 @@ gets out of this module.
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import shutil
 import sys
 import time
@@ -16,8 +18,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tasks.marked_yaml import TaskError
 
@@ -26,7 +31,13 @@ CREDENTIALS = (
     "token; save it as ~/.kaggle/access_token, or a legacy key as ~/.kaggle/kaggle.json (mode 0600), or set "
     "KAGGLE_API_TOKEN."
 )
+PATIENCE_SECONDS = 300.0
+"""How long one request is waited for in all where Kaggle asks for fewer of them."""
 _TRIES = 4
+_PAUSE_UNTOLD = 30.0
+_BY_THE_DAY = re.compile(r"\b(daily|today|tomorrow|per day|allowance)\b", re.IGNORECASE)
+_USED_UP = re.compile(r"quota|submissions?\b.*\blimit|\blimit\b.*submission", re.IGNORECASE)
+_T = TypeVar("_T")
 
 
 class KaggleError(TaskError):
@@ -50,10 +61,14 @@ class Standing:
 
 
 class Kaggle:
-    """A signed-in Kaggle. `endpoint` is another server that speaks the same requests. Raises `KaggleError`."""
+    """A signed-in Kaggle. `endpoint` is another server that speaks the same requests. Raises `KaggleError`.
 
-    def __init__(self, endpoint: str | None = None) -> None:
+    A short rate limit is waited for; `say` is told of it.
+    """
+
+    def __init__(self, endpoint: str | None = None, say: Callable[[str], None] = lambda _: None) -> None:
         self._api = _open(endpoint)
+        self._say = say
 
     def download(self, name: str, folder: Path, shows: bool = False) -> Path:
         """The zip of a competition's files, in `folder`; what is there is taken, a broken download goes on.
@@ -68,8 +83,8 @@ class Kaggle:
         beside.mkdir(parents=True, exist_ok=True)
         for left in range(_TRIES - 1, -1, -1):
             try:
-                with _contained(name):
-                    self._api.competition_download_files(name, path=str(beside), quiet=not shows)
+                get = partial(self._api.competition_download_files, name, path=str(beside), quiet=not shows)
+                self._ask(name, get)
                 break
             except _Broken as broken:
                 if not left:
@@ -86,8 +101,7 @@ class Kaggle:
 
     def submit(self, name: str, file: Path, note: str) -> int:
         """Hand in a CSV file; the number Kaggle gives it. Raises `KaggleError`."""
-        with _contained(name):
-            answer = self._api.competition_submit(str(file), note, name, quiet=True)
+        answer = self._ask(name, lambda: self._api.competition_submit(str(file), note, name, quiet=True))
         ref = int(getattr(answer, "ref", 0) or 0)
         if not ref:  # a failed upload does not raise
             said = getattr(answer, "message", "") or "no reason given"
@@ -100,8 +114,12 @@ class Kaggle:
 
         request = ApiGetSubmissionRequest()
         request.ref = ref
-        with _contained(f"submission {ref}"), self._api.build_kaggle_client() as client:
-            found = client.competitions.competition_api_client.get_submission(request)
+
+        def get() -> Any:
+            with self._api.build_kaggle_client() as client:
+                return client.competitions.competition_api_client.get_submission(request)
+
+        found = self._ask(f"submission {ref}", get)
         return Standing(
             ref,
             found.status.name,
@@ -120,6 +138,18 @@ class Kaggle:
                 return standing
             time.sleep(pause)
             pause = min(pause * 1.5, 60.0)
+
+    def _ask(self, what: str, request: Callable[[], _T]) -> _T:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with _contained(what):
+                    return request()
+            except _Busy as busy:
+                if time.monotonic() + busy.seconds > until:
+                    raise
+                self._say(f"{what}: Kaggle asks for fewer requests, waiting {_lasting(busy.seconds)}")
+                time.sleep(busy.seconds)
 
 
 def _score(text: str | None) -> float | None:
@@ -164,6 +194,34 @@ class _Broken(KaggleError):
     """The connection broke; trying again may help."""
 
 
+class _Busy(KaggleError):
+    """Too many requests for now; the same one may be made again after `seconds`."""
+
+    def __init__(self, what: str, said: str, retry_after: str | None) -> None:
+        self.seconds = _pause(retry_after)
+        again = f"try again in {_lasting(self.seconds)}"
+        super().__init__(f"{what}: Kaggle asks for fewer requests ({said}): {again}.")
+
+
+def _pause(retry_after: str | None) -> float:
+    """What a Retry-After header asks for, as seconds or as a date; half a minute where it says neither."""
+    try:
+        seconds = float(retry_after or "")
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(retry_after or "")
+        except ValueError:
+            return _PAUSE_UNTOLD
+        seconds = (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return max(seconds, 0.5) if math.isfinite(seconds) else _PAUSE_UNTOLD
+
+
+def _lasting(seconds: float) -> str:
+    if seconds < 100:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} minutes" if seconds < 6000 else f"{math.ceil(seconds / 3600)} hours"
+
+
 @contextmanager
 def _contained(what: str) -> Iterator[None]:
     """Keep the package's prints off stdout, and turn what it raises into words. Raises `KaggleError`."""
@@ -186,7 +244,10 @@ def _contained(what: str) -> Iterator[None]:
             if isinstance(error, requests.RequestException):
                 raise _told_broken(what, error) from None
             raise
-        raise KaggleError(_refused(what, answer.status_code, _said(answer, error))) from None
+        said = _said(answer, error)
+        if answer.status_code == 429 and not _BY_THE_DAY.search(said):
+            raise _Busy(what, said, answer.headers.get("Retry-After")) from None
+        raise KaggleError(_refused(what, answer.status_code, said)) from None
 
 
 def _told_broken(what: str, error: Exception) -> Exception:
@@ -224,7 +285,7 @@ def _refused(what: str, status: int, said: str) -> str:
         return (
             f"{what}: Kaggle knows nothing of that name ({said}). Look at the last part of the competition's address."
         )
-    if status == 429 or "quota" in said.lower() or "limit" in said.lower():
+    if _BY_THE_DAY.search(said) or _USED_UP.search(said):
         return f"{what}: Kaggle's limit is reached ({said}). It counts by the day in UTC: try again tomorrow."
     if status >= 500:
         return f"{what}: Kaggle is out of order ({status}: {said}). Try again later."

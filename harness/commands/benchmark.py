@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,18 +43,23 @@ def report_runs(
     *,
     split: str = "low",
     pads: bool = False,
+    seeds: int | None = None,
     output: Path | None = None,
     as_json: bool = False,
     with_curve: bool = False,
 ) -> int:
     """Print the benchmark's numbers of a split over graded runs or report files; write them into `output`.
 
-    Raises `UsageError` for a run that has not been graded.
+    Of `seeds`, where that is said, the first are taken, and all the rest is left out of the report. Raises
+    `UsageError` for a run that has not been graded, and where fewer seeds are whole than asked for.
     """
     from tasks.competitions.facts import in_split
 
     groups, folders = _gather(names, settings)
-    found = _assemble(groups, in_split(split), split, pads)
+    if seeds:
+        groups = _first(groups, seeds)
+        folders = [folder for folder in folders if folder.name in {one.name for group in groups for one in group}]
+    found = _assemble(groups, in_split(split), split, pads, seeds)
     text = _markdown(found)
     print(json.dumps(found, indent=2) if as_json else text)
     if output is not None:
@@ -80,6 +86,17 @@ def _gather(names: Sequence[str], settings: Settings) -> tuple[list[list[Entry]]
     folders = sorted({find_run(name, settings) for name in names if not name.endswith(".json")})
     entries = sorted((_of_run(folder, settings) for folder in folders), key=lambda one: (one.seed or 0, one.name))
     return [*groups, *([one] for one in entries)], folders
+
+
+def _first(groups: Sequence[Sequence[Entry]], seeds: int) -> list[list[Entry]]:
+    """The first reports of every competition, as many as there are to be seeds."""
+    taken: Counter[str] = Counter()
+
+    def is_wanted(one: Entry) -> bool:
+        taken[one.report["competition_id"]] += 1
+        return taken[one.report["competition_id"]] <= seeds
+
+    return [[one for one in group if is_wanted(one)] for group in groups]
 
 
 def _read_reports(path: Path) -> list[dict[str, Any]]:
@@ -135,9 +152,9 @@ def _of_data(task: str, settings: Settings) -> list[str]:
 
 
 def _assemble(
-    groups: Sequence[Sequence[Entry]], wanted: Sequence[Competition], split: str, pads: bool
+    groups: Sequence[Sequence[Entry]], wanted: Sequence[Competition], split: str, pads: bool, seeds: int | None
 ) -> dict[str, Any]:
-    """Everything the report says, as one object; the texts are written from it."""
+    """Everything the report says, as one object; the texts are written from it. Raises `UsageError`."""
     from tasks.competitions.aggregating import SeedsMissing, by_competition, official
 
     reports = by_competition([[one.report for one in group] for group in groups])
@@ -146,15 +163,19 @@ def _assemble(
     numbers: dict[str, Any] = {}
     for title, chosen in (("official", names), ("without_known_broken", sound)):
         try:
-            numbers[title] = official(reports, chosen, pads)
-        except SeedsMissing:
+            numbers[title] = official(reports, chosen, pads, seeds)
+        except SeedsMissing as missing:
+            if seeds:
+                exits.fail(f"{missing}. Add runs, ask for fewer seeds, or count what is missing with --pad-missing")
             numbers[title] = None
+    most = max((len(reports.get(name, ())) for name in names), default=0)
     entries = [one for group in groups for one in group]
     return {
         "split": split,
         "competitions": len(names),
         "known_broken": [name for name in names if name not in sound],
         "missing": [name for name in names if name not in reports],
+        "fewer": {name: len(reports[name]) for name in names if 0 < len(reports.get(name, ())) < most},
         "others": sorted(set(reports) - set(names)),
         "padded": pads,
         **numbers,
@@ -193,6 +214,12 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
         count = f"{len(found['missing'])} of {found['competitions']} competitions"
         yield f"No run of {count}, {how}: {_list(found['missing'])}"
         yield ""
+    if found["fewer"]:
+        how = (
+            "the seeds they lack are counted as no medal" if found["padded"] else "seeds beyond theirs are not counted"
+        )
+        yield f"Fewer runs than of others, {how}: {_list([f'{name} ({n})' for name, n in found['fewer'].items()])}"
+        yield ""
     if official and official["num_seeds_averaged"] < 3:
         yield "The benchmark asks for at least three seeds."
         yield ""
@@ -205,7 +232,9 @@ def _result(official: dict[str, Any] | None) -> str:
     if official is None:
         return "no whole seed"
     medal = official["metrics"]["any_medal_percentage"]
-    return f"{medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({official['num_seeds_averaged']} seeds)"
+    seeds = official["num_seeds_averaged"]
+    told = f"{seeds} seed{'s' * (seeds > 1)}"
+    return f"{medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({told})"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -19,28 +19,34 @@ def prepare_competition(
 ) -> int:
     """Prepare a competition and say what was checked. `endpoint` is another server than Kaggle's. Raises TaskError."""
     from tasks.competitions.preparing import known, prepare
+    from tasks.competitions.throughput import Took
 
     if not known(name):
         _refuse(name)
     raw = raw.expanduser().absolute() if raw else None
     if raw is not None and not raw.exists():
         exits.fail(f"{raw} is not there: name the folder of Kaggle's files, or {name}.zip")
-    started = time.monotonic()
     with _Progress() as progress:
         if raw is None:
             _download(name, settings, endpoint, progress)
+        started = time.monotonic()
         ready = prepare(name, settings.home, raw, progress.tell, accepts_differences)
     for difference in ready.differences:
         print(f"differs from the benchmark's file: {difference}")
     if ready.was_ready:
         print(f"{name} is prepared already, in {ready.folder}. To make it anew, delete {ready.folder / 'prepared'}")
         return exits.DONE
+    seconds = time.monotonic() - started
+    for took in ready.took:
+        print(took)
     same = ready.checked - len(ready.differences)
-    print(f"{name} is prepared in {ready.folder}, after {time.monotonic() - started:.0f} s")
+    print(f"{name} is prepared in {ready.folder}")
     print(f"{same} of {ready.checked} known checksums agree" if ready.checked else "no checksums are known")
     if ready.differences:
         print("its scores are not comparable with those of the benchmark")
     print(f"Play it: harness run {name}")
+    what = "all of the raw files" + (", some of them by an earlier start" if ready.went_on else "")
+    print(Took(what, ready.raw_size, seconds) if ready.raw_size else f"after {seconds:,.1f} s")
     return exits.DONE
 
 
@@ -68,7 +74,8 @@ def _download(name: str, settings: Settings, endpoint: str, progress: _Progress)
     from tasks.kaggle import Kaggle
 
     progress.tell(f"downloading {name}.zip", 0, 0)
-    Kaggle(endpoint or None).download(name, raw, shows=sys.stderr.isatty())
+    kaggle = Kaggle(endpoint or None, lambda text: progress.tell(text, 0, 0))
+    kaggle.download(name, raw, shows=sys.stderr.isatty())
 
 
 class _Progress:

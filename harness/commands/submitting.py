@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ def submit_run(
     submission = folder / "submission.csv"
     if not submission.is_file():
         exits.fail(f"{folder.name} holds no submission.csv; `harness show {folder.name}` says what happened")
-    kaggle = Kaggle(endpoint or None)
+    kaggle = Kaggle(endpoint or None, lambda text: print(text, file=sys.stderr, flush=True))
     ref = kaggle.submit(where, submission, f"harness {folder.name}")
     print(f"{folder.name} was handed in to {where} as submission {ref}")
     record: dict[str, Any] = {"competition": where, "submitted_at": datetime.now(UTC).isoformat(timespec="seconds")}

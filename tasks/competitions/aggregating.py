@@ -1,13 +1,12 @@
 """The benchmark's number: per cent of competitions with a medal, averaged over seeds as the official script does.
 
-    SeedsMissing    a competition has no report, so not even one seed is whole
+    SeedsMissing    a competition has no report, so not even one seed is whole; or fewer seeds are whole than asked for
 
 The k-th report of each competition is seed k; only whole seeds count, unless missing ones are padded as failures.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ MEASURES = {
 
 
 class SeedsMissing(Exception):
-    """No seed is whole; the message names the competitions without a report."""
+    """Not one seed is whole, or fewer than asked for; the message says which or how many."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,9 @@ def averages(
     if not any(counts) or (missing and not pads):
         raise SeedsMissing(f"no run of {', '.join(missing)}")
     whole = max(counts) if pads else min(counts)
-    whole = min(whole, seeds) if seeds else whole
+    if seeds and seeds > whole:
+        raise SeedsMissing(f"{seeds} seeds are asked for, {whole} can be made whole")
+    whole = seeds or whole
     shares = {
         measure: [_share(reports, competitions, seed, flag) for seed in range(whole)]
         for measure, flag in MEASURES.items()
@@ -94,12 +95,13 @@ def _share(reports: Mapping[str, Sequence[Report]], competitions: Sequence[str],
     for name in competitions:
         found = reports.get(name, ())
         won += bool(found[seed][flag]) if seed < len(found) else 0
-    return 100 * won / len(competitions)
+    return won / len(competitions) * 100  # in the official order of operations, for the last digit
 
 
 def _average(values: Sequence[float]) -> Average:
-    mean = sum(values) / len(values)
+    import numpy as np
+
+    mean = float(np.mean(values))
     if len(values) == 1:
         return Average(mean, 0.0)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return Average(mean, deviation / math.sqrt(len(values)))
+    return Average(mean, float(np.std(values, ddof=1) / np.sqrt(len(values))))

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.competitions.workshop import Tell
+from tasks.competitions.unpacking import Tell
 from tasks.marked_yaml import TaskError
 
 ENVIRONMENT = "mlebench"

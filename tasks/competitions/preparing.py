@@ -13,16 +13,21 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.competitions.facts import Competition, competitions, with_notes
 from tasks.competitions.forms import OFFICIAL_METRIC, description, task_file
-from tasks.competitions.workshop import Tell, Workshop, unpack
+from tasks.competitions.throughput import Throughput, Took
+from tasks.competitions.unpacking import Tell, stamp_of, unpack, unpacked_size
+from tasks.competitions.workshop import Workshop
 from tasks.marked_yaml import TaskError
 from tasks.public_files import MOMENT
 
 TABLES = (".csv", ".tsv", ".json", ".npy", ".txt")
+RECORD = "raw.json"
+"""In `prepared.part/`: the raw files it is made of, with size and time of change."""
 SPARE = 200_000_000
 """Bytes that are to stay free."""
 
@@ -41,12 +46,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A competition that is ready: its folder, how many sums were checked, which differ, whether it was there."""
+    """A competition that is ready: its folder, how many sums were checked, which differ, whether it was there.
+
+    `raw_size` are the bytes of the raw files, 0 where they are not known; `took` says how fast each group was made;
+    `went_on` whether an earlier start had made some of it.
+    """
 
     folder: Path
     checked: int
     differences: tuple[Difference, ...]
     was_ready: bool = False
+    raw_size: int = 0
+    took: tuple[Took, ...] = ()
+    went_on: bool = False
 
 
 def folder_of(name: str, home: Path) -> Path:
@@ -98,14 +110,14 @@ def _prepare(
 
     target = folder / "prepared.part"
     zip_differences: list[Difference] = []
-    was_zip = False
+    was_zip, size, went_on, throughput = False, 0, False, Throughput()
     if competition.id in PREPARERS:
-        source, zip_differences = _unpacked(competition, folder, raw, tell, accepts_differences)
+        source, zip_differences = _unpacked(competition, folder, raw, tell, accepts_differences, throughput)
         was_zip = source == folder / "raw" / "files"
         _require_room(source, folder)
-        target.mkdir(exist_ok=True)
+        size, went_on = _begin(source, target, tell)
         (target / "private").mkdir(mode=0o700, exist_ok=True)
-        PREPARERS[competition.id](Workshop(source, folder / "raw" / "opened", target, tell))
+        PREPARERS[competition.id](Workshop(source, folder / "raw" / "opened", target, tell, throughput))
     else:
         prepare_officially(competition.id, folder, raw, target, tell)
     found = [*zip_differences, *compare(competition, target)]
@@ -115,9 +127,34 @@ def _prepare(
             f"{competition.id}: the files made are not those of the benchmark:\n{listed}\nThey are kept in {target}. "
             "If the data are meant to differ, add --accept-differences; scores are then not comparable."
         )
-    prepared = Prepared(folder, len(competition.md5) - (not was_zip), tuple(found))
+    checked = len(competition.md5) - (not was_zip)
+    prepared = Prepared(folder, checked, tuple(found), raw_size=size, took=throughput.groups, went_on=went_on)
     _finish(competition, prepared, target, tell)
     return prepared
+
+
+def _begin(source: Path, target: Path, tell: Tell) -> tuple[int, bool]:
+    """Go on with what an earlier start made of these very raw files; what it made of others is thrown away.
+
+    The bytes of the raw files, and whether there is something to go on with.
+    """
+    record = target / RECORD
+    now = {path.relative_to(source).as_posix(): stamp_of(path) for path in _files(source)}
+    if target.exists():
+        known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        if changed := [name for name in sorted({*known, *now}) if not _is_same(known.get(name), now.get(name))]:
+            rest = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            tell(f"the raw files are not those of the earlier start ({changed[0]}{rest}): beginning anew", 0, 0)
+            shutil.rmtree(target)
+    went_on = target.exists()
+    target.mkdir(exist_ok=True)
+    _write(record, json.dumps(now))
+    return sum(size for size, _ in now.values()), went_on
+
+
+def _is_same(before: list[int] | None, now: list[int] | None) -> bool:
+    # The seal of a prepared file is that of the raw file as well, where they are one by a hard link.
+    return before == now or bool(before and now and before[0] == now[0] and now[1] == MOMENT * 10**9)
 
 
 def _finish(competition: Competition, prepared: Prepared, target: Path, tell: Tell) -> None:
@@ -135,6 +172,7 @@ def _finish(competition: Competition, prepared: Prepared, target: Path, tell: Te
     _write(folder / "task.yaml", task_file(competition, target))
     tell("closing the private files", 0, 0)
     seal(target)
+    (target / RECORD).unlink(missing_ok=True)
     target.rename(folder / "prepared")
 
 
@@ -148,7 +186,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _unpacked(
-    competition: Competition, folder: Path, raw: Path | None, tell: Tell, accepts_differences: bool
+    competition: Competition,
+    folder: Path,
+    raw: Path | None,
+    tell: Tell,
+    accepts_differences: bool,
+    throughput: Throughput,
 ) -> tuple[Path, list[Difference]]:
     """The folder of raw files. Kaggle's zip is checked and unpacked first, where it is that."""
     place = raw or folder / "raw"
@@ -161,7 +204,7 @@ def _unpacked(
                 "or add --accept-differences; scores are then not comparable."
             )
         _require_room(archive, folder)
-        return unpack(archive, folder / "raw" / "files", tell), differences
+        return unpack(archive, folder / "raw" / "files", tell, throughput), differences
     if raw is not None and raw.is_dir() and any(raw.iterdir()):
         return raw, []
     if raw is not None:
@@ -180,8 +223,7 @@ def _check_zip(competition: Competition, archive: Path, tell: Tell) -> list[Diff
 def _require_room(source: Path, folder: Path) -> None:
     """Refuse before anything is written. A zip needs what it unpacks to; a folder its tables and archives thrice."""
     if source.is_file():
-        with zipfile.ZipFile(source) as archive:
-            need = sum(member.file_size for member in archive.infolist())
+        need = unpacked_size(source)
         done = folder / "raw" / "files"
         need -= sum(path.stat().st_size for path in done.rglob("*") if path.is_file()) if done.is_dir() else 0
     else:
@@ -194,17 +236,18 @@ def _require_room(source: Path, folder: Path) -> None:
         )
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
 def room_for(source: Path, folder: Path) -> int:
     """Bytes that preparing the raw files of a folder takes at most: images are linked, unless disks differ."""
     is_apart = source.stat().st_dev != folder.stat().st_dev
     need = 0
-    for path in source.rglob("*"):
-        if not path.is_file():
-            continue
+    for path in _files(source):
         size = path.stat().st_size
         if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                need += 2 * sum(member.file_size for member in archive.infolist())
+            need += 2 * unpacked_size(path)
         elif path.suffix in TABLES:
             need += 3 * size
         elif path.suffix == ".7z" or is_apart:

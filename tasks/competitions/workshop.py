@@ -10,19 +10,17 @@ import errno
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tasks.competitions.reading import read_csv
+from tasks.competitions.throughput import Throughput
+from tasks.competitions.unpacking import Tell, unpack
 from tasks.marked_yaml import TaskError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Tell = Callable[[str, int, int], None]
-"""Told of every step: what is done, how many of it, of how many (0 where that is not known)."""
 
 MOMENT = (2000, 1, 1, 0, 0, 0)
 """The one date inside archives, so that the same bytes come out everywhere and dates tell nothing."""
@@ -36,8 +34,9 @@ class Workshop:
     the model must not get although the benchmark hands it out, `withheld/`.
     """
 
-    def __init__(self, raw: Path, opened: Path, target: Path, tell: Tell) -> None:
+    def __init__(self, raw: Path, opened: Path, target: Path, tell: Tell, throughput: Throughput | None = None) -> None:
         self.raw, self._opened, self.target, self.tell = raw, opened, target, tell
+        self._throughput = throughput or Throughput()
 
     # --------------------------------------------------------------------------------------------------------- raw
 
@@ -74,14 +73,15 @@ class Workshop:
 
     def unpacked(self, archive: Path) -> Path:
         """The folder an inner archive is unpacked to; what an earlier start unpacked is taken as it is."""
-        return unpack(archive, self._opened / archive.name, self.tell)
+        return unpack(archive, self._opened / archive.name, self.tell, self._throughput)
 
     def table(self, name: str, **options: Any) -> pd.DataFrame:
         """A raw CSV, read as the benchmark reads it. Raises TaskError."""
         path = self.file(name)
         self.tell(f"reading {name}", 0, 0)
         try:
-            return read_csv(path, **options)
+            with self._throughput.of(f"reading {name}", lambda: path.stat().st_size):
+                return read_csv(path, **options)
         except ValueError as error:
             raise TaskError(f"{path} is damaged ({str(error).splitlines()[0]}): download it again") from None
 
@@ -106,8 +106,9 @@ class Workshop:
         """Let `write` fill a file beside the prepared one, then put it in place."""
         path = self.path(name)
         draft = path.with_name(f".{path.name}.part")
-        write(draft)
-        draft.replace(path)
+        with self._throughput.of(f"writing {name}", lambda: path.stat().st_size):
+            write(draft)
+            draft.replace(path)
 
     def copy(self, source: Path, name: str) -> None:
         """Copy a raw file byte for byte."""
@@ -116,6 +117,10 @@ class Workshop:
     def link(self, pairs: Iterable[tuple[Path, str]], what: str) -> None:
         """Put raw files under prepared names without taking room, where the file system can. Raises TaskError."""
         wanted = list(pairs)
+        with self._throughput.of(f"placing {what}", lambda: sum(source.stat().st_size for source, _ in wanted)):
+            self._link(wanted, what)
+
+    def _link(self, wanted: Sequence[tuple[Path, str]], what: str) -> None:
         made: set[Path] = set()
         for at, (source, name) in enumerate(wanted):
             target = self.target / name
@@ -160,50 +165,6 @@ def split(rows: Any, **size: Any) -> tuple[Any, Any]:
 
     train, test = train_test_split(rows, random_state=0, **size)
     return train, test
-
-
-# ------------------------------------------------------------------------------------------------ unpacking, placing
-
-
-def unpack(archive: Path, folder: Path, tell: Tell) -> Path:
-    """Unpack a zip or 7z archive into a folder, going on where an earlier start stopped. Raises TaskError."""
-    done = folder.with_name(f"{folder.name}.done")
-    if done.exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (_unpack_7z if archive.suffix == ".7z" else _unpack_zip)(archive, folder, tell)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise TaskError(f"{archive} is damaged ({error}): delete it and download it again") from None
-    done.touch()
-    return folder
-
-
-def _unpack_zip(archive: Path, folder: Path, tell: Tell) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
-        for at, member in enumerate(members):
-            target = folder / member.filename
-            if not target.resolve().is_relative_to(folder.resolve()):
-                raise TaskError(f"{archive} holds {member.filename!r}, which points outside: do not use it")
-            if not (target.is_file() and target.stat().st_size == member.file_size):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                draft = target.with_name(f".{target.name}.part")
-                with opened.open(member) as reader, draft.open("wb") as writer:
-                    shutil.copyfileobj(reader, writer, 1 << 20)
-                draft.replace(target)
-            if at % 500 == 0 or at + 1 == len(members):
-                tell(f"unpacking {archive.name}", at + 1, len(members))
-
-
-def _unpack_7z(archive: Path, folder: Path, tell: Tell) -> None:
-    try:
-        import py7zr
-    except ImportError:
-        raise TaskError(f"{archive.name} needs the package py7zr: pip install py7zr") from None
-    tell(f"unpacking {archive.name}", 0, 0)
-    with py7zr.SevenZipFile(archive) as opened:
-        opened.extractall(folder)
 
 
 def place(source: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,15 @@ def test_prepare_says_what_was_checked_and_how_to_play(
     told = capsys.readouterr()
     assert "0 of 4 known checksums agree" in told.out and f"harness run {NAME}" in told.out
     assert "reading train.csv" in told.err
+    rates = dict(re.findall(r"^(.+): ([0-9.]+) MB in [0-9.]+ s, [0-9.]+ MB/s$", told.out, re.MULTILINE))
+    public = ("train.csv", "test.csv", "sample_submission.csv")
+    assert set(rates) == {
+        "reading train.csv",
+        "writing private/test.csv",
+        *(f"writing public/{file}" for file in public),
+        "all of the raw files, some of them by an earlier start",
+    }
+    assert told.out.splitlines()[-1].startswith("all of the raw files, some of them by an earlier start: ")
     assert cli.main(["prepare", NAME]) == exits.DONE
     assert "is prepared already" in capsys.readouterr().out
     assert cli.main(["prepare", "spaceship"]) == exits.INPUT

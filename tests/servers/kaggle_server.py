@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +15,16 @@ SERVICE = "/api/v1/competitions.CompetitionApiService/"
 
 @dataclass
 class KaggleServer:
-    """What the server holds and how it behaves; `requests` are those it was sent, as (call, body)."""
+    """What the server holds and how it behaves; `requests` are those it was sent, as (call, body).
+
+    The first `busy` requests are refused as too many, with a message and what Retry-After says (nothing where empty).
+    """
 
     base: str = ""
     zip: bytes = b""
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
+    busy: int = 0
+    busy_says: tuple[str, str] = ("Too many requests", "1")
     cuts: int = 0
     uploads_fail: bool = False
     polls_until_scored: int = 2
@@ -43,6 +48,10 @@ def serving(server: KaggleServer) -> Iterator[KaggleServer]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
             call = self.path.removeprefix(SERVICE)
             server.requests.append((call, body))
+            if server.busy:
+                server.busy -= 1
+                message, after = server.busy_says
+                return self._json({"code": 429, "message": message}, 429, {"Retry-After": after} if after else {})
             if call in server.refusals:
                 code, message = server.refusals[call]
                 return self._json({"code": code, "message": message}, code)
@@ -88,9 +97,11 @@ def serving(server: KaggleServer) -> Iterator[KaggleServer]:
             self.wfile.write(content)
             self.close_connection = True
 
-        def _json(self, content: dict[str, Any], code: int = 200) -> None:
+        def _json(self, content: dict[str, Any], code: int = 200, headers: Mapping[str, str] | None = None) -> None:
             raw = json.dumps(content).encode()
             self.send_response(code)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from tasks.kaggle import Kaggle, KaggleError, Standing
+from tasks.kaggle import Kaggle, KaggleError, Standing, _pause
 from tests.servers.kaggle_server import KaggleServer, serving
 
 NAME = "spooky-author-identification"
@@ -82,8 +84,9 @@ def test_what_is_no_archive_is_thrown_away_and_told(server: KaggleServer, tmp_pa
         (401, "Unauthenticated", "create an API token"),
         (403, "You must accept this competition's rules", f"kaggle.com/c/{NAME}/rules"),
         (404, "Not found", "last part of the competition's address"),
-        (429, "Too many requests", "try again tomorrow"),
+        (429, "Your team has used its daily Submission allowance (5) today", "try again tomorrow"),
         (400, "Submission limit exceeded", "try again tomorrow"),
+        (400, "The file is larger than the limit", "refuses (400: "),
         (400, "Wrong", "refuses (400: Wrong)"),
         (503, "Unavailable", "out of order"),
     ],
@@ -98,6 +101,37 @@ def test_a_refusal_says_what_to_do(code: int, message: str, says: str, server: K
             act()
         assert says in str(told.value)
         assert "secret" not in str(told.value)
+
+
+def test_a_short_rate_limit_is_waited_for_by_every_request_and_told(server: KaggleServer, tmp_path: Path) -> None:
+    told: list[str] = []
+    kaggle = Kaggle(server.base, told.append)
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
+    server.busy, server.busy_says = 2, ("Rate limit exceeded: quota of requests per minute", "0")
+    assert kaggle.download(NAME, tmp_path / "raw").read_bytes() == server.zip
+    server.busy, server.busy_says = 1, ("Too many requests", "0.1")
+    assert kaggle.submit(NAME, a_submission(tmp_path), "run 7") == 4711
+    server.busy, server.busy_says = 1, ("Too many requests", soon)
+    assert kaggle.look(4711).status == "PENDING"
+    assert [line.partition(", ")[0] for line in told] == [
+        *(2 * [f"{NAME}: Kaggle asks for fewer requests"]),
+        f"{NAME}: Kaggle asks for fewer requests",
+        "submission 4711: Kaggle asks for fewer requests",
+    ]
+    assert server.calls().count("DownloadDataFiles") == 3 and server.calls().count("CreateSubmission") == 1
+
+
+def test_a_long_rate_limit_is_not_waited_for_and_is_told_with_its_time(server: KaggleServer, tmp_path: Path) -> None:
+    for after, time in (("900", "15 minutes"), ("7000", "2 hours")):
+        server.busy, server.busy_says = 1, ("Too many requests", after)
+        with pytest.raises(KaggleError, match=rf"fewer requests \(Too many requests\): try again in {time}\.") as told:
+            Kaggle(server.base).download(NAME, tmp_path / "raw")
+        assert "tomorrow" not in str(told.value)
+
+
+def test_a_rate_limit_that_says_no_time_is_half_a_minute() -> None:
+    assert {_pause(said) for said in (None, "", "soon", "nan", "inf")} == {30.0}
+    assert (_pause("2"), _pause("-3"), _pause("Wed, 21 Oct 2015 07:28:00 GMT")) == (2.0, 0.5, 0.5)
 
 
 def test_a_submission_goes_up_and_is_asked_for_by_its_number(server: KaggleServer, tmp_path: Path) -> None:

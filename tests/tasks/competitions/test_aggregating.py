@@ -41,6 +41,8 @@ def test_seeds_that_are_not_whole_do_not_count_unless_padded() -> None:
     assert (seeds, found["any_medal_percentage"].mean) == (3, 50.0)
     assert found["submission_exists_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
     assert averages(uneven, ["a", "b"], pads=True, seeds=1)[0] == 1
+    with pytest.raises(SeedsMissing, match="3 seeds are asked for, 2 can be made whole"):
+        averages(uneven, ["a", "b"], seeds=3)
 
 
 def test_a_single_seed_has_no_error() -> None:

@@ -64,6 +64,10 @@ def test_a_zip_as_kaggle_serves_it_is_checked_unpacked_and_prepared(tmp_path: Pa
     done = prepare(SPOOKY, tmp_path, None, silent, accepts_differences=True)
     assert done.differences[0].file == f"{SPOOKY}.zip"
     assert (done.folder / "prepared" / "public" / "train.csv").exists()
+    took = {one.what: one.size for one in done.took}
+    assert not done.went_on
+    assert took[f"unpacking {SPOOKY}.zip"] == done.raw_size == (files / "train.zip").stat().st_size
+    assert took["writing public/train.csv"] == (done.folder / "prepared" / "public" / "train.csv").stat().st_size
 
 
 def test_a_zip_that_is_cut_off_is_told(tmp_path: Path) -> None:
@@ -93,6 +97,61 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         path.name: inode for path, inode in before.items()
     }
     assert not part.exists()
+    placed = next(one for one in done.took if one.what == "placing public/test_images")
+    assert placed.size == sum(path.stat().st_size for path in after.iterdir()) and placed.seconds > 0
+    assert done.went_on
+
+
+@pytest.mark.parametrize("stopped_at", ["writing public/sample", "closing the private files"])
+def test_raw_files_that_changed_since_a_stop_leave_nothing_stale(stopped_at: str, tmp_path: Path) -> None:
+    files = raw(RETINA, tmp_path / "kaggle")
+
+    def pull_the_plug(step: str, *_: int) -> None:
+        if step.startswith(stopped_at):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        prepare(RETINA, tmp_path, files, pull_the_plug, accepts_differences=True)
+    public = tmp_path / "data" / RETINA / "prepared.part" / "public"
+    image = next((public / "train_images").iterdir())
+    (public / "stale.txt").write_text("of the earlier start")
+    changed = files / "train_images" / image.name
+    size = changed.stat().st_size
+    changed.unlink()
+    changed.write_bytes(b"y" * size)
+    steps: list[str] = []
+    done = prepare(RETINA, tmp_path, files, lambda step, *_: steps.append(step), accepts_differences=True)
+    told = f"the raw files are not those of the earlier start (train_images/{image.name}): beginning anew"
+    assert told in steps
+    made = done.folder / "prepared"
+    assert (made / "public" / "train_images" / image.name).read_bytes() == b"y" * size
+    assert not (made / "public" / "stale.txt").exists() and not (made / "raw.json").exists()
+
+
+def test_a_stop_while_the_seal_is_set_does_not_make_the_raw_files_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = raw(RETINA, tmp_path / "kaggle")
+    seal = preparing.seal
+
+    def sealed_then_stopped(prepared: Path) -> None:
+        seal(prepared)
+        raise Stopped
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(preparing, "seal", sealed_then_stopped)
+        prepare(RETINA, tmp_path, files, silent, accepts_differences=True)
+    steps: list[str] = []
+    prepare(RETINA, tmp_path, files, lambda step, *_: steps.append(step), accepts_differences=True)
+    assert not [step for step in steps if "beginning anew" in step]
+
+
+def test_a_damaged_archive_among_the_raw_files_is_told(tmp_path: Path) -> None:
+    files = raw(SPOOKY, tmp_path / "kaggle")
+    archive = files / "train.zip"
+    archive.write_bytes(archive.read_bytes()[:-20])
+    with pytest.raises(TaskError, match=r"train\.zip is damaged .*: delete it and download it again"):
+        prepare(SPOOKY, tmp_path, files, silent)
 
 
 def test_a_file_that_is_missing_from_the_download_is_told(tmp_path: Path) -> None:
