@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+from context import todos
 from context.loops import LoopWatch
 from context.tokens import estimate_tokens
 from runs.events import (
@@ -31,7 +32,6 @@ PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 """What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
 MOST_DECIDED = 60
 _GOES_ON = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
-_ID = re.compile(r"\bT\d+\b")
 
 
 @dataclass
@@ -112,21 +112,12 @@ class Notebook:
         return any(one.call == call and one.turn == turn for one in self.checkpoints)
 
     def forgotten(self, words: list[str]) -> list[str]:
-        """The open to-dos that a checkpoint mentions nowhere, as `T3: …`."""
-        named = {one for text in words for one in _ID.findall(text)}
-        return [f"{name}: {text}" for name, text in self.todos.items() if name not in named]
+        """The open to-dos that a checkpoint mentions nowhere, as `todo-3: …`."""
+        return todos.unmentioned(self.todos, words)
 
-    def numbered(self, todo: list[str]) -> list[str]:
-        """To-dos as they will be kept: those that name an open one under its id, others under a new one."""
-        number, told = self._todo_number, []
-        for text in todo:
-            found = re.match(r"\s*(T\d+)\b[:.)\s]*(.*)", text, re.DOTALL)
-            if found and found[1] in self.todos:
-                told.append(f"{found[1]}: {found[2].strip() or self.todos[found[1]]}")
-            elif text.strip():
-                number += 1
-                told.append(f"T{number}: {' '.join(text.split())}")
-        return told
+    def carried(self, done: list[str], todo: list[str]) -> list[str]:
+        """All to-dos that are open after a checkpoint which says this."""
+        return todos.carried(self.todos, self._todo_number, done, todo)
 
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
@@ -163,9 +154,8 @@ class Notebook:
         self.checkpoints.append(event)
         self.owes_close = event.closes
         self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
-        self.todos = dict(text.split(": ", 1) for text in event.todo)
-        numbers = [int(name[1:]) for name in self.todos]
-        self._todo_number = max([self._todo_number, *numbers])
+        self.todos = todos.recorded(event.todo)
+        self._todo_number = max([self._todo_number, *map(todos.number, self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):

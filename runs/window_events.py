@@ -40,8 +40,8 @@ class EpochStarted(Event):
 class CheckpointTaken(Event):
     """The model's words for the epoch that closes, from its `checkpoint` call.
 
-    `todo` holds every open to-do with its id (`T3: …`), `completed` those that the model had left out and code put
-    back. `turn` and `call` say which call it was; `closes` whether the epoch closes with it.
+    `todo` holds every open to-do with its id (`todo-3: …`; `T3: …` in old records), `completed` those that the model
+    had left out and code put back. `turn` and `call` say which call it was; `closes` whether the epoch closes with it.
     """
 
     kind: Literal["checkpoint_taken"] = "checkpoint_taken"

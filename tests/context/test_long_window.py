@@ -197,11 +197,11 @@ def test_a_checkpoint_that_drops_an_open_todo_is_refused_once_and_then_completed
     played = play(tmp_path, Worker(reading, words=forgetful), 75, settings_of(tmp_path, window_tokens=SMALL))
     taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
     refused = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "checkpoint"]
-    assert not taken[0].completed and taken[0].todo[0].startswith("T1: check turn")
+    assert not taken[0].completed and taken[0].todo[0].startswith("todo-1: check turn")
     second = [event.content for event in refused if event.seq > taken[0].seq]
-    assert any("these to-dos are open and mentioned nowhere: T1: check turn" in content for content in second)
+    assert any("these to-dos are open and mentioned nowhere: todo-1: check turn" in content for content in second)
     assert taken[1].completed == taken[0].todo == taken[1].todo
-    assert taken[1].todo[0] in folded(played.events)[1].todos["T1"] or taken[1].todo[0].startswith("T1: ")
+    assert taken[1].todo[0].removeprefix("todo-1: ") == folded(played.events)[1].todos["todo-1"]
 
 
 def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_goes_on(tmp_path: Path) -> None:

@@ -32,31 +32,12 @@ def folded(*events: Event) -> Notebook:
     return notebook
 
 
-def test_todos_get_ids_that_stay_theirs() -> None:
-    notebook = folded(taken("T1: look at folds", "T2: tune depth"))
-    assert notebook.numbered(["T2", "T1: look at the folds again", "blend", "T9 no such"]) == [
-        "T2: tune depth",
-        "T1: look at the folds again",
-        "T3: blend",
-        "T4: T9 no such",
-    ]
-    notebook.apply(taken("T2: tune depth"))
-    assert notebook.todos == {"T2": "tune depth"}
-    assert notebook.numbered(["another"]) == ["T3: another"]
-
-
-def test_a_todo_that_is_mentioned_nowhere_is_forgotten() -> None:
-    notebook = folded(taken("T1: look at folds", "T2: tune depth"))
-    assert notebook.forgotten(["T1 is done: five folds"]) == ["T2: tune depth"]
-    assert notebook.forgotten(["T1 done", "against T2: too slow"]) == []
-
-
 def test_decisions_and_words_are_told_as_they_were_said() -> None:
     notebook = folded(taken("T1: tune depth", decided=("no target means: they leak",)), closed())
     assert "## Checkpoint 1 (event 7)\n- done: read the data" in render_notes(notebook)
     state = render_state(State(), notebook)
     assert "decided, with reasons (rejected ideas too):\n- no target means: they leak" in state
-    assert "to do:\n- T1: tune depth" in state
+    assert "to do:\n- todo-1: tune depth" in state
 
 
 def test_a_new_attempt_keeps_decisions_and_todos_and_nothing_of_the_old_window() -> None:
