@@ -57,8 +57,10 @@ class Notebook:
     asked: list[int] = field(default_factory=list)
     """The turns after which a checkpoint was asked for in the open epoch."""
     refusals: int = 0
+    unreadable: int = 0
+    """Checkpoints of the open epoch whose arguments could not be read; they use up no refusal."""
     was_refused: int = -1
-    """The turn whose checkpoint was refused last: it gets one more."""
+    """The turn whose checkpoint was refused or could not be read, for the first time: it gets one more."""
     owes_close: bool = False
     """A checkpoint was taken whose epoch is not closed yet."""
     stubs_since: int = 0
@@ -76,6 +78,8 @@ class Notebook:
     _gone: set[str] = field(default_factory=set)
     _calls: dict[str, dict[str, object]] = field(default_factory=dict)
     _said: str = ""
+    _begun: str = ""
+    """The call that was begun last; one whose arguments cannot be read never is."""
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
@@ -83,6 +87,7 @@ class Notebook:
         if isinstance(event, ModelReplied):
             self._reply(event)
         elif isinstance(event, ToolStarted):
+            self._begun = event.call
             if event.job:
                 self.commands[event.job] = str(self._calls.get(event.call, {}).get("command", ""))
         elif isinstance(event, ToolFinished):
@@ -122,6 +127,7 @@ class Notebook:
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
         self.is_boundary = self.waits = False
+        self._begun = ""
         self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
         self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
 
@@ -130,12 +136,18 @@ class Notebook:
         if event.asks:
             self.asked.append(self.turn)
         if event.name == "checkpoint" and event.failed:
-            self.refusals += 1
-            self.was_refused = self.turn if self.refusals == 1 else -1
+            self._refuse(was_read=self._begun == event.call)
         looked_up = self._looked_up(event)
         if looked_up and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
             self.reworks[-1].tokens += estimate_tokens(len(event.content.encode(errors="replace")))
             self.reworks[-1].turns += 1
+
+    def _refuse(self, *, was_read: bool) -> None:
+        """A checkpoint came to nothing: refused for what it says, or (nothing was begun) for how it came."""
+        self.refusals += was_read
+        self.unreadable += not was_read
+        is_first = (self.refusals if was_read else self.unreadable) == 1
+        self.was_refused = self.turn if is_first else -1
 
     def _looked_up(self, event: ToolFinished) -> bool:
         """Whether a result brings back what had left the window: a recall, or a file that was read before."""
@@ -160,7 +172,7 @@ class Notebook:
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
             return
-        self.owes_close, self.refusals, self.asked = False, 0, []
+        self.owes_close, self.refusals, self.unreadable, self.asked = False, 0, 0, []
         if not event.stage:
             return
         self.stubs, self.facts, self.closes = list(event.stubs), list(event.facts), event.stage

@@ -6,7 +6,16 @@ import json
 
 from context.head import render_notes, render_state
 from context.notebook import PRIOR_TOKENS, Notebook
-from runs.events import AttemptStarted, Call, CheckpointTaken, EpochStarted, Event, ModelReplied, ToolFinished
+from runs.events import (
+    AttemptStarted,
+    Call,
+    CheckpointTaken,
+    EpochStarted,
+    Event,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
 from runs.state import State
 
 
@@ -63,3 +72,27 @@ def test_a_resume_changes_nothing_that_was_noted() -> None:
     assert notebook.owes_close
     notebook.apply(closed())
     assert not notebook.owes_close
+
+
+def said(*, is_read: bool) -> list[Event]:
+    """A turn whose `checkpoint` came to nothing."""
+    calls = [Call(id="c", name="checkpoint", arguments="{}")]
+    begun: list[Event] = [ToolStarted(call="c", name="checkpoint")] if is_read else []
+    finished = ToolFinished(call="c", name="checkpoint", content="error: …", failed=True)
+    return [ModelReplied(request=1, message="{}", calls=calls), *begun, finished]
+
+
+def test_a_checkpoint_that_cannot_be_read_does_not_use_up_the_one_refusal() -> None:
+    notebook = folded(*said(is_read=False))
+    assert notebook.refusals == 0 and notebook.was_refused == notebook.turn, "it may be said again"
+    for event in said(is_read=True):
+        notebook.apply(event)
+    assert notebook.refusals == 1 and notebook.was_refused == notebook.turn
+    for event in said(is_read=True):
+        notebook.apply(event)
+    assert notebook.was_refused == -1, "the second time code completes it"
+
+
+def test_checkpoints_that_can_never_be_read_do_not_keep_a_window_open_for_ever() -> None:
+    notebook = folded(*said(is_read=False), *said(is_read=False))
+    assert notebook.refusals == 0 and notebook.was_refused == -1
