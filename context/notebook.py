@@ -23,6 +23,7 @@ from runs.events import (
     ModelReplied,
     ToolFinished,
     ToolStarted,
+    WindowWeighed,
 )
 from runs.spoken import said_and_thought
 
@@ -68,6 +69,8 @@ class Notebook:
     """A score was recorded since the last reply."""
     waits: bool = False
     """The last result said that a job goes on: a long wait may begin, in which the endpoint forgets the window."""
+    left_alone: dict[str, int] = field(default_factory=dict)
+    """The turn in which each reason to leave the window of the open epoch as it is was put on record last."""
     closes: str = ""
     """How the last epoch of this attempt was closed."""
     reworks: list[Rework] = field(default_factory=list)
@@ -99,6 +102,9 @@ class Notebook:
             self.is_boundary = event.status in ("scored", "unscored")
         elif isinstance(event, CheckpointTaken):
             self._take(event)
+        elif isinstance(event, WindowWeighed):
+            if event.stage == "none":
+                self.left_alone[event.why.partition(":")[0]] = self.turn
         elif isinstance(event, EpochStarted):
             self._start_epoch(event)
         elif isinstance(event, AttemptStarted):
@@ -172,7 +178,7 @@ class Notebook:
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
             return
-        self.owes_close, self.refusals, self.unreadable, self.asked = False, 0, 0, []
+        self.owes_close, self.refusals, self.unreadable, self.asked, self.left_alone = False, 0, 0, [], {}
         if not event.stage:
             return
         self.stubs, self.facts, self.closes = list(event.stubs), list(event.facts), event.stage

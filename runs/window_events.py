@@ -55,11 +55,12 @@ class CheckpointTaken(Event):
 
 
 class WindowWeighed(Event):
-    """Why the window is about to be made smaller: tokens before and after, and the two sides of the inequality."""
+    """Why the window is about to be made smaller, or (`none`) is left as it is although it is large: tokens before and
+    after, and the two sides of the inequality. Of what is left as it is only a sample is on record."""
 
     kind: Literal["window_weighed"] = "window_weighed"
     audience: Audience = "people"
-    stage: Literal["stub", "checkpoint", "alone"]
+    stage: Literal["none", "stub", "checkpoint", "alone"]
     fill: int
     target: int
     turns_left: float

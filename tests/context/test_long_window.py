@@ -20,7 +20,16 @@ from harness import opening
 from harness.commands.window_tables import show_cost, show_epochs
 from harness.panel import open_screen
 from harness.replies.history import check_history
-from runs.events import CheckpointTaken, EpochStarted, Event, ModelAsked, ModelReplied, RunEnded, ToolFinished
+from runs.events import (
+    CheckpointTaken,
+    EpochStarted,
+    Event,
+    ModelAsked,
+    ModelReplied,
+    RunEnded,
+    ToolFinished,
+    WindowWeighed,
+)
 from runs.journal import read_events
 from runs.metering import meter
 from runs.state import fold
@@ -127,6 +136,20 @@ def test_cost_and_epochs_of_the_run_can_be_read(
     assert "a checkpoint is asked for: " in printed and "turns left: saves $0." in printed
     assert "0 undeclared flushes, 0 alarms" in printed
     assert "0 undeclared flushes" in (played.folder / "report.md").read_text()
+
+
+def test_why_a_large_window_was_left_as_it_is_can_be_read_and_takes_few_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played = play(tmp_path, Worker(reading), 20, settings_of(tmp_path, window_tokens=SMALL))
+    left = [event for event in played.events if isinstance(event, WindowWeighed) and event.stage == "none"]
+    show_epochs(played.folder)
+    printed = capsys.readouterr().out
+    assert left and "left as it is" in printed and left[-1].why[:120] in " ".join(printed.split())
+    assert printed.count("left as it is") <= len(stages(played.events)) + 1
+    reasons = [(event.why.partition(":")[0]) for event in left]
+    assert len(reasons) == len(set(reasons)), "in so few turns each reason is told once"
+    assert sum(len(event.model_dump_json()) for event in left) < 1_500
 
 
 def folded(events: list[Event]) -> tuple[Window, Notebook]:
