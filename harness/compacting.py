@@ -180,7 +180,8 @@ def turns_left(run: Run) -> float:
 
 def _is_cold(run: Run) -> bool:
     """Whether the endpoint has probably forgotten the window: nothing was asked of it for too long."""
-    return run.replied_at is not None and time.monotonic() - run.replied_at > run.settings.cache_seconds
+    lives = min(run.settings.cache_seconds, run.meter.forgets_after)
+    return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
 
 
 def _bytes_per_token(run: Run) -> float:
