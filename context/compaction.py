@@ -12,7 +12,7 @@ whether the cache is about to be lost or was, and `rework` what is read again be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from context.view import Group
@@ -81,13 +81,15 @@ class Figures:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, with both sides of the inequality in dollars, and why in words."""
+    """What to do, with both sides of the inequality in dollars, and why in words. `refused` is set where the window is
+    large enough to be made smaller and is left as it is: the reason in a word or two."""
 
     stage: Stage
     target: int = 0
     saving: float = 0.0
     price: float = 0.0
     why: str = ""
+    refused: str = ""
 
 
 def decide(figures: Figures, marks: Marks) -> Decision:
@@ -97,13 +99,22 @@ def decide(figures: Figures, marks: Marks) -> Decision:
     if figures.fill < (marks.low if figures.is_boundary or figures.is_cold else marks.high):
         return Decision("none", why="the window is small enough")
     if figures.turns_left < marks.least_turns:
-        return Decision("none", why=f"only {figures.turns_left:.0f} turns are left")
+        return _refused("few turns are left", f"{figures.turns_left:.0f}, and {figures.fill:,} tokens")
     order: list[Stage] = ["stub", "checkpoint"]
     if figures.is_boundary or figures.stubs_since or figures.fill - figures.stubbed < marks.batch:
         order.reverse()
     weighed = [_weigh(stage, figures, marks) for stage in order if stage == "stub" or figures.may_ask]
-    paying = (one for one in weighed if one is not None and one.saving > one.price)
-    return next(paying, Decision("none", why="no change pays"))
+    found = [one for one in weighed if one is not None]
+    if not found:
+        return _refused("too little would leave", f"less than {marks.batch:,} of {figures.fill:,} tokens")
+    paying = (one for one in found if one.saving > one.price)
+    nearest = max(found, key=lambda one: one.saving - one.price)
+    return next(paying, None) or _refused("no change pays", nearest.why, nearest)
+
+
+def _refused(reason: str, why: str, nearest: Decision | None = None) -> Decision:
+    """The window is left as it is; `nearest` is the change that came closest to paying."""
+    return replace(nearest or Decision("none"), stage="none", why=f"{reason}: {why}", refused=reason)
 
 
 def _weigh(stage: Stage, figures: Figures, marks: Marks) -> Decision | None:

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+from context import todos
 from context.loops import LoopWatch
 from context.tokens import estimate_tokens
 from runs.events import (
@@ -22,6 +23,7 @@ from runs.events import (
     ModelReplied,
     ToolFinished,
     ToolStarted,
+    WindowWeighed,
 )
 from runs.spoken import said_and_thought
 
@@ -31,7 +33,6 @@ PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 """What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
 MOST_DECIDED = 60
 _GOES_ON = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
-_ID = re.compile(r"\bT\d+\b")
 
 
 @dataclass
@@ -57,8 +58,10 @@ class Notebook:
     asked: list[int] = field(default_factory=list)
     """The turns after which a checkpoint was asked for in the open epoch."""
     refusals: int = 0
+    unreadable: int = 0
+    """Checkpoints of the open epoch whose arguments could not be read; they use up no refusal."""
     was_refused: int = -1
-    """The turn whose checkpoint was refused last: it gets one more."""
+    """The turn whose checkpoint was refused or could not be read, for the first time: it gets one more."""
     owes_close: bool = False
     """A checkpoint was taken whose epoch is not closed yet."""
     stubs_since: int = 0
@@ -66,6 +69,8 @@ class Notebook:
     """A score was recorded since the last reply."""
     waits: bool = False
     """The last result said that a job goes on: a long wait may begin, in which the endpoint forgets the window."""
+    left_alone: dict[str, int] = field(default_factory=dict)
+    """The turn in which each reason to leave the window of the open epoch as it is was put on record last."""
     closes: str = ""
     """How the last epoch of this attempt was closed."""
     reworks: list[Rework] = field(default_factory=list)
@@ -76,6 +81,8 @@ class Notebook:
     _gone: set[str] = field(default_factory=set)
     _calls: dict[str, dict[str, object]] = field(default_factory=dict)
     _said: str = ""
+    _begun: str = ""
+    """The call that was begun last; one whose arguments cannot be read never is."""
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
@@ -83,6 +90,7 @@ class Notebook:
         if isinstance(event, ModelReplied):
             self._reply(event)
         elif isinstance(event, ToolStarted):
+            self._begun = event.call
             if event.job:
                 self.commands[event.job] = str(self._calls.get(event.call, {}).get("command", ""))
         elif isinstance(event, ToolFinished):
@@ -94,6 +102,9 @@ class Notebook:
             self.is_boundary = event.status in ("scored", "unscored")
         elif isinstance(event, CheckpointTaken):
             self._take(event)
+        elif isinstance(event, WindowWeighed):
+            if event.stage == "none":
+                self.left_alone[event.why.partition(":")[0]] = self.turn
         elif isinstance(event, EpochStarted):
             self._start_epoch(event)
         elif isinstance(event, AttemptStarted):
@@ -112,25 +123,17 @@ class Notebook:
         return any(one.call == call and one.turn == turn for one in self.checkpoints)
 
     def forgotten(self, words: list[str]) -> list[str]:
-        """The open to-dos that a checkpoint mentions nowhere, as `T3: …`."""
-        named = {one for text in words for one in _ID.findall(text)}
-        return [f"{name}: {text}" for name, text in self.todos.items() if name not in named]
+        """The open to-dos that a checkpoint mentions nowhere, as `todo-3: …`."""
+        return todos.unmentioned(self.todos, words)
 
-    def numbered(self, todo: list[str]) -> list[str]:
-        """To-dos as they will be kept: those that name an open one under its id, others under a new one."""
-        number, told = self._todo_number, []
-        for text in todo:
-            found = re.match(r"\s*(T\d+)\b[:.)\s]*(.*)", text, re.DOTALL)
-            if found and found[1] in self.todos:
-                told.append(f"{found[1]}: {found[2].strip() or self.todos[found[1]]}")
-            elif text.strip():
-                number += 1
-                told.append(f"T{number}: {' '.join(text.split())}")
-        return told
+    def carried(self, done: list[str], todo: list[str]) -> list[str]:
+        """All to-dos that are open after a checkpoint which says this."""
+        return todos.carried(self.todos, self._todo_number, done, todo)
 
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
         self.is_boundary = self.waits = False
+        self._begun = ""
         self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
         self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
 
@@ -139,12 +142,18 @@ class Notebook:
         if event.asks:
             self.asked.append(self.turn)
         if event.name == "checkpoint" and event.failed:
-            self.refusals += 1
-            self.was_refused = self.turn if self.refusals == 1 else -1
+            self._refuse(was_read=self._begun == event.call)
         looked_up = self._looked_up(event)
         if looked_up and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
             self.reworks[-1].tokens += estimate_tokens(len(event.content.encode(errors="replace")))
             self.reworks[-1].turns += 1
+
+    def _refuse(self, *, was_read: bool) -> None:
+        """A checkpoint came to nothing: refused for what it says, or (nothing was begun) for how it came."""
+        self.refusals += was_read
+        self.unreadable += not was_read
+        is_first = (self.refusals if was_read else self.unreadable) == 1
+        self.was_refused = self.turn if is_first else -1
 
     def _looked_up(self, event: ToolFinished) -> bool:
         """Whether a result brings back what had left the window: a recall, or a file that was read before."""
@@ -163,14 +172,13 @@ class Notebook:
         self.checkpoints.append(event)
         self.owes_close = event.closes
         self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
-        self.todos = dict(text.split(": ", 1) for text in event.todo)
-        numbers = [int(name[1:]) for name in self.todos]
-        self._todo_number = max([self._todo_number, *numbers])
+        self.todos = todos.recorded(event.todo)
+        self._todo_number = max([self._todo_number, *map(todos.number, self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
             return
-        self.owes_close, self.refusals, self.asked = False, 0, []
+        self.owes_close, self.refusals, self.unreadable, self.asked, self.left_alone = False, 0, 0, [], {}
         if not event.stage:
             return
         self.stubs, self.facts, self.closes = list(event.stubs), list(event.facts), event.stage

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.loop import Run
 
 MOST_ASKS = 2
+SAMPLE_TURNS = 25
+"""How often a window that is left as it is for one and the same reason is put on record."""
 WORDS_BYTES = 2_500
 """What a checkpoint and the facts of its epoch are taken to add to the window's head."""
 
@@ -46,6 +48,8 @@ def consider(run: Run) -> None:
     elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked):
         _record(run, decision)
         close(run, "stub" if decision.stage == "stub" else "alone", why=decision.why)
+    elif decision.refused and notebook.turn >= notebook.left_alone.get(decision.refused, -SAMPLE_TURNS) + SAMPLE_TURNS:
+        _record(run, decision)
 
 
 def asks_checkpoint(run: Run, added: str, name: str) -> bool:
@@ -176,7 +180,8 @@ def turns_left(run: Run) -> float:
 
 def _is_cold(run: Run) -> bool:
     """Whether the endpoint has probably forgotten the window: nothing was asked of it for too long."""
-    return run.replied_at is not None and time.monotonic() - run.replied_at > run.settings.cache_seconds
+    lives = min(run.settings.cache_seconds, run.meter.forgets_after)
+    return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
 
 
 def _bytes_per_token(run: Run) -> float:
@@ -184,7 +189,6 @@ def _bytes_per_token(run: Run) -> float:
 
 
 def _record(run: Run, decision: Decision) -> None:
-    assert decision.stage != "none"
     run.record(
         WindowWeighed(
             stage=decision.stage,

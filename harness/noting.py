@@ -34,7 +34,7 @@ def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: 
                 turn=pending.turn,
                 done=done,
                 decided=decided,
-                todo=[*forgotten, *notebook.numbered(todo)],
+                todo=notebook.carried(done, todo),
                 completed=forgotten,
                 closes=bool(notebook.asked),
             )
@@ -49,8 +49,8 @@ def _problem(run: Run, done: list[str], decided: list[str], forgotten: list[str]
     size = sum(map(len, [*done, *decided]))
     last = run.notebook.checkpoints[-1] if run.notebook.checkpoints else None
     if forgotten:
-        return f"these to-dos are open and mentioned nowhere: {'; '.join(forgotten)}. Say of each whether it is done, \
-decided against, or still to do, with its id"
+        return f"these to-dos are open and mentioned nowhere: {'; '.join(forgotten)}. Name each by its id: \
+in `done` if it is done or dropped, in `todo` if it is still to do"
     if size == 0:
         return "`done` and `decided` are empty: say what these turns brought, and what was decided and why"
     if last and size < LEAST_SHARE * sum(map(len, [*last.done, *last.decided])):

@@ -111,12 +111,14 @@ def _reason(error: Exception, call: Call) -> str:
 
 def _notes(run: Run, call: Call, content: str) -> list[str]:
     """What the harness has to say: it rides on a tool result, because a message of its own would cost the cache."""
-    notes = [note] if (note := run.notebook.loops.note(call.id, call.name, content)) else []
+    notes = []
     for job in list(run.state.open_jobs):
         view = run.sandbox.look(job)
         if view.state in ("finished", "lost"):
             run.note_ended(view)
             notes.append(f"job {job} has ended: {describe(view)}")
+    if note := run.notebook.loops.note(call.id, call.name, content):
+        notes.append(note)
     left = run.seconds_left()
     if left < max(600.0, 0.05 * 3600 * (run.created.hours or 0)):
         notes.append(f"{max(0.0, left) / 60:.0f} minutes are left: evaluate what you have")

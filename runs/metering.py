@@ -6,15 +6,19 @@ not full; where they part for several calls, the endpoint has lost the cache, or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from runs.events import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied
+from runs.events import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied, Resumed
 
 POINTS = 0.05
 CALLS = 3
 LEAST_TOKENS = 1_024
 """Smaller prompts are not cached by every endpoint, and blocks weigh too much in them."""
+
+LEAST_PAUSE = 20.0
+"""Seconds; after a shorter pause a lost cache says nothing of how long it lives."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Meter:
     """Requests that did not extend the one before although no epoch was declared."""
     alarm: Alarm | None = None
     alarms: int = 0
+    forgets_after: float = math.inf
+    """The shortest pause, in seconds, after which the endpoint was seen to have lost the cache; a longer one that it
+    outlived takes that back."""
+    _has_cached: bool = False
+    _replied: float = math.inf
+    _pause: float = 0.0
     _asked: ModelAsked | None = None
     _opens: str = ""
     _streak: list[tuple[float, float]] = field(default_factory=list)
@@ -73,9 +83,13 @@ class Meter:
             self._opens = f"{event.reason} {event.stage}".strip()
         elif isinstance(event, ModelAsked):
             self._asked = event
+            self._pause = event.mono - self._replied
             self.flushes += event.breach
         elif isinstance(event, ModelReplied):
             self._reply(event)
+            self._replied = event.mono
+        elif isinstance(event, Resumed):
+            self._replied = math.inf
         elif isinstance(event, CacheAlarm):
             self.alarm = None
             self.alarms += 1
@@ -102,7 +116,19 @@ class Meter:
         if self.keep:
             self.turns.append(turn)
         if local is not None and not event.usage.estimated and event.usage.prompt >= LEAST_TOKENS:
+            self._learn_life(turn, local)
             self._compare(turn, local)
+
+    def _learn_life(self, turn: Turn, local: float) -> None:
+        """Learn from a pause how long the endpoint keeps the cache, where it is known to keep one at all."""
+        if local < 0.5 or turn.opens:
+            return
+        if turn.provider > local / 2:
+            self._has_cached = True
+            if self._pause >= self.forgets_after:
+                self.forgets_after = math.inf
+        elif self._has_cached and self._pause >= LEAST_PAUSE:
+            self.forgets_after = min(self.forgets_after, self._pause)
 
     def _compare(self, turn: Turn, local: float) -> None:
         if abs(turn.provider - local) <= POINTS:

@@ -40,8 +40,8 @@ class EpochStarted(Event):
 class CheckpointTaken(Event):
     """The model's words for the epoch that closes, from its `checkpoint` call.
 
-    `todo` holds every open to-do with its id (`T3: …`), `completed` those that the model had left out and code put
-    back. `turn` and `call` say which call it was; `closes` whether the epoch closes with it.
+    `todo` holds every open to-do with its id (`todo-3: …`; `T3: …` in old records), `completed` those that the model
+    had left out and code put back. `turn` and `call` say which call it was; `closes` whether the epoch closes with it.
     """
 
     kind: Literal["checkpoint_taken"] = "checkpoint_taken"
@@ -55,11 +55,12 @@ class CheckpointTaken(Event):
 
 
 class WindowWeighed(Event):
-    """Why the window is about to be made smaller: tokens before and after, and the two sides of the inequality."""
+    """Why the window is about to be made smaller, or (`none`) is left as it is although it is large: tokens before and
+    after, and the two sides of the inequality. Of what is left as it is only a sample is on record."""
 
     kind: Literal["window_weighed"] = "window_weighed"
     audience: Audience = "people"
-    stage: Literal["stub", "checkpoint", "alone"]
+    stage: Literal["none", "stub", "checkpoint", "alone"]
     fill: int
     target: int
     turns_left: float

@@ -63,7 +63,7 @@ class Worker:
         last = messages[-1]
         if last["role"] == "tool" and ASKED in last["content"] and self.obeys(turn):
             self.checkpoints += 1
-            todos = re.findall(r"^- (T\d+): ", messages[1]["content"], re.MULTILINE)
+            todos = re.findall(r"^- (todo-\d+): ", messages[1]["content"], re.MULTILINE)
             return [call("checkpoint", **self.words(turn, todos))]
         return self.step(turn)
 

@@ -99,25 +99,31 @@ def _local(turns: Sequence[Turn]) -> str:
 
 
 def _epoch_rows(events: Sequence[Event]) -> Iterable[tuple[str, ...]]:
-    """Epochs and what was weighed before them, in order. `after` is the endpoint's count of the first request."""
+    """Epochs and what was weighed before them, in order: all that decided, and the last that changed nothing. `after`
+    is the endpoint's count of the first request."""
+    refused: list[tuple[str, ...]] = []
     for place, event in enumerate(events):
-        if isinstance(event, WindowWeighed):
-            asked = "a checkpoint is asked for: " if event.stage == "checkpoint" else ""
-            weighed = (
-                str(event.seq),
-                str(event.attempt),
-                "weighed",
-                f"{event.fill:,}",
-                f"{event.target:,} expected",
-                "",
-            )
-            yield (*weighed, asked + one_line(event.why))
+        if isinstance(event, WindowWeighed) and event.stage == "none":
+            refused = [_weighed_row(event)]
+        elif isinstance(event, WindowWeighed):
+            yield from [*refused, _weighed_row(event)]
+            refused = []
         elif isinstance(event, EpochStarted):
             replies = _replies_of_epoch(events[place + 1 :])
             after = f"{replies[0].usage.prompt:,}" if replies else "-"
             before = f"{event.fill:,}" if event.fill else ""
             why = f"{event.reason} {event.stage}".strip()
-            yield (str(event.seq), str(event.attempt), why, before, after, str(len(replies)), one_line(event.why))
+            row = (str(event.seq), str(event.attempt), why, before, after, str(len(replies)), one_line(event.why))
+            yield from [*refused, row]
+            refused = []
+    yield from refused
+
+
+def _weighed_row(event: WindowWeighed) -> tuple[str, ...]:
+    asked = "a checkpoint is asked for: " if event.stage == "checkpoint" else ""
+    after = f"{event.target:,} expected" if event.target else ""
+    weighed = "left as it is" if event.stage == "none" else "weighed"
+    return (str(event.seq), str(event.attempt), weighed, f"{event.fill:,}", after, "", asked + one_line(event.why))
 
 
 def _replies_of_epoch(events: Sequence[Event]) -> list[ModelReplied]:

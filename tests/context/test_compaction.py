@@ -68,6 +68,15 @@ def test_the_figures_that_decided_can_be_read() -> None:
     assert "85,000 -> 28,000 tokens (10,000 unchanged), 100 turns left: saves $0." in why
 
 
+def test_why_nothing_changes_can_be_read_too() -> None:
+    kept = decide(replace(FULL, turns_left=9, rework_tokens=120_000), MARKS)
+    assert kept.refused == "no change pays" and 0 < kept.saving < kept.price
+    assert "no change pays: 85,000 -> 28,000 tokens (10,000 unchanged), 9 turns left: saves $0." in kept.why
+    assert decide(replace(FULL, turns_left=5), MARKS).why == "few turns are left: 5, and 85,000 tokens"
+    assert decide(replace(FULL, stubbed=70_000, words=68_000), MARKS).refused == "too little would leave"
+    assert not decide(replace(FULL, fill=40_000), MARKS).refused, "a small window is not weighed"
+
+
 figures = st.builds(
     Figures,
     fill=st.integers(0, 200_000),

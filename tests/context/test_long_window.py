@@ -20,7 +20,16 @@ from harness import opening
 from harness.commands.window_tables import show_cost, show_epochs
 from harness.panel import open_screen
 from harness.replies.history import check_history
-from runs.events import CheckpointTaken, EpochStarted, Event, ModelAsked, ModelReplied, RunEnded, ToolFinished
+from runs.events import (
+    CheckpointTaken,
+    EpochStarted,
+    Event,
+    ModelAsked,
+    ModelReplied,
+    RunEnded,
+    ToolFinished,
+    WindowWeighed,
+)
 from runs.journal import read_events
 from runs.metering import meter
 from runs.state import fold
@@ -129,6 +138,20 @@ def test_cost_and_epochs_of_the_run_can_be_read(
     assert "0 undeclared flushes" in (played.folder / "report.md").read_text()
 
 
+def test_why_a_large_window_was_left_as_it_is_can_be_read_and_takes_few_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played = play(tmp_path, Worker(reading), 20, settings_of(tmp_path, window_tokens=SMALL))
+    left = [event for event in played.events if isinstance(event, WindowWeighed) and event.stage == "none"]
+    show_epochs(played.folder)
+    printed = capsys.readouterr().out
+    assert left and "left as it is" in printed and left[-1].why[:120] in " ".join(printed.split())
+    assert printed.count("left as it is") <= len(stages(played.events)) + 1
+    reasons = [(event.why.partition(":")[0]) for event in left]
+    assert len(reasons) == len(set(reasons)), "in so few turns each reason is told once"
+    assert sum(len(event.model_dump_json()) for event in left) < 1_500
+
+
 def folded(events: list[Event]) -> tuple[Window, Notebook]:
     window, notebook = Window(), Notebook()
     for event in events:
@@ -197,11 +220,11 @@ def test_a_checkpoint_that_drops_an_open_todo_is_refused_once_and_then_completed
     played = play(tmp_path, Worker(reading, words=forgetful), 75, settings_of(tmp_path, window_tokens=SMALL))
     taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
     refused = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "checkpoint"]
-    assert not taken[0].completed and taken[0].todo[0].startswith("T1: check turn")
+    assert not taken[0].completed and taken[0].todo[0].startswith("todo-1: check turn")
     second = [event.content for event in refused if event.seq > taken[0].seq]
-    assert any("these to-dos are open and mentioned nowhere: T1: check turn" in content for content in second)
+    assert any("these to-dos are open and mentioned nowhere: todo-1: check turn" in content for content in second)
     assert taken[1].completed == taken[0].todo == taken[1].todo
-    assert taken[1].todo[0] in folded(played.events)[1].todos["T1"] or taken[1].todo[0].startswith("T1: ")
+    assert taken[1].todo[0].removeprefix("todo-1: ") == folded(played.events)[1].todos["todo-1"]
 
 
 def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_goes_on(tmp_path: Path) -> None:

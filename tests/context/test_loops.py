@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 
 from context.loops import END, EPOCH, NOTE, LoopWatch
-from runs.events import AttemptStarted, Call, EpochStarted, ModelReplied, ToolFinished
+from runs.events import (
+    AttemptStarted,
+    Call,
+    EpochStarted,
+    EvaluationFinished,
+    JobFinished,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
+
+LOG = "/workspace/.jobs/00001-0/log"
 
 
 def do(watch: LoopWatch, name: str, argument: str, content: str) -> str:
@@ -32,9 +43,104 @@ def test_another_result_or_another_call_breaks_the_loop() -> None:
     assert not any(do(watch, "bash", f"head -{n} x", "exit 0\nsame") for n in range(20))
 
 
-def test_waiting_for_a_job_that_runs_is_no_loop() -> None:
+def training() -> LoopWatch:
+    """A watch that saw a long job begin."""
     watch = LoopWatch()
-    assert not any(do(watch, "wait", "00001-0", "job 00001-0: running for 600 s\nepoch 1") for _ in range(30))
+    watch.apply(ToolStarted(call="first", name="bash", job="00001-0"))
+    return watch
+
+
+def test_waiting_for_an_open_job_is_no_loop_by_whatever_tool() -> None:
+    for name, argument, content in (
+        ("wait", "00001-0", "job 00001-0: running for 600 s\nepoch 1"),
+        ("read_file", LOG, "epoch 1\n[lines 1 to 1 of 1]"),
+        ("bash", f"sleep 60; tail -1 {LOG}", "exit 0 after 60 s\nepoch 1"),
+        ("bash", f"timeout 9 tail -f {LOG}", "exit 124 after 9 s\nepoch 1"),
+        ("bash", "sleep 60; tail -1 train.log", "exit 0 after 60 s\nepoch 1"),
+        ("bash", "grep -c 'fold 3' train.log", "exit 1 after 0.1 s"),
+        (
+            "bash",
+            "tail -1 t.log",
+            "exit 1 after 0.1 s\ntail: cannot open 't.log' for reading: No such file or directory",
+        ),
+        ("read_file", "model.pt", "error: there is no file model.pt"),
+        ("bash", "nvidia-smi", "exit 0 after 0.2 s\n97 %"),
+    ):
+        watch = training()
+        assert not any(do(watch, name, argument, content) for _ in range(30)), argument
+        assert watch.level == 0
+    watch = training()
+    looks = [("read_file", LOG), ("bash", "tail -1 train.log")]
+    assert not any(do(watch, *looks[n % 2], "exit 0 after 1.0 s\nepoch 1") for n in range(60))
+
+
+def test_once_the_job_has_ended_looking_again_and_again_is_a_loop() -> None:
+    watch = training()
+    for _ in range(10):
+        do(watch, "read_file", LOG, "epoch 1")
+    watch.apply(JobFinished(job="00001-0", ended="exited", exit_code=0))
+    assert [n for n in range(8) if do(watch, "read_file", LOG, "epoch 1")] == [3, 7]
+
+
+def test_an_open_job_excuses_no_repeated_error_and_no_repeated_work() -> None:
+    watch = training()
+    error = "exit 1 after 1.0 s\nValueError: bad column"
+    assert [n for n in range(6) if do(watch, "bash", f"python a{n}.py", error)] == [2, 5]
+    watch = training()
+    error = "exit 1 after 1.0 s\nFileNotFoundError: [Errno 2] No such file or directory: 'a.csv'"
+    assert [n for n in range(6) if do(watch, "bash", "python a.py", error)] == [2, 5]
+    watch = training()
+    assert [n for n in range(4) if do(watch, "write_file", "a.py", "wrote a.py: 7 bytes")] == [3]
+    watch = training()
+    for number in range(4):
+        watch.apply(ToolStarted(call="c", name="bash", job=f"0000{number + 2}-0"))
+        note = do(watch, "bash", "python train.py &", f"still running as job 0000{number + 2}-0 after 0 s")
+    assert "4 times" in note, "starting it again is no waiting"
+
+
+def test_a_second_loop_that_has_nothing_to_do_with_the_first_gets_a_note_of_its_own() -> None:
+    watch = LoopWatch()
+    notes = [do(watch, "bash", "ls", "exit 0\na.py") for _ in range(4)]
+    notes += [do(watch, "bash", "pwd", "exit 0\n/workspace") for _ in range(4)]
+    assert [n for n, note in enumerate(notes) if note] == [3, 7]
+    assert "`bash" in notes[7] and "pwd" in notes[7]
+    assert watch.level == NOTE and not watch.owes_epoch
+
+
+def test_a_loop_taken_up_again_after_other_work_goes_a_step_further() -> None:
+    watch = LoopWatch()
+    levels = []
+    for round_number in range(3):
+        for _ in range(4):
+            do(watch, "bash", "ls", "exit 0\na.py")
+        levels.append(watch.level)
+        do(watch, "bash", f"python {round_number}.py", "exit 0\nfine")
+    assert levels == [NOTE, EPOCH, END]
+
+
+def test_a_score_for_a_new_solution_settles_every_loop_and_the_same_solution_again_none() -> None:
+    def scored(tree: str) -> EvaluationFinished:
+        return EvaluationFinished(evaluation="1", status="scored", commit="c", tree=tree)
+
+    watch = LoopWatch()
+    for tree in ("a", "b"):
+        for _ in range(4):
+            do(watch, "bash", "ls", "exit 0\na.py")
+        assert watch.level == NOTE
+        watch.apply(scored(tree))
+        assert watch.level == 0
+    for _ in range(4):
+        do(watch, "bash", "pwd", "exit 0")
+    watch.apply(scored("a"))
+    assert watch.level == NOTE
+
+
+def test_a_crash_before_the_clean_window_does_not_cancel_it() -> None:
+    watch = LoopWatch()
+    for _ in range(8):
+        do(watch, "bash", "ls", "exit 0")
+    watch.apply(EpochStarted(reason="resume", system="", tools="", user="", keeps_tail=True))
+    assert watch.owes_epoch
 
 
 def test_the_same_error_three_times_is_a_loop_even_with_other_work_between() -> None:

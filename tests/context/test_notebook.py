@@ -6,7 +6,16 @@ import json
 
 from context.head import render_notes, render_state
 from context.notebook import PRIOR_TOKENS, Notebook
-from runs.events import AttemptStarted, Call, CheckpointTaken, EpochStarted, Event, ModelReplied, ToolFinished
+from runs.events import (
+    AttemptStarted,
+    Call,
+    CheckpointTaken,
+    EpochStarted,
+    Event,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
 from runs.state import State
 
 
@@ -32,31 +41,12 @@ def folded(*events: Event) -> Notebook:
     return notebook
 
 
-def test_todos_get_ids_that_stay_theirs() -> None:
-    notebook = folded(taken("T1: look at folds", "T2: tune depth"))
-    assert notebook.numbered(["T2", "T1: look at the folds again", "blend", "T9 no such"]) == [
-        "T2: tune depth",
-        "T1: look at the folds again",
-        "T3: blend",
-        "T4: T9 no such",
-    ]
-    notebook.apply(taken("T2: tune depth"))
-    assert notebook.todos == {"T2": "tune depth"}
-    assert notebook.numbered(["another"]) == ["T3: another"]
-
-
-def test_a_todo_that_is_mentioned_nowhere_is_forgotten() -> None:
-    notebook = folded(taken("T1: look at folds", "T2: tune depth"))
-    assert notebook.forgotten(["T1 is done: five folds"]) == ["T2: tune depth"]
-    assert notebook.forgotten(["T1 done", "against T2: too slow"]) == []
-
-
 def test_decisions_and_words_are_told_as_they_were_said() -> None:
     notebook = folded(taken("T1: tune depth", decided=("no target means: they leak",)), closed())
     assert "## Checkpoint 1 (event 7)\n- done: read the data" in render_notes(notebook)
     state = render_state(State(), notebook)
     assert "decided, with reasons (rejected ideas too):\n- no target means: they leak" in state
-    assert "to do:\n- T1: tune depth" in state
+    assert "to do:\n- todo-1: tune depth" in state
 
 
 def test_a_new_attempt_keeps_decisions_and_todos_and_nothing_of_the_old_window() -> None:
@@ -82,3 +72,27 @@ def test_a_resume_changes_nothing_that_was_noted() -> None:
     assert notebook.owes_close
     notebook.apply(closed())
     assert not notebook.owes_close
+
+
+def said(*, is_read: bool) -> list[Event]:
+    """A turn whose `checkpoint` came to nothing."""
+    calls = [Call(id="c", name="checkpoint", arguments="{}")]
+    begun: list[Event] = [ToolStarted(call="c", name="checkpoint")] if is_read else []
+    finished = ToolFinished(call="c", name="checkpoint", content="error: …", failed=True)
+    return [ModelReplied(request=1, message="{}", calls=calls), *begun, finished]
+
+
+def test_a_checkpoint_that_cannot_be_read_does_not_use_up_the_one_refusal() -> None:
+    notebook = folded(*said(is_read=False))
+    assert notebook.refusals == 0 and notebook.was_refused == notebook.turn, "it may be said again"
+    for event in said(is_read=True):
+        notebook.apply(event)
+    assert notebook.refusals == 1 and notebook.was_refused == notebook.turn
+    for event in said(is_read=True):
+        notebook.apply(event)
+    assert notebook.was_refused == -1, "the second time code completes it"
+
+
+def test_checkpoints_that_can_never_be_read_do_not_keep_a_window_open_for_ever() -> None:
+    notebook = folded(*said(is_read=False), *said(is_read=False))
+    assert notebook.refusals == 0 and notebook.was_refused == -1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runs.events import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied, Usage
+import math
+
+from runs.events import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied, Resumed, Usage
 from runs.metering import Meter, meter
 
 
@@ -47,3 +49,29 @@ def test_an_endpoint_that_counts_nothing_is_named_as_such() -> None:
 def test_old_journals_and_estimates_raise_no_alarm() -> None:
     assert meter([event for n in range(5) for event in turn(n, 0, -1)]).alarm is None
     assert meter([event for n in range(5) for event in turn(n, 0, 39_000, estimated=True)]).alarm is None
+
+
+def paused(*turns: tuple[float, int]) -> float:
+    """What is known of the life of a cache after turns, each after a pause of so many seconds."""
+    events: list[Event] = []
+    now = 0.0
+    for number, (pause, cached) in enumerate(turns):
+        now += pause
+        events += [one.model_copy(update={"mono": now}) for one in turn(number, cached, 39_000)]
+    return meter(events).forgets_after
+
+
+def test_how_long_an_endpoint_keeps_the_cache_is_learned_from_pauses() -> None:
+    assert paused((0, 9_700), (60, 9_700)) == math.inf
+    assert paused((0, 9_700), (120, 0), (5, 9_700), (60, 16), (1, 9_700)) == 60
+    assert paused((0, 9_700), (60, 0), (1, 9_700), (90, 9_700)) == math.inf, "it outlived a longer pause"
+
+
+def test_a_cache_lost_without_a_pause_or_never_counted_says_nothing_of_its_life() -> None:
+    assert paused((0, 9_700), (2, 0), (2, 0)) == math.inf
+    assert paused((0, 0), (120, 0), (120, 0)) == math.inf
+    before, after = turn(1, 9_700, 39_000), turn(2, 0, 39_000)
+    later = [one.model_copy(update={"mono": 500.0}) for one in after]
+    assert meter([*before, *later]).forgets_after == 500
+    resumed = Resumed(harness_version="1")
+    assert meter([*before, resumed, *later]).forgets_after == math.inf, "another process, another clock"

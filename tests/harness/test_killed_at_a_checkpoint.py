@@ -1,0 +1,120 @@
+"""A harness killed while its window is being made smaller makes it smaller once, as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runs.events import CheckpointTaken, EpochStarted, Event, RunEnded, ToolFinished
+from runs.metering import meter
+from tests.long_play import ASKED, Calls, Worker, engine_of
+from tests.playing import call, events_of, harness, normalised, only_run, start_harness
+from tests.servers.chat_server import Message
+
+TURNS = 21
+LIMITS = "context_tokens = 20000\noutput_tokens = 5000\n[scripted.prices]\ncached = 0.25\n"
+"""A window that fills within ten turns, and so dear to read that making it smaller pays for a few turns."""
+
+
+class Engineer(Worker):
+    """Reads and reads; beside a checkpoint it starts a command that takes a moment, so that the epoch cannot close at
+    once. `victim` is a process to kill the first time a checkpoint is asked for."""
+
+    marks: Path
+    victim: subprocess.Popen[str] | None = None
+
+    def __call__(self, request: dict[str, Any]) -> Message:
+        is_asked = ASKED in str(request["messages"][-1]["content"])
+        if is_asked and self.victim:
+            os.kill(self.victim.pid, signal.SIGKILL)
+            self.victim = None
+        return super().__call__(request)
+
+    def _calls(self, turn: int, messages: list[dict[str, Any]]) -> Calls:
+        calls = super()._calls(turn, messages)
+        if calls[0]["function"]["name"] != "checkpoint":
+            return calls
+        return [*calls, call("bash", command=f"echo x >> {self.marks}/beside_{turn}; sleep 0.5")]
+
+
+def reading(turn: int) -> Calls:
+    return [call("read_file", path="data/train.csv", offset=2 + turn * 37 % 1_000, limit=30)]
+
+
+def engineer(home: Path) -> Engineer:
+    worker = Engineer(reading)
+    worker.marks = home / "marks"
+    worker.marks.mkdir(parents=True)
+    return worker
+
+
+def flags(home: Path, url: str) -> list[str]:
+    settings = home / "models.toml"
+    settings.write_text(settings.read_text() + LIMITS)
+    return ["--turns", str(TURNS), "--model", "scripted", "--base-url", url, "--sandbox", "local", "--plain"]
+
+
+def kill_once_recorded(process: subprocess.Popen[str], home: Path, kind: str) -> None:
+    """Kill a process as soon as its run has an event of a kind."""
+    until = time.monotonic() + 60
+    journal = only_run(home) / "events.jsonl"
+    while kind not in journal.read_text() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+def windows(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
+    """What was noted and what left the window, without times and the numbers of events: an interrupted run has more."""
+    told: list[tuple[Any, ...]] = []
+    for event in events:
+        if isinstance(event, CheckpointTaken):
+            told.append(("taken", event.call, event.turn, event.done, event.decided, event.todo, event.closes))
+        elif isinstance(event, EpochStarted) and event.stage:
+            stubs = [re.sub(r"event \d+|[\d.]+ s$", "#", stub.replace(str(home), "HOME")) for stub in event.stubs]
+            told.append((event.stage, event.kept, stubs, event.facts, event.rejected))
+    return told
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_between_a_request_for_a_checkpoint_and_its_epoch_is_the_unbroken_run(
+    tmp_path: Path,
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "split"  # as long, so that windows are as large
+    with engine_of(whole, engineer(whole)) as (_, url):
+        code, printed = harness(whole, "run", "digits", *flags(whole, url))
+    assert code == 0, printed
+
+    worker = engineer(broken)
+    with engine_of(broken, worker) as (_, url):
+        process = worker.victim = start_harness(broken, "run", "digits", *flags(broken, url))
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        events = events_of(only_run(broken))
+        assert [e for e in events if isinstance(e, ToolFinished) and e.asks], "it died after the request"
+        assert not any(isinstance(event, CheckpointTaken) for event in events)
+
+        kill_once_recorded(start_harness(broken, "resume", "last", "--plain"), broken, "checkpoint_taken")
+        events = events_of(only_run(broken))
+        assert any(isinstance(event, CheckpointTaken) for event in events)
+        assert "checkpoint" not in [e.stage for e in events if isinstance(e, EpochStarted)], "it died before the epoch"
+
+        code, printed = harness(broken, "resume", "last", "--plain")
+    assert code == 0, printed
+
+    events, unbroken = events_of(only_run(broken)), events_of(only_run(whole))
+    assert isinstance(events[-1], RunEnded)
+    assert "checkpoint" in [told[0] for told in windows(unbroken, whole)]
+    assert windows(events, broken) == windows(unbroken, whole)
+    assert normalised(events, broken) == normalised(unbroken, whole)
+    assert meter(events).flushes == 0
+    assert {mark.name for mark in worker.marks.iterdir()} == {mark.name for mark in (whole / "marks").iterdir()}
+    assert all(mark.read_text() == "x\n" for mark in worker.marks.iterdir()), "a command ran twice"
