@@ -119,7 +119,8 @@ def test_the_run_can_be_read_listed_and_graded(played: tuple[Path, str]) -> None
     assert "diabetes" in listed
     code, report = harness(home, "score", "last", "--json")
     assert code == 0, report
-    graded = json.loads(report[report.index("{") :])
+    graded, end = json.JSONDecoder().raw_decode(report, report.index("{"))
+    assert "demo model, not an LLM" in report[: report.index("{")] + report[end:]
     (competition,) = graded["competition_reports"]
     assert competition["competition_id"] == "diabetes"
     assert competition["valid_submission"]
