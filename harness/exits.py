@@ -27,7 +27,6 @@ CODES = {
     "TaskError": INPUT,
     "JournalFull": STOPPED,
     "JournalError": INPUT,
-    "StopRequested": STOPPED,
     "ModelError": ENDPOINT,
     "SandboxError": SANDBOX,
     "VersionsError": STOPPED,
