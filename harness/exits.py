@@ -91,6 +91,16 @@ def _tell_of_bug(error: BaseException, home: Path | None) -> str:
     return f"{told}\nThis is a fault of the harness, and its traceback could not be written anywhere."
 
 
+def provide_streams() -> None:
+    """Open those of stdin, stdout and stderr that came closed on nothing: their numbers would go to the next files
+    that are opened, and what a child process prints would go there as well."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+
+
 def hush(stream: IO[str]) -> None:
     """Point a stream whose reader has gone away at nothing, so that closing it at exit raises no more."""
     # A stream without a file underneath has nothing left to flush into the pipe.
