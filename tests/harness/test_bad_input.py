@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -231,6 +232,18 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_pat
         code, printed = harness(small_disk, "resume", "last", "--plain")
     assert code == 0, printed
     assert events_of(folder)[: len(before)] == before
+
+
+def test_a_disk_that_is_full_before_a_run_exists_is_told(small_disk: Path) -> None:
+    free = int(subprocess.check_output(["df", "--output=avail", "-k", str(small_disk)], text=True).split()[1])
+    for room in (0, 40, 400, 2000):  # kilobytes: for nothing, for a part of the data, for all of it, for blends too
+        subprocess.run(["fallocate", "-l", f"{free - room}K", str(small_disk / "fill")], check=True)
+        code, printed = harness(small_disk / "home", "run", "digits", *LOCAL)
+        said = told(code, printed).lower()
+        assert "make room" in said or "free some space" in said, said
+        assert not list((small_disk / "home").glob("runs/*"))
+        (small_disk / "fill").unlink()
+        shutil.rmtree(small_disk / "home", ignore_errors=True)
 
 
 # --------------------------------------------------------------------------------------------------------- budgets
