@@ -25,21 +25,26 @@ _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `la
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was typed and return the exit code; every error ends here as one message, never as a traceback."""
-    options = make_parser().parse_args(arguments)
+    exits.provide_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show `±` gets a question mark, not a crash
             stream.reconfigure(errors="replace")
     settings: Settings | None = None
+    code = exits.DONE
     try:
+        options = make_parser().parse_args(arguments)
         from harness.settings import load_settings
 
         settings = load_settings()
         code = int(options.command(options, settings))
         sys.stdout.flush()
         return code
+    except SystemExit:  # argparse has said what there is to say
+        exits.is_full(sys.stdout)
+        raise
     except BrokenPipeError:
         exits.hush(sys.stdout)
-        return exits.DONE
+        return code
     except (Exception, KeyboardInterrupt) as error:
         if exits.is_full(sys.stdout):
             exits.say("what this command prints cannot be written: no room where its output goes.")

@@ -27,7 +27,6 @@ CODES = {
     "TaskError": INPUT,
     "JournalFull": STOPPED,
     "JournalError": INPUT,
-    "StopRequested": STOPPED,
     "ModelError": ENDPOINT,
     "SandboxError": SANDBOX,
     "VersionsError": STOPPED,
@@ -90,6 +89,16 @@ def _tell_of_bug(error: BaseException, home: Path | None) -> str:
             continue
         return f"{told}\nThis is a fault of the harness, not yours. What happened is written in {folder / name}"
     return f"{told}\nThis is a fault of the harness, and its traceback could not be written anywhere."
+
+
+def provide_streams() -> None:
+    """Open those of stdin, stdout and stderr that came closed on nothing: their numbers would go to the next files
+    that are opened, and what a child process prints would go there as well."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def hush(stream: IO[str]) -> None:

@@ -193,10 +193,12 @@ def _pausing(run: Run) -> Iterator[None]:
     try:
         yield
     except StopRequested as stop:
+        run.stopping.calm()
         _pause(run, f"stopped by {stop}")
     except JournalError:
         raise
     except Exception as error:
+        run.stopping.calm()
         # The reason matters more than the line about it: a full disk may refuse that line too.
         why = " ".join(str(error).split()) or type(error).__name__
         with contextlib.suppress(JournalError, OSError):

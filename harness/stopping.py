@@ -12,8 +12,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class StopRequested(Exception):
-    """The owner asked the run to stop; it is resumable."""
+class StopRequested(KeyboardInterrupt):
+    """The owner asked the run to stop; it is resumable.
+
+    No `Exception`, because it is raised in the middle of anything: what wraps every `Exception` it meets, as the openai
+    SDK 3.0 does while it waits for headers, would make a failed connection of it.
+    """
 
 
 class Stopping:
@@ -37,6 +41,10 @@ class Stopping:
     def _on_patience_over(self, _number: int, _frame: FrameType | None) -> None:
         raise StopRequested(self.asked_by)
 
+    def calm(self) -> None:
+        """Interrupt nothing more: the step has been left, and what remains to be written is short."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Handle the signals while a run is played; what handled them before does so again afterwards."""
@@ -46,6 +54,6 @@ class Stopping:
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self.calm()
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -45,5 +45,5 @@ def _positive(text: str, complaint: str) -> float:
 
 def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to 999999999")
     return int(text)

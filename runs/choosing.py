@@ -47,6 +47,30 @@ def handed_in(state: State) -> Evaluation | None:
     return first if found is None or found == first.score else replace(first, score=found, noise=None)
 
 
+def of_record(state: State) -> list[str]:
+    """The evaluations that the submission of record is made of; none for the sample."""
+    if state.chosen is None:
+        return []
+    made = state.decisions.get("record")
+    names = made.chosen.split() if state.chosen.evaluation == "final" and made else [state.chosen.evaluation]
+    return [name for name in names if name in state.evaluations]
+
+
+def why_best_is_not_handed_in(state: State) -> str:
+    """What is of record instead, and why, where it is not the submission of the best evaluation; else empty."""
+    chosen, best = state.chosen, state.best
+    if chosen is None or best is None or chosen.evaluation == best.id:
+        return ""
+    made = next((state.decisions[step] for step in NAMES if step in state.decisions), None)
+    if chosen.evaluation != "final":
+        origin = f"that of evaluation {chosen.evaluation}" if chosen.evaluation else "the sample"
+        return f"not that of evaluation {best.id}, the best so far, but {origin} ({one_line(chosen.why)})"
+    members = state.decisions["record"].chosen if "record" in state.decisions else chosen.why
+    judged = f"; {made.chosen} was {one_line(made.why)}" if made is not None and best.id not in members.split() else ""
+    made_of = f"made at the end of {members} ({one_line(chosen.why)}{judged})"
+    return f"not that of evaluation {best.id}, the best so far, as it stood, but {made_of}"
+
+
 def informative_looks(state: State) -> int:
     """How many evaluations told more than that they are within the noise of the best so far."""
     return sum(e.score is not None and (e.verdict != "unclear" or e.was_best) for e in state.evaluations.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runs.accounting import Account
-from runs.choosing import choices
+from runs.choosing import choices, of_record, why_best_is_not_handed_in
 from runs.events import Event, Paused, Resumed, RunCreated, Warned
 from runs.metering import Meter
 from runs.results import replace_file
@@ -110,6 +110,8 @@ def _result(state: State) -> Iterator[str]:
         name = state.chosen.evaluation
         origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
         yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
+        if why := why_best_is_not_handed_in(state):
+            yield f"- **the submission of record is** {why}"
     if state.thresholds:
         lines = state.thresholds
         words = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
@@ -133,11 +135,12 @@ def _attempts(state: State, sums: Account) -> Iterator[str]:
 def _attempt_row(attempt: Attempt, state: State, sums: Account) -> list[str]:
     best = _best_of(state.evaluations_in(attempt.number), state.lower_is_better)
     spend = sums.attempts.get(attempt.number)
+    mark = ", of record" if any(state.evaluations[name].attempt == attempt.number for name in of_record(state)) else ""
     return [
         str(attempt.number),
         (attempt.parent or "")[:12] or "none",
         best.commit[:12] if best else "none",
-        _score_cell(best),
+        _score_cell(best) + mark,
         f"{spend.active_seconds / 60:.1f}" if spend else "",
         money_text(spend.cost, spend.is_estimated) if spend else "",
         attempt.ended or "open",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from runs.choosing import why_best_is_not_handed_in
 from runs.events import (
     AttemptEnded,
     AttemptStarted,
@@ -92,6 +93,8 @@ class _Teller:
         if state.best is None:
             yield f"**So far: no valid submission; {spent}**"
             return
+        if why := why_best_is_not_handed_in(state):
+            yield f"**The submission of record is {why}**"
         medal = medal_text(state.best.score, state.thresholds, state.lower_is_better)
         would = f", would bring: {medal} ({ESTIMATE})" if medal else ""
         yield f"**Best: {evaluation_text(state.best, state)} in attempt {state.best.attempt}{would}; {spent}**"

@@ -8,6 +8,7 @@ Cells travel as text, so nothing is rounded or renamed on the way in (`make_blen
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -92,7 +93,8 @@ def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend
     except (TableError, TooFewRows) as error:
         raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
     except OSError as error:
-        raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}") from error
+        full = ". Make room there, or set HARNESS_HOME" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}{full}") from error
     if _meta(blend.custody)["fingerprint"] != fingerprint:
         raise TaskError(
             f"{task.path}: its data or metric changed since {folder} was made. Runs begun before still need it; "

@@ -134,6 +134,8 @@ def _write_data_apart(example: Example, folder: Path) -> None:
         reply = ask("tasks.preparation", {"example": example.id, "folder": str(folder)}, PREPARATION_SECONDS)
     except ChildFailed as failure:
         raise TaskError(f"{folder.parent}: the example {example.id} cannot be prepared: {failure}") from None
+    if "errno" in reply:
+        raise OSError(reply["errno"], reply["error"])
     if "error" in reply:
         raise TaskError(reply["error"])
 
@@ -141,8 +143,10 @@ def _write_data_apart(example: Example, folder: Path) -> None:
 def _perform(request: dict[str, Any]) -> Reply:
     try:
         write_data(EXAMPLES[request["example"]], Path(request["folder"]))
-    except (TaskError, OSError) as error:
+    except TaskError as error:
         return {"error": str(error)}
+    except OSError as error:
+        return {"error": error.strerror or str(error), "errno": error.errno}
     return {}
 
 

@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,14 @@ def harness(home: Path, *arguments: str, seconds: float = 240) -> tuple[int, str
     finally:
         process.kill()
     return process.returncode, printed
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so; fails if it never is."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came to pass"
+        time.sleep(0.02)
 
 
 def only_run(home: Path) -> Path:

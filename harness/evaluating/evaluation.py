@@ -19,7 +19,7 @@ from harness.evaluating import finale, folds, sentinel, verdicts
 from harness.evaluating.verdicts import Verdict
 from runs.events import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
-from sandboxes.base import JobRequest, JobView, Sandbox, log_of
+from sandboxes.base import JobView, Sandbox, log_of
 from sandboxes.choosing import open_sandbox
 from tasks.custody import leaked
 from tasks.judging import Judgement, run_judge
@@ -53,7 +53,8 @@ def evaluate(run: Run, call: str, command: str) -> str:
     if not opened.status:
         folder = run.folder / "evaluations" / opened.id
         sandbox = _sandbox(run, opened, folder)
-        view = _run_job(run, opened, sandbox)
+        seconds = min(run.seconds_left(), _longest(run))
+        view = folds.run_job(run, sandbox, opened.job, opened.command, seconds)
         _close(run, opened, folder, view)
         sandbox.close()
         shutil.rmtree(folder / "workspace", ignore_errors=True)
@@ -92,15 +93,6 @@ def _sandbox(run: Run, opened: Evaluation, folder: Path) -> Sandbox:
     if run.sandbox.look(opened.job).state == "unknown":
         run.versions.checkout(opened.commit, place.workspace)
     return open_sandbox(run.sandbox.kind, place)
-
-
-def _run_job(run: Run, opened: Evaluation, sandbox: Sandbox) -> JobView:
-    wall = min(run.limits().wall_seconds, _longest(run))
-    sandbox.start(JobRequest(opened.job, opened.command, replace(run.limits(), wall_seconds=wall)))
-    while True:
-        (view,) = run.await_jobs([opened.job], run.settings.longest_wait_seconds, sandbox)
-        if view.state != "running":
-            return view
 
 
 def _longest(run: Run) -> float:

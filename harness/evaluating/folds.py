@@ -61,7 +61,7 @@ def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> Fo
         run.record(FoldStarted(evaluation=evaluation.id, fold=deal.name, job=job))
     blend, folder = blend_of(run, deal), home_of(run, evaluation.id, deal)
     sandbox = _sandbox(run, evaluation, deal, blend, folder)
-    view = _run_job(run, sandbox, job, evaluation.command, seconds)
+    view = run_job(run, sandbox, job, evaluation.command, seconds)
     judgement = _judge(run, view, blend, folder)
     sandbox.close()
     run.record(
@@ -108,7 +108,11 @@ def strip(workspace: Path) -> None:
             path.unlink()
 
 
-def _run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobView:
+def run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobView:
+    """Run a command in a sandbox to its end, for at most `seconds`; a job that was started before is taken up again.
+
+    Raises `StopRequested`.
+    """
     limits = Limits(wall_seconds=max(1.0, min(seconds, 30 * 24 * 3600.0)), output_bytes=run.settings.job_output_bytes)
     sandbox.start(JobRequest(job, command, limits))
     while True:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from runs.events import AttemptEnded, EndpointProbed, ModelFailed, ModelReplied, Paused, RunEnded, SubmissionChosen
+from runs.events import AttemptEnded, EndpointProbed, ModelFailed, ModelReplied, RunEnded, SubmissionChosen
 from runs.state import fold
 from sandboxes.jobs import Jobs
-from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness
+from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message, unused_port
 
 LOCAL = ["--sandbox", "local", "--plain"]
@@ -235,52 +234,16 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_pat
     assert events_of(folder)[: len(before)] == before
 
 
-# ------------------------------------------------------------------------------------------------------- stopping
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came to pass"
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_a_resumable_run_and_a_line_saying_how_to_go_on(tmp_path: Path, how: signal.Signals) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with ChatServer(engineer(marks, seconds=1.0), piece=1000) as server:
-        process = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
-        wait_until(lambda: (marks / "a1-train").exists())
-        begun = time.monotonic()
-        os.kill(process.pid, how)
-        printed, _ = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 10
-        assert process.returncode == 3, printed
-        assert "harness resume" in printed
-        assert any(isinstance(event, Paused) for event in events_of(only_run(tmp_path)))
-        code, printed = harness(tmp_path, "resume", "last", "--plain")
-    assert code == 0, printed
-    events = events_of(only_run(tmp_path))
-    assert isinstance(events[-1], RunEnded)
-    assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
-
-
-def test_ctrl_c_twice_stops_at_once_and_loses_nothing(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with ChatServer(engineer(marks, seconds=20.0), piece=1000) as server:
-        process = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
-        wait_until(lambda: (marks / "a1-look").exists())
-        before = events_of(only_run(tmp_path))
-        os.kill(process.pid, signal.SIGINT)
-        os.kill(process.pid, signal.SIGINT)
-        begun = time.monotonic()
-        printed, _ = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 5
-    assert process.returncode == 3
-    assert "Traceback" not in printed
-    assert events_of(only_run(tmp_path))[: len(before)] == before
+def test_a_disk_that_is_full_before_a_run_exists_is_told(small_disk: Path) -> None:
+    free = int(subprocess.check_output(["df", "--output=avail", "-k", str(small_disk)], text=True).split()[1])
+    for room in (0, 40, 400, 2000):  # kilobytes: for nothing, for a part of the data, for all of it, for blends too
+        subprocess.run(["fallocate", "-l", f"{free - room}K", str(small_disk / "fill")], check=True)
+        code, printed = harness(small_disk / "home", "run", "digits", *LOCAL)
+        said = told(code, printed).lower()
+        assert "make room" in said or "free some space" in said, said
+        assert not list((small_disk / "home").glob("runs/*"))
+        (small_disk / "fill").unlink()
+        shutil.rmtree(small_disk / "home", ignore_errors=True)
 
 
 # --------------------------------------------------------------------------------------------------------- budgets

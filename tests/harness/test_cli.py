@@ -18,9 +18,11 @@ import pytest
 from harness import cli, exits
 from harness.exits import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
 from harness.settings import SettingsError
+from runs.events import Warned
 from runs.journal import JournalBusy, JournalFull, JournalVersion
 from sandboxes.base import SandboxUnavailable
 from tasks.spec import TaskError
+from tests.harness.run_folders import a_run, a_task, an_attempt, ended
 
 
 @pytest.fixture(autouse=True)
@@ -186,10 +188,16 @@ def test_no_command_is_a_mistake_that_shows_the_usage() -> None:
     assert "usage: harness" in done.stderr
 
 
-def test_a_reader_that_stops_reading_is_no_error() -> None:
-    line = f"{sys.executable} -m harness.cli tasks digits | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("words", ["runs", "show last --full", "score last", "--help", "--version"])
+@pytest.mark.parametrize("reader", ["| (exec <&-; sleep 0.3)", "| head -1 >/dev/null", ">&-"])
+def test_a_reader_that_stops_reading_is_no_error(words: str, reader: str, home: Path, tmp_path: Path) -> None:
+    task = a_task(tmp_path / "letters")
+    many = [Warned(message=f"{number} " + "and so on " * 500) for number in range(100)]
+    a_run(home, "one", ended(*an_attempt(), *many), task_path=str(task.path), task_digest=task.digest)
+    line = f"exec 2>&1; {sys.executable} -m harness.cli {words} {reader}; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("0", "")
+    assert done.stdout.splitlines()[-1] == "0"
+    assert "Traceback" not in done.stdout and "Error" not in done.stdout
 
 
 def test_a_terminal_without_unicode_gets_question_marks_not_a_crash() -> None:

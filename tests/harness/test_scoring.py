@@ -134,3 +134,35 @@ def test_a_submission_that_somebody_changed_after_the_run_is_told(
     (folder / "submission.csv").unlink()
     assert main(["score", "r", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["total_runs_with_submissions"] == 0
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"status": 3}', None])
+def test_a_summary_that_says_nothing_keeps_nobody_from_reading_or_grading_the_run(
+    home: Path, task: Task, content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_run(home, "one", ended(*an_attempt()), **of(task))
+    (folder / "summary.json").unlink()
+    if content is not None:
+        (folder / "summary.json").write_text(content)
+    assert main(["show", "one"]) == 0
+    assert "guessed the letters" in capsys.readouterr().out
+    assert main(["score", "one"]) == 0
+    assert "gold" in capsys.readouterr().out
+
+
+def test_a_home_with_an_odd_name_behind_a_link_is_a_home_and_grading_twice_is_grading_once(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, link = tmp_path / "höme with späce 日本", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    a_run(real, "one", ended(*an_attempt()), **of(task))
+    told = []
+    for home in (link, real):
+        monkeypatch.setenv("HARNESS_HOME", str(home))
+        assert main(["score", "last"]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert [path.name for path in (real / "grades").iterdir()] == ["one.json"]
+    assert main(["resume", "last", "--plain"]) == 2
+    assert "graded" in capsys.readouterr().err

@@ -7,10 +7,21 @@ from pathlib import Path
 
 from run_stories import created, small_run, stamp
 
-from runs.events import Event, ModelAsked, Paused, Resumed, RunEnded, ThresholdsKnown, Warned
+from runs.events import (
+    Decided,
+    Event,
+    ModelAsked,
+    Paused,
+    Resumed,
+    RunEnded,
+    SubmissionChosen,
+    ThresholdsKnown,
+    Warned,
+)
 from runs.report import report, write_report
 from runs.results import read_summary, results_tsv, write_results, write_summary
 from runs.state import State, fold
+from runs.transcript import transcript
 from runs.wording import medal_text
 
 
@@ -33,7 +44,7 @@ def test_the_report_says_what_came_of_it_what_it_cost_and_how_far_to_trust_it(tm
         "# digits: 0.971 ± 0.011 (labels unprotected), silver (estimate from held-out rows)",
         "- model: demo (demo model, not an LLM)",
         "| attempt | parent | commit | score (labels unprotected) | minutes |",
-        "| 1 | none | 000000000000 | 0.971 ± 0.011 |",
+        "| 1 | none | 000000000000 | 0.971 ± 0.011, of record |",
         "| 2 | 000000000000 |",
         "| $0.2500 | finish | Tried idea 1. |",
         "submission of record: evaluation `e1`, best score so far",
@@ -48,6 +59,33 @@ def test_the_report_says_what_came_of_it_what_it_cost_and_how_far_to_trust_it(tm
         "ended: attempts",
     ):
         assert part in text, part
+
+
+def test_a_best_evaluation_that_is_not_handed_in_is_told_with_what_is_and_why() -> None:
+    events = small_run()
+    assert "submission of record is" not in report(fold(events), events) + "".join(transcript(events))
+    chosen = ("select", "e2", "best of 2 on the select rows"), ("record", "e2", "the mean over 2 runs of e2")
+    decided = [
+        Decided(step=step, chosen=name, why=why, numbers={"judged": {"e1": 0.9, "e2": 0.95}})
+        for step, name, why in chosen
+    ]
+    ends: dict[str, list[Event]] = {
+        "but that of evaluation e2 (a person said so)": [
+            SubmissionChosen(evaluation="e2", sha256="c" * 64, why="a person said so")
+        ],
+        "but the sample (it crashed before)": [
+            SubmissionChosen(evaluation="", sha256="b" * 64, why="it crashed before")
+        ],
+        "but made at the end of e2 (the mean over 2 runs of e2; e2 was best of 2 on the select rows)": [
+            SubmissionChosen(evaluation="final", sha256="d" * 64, why="the mean over 2 runs of e2"),
+            *decided,
+        ],
+    }
+    for told, more in ends.items():
+        whole = [*events, *(stamp(event, len(events) + place, 5.0) for place, event in enumerate(more))]
+        for text in (report(fold(whole), whole), "".join(transcript(whole))):
+            assert "not that of evaluation e1, the best so far" in text
+            assert told in text
 
 
 def test_an_isolated_run_of_a_real_model_carries_no_marks() -> None:
