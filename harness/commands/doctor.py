@@ -16,6 +16,7 @@ from typing import Literal
 
 from harness import exits
 from harness.settings import Settings
+from sandboxes.enforcing import as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
@@ -48,6 +49,9 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
             print(f"      -> {finding.advice}")
         if finding.health == "bad":
             codes.append(finding.code)
+    print("What each sandbox enforces:")
+    for line in as_text():
+        print(f"  {line}")
     print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
     return max(codes, default=exits.DONE)
 
