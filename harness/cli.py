@@ -97,6 +97,12 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
     run.add_argument("--sandbox", choices=SANDBOXES, default="auto", help="where commands run")
     run.add_argument("--gpus", metavar="N", type=natural, default=0, help="GPUs for this run alone (docker only)")
+    run.add_argument(
+        "--runtime",
+        metavar="NAME",
+        default="",
+        help="what Docker runs containers with: sysbox-runc, runsc, … (docker only)",
+    )
     run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
     run.add_argument(
         "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
@@ -201,6 +207,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         sandbox=options.sandbox,
         models=options.models,
         gpus=options.gpus,
+        runtime=options.runtime,
         accept_lost_thinking=options.accept_lost_thinking,
     )
     screen = open_screen(sys.stdout.isatty(), options.plain)

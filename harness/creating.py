@@ -44,6 +44,7 @@ class Wish:
     sandbox: str = "auto"
     models: Path | None = None
     gpus: int = 0
+    runtime: str = ""
     accept_lost_thinking: bool = False
 
 
@@ -56,7 +57,8 @@ def create(wish: Wish, settings: Settings) -> Path:
     blend = make_blend(task, wish.seed, _blend_folder(task, wish.seed, settings))
     _check_custody(task, settings)
     placing.check_gpus(wish.gpus, wish.sandbox)
-    sandbox = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo)
+    placing.check_kind(wish.runtime, wish.sandbox)
+    sandbox = placing.choose_sandbox(wish.sandbox, wish.models, task, settings, blend, is_demo, wish.runtime)
     probe, is_new = (None, False) if is_demo else _probed(wish, settings)
     return _create(wish, task, settings, blend, sandbox, probe, is_new)
 

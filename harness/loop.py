@@ -96,7 +96,12 @@ class Run:
     def limits(self) -> Limits:
         """Bounds of a job started now: it may use the time that is left, and no more."""
         wall = min(self.seconds_left(), 30 * 24 * 3600.0)
-        return Limits(wall_seconds=max(1.0, wall), output_bytes=self.settings.job_output_bytes)
+        settings = self.settings
+        return Limits(
+            wall_seconds=max(1.0, wall),
+            output_bytes=settings.job_output_bytes,
+            workspace_bytes=settings.workspace_bytes,
+        )
 
     def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox | None = None) -> list[JobView]:
         """Wait until one of the jobs has ended, or `seconds` are over; record what ended. Raises `StopRequested`."""

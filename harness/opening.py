@@ -151,7 +151,11 @@ def _begin(run: Run) -> None:
                 )
             )
         # Last, since it says that all of this was done.
-        card = render_card(task, run.blend.public).rstrip("\n") + "\n" + describe_sandbox(run.sandbox)
+        card = (
+            render_card(task, run.blend.public).rstrip("\n")
+            + "\n"
+            + describe_sandbox(run.sandbox, run.settings.workspace_bytes)
+        )
         card = card.rstrip("\n") + sentinel.notes_on_task(run, task) + "\n"
         run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
     if run.state.chosen is None:

@@ -13,14 +13,16 @@ from typing import Any
 from harness import exits
 from harness.settings import Settings
 from runs.events import RunCreated
-from sandboxes.base import Place, Sandbox, SandboxUnavailable
+from sandboxes.base import JobRequest, Place, Sandbox, SandboxFailed, SandboxUnavailable
 from sandboxes.choosing import open_sandbox
 from tasks.blending import Blend
 from tasks.spec import Task
 
+TRY_SECONDS = 60.0
+
 
 def choose_sandbox(
-    kind: str, models: Path | None, task: Task, settings: Settings, blend: Blend, is_demo: bool
+    kind: str, models: Path | None, task: Task, settings: Settings, blend: Blend, is_demo: bool, runtime: str = ""
 ) -> Sandbox:
     """Open the sandbox once before the run exists. The demo's own code is known, so it may do without isolation.
 
@@ -30,10 +32,12 @@ def choose_sandbox(
         exits.fail(f"--models {models}: there is no such folder of pretrained weights")
     nowhere = settings.home / "probe" / secrets.token_hex(4)
     place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, hidden=task.hidden)
-    place = replace(place, models=models.absolute() if models else None, image=settings.image)
+    place = replace(place, models=models.absolute() if models else None, image=settings.image, runtime=runtime)
     place.workspace.mkdir(parents=True)
     try:
         sandbox = open_sandbox(kind, place)
+        if runtime:
+            _try_out(sandbox)
     except SandboxUnavailable:
         if not (is_demo and kind == "auto"):
             raise
@@ -51,6 +55,7 @@ def options_of(sandbox: Sandbox) -> dict[str, Any]:
         "hidden": list(place.hidden),
         "models": str(place.models or ""),
         "image": place.image,
+        "runtime": place.runtime,
         "packages": list(sandbox.packages()),
         "notice": sandbox.isolation.notice,
     }
@@ -67,8 +72,36 @@ def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings
         models=Path(options["models"]) if options.get("models") else None,
         hidden=tuple(options.get("hidden", ())),
         image=options.get("image", ""),
+        runtime=options.get("runtime", ""),
         gpus=gpus,
     )
+
+
+def check_kind(runtime: str, kind: str) -> None:
+    """Refuse a runtime of containers where there may be no container. Raises `UsageError`."""
+    if runtime and kind != "docker":
+        exits.fail("--runtime needs --sandbox docker: no other sandbox has containers")
+
+
+def _try_out(sandbox: Sandbox) -> None:
+    """Play one job with a runtime that somebody named: not every one lets the harness see what happens inside.
+
+    Raises `SandboxUnavailable`.
+    """
+    name = sandbox.place.runtime
+    try:
+        sandbox.start(JobRequest("probe", "sleep 1"))
+        (view,) = sandbox.wait(["probe"], TRY_SECONDS)
+    except SandboxFailed as error:
+        raise SandboxUnavailable(f"no container starts with --runtime {name} ({error}): leave it out") from error
+    finally:
+        sandbox.kill("probe")
+        sandbox.close()
+    if (view.state, view.exit_code) != ("finished", 0):
+        raise SandboxUnavailable(
+            f"a first job with --runtime {name} was {view.state}{f' ({view.why})' if view.why else ''}: the harness "
+            "cannot follow jobs in it, leave it out"
+        )
 
 
 def check_gpus(count: int, kind: str) -> None:

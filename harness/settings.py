@@ -40,6 +40,8 @@ class Settings:
     bash_wait_seconds: float = 120.0
     longest_wait_seconds: float = 3600.0
     job_output_bytes: int = 20_000_000
+    workspace_bytes: int = 100_000_000_000
+    """What the workspace of a run, and that of each evaluation, may hold in all."""
     judge_seconds: float = 900.0
     fold_share: float = 0.4
     """Of the run's time, what runs on other blends may take in all."""

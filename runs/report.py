@@ -206,6 +206,8 @@ def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str
         yield f"- pretrained weights were mounted: `{created.options['models']}`"
     if created.options.get("packages"):
         image = f" (image `{created.options['image']}`)" if created.options.get("image") else ""
+        if runtime := created.options.get("runtime"):
+            image += f" (runtime `{runtime}`)"
         yield f"- installed for the agent{image}: {', '.join(created.options['packages'])}"
     yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"
     yield f"- {state.breaches} requests did not extend the one before within an epoch"

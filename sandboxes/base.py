@@ -37,7 +37,8 @@ class Limits:
     """Bounds of one job. Seconds and bytes; None means unbounded.
 
     `memory_bytes` and `file_bytes` hold for each process and each file. A job is ended when the disk of its workspace
-    has fewer than `free_bytes` left: what the harness has to write down comes first.
+    has fewer than `free_bytes` left, since what the harness has to write down comes first; and when the workspace holds
+    more than `workspace_bytes`, unless the job is about to make room.
     """
 
     wall_seconds: float = 3600.0
@@ -46,6 +47,7 @@ class Limits:
     file_bytes: int | None = 20_000_000_000
     processes: int | None = None
     free_bytes: int = 500_000_000
+    workspace_bytes: int | None = 100_000_000_000
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def open_bubblewrap(place: Place) -> HostSandbox:
                 put_aside(mount_point)
                 mount_point.mkdir()
         argv = (*head, *_variables(request, place.models is not None), *_shell(request, root))
-        return Command(argv, Path("/"), {}, files, bounds_itself=True)
+        return Command(argv, place.workspace.absolute(), {}, files, bounds_itself=True)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
     return HostSandbox("bubblewrap", ISOLATION, place, prepare, owner)

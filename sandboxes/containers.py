@@ -85,6 +85,22 @@ def patiently(ask: Callable[[], Found], seconds: float = PATIENCE_SECONDS) -> Fo
         time.sleep(0.5)
 
 
+def runtimes() -> tuple[str, ...]:
+    """What the daemon can run containers with, by name."""
+    found: Mapping[str, Any] = patiently(lambda: connect().info())["Runtimes"]
+    return tuple(sorted(found))
+
+
+def check_runtime(wanted: str) -> None:
+    """Refuse a runtime that the daemon does not know. Raises `SandboxUnavailable` with those it does."""
+    known = runtimes() if wanted else ()
+    if wanted and wanted not in known:
+        raise SandboxUnavailable(
+            f"the Docker daemon has no runtime {wanted}: install it and name it in daemon.json, or take one of "
+            + ", ".join(known)
+        )
+
+
 def choose_image(wanted: str = "") -> Any:
     """The image asked for, or the first of ours that is there. Raises `SandboxUnavailable`."""
     from docker.errors import ImageNotFound

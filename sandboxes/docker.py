@@ -25,7 +25,18 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.base import Isolation, JobRequest, JobView, Place, SandboxFailed, SandboxUnavailable
-from sandboxes.containers import LABEL, Image, choose_image, connect, container_named, look_into, patiently, remove
+from sandboxes.containers import (
+    LABEL,
+    Image,
+    check_runtime,
+    choose_image,
+    connect,
+    container_named,
+    look_into,
+    patiently,
+    remove,
+    runtimes,
+)
 from sandboxes.environment import SANDBOX_USER
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs import Box, Command
@@ -43,7 +54,7 @@ IDLE_SECONDS = 3600.0
 """A container leaves by itself when nobody has asked for a job for so long."""
 OVERDUE_SECONDS = 30.0
 """How long after its time a job may still run before its container is looked at."""
-CODE = ("__init__.py", "supervisor.py", "keeper.py", "lasting.py", "processes.py")
+CODE = ("__init__.py", "supervisor.py", "keeper.py", "lasting.py", "measuring.py", "processes.py")
 BOOT = (
     "import sys; sys.path.append('/harness/code'); from sandboxes.supervisor import main_of_container as m; "
     "m('/harness/jobs', sys.argv[1], float(sys.argv[2]))"
@@ -77,13 +88,15 @@ def check_docker(home: Path, image: str = "") -> str:
         raise SandboxUnavailable("the docker sandbox needs a daemon on this machine's own Linux kernel")
     version = connect().version()["Version"]
     found = look_into(choose_image(image), home, ())
-    return f"Docker {version}, image {found.name}, Python {found.version}, {len(found.packages)} packages"
+    told = f"Docker {version}, image {found.name}, Python {found.version}, {len(found.packages)} packages"
+    return f"{told}, runtimes {', '.join(runtimes())}"
 
 
 def open_docker(place: Place, share: Share | None = None) -> DockerSandbox:
     """The sandbox of a container, which starts with its first job. Raises `SandboxUnavailable`."""
     if sys.platform != "linux":
         raise SandboxUnavailable("the docker sandbox needs a daemon on this machine's own Linux kernel")
+    check_runtime(place.runtime)
     image = look_into(choose_image(place.image), place.home, place.hidden)
     check_place(place)
     return DockerSandbox(replace(place, image=image.id), image, share or share_of_machine())

@@ -46,7 +46,8 @@ main(sys.argv[2], float(sys.argv[3]))
 class Command:
     """A command line made ready: what to execute where. `files` are opened for it under fixed, high numbers.
 
-    One that `bounds_itself` keeps the limits of its job's processes, ends with its parent, and goes to its own folder.
+    `cwd` is the workspace. One that `bounds_itself` keeps the limits of its job's processes, ends with its parent, and
+    goes to its own folder.
     """
 
     argv: tuple[str, ...]

@@ -11,7 +11,6 @@ jobs folder, which is its working directory.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import resource
@@ -21,6 +20,7 @@ import time
 from typing import Any
 
 from sandboxes.lasting import reserve_exit, write_draft, write_exit
+from sandboxes.measuring import LIBC, Space, memory_kills
 from sandboxes.processes import boot_id, descendants, pids, process_status, send
 
 TAIL_BYTES = 65536
@@ -31,7 +31,6 @@ FLOOD_FLOOR = 64_000_000
 """… but not before it has written this much: draining it costs next to nothing."""
 KILL_SECONDS = 10.0
 BUFFER_BYTES = 1 << 18
-LIBC = ctypes.CDLL(None)
 DEFAULTS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM)
 """Signals that this process treats in its own way, and the command must not."""
 PR_SET_PDEATHSIG = 1
@@ -67,6 +66,7 @@ class Output:
         self.log, self.cap = log, cap
         self.seen = self.written = 0
         self.end = bytearray()
+        self.last_line = ""
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
 
     def put(self, data: bytes | bytearray | memoryview) -> int:
@@ -97,6 +97,8 @@ class Output:
             self.put(f"[harness: {cut} bytes are missing here]\n".encode() if cut else b"")
             self.put(self.end)
             self.put(f"\n[harness: the output was cut: {kept} of {self.seen} bytes are kept]\n".encode())
+        if self.last_line:
+            self.put(f"\n{self.last_line}\n".encode())
         return kept
 
 
@@ -245,12 +247,12 @@ def open_log(job: str) -> int:
 
 def watch(job: str, family: Family, output: Output, pipe: int, wake: int, request: dict[str, Any]) -> str:
     """Copy output until the command ends, its time is over, it floods, or it is to be killed; say which."""
-    wall, floor = request["limits"]["wall_seconds"], request["limits"].get("free_bytes", 0)
+    wall, space = request["limits"]["wall_seconds"], Space(request)
     deadline = None if wall is None else time.monotonic() + wall
     flood = max(output.cap * FLOOD, FLOOD_FLOOR)
     sources = [pipe, wake]
     while True:
-        left = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
+        left = space.pause if deadline is None else min(space.pause, max(0.0, deadline - time.monotonic()))
         ready = select.select(sources, [], [], left)[0]
         if pipe in ready and not drain(pipe, output, rounds=1):
             sources = [wake]
@@ -263,16 +265,11 @@ def watch(job: str, family: Family, output: Output, pipe: int, wake: int, reques
             return "timeout"
         if output.seen > flood:
             return "output"
-        if free_bytes(".") < floor:
+        if complaint := space.complaint():
+            output.last_line = complaint
             return "disk"
         if os.path.exists(f"{job}/kill") or os.stat(".").st_nlink == 0:
             return "killed"
-
-
-def free_bytes(folder: str) -> int:
-    """What is left on the disk of a folder; that of the jobs is that of the run and its workspace."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
 
 
 def drain(pipe: int, output: Output, rounds: int = 64) -> bool:
@@ -309,15 +306,6 @@ def keep(job: str, request: dict[str, Any]) -> None:
     handle = write_exit(job, record)
     poke(".done", b".")
     os.fsync(handle)
-
-
-def memory_kills() -> int:
-    """How many processes the kernel has killed here for want of memory; 0 where we have no group of our own."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        with contextlib.suppress(OSError), open(path) as file:
-            found = dict(line.split()[:2] for line in file if " " in line)
-            return int(found.get("oom_kill", 0))
-    return 0
 
 
 def keep_command(job: str, request: dict[str, Any], output: Output, woken: int) -> dict[str, Any]:

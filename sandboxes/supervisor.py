@@ -3,7 +3,7 @@
 A container has a supervisor of its own, as root of the container and its only process that the agent did not start.
 Containers of a run share the folder: each has a name, a FIFO `.requests-NAME`, and starts the jobs that name it.
 
-Run by the base interpreter with `-I -S`, it imports the standard library and three files here only, so it
+Run by the base interpreter with `-I -S`, it imports the standard library and four files here only, so it
 goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
 for anything for a while, and its keepers need it no more than the harness.
 
@@ -31,7 +31,7 @@ import time
 import traceback
 from typing import Any
 
-from sandboxes import lasting
+from sandboxes import lasting, measuring
 from sandboxes.keeper import PR_SET_CHILD_SUBREAPER, keep, poke, process_control
 from sandboxes.lasting import write_record
 from sandboxes.processes import boot_id, pids, process_status, send
@@ -200,6 +200,7 @@ def main_of_container(jobs: str, box: str, idle_seconds: float) -> None:
     os.chdir(jobs)
     os.umask(0o002)
     lasting.record_mode = 0o640
+    measuring.ours_alone = True
     process_control(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     lock = lock_folder(box)

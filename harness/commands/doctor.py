@@ -16,6 +16,7 @@ from typing import Literal
 
 from harness import exits
 from harness.settings import Settings
+from sandboxes.enforcing import as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
@@ -48,6 +49,9 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
             print(f"      -> {finding.advice}")
         if finding.health == "bad":
             codes.append(finding.code)
+    print("What each sandbox enforces:")
+    for line in as_text():
+        print(f"  {line}")
     print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
     return max(codes, default=exits.DONE)
 
@@ -68,7 +72,7 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield packages()
     yield git()
     yield home(settings.home)
-    yield space(settings.home)
+    yield space(settings.home, settings.workspace_bytes)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
     yield from kinds(settings.home, settings.image)
     yield mlebench(settings.home)
@@ -135,13 +139,13 @@ def home(folder: Path) -> Finding:
     return Finding("home", "ok", f"{folder}" if place == folder else f"{folder} (made by the first run)")
 
 
-def space(folder: Path) -> Finding:
+def space(folder: Path, workspace: int = Settings.workspace_bytes) -> Finding:
     """Whether the disk under the runs has room."""
     try:
         free = shutil.disk_usage(_nearest(folder)).free
     except OSError as error:
         return Finding("disk", "bad", f"cannot be looked at: {error.strerror}", "set HARNESS_HOME to another disk")
-    detail = f"{free / 1e9:.1f} GB free"
+    detail = f"{free / 1e9:.1f} GB free; the workspace of a run may hold {workspace / 1e9:g} GB"
     if free < NO_SPACE:
         return Finding("disk", "bad", detail, "free some space, or set HARNESS_HOME to another disk")
     if free < LITTLE_SPACE:

@@ -42,6 +42,8 @@ def describe(view: JobView) -> str:
         return f"killed after {view.seconds:.0f} s: its time was over"
     if view.ended == "output":
         return f"killed after {view.seconds:.1f} s: it wrote {view.output_bytes} bytes"
+    if view.ended == "disk":
+        return f"killed after {view.seconds:.0f} s: it filled the disk (its log ends with how much is too much)"
     if view.state == "lost":
         return f"lost: {view.why}"
     return f"{view.ended or view.state} after {view.seconds:.1f} s"

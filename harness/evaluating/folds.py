@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runs.events import FoldFinished, FoldStarted
 from runs.state import Evaluation
-from sandboxes.base import JobRequest, JobView, Limits, Sandbox
+from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.choosing import open_sandbox
 from tasks.blending import Blend, make_blend
 from tasks.judging import Judgement, run_judge
@@ -113,7 +113,7 @@ def run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) 
 
     Raises `StopRequested`.
     """
-    limits = Limits(wall_seconds=max(1.0, min(seconds, 30 * 24 * 3600.0)), output_bytes=run.settings.job_output_bytes)
+    limits = replace(run.limits(), wall_seconds=max(1.0, min(seconds, 30 * 24 * 3600.0)))
     sandbox.start(JobRequest(job, command, limits))
     while True:
         (view,) = run.await_jobs([job], run.settings.longest_wait_seconds, sandbox)

@@ -64,6 +64,7 @@ def test_a_machine_on_which_a_run_could_start_is_told_so(
     for word in ("python", "packages", "git", "home", "disk", "sandbox local", "key: set", "and lists test-model"):
         assert word in out
     assert "labels unprotected" in out
+    assert "  labels\n      docker, bubblewrap: protected\n      local: unprotected\n" in out
     assert out.endswith("A run can start.\n")
     assert KEY not in out
     assert "probe: tried" in out and "thinking: comes in reasoning_content, kept in reasoning_content" in out

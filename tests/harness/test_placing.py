@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from harness.placing import check_gpus, gpu_complaints
+from harness.placing import check_gpus, check_kind, gpu_complaints, place_of
+from harness.settings import Settings
 from sandboxes.base import Place, SandboxUnavailable
 from sandboxes.gpus import ask_gpus
 
@@ -21,6 +23,21 @@ def test_gpus_that_are_not_there_are_refused_in_words() -> None:
 def test_gpus_need_a_sandbox_that_lends_single_devices() -> None:
     with pytest.raises(Exception, match="--gpus needs --sandbox docker"):
         check_gpus(1, "auto")
+
+
+def test_a_runtime_needs_containers() -> None:
+    check_kind("", "local")
+    check_kind("runsc", "docker")
+    with pytest.raises(Exception, match="--runtime needs --sandbox docker"):
+        check_kind("runsc", "auto")
+
+
+def test_a_run_taken_up_again_has_the_runtime_it_began_with(tmp_path: Path) -> None:
+    """An older run, which knew of none, has the daemon's own."""
+    blend = SimpleNamespace(public=tmp_path)
+    for options, runtime in (({"runtime": "runsc"}, "runsc"), ({}, "")):
+        run = SimpleNamespace(options=options)
+        assert place_of(tmp_path, run, blend, Settings(tmp_path)).runtime == runtime  # type: ignore[arg-type]
 
 
 def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:

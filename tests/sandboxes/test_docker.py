@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, Place, SandboxUnavailable
 from sandboxes.choosing import open_sandbox
 from sandboxes.containers import LABEL, connect, container_named
 from sandboxes.describing import describe_sandbox
-from sandboxes.docker import DockerSandbox, Share, open_docker
+from sandboxes.docker import DockerSandbox, Share, check_docker, open_docker
 
 SMALL = Share(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
 
@@ -193,8 +193,6 @@ def test_a_strange_image_is_refused_in_words(contained: Any, place: Place) -> No
     import io
     import tarfile
 
-    from sandboxes.base import SandboxUnavailable
-
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("nothing"))
@@ -255,6 +253,16 @@ def test_an_ordinary_user_of_the_daemon_has_the_same_sandbox(contained: Any) -> 
     assert done.stdout.splitlines() == [f"0 datagiven ro {USER} closed", "killed"], done.stderr
 
 
+def test_a_runtime_is_taken_by_its_name_and_refused_where_the_daemon_has_none(contained: Any, place: Place) -> None:
+    named = replace(place, runtime="runc")
+    contained.box = open_docker(named)
+    assert contained.says("echo in it") == "in it"
+    assert container_named(contained.box.name).attrs["HostConfig"]["Runtime"] == "runc"  # type: ignore[union-attr]
+    with pytest.raises(SandboxUnavailable, match=r"no runtime no-such: install .* take one of .*\brunc\b"):
+        open_docker(replace(place, runtime="no-such"))
+    assert ", runtimes " in check_docker(place.home) and "runc" in check_docker(place.home)
+
+
 def test_weights_are_read_only_and_the_hubs_look_nowhere_else(isolated: Any, place: Place, tmp_path: Path) -> None:
     (tmp_path / "models" / "huggingface").mkdir(parents=True)
     (tmp_path / "models" / "huggingface" / "weights").write_text("w")
@@ -271,6 +279,7 @@ def test_weights_are_read_only_and_the_hubs_look_nowhere_else(isolated: Any, pla
 @pytest.mark.slow
 def test_a_whole_run_of_the_demo_in_containers_leaves_none_behind(contained: Any, place: Place, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "harness.cli", "run", "digits", "--sandbox", "docker", "--attempts", "1", "--plain"]
+    argv += ["--runtime", "runc"]
     environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
     root = Path(__file__).parents[2]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=root, env=environment)
@@ -278,6 +287,7 @@ def test_a_whole_run_of_the_demo_in_containers_leaves_none_behind(contained: Any
     assert "sandbox docker" in done.stdout
     [run] = (tmp_path / "home" / "runs").iterdir()
     report = (run / "report.md").read_text()
+    assert "(runtime `runc`): " in report and '"runtime":"runc"' in (run / "events.jsonl").read_text().split("\n")[0]
     assert "installed for the agent" in report and "unprotected" not in report
     label = f"{LABEL}.home={tmp_path / 'home'}"
     assert connect().containers.list(all=True, filters={"label": label}) == []

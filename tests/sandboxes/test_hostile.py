@@ -67,6 +67,32 @@ def test_a_disk_filler_is_ended_while_there_is_room_for_the_record(isolated: Any
     assert (place.workspace / "filler").stat().st_size < 3_000_000_000
 
 
+def test_a_workspace_that_grows_past_its_cap_ends_the_job_and_room_can_be_made(isolated: Any) -> None:
+    """The job ends as `disk` with a line that says what to do; one that only removes files is let be."""
+    fill = "mkdir -m 700 own; n=0; while :; do n=$((n+1)); head -c 4M /dev/zero > own/$n; sleep 0.01; done"
+    view = isolated.run(fill, workspace_bytes=100_000_000)
+    assert (view.ended, view.exit_code) == ("disk", 137)
+    last = isolated.box.output(view.id).decode().splitlines()[-1]
+    assert "may hold 100.0 MB in all: remove files that are not needed" in last
+    freed = isolated.run("rm -r own; sleep 2; echo free", workspace_bytes=100_000_000)
+    assert (freed.ended, isolated.box.output(freed.id)) == ("exited", b"free\n")
+
+
+def test_what_is_hidden_from_the_count_counts_as_all_that_the_disk_lost(isolated: Any, place: Place) -> None:
+    """A folder that nobody may open is no hiding place: neither for an ordinary user nor for a container's root."""
+    root = isolated.box.kind == "bubblewrap" and os.geteuid() == 0  # which sees through all modes
+    hide = "true" if root else "chmod 000 ."
+    fill = f"mkdir own; cd own; exec 3> f; {hide}; while head -c 4M /dev/zero >&3; do sleep 0.01; done"
+    view = isolated.run(fill, workspace_bytes=100_000_000, wall_seconds=60)
+    (place.workspace / "own").chmod(0o700)
+    assert (view.ended, view.exit_code) == ("disk", 137)
+
+
+def test_links_of_one_file_count_once_and_what_they_point_to_not_at_all(isolated: Any) -> None:
+    command = "head -c 20M /dev/zero > f; for n in 1 2 3 4 5 6 7 8 9; do ln f $n; done; ln -s / all; sleep 3; echo ok"
+    assert isolated.says(command, workspace_bytes=50_000_000) == "ok"
+
+
 def test_a_single_file_has_a_bound(isolated: Any) -> None:
     """The kernel ends whoever writes past it."""
     assert isolated.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000).exit_code != 0

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from sandboxes import measuring
 from sandboxes.base import JobView, Limits
 from sandboxes.jobs import Command, Jobs
 
@@ -87,3 +91,16 @@ def test_the_log_is_readable_and_the_control_files_are_not(jobs: Jobs, shell: Sh
     run(jobs, shell("echo x"))
     modes = {path.name: path.stat().st_mode & 0o777 for path in (jobs.folder / "job").iterdir()}
     assert modes == {"log": 0o644, "request.json": 0o600, "started": 0o600, "exit.json": 0o600}
+
+
+def test_a_kill_code_outside_a_container_is_not_blamed_on_memory(
+    jobs: Jobs, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's own counter tells of others' processes; a container's tells of ours alone."""
+    counter = tmp_path / "counter"
+    counter.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n")
+    monkeypatch.setattr(measuring, "COUNTERS", (str(tmp_path / "missing"), str(counter)))
+    assert measuring.memory_kills() == 0
+    assert run(jobs, shell("kill -9 $$")).ended == "exited"
+    monkeypatch.setattr(measuring, "ours_alone", True)
+    assert measuring.memory_kills() == 7
