@@ -27,7 +27,8 @@ _PLACEHOLDERS = ("", "none", "empty", "no-key", "not-needed", "dummy")
 
 
 class ModelError(Exception):
-    """A call to the model came to nothing. `cost` is what its cut-off tries cost, in dollars (estimated)."""
+    """A call to the model came to nothing. `cost` is what its tries may cost beyond what was told before each
+    wait, in dollars (estimated)."""
 
     cost: float = 0.0
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
+from harness.endpoint.usage import cost_of
 from harness.model import (
     ContextOverflow,
     EndpointRefused,
@@ -97,17 +98,18 @@ def test_a_whole_reply_in_odd_clothes_is_read_without_asking_again(name: str, un
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.outcome == "again"])
 def test_a_passing_fault_is_waited_out_and_told(name: str, unbroken: Reply) -> None:
-    told: list[tuple[str, float]] = []
+    told: list[tuple[str, float, float]] = []
     waits = any(word in name for word in ("stall", "drip", "hang", "slow"))
     patience = QUICK if waits else replace(QUICK, stall=2.0)  # a busy machine is no stall
     with ChatServer(faults=[name]) as server:
-        reply = asked(opened(server, PRICED, patience), on_wait=lambda error, seconds: told.append((error, seconds)))
+        reply = asked(opened(server, PRICED, patience), on_wait=lambda *one: told.append(one))
         assert same(reply, unbroken)
         assert len(server.received) == 2 and reply.retries == 1
         assert server.received[0].body == server.received[1].body
         assert not server.broken
     assert len(told) == 1 and told[0][0] and 0 <= told[0][1] < 5
     assert (reply.lost_cost > 0) == FAULTS[name].is_paid
+    assert told[0][2] == reply.lost_cost and reply.cost == cost_of(reply.usage, PRICED.prices), "counted once"
     assert len(told[0][0]) < 600
 
 
@@ -213,7 +215,7 @@ def test_a_window_that_fits_only_with_a_shorter_reply_gets_one() -> None:
 
 
 def test_on_wait_may_stop_the_waiting() -> None:
-    def stop(_error: str, _seconds: float) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with ChatServer(faults=["500_text"]) as server, pytest.raises(KeyboardInterrupt):
@@ -273,7 +275,7 @@ def test_the_key_is_in_no_error_no_waiting_and_no_repr(status: int, in_stream: b
     with ChatServer(faults=lambda _: Fault(echo)) as server:
         model = opened(server.url.replace("//", f"//user:{KEY}@"))
         with pytest.raises(ModelError) as caught:
-            asked(model, on_wait=lambda error, _: seen.append(error), patience_seconds=0.1)
+            asked(model, on_wait=lambda error, *_: seen.append(error), patience_seconds=0.1)
     seen += [repr(model), str(caught.value), repr(caught.value), "".join(traceback.format_exception(caught.value))]
     assert not [text for text in seen if KEY in text]
 
