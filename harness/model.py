@@ -32,17 +32,7 @@ if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.tool_calls import ToolSpec
 
-__all__ = [
-    "ContextOverflow",
-    "EndpointRefused",
-    "EndpointUnreachable",
-    "HistoryPoisoned",
-    "Model",
-    "ModelError",
-    "Patience",
-    "Reply",
-    "open_model",
-]
+__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryPoisoned", "ModelError", "open_model"]
 
 OnWait = Callable[[str, float, float], None]
 _HELLO = b'{"role":"user","content":"Say ok."}'
@@ -131,6 +121,7 @@ class _Ask:
     body: Body = field(default_factory=lambda: Body(()))
     tries: int = 0
     cuts: int = 0
+    silent: int = 0
     lost_cost: float = 0.0
     told_cost: float = 0.0
     may_spend: float = math.inf
@@ -311,13 +302,15 @@ class Model:
         return True
 
     def _count_cut(self, ask: _Ask, failure: Passing) -> None:
-        if not failure.was_cut:
+        if not failure.was_taken:
             return
-        ask.cuts += 1
+        ask.cuts += failure.was_cut
+        ask.silent += not failure.was_cut
         ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
         if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
-            told = f"{self._address} cut off {ask.cuts} replies to one request, and each may have to be paid"
-            raise EndpointUnreachable(f"{told}; the last: {failure}") from None
+            silent = f" and said nothing {ask.silent} times after its 200" if ask.silent else ""
+            told = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
+            raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
 
     def _doubt(self, ask: _Ask, failure: Passing) -> None:
         """Find out whether a failure that comes again and again is about this request, and so will never pass."""

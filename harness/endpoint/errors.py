@@ -56,8 +56,8 @@ class HistoryPoisoned(ModelError):
 
 class Passing(Exception):
     """A failure worth another try. `wait_seconds` is what the endpoint asked for, `was_cut` whether a reply had
-    begun (and so may have been paid for) and `text_bytes` how much of it, `oddity` a kind of failure that is only
-    believed a few times."""
+    begun and `text_bytes` how much of it, `was_taken` whether the endpoint had said 200 and then nothing that speaks
+    against a bill (either may have to be paid), `oddity` a kind of failure that is only believed a few times."""
 
     def __init__(
         self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, oddity: str = ""
@@ -65,6 +65,7 @@ class Passing(Exception):
         super().__init__(message)
         self.wait_seconds = wait_seconds
         self.was_cut = was_cut
+        self.was_taken = was_cut
         self.oddity = oddity
         self.text_bytes = 0
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.endpoint.connection import asked_wait
 from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
 from harness.endpoint.usage import cost_of
 from harness.model import (
@@ -133,9 +134,9 @@ def test_a_long_history_of_random_faults_ends_as_an_unbroken_one() -> None:
 
     def play(faults: list[str]) -> tuple[list[str], ChatServer]:
         with ChatServer(number, faults=faults) as server:
-            model, history = opened(server), [ASKED]
+            model, history = opened(server, PRICED, replace(QUICK, stall=2.0)), [ASKED]  # busy is no stall
             for _ in range(60):
-                history.append(asked(model, *history).message.encode())
+                history.append(asked(model, *history, wall_seconds=8.0).message.encode())
             return [item.decode() for item in history], server
 
     calm, _ = play([])
@@ -180,6 +181,28 @@ def test_replies_that_are_cut_off_again_and_again_are_not_paid_for_all_night() -
             asked(opened(server))
         assert len(server.received) == 4
     assert caught.value.cost > 0
+
+
+@pytest.mark.parametrize("name", ["stall_after_200", "reset_after_200", "200_no_events"])
+def test_a_200_with_nothing_behind_it_is_counted_and_never_passes_what_may_be_spent_by_more_than_one(name: str) -> None:
+    with ChatServer(faults=lambda _: name) as server:
+        with pytest.raises(EndpointUnreachable, match="said nothing 2 times") as caught:
+            asked(opened(server), may_spend=1e-4)
+        assert len(server.received) == 2
+        assert caught.value.cost == pytest.approx(sum(len(one.body) for one in server.received) / 3e6, rel=0.02)
+
+
+def test_a_200_with_nothing_behind_it_is_waited_out_where_nothing_has_a_price() -> None:
+    with ChatServer(faults=["reset_after_200"] * 12) as server:
+        reply = asked(opened(server, replace(PRICED, prices=Prices())))
+    assert reply.retries == 12 and reply.cost == 0.0
+
+
+def test_a_date_to_retry_after_is_read_by_the_clock_of_the_endpoint() -> None:
+    headers = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:40 GMT"}
+    assert asked_wait(headers) == 40.0
+    assert asked_wait({**headers, "date": "nonsense"}) == 0.0, "by our own clock it is long over"
+    assert asked_wait({"date": headers["date"], "retry-after": "soon"}) is None
 
 
 def test_a_500_about_this_history_is_told_from_an_outage() -> None:
