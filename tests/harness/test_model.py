@@ -309,3 +309,13 @@ def test_a_key_or_an_address_that_no_request_can_carry_is_refused_at_once() -> N
     assert "geheim" not in str(caught.value)
     with pytest.raises(EndpointRefused, match="http://localhost:8000/v1"):
         open_model(OPENAI, "localhost:8000", "")
+
+
+def test_a_reply_of_calls_alone_goes_back_with_an_empty_text_and_not_with_null() -> None:
+    calls = {**SHORT_LISTING, "content": None}
+    with ChatServer(lambda _: dict(calls), faults=["", "500_null_content"]) as server:
+        model = opened(server)
+        first = asked(model)
+        answer = json.dumps({"role": "tool", "tool_call_id": first.calls[0].id, "content": "a b"}).encode()
+        assert asked(model, ASKED, first.message.encode(), answer).retries == 0
+        assert server.received[1].json["messages"][2]["content"] == ""

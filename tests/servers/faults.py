@@ -224,6 +224,14 @@ def _error_event(exchange: Exchange) -> None:
     exchange.end()
 
 
+def _refuse_null_content(exchange: Exchange) -> None:
+    """A template that adds texts together, and so falls over a message without one."""
+    if any(message.get("content") is None for message in exchange.request["messages"]):
+        exchange.answer(500, {"error": {"message": 'can only concatenate str (not "NoneType") to str', "code": None}})
+    else:
+        exchange.play(exchange.chunks())
+
+
 FAULTS: dict[str, Fault] = {
     # Refusals that pass.
     "429_retry_after": Fault(_text(429, "slow down", retry_after="0"), "again"),
@@ -306,6 +314,7 @@ FAULTS: dict[str, Fault] = {
     "single_line_ends": Fault(_bytes(lambda data: data.replace(b"\n\n", b"\n")), "in place"),
     "no_space_after_colon": Fault(_bytes(lambda data: data.replace(b"data: ", b"data:")), "in place"),
     "event_names_and_ids": Fault(_bytes(lambda data: data.replace(b"data: ", b"event: message\ndata: ")), "in place"),
+    "500_null_content": Fault(_refuse_null_content, "in place"),
     "document_instead": Fault(lambda exchange: exchange.answer(200, exchange.document()), "in place"),
     "document_as_stream": Fault(_document_as_stream, "in place"),
     "stream_as_text": Fault(_stream_as_text, "in place"),
