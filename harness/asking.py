@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from harness import compacting, tools
 from harness.endpoint.errors import ContextOverflow, HistoryPoisoned, ModelError
+from harness.endpoint.usage import cost_of, estimated
 from harness.healing import heal
-from runs.events import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Warned
+from runs.events import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -40,8 +41,8 @@ def ask(run: Run) -> None:
         )
     )
 
-    def on_wait(error: str, seconds: float) -> None:
-        run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1)))
+    def on_wait(error: str, seconds: float, cost: float) -> None:
+        run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
     cap = run.created.cost
@@ -52,6 +53,7 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
+            on_again=lambda: run.record(Waited(on="the endpoint, which is asked once more", request=request)),
             on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
@@ -84,3 +86,13 @@ def ask(run: Run) -> None:
     run.replied_at = time.monotonic()
     if (alarm := run.meter.alarm) is not None:
         run.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))
+
+
+def settle(run: Run) -> None:
+    """Put what an interrupted request may cost on record, once. Its prompt is all that is known of it."""
+    asked = run.state.in_flight
+    if asked is None:
+        return
+    cost = cost_of(estimated(asked.size, 0), run.model.profile.prices)
+    told = "interrupted before its reply was on record; its prompt may have to be paid (estimated)"
+    run.record(ModelFailed(request=asked.request, error=told, cost=cost))

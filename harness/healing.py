@@ -1,7 +1,8 @@
 """Heals a window whose history the endpoint rejects: a new epoch is declared with what it will take.
 
 What is unsound is mended. Where nothing is, the cause must lie in what the last accepted request did not hold yet: that
-exchange is told in words instead. Where even that is rejected, the attempt ends, and the next one starts clean.
+exchange is told in words instead, as the result of a marked call: a second user message would cost every thought
+before it. Where even that is rejected, the attempt ends, and the next one starts clean.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from context.view import NOTE_CALL
 from harness.replies.history import mend_history
 from harness.replies.json_text import dumps
 from harness.replies.thinking import text_of
@@ -26,7 +28,7 @@ _MENDED_TOLD = 3
 def heal(run: Run) -> None:
     """Record a window that may be accepted, or mark the attempt as poisoned; either way somebody is told."""
     window = run.window
-    found = healed_tail(window)
+    found = healed_tail(window, f"harness_healed_{run.state.requests}")
     if found is None:
         run.record(Warned(message="the rejected history could not be healed: the attempt ends, the next starts clean"))
         run.record(WindowGivenUp(why="poisoned"))
@@ -44,9 +46,10 @@ def heal(run: Run) -> None:
     )
 
 
-def healed_tail(window: Window) -> tuple[list[str], str] | None:
+def healed_tail(window: Window, call: str) -> tuple[list[str], str] | None:
     """The messages behind the window's head as they may be accepted, as JSON, and what was done to them.
 
+    `call` is the id of the marked call, new to the history, whose result the words are, should words be needed.
     None where nothing is left to try. Messages that need no mending keep their bytes.
     """
     sent = [message.decode("utf-8", "replace") for message in window.messages]
@@ -59,8 +62,18 @@ def healed_tail(window: Window) -> tuple[list[str], str] | None:
     last = max((place for place, message in enumerate(messages) if message.get("role") == "assistant"), default=0)
     if not last or text_of(messages[-1].get("content")).startswith(_NOTE):
         return None
-    note = dumps({"role": "user", "content": in_words(messages[last:])})
-    return [*sent[1:last], note], "nothing in it is unsound, so the last exchange is told in words now"
+    function = {"name": NOTE_CALL, "arguments": "{}"}
+    marked = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": call, "type": "function", "function": function}],
+    }
+    note = {"role": "tool", "content": in_words(messages[last:]), "tool_call_id": call}
+    return [
+        *sent[1:last],
+        dumps(marked),
+        dumps(note),
+    ], "nothing in it is unsound, so the last exchange is told in words now"
 
 
 def in_words(exchange: Sequence[Mapping[str, Any]]) -> str:

@@ -32,19 +32,9 @@ if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.tool_calls import ToolSpec
 
-__all__ = [
-    "ContextOverflow",
-    "EndpointRefused",
-    "EndpointUnreachable",
-    "HistoryPoisoned",
-    "Model",
-    "ModelError",
-    "Patience",
-    "Reply",
-    "open_model",
-]
+__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryPoisoned", "ModelError", "open_model"]
 
-OnWait = Callable[[str, float], None]
+OnWait = Callable[[str, float, float], None]
 _HELLO = b'{"role":"user","content":"Say ok."}'
 
 
@@ -53,8 +43,8 @@ class Reply:
     """A whole reply.
 
     `message` is the canonical assistant message for the history, as JSON text; `raw` the message as it came, only
-    where it had to be mended. `cost` is in dollars and includes `lost_cost`, the estimate for tries that were cut
-    off after they had begun; `usage` is of this reply alone.
+    where it had to be mended. `lost_cost` is the estimate for the tries that came to nothing and may have to be paid
+    all the same, in dollars; `cost` includes what of that `on_wait` was not told. `usage` is of this reply alone.
     """
 
     message: str
@@ -127,10 +117,13 @@ class _Ask:
     wall_seconds: float
     on_wait: OnWait | None
     on_bytes: Callable[[int], None]
+    on_again: Callable[[], object]
     body: Body = field(default_factory=lambda: Body(()))
     tries: int = 0
     cuts: int = 0
+    silent: int = 0
     lost_cost: float = 0.0
+    told_cost: float = 0.0
     may_spend: float = math.inf
     cleared: int = 0
     output_tokens: int | None = None
@@ -176,6 +169,7 @@ class Model:
         *,
         on_wait: OnWait | None = None,
         on_bytes: Callable[[int], None] = lambda _: None,
+        on_again: Callable[[], object] = lambda: None,
         wall_seconds: float = 1800.0,
         patience_seconds: float = 6 * 3600.0,
         may_spend: float = math.inf,
@@ -183,17 +177,18 @@ class Model:
         """Ask for one reply and wait until it is whole.
 
         `system` and each of `messages` is a JSON object, `tools` a JSON array, all ready bytes. One try may take
-        `wall_seconds`; failures that pass are tried again until `patience_seconds` are over, and `on_wait` is told
-        the failure and the seconds before each wait (it may raise to stop), `on_bytes` how much has come. No further
-        try is made once replies that were cut off have cost `may_spend` dollars. Raises a `ModelError` otherwise.
+        `wall_seconds`; failures that pass are tried again until `patience_seconds` are over. `on_wait` is told the
+        failure, the seconds and what it may have cost before each wait (it may raise to stop), `on_again` that a wait
+        is over and the request leaves again, `on_bytes` how much has come. No further try is made once those that came
+        to nothing have cost `may_spend` dollars. Raises a `ModelError` otherwise.
         """
         begun = time.monotonic()
-        ask = _Ask(system, tools, messages, wall_seconds, on_wait, on_bytes, may_spend=may_spend)
+        ask = _Ask(system, tools, messages, wall_seconds, on_wait, on_bytes, on_again, may_spend=may_spend)
         self._write_body(ask)
         try:
             raw = self._retrying(ask, patience_seconds)
         except ModelError as error:
-            error.cost = ask.lost_cost
+            error.cost = ask.lost_cost - ask.told_cost
             raise
         self._has_answered = True
         return self._reply(ask, raw, time.monotonic() - begun)
@@ -223,7 +218,7 @@ class Model:
             thinking=reading.thinking,
             finish_reason=raw.finish_reason,
             usage=usage,
-            cost=cost_of(usage, self.profile.prices) + ask.lost_cost,
+            cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.told_cost),
             seconds=seconds,
             retries=ask.tries - 1,
             raw=as_it_came if reading.repaired else "",
@@ -248,14 +243,19 @@ class Model:
 
         def report(state: RetryCallState) -> None:
             if ask.on_wait is not None:
-                ask.on_wait(str(failure(state)), state.upcoming_sleep)
+                untold, ask.told_cost = ask.lost_cost - ask.told_cost, ask.lost_cost
+                ask.on_wait(str(failure(state)), state.upcoming_sleep, untold)
+
+        def sleep(seconds: float) -> None:
+            self._sleep(seconds)
+            ask.on_again()
 
         policy = Retrying(
             retry=retry_if_exception_type(Passing),
             wait=wait,
             stop=stop_before_delay(patience_seconds),
             before_sleep=report,
-            sleep=self._sleep,
+            sleep=sleep,
             reraise=True,
         )
         try:
@@ -302,13 +302,15 @@ class Model:
         return True
 
     def _count_cut(self, ask: _Ask, failure: Passing) -> None:
-        if not failure.was_cut:
+        if not failure.was_taken:
             return
-        ask.cuts += 1
+        ask.cuts += failure.was_cut
+        ask.silent += not failure.was_cut
         ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
         if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
-            told = f"{self._address} cut off {ask.cuts} replies to one request, and each may have to be paid"
-            raise EndpointUnreachable(f"{told}; the last: {failure}") from None
+            silent = f" and said nothing {ask.silent} times after its 200" if ask.silent else ""
+            told = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
+            raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
 
     def _doubt(self, ask: _Ask, failure: Passing) -> None:
         """Find out whether a failure that comes again and again is about this request, and so will never pass."""

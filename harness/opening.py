@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from context.notebook import Notebook
 from context.recall import Recall
 from context.view import Window
-from harness import attempt, budget, exits, loop, placing
+from harness import asking, attempt, budget, exits, loop, placing
 from harness.creating import Wish, create, profile_of
 from harness.evaluating import finale, sentinel
 from harness.settings import Settings
@@ -185,6 +185,7 @@ def _declare_resume(run: Run) -> None:
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
+    asking.settle(run)
     if run.window.breaches:
         run.record(Warned(message=f"{run.window.breaches} requests are rebuilt differently from what was sent"))
     if run.state.epoch is not None:
@@ -211,5 +212,6 @@ def _pausing(run: Run) -> Iterator[None]:
 
 
 def _pause(run: Run, why: str) -> None:
+    asking.settle(run)
     run.record(Paused(why=why))
     finale.write_reports(run)

@@ -183,8 +183,8 @@ class ModelReplied(Event):
 
 
 class ModelFailed(Event):
-    """A request came to nothing; `again_in` seconds it is tried once more (None: it is not). `cost` is the estimate
-    for what was cut off after it began."""
+    """A request came to nothing; in `again_in` seconds it is tried once more (None: it is not). `cost` is the estimate
+    for what may have to be paid all the same, as far as no earlier event holds it."""
 
     kind: Literal["model_failed"] = "model_failed"
     audience: Audience = "people"
@@ -241,11 +241,13 @@ class JobFinished(Event):
 
 
 class Waited(Event):
-    """A sign of life during a long wait, so that a crash does not lose the clock."""
+    """A sign of life during a long wait, so that a crash does not lose the clock. `request`, where set, is the one that
+    leaves once more now."""
 
     kind: Literal["waited"] = "waited"
     audience: Audience = "people"
     on: str
+    request: int = 0
 
 
 class EvaluationStarted(Event):

@@ -36,6 +36,7 @@ from runs.events import (
     ThresholdsKnown,
     ToolFinished,
     ToolStarted,
+    Waited,
     Warned,
     WindowGivenUp,
 )
@@ -64,6 +65,8 @@ class State:
     decisions: dict[str, Decided] = field(default_factory=dict)
     """The last decision of each step."""
     last_asked: ModelAsked | None = None
+    in_flight: ModelAsked | None = None
+    """The request that left and of which nothing more is on record: it may have to be paid."""
     epoch: EpochStarted | None = None
     given_up: str = ""
     """Why the window is of no more use (`too_large`, `poisoned`); the attempt is about to end."""
@@ -199,10 +202,15 @@ class State:
 
     def _ask(self, event: ModelAsked) -> None:
         self.requests = event.request
-        self.last_asked = event
+        self.last_asked = self.in_flight = event
         self.breaches += event.breach
 
+    def _wait(self, event: Waited) -> None:
+        if event.request and self.last_asked and self.last_asked.request == event.request:
+            self.in_flight = self.last_asked
+
     def _reply(self, event: ModelReplied) -> None:
+        self.in_flight = None
         self.turns += 1
         self.cost += event.cost
         self.prompt_tokens += event.usage.prompt
@@ -222,7 +230,10 @@ class State:
         self.cost += event.cost
 
     def _fail(self, event: ModelFailed) -> None:
+        self.in_flight = None
         self.cost += event.cost
+        if self.attempt:
+            self._change_attempt(cost=self.attempt.cost + event.cost)
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
     def _nudge(self, event: Nudged) -> None:
@@ -313,6 +324,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,
+    Waited: State._wait,
     Nudged: State._nudge,
     ToolStarted: State._start_tool,
     ToolFinished: State._finish_tool,

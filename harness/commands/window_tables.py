@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.wording import table
-from runs.events import EndpointProbed, EpochStarted, Event, ModelReplied, WindowWeighed
+from runs.events import EndpointProbed, EpochStarted, Event, ModelFailed, ModelReplied, WindowWeighed
 from runs.journal import read_events
 from runs.metering import Meter, Turn, meter
 from runs.wording import money_text, one_line
@@ -22,15 +22,20 @@ def show_cost(folder: Path, attempt: int | None = None) -> None:
     probes = [event for event in events if isinstance(event, EndpointProbed) and event.calls]
     turns = [turn for turn in sums.turns if attempt is None or turn.attempt == attempt]
     rows: list[tuple[str, ...]] = [COST_HEAD]
+    losses = [event for event in events if isinstance(event, ModelFailed) and event.cost]
     spent = sum(event.cost for event in probes)
     for place, turn in enumerate(sums.turns, 1):
         spent += turn.cost
         if attempt is None or turn.attempt == attempt:
-            rows.append(_turn_row(place, turn, spent))
+            lost = sum(event.cost for event in losses if event.seq < turn.seq)
+            rows.append(_turn_row(place, turn, spent + lost))
     print(table(rows, right=range(10)))
     print()
     print(table([SUM_HEAD, *_sum_rows(turns)], right=range(10)))
     print(f"\n{reuse_line(sums)}")
+    if losses:
+        lost = sum(event.cost for event in losses)
+        print(f"{len(losses)} requests without a whole reply may have to be paid: {money_text(lost, True)}")
     for probe in probes:
         print(f"before the first turn, {probe.calls} short calls tried the endpoint out: {money_text(probe.cost)}")
 

@@ -108,8 +108,10 @@ class Connection:
             text, code = words_in(reader.error)
             found = meaning(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
             if isinstance(found, Passing):
-                found.was_cut, found.text_bytes = failure.was_cut, begun
+                found.was_cut = found.was_taken = failure.was_cut
+                found.text_bytes = begun
             return found
+        failure.was_taken = failure.was_cut or (reader.is_taken and failure.oddity != "page")
         failure.text_bytes = begun
         failure.args = (shortened(self.scrub(str(failure))),)
         return failure
@@ -130,6 +132,7 @@ class Connection:
                 },
                 stream=True,
             )
+            reader.is_taken = True
             self._read_to_end(response.iter_bytes(), reader, deadline)
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
@@ -188,19 +191,29 @@ class Connection:
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a refusal asks to wait (`Retry-After` as seconds or as a date); None where it does not say."""
+    """Seconds that a refusal asks to wait (`Retry-After` as seconds or as a date); None where it does not say.
+
+    A date is read by the endpoint's own clock where it gives one: ours may be hours off.
+    """
     exact = headers.get("retry-after-ms")
     given = headers.get("retry-after", "").strip()
     try:
         seconds = float(exact) / 1000 if exact else float(given)
     except ValueError:
-        try:
-            when = parsedate_to_datetime(given)
-        except ValueError:
+        when, now = _date(given), _date(headers.get("date", "")) or datetime.now(UTC)
+        if when is None:
             return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        seconds = (when - datetime.now(UTC)).total_seconds()
+        seconds = (when - now).total_seconds()
     return max(0.0, seconds) if seconds == seconds and seconds < 1e9 else None
+
+
+def _date(given: str) -> datetime | None:
+    """A date as HTTP writes it, in UTC unless it says otherwise; None for anything else."""
+    try:
+        when = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _trouble(error: Exception, is_late: bool, stall_seconds: float) -> str:

@@ -27,7 +27,8 @@ _PLACEHOLDERS = ("", "none", "empty", "no-key", "not-needed", "dummy")
 
 
 class ModelError(Exception):
-    """A call to the model came to nothing. `cost` is what its cut-off tries cost, in dollars (estimated)."""
+    """A call to the model came to nothing. `cost` is what its tries may cost beyond what was told before each
+    wait, in dollars (estimated)."""
 
     cost: float = 0.0
 
@@ -55,8 +56,8 @@ class HistoryPoisoned(ModelError):
 
 class Passing(Exception):
     """A failure worth another try. `wait_seconds` is what the endpoint asked for, `was_cut` whether a reply had
-    begun (and so may have been paid for) and `text_bytes` how much of it, `oddity` a kind of failure that is only
-    believed a few times."""
+    begun and `text_bytes` how much of it, `was_taken` whether the endpoint had said 200 and then nothing that speaks
+    against a bill (either may have to be paid), `oddity` a kind of failure that is only believed a few times."""
 
     def __init__(
         self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, oddity: str = ""
@@ -64,6 +65,7 @@ class Passing(Exception):
         super().__init__(message)
         self.wait_seconds = wait_seconds
         self.was_cut = was_cut
+        self.was_taken = was_cut
         self.oddity = oddity
         self.text_bytes = 0
 

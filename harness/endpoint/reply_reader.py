@@ -43,12 +43,14 @@ class ReplyReader:
 
     `style` says how chunks of this endpoint are to be joined; `is_usually_delta` is what other streams of it have
     shown, where that is left open. After `finish`, the reply is whole or was refused.
+    `is_taken` is for the caller to set: the request was answered with a 200, whatever follows.
     `error` holds the first error object found, `is_over` is true when nothing more can come.
     """
 
     style: Style = "auto"
     is_usually_delta: bool = False
     held: int = 0
+    is_taken: bool = False
     is_over: bool = False
     error: Mapping[str, Any] | None = None
     _events: EventReader = field(default_factory=EventReader)

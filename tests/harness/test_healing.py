@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from context.view import Window
+from context.view import NOTE_CALL, Window
 from harness.healing import healed_tail
+from harness.replies.history import check_history
 from runs.events import AttemptEnded, EpochStarted, Event, ModelReplied, RunEnded, ToolFinished, Warned
 from runs.state import fold
 from tests.playing import call, events_of, harness, only_run, reply, turns_asked
@@ -35,7 +36,7 @@ ANSWER = {"role": "tool", "tool_call_id": "c1", "content": "a.csv\nb.csv"}
 
 def test_unsound_messages_are_mended_and_the_sound_ones_keep_their_bytes() -> None:
     window = window_of(said('{"command":"ls"}'), ANSWER, {**said('{"command": "l'), "content": "Again."})
-    found = healed_tail(window)
+    found = healed_tail(window, "note")
     assert found is not None
     tail, what = found
     assert [line.encode() for line in tail[:2]] == window.messages[1:3]
@@ -48,21 +49,23 @@ def test_unsound_messages_are_mended_and_the_sound_ones_keep_their_bytes() -> No
 def test_a_history_that_looks_sound_loses_only_the_form_of_its_last_exchange() -> None:
     window = window_of(said('{"command":"ls"}'), ANSWER, said('{"command":"cat a.csv"}'), {**ANSWER, "content": "1,2"})
     window.messages[3:] = [m.replace(b"c1", b"c2") for m in window.messages[3:]]
-    found = healed_tail(window)
+    found = healed_tail(window, "note")
     assert found is not None
     tail, _ = found
     assert [line.encode() for line in tail[:2]] == window.messages[1:3]
-    note = json.loads(tail[2])
-    assert note["role"] == "user" and len(tail) == 3
+    marked, note = map(json.loads, tail[2:])
+    assert marked["tool_calls"][0]["function"] == {"name": NOTE_CALL, "arguments": "{}"} and marked["content"] == ""
+    assert note["role"] == "tool" and note["tool_call_id"] == marked["tool_calls"][0]["id"] == "note"
+    assert not check_history([json.loads(line) for line in tail]), "as a server accepts it"
     for kept in ("I look.", "You called bash", "cat a.csv", "1,2"):
         assert kept in note["content"]
 
 
 def test_what_cannot_be_healed_is_given_up() -> None:
-    assert healed_tail(window_of()) is None
-    told = healed_tail(window_of(said('{"command":"ls"}'), ANSWER))
+    assert healed_tail(window_of(), "note") is None
+    told = healed_tail(window_of(said('{"command":"ls"}'), ANSWER), "note")
     assert told is not None
-    assert healed_tail(window_of(*[json.loads(line) for line in told[0]])) is None, "once is enough"
+    assert healed_tail(window_of(*[json.loads(line) for line in told[0]]), "again") is None, "once is enough"
 
 
 # ------------------------------------------------------------------------------------------------------- in a whole run
@@ -74,8 +77,7 @@ def looker(request: dict[str, Any]) -> Message:
     found = re.findall(r"^attempt: (\d+)$", messages[1]["content"] if messages[1:] else "", re.MULTILINE)
     if not found:
         return {"content": "ok"}
-    told = sum(str(message["content"]).count("You called") for message in messages[2:] if message["role"] == "user")
-    step = told + sum(message["role"] == "assistant" for message in messages)
+    step = sum(message["role"] == "assistant" for message in messages)
     tag = f"{found[-1]}_{step}"
     if step == 0:
         return reply("odd", call("bash", command="echo OD''D" if found[-1] == "1" else "echo fine"), tag=tag)
@@ -101,10 +103,15 @@ def played(tmp_path: Path, server: ChatServer) -> tuple[list[Event], str]:
 @pytest.mark.parametrize("fault", ["400_poisoned", "200_poisoned", "400_orphan"])
 def test_a_rejected_exchange_is_told_in_words_and_the_attempt_goes_on(tmp_path: Path, fault: str) -> None:
     def poison(request: dict[str, Any]) -> str:
-        return fault if any(m["role"] == "tool" and "ODD" in str(m["content"]) for m in request["messages"]) else ""
+        made = [one["function"]["arguments"] for m in request["messages"] for one in m.get("tool_calls") or []]
+        return fault if any("OD''D" in arguments for arguments in made) else ""
 
     with ChatServer(looker, poison) as server:
         events, printed = played(tmp_path, server)
+        for one in turns_asked(server):
+            messages = one.json["messages"]
+            assert [message["role"] for message in messages].count("user") == 1, "the window's head is the only one"
+            assert not check_history(messages)
         assert len(turns_asked(server)) == 1 + sum(isinstance(event, ModelReplied) for event in events)
     healed = [event for event in events if isinstance(event, EpochStarted) and event.reason == "healed"]
     assert len(healed) == 1 and "ODD" in healed[0].tail

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from harness.endpoint.connection import asked_wait
 from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
+from harness.endpoint.usage import cost_of
 from harness.model import (
     ContextOverflow,
     EndpointRefused,
@@ -97,17 +99,18 @@ def test_a_whole_reply_in_odd_clothes_is_read_without_asking_again(name: str, un
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.outcome == "again"])
 def test_a_passing_fault_is_waited_out_and_told(name: str, unbroken: Reply) -> None:
-    told: list[tuple[str, float]] = []
+    told: list[tuple[str, float, float]] = []
     waits = any(word in name for word in ("stall", "drip", "hang", "slow"))
     patience = QUICK if waits else replace(QUICK, stall=2.0)  # a busy machine is no stall
     with ChatServer(faults=[name]) as server:
-        reply = asked(opened(server, PRICED, patience), on_wait=lambda error, seconds: told.append((error, seconds)))
+        reply = asked(opened(server, PRICED, patience), on_wait=lambda *one: told.append(one))
         assert same(reply, unbroken)
         assert len(server.received) == 2 and reply.retries == 1
         assert server.received[0].body == server.received[1].body
         assert not server.broken
     assert len(told) == 1 and told[0][0] and 0 <= told[0][1] < 5
     assert (reply.lost_cost > 0) == FAULTS[name].is_paid
+    assert told[0][2] == reply.lost_cost and reply.cost == cost_of(reply.usage, PRICED.prices), "counted once"
     assert len(told[0][0]) < 600
 
 
@@ -131,9 +134,9 @@ def test_a_long_history_of_random_faults_ends_as_an_unbroken_one() -> None:
 
     def play(faults: list[str]) -> tuple[list[str], ChatServer]:
         with ChatServer(number, faults=faults) as server:
-            model, history = opened(server), [ASKED]
+            model, history = opened(server, PRICED, replace(QUICK, stall=2.0)), [ASKED]  # busy is no stall
             for _ in range(60):
-                history.append(asked(model, *history).message.encode())
+                history.append(asked(model, *history, wall_seconds=8.0).message.encode())
             return [item.decode() for item in history], server
 
     calm, _ = play([])
@@ -180,6 +183,28 @@ def test_replies_that_are_cut_off_again_and_again_are_not_paid_for_all_night() -
     assert caught.value.cost > 0
 
 
+@pytest.mark.parametrize("name", ["stall_after_200", "reset_after_200", "200_no_events"])
+def test_a_200_with_nothing_behind_it_is_counted_and_never_passes_what_may_be_spent_by_more_than_one(name: str) -> None:
+    with ChatServer(faults=lambda _: name) as server:
+        with pytest.raises(EndpointUnreachable, match="said nothing 2 times") as caught:
+            asked(opened(server), may_spend=1e-4)
+        assert len(server.received) == 2
+        assert caught.value.cost == pytest.approx(sum(len(one.body) for one in server.received) / 3e6, rel=0.02)
+
+
+def test_a_200_with_nothing_behind_it_is_waited_out_where_nothing_has_a_price() -> None:
+    with ChatServer(faults=["reset_after_200"] * 12) as server:
+        reply = asked(opened(server, replace(PRICED, prices=Prices())))
+    assert reply.retries == 12 and reply.cost == 0.0
+
+
+def test_a_date_to_retry_after_is_read_by_the_clock_of_the_endpoint() -> None:
+    headers = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:40 GMT"}
+    assert asked_wait(headers) == 40.0
+    assert asked_wait({**headers, "date": "nonsense"}) == 0.0, "by our own clock it is long over"
+    assert asked_wait({"date": headers["date"], "retry-after": "soon"}) is None
+
+
 def test_a_500_about_this_history_is_told_from_an_outage() -> None:
     with ChatServer(faults=lambda request: "500_text" if len(request["messages"]) > 1 else "") as server:
         with pytest.raises(HistoryPoisoned, match="Internal Server Error"):
@@ -213,7 +238,7 @@ def test_a_window_that_fits_only_with_a_shorter_reply_gets_one() -> None:
 
 
 def test_on_wait_may_stop_the_waiting() -> None:
-    def stop(_error: str, _seconds: float) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with ChatServer(faults=["500_text"]) as server, pytest.raises(KeyboardInterrupt):
@@ -273,7 +298,7 @@ def test_the_key_is_in_no_error_no_waiting_and_no_repr(status: int, in_stream: b
     with ChatServer(faults=lambda _: Fault(echo)) as server:
         model = opened(server.url.replace("//", f"//user:{KEY}@"))
         with pytest.raises(ModelError) as caught:
-            asked(model, on_wait=lambda error, _: seen.append(error), patience_seconds=0.1)
+            asked(model, on_wait=lambda error, *_: seen.append(error), patience_seconds=0.1)
     seen += [repr(model), str(caught.value), repr(caught.value), "".join(traceback.format_exception(caught.value))]
     assert not [text for text in seen if KEY in text]
 
@@ -284,3 +309,13 @@ def test_a_key_or_an_address_that_no_request_can_carry_is_refused_at_once() -> N
     assert "geheim" not in str(caught.value)
     with pytest.raises(EndpointRefused, match="http://localhost:8000/v1"):
         open_model(OPENAI, "localhost:8000", "")
+
+
+def test_a_reply_of_calls_alone_goes_back_with_an_empty_text_and_not_with_null() -> None:
+    calls = {**SHORT_LISTING, "content": None}
+    with ChatServer(lambda _: dict(calls), faults=["", "500_null_content"]) as server:
+        model = opened(server)
+        first = asked(model)
+        answer = json.dumps({"role": "tool", "tool_call_id": first.calls[0].id, "content": "a b"}).encode()
+        assert asked(model, ASKED, first.message.encode(), answer).retries == 0
+        assert server.received[1].json["messages"][2]["content"] == ""

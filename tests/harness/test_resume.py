@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from runs.events import Event, ModelAsked, ModelReplied, RunEnded
+from runs.accounting import account
+from runs.events import EndpointProbed, Event, ModelAsked, ModelFailed, ModelReplied, RunEnded
+from runs.state import fold
 from tests.playing import engineer, events_of, harness, jobs_of, normalised, only_run, start_harness, turns_asked
-from tests.servers.chat_server import ChatServer
+from tests.servers.chat_server import ChatServer, wait_until
 
 KILLS = 50
 ATTEMPTS = 2
@@ -115,3 +117,71 @@ def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
         if kills >= KILLS:
             return
     raise AssertionError(f"only {kills} kills")
+
+
+PRICE = 1000.0
+"""Dollars a million tokens, so that a prompt of this run costs a few dollars."""
+
+
+def killed_while_asking(home: Path, server: ChatServer, *arguments: str, how: tuple[signal.Signals, ...]) -> None:
+    """Start a harness, and end it once a request has reached the server that it does not answer."""
+
+    def unanswered() -> int:
+        return sum(one.fault == "stall_unanswered" for one in server.received)
+
+    before = unanswered()
+    process = start_harness(home, *arguments)
+    try:
+        assert wait_until(lambda: unanswered() > before, 30)
+        for number in how:
+            os.kill(process.pid, number)
+            time.sleep(0.2)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+def test_a_request_under_way_in_a_crash_is_in_the_spend_of_the_resumed_run_once(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "models.toml").write_text(f"[scripted]\nprices = {{input = {PRICE}, output = {PRICE}}}\n")
+    cut = {2: "stall_unanswered", 3: "stall_unanswered"}
+    with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
+        server.faults = lambda one: cut.get(len(turns_asked(server)) + 1, "") if "attempt: " in str(one) else ""
+        first, twice = (signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)
+        killed_while_asking(tmp_path, server, "run", "digits", *flags(server), "--turns", "2", how=first)
+        assert not [one for one in events_of(only_run(tmp_path)) if isinstance(one, ModelFailed)]
+        killed_while_asking(tmp_path, server, "resume", "last", "--plain", how=twice)
+        code, printed = harness(tmp_path, "resume", "last", "--plain")
+    assert code == 0, printed
+    events = events_of(only_run(tmp_path))
+    state = fold(events)
+    sizes = {event.request: event.size for event in events if isinstance(event, ModelAsked)}
+    lost = [event for event in events if isinstance(event, ModelFailed)]
+    assert [event.request for event in lost] == [2, 3], "each once, however often the run was taken up again"
+    for event in lost:
+        assert event.cost == pytest.approx(sizes[event.request] / 3 * PRICE / 1e6, rel=0.01)
+    paid = sum(event.cost for event in events if isinstance(event, (EndpointProbed, ModelReplied)))
+    spend = account(events).total
+    assert state.cost == pytest.approx(paid + sum(event.cost for event in lost)) == spend.cost
+    assert state.is_cost_estimated and spend.is_estimated
+    probed = sum(event.cost for event in events if isinstance(event, EndpointProbed))
+    assert sum(attempt.cost for attempt in state.attempts) == pytest.approx(state.cost - probed)
+    assert "2 requests without a whole reply" in harness(tmp_path, "show", "last", "--cost")[1]
+
+
+@pytest.mark.slow
+def test_a_request_lost_in_a_crash_counts_against_the_cap(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "models.toml").write_text(f"[scripted]\nprices = {{input = {PRICE}, output = {PRICE}}}\n")
+    with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
+        start = ["run", "digits", *flags(server), "--cost", "0.5"]
+        assert harness(tmp_path, *start, "--turns", "1")[0] == 0  # the endpoint is known now: no more short calls
+        asked = len(turns_asked(server))
+        server.faults = lambda _: "stall_unanswered" if len(turns_asked(server)) == asked else ""
+        killed_while_asking(tmp_path, server, *start, how=(signal.SIGKILL,))
+        code, printed = harness(tmp_path, "resume", "last", "--plain")
+        assert code == 0, printed
+        assert len(turns_asked(server)) == asked + 1, "nothing more was asked"
+    end = events_of(max((tmp_path / "runs").iterdir()))[-1]
+    assert isinstance(end, RunEnded) and end.why == "cost"

@@ -175,8 +175,8 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to go wrong, and its `outcome` for a client (see `faults.py`). `is_paid` where a part of the reply had
-    come, so that it may have to be paid."""
+    """One way to go wrong, and its `outcome` for a client (see `faults.py`). `is_paid` where it may have to be
+    paid all the same: a part of the reply had come, or a 200 and then nothing that says otherwise."""
 
     play: Callable[[Exchange], None]
     outcome: str = ""

@@ -224,6 +224,14 @@ def _error_event(exchange: Exchange) -> None:
     exchange.end()
 
 
+def _refuse_null_content(exchange: Exchange) -> None:
+    """A template that adds texts together, and so falls over a message without one."""
+    if any(message.get("content") is None for message in exchange.request["messages"]):
+        exchange.answer(500, {"error": {"message": 'can only concatenate str (not "NoneType") to str', "code": None}})
+    else:
+        exchange.play(exchange.chunks())
+
+
 FAULTS: dict[str, Fault] = {
     # Refusals that pass.
     "429_retry_after": Fault(_text(429, "slow down", retry_after="0"), "again"),
@@ -241,15 +249,15 @@ FAULTS: dict[str, Fault] = {
     "500_endless_body": Fault(_endless_error, "again"),
     # Answers of 200 that are none.
     "200_html": Fault(_text(200, "<html><title>Maintenance</title></html>"), "again"),
-    "200_empty": Fault(_text(200, ""), "again"),
-    "200_no_events": Fault(_then(Exchange.start, Exchange.end), "again"),
-    "200_comments_only": Fault(_then(Exchange.start, _raw(b": ping\n\n" * 5), Exchange.end), "again"),
-    "200_done_only": Fault(_then(Exchange.start, Exchange.done), "again"),
+    "200_empty": Fault(_text(200, ""), "again", is_paid=True),
+    "200_no_events": Fault(_then(Exchange.start, Exchange.end), "again", is_paid=True),
+    "200_comments_only": Fault(_then(Exchange.start, _raw(b": ping\n\n" * 5), Exchange.end), "again", is_paid=True),
+    "200_done_only": Fault(_then(Exchange.start, Exchange.done), "again", is_paid=True),
     "200_error_json": Fault(_json(200, {"error": {"message": "upstream failed", "code": 502}}), "again"),
     "200_error_text": Fault(_json(200, {"error": "upstream failed"}), "again"),
     "200_minimax_busy": Fault(_json(200, {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}), "again"),
     "200_odd_json": Fault(_text(200, "[]"), "again"),
-    "200_garbage": Fault(_then(Exchange.start, _raw(b"data: {not json\n\n"), Exchange.end), "again"),
+    "200_garbage": Fault(_then(Exchange.start, _raw(b"data: {not json\n\n"), Exchange.end), "again", is_paid=True),
     # Connections that break.
     "closed_unanswered": Fault(Exchange.hang_up, "again"),
     "reset_unanswered": Fault(Exchange.reset, "again"),
@@ -260,7 +268,9 @@ FAULTS: dict[str, Fault] = {
     "stall_mid_stream": Fault(_then(_half, Exchange.stall), "again", is_paid=True),
     "drip_mid_stream": Fault(_then(_half, _endless_comments),
                              "again", is_paid=True),
-    "slow_drip": Fault(_drip, "again"),
+    "stall_after_200": Fault(_then(Exchange.start, Exchange.stall), "again", is_paid=True),
+    "reset_after_200": Fault(_then(Exchange.start, Exchange.reset), "again", is_paid=True),
+    "slow_drip": Fault(_drip, "again", is_paid=True),
     "ended_without_finish": Fault(_then(_half, Exchange.end), "again", is_paid=True),
     "done_without_finish": Fault(_then(_half, Exchange.done), "again", is_paid=True),
     "error_event_first": Fault(_then(Exchange.start, _error_event), "again"),
@@ -304,6 +314,7 @@ FAULTS: dict[str, Fault] = {
     "single_line_ends": Fault(_bytes(lambda data: data.replace(b"\n\n", b"\n")), "in place"),
     "no_space_after_colon": Fault(_bytes(lambda data: data.replace(b"data: ", b"data:")), "in place"),
     "event_names_and_ids": Fault(_bytes(lambda data: data.replace(b"data: ", b"event: message\ndata: ")), "in place"),
+    "500_null_content": Fault(_refuse_null_content, "in place"),
     "document_instead": Fault(lambda exchange: exchange.answer(200, exchange.document()), "in place"),
     "document_as_stream": Fault(_document_as_stream, "in place"),
     "stream_as_text": Fault(_stream_as_text, "in place"),
