@@ -83,7 +83,9 @@ def test_ctrl_c_while_the_model_is_asked_is_no_failure_of_its_endpoint(
         assert "harness resume" in printed and "Traceback" not in printed
         events = events_of(only_run(tmp_path))
         assert isinstance(events[-1], Paused) and events[-1].why == "stopped by Ctrl-C"
-        assert not any(isinstance(event, ModelFailed) for event in events)
+        failed = [event.error for event in events if isinstance(event, ModelFailed)]
+        # Its prompt may have to be paid, so the request is on record; nothing is said against the endpoint.
+        assert len(failed) == 1 and failed[0].startswith("interrupted before its reply")
         server.faults = lambda _: ""
         code, printed = harness(tmp_path, "resume", "last", "--plain")
     assert code == 0, printed
