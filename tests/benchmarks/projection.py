@@ -91,7 +91,8 @@ def recall(events: int, folder: Path) -> list[tuple[str, float]]:
     index.search("needle1", 100)
     built = time.perf_counter() - begun
     asked = [f"needle{chance.randrange(events)}" for _ in range(50)]
-    asked += [" ".join(chance.choices(words, k=3)) for _ in range(50)] + ["score exit bash", "score", "fold1 OR lr2"]
+    asked += [" ".join(chance.choices(words, k=3)) for _ in range(50)] + ["score exit bash", "score"]
+    asked += ["fold1 OR lr2", "0 1 2 3 4 5 6 7 8 9", " ".join(words[:24])]
     spent, worked = [], []
     for query in asked:
         begun, cpu = time.perf_counter(), time.process_time()
