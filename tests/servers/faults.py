@@ -34,6 +34,11 @@ def _half(exchange: Exchange) -> None:
         exchange.event(chunk)
 
 
+def _let_read(exchange: Exchange) -> None:
+    """A reset throws away what the client has not read yet."""
+    exchange.pause(0.5)
+
+
 def _all_but_usage(exchange: Exchange) -> None:
     for chunk in exchange.chunks()[:-1]:
         exchange.event(chunk)
@@ -298,7 +303,7 @@ FAULTS: dict[str, Fault] = {
     "no_done": Fault(_bytes(lambda data: data.replace(b"data: [DONE]\n\n", b"")), "in place"),
     "no_last_line_end": Fault(_bytes(lambda data: data.replace(b"data: [DONE]\n\n", b"").rstrip()), "in place"),
     "reset_after_finish": Fault(
-        _then(Exchange.start, _all_but_usage, Exchange.reset), "in place"
+        _then(Exchange.start, _all_but_usage, _let_read, Exchange.reset), "in place"
     ),
     "hangs_after_done": Fault(
         _then(Exchange.start, _all_but_usage, _raw(b"data: [DONE]\n\n"),
