@@ -29,20 +29,13 @@ def ensure(run: Run, seconds: float) -> PlanMade:
 
 def make(run: Run, seconds: float) -> PlanMade:
     """A plan from row count, job time and the budget left."""
-    folds, settings = run.blend.folds, run.settings
+    settings = run.settings
     allowance = settings.fold_share * max(0.0, run.seconds_left())
     if run.created.is_demo:
         allowance = min(allowance, settings.demo_fold_seconds)
     expected = min(run.created.attempts or settings.expected_evaluations, settings.expected_evaluations)
-    more, each = (folds - 1) * seconds, allowance / max(1.0, PROMISING * expected)
     rows = run.blend.labelled_rows
-    if not folds:
-        why = f"{rows} labelled rows are enough for one blend" if rows else "there are no labels to hold out"
-    elif more > each:
-        why = f"{folds} folds would take {more:.0f} s more for each solution, and {each:.0f} s is what there is"
-        folds = 0
-    else:
-        why = f"{rows} labelled rows are few, and {folds} folds take {more:.0f} s more, of {each:.0f} s there are"
+    folds, why = affordable(run.blend.folds, rows, seconds, allowance, expected)
     return PlanMade(
         folds=folds,
         labelled_rows=rows,
@@ -51,6 +44,19 @@ def make(run: Run, seconds: float) -> PlanMade:
         kept_back=round(_kept_back(run, folds, seconds), 1),
         why=why,
     )
+
+
+def affordable(folds: int, rows: int, seconds: float, allowance: float, expected: int) -> tuple[int, str]:
+    """Over how many of the blends that the rows ask for solutions are judged (0: over one), and why, in words.
+
+    A job takes `seconds`; further folds may take `allowance` seconds in all, over `expected` evaluations.
+    """
+    if not folds:
+        return 0, f"{rows} labelled rows are enough for one blend" if rows else "there are no labels to hold out"
+    more, each = (folds - 1) * seconds, allowance / max(1.0, PROMISING * expected)
+    if more > each:
+        return 0, f"{folds} folds would take {more:.0f} s more for each solution, and {each:.0f} s is what there is"
+    return folds, f"{rows} labelled rows are few, and {folds} folds take {more:.0f} s more, of {each:.0f} s there are"
 
 
 def _kept_back(run: Run, folds: int, seconds: float) -> float:
