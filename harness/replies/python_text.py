@@ -51,7 +51,7 @@ def is_open(text: str, outside: str) -> bool:
     if not _SINGLE_QUOTED.search(outside):
         return False
     rest = _STRINGS.sub("", text)
-    return "'" in rest or rest.count("{") > rest.count("}")
+    return "'" in rest or '"' in rest or rest.count("{") > rest.count("}")
 
 
 def _on_one_line(string: re.Match[str]) -> str:

@@ -229,6 +229,12 @@ UNTIDY_FORMS = {
 }
 
 
+def test_a_call_cut_off_inside_a_string_of_the_other_quotation_mark_is_cut_off() -> None:
+    """Where Python's and JSON's strings stand side by side, an open one may look like the closed one before it."""
+    (call,) = read(native("write_file", """{'path': '"', 'content': "}""")).calls
+    assert call.problem
+
+
 @pytest.mark.parametrize("form", UNTIDY_FORMS)
 @settings(max_examples=60, deadline=None)
 @given(path=plain, content=plain)
