@@ -80,12 +80,15 @@ def look_at_table(rows: Sequence[Row], sample_ids: Sequence[str]) -> list[Findin
     return []
 
 
+def may_be_score(claimed: float, score: float, lower_is_better: bool) -> bool:
+    """Whether a printed number may be a score as the harness's is: shares end at 1, losses at 0. One beyond is a
+    setting or a count."""
+    return not ((claimed < 0 <= score) if lower_is_better else (claimed > 1 >= score))
+
+
 def look_at_claim(claimed: float | None, score: float, noise: float, lower_is_better: bool) -> list[Finding]:
     """Whether the score that a solution printed of itself is far better than the harness's. For people only."""
-    if claimed is None or noise <= 0:
-        return []
-    # Scores that are shares end at 1, losses at 0: a number beyond is a setting or a count, not a boast.
-    if (claimed < 0 <= score) if lower_is_better else (claimed > 1 >= score):
+    if claimed is None or noise <= 0 or not may_be_score(claimed, score, lower_is_better):
         return []
     ahead = (score - claimed if lower_is_better else claimed - score) / noise
     if not CLAIM < ahead < 1e3:  # what is a thousand errors away is another number, not a boast

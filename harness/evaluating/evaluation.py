@@ -112,8 +112,10 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
     if judgement.status == "unscored":
         shutil.copyfile(folds.home_of(run, opened.id, Deal()) / "submission.csv", folder / "submission.csv")
     log = run.sandbox.output(opened.job, -20_000, 20_000) if scored else b""
-    claim, found = verdicts.claimed(log), list[Finding]()
+    claim: float | None = None
+    found: list[Finding] = []
     if scored:
+        claim = verdicts.claimed(log, verdict.score or 0.0, run.created.lower_is_better)
         found = sentinel.look_at_solution(run, folder / "workspace", folder / "workspace" / "submission.csv")
         sentinel.warn(run, opened.id, found, claim, verdict.score or 0.0, verdict.noise or 0.0)
     run.record(

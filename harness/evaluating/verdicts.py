@@ -13,6 +13,7 @@ from runs.events import Warned
 from runs.state import Evaluation, State
 from tasks.comparing import Weighed, run_weigh
 from tasks.judging import Judgement
+from tasks.leaks_in_code import may_be_score
 from tasks.recipe import Deal
 from tasks.resampling import REAL
 from tasks.selection import run_combine
@@ -30,6 +31,8 @@ CLAIM = re.compile(
     r"(?:\bcv\b|\boof\b|valid\w*|hold-?out|score|accuracy|auc|rmse|mae|log_?loss|kappa|f1|r2)\D{0,24}?(-?\d+\.\d+)",
     re.IGNORECASE,
 )
+SETTINGS = re.compile(r"\{[^{}\n]*\}")
+"""A printed dict between the word and the number is what was chosen, not what it scored."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,11 @@ def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float) -> Ve
     return replace(verdict, told=_told(run, verdict, best), submission=submission)
 
 
-def claimed(log: bytes) -> float | None:
-    """The last score that a solution printed of itself, as far as a pattern can find one."""
-    found = CLAIM.findall(log[-20_000:].decode(errors="replace"))
-    return float(found[-1]) if found else None
+def claimed(log: bytes, score: float, lower_is_better: bool) -> float | None:
+    """The last score that a solution printed of itself, as far as a pattern can find one beside the harness's."""
+    text = SETTINGS.sub("", log[-20_000:].decode(errors="replace"))
+    found = [float(number) for number in CLAIM.findall(text)]
+    return next((one for one in reversed(found) if may_be_score(one, score, lower_is_better)), None)
 
 
 def _best(state: State) -> Evaluation | None:

@@ -115,8 +115,11 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
 def test_what_a_solution_says_of_itself_is_read() -> None:
     from harness.evaluating.verdicts import claimed
 
-    assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n") == 0.9312
-    assert claimed(b"epoch 3 loss 0.2\n") is None
+    assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
+    assert claimed(b"epoch 3 loss 0.2\n", 0.9, False) is None
+    assert claimed(b"cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
+    assert claimed(b"cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy ends at 1"
+    assert claimed(b"cv rmse 54.2\n", 55.0, True) == 54.2
 
 
 def test_only_code_goes_into_another_blend(tmp_path: Path) -> None:
