@@ -85,7 +85,7 @@ def play_and_kill(home: Path, server: ChatServer, chance: random.Random, most: i
             return kills, printed
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=90)
 @pytest.mark.timeout(1200)
 def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
     unbroken: tuple[Path, list[Event]], tmp_path: Path

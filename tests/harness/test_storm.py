@@ -98,7 +98,7 @@ def is_whole(one: Received) -> bool:
     return outcome == "in place" or (outcome == "without it" and "stream_options" not in one.json)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=90)
 def test_five_hundred_turns_through_a_storm_end_as_in_a_calm(tmp_path: Path) -> None:
     begun = time.monotonic()
     with ChatServer(clerk, piece=40) as server:

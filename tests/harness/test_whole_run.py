@@ -130,7 +130,7 @@ def test_the_run_can_be_read_listed_and_graded(played: tuple[Path, str]) -> None
     assert "graded" in told
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=200)
 @pytest.mark.timeout(600)
 def test_the_demo_model_wins_a_medal_on_two_of_the_three_examples(tmp_path: Path) -> None:
     medals = []
