@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import sys
@@ -22,6 +21,7 @@ from sandboxes.base import Sandbox
 from tasks.blending import Blend, make_blend
 from tasks.catalogue import find_task
 from tasks.checking import why_no_submission
+from tasks.custody import nameless
 from tasks.spec import Task
 
 if TYPE_CHECKING:
@@ -147,11 +147,10 @@ def _probed(wish: Wish, settings: Settings) -> tuple[ProbeResult, bool]:
 
 
 def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
-    # A task of a user's own may bear the id of an example, or of another's: each has a folder that no id can name.
-    name = task.id
-    if task.folder != settings.home / "data" / task.id and not task.competition:
-        name = f"{task.id}@{hashlib.sha256(str(task.folder).encode()).hexdigest()[:8]}"
-    return settings.home / "data" / name / "blends" / f"{seed}-{task.digest[:10]}"
+    """Where the run's data and held-out labels lie, under names that say nothing: a mount table shows them to the
+    model. Two tasks with one id, an example's and a user's own, have a folder each."""
+    whose = f"{task.id}\n{_below(task.folder, settings.home)}"
+    return settings.home / "data" / ".blends" / nameless(whose) / nameless(f"{whose}\n{seed}\n{task.digest}")
 
 
 def _create(

@@ -216,10 +216,11 @@ class Jobs:
     def _put(self, path: Path, text: str) -> None:
         """Write a file only the harness may read, and its container; it appears whole."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-        temporary.touch(mode=0o600)
-        temporary.write_text(text)
-        if self.box and self.box.shared:
-            temporary.chmod(0o640)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+            if self.box and self.box.shared:
+                os.fchmod(handle, 0o640)
         temporary.rename(path)
 
     def _why_gone(self, job: str, started: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.choosing import open_sandbox
 from tasks.blending import Blend, make_blend
+from tasks.custody import nameless
 from tasks.judging import Judgement, run_judge
 from tasks.recipe import Deal
 from tasks.spec import load_task
@@ -39,7 +40,7 @@ def blend_of(run: Run, deal: Deal) -> Blend:
         return run.blend
     folder = run.blend.folder
     task = load_task(Path(run.created.task_path))
-    return make_blend(task, run.created.seed, folder.with_name(f"{folder.name}.{deal.name}"), deal)
+    return make_blend(task, run.created.seed, folder.with_name(nameless(f"{folder.name}\n{deal.name}")), deal)
 
 
 def home_of(run: Run, evaluation: str, deal: Deal) -> Path:
