@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.cells import Row, TableError, read_header, read_rows
+from tasks.cells import Row, TableError, read_columns, read_header, read_rows
 from tasks.checking import SIZE_CAP, Format, read_submission
 from tasks.custody import plant, read_labels
 from tasks.metrics import Metric
@@ -198,17 +198,10 @@ def _key(blend: Blend) -> _Key:
 
 @lru_cache(1)
 def _read_key(path: Path) -> _Key:
-    key = _Key([], [], array("q"), [], {})
-    rows = read_rows(path)
-    next(rows, None)
-    for name, role, place, unit, *original in rows:
-        if original and original[0]:
-            key.originals[len(key.ids)] = original[0]
-        key.ids.append(name)
-        key.roles.append(sys.intern(role))
-        key.places.append(int(place))
-        key.units.append(sys.intern(unit))
-    return key
+    names, roles, places, units, *others = read_columns(path)
+    originals = {at: name for column in others for at, name in enumerate(column) if name}
+    intern = sys.intern
+    return _Key(names, list(map(intern, roles)), array("q", map(int, places)), list(map(intern, units)), originals)
 
 
 def _format(meta: dict[str, Any], key: _Key) -> Format:

@@ -96,7 +96,7 @@ def answer(perform: Callable[[dict[str, Any]], Reply]) -> None:
     # These jobs are short: starting a pool of threads costs more than it gives.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.putenv(f"{library}_NUM_THREADS", "1")
-    gc.set_threshold(1_000_000)  # else it looks through millions of cells again and again
+    gc.set_threshold(10_000_000)  # else it looks through millions of cells again and again
     try:
         reply = perform(request)
     except MemoryError:
