@@ -97,13 +97,13 @@ def _climb(raw: str) -> Reading | None:
     text = _unwrapped(raw)
     if text != raw and (reading := _attempt(_trimmed, text)):
         return reading
-    for step in (_mended, _python_literal):
+    for step in (_mended, _python_literal, _mended_quotes):
         if reading := _attempt(step, text):
             return reading
     outside = outside_strings(text)
     if not text.endswith("}") or looks_cut(text) or is_open(text, outside) or _COMMENT.search(outside):
         return None
-    return _attempt(_json_repaired, text) or _attempt(_wrongly_escaped, text)
+    return _attempt(_wrongly_escaped, text) or _attempt(_json_repaired, text)
 
 
 def is_json_object(text: Any) -> bool:
@@ -152,6 +152,13 @@ def _mended(text: str) -> Reading | None:
     if start or found.tail:
         return _with_tail(found.value, found.tail)
     return Reading(found.value, ESCAPED)
+
+
+def _mended_quotes(text: str) -> Reading | None:
+    """Read JSON whose strings stand in single quotation marks, and that is no Python either (a comma is missing)."""
+    found = read_mended(text, single_quotes=True) if text.startswith("{") and "'" in text else None
+    is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
+    return Reading(found.value, JSON_REPAIRED) if found and is_whole else None
 
 
 def _with_tail(value: dict[str, Any], tail: str) -> Reading | None:
@@ -212,8 +219,10 @@ def _wrongly_escaped(text: str) -> Reading | None:
     def mended(found: re.Match[str]) -> str:
         return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
 
-    value = loads(_ESCAPE.sub(mended, text), strict=False)
-    return Reading(value, ESCAPED, is_ambiguous=True) if isinstance(value, dict) else None
+    escaped = _ESCAPE.sub(mended, text)
+    found = read_mended(escaped) if escaped != text and text.startswith("{") else None
+    is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
+    return Reading(found.value, ESCAPED, is_ambiguous=True) if found and is_whole else None
 
 
 # ------------------------------------------------------------------------------------------------------------ the tools

@@ -225,6 +225,8 @@ UNTIDY_FORMS = {
     "Python": repr,
     "bare keys": lambda given: json.dumps(given).replace('"path":', "path:").replace('"content":', "content:"),
     "no comma": lambda given: json.dumps(given).replace(', "content":', '\n"content":'),
+    "JavaScript": lambda given: f"{{path: {given['path']!r}, content: {given['content']!r},}}",
+    "Python without a comma": lambda given: f"{{'path': {given['path']!r}\n'content': {given['content']!r}}}",
     "comments": lambda given: '{ // a "file\n/* {} */' + json.dumps(given)[1:],
 }
 
