@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +18,12 @@ import pytest
 from runs.events import Event, ModelAsked, ModelFailed, ModelReplied, RunEnded, ToolFinished
 from runs.state import fold
 from tests.playing import events_of, harness, only_run
-from tests.servers.chat_server import unused_port
+from tests.servers.real_server import real_server
 from tests.servers.recorder import Recorded, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = [name for name in ("torch", "transformers", "uvicorn") if importlib.util.find_spec(name) is None]
 TURNS = 100
-START_SECONDS = 120.0
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,30 +35,9 @@ pytestmark = [
 def served(folder: Path, *how: str) -> Iterator[int]:
     """A server of a model made in `folder`; its port."""
     subprocess.run([sys.executable, "-m", "tests.servers.tiny_model", str(folder), *how], cwd=ROOT, check=True)
-    port = unused_port()
-    with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "transformers"), "serve", str(folder), "--host", "127.0.0.1",
-             "--port", str(port), "--device", "cpu"],
-            env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            _await(f"http://127.0.0.1:{port}/health", lambda: server.poll() is None)
-            yield port
-        finally:
-            server.kill()
-            server.wait()
-
-
-def _await(url: str, is_alive: Callable[[], bool]) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and is_alive():
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"{url} does not answer")
+    program = str(Path(sys.executable).parent / "transformers")
+    with real_server([program, "serve", str(folder), "--device", "cpu"], folder.with_suffix(".log"), "/health") as port:
+        yield port
 
 
 def played(tmp_path: Path, port: int, model: Path, output_tokens: int) -> tuple[int, str, list[Event], list[Recorded]]:

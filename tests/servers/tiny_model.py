@@ -21,7 +21,8 @@ START, END = CONTROL[0], CONTROL[2]
 THOUGHT = ["First ", "I ", "list ", "the ", "data.\n"]
 CALL = [
     "\n\n", "<minimax:tool_call>", '\n<invoke name="', "bash", '">\n<parameter name="', "command", '">ls ', "data",
-    '</parameter>\n<parameter name="wait_', 'seconds">30', "</param", "eter>\n</invoke>\n", "</minimax:tool_call>", END,
+    "</parameter>\n", '<parameter name="wait_', 'seconds">30', "</param", "eter>\n</invoke>\n", "</minimax:tool_call>",
+    END,
 ]  # fmt: skip
 WORDS = ["Nothing ", "new ", "there ", "☀️ café.", END]
 RECITALS = {"<|s:call|>": CALL, "<|s:words|>": WORDS}
