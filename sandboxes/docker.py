@@ -54,7 +54,7 @@ IDLE_SECONDS = 3600.0
 """A container leaves by itself when nobody has asked for a job for so long."""
 OVERDUE_SECONDS = 30.0
 """How long after its time a job may still run before its container is looked at."""
-CODE = ("__init__.py", "supervisor.py", "keeper.py", "lasting.py", "measuring.py", "processes.py")
+CODE = ("__init__.py", "supervisor.py", "keeper.py", "lasting.py", "measuring.py", "processes.py", "seccomp.py")
 BOOT = (
     "import sys; sys.path.append('/harness/code'); from sandboxes.supervisor import main_of_container as m; "
     "m('/harness/jobs', sys.argv[1], float(sys.argv[2]))"

@@ -51,7 +51,7 @@ LINES = (
         "network",
         "open",
         "none, nor sockets to the hypervisor",
-        "none",
+        "the same",
     ),
     Line(
         "the harness's home, answers, other runs, other files",
@@ -99,7 +99,7 @@ LINES = (
         "new namespaces, mounts, kernel keys",
         "as the user may",
         "refused by our own filter (x86_64, aarch64)",
-        "refused by Docker's",
+        "refused by our own filter, and by Docker's",
     ),
     Line(
         "packages installed",

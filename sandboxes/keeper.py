@@ -22,6 +22,7 @@ from typing import Any
 from sandboxes.lasting import reserve_exit, write_draft, write_exit
 from sandboxes.measuring import LIBC, Space, memory_kills
 from sandboxes.processes import boot_id, descendants, pids, process_status, send
+from sandboxes.seccomp import hold, make_filter
 
 TAIL_BYTES = 65536
 """What is kept of the end of an output that passed its cap."""
@@ -205,6 +206,8 @@ def become(user: int, group: int) -> None:
     os.setresuid(user, user, user)
     process_control(PR_SET_NO_NEW_PRIVS, 1)
     process_control(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
+    if program := make_filter():
+        hold(LIBC, program)
 
 
 def set_limits(limits: dict[str, Any]) -> None:

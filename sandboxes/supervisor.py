@@ -3,7 +3,7 @@
 A container has a supervisor of its own, as root of the container and its only process that the agent did not start.
 Containers of a run share the folder: each has a name, a FIFO `.requests-NAME`, and starts the jobs that name it.
 
-Run by the base interpreter with `-I -S`, it imports the standard library and four files here only, so it
+Run by the base interpreter with `-I -S`, it imports the standard library and five files here only, so it
 goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
 for anything for a while, and its keepers need it no more than the harness.
 
