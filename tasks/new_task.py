@@ -23,6 +23,7 @@ SHARE = 4
 FEWEST = 80
 CLASSES = 20
 ID = "row_id"
+SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?|[-+]?\d+,\d+")
 """Numbers that only people read as such: 1,234.5 and 0,5."""
 
@@ -53,7 +54,8 @@ def make_task(wish: TaskWish) -> Made:
         header, *rows = list(read_rows(wish.data)) or [[]]
     except (TableError, OSError, UnicodeError) as error:
         raise TaskError(f"{wish.data}: cannot be read as a table ({error}). Give a CSV file with a header.") from None
-    _check(wish, header)
+    _check_header(wish, header)
+    _check_words(wish, header, rows)
     guesses: list[str] = []
     at = header.index(wish.target)
     known = [row for row in rows if row[at].strip()]
@@ -74,13 +76,29 @@ def make_task(wish: TaskWish) -> Made:
     return Made(folder, tuple(guesses))
 
 
-def _check(wish: TaskWish, header: Row) -> None:
+def _check_header(wish: TaskWish, header: Row) -> None:
+    found = next((name for mark, name in SEPARATORS if len(header) == 1 and mark in header[0]), "")
+    if found:
+        raise TaskError(f"{wish.data}: is separated by {found}. Write it with commas.")
+    if twice := [column for column, count in Counter(header).items() if count > 1]:
+        raise TaskError(f"{wish.data}: {twice[0]!r} heads more than one column. Give each a name of its own.")
     for option, column in (("--target", wish.target), ("--id", wish.id), ("--group", wish.group)):
         if column is not None and header.count(column) != 1:
             has = ", ".join(header[:20]) or "no columns"
             raise TaskError(f"{wish.data}: {option} {column} is not one of its columns: {has}.")
     if wish.metric is not None and wish.metric not in METRICS:
         raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
+
+
+def _check_words(wish: TaskWish, header: Row, rows: Sequence[Row]) -> None:
+    """Refuse bytes that are not UTF-8 before a task is made of them that no run would read."""
+    for number, row in enumerate([header, *rows], 1):
+        try:
+            "".join(row).encode()
+        except UnicodeEncodeError:
+            raise TaskError(
+                f"{wish.data}: row {number} is not UTF-8 text. Convert the file, as with `iconv -f LATIN1 -t UTF-8`."
+            ) from None
 
 
 def _check_target(wish: TaskWish, cells: Sequence[str]) -> None:
@@ -100,7 +118,7 @@ def _check_target(wish: TaskWish, cells: Sequence[str]) -> None:
 def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
     classes = Counter(cell.strip() for cell in cells)
     numbers = all(as_number(cell) is not None for cell in classes)
-    if set(classes) == {"0", "1"}:
+    if numbers and {as_number(cell) for cell in classes} == {0, 1}:
         metric, why = "roc_auc", "is 0 or 1"
     elif numbers and len(classes) > CLASSES:
         metric, why = "rmse", f"holds {len(classes)} different numbers"

@@ -94,3 +94,24 @@ def test_a_target_nobody_can_be_judged_on_is_refused_and_odd_tables_are_told(tmp
     assert "60 rows are copies" in " ".join(made(["grün" if at % 2 else "rot" for at in range(120)]))
     assert "hardly repeats" in " ".join(made([f"2024-01-{at}" for at in range(120)]))
     assert "no column to predict y from" in " ".join(made(["a", "b"] * 60, ("y",)))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"a;b;y\n1;2;0\n", "separated by semicolons. Write it with commas"),
+        (b"x,x,y\n" + b"1,2,0\n" * 100, "'x' heads more than one column"),
+        (b"x,y\n" + b"caf\xe9,0\n" * 100, "row 2 is not UTF-8 text"),
+    ],
+)
+def test_a_table_that_no_run_would_read_is_refused(text: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(text)
+    with pytest.raises(TaskError, match=told):
+        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_half_empty_column_of_noughts_and_ones_is_still_one(tmp_path: Path) -> None:
+    rows = [[str(at), "" if at % 7 == 0 else f"{at % 2}.0"] for at in range(300)]
+    write_table(tmp_path / "d.csv", [["x", "y"], *rows])
+    assert load_task(make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
