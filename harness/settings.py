@@ -77,9 +77,15 @@ class Settings:
         return self.home / "grades"
 
 
+KEYS = ("HARNESS_API_KEY", "OPENAI_API_KEY")
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the environment once. Raises `SettingsError`."""
-    variables = os.environ if environment is None else environment
+    """Read the environment once, and take the key out of it: no program that is started from here on, be it one of a
+    library's own, inherits it. Raises `SettingsError`."""
+    variables = dict(os.environ) if environment is None else environment
+    for name in KEYS if environment is None else ():
+        os.environ.pop(name, None)
     try:
         home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
     except RuntimeError:
@@ -90,7 +96,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _api_key(variables: Mapping[str, str]) -> str:
     named = variables.get("HARNESS_API_KEY_FILE")
     if not named:
-        return variables.get("HARNESS_API_KEY") or variables.get("OPENAI_API_KEY") or ""
+        return next((key for name in KEYS if (key := variables.get(name))), "")
     path = Path(named).expanduser()
     try:
         mode = path.stat().st_mode

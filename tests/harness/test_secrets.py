@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from harness.settings import load_settings
 from tests.playing import HARNESS, call, only_run, reply
 from tests.servers.chat_server import ChatServer, Exchange, Fault, Message
 
@@ -128,6 +129,15 @@ def leaks(home: Path) -> list[str]:
         if any(trace in one for trace in TRACES for one in packed):
             found.append(str(path))
     return found
+
+
+def test_no_program_that_the_harness_starts_is_given_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that a library starts to learn what machine this is."""
+    monkeypatch.setenv("HARNESS_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    assert load_settings().api_key == KEY
+    assert KEY not in subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.slow
