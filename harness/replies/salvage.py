@@ -197,7 +197,9 @@ def _python_literal(text: str) -> Reading | None:
         return None
     # A round trip turns tuples into lists and refuses what JSON cannot say.
     carried = dumps(value)
-    return Reading(json.loads(carried), PYTHON_LITERAL, carried)
+    # To Python a backslash before the end of a line is nothing; who wrote it may have meant both.
+    is_ambiguous = "\\\n" in text and any(found[1] == "\n" for found in _ESCAPE.finditer(text[start:end]))
+    return Reading(json.loads(carried), PYTHON_LITERAL, carried, is_ambiguous)
 
 
 def _json_repaired(text: str) -> Reading | None:
