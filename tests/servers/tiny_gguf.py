@@ -1,4 +1,4 @@
-"""Makes a llama of 5 MB that recites, as a file for llama.cpp: a thought and a call of `bash`, or plain words.
+"""Makes a llama of 10 MB that recites, as a file for llama.cpp: a thought and a call of `bash`, or plain words.
 
     python -m tests.servers.tiny_gguf FILE
 
