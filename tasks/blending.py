@@ -3,32 +3,25 @@
     <folder>/public/    what the sandbox shows as ./data: smaller train, larger test, sample submission for both
     <folder>/custody/   key.csv and answers.csv: what each sample row is. Mode 0700, never mounted
 
-Cells travel as text, so nothing is rounded or renamed on the way in (`make_blend`) or out (`cut`).
+Cells travel as text, so nothing is rounded or renamed on the way in (`make_blend`) or out (`cutting.cut`).
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import json
 import os
 import shutil
-import sys
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.cells import Row, TableError, read_columns, read_header, read_rows
-from tasks.checking import SIZE_CAP, Format, read_submission
-from tasks.custody import plant, read_labels
+from tasks.cells import TableError, read_header
+from tasks.custody import plant
 from tasks.metrics import Metric
-from tasks.mixing import HELD_OUT as HELD_OUT
-from tasks.mixing import SELECT as SELECT
-from tasks.mixing import TEST, fill
+from tasks.mixing import fill
 from tasks.public_files import MOMENT
 from tasks.recipe import Deal
 from tasks.splitting import TooFewRows
@@ -63,21 +56,6 @@ class Blend:
     folds: int = 0
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A submission cut apart, cells as text. The lists start with their header.
-
-    `held_out`: id and targets in the order of `answers`; `units` names what each row must stay together with.
-    `select`: the same of the select rows. `test`: the task's own submission, in the original order, ids and columns.
-    """
-
-    held_out: list[Row]
-    answers: list[Row]
-    units: list[str]
-    select: list[Row]
-    test: list[Row]
-
-
 def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend:
     """Make the blend of a task, a seed and a deal, or take the one that is there; the same bytes for the same three.
 
@@ -95,7 +73,7 @@ def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend
     except OSError as error:
         full = ". Make room there, or set HARNESS_HOME" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}{full}") from error
-    if _meta(blend.custody)["fingerprint"] != fingerprint:
+    if read_meta(blend.custody)["fingerprint"] != fingerprint:
         raise TaskError(
             f"{task.path}: its data or metric changed since {folder} was made. Runs begun before still need it; "
             "delete it to make a new one, or give the changed task another id"
@@ -107,7 +85,7 @@ def load_blend(folder: Path) -> Blend:
     """The blend in a folder. Raises TaskError if there is none."""
     public, custody = folder / "public", folder / "custody"
     try:
-        meta = _meta(custody)
+        meta = read_meta(custody)
     except (OSError, ValueError) as error:
         from tasks.spec import TaskError  # not above: the judge's child would pay for it at every start
 
@@ -119,100 +97,10 @@ def load_blend(folder: Path) -> Blend:
     return Blend(folder, public, custody, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
 
 
-def format_of(blend: Blend) -> Format:
-    """What a submission for this blend must look like."""
-    return _format(_meta(blend.custody), _key(blend))
-
-
-def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
-    """Cut a submission for the blend into its held-out rows, its select rows and the submission of the test rows.
-
-    Raises `checking.SubmissionRefused`.
-    """
-    meta, key = _meta(blend.custody), _key(blend)
-    form = _format(meta, key)
-    rows = read_submission(submission, form, size_cap)
-    header = [form.id, *form.targets]
-    held_out: list[Row] = [[]] * blend.held_out_rows
-    select: list[Row] = [[]] * blend.select_rows
-    units = [""] * blend.held_out_rows
-    test: list[Row] = [[]] * blend.test_rows
-    for at, row in enumerate(rows):
-        role, place = key.roles[at], key.places[at]
-        row[0] = key.originals.get(at, key.ids[at]) if role == TEST else key.ids[at]  # an agent may write 7.0 for 7
-        if role == HELD_OUT:
-            held_out[place], units[place] = row, key.units[at]
-        elif role == SELECT:
-            select[place] = row
-        else:
-            test[place] = row
-    answers = read_labels(blend.custody / "answers.csv", "judging")
-    whole = _whole(blend, meta["columns"], header, test)
-    return Cut([answers[0], *held_out], answers, units, [answers[0], *select], whole)
-
-
-def _whole(blend: Blend, columns: Row, header: Row, test: list[Row]) -> list[Row]:
-    """The task's own submission: the sample's columns, in its order; what no one is asked for is as in the sample."""
-    if columns == header:
-        return [columns, *test]
-    rest = blend.custody / "rest.csv"
-    kept: Iterator[Row] = iter(list(read_rows(rest))[1:]) if rest.exists() else itertools.repeat([""] * len(columns))
-    at = {name: place for place, name in enumerate(header)}
-    rows = [
-        [row[at[name]] if name in at else cell for name, cell in zip(columns, other, strict=True)]
-        for row, other in zip(test, kept, strict=False)
-    ]
-    return [columns, *rows]
-
-
-def answers_of(blend: Blend, role: str) -> tuple[list[Row], list[str]]:
-    """The answers of a role's rows, header first, and the unit of each row, in the order of `cut`."""
-    answers = read_labels(blend.custody / ("select.csv" if role == SELECT else "answers.csv"), "judging")
-    units, key = [""] * (len(answers) - 1), _key(blend)
-    for at, found in enumerate(key.roles):
-        if found == role:
-            units[key.places[at]] = key.units[at]
-    return answers, units
-
-
-@dataclass(frozen=True)
-class _Key:
-    """What every row of the shown sample is, column by column: there may be ten million of them. `originals` are the
-    ids of test rows in the task's own sample, where they are others."""
-
-    ids: list[str]
-    roles: list[str]
-    places: array[int]
-    units: list[str]
-    originals: dict[int, str]
-
-
-def _meta(custody: Path) -> dict[str, Any]:
+def read_meta(custody: Path) -> dict[str, Any]:
+    """What a blend's custody says of the blend. Raises OSError, ValueError."""
     meta: dict[str, Any] = json.loads((custody / "blend.json").read_text(encoding="utf-8"))
     return meta
-
-
-def _key(blend: Blend) -> _Key:
-    return _read_key(blend.custody / "key.csv")
-
-
-@lru_cache(1)
-def _read_key(path: Path) -> _Key:
-    names, roles, places, units, *others = read_columns(path)
-    originals = {at: name for column in others for at, name in enumerate(column) if name}
-    intern = sys.intern
-    return _Key(names, list(map(intern, roles)), array("q", map(int, places)), list(map(intern, units)), originals)
-
-
-def _format(meta: dict[str, Any], key: _Key) -> Format:
-    return Format(
-        columns=(meta["id"], *meta["targets"]),
-        id=meta["id"],
-        targets=tuple(meta["targets"]),
-        ids=key.ids,
-        numbers=meta["metric"]["needs"] != "labels",
-        may_be_missing=meta["may_be_missing"],
-    )
 
 
 # ------------------------------------------------------------------------------------------------ making it appear

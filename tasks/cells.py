@@ -10,17 +10,14 @@ import csv
 import io
 import itertools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial as partial_of
-from operator import methodcaller
 from pathlib import Path
 from typing import Any, TextIO
 
 CELL_CAP = 100_000_000
 AT_ONCE = 100_000
-_NEEDS_CSV = re.compile(r'["\r]')
 Row = list[str]
 Number = int | Decimal
 
@@ -37,16 +34,6 @@ def rows_of(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[i
     reader = _reader(stream, delimiter)
     for row in _even(reader, name):
         yield reader.line_num, row
-
-
-def leading_rows(stream: TextIO, most: int) -> list[Row] | None:
-    """The rows of an open CSV, header first, blank lines too; None where it has none, too many, or is no CSV."""
-    reader = _reader(stream)
-    try:
-        rows = list(itertools.islice(reader, most))
-        return rows if rows and next(reader, None) is None else None
-    except csv.Error:
-        return None
 
 
 def _reader(stream: TextIO, delimiter: str = ",") -> Any:
@@ -82,22 +69,6 @@ def read_rows(path: Path) -> Iterator[Row]:
         yield from _even(_reader(stream), path.name)
 
 
-def read_columns(path: Path) -> list[list[str]]:
-    """The columns of a CSV as text, without the header, in a fraction of the time where no cell is quoted.
-
-    Raises `TableError`, OSError.
-    """
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        text = stream.read().removesuffix("\n")
-    commas = set(map(methodcaller("count", ","), text.split("\n")))
-    if len(commas) == 1 and commas != {0} and not _NEEDS_CSV.search(text):
-        width = commas.pop() + 1
-        cells = text.replace("\n", ",").split(",")[width:]
-        return [cells[at::width] for at in range(width)]
-    header, *rows = read_rows(path)
-    return [[row[at] for row in rows] for at in range(len(header))]
-
-
 def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, delimiter: str = ",") -> None:
     """Write rows (header first) whole and durable, replacing `path` at once."""
     with writing(path, mode, delimiter) as write:
@@ -107,11 +78,18 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, del
 @contextlib.contextmanager
 def writing(path: Path, mode: int = 0o644, delimiter: str = ",") -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
     """A function that writes rows, some at a time; the file appears whole and durable at the end, or not at all."""
+    with appearing(path, mode) as stream:
+        yield partial_of(_write, stream, delimiter)
+
+
+@contextlib.contextmanager
+def appearing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
+    """A file open for writing that appears under its name whole and durable at the end, or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             os.fchmod(stream.fileno(), mode)
-            yield partial_of(_write, stream, delimiter)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
@@ -125,8 +103,13 @@ def _write(stream: TextIO, delimiter: str, rows: Iterable[Sequence[str]]) -> Non
     while some := list(itertools.islice(waiting, AT_ONCE)):
         text = "\n".join(map(delimiter.join, some)) + "\n"
         inner = sum(map(len, some)) - len(some)
-        is_plain = text.count("\n") == len(some) and text.count(delimiter) == inner and min(map(len, some)) > 1
-        stream.write(text if is_plain and not _NEEDS_CSV.search(text) else _quoted(some, delimiter))
+        is_even = text.count("\n") == len(some) and text.count(delimiter) == inner and min(map(len, some)) > 1
+        stream.write(text if is_even and is_plain(text) else _quoted(some, delimiter))
+
+
+def is_plain(text: str) -> bool:
+    """Nothing in it means more to a reader of CSV than itself, but for delimiters and ends of lines."""
+    return '"' not in text and "\r" not in text
 
 
 def _quoted(rows: Sequence[Sequence[str]], delimiter: str) -> str:

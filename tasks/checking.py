@@ -13,13 +13,15 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import eq, itemgetter
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
-from tasks.cells import Positions, Row, TableError, leading_rows, rows_of
+from tasks.cells import Positions, Row, TableError, rows_of
+from tasks.columns import Columns, plain_columns
 
 SIZE_CAP = 2_000_000_000
+PIECE = 1 << 20
 _MISSING = frozenset(
     ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
 )
@@ -53,30 +55,30 @@ class Format:
     columns: tuple[str, ...]
     id: str
     targets: tuple[str, ...]
-    ids: Sequence[str]
+    ids: list[str]
     numbers: bool
     may_be_missing: bool = False
 
 
-def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> list[Row]:
+def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Columns:
     """Check a submission; its cells, as text, in the row order of `form.ids` and the column order of `form.columns`.
 
-    Raises `SubmissionRefused`.
+    Ids are as in `form.ids`, however they are written in the file. Raises `SubmissionRefused`.
     """
     with _open_regular(path, size_cap) as raw:
         _refuse_containers(raw)
-        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
-            try:
-                rows = _as_wanted(stream, form)
-                if rows is None:
-                    stream.seek(0)
-                    rows = _collect(rows_of(stream, "The submission"), form)
-            except UnicodeDecodeError:
-                raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
-            except TableError as error:
-                raise SubmissionRefused(f"{error}.") from None
-    _check_values(rows, form)
-    return rows
+        try:
+            table = _as_wanted(raw, form)
+            if table is None:
+                raw.seek(0)
+                with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+                    table = _collect(rows_of(stream, "The submission"), form)
+        except UnicodeDecodeError:
+            raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
+        except TableError as error:
+            raise SubmissionRefused(f"{error}.") from None
+    _check_values(table, form)
+    return table
 
 
 def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numbers: bool, may_be_missing: bool) -> str:
@@ -105,15 +107,6 @@ def number(cell: str) -> float:
     if (truth := _TRUTH.get(cell.strip().lower())) is not None:
         return truth
     raise ValueError(cell)
-
-
-def plain_numbers(cells: Sequence[str]) -> list[float] | None:
-    """`number` of each cell where all are written as plain numbers, a million in no time; None where one is not."""
-    try:
-        values = list(map(float, cells))
-    except ValueError:
-        return None
-    return None if "_" in "".join(cells) else values
 
 
 def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:
@@ -161,18 +154,20 @@ def _refuse_containers(raw: io.BufferedReader) -> None:
         raise SubmissionRefused("The submission holds NUL bytes (UTF-16 or binary): write it as plain CSV in UTF-8.")
 
 
-def _as_wanted(stream: TextIO, form: Format) -> list[Row] | None:
-    """All rows of a submission whose columns and ids stand as in the sample, as most do: a million are read without
+def _as_wanted(raw: BinaryIO, form: Format) -> Columns | None:
+    """A submission whose columns and ids stand as in the sample, unquoted, as most do: a million rows are read without
     looking at each. None for any other, which says nothing of whether it is valid."""
-    rows = leading_rows(stream, len(form.ids) + 1)
-    if rows is None or tuple(rows[0]) != form.columns or set(map(len, rows)) != {len(form.columns)}:
+    ends = sum(piece.count(b"\n") for piece in iter(partial(raw.read, PIECE), b""))
+    if ends - len(form.ids) not in (0, 1):  # the file may be vast: it is not held whole to be refused
         return None
-    del rows[0]
-    at = form.columns.index(form.id)
-    return rows if len(rows) == len(form.ids) and all(map(eq, map(itemgetter(at), rows), form.ids)) else None
+    raw.seek(0)
+    data = raw.read()
+    table = plain_columns(data, data.decode("utf-8"))
+    fits = table is not None and tuple(table.header) == form.columns and table.column(form.id) == form.ids
+    return table if fits else None
 
 
-def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> list[Row]:
+def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
     _, header = next(rows, (0, []))
     take = _columns(header, form)
     place_of_id = take[form.columns.index(form.id)]
@@ -202,7 +197,8 @@ def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> list[Row]:
             f"The ids in column {form.id!r} do not match the sample submission: {count - len(whole)} missing, "
             f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
         )
-    return whole
+    columns = [list(cells) for cells in zip(*whole, strict=True)] or [[] for _ in form.columns]
+    return Columns(form.columns, columns).replaced(form.id, list(form.ids))
 
 
 def _columns(header: Row, form: Format) -> list[int]:
@@ -222,14 +218,12 @@ def _columns(header: Row, form: Format) -> list[int]:
     )
 
 
-def _check_values(rows: list[Row], form: Format) -> None:
+def _check_values(table: Columns, form: Format) -> None:
     for target in form.targets:
-        index = form.columns.index(target)
-        if form.numbers and (plain := plain_numbers([row[index] for row in rows])) and all(map(math.isfinite, plain)):
+        if form.numbers and (plain := table.numbers(target)) is not None and all(map(math.isfinite, plain)):
             continue
         missing = infinite = words = 0
-        for row in rows:
-            cell = row[index]
+        for cell in table.column(target):
             if not form.numbers:
                 missing += not cell.strip()
                 continue

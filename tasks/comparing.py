@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.blending import load_blend
-from tasks.cells import read_rows
 from tasks.children import Reply, answer, ask
+from tasks.columns import read_columns
 from tasks.judging import part_of, tell
 
 
@@ -52,7 +52,7 @@ def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) 
     parts = []
     for at, blend in enumerate(map(load_blend, blends)):
         files = [ours[at], *([theirs[at]] if theirs else [])]
-        parts.append(part_of(blend, [list(read_rows(path)) for path in files]))
+        parts.append(part_of(blend, [read_columns(path) for path in files]))
     lower = parts[0].metric.lower_is_better
     scores, drawn = scores_of(parts), drawn_by_part(parts)
     together = joined(parts, drawn)

@@ -17,20 +17,24 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.cells import Row, read_rows
+from tasks.cells import read_rows
+from tasks.columns import Columns, read_columns
 
 PREFIX = "canary-"
 SEARCH_BYTES = 64 << 20
 """How much of a file is searched for a canary."""
 
 
-def read_labels(path: Path, purpose: str) -> list[Row]:
-    """The rows of a file of labels, header first, without the canary; that it was read is on record before.
+def read_labels(path: Path, purpose: str) -> Columns:
+    """A file of labels, without the canary; that it was read is on record before.
 
     Raises `cells.TableError`, OSError.
     """
     _note(path, purpose)
-    return [row for row in read_rows(path) if not (row and row[0].startswith(PREFIX))]
+    labels = read_columns(path)
+    firsts = labels.column(labels.header[0]) if labels.header else []
+    canaries = {at for at, name in enumerate(firsts) if name.startswith(PREFIX)}
+    return labels.taken([at for at in range(len(labels)) if at not in canaries]) if canaries else labels
 
 
 def plant(path: Path, seed: str) -> None:

@@ -7,26 +7,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.cells import Row
 from tasks.checking import number
+from tasks.columns import Columns
 
 if TYPE_CHECKING:
     from tasks.metrics import Metric
 
 
-def combine(
-    metric: Metric, targets: Sequence[str], tables: Sequence[Sequence[Row]], weights: Sequence[float]
-) -> list[Row]:
-    """One table (header first) of several with the same rows in the same order; other columns are the first's.
+def combine(metric: Metric, targets: Sequence[str], tables: Sequence[Columns], weights: Sequence[float]) -> Columns:
+    """One table of several with the same rows in the same order; other columns are the first's.
 
     A metric that ranks gets the mean of ranks, so that no candidate counts for more because its scores spread wider.
     """
-    header, *first = [list(row) for row in tables[0]]
+    made = tables[0]
     for target in targets:
-        columns = [[row[table[0].index(target)] for row in table[1:]] for table in tables]
-        for row, cell in zip(first, _combined(metric, columns, weights), strict=True):
-            row[header.index(target)] = cell
-    return [header, *first]
+        made = made.replaced(target, _combined(metric, [table.column(target) for table in tables], weights))
+    return made
 
 
 def _combined(metric: Metric, columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:

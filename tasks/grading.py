@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.children import Reply, answer, ask, bound_memory
 
 if TYPE_CHECKING:
+    from tasks.columns import Columns
     from tasks.spec import Task
 
 DIGITS = 5
@@ -163,17 +164,15 @@ def _score(task: Task, submission: Path) -> float:
     answers = _answers(task)
     wanted = task.submission
     columns = (wanted.id, *wanted.targets)
-    at = answers[0].index(wanted.id)
-    ids = [row[at] for row in answers[1:]]
+    ids = answers.column(wanted.id)
     numbers = task.metric.needs != "labels"
-    rows = read_submission(submission, Format(columns, wanted.id, wanted.targets, ids, numbers, wanted.may_be_missing))
-    tables = frames(answers, [list(columns), *rows], wanted.targets, numbers)
-    return guarded_score(task.metric, *tables, wanted.targets)
+    given = read_submission(submission, Format(columns, wanted.id, wanted.targets, ids, numbers, wanted.may_be_missing))
+    return guarded_score(task.metric, *frames(answers, given, wanted.targets, numbers), wanted.targets)
 
 
-def _answers(task: Task) -> list[list[str]]:
-    """The private answers, header first. Raises TaskError saying what to do where they cannot be used."""
-    from tasks.cells import Positions, TableError
+def _answers(task: Task) -> Columns:
+    """The private answers. Raises TaskError saying what to do where they cannot be used."""
+    from tasks.cells import TableError
     from tasks.custody import read_labels
     from tasks.spec import TaskError
 
@@ -183,18 +182,17 @@ def _answers(task: Task) -> list[list[str]]:
             "into a folder and name it in task.yaml: data: {private: private/}"
         )
     try:
-        rows = read_labels(task.answers, "grading")
+        answers = read_labels(task.answers, "grading")
     except PermissionError:
         raise TaskError(f"{task.answers} may not be read: score as the user who owns it, or as root") from None
     except (OSError, TableError) as error:
         raise TaskError(f"{task.answers} cannot be read ({error}): restore it or prepare the task again") from None
     expected = (task.submission.id, *task.submission.targets)
-    if not rows or any(rows[0].count(column) != 1 for column in expected):
+    if any(answers.header.count(column) != 1 for column in expected):
         raise TaskError(f"{task.answers} needs the columns {', '.join(expected)}, each once")
-    at = rows[0].index(task.submission.id)
-    if len(rows) == 1 or not Positions([row[at] for row in rows[1:]]).unique:
+    if len(answers) == 0 or len(set(answers.column(task.submission.id))) < len(answers):
         raise TaskError(f"{task.answers} needs one row for each test row, with ids that do not repeat")
-    return rows
+    return answers
 
 
 def _perform(request: dict[str, Any]) -> Reply:

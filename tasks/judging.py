@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.blending import HELD_OUT, Blend, Cut, answers_of, cut, load_blend
-from tasks.cells import Row, read_rows, write_rows
+from tasks.blending import Blend, load_blend
 from tasks.checking import SubmissionRefused
 from tasks.children import ChildKilled, ChildTimeout, Reply, answer, ask
+from tasks.columns import Columns, read_columns, write_columns
+from tasks.cutting import Cut, answers_of, cut
+from tasks.mixing import HELD_OUT
 
 if TYPE_CHECKING:
     from tasks.resampling import Part
@@ -81,20 +83,20 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     try:
         parts = cut(blend, submission)
         if not blend.has_labels:
-            write_rows(out, parts.test)
+            write_columns(out, parts.test)
             return Judgement("unscored", sha256=_digest(out))
         _meet_test_rows(blend, parts)
-        both = [parts.held_out, *([list(read_rows(against))] if against else [])]
+        both = [parts.held_out, *([read_columns(against)] if against else [])]
         part = _part(blend, both, parts.answers, parts.units)
         scores = scores_of([part])
         if not math.isfinite(scores[0]):
             raise NoScore("The metric gave no finite number for these predictions.")
     except (SubmissionRefused, NoScore) as refused:
         return Judgement("invalid", str(refused), problem=getattr(refused, "problem", ""))
-    write_rows(out, parts.test)
+    write_columns(out, parts.test)
     if keep:
         for name, rows in zip(KEPT, (parts.held_out, parts.select), strict=True):
-            write_rows(out.with_name(name), rows, 0o600)
+            write_columns(out.with_name(name), rows, 0o600)
     drawn = drawn_scores([part])
     noise = noise_of([part], drawn)[0]
     judged = Judgement("scored", "", scores[0], noise, tell(scores[0], noise), _digest(out))
@@ -108,19 +110,18 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share, shares=shares)
 
 
-def part_of(blend: Blend, given: Sequence[Sequence[Row]], role: str = HELD_OUT) -> Part:
+def part_of(blend: Blend, given: Sequence[Columns], role: str = HELD_OUT) -> Part:
     """The held-out (or select) rows of a blend with the predictions of each candidate, ready to be resampled."""
     return _part(blend, given, *answers_of(blend, role))
 
 
-def _part(blend: Blend, given: Sequence[Sequence[Row]], answers: list[Row], units: list[str]) -> Part:
+def _part(blend: Blend, given: Sequence[Columns], answers: Columns, units: list[str]) -> Part:
     from tasks.resampling import Part
-    from tasks.scoring import frames
+    from tasks.scoring import answer_frame, given_frame
 
-    targets = answers[0][1:]
-    numbers = blend.metric.needs != "labels"
-    tables = [frames(answers, rows, targets, numbers) for rows in given]
-    return Part(blend.metric, tuple(targets), tables[0][0], tuple(table for _, table in tables), tuple(units))
+    targets = answers.header[1:]
+    wanted = answer_frame(answers, targets, blend.metric.needs != "labels")
+    return Part(blend.metric, tuple(targets), wanted, tuple(given_frame(one, wanted) for one in given), tuple(units))
 
 
 def _digest(path: Path) -> str:
@@ -141,16 +142,18 @@ def _meet_test_rows(blend: Blend, parts: Cut) -> None:
 
     Raises `NoScore`.
     """
-    from tasks.scoring import frames, guarded_score
+    import numpy as np
 
-    metric, targets = blend.metric, parts.answers[0][1:]
+    from tasks.scoring import answer_frame, given_frame, guarded_score
+
+    metric, targets = blend.metric, parts.answers.header[1:]
     if metric.file is not None:
         return
-    body = parts.answers[1:]
-    for rows in (parts.test, parts.select):
-        if len(rows) > 1:
-            stand_ins = [parts.answers[0], *(body[at % len(body)] for at in range(len(rows) - 1))]
-            guarded_score(metric, *frames(stand_ins, rows, targets, metric.needs != "labels"), targets)
+    wanted = answer_frame(parts.answers, targets, metric.needs != "labels")
+    for given in (parts.test, parts.select):
+        if len(given):
+            stand_ins = wanted.iloc[np.arange(len(given)) % len(wanted)].reset_index(drop=True)
+            guarded_score(metric, stand_ins, given_frame(given, wanted), targets)
 
 
 def _perform(request: dict[str, Any]) -> Reply:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tasks.spec import Labels, Task
 
 HELD_OUT, SELECT, TEST = "held_out", "select", "test"
-KEY_HEADER = ["id", "role", "row", "unit", "original"]
+KEY_HEADER = ["role", "row", "unit", "original"]
 FEWEST_UNITS = 3
 
 
@@ -58,11 +58,12 @@ class Shown:
 
 
 def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: Path) -> Filled:
-    """Write the public files and the custody's key.csv, answers.csv and select.csv into two empty folders.
+    """Write the public files and the custody's ids.csv, key.csv, answers.csv and select.csv into two empty folders.
 
-    key.csv has a row per row of the shown sample: its id, its role, its row in answers.csv (select.csv, the task's
-    own sample), the unit it belongs to, and its id in the task's own sample where that is another. `store` is for files
-    that cannot be linked from where they are. Raises TableError, TooFewRows, OSError.
+    ids.csv has the ids of the shown sample (a million by themselves are read in no time), key.csv what each of them is:
+    its role, its row in answers.csv (select.csv, the task's own sample), the unit it belongs to, and its id in the
+    task's own sample where that is another. `store` is for files that cannot be linked from where they are.
+    Raises TableError, TooFewRows, OSError.
     """
     if task.labels is None:
         return _as_it_is(task, public, custody)
@@ -96,9 +97,8 @@ def _as_it_is(task: Task, public: Path, custody: Path) -> Filled:
     sample = read_sample(task)
     show_all(task, public)
     _write_rest(sample, custody)
-    write_rows(
-        custody / "key.csv", [KEY_HEADER, *([name, TEST, str(at), "", ""] for at, name in enumerate(sample.ids))], 0o600
-    )
+    write_rows(custody / "ids.csv", [["id"], *([name] for name in sample.ids)], 0o600)
+    write_rows(custody / "key.csv", [KEY_HEADER, *([TEST, str(at), "", ""] for at in range(len(sample.ids)))], 0o600)
     for name in ("answers.csv", "select.csv"):
         write_rows(custody / name, [[task.submission.id, *task.submission.targets]], 0o600)
     return Filled(0, 0, len(sample.ids), 0, 0, ())
@@ -172,11 +172,13 @@ def _write_tables(
     _write_rest(sample, custody)
     with (
         writing(target) as to_sample,
+        writing(custody / "ids.csv", 0o600) as to_ids,
         writing(custody / "key.csv", 0o600) as to_key,
         writing(custody / "answers.csv", 0o600) as to_answers,
         writing(custody / "select.csv", 0o600) as to_select,
     ):
         to_sample([sample.header])
+        to_ids([["id"]])
         to_key([KEY_HEADER])
         to_answers([header])
         to_select([header])
@@ -186,18 +188,19 @@ def _write_tables(
                 old = [sample.ids[place] for place in one.places]
                 ids = list(book.answering.ids(one.fields, one.named)) if renumbered else old
                 to_key(
-                    [name, TEST, str(place), "", before if before != name else ""]
+                    [TEST, str(place), "", before if before != name else ""]
                     for name, place, before in zip(ids, one.places, old, strict=True)
                 )
             else:
                 ids = list(book.answering.ids(one.fields, one.named))
                 start = counts[one.role]
-                to_key([name, one.role, str(start + at), one.unit, ""] for at, name in enumerate(ids))
+                to_key([one.role, str(start + at), one.unit, ""] for at in range(len(ids)))
                 cells = book.answering.cells(one.fields)
                 answers = ([name, *found] for name, found in zip(ids, cells, strict=True))
                 (to_answers if one.role == HELD_OUT else to_select)(answers)
             counts[one.role] += len(ids)
             firsts.append((ids[0], one.role))
+            to_ids([name] for name in ids)
             at = sample.id_at
             to_sample([*row[:at], name, *row[at + 1 :]] for name in ids)
     if pack_as:

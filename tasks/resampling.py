@@ -121,9 +121,11 @@ def compare(scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int
 
 def half_of(part: Part, side: int) -> Part:
     """Every other unit of a part, from unit `side` (0 or 1) on."""
-    known: dict[Any, int] = {}
-    numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
-    rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
+    rows = list(range(side, len(part.units), 2))
+    if any(part.units):
+        known: dict[Any, int] = {}
+        numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
+        rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
     cut = [table.iloc[rows].reset_index(drop=True) for table in (part.answers, *part.given)]
     return replace(part, answers=cut[0], given=tuple(cut[1:]), units=tuple(part.units[row] for row in rows))
 

@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.cells import Row, as_number
-from tasks.checking import number, plain_numbers
+from tasks.cells import as_number
+from tasks.checking import number
+from tasks.columns import Columns
 from tasks.metrics import Metric, score
 
 if TYPE_CHECKING:
@@ -29,35 +30,45 @@ class NoScore(Exception):
 
 
 def frames(
-    answers: Sequence[Row], given: Sequence[Row], targets: Sequence[str], numbers: bool
+    answers: Columns, given: Columns, targets: Sequence[str], numbers: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The target columns of answers and predictions (rows with their header first, in the same row order).
+    """The target columns of answers and predictions, which are in the same row order: see the two below."""
+    wanted = answer_frame(answers, targets, numbers)
+    return wanted, given_frame(given, wanted)
 
-    A column holds floats where the metric needs numbers or all its answers are numbers, otherwise text; a
-    prediction that is no number is NaN there.
-    """
+
+def answer_frame(answers: Columns, targets: Sequence[str], numbers: bool) -> pd.DataFrame:
+    """The answers: floats where the metric needs numbers or all of a column are numbers, otherwise text."""
     import pandas as pd
 
-    wanted: dict[str, pd.Series[Any]] = {}
-    predicted: dict[str, pd.Series[Any]] = {}
-    for target in targets:
-        cells, guesses = _column(answers, target), _column(given, target)
-        if numbers or all(as_number(cell) is not None for cell in cells):
-            wanted[target], predicted[target] = pd.Series(_floats(cells)), pd.Series(_floats(guesses))
-        else:
-            wanted[target], predicted[target] = pd.Series(cells, dtype=object), pd.Series(guesses, dtype=object)
-    return pd.DataFrame(wanted), pd.DataFrame(predicted)
+    are_numbers = {name: numbers or _are_numbers(answers, name) for name in targets}
+    return pd.DataFrame({name: _series(answers, name, floats) for name, floats in are_numbers.items()})
 
 
-def _column(rows: Sequence[Row], name: str) -> list[str]:
-    at = rows[0].index(name)
-    return [row[at] for row in rows[1:]]
+def given_frame(given: Columns, wanted: pd.DataFrame) -> pd.DataFrame:
+    """The predictions in the form of the answers `wanted`; one that is no number is NaN where they are numbers."""
+    import pandas as pd
+
+    return pd.DataFrame({name: _series(given, name, wanted[name].dtype != object) for name in wanted.columns})
+
+
+def _are_numbers(answers: Columns, name: str) -> bool:
+    plain = answers.numbers(name)
+    if plain is not None and all(map(math.isfinite, plain)):
+        return True
+    return all(as_number(cell) is not None for cell in answers.column(name))
+
+
+def _series(table: Columns, name: str, floats: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    if not floats:
+        return pd.Series(table.column(name), dtype=object)
+    plain = table.numbers(name)
+    return pd.Series(_floats(table.column(name)) if plain is None else plain, dtype=float)
 
 
 def _floats(cells: Sequence[str]) -> list[float]:
-    values = plain_numbers(cells)
-    if values is not None:
-        return values
     values = []
     for cell in cells:
         try:

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.blending import HELD_OUT, SELECT, load_blend
-from tasks.cells import Row, read_rows, write_rows
+from tasks.blending import load_blend, read_meta
 from tasks.children import Reply, answer, ask
+from tasks.columns import read_columns, write_columns
+from tasks.mixing import HELD_OUT, SELECT
 
 if TYPE_CHECKING:
     from tasks.resampling import Part
@@ -220,7 +221,7 @@ def _parts(rows: dict[str, Any]) -> list[Part]:
 
     pairs = zip(rows["blends"], rows["files"], strict=True)
     return [
-        part_of(load_blend(Path(blend)), [list(read_rows(Path(file))) for file in files], rows["role"])
+        part_of(load_blend(Path(blend)), [read_columns(Path(file)) for file in files], rows["role"])
         for blend, files in pairs
     ]
 
@@ -229,18 +230,16 @@ def _combine(request: dict[str, Any]) -> Reply:
     from tasks.ensembling import combine
 
     blend = load_blend(Path(request["blend"]))
-    tables = [list(read_rows(Path(file))) for file in request["files"]]
+    tables = [read_columns(Path(file)) for file in request["files"]]
     out = Path(request["out"])
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(out, combine(blend.metric, targets_of(blend.folder), tables, request["weights"]))
+    write_columns(out, combine(blend.metric, targets_of(blend.folder), tables, request["weights"]))
     return {"sha256": hashlib.sha256(out.read_bytes()).hexdigest()}
 
 
 def targets_of(folder: Path) -> list[str]:
     """The target columns of a blend's submissions."""
-    from tasks.blending import format_of
-
-    return list(format_of(load_blend(folder)).targets)
+    return list(read_meta(load_blend(folder).custody)["targets"])
 
 
 def _distance(request: dict[str, Any]) -> Reply:
@@ -250,7 +249,7 @@ def _distance(request: dict[str, Any]) -> Reply:
 
     blend = load_blend(Path(request["blend"]))
     targets = targets_of(blend.folder)
-    first, second = ([*read_rows(Path(file))] for file in request["files"])
+    first, second = (read_columns(Path(file)) for file in request["files"])
     labels = blend.metric.needs == "labels"
     one, other = frames(first, second, targets, not labels)
     if labels:
@@ -273,4 +272,4 @@ if __name__ == "__main__":
     answer(_perform)
 
 
-__all__ = ["HELD_OUT", "SELECT", "Choice", "Row", "Rows", "choose", "run_choose", "run_combine", "run_distance"]
+__all__ = ["HELD_OUT", "SELECT", "Choice", "Rows", "choose", "run_choose", "run_combine", "run_distance"]

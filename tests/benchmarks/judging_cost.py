@@ -1,6 +1,6 @@
 """What judging an evaluation takes beyond its job: CPU seconds over a table of a million rows to predict.
 
-    python -m tests.benchmarks.judging_cost [--rows 1000000] [--profile]
+    python -m tests.benchmarks.judging_cost [--rows 1000000] [--repeats 3] [--profile]
 
 A tenth of the rows is held out, as in a blend of a large table; the submission is read, checked, cut, scored with
 1,000 bootstrap draws, compared with the best so far on the same draws, and the test rows are written.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import multiprocessing
+import multiprocessing.process
 import os
 import pstats
 import resource
@@ -18,12 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from tasks.blending import make_blend
+from tasks.blending import load_blend
 from tasks.judging import judge, run_judge
-from tasks.spec import load_task
 
 TASK = """
 id: million
@@ -39,6 +37,9 @@ thresholds: {gold: 0.9, silver: 0.8, bronze: 0.7, median: 0.6}
 
 def write(folder: Path, rows: int) -> Path:
     """A task whose sample has nine tenths of the rows, and whose train gives up the last tenth."""
+    import numpy as np
+    import pandas as pd
+
     draw = np.random.default_rng(0)
     test, train = int(0.9 * rows), rows
     for name in ("public", "private"):
@@ -58,36 +59,64 @@ def write(folder: Path, rows: int) -> Path:
     return folder / "task.yaml"
 
 
+def prepare(home: Path, rows: int) -> None:
+    """Make the blend, two submissions for it, and what is kept of the better one."""
+    import numpy as np
+    import pandas as pd
+
+    from tasks.blending import make_blend
+    from tasks.judging import judge
+    from tasks.spec import load_task
+
+    blend = make_blend(load_task(write(home / "task", rows)), 0, home / "blend")
+    sample = pd.read_csv(blend.public / "sample_submission.csv")
+    draw = np.random.default_rng(1)
+    for name in ("best", "ours"):
+        sample["y"] = draw.random(len(sample))
+        sample.to_csv(home / f"{name}.csv", index=False)
+    judge(blend, home / "best.csv", home / "best_test.csv", True)
+    (home / "held_out.csv").rename(home / "best_held_out.csv")
+
+
+def measure(home: Path) -> None:
+    """Judge once and print one line of JSON. This process stays small: its child starts as a copy of it."""
+    begun = time.monotonic()
+    out, best = home / "ours_test.csv", home / "best_held_out.csv"
+    judged = run_judge(home / "blend", home / "ours.csv", out, 600, True, best)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert judged.status == "scored", judged
+    blend = load_blend(home / "blend")
+    rows = {"test": blend.test_rows, "held_out": blend.held_out_rows, "select": blend.select_rows}
+    cpu = {"cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "wall_seconds": round(time.monotonic() - begun, 2)}
+    print(json.dumps({**rows, **cpu, "peak_MB": used.ru_maxrss // 1024, "load": os.getloadavg()[0]}), flush=True)
+
+
 def main() -> None:
-    """Measure and print one line of JSON."""
+    """Prepare and measure, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)
-        blend = make_blend(load_task(write(home / "task", options.rows)), 0, home / "blend")
-        sample = pd.read_csv(blend.public / "sample_submission.csv")
-        draw = np.random.default_rng(1)
-        for name in ("best", "ours"):
-            sample["y"] = draw.random(len(sample))
-            sample.to_csv(home / f"{name}.csv", index=False)
-        judge(blend, home / "best.csv", home / "best_test.csv", True)
-        (home / "held_out.csv").rename(home / "best_held_out.csv")
-        best = home / "best_held_out.csv"
+        fresh = multiprocessing.get_context("spawn")
+        _finish(fresh.Process(target=prepare, args=(home, options.rows)))
         if options.profile:
+            blend, best = load_blend(home / "blend"), home / "best_held_out.csv"
             profile = cProfile.Profile()
             profile.runcall(judge, blend, home / "ours.csv", home / "ours_test.csv", True, best)
             pstats.Stats(profile).sort_stats("cumulative").print_stats(30)
             return
-        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        judged = run_judge(blend.folder, home / "ours.csv", home / "ours_test.csv", 600, True, best)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert judged.status == "scored", judged
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        rows = {"sample_rows": len(sample), "held_out": blend.held_out_rows, "select": blend.select_rows}
-        took = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(time.monotonic() - begun, 2)}
-        print(json.dumps({**rows, **took, "peak_MB": after.ru_maxrss // 1024, "load": os.getloadavg()[0]}))
+        for _ in range(options.repeats):
+            _finish(fresh.Process(target=measure, args=(home,)))
+
+
+def _finish(process: multiprocessing.process.BaseProcess) -> None:
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def labels(tmp_path: Path) -> Path:
 
 
 def test_every_reading_is_on_record_before_it_happens(labels: Path) -> None:
-    assert read_labels(labels, "judging") == [["id", "label"], ["1", "0"], ["2", "1"]]
+    assert read_labels(labels, "judging").rows() == [["id", "label"], ["1", "0"], ["2", "1"]]
     read_labels(labels, "grading")
     entries = [json.loads(line) for line in (labels.parent / "access.jsonl").read_text().splitlines()]
     assert [(entry["for"], entry["file"], entry["pid"]) for entry in entries] == [
@@ -34,7 +34,7 @@ def test_every_reading_is_on_record_before_it_happens(labels: Path) -> None:
 
 def test_the_canary_is_among_the_labels_and_never_among_what_is_scored(labels: Path) -> None:
     assert PREFIX in labels.read_text()
-    assert PREFIX not in str(read_labels(labels, "a test"))
+    assert PREFIX not in str(read_labels(labels, "a test").rows())
     assert (labels.parent / "canary").read_text() in labels.read_text()
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from small_tasks import Row, churn, read_table, truth, write_table
 
-from tasks.blending import Blend, cut, make_blend
+from tasks.blending import Blend, make_blend
 from tasks.custody import read_labels
+from tasks.cutting import cut
 from tasks.judging import judge
 from tasks.recipe import Deal
 from tasks.spec import Task, TaskError, load_task
 
 
 def held_out(blend: Blend) -> list[str]:
-    return [row[0] for row in read_labels(blend.custody / "answers.csv", "a test")[1:]]
+    return read_labels(blend.custody / "answers.csv", "a test").column("customer")
 
 
 def perfect(task: Task, blend: Blend, path: Path) -> Path:
@@ -42,8 +43,8 @@ def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_s
         blend = make_blend(task, 0, tmp_path / f"b{deal.draw}{deal.part}", deal)
         assert task.answers is not None
         parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
-        assert parts.test == read_table(task.answers)
-        assert parts.held_out == parts.answers
+        assert parts.test.rows() == read_table(task.answers)
+        assert parts.held_out.rows() == parts.answers.rows()
         seen[deal.draw] += held_out(blend) if deal.part >= 0 else []
     everyone = sorted(row[0] for row in read_table(task.public / "train.csv")[1:])
     assert sorted(seen[0]) == sorted(seen[1]) == everyone
@@ -65,11 +66,11 @@ def test_many_rows_make_one_blend_with_rows_that_are_opened_once(tmp_path: Path)
     blend = make_blend(task, 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows, blend.select_rows) == (0, 2010, 2010)
     parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
-    assert parts.select == read_table(blend.custody / "select.csv")
-    assert not {row[0] for row in parts.select[1:]} & {row[0] for row in parts.held_out[1:]}
+    assert parts.select.rows() == read_table(blend.custody / "select.csv")
+    assert not set(parts.select.column("customer")) & set(parts.held_out.column("customer"))
     judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv", keep=True)
     assert judged.score == 1.0
-    assert read_table(tmp_path / "select.csv") == parts.select
+    assert read_table(tmp_path / "select.csv") == parts.select.rows()
 
 
 # ------------------------------------------------------------------------------------------------------- the recipe

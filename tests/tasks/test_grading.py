@@ -164,14 +164,3 @@ def test_the_examples_give_gold_to_their_own_answers(name: str, perfect: float, 
     assert (found.score, found.gold_medal, found.above_median) == (perfect, True, True)
     poor = grade(task, task.submission.sample)
     assert (poor.valid_submission, poor.any_medal, poor.above_median) == (True, False, False)
-
-
-def test_many_plain_numbers_are_read_as_one_by_one() -> None:
-    from tasks.checking import number, plain_numbers
-
-    cells = ["1", " 2.5 ", "-3e4", "inf", "007"]
-    assert plain_numbers(cells) == [number(cell) for cell in cells]
-    for odd in ("1_0", "", "NA", "true", "word"):
-        assert plain_numbers([*cells, odd]) is None
-    with pytest.raises(ValueError, match="1_0"):
-        number("1_0")

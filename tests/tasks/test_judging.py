@@ -19,6 +19,7 @@ from small_tasks import Row, churn, read_table, truth, write_table
 from tasks.blending import Blend, make_blend
 from tasks.checking import Format, SubmissionRefused, read_submission
 from tasks.children import ChildFailed
+from tasks.columns import Columns
 from tasks.comparing import run_weigh, weigh
 from tasks.judging import Judgement, judge, run_judge, tell
 from tasks.spec import Task, TaskError
@@ -167,8 +168,8 @@ def test_what_does_no_harm_is_tolerated(task: Task, blend: Blend, tmp_path: Path
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
 
 
-def numeric(cells: list[str], may_be_missing: bool = False) -> Callable[[Path], list[Row]]:
-    def read(folder: Path) -> list[Row]:
+def numeric(cells: list[str], may_be_missing: bool = False) -> Callable[[Path], Columns]:
+    def read(folder: Path) -> Columns:
         write_table(folder / "s.csv", [["id", "y"], *([str(at), cell] for at, cell in enumerate(cells))])
         ids = [str(at) for at in range(len(cells))]
         return read_submission(folder / "s.csv", Format(("id", "y"), "id", ("y",), ids, True, may_be_missing))
@@ -191,9 +192,8 @@ def test_numbers_must_be_numbers(cells: list[str], expected: str, tmp_path: Path
 
 
 def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
-    assert [row[1] for row in numeric(["1", "", " 2.5 ", "True"], may_be_missing=True)(tmp_path)] == [
-        *("1", "", " 2.5 ", "True")
-    ]
+    cells = ["1", "", " 2.5 ", "True"]
+    assert numeric(cells, may_be_missing=True)(tmp_path).column("y") == cells
 
 
 # -------------------------------------------------------------------------------------------------- scores and noise

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from small_tasks import read_table, write_table
 
-from tasks.blending import cut, make_blend
+from tasks.blending import make_blend
+from tasks.cutting import cut
 from tasks.grading import grade
 from tasks.marked_yaml import TaskError
 from tasks.new_task import TaskWish, make_task
@@ -42,8 +43,8 @@ def test_a_table_becomes_a_task_that_can_be_played(label: str, metric: str, tmp_
     sample = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [sample[0], *([row[0], answers[row[0]]] for row in sample[1:])])
     parts = cut(blend, tmp_path / "s.csv")
-    assert parts.held_out == parts.answers
-    write_table(tmp_path / "test.csv", parts.test)
+    assert parts.held_out.rows() == parts.answers.rows()
+    write_table(tmp_path / "test.csv", parts.test.rows())
     best = {"rmse": 0.0}.get(metric, 1.0)
     assert grade(task, tmp_path / "test.csv").score == best
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tasks.columns import Columns
 from tasks.ensembling import combine
 from tasks.metrics import METRICS
 from tasks.resampling import Part
@@ -67,16 +68,17 @@ def test_mixing_tables_and_mixing_submissions_are_the_same(name: str) -> None:
 
     part = numbers(5, 0.5, 0.8, 1.2, name=name)
     weights = [2.0, 1.0, 1.0]
-    tables = [[["id", "t"], *([str(at), repr(float(cell))] for at, cell in enumerate(one["t"]))] for one in part.given]
+    count = list(map(str, range(len(part.answers))))
+    tables = [Columns(["id", "t"], [count, [repr(float(cell)) for cell in one["t"]]]) for one in part.given]
     mixed = combine(METRICS[name], ["t"], tables, weights)
-    frame = pd.DataFrame({"t": [float(row[1]) for row in mixed[1:]]})
+    frame = pd.DataFrame({"t": list(map(float, mixed.column("t")))})
     assert scores_of([replace(part, given=(frame,))])[0] == pytest.approx(mixed_score([part], weights))
 
 
 def test_votes_count_words_too_and_a_tie_goes_to_the_first() -> None:
-    tables = [[["id", "t"], ["1", one], ["2", "x"]] for one in ("cat", "dog", "dog")]
-    assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0])[1:] == [["1", "dog"], ["2", "x"]]
-    assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0])[1] == ["1", "cat"]
+    tables = [Columns(["id", "t"], [["1", "2"], [one, "x"]]) for one in ("cat", "dog", "dog")]
+    assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0]).rows()[1:] == [["1", "dog"], ["2", "x"]]
+    assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0]).column("t")[0] == "cat"
 
 
 def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:

@@ -16,7 +16,7 @@ import pytest
 from oracle import Oracle, book_of, contents, read, read_as_task, upset, write
 from raw_files import raw
 
-from tasks.blending import Blend, cut, make_blend
+from tasks.blending import Blend, make_blend
 from tasks.catalogue import find_task
 from tasks.cells import Row, as_number
 from tasks.competitions.facts import competitions
@@ -25,6 +25,7 @@ from tasks.competitions.graders import RULES, read_table, score_file
 from tasks.competitions.preparing import prepare
 from tasks.competitions.rules import guarded
 from tasks.custody import read_labels
+from tasks.cutting import cut
 from tasks.judging import judge
 from tasks.patterns import Spot
 from tasks.recipe import Deal
@@ -80,7 +81,7 @@ def blended(oracle: Oracle, folder: Path, deal: Deal = Deal()) -> Blend:  # noqa
 
 
 def answers_file(blend: Blend, path: Path) -> Path:
-    return write(path, read_labels(blend.custody / "answers.csv", "a test"))
+    return write(path, read_labels(blend.custody / "answers.csv", "a test").rows())
 
 
 @pytest.fixture(params=sorted(recipes()))
@@ -146,8 +147,8 @@ def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(ora
         blend = blended(oracle, tmp_path / f"b{part}", Deal(0, part)) if part else first
         submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror"), part))
         parts = cut(blend, submission)
-        assert [row[0] for row in parts.held_out] == [row[0] for row in parts.answers]
-        cuts.add(tuple(map(tuple, parts.test)))
+        assert parts.held_out.column(oracle.task.submission.id) == parts.answers.column(oracle.task.submission.id)
+        cuts.add(tuple(map(tuple, parts.test.rows())))
         taken += _left(oracle, blend, tmp_path / "mirror")
         assert blend.has_labels == (part >= 0)
     assert len(cuts) == 1
@@ -270,12 +271,13 @@ def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Pa
 
 def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[float]], list[bool]]:
     """What can be seen of each row to predict, and whether it is held out."""
-    task, key = oracle.task, read(blend.custody / "key.csv")[1:]
+    task = oracle.task
+    names, roles = ([row[0] for row in read(blend.custody / name)[1:]] for name in ("ids.csv", "key.csv"))
     mirror = read_as_task(task, blend, folder)
     book = book_of(mirror)
     seen: dict[str, list[float]] = defaultdict(list)
     held, unit = [], ""
-    ids = sorted({row[0] for row in key}, key=lambda one: (as_number(one) or 0, one))
+    ids = sorted(set(names), key=lambda one: (as_number(one) or 0, one))
     rank = {name: float(at) for at, name in enumerate(ids)}
     for at, (row, places) in enumerate(zip(book.test.rows, book.test.places, strict=True)):
         fields = dict(zip(book.test.header, row, strict=True))
@@ -285,8 +287,8 @@ def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[fl
                 continue
         if book.test.source is not None:
             fields = {name: book.test.source.plain(cell) for name, cell in fields.items()}
-        held.append(key[places[0]][1] != "test")
-        seen["id"].append(rank[key[places[0]][0]])
+        held.append(roles[places[0]] != "test")
+        seen["id"].append(rank[names[places[0]]])
         seen["place in the sample"].append(places[0])
         seen["place in the table"].append(at)
         for _, line in task.recipe.files:

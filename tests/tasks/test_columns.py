@@ -1,0 +1,121 @@
+"""A table by columns says what the table by rows says, whichever way it was read, taken and written."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tasks.cells import TableError, read_rows, rows_of, write_rows
+from tasks.checking import Format, _as_wanted, _collect, number
+from tasks.columns import Columns, plain_numbers, read_columns, write_columns
+
+
+def test_the_quick_way_does_not_take_what_is_uneven_for_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("id,a\n1\n0.5,2,0.7\n")  # as many commas as an even one
+    for read in (read_columns, lambda where: list(read_rows(where))):
+        with pytest.raises(TableError, match="line 2 has 1 cells"):
+            read(path)
+
+
+lines_of_any_kind = st.lists(st.sampled_from(["1,a", "2,b", "", "3", "é,ü", '"4","d,e"', "5,f\r", "6,g,h"]), max_size=5)
+
+
+@given(lines=lines_of_any_kind, bom=st.booleans(), last=st.sampled_from(["", "\n", "\n\n"]))
+@settings(max_examples=500, deadline=None)
+def test_any_file_is_read_by_columns_as_by_rows(lines: list[str], bom: bool, last: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_bytes(("\ufeff" * bom + "\n".join(["x,y", *lines]) + last).encode())
+        try:
+            wanted = list(read_rows(path))
+        except TableError as error:
+            with pytest.raises(TableError) as caught:
+                read_columns(path)
+            assert str(caught.value) == str(error)
+        else:
+            assert read_columns(path).rows() == wanted
+
+
+def test_an_empty_file_is_a_table_without_columns(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    assert read_columns(tmp_path / "empty.csv").header == []
+
+
+def test_bytes_that_are_no_text_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id,t\n1,\xff\xfe\n")
+    write_columns(tmp_path / "b.csv", read_columns(tmp_path / "a.csv"))
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
+small = st.text(alphabet='a,"0 .', max_size=3)
+
+
+@given(data=st.data(), rows=st.lists(st.tuples(small, small), min_size=1, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_rows_are_taken_replaced_and_written_in_any_order(data: st.DataObject, rows: list[tuple[str, str]]) -> None:
+    chosen = st.lists(st.integers(0, len(rows) - 1), max_size=6)
+    first = data.draw(chosen)
+    second = data.draw(st.lists(st.integers(0, len(first) - 1), max_size=6)) if first else []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        write_rows(path, [["id", "t"], *map(list, rows)])
+        table = read_columns(path)
+        if data.draw(st.booleans()):
+            table.numbers("t")  # those already known are taken along
+        part = table.taken(first).taken(second)
+        wanted = [["id", "t"], *(list(rows[first[at]]) for at in second)]
+        assert part.rows() == wanted and len(part) == len(second)
+        known = part.numbers("t")
+        if known is not None:
+            assert list(known) == [number(row[1]) for row in wanted[1:]]
+        write_columns(path, part)
+        assert list(read_rows(path)) == wanted
+        other = part.replaced("t", ["new"] * len(part))
+        write_columns(path, other)
+        assert list(read_rows(path)) == [["id", "t"], *([row[0], "new"] for row in wanted[1:])]
+        assert part.rows() == wanted
+
+
+def test_many_plain_numbers_are_read_as_one_by_one() -> None:
+    cells = ["1", " 2.5 ", "-3e4", "inf", "007"]
+    assert list(plain_numbers(cells) or ()) == [number(cell) for cell in cells]
+    for odd in ("1_0", "", "NA", "true", "word"):
+        assert plain_numbers([*cells, odd]) is None
+    with pytest.raises(ValueError, match="1_0"):
+        number("1_0")
+
+
+# -------------------------------------------------------------------------------------------------------- submissions
+
+header = st.sampled_from(["id,y", "y,id", "id,y,z"])
+body = st.lists(st.sampled_from(["1,a", "2,b", "3,c", '"3","c"', "", "3,c,d", "3.0,c", "x,c"]), max_size=4)
+texts = st.tuples(header, st.just(["1,a", "2,b", "3,c"]) | body).map(lambda parts: [parts[0], *parts[1]])
+
+
+@given(lines=texts, end=st.sampled_from(["\n", "\r\n"]), last=st.booleans())
+@example(lines=["id,y", "1,a", "2,b", "3,c"], end="\n", last=True)
+@example(lines=["id,y", "1,a", "2,b", "3,c"], end="\n", last=False)
+@settings(max_examples=500, deadline=None)
+def test_a_submission_is_read_alike_by_the_quick_way_and_by_the_thorough_one(
+    lines: list[str], end: str, last: bool
+) -> None:
+    form = Format(("id", "y"), "id", ("y",), ["1", "2", "3"], numbers=False)
+    text = end.join(lines) + end * last
+    quick = _as_wanted(io.BytesIO(text.encode()), form)
+    as_in_the_sample = lines == ["id,y", "1,a", "2,b", "3,c"] and end == "\n"
+    assert quick is not None or not as_in_the_sample, "what stands as in the sample is read quickly"
+    if quick is not None:
+        assert quick.rows() == _collect(rows_of(io.StringIO(text, newline=""), "it"), form).rows()
+
+
+def test_ids_are_handed_on_as_the_sample_writes_them() -> None:
+    form = Format(("id", "y"), "id", ("y",), ["7", "8"], numbers=False)
+    found = _collect(rows_of(io.StringIO("y,id\nb,8.0\na,07\n", newline=""), "it"), form)
+    assert found.rows() == [["id", "y"], ["7", "a"], ["8", "b"]]
+    assert Columns.of([["id", "y"], ["7", "a"], ["8", "b"]]).rows() == found.rows()
