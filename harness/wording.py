@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from runs.choosing import stands_for
 from runs.state import State
 from runs.wording import ESTIMATE, evaluation_text, medal_text
 
@@ -26,12 +27,14 @@ def printable(text: str) -> str:
 
 
 def standing(state: State) -> str:
-    """The best score so far with its noise, the medal it would bring and every mark that belongs beside it."""
-    if state.best is None:
+    """The best score so far, at the end that of what is handed in, the medal it would bring and every mark that belongs
+    beside it."""
+    found = stands_for(state)
+    if found is None:
         return "no score yet"
-    if state.best.score is None:
+    if found.score is None:
         return "a valid submission; the task has no labels to hold out, so there is no score"
-    return ", ".join([evaluation_text(state.best, state), estimate(state.best.score, state)])
+    return ", ".join([evaluation_text(found, state), estimate(found.score, state)])
 
 
 def estimate(score: float | None, state: State) -> str:

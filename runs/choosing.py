@@ -21,7 +21,8 @@ def choices(state: State) -> Iterator[str]:
     if state.plan:
         how = f"{state.plan.folds} folds" if state.plan.folds else "one blend"
         yield f"- judged over {how}: {one_line(state.plan.why)}"
-    yield f"- looks: {informative_looks(state)} of {len(scored)} scored evaluations told a score of their own"
+    looks = informative_looks(state)
+    yield f"- looks: {looks} of {len(scored)} scored evaluations told more than that they are within the noise"
     yield ""
     yield "| chosen by | evaluation | score there |"
     yield "|---|---|---|"
@@ -32,19 +33,22 @@ def choices(state: State) -> Iterator[str]:
 
 
 def handed_in(state: State) -> Evaluation | None:
-    """The evaluation whose submission is of record; where several were made one, or one was refitted, the first of
-    them with the score that rows which did not choose it gave what was handed in. None for the sample."""
-    chosen = state.chosen
-    if chosen is None or chosen.evaluation != "final":
-        return state.evaluations.get(chosen.evaluation) if chosen else None
-    members = state.decisions["finalists"].chosen.split()
-    ensemble = state.decisions.get("ensemble")
-    first = state.evaluations[ensemble.chosen.split()[0] if ensemble else members[0]]
-    if ensemble is not None and ensemble.numbers.get("accepted"):
+    """The evaluation whose submission is of record, with the score that rows which did not choose it gave what was
+    handed in, if any did; of several made one, or of one refitted, the first. None for the sample."""
+    names = of_record(state)
+    if not names:
+        return None
+    ensemble, first = state.decisions.get("ensemble"), state.evaluations[names[0]]
+    if len(names) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
         return replace(first, score=ensemble.numbers["score"], noise=None)
     judged = next((state.decisions[step] for step in NAMES if step in state.decisions), None)
     found = judged.numbers["judged"].get(first.id) if judged else None
     return first if found is None or found == first.score else replace(first, score=found, noise=None)
+
+
+def stands_for(state: State) -> Evaluation | None:
+    """What a run is worth: what it handed in once it has chosen that, and the best so far before."""
+    return (handed_in(state) if "record" in state.decisions else None) or state.best
 
 
 def of_record(state: State) -> list[str]:
@@ -73,7 +77,8 @@ def why_best_is_not_handed_in(state: State) -> str:
 
 def informative_looks(state: State) -> int:
     """How many evaluations told more than that they are within the noise of the best so far."""
-    return sum(e.score is not None and (e.verdict != "unclear" or e.was_best) for e in state.evaluations.values())
+    told = (e for e in state.evaluations.values() if e.score is not None)
+    return sum(e.verdict != "unclear" or e.was_best or bool(e.alarm) for e in told)
 
 
 def _rows(state: State, scored: list[Evaluation]) -> Iterator[str]:

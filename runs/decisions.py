@@ -54,7 +54,7 @@ class FoldFinished(Event):
 class Decided(Event):
     """One decision about what is handed in, with the numbers it rests on.
 
-    `step`: finalists, select, replicas, ensemble, refit or record. `chosen` names what won.
+    `step`: finalists, reproduced, replicas, select (fresh, halves), ensemble, refit or record. `chosen` names what won.
     """
 
     kind: Literal["decided"] = "decided"

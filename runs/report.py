@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runs.accounting import Account
-from runs.choosing import choices, of_record, why_best_is_not_handed_in
+from runs.choosing import choices, of_record, stands_for, why_best_is_not_handed_in
 from runs.events import Event, Paused, Resumed, RunCreated, Warned
 from runs.metering import Meter
 from runs.results import replace_file
@@ -88,14 +88,11 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
 
 
 def _result_line(state: State) -> str:
-    if state.best is None:
+    found = stands_for(state)
+    if found is None:
         return "no scored submission"
-    return evaluation_text(state.best, state) + _medal(state)
-
-
-def _medal(state: State) -> str:
-    medal = medal_text(state.best.score if state.best else None, state.thresholds, state.lower_is_better)
-    return f", {medal} ({ESTIMATE})" if medal else ""
+    medal = medal_text(found.score, state.thresholds, state.lower_is_better)
+    return evaluation_text(found, state) + (f", {medal} ({ESTIMATE})" if medal else "")
 
 
 def _result(state: State) -> Iterator[str]:
@@ -105,7 +102,9 @@ def _result(state: State) -> Iterator[str]:
     if best is None:
         yield "No evaluation brought a valid submission."
     else:
-        yield f"- best: {_result_line(state)}, attempt {best.attempt}, commit `{best.commit[:12]}`"
+        yield f"- {'handed in' if 'record' in state.decisions else 'so far'}: {_result_line(state)}"
+        found = evaluation_text(best, state)
+        yield f"- best of the search: {found}, attempt {best.attempt}, commit `{best.commit[:12]}`"
     if state.chosen:
         name = state.chosen.evaluation
         origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"

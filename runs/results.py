@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from runs.choosing import stands_for
 from runs.state import Evaluation, State
 from runs.wording import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
 
@@ -40,7 +41,7 @@ def summary(state: State) -> dict[str, Any]:
     created = state.created
     if created is None:
         return {}
-    best = state.best.score if state.best else None
+    best, stands = state.best, stands_for(state)
     return {
         "id": created.run_id,
         "task": created.task_id,
@@ -57,9 +58,11 @@ def summary(state: State) -> dict[str, Any]:
         "status": status_text(state),
         "attempts": len(state.attempts),
         "turns": state.turns,
-        "best_score": best,
-        "best_noise": state.best.noise if state.best else None,
-        "medal_estimate": medal_text(best, state.thresholds, created.lower_is_better),
+        "best_score": best.score if best else None,
+        "best_noise": best.noise if best else None,
+        "score": stands.score if stands else None,
+        "noise": stands.noise if stands else None,
+        "medal_estimate": medal_text(stands.score if stands else None, state.thresholds, created.lower_is_better),
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,
         "active_seconds": round(state.active_seconds, 1),

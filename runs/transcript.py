@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from runs.choosing import why_best_is_not_handed_in
+from runs.choosing import stands_for, why_best_is_not_handed_in
 from runs.events import (
     AttemptEnded,
     AttemptStarted,
@@ -95,9 +95,11 @@ class _Teller:
             return
         if why := why_best_is_not_handed_in(state):
             yield f"**The submission of record is {why}**"
-        medal = medal_text(state.best.score, state.thresholds, state.lower_is_better)
+        found = stands_for(state) or state.best
+        medal = medal_text(found.score, state.thresholds, state.lower_is_better)
         would = f", would bring: {medal} ({ESTIMATE})" if medal else ""
-        yield f"**Best: {evaluation_text(state.best, state)} in attempt {state.best.attempt}{would}; {spent}**"
+        name = "Handed in" if "record" in state.decisions else "Best"
+        yield f"**{name}: {evaluation_text(found, state)} in attempt {found.attempt}{would}; {spent}**"
 
     def _create(self, event: RunCreated) -> Iterator[str]:
         better = "lower" if event.lower_is_better else "higher"

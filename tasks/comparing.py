@@ -6,15 +6,24 @@ harness opens an answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.blending import load_blend
 from tasks.children import Reply, answer, ask
 from tasks.columns import read_columns
 from tasks.judging import part_of, tell
+from tasks.scoring import NoScore
+
+if TYPE_CHECKING:
+    from tasks.resampling import Part
+
+FEWEST = 5
+"""Rows of each class that a part must hold, for its noise to be known well enough to tell two parts apart."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +32,15 @@ class Weighed:
 
     `score` is the parts' (`parts`, one a blend) mean by rows. Against another candidate: `gain` (above 0: better),
     its noise, and `share`, how many draws favour it; `shares` says the same of the first blend and of the others by
-    themselves, two sets of rows with none in common. `apart` is how far the first blend's score lies below
-    (negative: above) that of the others, in standard errors of the difference.
+    themselves, two sets of rows with none in common. `apart` is how much better the candidate is on the other blends
+    than on the first (negative: worse), in standard errors of the difference, by its score or by its gain, whichever
+    is further.
     """
 
     score: float
     noise: float | None
     told: str
-    parts: list[float] = field(default_factory=list)
+    parts: list[float | None] = field(default_factory=list)
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
@@ -39,7 +49,10 @@ class Weighed:
 
 
 def run_weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Weighed:
-    """Weigh predictions kept by `judging`, a file a blend; `theirs` may be empty. Raises `children.ChildFailed`."""
+    """Weigh predictions kept by `judging`, a file a blend; `theirs` may be fewer, of the first blends, or none.
+
+    Raises `children.ChildFailed`.
+    """
     names = {"blends": blends, "ours": ours, "theirs": theirs}
     request = {name: [str(path.absolute()) for path in paths] for name, paths in names.items()}
     return Weighed(**ask("tasks.comparing", request, seconds))
@@ -47,37 +60,107 @@ def run_weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Pat
 
 def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Weighed:
     """Weigh in this process: see `run_weigh`."""
-    from tasks.resampling import compare, drawn_by_part, joined, noise_of, scores_of
+    from tasks.resampling import noise_of
 
     parts = []
     for at, blend in enumerate(map(load_blend, blends)):
-        files = [ours[at], *([theirs[at]] if theirs else [])]
+        files = [ours[at], *theirs[at : at + 1]]
         parts.append(part_of(blend, [read_columns(path) for path in files]))
-    lower = parts[0].metric.lower_is_better
-    scores, drawn = scores_of(parts), drawn_by_part(parts)
-    together = joined(parts, drawn)
-    noise = noise_of(parts, together)[0]
-    each = [scores_of([part])[0] for part in parts]
-    pieces = (slice(1), slice(1, None)) if len(parts) > 1 else ()
-    sides = [(parts[piece], joined(parts[piece], drawn[piece])) for piece in pieces]
-    apart, told = _apart(sides, lower), tell(scores[0], noise)
+    looks = _Looks(parts)
+    mine = looks.at(slice(None), 1)
+    noise = noise_of(mine.parts, mine.drawn)[0]
+    each = [_or_none(looks, at) for at in range(len(parts))]
+    weighed = Weighed(mine.scores[0], noise, tell(mine.scores[0], noise), each, apart=looks.apart(_of_score, 1))
     if not theirs:
-        return Weighed(scores[0], noise, told, each, apart=apart)
-    found = compare(scores, together, lower)
-    shares = [compare(scores_of(side), draws, lower).share for side, draws in sides]
-    return Weighed(scores[0], noise, told, each, found.gain, found.noise, found.share, shares, apart)
+        return weighed
+    if len(theirs) == len(parts):
+        weighed = replace(weighed, apart=max(weighed.apart, looks.apart(_of_gain, 2), key=abs))
+    return replace(weighed, **_compared(_Looks(parts[: len(theirs)], looks.drawn[: len(theirs)])))
 
 
-def _apart(sides: Sequence[tuple[Any, Any]], lower_is_better: bool) -> float:
-    """How much better the other blends score than the first, in standard errors of the difference."""
-    from tasks.resampling import noise_of, scores_of
+@dataclass(frozen=True)
+class _Look:
+    """Candidates over some parts: their scores, and their scores on every draw."""
 
-    if not sides:
-        return 0.0
-    first, rest = (scores_of(side)[0] for side, _ in sides)
-    noises = [noise_of(side, draws)[0] or 0.0 for side, draws in sides]
-    spread = (noises[0] ** 2 + noises[1] ** 2) ** 0.5
-    return (-1 if lower_is_better else 1) * (rest - first) / spread if spread else 0.0
+    parts: Sequence[Part]
+    scores: list[float]
+    drawn: Any
+
+
+class _Looks:
+    """Any of the parts, of the same draws: these are what costs."""
+
+    def __init__(self, parts: Sequence[Part], drawn: Sequence[Any] = ()) -> None:
+        from tasks.resampling import drawn_by_part
+
+        self.parts = parts
+        self.drawn = drawn or drawn_by_part(parts)
+
+    def at(self, place: slice, count: int) -> _Look:
+        """The first `count` candidates over these parts. Raises `scoring.NoScore`."""
+        from tasks.resampling import drawn_scores, joined, pooled, scores_of
+
+        some = [replace(part, given=part.given[:count]) for part in self.parts[place]]
+        together = pooled(some)
+        if together is some:
+            return _Look(some, scores_of(some), joined(some, [one[:count] for one in self.drawn[place]]))
+        return _Look(together, scores_of(together), drawn_scores(together))
+
+    def apart(self, look: Callable[[_Look], tuple[float, float]], count: int) -> float:
+        """How much more the other blends make of a candidate than the first, in standard errors of the difference.
+
+        Rows of a rare class say nothing sure of their own noise: with few of them in either part nothing is said.
+        """
+        from tasks.resampling import rarest
+
+        sides = (slice(1), slice(1, None))
+        if len(self.parts) < 2 or min(rarest(self.parts[side]) for side in sides) < FEWEST:
+            return 0.0
+        try:
+            (first, noise), (rest, other) = (look(self.at(side, count)) for side in sides)
+        except NoScore:
+            return 0.0
+        spread = math.hypot(noise, other)
+        return (rest - first) / spread if 0 < spread < math.inf else 0.0
+
+
+def _or_none(looks: _Looks, at: int) -> float | None:
+    """The score of one part; None where it has none, as with rows of one class."""
+    try:
+        return looks.at(slice(at, at + 1), 1).scores[0]
+    except NoScore:
+        return None
+
+
+def _compared(looks: _Looks) -> dict[str, Any]:
+    """Candidate 0 against candidate 1, over all parts, and over the first and the others by themselves."""
+    from tasks.resampling import compare
+
+    lower = looks.parts[0].metric.lower_is_better
+    whole = looks.at(slice(None), 2)
+    found = compare(whole.scores, whole.drawn, lower)
+    shares = []
+    for side in (slice(1), slice(1, None)) if len(looks.parts) > 1 else ():
+        with contextlib.suppress(NoScore):
+            one = looks.at(side, 2)
+            shares.append(compare(one.scores, one.drawn, lower).share)
+    return {"gain": found.gain, "gain_noise": found.noise, "share": found.share, "shares": shares}
+
+
+def _of_score(look: _Look) -> tuple[float, float]:
+    """A candidate's score (above: better) and its noise."""
+    from tasks.resampling import noise_of
+
+    sign = -1 if look.parts[0].metric.lower_is_better else 1
+    return sign * look.scores[0], noise_of(look.parts, look.drawn)[0] or 0.0
+
+
+def _of_gain(look: _Look) -> tuple[float, float]:
+    """A candidate's gain on the other one, and its noise: not less than what rows that were not seen may cost."""
+    from tasks.resampling import compare, unseen
+
+    found = compare(look.scores, look.drawn, look.parts[0].metric.lower_is_better)
+    return found.gain, max(found.noise, unseen(look.parts, 0) or 0.0)
 
 
 def _perform(request: dict[str, Any]) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.checking import number
@@ -12,6 +12,10 @@ from tasks.columns import Columns
 
 if TYPE_CHECKING:
     from tasks.metrics import Metric
+
+
+CLASSES = 100
+"""More different whole numbers than these are amounts."""
 
 
 def combine(metric: Metric, targets: Sequence[str], tables: Sequence[Columns], weights: Sequence[float]) -> Columns:
@@ -26,11 +30,11 @@ def combine(metric: Metric, targets: Sequence[str], tables: Sequence[Columns], w
 
 
 def _combined(metric: Metric, columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:
-    if metric.needs != "labels":
-        try:
-            numbers = [[number(cell) for cell in column] for column in columns]
-        except ValueError:
-            return _votes(columns, weights)
+    try:
+        numbers = [[number(cell) for cell in column] for column in columns] if metric.needs != "labels" else []
+    except ValueError:
+        numbers = []
+    if numbers and not looks_like_labels(metric, numbers):
         if metric.name == "roc_auc" and metric.file is None and len(columns) > 1:
             numbers = [_ranks(column) for column in numbers]
         total = sum(weights)
@@ -39,6 +43,21 @@ def _combined(metric: Metric, columns: Sequence[Sequence[str]], weights: Sequenc
         ]
         return ["" if math.isnan(value) else repr(value) for value in means]
     return _votes(columns, weights)
+
+
+def looks_like_labels(metric: Metric, columns: Iterable[Iterable[float]]) -> bool:
+    """Whether numbers are classes: a metric of the task's own may count hits, and no class lies between two others.
+
+    Said of few whole numbers where task.yaml does not say what the metric needs.
+    """
+    if metric.file is None or metric.needs != "numbers":
+        return False
+    known: set[float] = set()
+    for column in columns:
+        known.update(column)
+        if len(known) > CLASSES or not all(value.is_integer() for value in known):
+            return False
+    return True
 
 
 def _votes(columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:

@@ -26,6 +26,9 @@ WORK = 1_000_000
 """Rows scored in all for a metric that can only be scored anew for every draw."""
 REAL = 0.975
 """The share of draws in a candidate's favour from which on its gain is called real."""
+THIN = 10
+"""Rows of each class below which a part is not ranked by itself."""
+MANY = 1_000_000_000
 NONE_SEEN = 1.5
 """Where no unit went wrong, up to three of them may have (the rule of three, at 95 %): half of it is one standard
 error."""
@@ -90,6 +93,31 @@ def joined(parts: Sequence[Part], drawn: Sequence[Any]) -> Any:
     return sum(each * (len(part.answers) / total) for part, each in zip(parts, drawn, strict=True))
 
 
+def rarest(parts: Sequence[Part]) -> int:
+    """How many rows the rarer of two classes has over these parts, where a metric ranks them; else many."""
+    metric = parts[0].metric
+    if metric.name != "roc_auc" or metric.file is not None:
+        return MANY
+    rows = sum(len(part.answers) for part in parts)
+    positive = [sum(int((part.answers[name] == 1).sum()) for part in parts) for name in parts[0].targets]
+    return min(min(count, rows - count) for count in positive)
+
+
+def pooled(parts: Sequence[Part]) -> Sequence[Part]:
+    """The parts; made one, by ranks within each, where one holds too few rows of a class to rank the others by.
+
+    Such a part's area under the ROC curve hangs on a row or two, or does not exist: it is no mean of rows.
+    """
+    import pandas as pd
+
+    if len(parts) < 2 or min(rarest([part]) for part in parts) >= THIN:
+        return parts
+    given = [[(one.given[at].rank() - 0.5) / len(one.answers) for one in parts] for at in range(len(parts[0].given))]
+    tables = [pd.concat(each, ignore_index=True) for each in ([one.answers for one in parts], *given)]
+    units = tuple(unit for one in parts for unit in one.units)
+    return [Part(parts[0].metric, parts[0].targets, tables[0], tuple(tables[1:]), units)]
+
+
 def noise_of(parts: Sequence[Part], drawn: Any) -> list[float | None]:
     """One standard error of each candidate's score; None where too few draws could be scored.
 
@@ -101,7 +129,7 @@ def noise_of(parts: Sequence[Part], drawn: Any) -> list[float | None]:
     for at, scores in enumerate(drawn):
         scores = scores[np.isfinite(scores)]
         spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-        found.append(spread if spread is None or spread > 1e-12 else _unseen(parts, at))
+        found.append(spread if spread is None or spread > 1e-12 else unseen(parts, at))
     return found
 
 
@@ -183,7 +211,7 @@ def _drawn_anew(part: Part, blocks: Any, count: int, generator: Any) -> Any:
     return scores
 
 
-def _unseen(parts: Sequence[Part], at: int) -> float | None:
+def unseen(parts: Sequence[Part], at: int) -> float | None:
     """The noise of a score that no draw changes: what a unit that goes wrong would cost, by the rule of three."""
     part = max(parts, key=lambda one: len(one.answers))
     other = _another_answer(part)

@@ -1,7 +1,8 @@
 """What is handed in at the end: the pick among finalists, and an ensemble of them where it is better.
 
-Whatever was chosen on some rows is judged on others: select rows, fresh folds, or, where there are neither, the other
-half of the rows, both ways round. `run_choose` and `run_combine` ask a child process, this module run as
+Whatever was chosen on some rows is judged on others: select rows or fresh folds. Where there are neither, the first
+candidate stays the pick, since all rows have been searched on, and an ensemble is judged on the half of the rows that
+did not choose it, both ways round. `run_choose` and `run_combine` ask a child process, this module run as
 `python -I -m tasks.selection REQUEST.json`.
 """
 
@@ -17,6 +18,7 @@ from tasks.blending import load_blend, read_meta
 from tasks.children import Reply, answer, ask
 from tasks.columns import read_columns, write_columns
 from tasks.mixing import HELD_OUT, SELECT
+from tasks.scoring import NoScore
 
 if TYPE_CHECKING:
     from tasks.resampling import Part
@@ -39,7 +41,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Choice:
-    """The outcome. `pick` and `weights` count candidates; `weights` are those of what is handed in.
+    """The outcome. `pick` and `weights` count candidates, the best so far first; `weights` are of what is handed in.
 
     `judges` says which rows decided; `searched` and `judged` are the candidates' scores on the rows the run looked at
     and on those. `ensemble_score` is that of the ensemble proposed, on the judging rows, `gain` how much better it is
@@ -60,7 +62,7 @@ class Choice:
 
 
 def run_choose(search: Rows, judging: Rows | None, judges: Judges, seconds: float) -> Choice:
-    """Choose among candidates by files that `judging` kept, best first. Raises `children.ChildFailed`."""
+    """Choose among candidates by files that `judging` kept, the best so far first. Raises `children.ChildFailed`."""
     request = {"do": "choose", "search": _plain(search), "judging": _plain(judging) if judging else None}
     return Choice(**ask("tasks.selection", {**request, "judges": judges}, seconds))
 
@@ -86,17 +88,15 @@ def choose(search: Sequence[Part], judging: Sequence[Part] | None, judges: Judge
     lower = search[0].metric.lower_is_better
     searched = scores_of(search)
     judged = scores_of(judging) if judging else list(searched)
-    # Both sets of rows are evidence; the rows that chose the finalists only rank them less honestly, not wrongly.
-    pick = _best(judged, lower)
+    pick = _best(judged, lower) if judging else 0
+    alone = Choice(pick, _single(pick, len(searched)), judges, searched, judged)
     if len(searched) < 2:
-        return Choice(pick, _single(pick, len(searched)), judges, searched, judged)
-    proposed = propose(search)
-    if judging:
-        trial = [(judging, proposed, pick)]
-    else:
-        trial = _halves(search)
-        pick = _best(searched, lower)
-    verdict = _against_pick(trial, lower)
+        return alone
+    try:
+        proposed = propose(search)
+        verdict = _against_pick([(judging, proposed, pick)] if judging else _halves(search), lower)
+    except NoScore:  # half of few rows may hold one class only
+        return alone
     accepted = verdict["share"] >= AGREES and verdict["gain"] > 0 and sum(w > 0 for w in proposed) > 1
     weights = proposed if accepted else _single(pick, len(searched))
     return Choice(pick, weights, judges, searched, judged, accepted, proposed, **verdict)
@@ -141,13 +141,16 @@ def _mixed(part: Part, weights: Sequence[float]) -> Any:
     import numpy as np
     import pandas as pd
 
+    from tasks.ensembling import looks_like_labels
+
     used = [(table, weight) for table, weight in zip(part.given, weights, strict=True) if weight]
     if len(used) == 1:
         return used[0][0]
     columns = {}
     for name in part.targets:
         cells = [table[name] for table, _ in used]
-        if part.metric.needs == "labels" or any(column.dtype == object for column in cells):
+        words = part.metric.needs == "labels" or any(column.dtype == object for column in cells)
+        if words or looks_like_labels(part.metric, [column.tolist() for column in cells]):
             columns[name] = _voted(cells, [weight for _, weight in used])
             continue
         if part.metric.name == "roc_auc" and part.metric.file is None:
@@ -218,12 +221,14 @@ def _plain(rows: Rows) -> dict[str, Any]:
 
 def _parts(rows: dict[str, Any]) -> list[Part]:
     from tasks.judging import part_of
+    from tasks.resampling import pooled
 
     pairs = zip(rows["blends"], rows["files"], strict=True)
-    return [
+    parts = [
         part_of(load_blend(Path(blend)), [read_columns(Path(file)) for file in files], rows["role"])
         for blend, files in pairs
     ]
+    return list(pooled(parts))
 
 
 def _combine(request: dict[str, Any]) -> Reply:

@@ -124,14 +124,13 @@ def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str,
         where = "running" if is_driven(folder) else "stopped" if where == "open" else where
     if (settings.grades / f"{fields['id']}.json").exists():
         where += ", graded"
-    score = fields["best_score"]
     return (
         folder.name,
         fields["task"],
         DEMO_MODEL if fields["is_demo"] else fields["model"],
         where,
         str(fields["attempts"]),
-        score_text(score, fields.get("best_noise")),
+        score_text(fields.get("score", fields["best_score"]), fields.get("noise", fields.get("best_noise"))),
         fields["medal_estimate"] or "-",
         money_text(fields["cost"], fields["is_cost_estimated"]),
         "" if fields["protects_labels"] else LABELS_UNPROTECTED,

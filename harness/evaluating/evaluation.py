@@ -63,6 +63,8 @@ def evaluate(run: Run, call: str, command: str) -> str:
         opened = run.state.evaluations[opened.id]
     if opened.was_best:
         finale.choose(run, opened, "best score on held-out rows" if opened.score is not None else "latest valid one")
+    elif opened.status == "scored" and run.state.best is None:
+        finale.choose(run, opened, "valid, though not trusted, until there is better")
     return _tell(run, opened)
 
 

@@ -7,9 +7,10 @@ solution's code, never files it made, and its output stays out of every window.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from runs.events import FoldFinished, FoldStarted
 from runs.state import Evaluation
@@ -23,6 +24,12 @@ from tasks.spec import load_task
 
 if TYPE_CHECKING:
     from harness.loop import Run
+
+Outcome = Literal["done", "short", "slow", "failed"]
+"""Whether a solution ran on some blends: on all, on some because time was short, not to its end in several times the
+usual time, or not with success."""
+LEAST_SECONDS = 60.0
+"""What a job on another blend may take at least, however short it was before."""
 
 CODE = frozenset(
     (
@@ -46,6 +53,27 @@ def blend_of(run: Run, deal: Deal) -> Blend:
 def home_of(run: Run, evaluation: str, deal: Deal) -> Path:
     """Where the files of an evaluation on a blend are: submission.csv (its test rows), held_out.csv, select.csv."""
     return run.folder / "evaluations" / evaluation / (deal.name or "fold0")
+
+
+def run_all(
+    run: Run, evaluation: Evaluation, deals: Sequence[Deal], slower: float, left: Callable[[], float]
+) -> Outcome:
+    """Run an evaluation's command on these blends, while `left` has the seconds for it; what came of all of them.
+
+    A job may take `slower` times what it took before. Raises `StopRequested`; done again, it goes on where it stood.
+    """
+    usual = max(LEAST_SECONDS, slower * evaluation.seconds)
+    for at, deal in enumerate(deals):
+        if run.state.folds.get((evaluation.id, deal.name)) is None:
+            missing = sum(run.state.folds.get((evaluation.id, one.name)) is None for one in deals[at:])
+            if left() < missing * evaluation.seconds:
+                return "short"
+        done = run_fold(run, evaluation, deal, min(usual, max(1.0, left())))
+        if done.status == "timeout":
+            return "slow" if done.seconds > 0.9 * usual else "short"  # else what ended it was the run's own clock
+        if done.status not in ("scored", "unscored"):
+            return "failed"
+    return "done"
 
 
 def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> FoldFinished:

@@ -1,21 +1,26 @@
 """What is handed in: the end of a run, inside the time kept back for it.
 
-Finalists are run again on fresh splits where they fit into the time, the pick is made on rows that chose none of them,
-an ensemble is taken where such rows agree, and the winner of a single blend is refitted on all labelled rows. Each
-decision is an event with its numbers; done again after a crash, it goes on where it stood.
+Finalists show that their code makes their submissions, and are run on fresh splits where the time suffices, the pick is
+made on rows that chose none of them, an ensemble is taken where such rows agree, and the winner of a single blend is
+refitted on all labelled rows. Each decision is an event with its numbers; done again after a crash, it goes on where it
+stood.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import budget
 from harness.evaluating import finale, folds
-from runs.events import Decided, SubmissionChosen
+from harness.evaluating.verdicts import APART
+from runs.events import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
+from tasks.children import ChildFailed
 from tasks.recipe import Deal
 from tasks.selection import HELD_OUT, SELECT, Choice, Judges, Rows, run_choose, run_combine, run_distance
+from tasks.spec import TaskError
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -25,7 +30,8 @@ SLOWER = 2.0
 """How much longer than before a job may take at the end."""
 SEEDS = 1.25
 """How much further than two splits differ from each other a refit may lie from what it replaces."""
-REFIT = Deal(0, -1)
+REFIT, FRESH = Deal(0, -1), Deal(1, 0)
+BEST = "best score on held-out rows"
 
 
 def select(run: Run) -> None:
@@ -33,12 +39,21 @@ def select(run: Run) -> None:
     best = run.state.best
     if best is None or best.score is None or run.state.plan is None or "record" in run.state.decisions:
         return
-    finalists = _finalists(run)
-    fresh = _replicate(run, finalists)
-    weights = _choose(run, finalists, fresh)
+    try:
+        _select(run)
+    except (ChildFailed, TaskError) as error:  # the end of a run must not fail for want of a better choice
+        run.record(Warned(message=f"the choice at the end could not be made ({error}): the best so far is handed in"))
+        finale.choose(run, best, BEST)
+        decide(run, "record", best.id, BEST)
+
+
+def _select(run: Run) -> None:
+    finalists, own = _proven(run, _finalists(run))
+    fresh = _replicate(run, finalists, own)
+    weights = _choose(run, finalists, fresh, own)
     members = {name: weight for name, weight in weights.items() if weight > 0}
-    refit = _refit(run, members)
-    _record(run, members, fresh, refit)
+    refit = _refit(run, members, own)
+    _record(run, members, fresh, own, refit)
 
 
 def decide(run: Run, step: str, chosen: str, why: str, **numbers: Any) -> Decided:
@@ -49,20 +64,54 @@ def decide(run: Run, step: str, chosen: str, why: str, **numbers: Any) -> Decide
 
 
 def _finalists(run: Run) -> list[Evaluation]:
-    """The best few evaluations that were judged over as many blends as the best one, one for each tree."""
+    """The best so far and the best few others, one for each tree; those judged over all blends come before others."""
     state, best = run.state, run.state.best
-    assert best is not None
-    able = [e for e in state.evaluations.values() if e.score is not None and e.folds == best.folds and not e.alarm]
-    sign = 1 if state.lower_is_better else -1
-    ranked = sorted(able, key=lambda e: (e.id != best.id and e.score == best.score, sign * (e.score or 0.0)))
+    assert best is not None and state.plan is not None
+    able = [e for e in state.evaluations.values() if e.score is not None and not e.alarm]
+    sign, most = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
+    ranked = sorted(able, key=lambda e: (e.id != best.id, e.folds < most, sign * (e.score or 0.0)))
     different = {(e.tree, e.command): e for e in reversed(ranked)}
     few = [e for e in ranked if different[e.tree, e.command] is e][: run.settings.finalists]
-    if best.id not in [e.id for e in few]:
-        few = [best, *few[: run.settings.finalists - 1]]
     chosen = decide(
         run, "finalists", " ".join(e.id for e in few), f"of {len(able)}", scores={e.id: e.score for e in few}
     )
     return [state.evaluations[name] for name in chosen.chosen.split()]
+
+
+def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Deal]]:
+    """The finalists whose code does again what it did, on training rows and samples it has not seen, as far as there is
+    time to try; and the blends all of them were judged on.
+
+    Predictions that were written by hand, brought along or copied from elsewhere do not survive it.
+    """
+    plan = run.state.plan
+    own = [Deal(0, part) for part in range(plan.folds if plan and plan.folds else 1)]
+    tried = own[1:] or [FRESH]
+    spared = 0.0 if len(own) > 1 else SLOWER * finalists[0].seconds  # for the refit
+    came_to = {one.id: folds.run_all(run, one, tried, SLOWER, lambda: _seconds_left(run) - spared) for one in finalists}
+    for one in finalists if tried == [FRESH] else ():
+        if came_to[one.id] == "done" and not _holds(run, one):
+            came_to[one.id] = "failed"
+    failed = [one.id for one in finalists if came_to[one.id] == "failed"]
+    done = [one for one in finalists if came_to[one.id] == "done"]
+    kept = [one for one in finalists if one.id not in failed]
+    if len(own) > 1:  # only candidates on the same blends can be compared
+        kept, own = (done, own) if done and done[0] is kept[0] else (kept, own[:1])
+    why = f"run again on other rows; {len(done)} of {len(finalists)} did the same there"
+    why += f", not {' '.join(failed)}: made by more than its code" if failed else ""
+    made = decide(run, "reproduced", " ".join(one.id for one in kept or finalists[:1]), why)
+    return [run.state.evaluations[name] for name in made.chosen.split()], own
+
+
+def _holds(run: Run, one: Evaluation) -> bool:
+    """Whether a score is about the same on a fresh split."""
+    done = run.state.folds[one.id, FRESH.name]
+    if done is None or done.score is None or one.score is None:
+        return False
+    if done.noise is None or one.noise is None:
+        return True
+    worse = (one.score - done.score) * (-1 if run.state.lower_is_better else 1)
+    return worse <= APART * math.hypot(one.noise, done.noise) + 1e-9
 
 
 def _seconds_left(run: Run) -> float:
@@ -77,24 +126,22 @@ def _fresh_deals(run: Run) -> list[Deal]:
     return [Deal(1, part) for part in range(plan.folds if plan and plan.folds else 1)]
 
 
-def _replicate(run: Run, finalists: list[Evaluation]) -> list[Evaluation]:
+def _replicate(run: Run, finalists: list[Evaluation], own: list[Deal]) -> list[Evaluation]:
     """The finalists that have been run on fresh splits: as many as fit into the time, at least two or none."""
-    deals, best = _fresh_deals(run), run.state.best
-    assert best is not None
+    deals = _fresh_deals(run)
     left, fitting = _seconds_left(run), 0
-    if not (run.blend.select_rows and not run.blend.folds):
-        for one in finalists:
-            left -= SLOWER * len(deals) * one.seconds
-            fitting += left > 0
-    count = fitting if fitting > 1 and best.folds == len(deals) else 0
+    for one in finalists:
+        ran = all(_is_scored(run, one, deal) for deal in deals)
+        left -= 0.0 if ran else SLOWER * len(deals) * one.seconds
+        fitting += left > 0 or ran
+    count = fitting if fitting > 1 and len(own) == len(deals) else 0
     why = (
         f"{count} of {len(finalists)} fit into the time on {len(deals)} fresh blends" if count else "none are run again"
     )
     made = decide(run, "replicas", "", why, count=count)
     again = finalists[: made.numbers["count"]]
     for one in again:
-        for deal in deals:
-            folds.run_fold(run, one, deal, max(60.0, SLOWER * one.seconds))
+        folds.run_all(run, one, deals, SLOWER, lambda: _seconds_left(run))
     return [one for one in again if all(_is_scored(run, one, deal) for deal in deals)]
 
 
@@ -103,16 +150,13 @@ def _is_scored(run: Run, one: Evaluation, deal: Deal) -> bool:
     return done is not None and done.status == "scored"
 
 
-def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation]) -> dict[str, float]:
+def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own: list[Deal]) -> dict[str, float]:
     """The weight of each finalist in what is handed in."""
     made = run.state.decisions.get("ensemble")
     if made is not None:
         return {name: float(weight) for name, weight in made.numbers["weights"].items()}
     judges: Judges = "select" if run.blend.select_rows else "fresh" if len(fresh) > 1 else "halves"
     candidates = fresh if judges == "fresh" else finalists
-    best = run.state.best
-    assert best is not None
-    own = [Deal(0, part) for part in range(best.folds)]
     search = _rows(run, candidates, own, HELD_OUT)
     judging = None
     if judges == "select":
@@ -139,7 +183,11 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation]) -> d
     return dict(zip(names, choice.weights, strict=True))
 
 
-ROWS = {"select": "the select rows, opened once", "fresh": "fresh folds", "halves": "the rows searched on"}
+ROWS = {
+    "select": "the select rows, which nothing had seen before",
+    "fresh": "fresh folds",
+    "halves": "the rows searched on",
+}
 
 
 def _scores(names: list[str], choice: Choice) -> dict[str, Any]:
@@ -156,29 +204,25 @@ def _rows(run: Run, candidates: list[Evaluation], deals: list[Deal], role: str) 
     return Rows(blends, files, role)
 
 
-def _refit(run: Run, members: dict[str, float]) -> Path | None:
+def _refit(run: Run, members: dict[str, float], own: list[Deal]) -> Path | None:
     """The members' predictions after training on all labelled rows, where they differ no more than two splits do."""
-    plan, out = run.state.plan, run.folder / "evaluations" / "final"
+    out = run.folder / "evaluations" / "final"
     made = run.state.decisions.get("refit")
-    if made is None and plan is not None and not plan.folds:
-        again = [REFIT, Deal(1, 0)]
-        cost = sum(SLOWER * len(again) * run.state.evaluations[name].seconds for name in members)
-        if cost > _seconds_left(run):
-            made = decide(run, "refit", "", f"{cost:.0f} s for it are more than there are")
-        else:
-            made = _try_refit(run, members, out)
+    if made is None and len(own) == 1:
+        made = _try_refit(run, members, out)
     return out / "refit.csv" if made is not None and made.chosen else None
 
 
 def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     for name in members:
         one = run.state.evaluations[name]
-        for deal in (REFIT, Deal(1, 0)):
-            done = folds.run_fold(run, one, deal, max(60.0, SLOWER * one.seconds))
-            if done.status not in ("scored", "unscored"):
-                return decide(run, "refit", "", f"evaluation {name} came to `{done.status}` on {deal.name}")
+        came_to = folds.run_all(run, one, [REFIT, FRESH], SLOWER, lambda: _seconds_left(run))
+        if came_to == "short":
+            return decide(run, "refit", "", f"{2 * one.seconds:.0f} s for {name} are more than there are")
+        if came_to != "done":
+            return decide(run, "refit", "", f"evaluation {name} did not succeed when it was run again")
     seconds = run.settings.judge_seconds
-    for name, deal in (("before", Deal()), ("refit", REFIT), ("other", Deal(1, 0))):
+    for name, deal in (("before", Deal()), ("refit", REFIT), ("other", FRESH)):
         files = [folds.home_of(run, member, deal) / "submission.csv" for member in members]
         run_combine(run.blend.folder, files, list(members.values()), out / f"{name}.csv", seconds)
     moved, usual = (
@@ -189,26 +233,25 @@ def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     return decide(run, "refit", "refit" if accepted else "", why, moved=moved, usual=usual)
 
 
-def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], refit: Path | None) -> None:
+def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], own: list[Deal], refit: Path | None) -> None:
     """Make the submission of record of what was chosen."""
-    best, out = run.state.best, run.folder / "evaluations" / "final" / "submission.csv"
-    assert best is not None
-    again = {one.id for one in fresh}
-    if list(members) == [best.id] and not again & set(members) and refit is None:
-        finale.choose(run, best, "best score on held-out rows, and at the end")
+    out = run.folder / "evaluations" / "final" / "submission.csv"
+    again = {one.id for one in fresh} if "fresh" in run.state.decisions else set()
+    (first, *others) = (run.state.evaluations[name] for name in members)
+    if not others and not again & set(members) and refit is None and first.folds == len(own):
+        finale.choose(run, first, f"{BEST}, and at the end")
     else:
         files, weights = [], []
         for name, weight in members.items():
-            deals = [Deal(0, part) for part in range(best.folds)] + (_fresh_deals(run) if name in again else [])
+            deals = own + (_fresh_deals(run) if name in again else [])
             files += [folds.home_of(run, name, deal) / "submission.csv" for deal in deals]
             weights += [weight / len(deals)] * len(deals)
         if refit is not None:
             files, weights = [refit], [1.0]
         sha256 = run_combine(run.blend.folder, files, weights, out, run.settings.judge_seconds)
         finale.write_atomically(run.folder / "submission.csv", out.read_bytes())
-        if run.state.chosen is None or run.state.chosen.sha256 != sha256:
-            why = (
-                "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
-            )
+        why = "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
+        chosen = run.state.chosen
+        if chosen is None or (chosen.evaluation, chosen.sha256) != ("final", sha256):
             run.record(SubmissionChosen(evaluation="final", sha256=sha256, why=why))
     decide(run, "record", " ".join(members), run.state.chosen.why if run.state.chosen else "", weights=members)

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 AGAIN = 0.75
 """The share of all draws an *unclear* gain needs, beside being one on two sets of rows, to count as repeated."""
 APART = 4.0
-"""Standard errors by which the other folds may outdo the first: beyond, the solution carries labels with it."""
+"""Standard errors by which the first fold and the others may differ. The agent knows the labels that the others hold
+out: what is much better there carries them with it. What is much worse there fits the first fold's rows alone."""
+FAILED_ELSEWHERE = "its command did not succeed with other training rows than these; it may use only files of code"
+DOES_NOT_HOLD = "its score does not hold on other training rows, so it seems to carry labels with it"
+"""These two sentences are all that comes back of other folds: a number or a message would carry their labels."""
+UNTOLD = "not told"
 SLOWER = 3.0
 """How much longer than on the first blend a job may take on another one."""
 CLAIM = re.compile(
@@ -54,19 +59,19 @@ class Verdict:
 
 
 def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float) -> Verdict:
-    """The verdict on an evaluation that was judged on the first blend; runs it on the others where that is planned."""
+    """The verdict on an evaluation that was judged on the first blend; runs it on the others where that is planned.
+
+    What is not to be trusted is never the best so far: nothing would be compared with an honest score any more.
+    """
     plan, best = planning.ensure(run, seconds), _best(run.state)
-    first = _on_first(run.state, judged, best)
+    verdict = _on_first(judged, best)
     others = [Deal(0, part) for part in range(1, plan.folds)]
-    wanted = bool(others) and first.kind != "worse" and run.state.fold_seconds < plan.allowance
-    weighed, alarm = _over_folds(run, opened, others, best, seconds) if wanted else (None, "")
-    if alarm:
-        run.record(Warned(message=f"evaluation {opened.id}, not trusted: {alarm}"))
-    if weighed is not None and not alarm:
-        first = _on_all(run.state, weighed, best, len(others) + 1)
-    verdict = replace(first, alarm=alarm, is_promoted=first.is_promoted and (not alarm or best is None))
+    if others and verdict.kind != "worse":
+        verdict = _over_folds(run, replace(opened, seconds=seconds), others, best, verdict)
+    if verdict.alarm:
+        verdict = replace(verdict, is_promoted=False)
     submission = _keep(run, opened, others if verdict.folds > 1 else [])
-    return replace(verdict, told=_told(run, verdict, best), submission=submission)
+    return replace(verdict, told=_told(run.state, run.settings.informative_looks, verdict, best), submission=submission)
 
 
 def claimed(log: bytes, score: float, lower_is_better: bool) -> float | None:
@@ -84,23 +89,19 @@ def _kind(share: float) -> str:
     return "real" if share >= REAL else "worse" if share <= 1 - REAL else "unclear"
 
 
-def _on_first(state: State, judged: Judgement, best: Evaluation | None) -> Verdict:
-    if best is None:
-        return Verdict("first", judged.score, judged.noise, judged.told, is_promoted=True)
-    share = 0.5 if judged.share is None else judged.share
-    kind = _kind(share)
-    found = Verdict(kind, judged.score, judged.noise, judged.told, best.id, judged.gain, judged.gain_noise, share)
-    return replace(found, is_promoted=is_promoted(kind, share, judged.shares))
+def _on_first(judged: Judgement, best: Evaluation | None) -> Verdict:
+    return _against(Verdict("first", judged.score, judged.noise, judged.told), judged, best)
 
 
-def _on_all(state: State, weighed: Weighed, best: Evaluation | None, count: int) -> Verdict:
-    score, noise, told = weighed.score, weighed.noise, weighed.told
+def _against(verdict: Verdict, found: Judgement | Weighed, best: Evaluation | None) -> Verdict:
+    """The verdict with what the comparison with the best so far came to."""
     if best is None:
-        return Verdict("first", score, noise, told, is_promoted=True, folds=count)
-    share = 0.5 if weighed.share is None else weighed.share
+        return replace(verdict, is_promoted=True)
+    share = 0.5 if found.share is None else found.share
     kind = _kind(share)
-    found = Verdict(kind, score, noise, told, best.id, weighed.gain, weighed.gain_noise, share)
-    return replace(found, is_promoted=is_promoted(kind, share, weighed.shares), folds=count)
+    promoted = is_promoted(kind, share, found.shares)
+    gain, noise = found.gain, found.gain_noise
+    return replace(verdict, kind=kind, against=best.id, gain=gain, gain_noise=noise, share=share, is_promoted=promoted)
 
 
 def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
@@ -109,28 +110,39 @@ def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
     return kind == "real" or (kind == "unclear" and repeated)
 
 
-def _over_folds(
-    run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, seconds: float
-) -> tuple[Weighed | None, str]:
-    """The evaluation weighed over all blends, and why that cannot be trusted, if so."""
-    longest = min(max(60.0, SLOWER * seconds), max(1.0, run.seconds_left()))
-    for deal in others:
-        done = folds.run_fold(run, opened, deal, longest)
-        if done.status != "scored":
-            return None, f"on other training rows the command came to `{done.status}` ({done.message})"
+def _over_folds(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, first: Verdict) -> Verdict:
+    """The verdict over all blends, where the time suffices for them; `first` is that of the first blend."""
+    came_to = folds.run_all(run, opened, others, SLOWER, lambda: _allowed(run))
+    if came_to == "short":
+        return first
+    if came_to != "done":
+        run.record(Warned(message=f"evaluation {opened.id}, not trusted: {FAILED_ELSEWHERE}"))
+        return replace(first, alarm=FAILED_ELSEWHERE)
+    theirs = folds.run_all(run, best, others, SLOWER, lambda: _allowed(run)) if best else "short"
     deals = [Deal(), *others]
-    theirs = [folds.home_of(run, best.id, deal) / "held_out.csv" for deal in deals] if best else []
-    if not all(path.exists() for path in theirs):
-        deals, theirs = ([Deal()], theirs[:1]) if best and best.folds == 1 else (deals, [])
+    weighed = _weigh(run, opened, deals, best, deals if theirs == "done" else deals[:1])
+    if abs(weighed.apart) > APART:
+        says = f"{abs(weighed.apart):.1f} standard errors {'better' if weighed.apart > 0 else 'worse'}"
+        run.record(Warned(message=f"evaluation {opened.id}, not trusted: {says} on the other folds than on the first"))
+        return replace(first, alarm=DOES_NOT_HOLD)
+    verdict = Verdict("first", weighed.score, weighed.noise, weighed.told, folds=len(deals))
+    # A best so far that does not do it again on other training rows stands for nothing any more.
+    if theirs in ("failed", "slow") and first.kind != "worse":
+        return replace(_against(verdict, weighed, best), is_promoted=True)
+    return _against(verdict, weighed, best)
+
+
+def _allowed(run: Run) -> float:
+    """Seconds that runs on other blends may still take."""
+    plan = run.state.plan
+    return min(plan.allowance - run.state.fold_seconds if plan else 0.0, run.seconds_left())
+
+
+def _weigh(run: Run, opened: Evaluation, deals: list[Deal], best: Evaluation | None, shared: list[Deal]) -> Weighed:
     blends = [folds.blend_of(run, deal).folder for deal in deals]
     ours = [folds.home_of(run, opened.id, deal) / "held_out.csv" for deal in deals]
-    weighed = run_weigh(blends, ours, theirs, run.settings.judge_seconds)
-    if weighed.apart > APART:
-        return weighed, (
-            f"it scores {weighed.apart:.1f} standard errors better on the other folds than on the first, "
-            "so it seems to carry labels of the first fold's training rows with it; only the first fold counts"
-        )
-    return weighed, ""
+    theirs = [folds.home_of(run, best.id, deal) / "held_out.csv" for deal in shared] if best else []
+    return run_weigh(blends, ours, theirs, run.settings.judge_seconds)
 
 
 def _keep(run: Run, opened: Evaluation, others: list[Deal]) -> str:
@@ -144,10 +156,17 @@ def _keep(run: Run, opened: Evaluation, others: list[Deal]) -> str:
     return run_combine(run.blend.folder, files, [1.0] * len(files), out, run.settings.judge_seconds)
 
 
-def _told(run: Run, verdict: Verdict, best: Evaluation | None) -> str:
-    """The score as the agent may hear it: a rung of the ladder moves only where the score really did."""
-    if best is None or verdict.is_promoted or verdict.kind == "real":
+def _told(state: State, most: int, verdict: Verdict, best: Evaluation | None) -> str:
+    """The score as the agent may hear it: a rung of the ladder moves only where the score really did.
+
+    At most `most` scores are told that are no real gain: each is a look at the held-out rows.
+    """
+    if verdict.alarm == DOES_NOT_HOLD:
+        return UNTOLD
+    if verdict.kind == "real" and not verdict.alarm:
         return verdict.told
-    if verdict.kind == "unclear":
+    if verdict.kind == "unclear" and best is not None:
         return best.told
-    return verdict.told if informative_looks(run.state) < run.settings.informative_looks else "below the best"
+    if best is None and not verdict.alarm:
+        return verdict.told
+    return verdict.told if informative_looks(state) < most else UNTOLD if best is None else "below the best"

@@ -100,7 +100,7 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
     folds = [event for event in events if isinstance(event, FoldFinished)]
     assert {event.fold for event in folds} >= {"fold1", "fold4", "fresh1-fold0", "fresh1-fold4"}
     steps_made = [event.step for event in events if isinstance(event, Decided)]
-    assert steps_made == ["finalists", "replicas", "fresh", "ensemble", "record"]
+    assert steps_made == ["finalists", "reproduced", "replicas", "fresh", "ensemble", "record"]
     folder = only_run(tmp_path)
     chosen = [event for event in events if isinstance(event, SubmissionChosen)][-1]
     assert chosen.evaluation == "final"

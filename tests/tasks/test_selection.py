@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.columns import Columns
 from tasks.ensembling import combine
-from tasks.metrics import METRICS
+from tasks.metrics import METRICS, Metric, Needs
 from tasks.resampling import Part
 from tasks.selection import choose, mixed_score, propose
 
@@ -79,6 +80,32 @@ def test_votes_count_words_too_and_a_tie_goes_to_the_first() -> None:
     tables = [Columns(["id", "t"], [["1", "2"], [one, "x"]]) for one in ("cat", "dog", "dog")]
     assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0]).rows()[1:] == [["1", "dog"], ["2", "x"]]
     assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0]).column("t")[0] == "cat"
+
+
+@pytest.mark.parametrize(("needs", "first"), [("numbers", "0"), ("scores", repr(2 / 3))])
+def test_classes_of_a_metric_of_the_tasks_own_are_voted_on_and_its_scores_are_not(needs: Needs, first: str) -> None:
+    metric = Metric("hits", False, needs, file=Path("metric.py"), function="hits")
+    tables = [Columns(["id", "t"], [["1", "2"], [one, "1"]]) for one in ("0", "2", "0")]
+    assert combine(metric, ["t"], tables, [1.0, 1.0, 1.0]).column("t")[0] == first
+    halves = [table.replaced("t", ["0.5", "1"]) for table in tables]
+    assert combine(metric, ["t"], [*tables, *halves], [1.0] * 6).column("t")[1] == "1.0"
+
+
+def test_without_other_rows_the_best_so_far_stays_the_pick() -> None:
+    lucky = numbers(11, 0.8, 0.5)
+    found = choose([lucky], None, "halves")
+    assert found.pick == 0 and found.weights[0] > 0
+
+
+def test_a_half_that_cannot_be_scored_ends_no_choice() -> None:
+    """Eight rows of one class in two hundred may all lie in one half."""
+    import pandas as pd
+
+    wanted = pd.DataFrame({"t": [float(row in (0, 2)) for row in range(200)]})
+    given = tuple(pd.DataFrame({"t": [(row * step) % 7 / 7 for row in range(200)]}) for step in (3.0, 5.0))
+    part = Part(METRICS["roc_auc"], ("t",), wanted, given, ("",) * 200)
+    found = choose([part], None, "halves")
+    assert (found.pick, found.is_ensemble, found.weights) == (0, False, [1.0, 0.0])
 
 
 def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:
