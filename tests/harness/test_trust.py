@@ -1,0 +1,205 @@
+"""What a run trusts: a score that holds wherever the solution is run, and a submission that its code makes again."""
+
+from __future__ import annotations
+
+import csv
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.evaluating.verdicts import DOES_NOT_HOLD, FAILED_ELSEWHERE
+from runs.choosing import stands_for
+from runs.events import Decided, Event, FoldFinished, SubmissionChosen, Warned
+from runs.results import read_summary
+from runs.state import fold
+from tests.harness.judged_runs import (
+    cheating,
+    coin,
+    evaluated,
+    evaluations,
+    guessing,
+    played,
+    script,
+    side,
+    told,
+    two_numbers,
+)
+from tests.playing import call, events_of, harness, only_run, start_harness
+from tests.servers.chat_server import ChatServer, wait_until
+
+ABOVE = "int(float(row['a']) > {})"
+
+
+def decisions(events: list[Event]) -> dict[str, Decided]:
+    return {event.step: event for event in events if isinstance(event, Decided)}
+
+
+def record(events: list[Event]) -> SubmissionChosen:
+    return [event for event in events if isinstance(event, SubmissionChosen)][-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.2, 0.33, 1.0])
+def test_labels_learnt_by_heart_move_no_score_however_few(share: float, tmp_path: Path) -> None:
+    events = played(tmp_path, two_numbers(tmp_path / "coin", coin), evaluated(guessing("'0'")), cheating(share))
+    honest, cheat = evaluations(events)
+    assert honest.promoted and honest.folds == 5
+    assert (cheat.alarm, cheat.promoted, cheat.told) == (DOES_NOT_HOLD, False, "not told")
+    assert record(events).evaluation == honest.evaluation
+    assert "standard errors" not in told(events)[1], "how far apart it is would be a number about labels"
+
+
+@pytest.mark.slow
+def test_what_is_not_trusted_is_handed_in_only_until_there_is_better(tmp_path: Path) -> None:
+    task = two_numbers(tmp_path / "side", side)
+    events = played(tmp_path, task, cheating(1.0), evaluated(guessing(ABOVE.format(0))))
+    cheat, honest = evaluations(events)
+    assert (cheat.alarm, cheat.promoted) == (DOES_NOT_HOLD, False)
+    chosen = [event for event in events if isinstance(event, SubmissionChosen)]
+    assert "not trusted, until there is better" in chosen[1].why and chosen[1].evaluation == cheat.evaluation
+    assert (honest.verdict, honest.promoted, honest.alarm) == ("first", True, ""), "a cheat is nothing to compare with"
+    assert record(events).evaluation != cheat.evaluation
+    assert decisions(events)["finalists"].chosen == honest.evaluation
+
+
+TELLING = """import csv, sys
+train = {row[0]: row[-1] for row in list(csv.reader(open("data/train.csv")))[1:]}
+rows = list(csv.reader(open("data/sample_submission.csv")))
+held = [key for key in open("held.toml").read().split() if key in train]
+if held and MODE == "rows":
+    rows = rows[:1] + [["x", "1"]] * 71731
+if held and MODE == "exit":
+    sys.exit(97)
+csv.writer(open("submission.csv", "w", newline="")).writerows([rows[0], *([row[0], "0"] for row in rows[1:])])
+"""
+NOTED = "cut -d, -f1 data/sample_submission.csv > held.toml"
+
+
+@pytest.mark.slow
+def test_other_folds_tell_the_agent_nothing_but_that_they_failed(tmp_path: Path) -> None:
+    """The other folds train on what the agent's own fold holds out: a number of rows could spell its labels."""
+    events = played(
+        tmp_path,
+        two_numbers(tmp_path / "coin", coin),
+        [call("bash", command=NOTED), *evaluated(TELLING.replace("MODE", "'rows'"))],
+        evaluated(TELLING.replace("MODE", "'exit'")),
+    )
+    for result, evaluation in zip(told(events), evaluations(events), strict=True):
+        assert evaluation.alarm == FAILED_ELSEWHERE and f"not trusted: {FAILED_ELSEWHERE}" in result
+        assert "71731" not in result and "97" not in result.replace("0.97", "")
+    failed = [event.message for event in events if isinstance(event, FoldFinished)]
+    assert "71731" in failed[0] and "97" in failed[1], "its owner may know"
+
+
+ONE_BLEND = "blend: {test: public/test.csv, answer: same, split: {stratify: true}, plan: {search: 0.1, select: 0.1}}\n"
+BY_HEART = (
+    "python - <<'END'\nimport csv\n"
+    "guesses = ''.join(row[1] for row in list(csv.reader(open('mine.csv')))[1:])\n"
+    "open('solution.py', 'w').write(f'''import csv\nP = {guesses!r}\n"
+    'S = list(csv.reader(open("data/sample_submission.csv")))\n'
+    'csv.writer(open("submission.csv", "w", newline="")).writerows('
+    "[S[0], *([row[0], guess] for row, guess in zip(S[1:], P))])\n''')\nEND"
+)
+
+
+@pytest.mark.slow
+def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Path) -> None:
+    better = [
+        call("write_file", path="better.py", content=guessing(ABOVE.format(0.0))),
+        call("bash", command="python better.py && mv submission.csv mine.csv && rm better.py"),
+    ]
+    events = played(
+        tmp_path,
+        two_numbers(tmp_path / "side", side, train=3000, test=500, more=ONE_BLEND),
+        evaluated(guessing(ABOVE.format(0.5))),
+        [*better, call("evaluate", command="cp mine.csv submission.csv")],
+        [
+            call("bash", command=BY_HEART),
+            call("bash", command="rm mine.csv"),
+            call("evaluate", command="python solution.py"),
+        ],
+    )
+    honest, brought, by_heart = evaluations(events)
+    assert honest.score and brought.score and brought.score == by_heart.score and brought.score > honest.score
+    made = decisions(events)
+    assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, brought, by_heart)}
+    assert made["reproduced"].chosen == honest.evaluation
+    assert f"not {brought.evaluation} {by_heart.evaluation}" in made["reproduced"].why
+    assert made["select"].chosen == honest.evaluation and made["refit"].chosen == "refit"
+    assert record(events).why == "refitted on all labelled rows"
+    state, summary = fold(events), read_summary(only_run(tmp_path)) or {}
+    stands = stands_for(state)
+    assert (
+        stands is not None and summary["score"] == stands.score == made["select"].numbers["judged"][honest.evaluation]
+    )
+    assert summary["score"] != honest.score, "the front page has the number of rows that chose nothing"
+    assert f"handed in: {stands.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
+
+
+def noisy(draw: random.Random, a: float, b: float) -> str:
+    return f"{a + b + draw.gauss(0, 0.1):.4f}"
+
+
+@pytest.mark.slow
+def test_two_that_err_apart_are_averaged_where_lower_is_better(tmp_path: Path) -> None:
+    """y = a + b: one solution knows a and some of b, the other b and some of a; their mean knows most of both."""
+    task = two_numbers(tmp_path / "sum", noisy, metric="rmse")
+    one, other = ("float(row['a']) + 0.4 * float(row['b'])", "float(row['b']) + 0.48 * float(row['a'])")
+    events = played(tmp_path, task, evaluated(guessing(one)), evaluated(guessing(other)))
+    first, second = evaluations(events)
+    assert first.score and second.score and first.folds == second.folds == 5
+    made = decisions(events)["ensemble"]
+    assert made.numbers["accepted"] and set(made.chosen.split()) == {first.evaluation, second.evaluation}
+    assert made.numbers["score"] < min(first.score, second.score)
+    with (tmp_path / "sum" / "public" / "test.csv").open() as file:
+        mean = {row["key"]: 0.74 * float(row["a"]) + 0.7 * float(row["b"]) for row in csv.DictReader(file)}
+    with (only_run(tmp_path) / "submission.csv").open() as file:
+        handed_in = {row["key"]: float(row["y"]) for row in csv.DictReader(file)}
+    assert handed_in == pytest.approx(mean, abs=1e-6)
+
+
+SLOW = "import time\ntime.sleep({})\n"
+
+
+@pytest.mark.slow
+def test_time_that_runs_out_is_no_alarm_and_folds_that_are_missing_are_run_at_the_end(tmp_path: Path) -> None:
+    task = two_numbers(tmp_path / "side", side)
+    begun = time.monotonic()
+    events = played(
+        tmp_path,
+        task,
+        evaluated(guessing(ABOVE.format(1.5))),
+        evaluated(SLOW.format(7) + guessing(ABOVE.format(0.0))),  # four times 7 s are more than two fifths of 54 s
+        flags=("--hours", "0.015"),
+    )
+    assert time.monotonic() - begun < 0.015 * 3600 + 15, "folds do not outlast the run"
+    quick, slow = evaluations(events)
+    assert (quick.folds, slow.folds) == (5, 1)
+    assert (slow.verdict, slow.promoted, slow.alarm) == ("real", True, "")
+    assert not [event for event in events if isinstance(event, Warned) and "not trusted" in event.message]
+    assert decisions(events)["record"].chosen == slow.evaluation
+
+
+@pytest.mark.slow
+def test_a_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
+    task = two_numbers(tmp_path / "side", side)
+    steps = evaluated(guessing(ABOVE.format(1.5))), evaluated(SLOW.format(2.5) + guessing(ABOVE.format(0.0)))
+
+    def folds(home: Path) -> int:
+        folder = next(iter(home.glob("runs/*/events.jsonl")), None)
+        done = [event for event in events_of(folder.parent) if isinstance(event, FoldFinished)] if folder else []
+        return sum(event.evaluation == "001-2" for event in done)
+
+    with ChatServer(script(*steps), piece=1000) as server:
+        flags = ["--model", "scripted", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
+        process = start_harness(tmp_path, "run", str(task), *flags, "--hours", "0.01")
+        wait_until(lambda: folds(tmp_path) >= 3, 100)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        code, printed = harness(tmp_path, "resume", "last", "--plain")
+    assert code == 0, printed
+    _, better = evaluations(events_of(only_run(tmp_path)))
+    assert better.folds in (1, 5) and not better.alarm and better.promoted
