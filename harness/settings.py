@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,30 +78,53 @@ class Settings:
 
 
 KEYS = ("HARNESS_API_KEY", "OPENAI_API_KEY")
+KEY_FILE = "HARNESS_API_KEY_FILE"
+_TAKEN: dict[str, str] = {}
+"""The keys that were taken out of this process's environment: whoever loads the settings again finds them here."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the environment once, and take the key out of it: no program that is started from here on, be it one of a
-    library's own, inherits it. Raises `SettingsError`."""
-    variables = dict(os.environ) if environment is None else environment
-    for name in KEYS if environment is None else ():
-        os.environ.pop(name, None)
-    try:
-        home = Path(variables.get("HARNESS_HOME") or "~/.harness").expanduser().absolute()
-    except RuntimeError:
-        raise SettingsError("Your home folder is not known. Set HARNESS_HOME to a folder for runs.") from None
+    """Read the environment, and take the keys out of it: no program that is started from here on, be it one of a
+    library's own, inherits them. What the kernel shows of this process (/proc/<pid>/environ, to its own user and to
+    root) is the block it was started with, and holds them as long as it lives; `HARNESS_API_KEY_FILE` avoids that.
+
+    Raises `SettingsError`.
+    """
+    variables = _taken_from(os.environ) if environment is None else environment
+    home = _folder_of(variables.get("HARNESS_HOME") or "~/.harness", "HARNESS_HOME").absolute()
     return Settings(home=home, api_key=_api_key(variables), image=variables.get("HARNESS_IMAGE", ""))
 
 
+def _taken_from(environment: MutableMapping[str, str]) -> Mapping[str, str]:
+    """The variables, those of the keys as they last were; they are in the environment no more."""
+    _TAKEN.update({name: environment.pop(name) for name in KEYS if name in environment})
+    return {**environment, **_TAKEN}
+
+
+def _folder_of(named: str, variable: str) -> Path:
+    """A path with the home folder that its `~` stands for."""
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{variable}: the home folder that {named} begins with is not known. Set {variable} to a path without ~."
+        ) from None
+
+
 def _api_key(variables: Mapping[str, str]) -> str:
-    named = variables.get("HARNESS_API_KEY_FILE")
+    named = variables.get(KEY_FILE)
     if not named:
         return next((key for name in KEYS if (key := variables.get(name))), "")
-    path = Path(named).expanduser()
+    path = _folder_of(named, KEY_FILE)
     try:
         mode = path.stat().st_mode
-        if stat.S_IMODE(mode) & 0o077:
+        if stat.S_ISREG(mode) and stat.S_IMODE(mode) & 0o077:
             raise SettingsError(f"{path} can be read by others. Run: chmod 600 {path}")
-        return path.read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
-        raise SettingsError(f"HARNESS_API_KEY_FILE: cannot read {path} ({error.strerror}).") from None
+        raise SettingsError(f"{KEY_FILE}: cannot read {path} ({error.strerror}).") from None
+    except UnicodeError:
+        raise SettingsError(f"{KEY_FILE}: {path} is not UTF-8 text. Write the key alone into it, as text.") from None
+    if not key:
+        raise SettingsError(f"{KEY_FILE}: {path} is empty. Write the key into it, or unset {KEY_FILE}.")
+    return key
