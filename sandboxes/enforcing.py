@@ -102,6 +102,12 @@ LINES = (
         "refused by our own filter, and by Docker's",
     ),
     Line(
+        "programs of 32 bits",
+        "run where the kernel runs them",
+        "none: our own filter refuses every call of another architecture",
+        "the same",
+    ),
+    Line(
         "packages installed",
         "the harness's numpy, pandas, scikit-learn",
         "the same",

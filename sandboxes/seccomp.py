@@ -29,17 +29,18 @@ REFUSED = (
     "kexec_load kexec_file_load init_module finit_module delete_module name_to_handle_at open_by_handle_at "
     "swapon swapoff reboot settimeofday clock_settime adjtimex clock_adjtime acct quotactl syslog sethostname"
 )
-LOOKED_AT = "clone unshare clone3 socket"
+LOOKED_AT = "clone unshare clone3 socket socketpair"
+"""A pair is made by the family's own code as well, also where that then says it has none."""
 NUMBERS = {
     "x86_64": (
         0xC000003E,
         "165 166 155 161 308 428 429 430 431 432 433 442 248 249 250 321 298 323 425 426 427 "
-        "246 320 175 313 176 303 304 167 168 169 164 227 159 305 163 179 103 170 56 272 435 41",
+        "246 320 175 313 176 303 304 167 168 169 164 227 159 305 163 179 103 170 56 272 435 41 53",
     ),
     "aarch64": (
         0xC00000B7,
         "40 39 41 51 268 428 429 430 431 432 433 442 217 218 219 280 241 282 425 426 427 "
-        "104 294 105 273 106 264 265 224 225 142 170 112 171 266 89 60 116 161 220 97 435 198",
+        "104 294 105 273 106 264 265 224 225 142 170 112 171 266 89 60 116 161 220 97 435 198 199",
     ),
 }
 
@@ -60,7 +61,8 @@ def make_filter(machine: str | None = None) -> bytes | None:
         (JUMP_EQUAL, special["clone3"], "unknown", ""),  # its flags lie in memory; programs fall back to clone
         (JUMP_EQUAL, special["clone"], "flags", ""),
         (JUMP_EQUAL, special["unshare"], "flags", ""),
-        (JUMP_EQUAL, special["socket"], "family", "allowed"),
+        (JUMP_EQUAL, special["socket"], "family", ""),
+        (JUMP_EQUAL, special["socketpair"], "family", "allowed"),
     ]
     labels = {"flags": len(program), "family": len(program) + 2}
     program += [

@@ -152,11 +152,6 @@ def test_a_hidden_file_outside_the_packages_is_our_mistake(wrapped: Any, place: 
         open_bubblewrap(Place(place.workspace, place.data, place.jobs, place.home, hidden=("../../x",)))
 
 
-def test_only_files_of_this_machine_kind_get_a_filter() -> None:
-    assert make_filter("x86_64") != make_filter("aarch64")
-    assert make_filter("unheard-of") is None
-
-
 # ------------------------------------------------------------------------------------------------- as an ordinary user
 
 USER = 12345

@@ -23,7 +23,7 @@ SHOWN_BY = {
     "number of processes": "test_docker::test_processes_cpu_and_temporary_space_are_bounded "
     "test_bubblewrap::test_the_number_of_processes_is_bounded_where_it_is_asked_for",
     "network": "test_hostile::test_no_network_and_no_server_of_this_machine_is_reached "
-    "test_hostile::test_doors_into_the_kernel_and_to_the_hypervisor_are_shut",
+    "test_seccomp::test_doors_into_the_kernel_and_to_the_hypervisor_are_shut",
     "the harness's home": "test_hostile::test_the_folders_of_the_harness_and_of_the_job_protocol_are_out_of_reach "
     "test_hostile::test_another_run_beside_this_one_is_not_seen",
     "`./data`": "test_hostile::test_the_data_cannot_be_changed "
@@ -38,8 +38,9 @@ SHOWN_BY = {
     "rights": "test_bubblewrap::test_a_command_is_nobody_and_can_become_nobody_else "
     "test_docker::test_a_command_has_no_rights_and_its_supervisor_three",
     "new namespaces": "test_docker::test_no_network_no_new_namespaces_and_no_socket_of_the_daemon "
-    "test_hostile::test_doors_into_the_kernel_and_to_the_hypervisor_are_shut "
-    "test_bubblewrap::test_only_files_of_this_machine_kind_get_a_filter",
+    "test_seccomp::test_doors_into_the_kernel_and_to_the_hypervisor_are_shut "
+    "test_seccomp::test_what_opens_doors_is_refused_and_ordinary_programs_notice_nothing",
+    "programs of 32 bits": "test_seccomp::test_a_program_of_32_bits_does_not_run",
     "packages installed": "test_docker::test_the_packages_of_the_image_are_listed "
     "test_host::test_the_agents_python_has_the_packages_and_not_the_harness",
     "labels": "test_label_attacks::test_no_command_brings_back_a_label "
