@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _speakable(command: str) -> str:
+    """No program can be given a NUL: refused here, it costs no job, and the model is told why."""
+    if "\0" in command:
+        raise ValueError("a command cannot hold a NUL character (\\u0000); write it as an escape, as in printf '\\0'")
+    return command
+
+
+Command = Annotated[str, AfterValidator(_speakable)]
 
 
 class Arguments(BaseModel):
@@ -12,7 +24,7 @@ class Arguments(BaseModel):
 
 
 class Bash(Arguments):
-    command: str
+    command: Command
     wait_seconds: float = Field(120, ge=0)
 
 
@@ -43,7 +55,7 @@ class Kill(Arguments):
 
 
 class Evaluate(Arguments):
-    command: str
+    command: Command
 
 
 class RecallIt(Arguments):

@@ -159,7 +159,7 @@ def launch(request: dict[str, Any], output: int) -> int:
         null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
         copies = [(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)]
         opened = [(os.POSIX_SPAWN_OPEN, int(number), path, os.O_RDONLY, 0) for number, path in request["files"].items()]
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a copy of this process will say in the log what is wrong
             return os.posix_spawn(
                 request["argv"][0],
                 request["argv"],

@@ -41,6 +41,8 @@ def test_the_models_mistakes_are_told_to_the_model(tmp_path: Path) -> None:
         call("kill", job="nobody"),
         call("evaluate", command="exit 3"),
         call("evaluate", command="true"),
+        call("bash", command="echo a\0b"),
+        call("evaluate", command="echo a\0b"),
     )
     assert "kaggle_submit" in told[0]
     assert "bash" in told[0]
@@ -54,6 +56,8 @@ def test_the_models_mistakes_are_told_to_the_model(tmp_path: Path) -> None:
     assert "there is no job nobody" in told[7]
     assert told[8].startswith("evaluation 001-1: failed\nthe command did not succeed: exit 3")
     assert told[9].startswith("evaluation 001-2: invalid")
+    for name, answer in zip(("bash", "evaluate"), told[10:], strict=True):
+        assert answer.startswith(f"error: arguments of {name} do not fit: command: Value error, a command cannot hold")
 
 
 def test_files_are_written_read_back_and_edited_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def test_a_program_that_is_not_there_is_a_result(jobs: Jobs, shell: Shell) -> No
     view = run(jobs, Command(("/no/such/program",), command.cwd, {}))
     assert view.exit_code == 127
     assert b"could not be started" in jobs.output("job")
+
+
+@pytest.mark.parametrize("bounds_itself", [False, True])
+@pytest.mark.parametrize("word", ["a\0b", "a\ud800b"])
+def test_a_command_that_no_program_can_be_given_is_a_result(
+    jobs: Jobs, shell: Shell, word: str, bounds_itself: bool
+) -> None:
+    view = run(jobs, replace(shell(f"echo {word}"), bounds_itself=bounds_itself))
+    assert (view.ended, view.exit_code) == ("exited", 127)
+    assert b"harness: the command could not be started: " in jobs.output("job")
 
 
 def test_a_fork_storm_is_ended_whole(jobs: Jobs, shell: Shell) -> None:
