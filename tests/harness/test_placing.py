@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.creating import Wish, create
 from harness.placing import check_gpus, check_kind, gpu_complaints, place_of
 from harness.settings import Settings
 from sandboxes.base import Place, SandboxUnavailable
 from sandboxes.gpus import ask_gpus
+from tasks.new_task import TaskWish, make_task
 
 
 def test_gpus_that_are_not_there_are_refused_in_words() -> None:
@@ -44,3 +46,17 @@ def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None
     assert gpu_complaints(Place(tmp_path, tmp_path, tmp_path, tmp_path)) == []
     lost = Place(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
     assert gpu_complaints(lost) == ["GPU GPU-no-such is gone"]
+
+
+def test_two_tasks_of_one_id_have_a_blend_each(tmp_path: Path) -> None:
+    """The second is not taken for the first, whose data has changed."""
+    settings = Settings(tmp_path / "home")
+    for owner in ("mine", "yours"):
+        (tmp_path / owner).mkdir()
+        rows = [f"{owner} {at},{at % 2}" for at in range(120)]
+        (tmp_path / owner / "churn.csv").write_text("\n".join(["who,left", *rows, ""]))
+        made = make_task(TaskWish(tmp_path / owner / "churn.csv", "left", tmp_path / owner / "churn"))
+        create(Wish(str(made.folder), sandbox="local"), settings)
+    files = [path.read_text() for path in (tmp_path / "home" / "data" / ".blends").glob("*/*/public/train.csv")]
+    whose = [[owner for owner in ("mine", "yours") if f"{owner} " in text] for text in files]
+    assert sorted(whose) == [["mine"], ["yours"]]

@@ -8,11 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from sandboxes.base import Limits
-from sandboxes.jobs import Command, Jobs
+from sandboxes.jobs import Box, Command, Jobs
 
 Shell = Callable[[str], Command]
 
@@ -108,6 +109,17 @@ def test_an_end_wakes_a_wait_at_once(jobs: Jobs, shell: Shell) -> None:
         [view] = jobs.wait([f"n{number}"], 10)
         late.append(time.monotonic() - began - view.seconds)
     assert min(late) < 0.2  # a wait that only looks every half second would need more
+
+
+def test_what_a_containers_root_must_read_its_group_may_read_and_nobody_else(tmp_path: Path, shell: Shell) -> None:
+    """It has no right to pass over modes; where it and the harness are one user, the group is left out."""
+    for shared, modes in ((True, {0o640}), (False, {0o600})):
+        folder = tmp_path / f"shared-{shared}"
+        jobs = Jobs(folder, box=Box("box", launch=lambda: None, explain=lambda: "", shared=shared))
+        jobs.start("asked", shell("true"), Limits())
+        written = [folder / "asked" / "request.json", *(folder / ".bases").iterdir()]
+        assert len(written) == 2
+        assert {path.stat().st_mode & 0o777 for path in written} == modes
 
 
 def test_many_jobs_at_once_all_end(jobs: Jobs, shell: Shell) -> None:
