@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TextIO
 
 CELL_CAP = 100_000_000
 AT_ONCE = 100_000
+BOM = "\ufeff"
 Row = list[str]
 Number = int | Decimal
 
@@ -104,26 +104,32 @@ def _write(stream: TextIO, delimiter: str, rows: Iterable[Sequence[str]]) -> Non
         text = "\n".join(map(delimiter.join, some)) + "\n"
         inner = sum(map(len, some)) - len(some)
         is_even = text.count("\n") == len(some) and text.count(delimiter) == inner and min(map(len, some)) > 1
-        stream.write(text if is_even and is_plain(text) else _quoted(some, delimiter))
+        stream.write(text if is_even and is_plain(text) else _quoted(some, delimiter, "\r" in text))
 
 
 def is_plain(text: str) -> bool:
     """Nothing in it means more to a reader of CSV than itself, but for delimiters and ends of lines."""
-    return '"' not in text and "\r" not in text
+    return '"' not in text and "\r" not in text and not text.startswith(BOM)
 
 
-def _quoted(rows: Sequence[Sequence[str]], delimiter: str) -> str:
-    """Rows with quotes where they are needed. Python's writer puts none around a lone carriage return, at which its
-    reader would begin another row, unless one ends the lines."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n", delimiter=delimiter)
-    lines = []
-    for row in rows:
-        writer.writerow(row)
-        lines.append(buffer.getvalue().removesuffix("\r\n"))
-        buffer.seek(0)
-        buffer.truncate()
-    return "\n".join(lines) + "\n"
+class _Lines(list[str]):
+    """What a writer of CSV writes to: it hands over a row at a time."""
+
+    write = list.append
+
+
+def _quoted(rows: Sequence[Sequence[str]], delimiter: str, has_returns: bool) -> str:
+    """Rows with quotes where they are needed: where Python's writer puts them, and around two kinds of cells more.
+
+    A lone carriage return has none unless one ends the lines, and its reader would begin another row there. A first
+    cell that begins with a byte order mark has none either, and the mark would be taken for the file's.
+    """
+    lines, end = _Lines(), "\r\n" if has_returns else "\n"
+    csv.writer(lines, lineterminator=end, delimiter=delimiter).writerows(rows)
+    if lines[0].startswith(BOM):
+        first = rows[0][0]
+        lines[0] = f'"{first}"{lines[0].removeprefix(first)}'
+    return "\n".join([*(line.removesuffix(end) for line in lines), ""]) if has_returns else "".join(lines)
 
 
 def as_number(text: str) -> Number | None:
