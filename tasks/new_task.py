@@ -7,15 +7,16 @@ import json
 import re
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.cells import Row, TableError, as_number, read_rows, write_rows
+from tasks.cells import Row, as_number, write_rows
 from tasks.marked_yaml import TaskError
 from tasks.metrics import METRICS
-from tasks.splitting import TooFewRows, deal_groups, deal_rows, order
+from tasks.splitting import Parts, TooFewRows, deal_groups, deal_rows, how_many_parts, order
+from tasks.table_checks import can_be_scored, check_columns, check_metric, check_target, read_table
 from tasks.task_file import ID_PATTERN
 
 SHARE = 4
@@ -23,9 +24,8 @@ SHARE = 4
 FEWEST = 80
 CLASSES = 20
 ID = "row_id"
-SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?|[-+]?\d+,\d+")
-"""Numbers that only people read as such: 1,234.5 and 0,5."""
+FEW = 10
+"""A class with fewer private rows than this makes a score that is mostly chance."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ class Made:
 
 def make_task(wish: TaskWish) -> Made:
     """Make a task folder of a table; it appears whole. Raises TaskError."""
-    try:
-        header, *rows = list(read_rows(wish.data)) or [[]]
-    except (TableError, OSError, UnicodeError) as error:
-        raise TaskError(f"{wish.data}: cannot be read as a table ({error}). Give a CSV file with a header.") from None
-    _check_header(wish, header)
-    _check_words(wish, header, rows)
+    if wish.metric is not None and wish.metric not in METRICS:
+        raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
+    header, rows = read_table(wish.data, wish.target)
+    check_columns(wish.data, header, {"--target": wish.target, "--id": wish.id, "--group": wish.group})
     guesses: list[str] = []
     at = header.index(wish.target)
     known = [row for row in rows if row[at].strip()]
@@ -68,51 +66,15 @@ def make_task(wish: TaskWish) -> Made:
         raise TaskError(f"{folder}: is there already. Remove it, or name another folder with --into.")
     if not re.match(ID_PATTERN, folder.name):
         raise TaskError(f"{folder}: a task is called like its folder; use letters, digits, '.', '_' and '-'.")
-    _check_target(wish, [row[at].strip() for row in known])
+    kinds = {row[at].strip() for row in known}
+    check_target(wish.data, wish.target, kinds)
     metric = wish.metric or _guess_metric([row[at] for row in known], wish.target, guesses)
+    check_metric(wish.data, wish.target, metric, kinds)
     header, known, name = _with_ids(wish, header, known, guesses)
     guesses += _advice(wish, header, known, name)
-    _appear(wish, folder, metric, header, known, name)
+    is_private = _split(wish, metric, header, known, guesses)
+    _appear(wish, folder, metric, header, known, name, is_private)
     return Made(folder, tuple(guesses))
-
-
-def _check_header(wish: TaskWish, header: Row) -> None:
-    found = next((name for mark, name in SEPARATORS if len(header) == 1 and mark in header[0]), "")
-    if found:
-        raise TaskError(f"{wish.data}: is separated by {found}. Write it with commas.")
-    if twice := [column for column, count in Counter(header).items() if count > 1]:
-        raise TaskError(f"{wish.data}: {twice[0]!r} heads more than one column. Give each a name of its own.")
-    for option, column in (("--target", wish.target), ("--id", wish.id), ("--group", wish.group)):
-        if column is not None and header.count(column) != 1:
-            has = ", ".join(header[:20]) or "no columns"
-            raise TaskError(f"{wish.data}: {option} {column} is not one of its columns: {has}.")
-    if wish.metric is not None and wish.metric not in METRICS:
-        raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
-
-
-def _check_words(wish: TaskWish, header: Row, rows: Sequence[Row]) -> None:
-    """Refuse bytes that are not UTF-8 before a task is made of them that no run would read."""
-    for number, row in enumerate([header, *rows], 1):
-        try:
-            "".join(row).encode()
-        except UnicodeEncodeError:
-            raise TaskError(
-                f"{wish.data}: row {number} is not UTF-8 text. Convert the file, as with `iconv -f LATIN1 -t UTF-8`."
-            ) from None
-
-
-def _check_target(wish: TaskWish, cells: Sequence[str]) -> None:
-    """Refuse a target that no solution could be judged on."""
-    kinds = set(cells)
-    if len(kinds) == 1:
-        raise TaskError(f"{wish.data}: {wish.target} is {cells[0]!r} in every row: there is nothing to predict.")
-    if not all(THOUSANDS.fullmatch(cell) or as_number(cell) is not None for cell in kinds):
-        return
-    if any("," in cell for cell in kinds):
-        raise TaskError(
-            f"{wish.data}: {wish.target} holds numbers with commas, as {next(c for c in cells if ',' in c)!r}, "
-            "which no metric reads as numbers. Write them plain, as 1234.5."
-        )
 
 
 def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
@@ -163,20 +125,66 @@ def _advice(wish: TaskWish, header: Row, rows: Sequence[Row], ids: str) -> list[
     return told
 
 
-def _appear(wish: TaskWish, folder: Path, metric: str, header: Row, rows: list[Row], name: str) -> None:
-    target_at, id_at = header.index(wish.target), header.index(name)
-    labels: list[str | None] = [row[target_at] for row in rows]
-    draw = f"private rows of {wish.data.stem}"
+def _split(wish: TaskWish, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
+    """Which rows become private; refused where a run could then hold none of the others out, or score none."""
+    labels = [row[header.index(wish.target)] for row in rows]
+    groups = [row[header.index(wish.group)] for row in rows] if wish.group else None
     try:
-        if wish.group:
-            groups = [row[header.index(wish.group)] for row in rows]
-            dealt = deal_groups(groups, labels, SHARE, draw)
-        else:
-            dealt = deal_rows(labels, SHARE, draw, stratify=True)
+        is_private = [part == 0 for part in _dealt(labels, groups, SHARE, _draw(wish))]
+        left = [at for at, private in enumerate(is_private) if not private]
+        rest = [labels[at] for at in left]
+        parts = _dealt(rest, groups and [groups[at] for at in left], how_many_parts(len(rest)), "0:held out")
     except TooFewRows:
-        raise TaskError(f"{wish.data}: the groups in {wish.group} are too few or too large to split.") from None
-    places = order(len(rows), f"{draw}: order")  # the table's own order may say something of the target
-    test, train = ([rows[at] for at in places if (dealt[at] == 0) == private] for private in (True, False))
+        raise TaskError(
+            f"{wish.data}: the groups in {wish.group} are too few or too large: a part of them becomes private, and of "
+            "the others a run holds a part out. Name another column with --group, or leave it out."
+        ) from None
+    private = [label for label, kept in zip(labels, is_private, strict=True) if kept]
+    held: dict[int, list[str]] = defaultdict(list)
+    for label, part in zip(rest, parts, strict=True):
+        if part is not None:
+            held[part].append(label)
+    if not all(can_be_scored(metric, cells) for cells in (private, *held.values())):
+        raise TaskError(f"{wish.data}: {_too_rare(wish, metric, labels, len(held))}")
+    guesses += _rare(wish.target, labels, private)
+    return is_private
+
+
+def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw: str) -> Parts:
+    """Rows in parts as a run's blend deals them."""
+    return deal_groups(groups, labels, parts, draw) if groups else deal_rows(labels, parts, draw, stratify=True)
+
+
+def _draw(wish: TaskWish) -> str:
+    return f"private rows of {wish.data.stem}"
+
+
+def _too_rare(wish: TaskWish, metric: str, labels: Sequence[str], parts: int) -> str:
+    label, count = Counter(labels).most_common()[-1]
+    where = f"in {count} rows only" if not wish.group else f"in {count} rows, in too few groups of {wish.group}"
+    return (
+        f"{wish.target} is {label!r} {where}. {metric} needs different answers among the private rows, and in each of "
+        f"the {parts} parts of the others that runs hold out. Add rows of it, or name another --metric."
+    )
+
+
+def _rare(target: str, labels: Sequence[str], private: Sequence[str]) -> list[str]:
+    """A sentence on a class that hardly any private row is of."""
+    classes = Counter(labels)
+    if len(classes) > CLASSES:
+        return []
+    label = min(classes, key=lambda label: (private.count(label), label))
+    few, of_all = private.count(label), len(private)
+    told = f"only {few} of the {of_all} private rows have {label!r} as {target}: chance has a large part in the score"
+    return [told] if few < FEW else []
+
+
+def _appear(
+    wish: TaskWish, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
+) -> None:
+    target_at, id_at = header.index(wish.target), header.index(name)
+    places = order(len(rows), f"{_draw(wish)}: order")  # the table's own order may say something of the target
+    test, train = ([rows[at] for at in places if is_private[at] == private] for private in (True, False))
     sample = _sample(metric, [row[target_at] for row in train])
     tables = {
         "public/train.csv": [header, *train],

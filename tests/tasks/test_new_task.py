@@ -14,6 +14,7 @@ from tasks.cutting import cut
 from tasks.grading import grade
 from tasks.marked_yaml import TaskError
 from tasks.new_task import TaskWish, make_task
+from tasks.recipe import Deal
 from tasks.spec import load_task
 
 
@@ -94,15 +95,23 @@ def test_a_target_nobody_can_be_judged_on_is_refused_and_odd_tables_are_told(tmp
         made([" "] * 120)
     assert "60 rows are copies" in " ".join(made(["grün" if at % 2 else "rot" for at in range(120)]))
     assert "hardly repeats" in " ".join(made([f"2024-01-{at}" for at in range(120)]))
-    assert "no column to predict y from" in " ".join(made(["a", "b"] * 60, ("y",)))
+    with pytest.raises(TaskError, match="holds y alone: there is nothing to predict it from"):
+        made(["a", "b"] * 60, ("y",))
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         (b"a;b;y\n1;2;0\n", "separated by semicolons. Write it with commas"),
+        (b"a;b;y\n0;2,5;0\n", "separated by semicolons"),
+        (b"a;b, eur;y\n0;2,5;0\n", "separated by semicolons"),
+        (b"a\ty\nyes, no\t0\n", "separated by tabs"),
+        (b"a, b\ty\nyes, no\t0\n", "separated by tabs"),
         (b"x,x,y\n" + b"1,2,0\n" * 100, "'x' heads more than one column"),
-        (b"x,y\n" + b"caf\xe9,0\n" * 100, "row 2 is not UTF-8 text"),
+        (b"x,y\n" + b"caf\xe9,0\n" * 100, "line 2 is not UTF-8 text. .* -f LATIN1"),
+        (b'x,y\n\n"two\nlines",0\n\n\ncaf\xe9,0\n', "line 7 is not UTF-8 text"),
+        ("x,y\n1,0\n".encode("utf-16"), "line 1 is not UTF-8 text. .* -f UTF-16"),
+        (b"x,y\n" + b"1,2\n2,3\n" * 60 + b"3,1e400\n", "y is 1e400 in some row, which is too large a number"),
     ],
 )
 def test_a_table_that_no_run_would_read_is_refused(text: bytes, told: str, tmp_path: Path) -> None:
@@ -116,3 +125,76 @@ def test_a_half_empty_column_of_noughts_and_ones_is_still_one(tmp_path: Path) ->
     rows = [[str(at), "" if at % 7 == 0 else f"{at % 2}.0"] for at in range(300)]
     write_table(tmp_path / "d.csv", [["x", "y"], *rows])
     assert load_task(make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
+
+
+def test_a_header_that_holds_other_marks_in_its_names_is_still_one_with_commas(tmp_path: Path) -> None:
+    write_table(tmp_path / "d.csv", [["a;b", "c|d", "y"], *([str(at), "x;y", str(at % 2)] for at in range(100))])
+    made = make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new"))
+    assert read_table(made.folder / "public" / "train.csv")[0] == ["row_id", "a;b", "c|d", "y"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "cells", "told"),
+    [
+        ("rmse", ["1.5", "cat"], "--metric rmse takes numbers, and y is 'cat' in some row"),
+        ("mae", ["1.5", "inf"], "takes numbers, and y is 'inf'"),
+        ("mae", ["1" * 400, "a"], "takes numbers, and y is .1{40}. in some row"),
+        ("roc_auc", ["1", "2"], "takes 0 and 1, and y is '2'"),
+        ("log_loss", ["no", "yes"], "takes 0 and 1, and y is 'no'"),
+        ("rmsle", ["-1", "2"], "takes numbers from 0 up, and y is '-1'"),
+        ("quadratic_weighted_kappa", ["1", "1.5"], "takes whole numbers, and y is '1.5'"),
+        ("quadratic_weighted_kappa", ["1", "a", "1e999999999"], "takes whole numbers, and y is '1e999999999'"),
+    ],
+)
+def test_a_metric_that_cannot_judge_the_target_is_refused(
+    metric: str, cells: list[str], told: str, tmp_path: Path
+) -> None:
+    write_table(tmp_path / "d.csv", [["x", "y"], *([str(at), cells[at % len(cells)]] for at in range(120))])
+    with pytest.raises(TaskError, match=told):
+        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", metric=metric))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("sizes", [[100, 100], [150, 10, 10, 10, 10, 10]])
+def test_groups_of_which_a_run_could_hold_none_out_are_refused_before_there_is_a_task(
+    sizes: list[int], tmp_path: Path
+) -> None:
+    groups = [f"g{name}" for name, size in enumerate(sizes) for _ in range(size)]
+    write_table(tmp_path / "d.csv", [["g", "x", "y"], *([g, str(at), str(at % 2)] for at, g in enumerate(groups))])
+    with pytest.raises(TaskError, match="the groups in g are too few or too large"):
+        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
+    assert not (tmp_path / "new").exists()
+
+
+def rare(path: Path, count: int, rows: int = 200) -> Path:
+    """A table in which few rows are a 1, far apart."""
+    ones = {at * rows // count for at in range(count)}
+    write_table(path, [["g", "x", "y"], *([f"g{at % 20}", str(at), "1" if at in ones else "0"] for at in range(rows))])
+    return path
+
+
+@pytest.mark.parametrize("count", [4, 5, 9])
+def test_a_rare_class_has_its_share_wherever_a_score_is_computed(count: int, tmp_path: Path) -> None:
+    made = make_task(TaskWish(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
+    task = load_task(made.folder)
+    assert task.metric.name == "roc_auc" and task.answers is not None
+    assert any("private rows have '1' as y: chance has a large part" in guess for guess in made.guesses)
+    assert {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
+    for part in range(make_blend(task, 0, tmp_path / "blend").folds):
+        blend = make_blend(task, 0, tmp_path / f"fold-{part}", Deal(part=part))
+        for table in (blend.custody / "answers.csv", blend.public / "train.csv"):
+            assert {row[-1] for row in read_table(table)[1:]} == {"0", "1"}
+
+
+def test_a_class_too_rare_for_the_metric_is_refused_and_another_metric_is_not(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"y is '1' in 3 rows only\. roc_auc needs different answers .* the 3 parts"):
+        make_task(TaskWish(rare(tmp_path / "d.csv", 3), "y", tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+    assert make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", metric="accuracy")).folder.is_dir()
+
+
+def test_a_class_of_one_group_cannot_be_on_both_sides(tmp_path: Path) -> None:
+    rows = [[f"g{at % 20}", str(at), "1" if at % 20 == 7 else "0"] for at in range(400)]
+    write_table(tmp_path / "d.csv", [["g", "x", "y"], *rows])
+    with pytest.raises(TaskError, match="in 20 rows, in too few groups of g"):
+        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
