@@ -175,7 +175,7 @@ def _rare(target: str, labels: Sequence[str], private: Sequence[str]) -> list[st
         return []
     label = min(classes, key=lambda label: (private.count(label), label))
     few, of_all = private.count(label), len(private)
-    told = f"only {few} of the {of_all} private rows have {label!r} as {target}: chance has a large part in the score"
+    told = f"{target} is {label!r} in only {few} of the {of_all} private rows: chance has a large part in the score"
     return [told] if few < FEW else []
 
 
