@@ -22,9 +22,6 @@ from tasks.scoring import NoScore
 if TYPE_CHECKING:
     from tasks.resampling import Part
 
-FEWEST = 5
-"""Rows of each class that a part must hold, for its noise to be known well enough to tell two parts apart."""
-
 
 @dataclass(frozen=True)
 class Weighed:
@@ -111,7 +108,7 @@ class _Looks:
 
         Rows of a rare class say nothing sure of their own noise: with few of them in either part nothing is said.
         """
-        from tasks.resampling import rarest
+        from tasks.resampling import FEWEST, rarest
 
         sides = (slice(1), slice(1, None))
         if len(self.parts) < 2 or min(rarest(self.parts[side]) for side in sides) < FEWEST:
@@ -134,11 +131,11 @@ def _or_none(looks: _Looks, at: int) -> float | None:
 
 def _compared(looks: _Looks) -> dict[str, Any]:
     """Candidate 0 against candidate 1, over all parts, and over the first and the others by themselves."""
-    from tasks.resampling import compare
+    from tasks.resampling import compare, rarest
 
     lower = looks.parts[0].metric.lower_is_better
     whole = looks.at(slice(None), 2)
-    found = compare(whole.scores, whole.drawn, lower)
+    found = compare(whole.scores, whole.drawn, lower, rarest=rarest(whole.parts))
     shares = []
     for side in (slice(1), slice(1, None)) if len(looks.parts) > 1 else ():
         with contextlib.suppress(NoScore):

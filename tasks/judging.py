@@ -77,7 +77,7 @@ def run_judge(
 
 def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
-    from tasks.resampling import compare, drawn_scores, half_of, noise_of, scores_of
+    from tasks.resampling import compare, drawn_scores, half_of, noise_of, rarest, scores_of
     from tasks.scoring import NoScore
 
     try:
@@ -102,7 +102,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     judged = Judgement("scored", "", scores[0], noise, tell(scores[0], noise), _digest(out))
     if against is None:
         return judged
-    found = compare(scores, drawn, blend.metric.lower_is_better)
+    found = compare(scores, drawn, blend.metric.lower_is_better, rarest=rarest([part]))
     shares = []
     for side in (half_of(part, 0), half_of(part, 1)):
         with contextlib.suppress(NoScore):  # half of the rows may hold one class only

@@ -29,6 +29,8 @@ REAL = 0.975
 THIN = 10
 """Rows of each class below which a part is not ranked by itself."""
 MANY = 1_000_000_000
+FEWEST, DOUBT = 5, 0.05
+"""With fewer rows of a class than these, so much of a share of draws stays in doubt."""
 NONE_SEEN = 1.5
 """Where no unit went wrong, up to three of them may have (the rule of three, at 95 %): half of it is one standard
 error."""
@@ -129,12 +131,29 @@ def noise_of(parts: Sequence[Part], drawn: Any) -> list[float | None]:
     for at, scores in enumerate(drawn):
         scores = scores[np.isfinite(scores)]
         spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-        found.append(spread if spread is None or spread > 1e-12 else unseen(parts, at))
+        spread = spread if spread is None or spread > 1e-12 else unseen(parts, at)
+        found.append(None if spread is None else max(spread, _least_noise(parts, at)))
     return found
 
 
-def compare(scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int = 0, other: int = 1) -> Comparison:
-    """Candidate `one` against candidate `other`, from the scores and draws of both."""
+def _least_noise(parts: Sequence[Part], at: int) -> float:
+    """An area over a few rows of a class is no surer than a share of as many throws of a coin (Laplace's estimate):
+    what draws of one or two rows spread by says nothing."""
+    count = rarest(parts)
+    if not 0 < count < THIN:
+        return 0.0
+    share = (scores_of(parts)[at] * count + 1) / (count + 2)
+    return math.sqrt(share * (1 - share) / count)
+
+
+def compare(
+    scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int = 0, other: int = 1, rarest: int = MANY
+) -> Comparison:
+    """Candidate `one` against candidate `other`, from the scores and draws of both.
+
+    Where the rarer class has few rows (`rarest`), no share of draws is beyond doubt: that four rows rank better by
+    chance is no wonder.
+    """
     import numpy as np
 
     sign = -1 if lower_is_better else 1
@@ -144,6 +163,8 @@ def compare(scores: Sequence[float], drawn: Any, lower_is_better: bool, one: int
     if len(gains) < 2:
         return Comparison(gain, math.inf, 0.5)
     share = float((gains > 0).mean() + (gains == 0).mean() / 2)
+    if rarest < FEWEST:
+        share = min(max(share, DOUBT), 1 - DOUBT)
     return Comparison(gain, float(gains.std(ddof=1)), share)
 
 
