@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from runs.events import Decided, EvaluationFinished, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
-from tests.playing import call, events_of, harness, only_run, reply
-from tests.servers.chat_server import ChatServer, Message, Script
+from runs.events import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
+from tests.harness.judged_runs import evaluations
+from tests.harness.judged_runs import played as played_on
+from tests.playing import call, harness, only_run
 
 GUESS = """import csv
 rows = list(csv.reader(open("data/sample_submission.csv", newline="")))
@@ -36,27 +37,8 @@ HARD_CODED = (
 )
 
 
-def script(*steps: list[dict[str, Any]]) -> Script:
-    """One attempt of these steps, then a last word."""
-
-    def play(request: dict[str, Any]) -> Message:
-        at = sum(message["role"] == "assistant" for message in request["messages"])
-        calls = steps[at] if at < len(steps) else [call("finish", did="all of it")]
-        return reply(f"step {at}", *calls, tag=str(at))
-
-    return play
-
-
 def played(home: Path, *steps: list[dict[str, Any]]) -> list[Event]:
-    with ChatServer(script(*steps), piece=1000) as server:
-        told = ["--model", "scripted", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
-        code, printed = harness(home, "run", "digits", *told)
-    assert code == 0, printed
-    return events_of(only_run(home))
-
-
-def evaluations(events: list[Event]) -> list[EvaluationFinished]:
-    return [event for event in events if isinstance(event, EvaluationFinished)]
+    return played_on(home, "digits", *steps)
 
 
 @pytest.mark.slow
@@ -73,7 +55,7 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert honest.status == "scored" and honest.folds == 5 and 0.05 < (honest.score or 1) < 0.15
     assert honest.claimed == 0.99
     assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
-    assert changed.status in ("scored", "invalid") and (changed.score is None or changed.score == honest.score)
+    assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
     assert coded.alarm and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
     warnings = " ".join(event.message for event in events if isinstance(event, Warned))
     assert "standard errors better on the other folds" in warnings
