@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import tempfile
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_rows_are_taken_replaced_and_written_in_any_order(data: st.DataObject, r
         write_columns(path, other)
         assert list(read_rows(path)) == [["id", "t"], *([row[0], "new"] for row in wanted[1:])]
         assert part.rows() == wanted
+
+
+def test_many_rows_are_taken_as_few_are() -> None:
+    cells = [f"{at}.5" if at % 7 else "" for at in range(30_000)]
+    table = Columns(["t"], [cells], list(cells))
+    order = random.Random(0).sample(range(30_000), 20_000)
+    part = table.taken(order)
+    assert part.column("t") == part.lines() == [cells[at] for at in order]
+    assert part.taken(range(100)).column("t") == [cells[at] for at in order[:100]]
 
 
 def test_many_plain_numbers_are_read_as_one_by_one() -> None:
