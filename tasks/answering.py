@@ -21,7 +21,7 @@ class Answering:
     def __init__(
         self, answer: Answer, id: str, labels: Sequence[str], targets: Sequence[str], public: Path, page: str
     ) -> None:
-        self._answer, self._labels, self._targets = answer, tuple(labels), tuple(targets)
+        self._answer, self.labels, self._targets = answer, tuple(labels), tuple(targets)
         self.id = Template(id)
         self._values = dict(answer.values)
         self._image, self._page, self._public = Spot(answer.image), Spot(page), public
@@ -61,7 +61,7 @@ class Answering:
         if kind == "pixels":
             yield from ([repr(value)] for value in self._greys(fields))
             return
-        known = [fields[name] for name in self._labels]
+        known = [fields[name] for name in self.labels]
         if kind == "set":
             members = {part.strip() for part in known[0].split(",")}
             yield from ([str(int(str(member) in members))] for member in range(self._answer.count))

@@ -108,7 +108,7 @@ def _order(tables: Tables) -> Iterator[Finding]:
     for kind, values in (("id leak", ids), ("order leak", [float(at) for at in range(len(labels))])):
         if values is None:
             continue
-        strength = _correlation(values, labels)
+        strength = rank_correlation(values, labels)
         if abs(strength) * math.sqrt(len(labels)) > ORDER:
             what = "the id" if kind == "id leak" else "the place in the file"
             yield Finding(kind, f"{what} goes with the target (rank correlation {strength:+.2f})")
@@ -154,7 +154,7 @@ def _ranked(values: Sequence[float]) -> list[float]:
     return ranks
 
 
-def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Spearman's rank correlation; 0 where one of them never changes."""
     first, second = _ranked(one), _ranked(other)
     middle = (len(first) - 1) / 2
@@ -181,14 +181,14 @@ def _features(tables: Tables) -> Iterator[Finding]:
             if max(area, 1 - area) > NEAR_ONE and min(classes.values()) >= 10:
                 yield Finding("one feature is enough", f"column {name} alone ranks the classes (AUC {area:.3f}){where}")
         elif len(classes) > 2 and numbers is not None and found is not None and len(classes) > 20:
-            strength = _correlation(found, numbers)
+            strength = rank_correlation(found, numbers)
             if abs(strength) > NEAR_ONE:
                 yield Finding("target-derived", f"column {name} goes with the target ({strength:+.3f}){where}")
         if _is_code_of(cells, target):
             yield Finding("target-derived", f"each value of column {name} has one label only{where}")
         missing = [float(not cell.strip()) for cell in cells]
         if numbers is not None and 0.02 < sum(missing) / len(missing) < 0.98:
-            strength = abs(_correlation(missing, numbers))
+            strength = abs(rank_correlation(missing, numbers))
             if strength > 0.7:
                 yield Finding("missing tells", f"whether {name} is missing goes with the target ({strength:.2f})")
 

@@ -86,6 +86,7 @@ def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: 
         held=[(one.fields, one.named) for one in shown if one.role != TEST],
         test=[(one.fields, one.named) for one in shown if one.role == TEST],
         draw=draw,
+        rows=[one.row for one in shown if one.role != TEST],
     )
     notes = show_files(task, book, moves, public, store)
     notes = (*_varied(task, book), *book.notes, *held.notes, *notes, *_telltale(firsts))

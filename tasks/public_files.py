@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tasks.archives import pack
-from tasks.cells import TableError, read_header, read_rows, write_rows
+from tasks.cells import Row, TableError, read_header, read_rows, write_rows
+from tasks.contents import Sealed, contents
 from tasks.patterns import Spot
+from tasks.second_copies import Known, known_of, tells
 from tasks.sources import members_of
 from tasks.storing import MOMENT as MOMENT
 from tasks.storing import link_or_copy, link_rows
@@ -44,6 +46,8 @@ class Moves:
     held: Sequence[Named]
     test: Sequence[Named]
     draw: str
+    rows: Sequence[Row] = ()
+    """The held-out rows as cells, without their labels."""
 
 
 @dataclass
@@ -63,7 +67,7 @@ def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) 
     written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
     written |= {path.relative_to(task.public).as_posix() for path in book.replaced if path.is_relative_to(task.public)}
     written |= {task.submission.shown} - {""}
-    plan, guessed = _Plan(), list[str]()
+    plan, unspoken = _Plan(), list[str]()
     names = [name for name in all_files(task.public) if name not in written and not recipe.is_omitted(name)]
     for name in names:
         if ("", name) in moved or any(
@@ -71,9 +75,7 @@ def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) 
         ):
             plan.rows["", name] = moved.pop(("", name), ("", name))
             continue
-        if not recipe.is_static(name):
-            guessed += _unspoken(task, book, name)
-        plan.others.append(name)
+        (plan.others if recipe.is_static(name) else unspoken).append(name)
     for archive in archives:
         for name in members_of(task.public / archive):
             at = (archive, name)
@@ -83,10 +85,12 @@ def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) 
     if moved:
         archive, name = next(iter(moved))
         raise TableError(f"{archive + '!' if archive else ''}{name} is not there, and a row speaks of it")
+    shown, notes = _unspoken(task, book, moves, unspoken)
+    plan.others += shown
     _write(task, plan, moves, public, store)
     _write_side(task, moves, public)
     _mark(task, moves, public)
-    return _told(guessed)
+    return notes
 
 
 def _moved(spots: Sequence[tuple[Spot, Spot]], moves: Moves) -> dict[At, At | None]:
@@ -156,8 +160,43 @@ def _write_side(task: Task, moves: Moves, public: Path) -> None:
 # ------------------------------------------------------------------------------------------------ what nobody spoke of
 
 
-def _unspoken(task: Task, book: Book, name: str) -> list[str]:
-    """The file's name where it is shown by a guess. Raises TableError for one that must not be."""
+def _unspoken(task: Task, book: Book, moves: Moves, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The files that are shown by a guess, and what people are told of it. Raises TableError for one that must not be.
+
+    Hidden files are leavings of editors and systems: who lays a table out does not know that they are there.
+    """
+    hidden = [] if task.recipe.is_written else [name for name in names if name[0] == "." or "/." in name]
+    shown = [name for name in names if name not in set(hidden)]
+    known = _known(book, moves) if shown else None
+    if known is not None and (says := tells(known, "\n".join(shown))):
+        raise TableError(
+            f"the names of files in public tell labels: {says}. Say in `blend: {{files: [...]}}` how they move"
+        )
+    for name in shown:
+        _refuse_telling(task, book, known, name)
+    guessed = [name for name in shown if Path(name).suffix.lower() not in PLAIN]
+    notes = []
+    if guessed:
+        notes.append(
+            f"guessed that {_some(guessed)} carry no label; say so in `blend: {{static: [...]}}`, or omit them"
+        )
+    if hidden:
+        notes.append(f"hidden files are not shown: {_some(hidden)}")
+    return shown, tuple(notes)
+
+
+def _known(book: Book, moves: Moves) -> Known | None:
+    """What a second copy of the labels would hold of the rows held out here; None where nothing is."""
+    fields = [fields for fields, _ in moves.held]
+    id_of, targets = book.answering.id, book.answering.labels
+    if not book.answering.is_plain or not fields or not set(targets) <= set(fields[0]):
+        return None
+    labels = [[one[name] for one in fields] for name in targets]
+    return known_of([id_of.fill(one) for one in fields], labels, moves.rows, book.train.labels, moves.draw)
+
+
+def _refuse_telling(task: Task, book: Book, known: Known | None, name: str) -> None:
+    """Raises TableError for a file that no line speaks of and that tells labels, or may."""
     path = task.public / name
     if task.recipe.is_written and path.suffix.lower() not in SPOKEN:
         raise TableError(
@@ -165,14 +204,24 @@ def _unspoken(task: Task, book: Book, name: str) -> list[str]:
             "else to `omit:`"
         )
     labels = book.train.source.name
-    if path.suffix.lower() == ".csv" and _tells(task, book, path):
+    if path.suffix.lower() == ".csv" and _is_table_of_labels(task, book, path):
         raise TableError(f"{path.name} holds labels of rows of {labels} too; take it out of public")
     if zipfile.is_zipfile(path) and labels in {inside.rpartition("/")[2] for inside in members_of(path)}:
         raise TableError(f"{path.name} contains a copy of {labels}; take it out of public")
-    return [] if path.suffix.lower() in PLAIN else [name]
+    if known is None:
+        return
+    ways = f"take it out of public, or write `blend: {{omit: [{name}]}}`"
+    for one in contents(path, name):
+        if isinstance(one, Sealed):
+            raise TableError(
+                f"{one.name} cannot be read, so nobody knows whether it holds labels: {ways}, or `static: [{name}]` "
+                "there if it holds none"
+            )
+        if says := tells(known, one.text):
+            raise TableError(f"{one.name} is a second copy of the labels of {labels} ({says}): {ways}")
 
 
-def _tells(task: Task, book: Book, path: Path) -> bool:
+def _is_table_of_labels(task: Task, book: Book, path: Path) -> bool:
     assert task.labels is not None
     header, key = read_header(path), book.answering.id.lone
     if key not in header or not set(task.labels.targets) & set(header):
@@ -181,11 +230,8 @@ def _tells(task: Task, book: Book, path: Path) -> bool:
     return any(hash(row[at]) in book.train.seen for row in read_rows(path))
 
 
-def _told(guessed: Sequence[str]) -> tuple[str, ...]:
-    if not guessed:
-        return ()
-    named = ", ".join(guessed[:5]) + (f" and {len(guessed) - 5} more" if len(guessed) > 5 else "")
-    return (f"guessed that {named} carry no label; say so in `blend: {{static: [...]}}`, or omit them",)
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def show_all(task: Task, public: Path) -> None:
