@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tasks.moments import read_moments
 from tasks.reading import Train
 from tasks.recipe import Deal, Plan, plan_parts, roles
 from tasks.splitting import Parts, deal_groups, deal_rows, deal_times
@@ -27,7 +28,7 @@ class Held:
 
 
 def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) -> Held:
-    """The rows that a deal holds out. Raises `splitting.TooFewRows`."""
+    """The rows that a deal holds out. Raises `splitting.TooFewRows`, TableError."""
     recipe = task.recipe
     draw = f"{seed}:fresh {deal.draw}" if deal.draw else f"{seed}:held out"
     strata, notes = train.labels, tuple[str, ...]()
@@ -37,7 +38,13 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) ->
     labelled = sum(label is not None for label in counted)
     plan = plan_parts(recipe, labelled)
     if recipe.time:
-        dealt = deal_times(train.moments, strata, plan.parts, draw)
+        moments = read_moments(train.moments, recipe.time)
+        dealt = deal_times(moments, strata, plan.parts, draw)
+        if unknown := moments.count(None):
+            notes = (
+                *notes,
+                f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late",
+            )
     elif labels.group:
         dealt = deal_groups(train.groups, strata, plan.parts, draw)
         most = 1 + max(part for part in dealt if part is not None)

@@ -16,6 +16,8 @@ SINGLE_PARTS, MOST = 10, 100_000
 CLASSES = 20
 MANY = 200_000
 """From so many rows on, arrays do what lists would do too slowly; the outcome is the same."""
+LOPSIDED = 0.5
+"""By what share of the latest rows one of their two parts may be larger than the other."""
 ADVICE = "leave `labels` out of task.yaml, and scores are self-reported"
 
 Parts = list[int | None]
@@ -127,30 +129,34 @@ def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int,
     return [None if part is None else swap.get(part, part) for part in dealt]
 
 
-def deal_times(moments: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
+def deal_times(moments: Sequence[float | None], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
     """Hold the latest rows out, as a test set that lies in the future does: parts 0 and 1 are dealt from the last
     two shares of `parts` at random (rows of one moment together), every other row is in no part.
 
-    Moments are compared as numbers where all are, else as text (so ISO dates work). Raises `TooFewRows`.
+    A row without a moment stays: nobody knows whether it is late. Raises `TooFewRows`.
     """
-    keys = _comparable(moments)
-    labelled = [place for place, label in enumerate(labels) if label is not None]
-    ranked = sorted(labelled, key=lambda place: (keys[place], place))
-    wanted = round(2 * len(labelled) / parts)
-    first = keys[ranked[-wanted]]
-    late = [place for place in ranked if keys[place] >= first]
-    if len(late) > 0.75 * len(labelled):
+    known = {
+        place: at
+        for place, (at, label) in enumerate(zip(moments, labels, strict=True))
+        if at is not None and label is not None
+    }
+    ranked = sorted(known, key=lambda place: (known[place], place))
+    wanted = max(1, round(2 * len(ranked) / parts))
+    if len(ranked) < FEWEST_LABELLED:
+        raise TooFewRows(
+            f"{len(ranked)} labelled rows have a moment, and at least {FEWEST_LABELLED} are needed; {ADVICE}"
+        )
+    first = known[ranked[-wanted]]
+    late = [place for place in ranked if known[place] >= first]
+    if len(late) > 0.75 * len(ranked):
         raise TooFewRows(f"most rows are of one moment, so none are later than the others; {ADVICE}")
-    known = sorted({keys[place] for place in late})
-    side = {known[at]: number % 2 for number, at in enumerate(order(len(known), seed))}
+    distinct = sorted({known[place] for place in late})
+    side = {distinct[at]: number % 2 for number, at in enumerate(order(len(distinct), seed))}
     dealt: Parts = [None] * len(labels)
     for place in late:
-        dealt[place] = side[keys[place]]
+        dealt[place] = side[known[place]]
+    if abs(sum(1 if dealt[place] else -1 for place in late)) > LOPSIDED * len(late):
+        # Too few moments to be parted: a part of nearly no rows decides nothing, so rows of one moment are dealt apart.
+        for number, at in enumerate(order(len(late), seed)):
+            dealt[late[at]] = number % 2
     return dealt
-
-
-def _comparable(moments: Sequence[str]) -> list[tuple[float, str]]:
-    try:
-        return [(float(text), "") for text in moments]
-    except ValueError:
-        return [(0.0, text) for text in moments]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import splitting
+from tasks.moments import read_moments
 from tasks.splitting import TooFewRows, deal_groups, deal_rows, deal_times, how_many_parts, order
 
 
@@ -51,13 +52,30 @@ def test_groups_stay_whole_and_parts_are_about_equal() -> None:
         deal_groups(["all"] * 200, ["x"] * 200, 5, "s")
 
 
+def held(moments: list[str], parts: int = 10) -> tuple[list[str], Counter[int | None]]:
+    """The moments of the rows that are held out, and how many rows each part has."""
+    dealt = deal_times(read_moments(moments), ["x"] * len(moments), parts, "s")
+    return [moment for moment, part in zip(moments, dealt, strict=True) if part is not None], Counter(dealt)
+
+
 def test_the_latest_rows_are_held_out_by_time() -> None:
-    moments = [str(at % 100) for at in range(1000)]
-    dealt = deal_times(moments, ["x"] * 1000, 10, "s")
-    assert {int(moment) for moment, part in zip(moments, dealt, strict=True) if part is not None} == set(range(80, 100))
-    assert set(dealt) == {None, 0, 1}
+    late, counts = held([str(at % 100) for at in range(1000)])
+    assert {int(moment) for moment in late} == set(range(80, 100))
+    assert set(counts) == {None, 0, 1}
     with pytest.raises(TooFewRows):
-        deal_times(["2020"] * 100, ["x"] * 100, 10, "s")
+        held(["2020"] * 100)
+
+
+def test_few_moments_are_parted_by_rows() -> None:
+    late, counts = held([str(at // 35) for at in range(100)])
+    assert set(late) == {"2"} and (counts[0], counts[1]) == (15, 15)
+
+
+@pytest.mark.parametrize("missing", ["nan", "NA", "", "null"])
+def test_a_row_of_no_known_moment_stays_and_the_others_are_in_their_order(missing: str) -> None:
+    weeks = [missing if at % 10 == 3 else str(at // 2 + 1) for at in range(100)]
+    late, _ = held(weeks)
+    assert {int(moment) for moment in late} == set(range(41, 51)) and len(late) == 18
 
 
 def test_few_rows_make_folds_and_many_make_tenths() -> None:
