@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tasks import every_label
 from tasks.moments import read_moments
 from tasks.reading import Train
 from tasks.recipe import Deal, Plan, plan_parts, roles
@@ -30,7 +31,8 @@ class Held:
 def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) -> Held:
     """The rows that a deal holds out. Raises `splitting.TooFewRows`, TableError."""
     recipe = task.recipe
-    draw = f"{seed}:fresh {deal.draw}" if deal.draw else f"{seed}:held out"
+    first = f"{seed}:held out"
+    draw = f"{seed}:fresh {deal.draw}" if deal.draw else first
     strata, notes = train.labels, tuple[str, ...]()
     if recipe.keeps_tails:
         strata, notes = _without_tails(train, _largest_part(recipe.search, recipe.folds, len(train.labels)))
@@ -41,21 +43,53 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) ->
         moments = read_moments(train.moments, recipe.time)
         dealt = deal_times(moments, strata, plan.parts, draw)
         if unknown := moments.count(None):
-            notes = (
-                *notes,
-                f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late",
-            )
-    elif labels.group:
-        dealt = deal_groups(train.groups, strata, plan.parts, draw)
-        most = 1 + max(part for part in dealt if part is not None)
-        plan = replace(plan, parts=most, folds=min(plan.folds, most))
+            says = f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late"
+            notes = (*notes, says)
     else:
-        dealt = deal_rows(counted, plan.parts, draw, labels.stratify)
-        if recipe.unit:
-            dealt = _spread(train, dealt)
+        dealt, fewer = _deal(task, labels, train, _Pool(strata, counted, plan), (first, draw))
+        if fewer.parts < plan.parts and not labels.group:
+            notes = (*notes, f"{fewer.folds} folds and not {plan.folds}, so that each has rows of every label")
+        plan = fewer
     wanted = roles(plan, deal)
     taken = {at: wanted[part] for at, part in enumerate(dealt) if part in wanted}
     return Held(taken, plan, labelled, notes)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Rows to deal: the stratum of each row, that of each unit (of each row, if rows are units), and the plan."""
+
+    strata: list[str | None]
+    units: list[str | None]
+    plan: Plan
+
+
+def _deal(task: Task, labels: Labels, train: Train, pool: _Pool, draws: tuple[str, str]) -> tuple[Parts, Plan]:
+    """The part of every row, and the plan that came of it. `draws` are that of the first deal, by which the number of
+    parts is found (every deal of a run has the same), and that of this one."""
+    first, draw = draws
+    strata, plan = pool.strata, pool.plan
+
+    def dealing(parts: int, seed: str) -> Parts:
+        if labels.group:
+            return deal_groups(train.groups, strata, parts, seed)
+        found = deal_rows(pool.units, parts, seed, labels.stratify)
+        return _spread(train, found) if task.recipe.unit else found
+
+    every_label.refuse_one_label(task.metric, labels.targets, strata)
+    needs_all = plan.folds > 0 and every_label.needs_every_label(task.metric)
+    if needs_all:
+        parts = every_label.most_parts(strata, plan.parts, lambda count: dealing(count, first))
+        plan = replace(plan, parts=parts, folds=parts)
+    dealt = dealing(plan.parts, draw)
+    for again in range(every_label.AGAIN if needs_all else 0):
+        if every_label.fewest(strata, dealt):
+            break
+        dealt = dealing(plan.parts, f"{draw}:{again}")
+    if labels.group:
+        most = 1 + max(part for part in dealt if part is not None)
+        plan = replace(plan, parts=most, folds=min(plan.folds, most))
+    return dealt, plan
 
 
 def _units(train: Train) -> list[str | None]:

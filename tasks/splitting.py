@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 FEWEST_LABELLED = 40
@@ -16,6 +17,8 @@ SINGLE_PARTS, MOST = 10, 100_000
 CLASSES = 20
 MANY = 200_000
 """From so many rows on, arrays do what lists would do too slowly; the outcome is the same."""
+AHEAD = 2
+"""By so many rows part 0 may be ahead of another when rare classes begin with it."""
 LOPSIDED = 0.5
 """By what share of the latest rows one of their two parts may be larger than the other."""
 ADVICE = "leave `labels` out of task.yaml, and scores are self-reported"
@@ -71,15 +74,42 @@ def deal_rows(labels: Sequence[str | None], parts: int, seed: str, stratify: boo
     rank = {place: position for position, place in enumerate(order(len(labels), seed))}
     known = Counter(labels[place] for place in labelled)
     if len(known) > CLASSES and not (stratify and len(known) <= len(labelled) / 2):
-        pool = sorted(labelled, key=rank.__getitem__)
+        pool, counts = sorted(labelled, key=rank.__getitem__), [len(labelled)]
     else:
         # Dealing rows sorted by label one by one spreads each label over the parts, and no part gets all of one.
         pool = sorted(labelled, key=lambda place: (labels[place] or "", rank[place]))
         pool = [place for place in pool if known[labels[place]] > 1]
+        counts = [known[label] for label in sorted(known, key=lambda label: label or "") if known[label] > 1]
     dealt: Parts = [None] * len(labels)
-    for number, place in enumerate(pool):
-        dealt[place] = number % parts
+    for place, part in zip(pool, _turns(counts, parts), strict=True):
+        dealt[place] = part
     return dealt
+
+
+def _turns(counts: Sequence[int], parts: int) -> Iterator[int]:
+    """The part of each row of a pool of strata with so many rows each: by turns, as even as can be.
+
+    A stratum of fewer rows than parts begins with part 0, in which a run lives: it is the last to lack a rare class.
+    """
+    rare = sorted((count, at) for at, count in enumerate(counts) if count < parts)
+    sizes, taken = [0] * parts, dict[int, list[int]]()
+    for count, at in rare:
+        others = sorted(range(parts), key=lambda part: (sizes[part], part))
+        first = 0 if sizes[0] <= sizes[others[0]] + AHEAD else others[0]
+        taken[at] = [first, *(part for part in others if part != first)][:count]
+        for part in taken[at]:
+            sizes[part] += 1
+    turns = itertools.chain(
+        (part for level in range(min(sizes), max(sizes)) for part in range(parts) if sizes[part] <= level),
+        itertools.cycle(range(parts)),
+    )
+    # The largest stratum evens out what the rare ones left uneven, and is in every part all the same.
+    common = [at for at in range(len(counts)) if at not in taken]
+    if rare and common:
+        largest = max(common, key=counts.__getitem__)
+        taken[largest] = list(itertools.islice(turns, counts[largest]))
+    for at, count in enumerate(counts):
+        yield from taken[at] if at in taken else itertools.islice(turns, count)
 
 
 def _deal_many(labels: Sequence[str | None], parts: int, seed: str, stratify: bool) -> Parts:
@@ -92,12 +122,16 @@ def _deal_many(labels: Sequence[str | None], parts: int, seed: str, stratify: bo
     code = np.fromiter((-1 if label is None else codes[label] for label in labels), np.int64, len(labels))
     pool = _many(random.Random(seed), len(labels))
     pool = pool[code[pool] >= 0]
+    turns = np.arange(len(pool)) % parts
     if len(known) <= CLASSES or (stratify and len(known) <= len(pool) / 2):
         counts = np.bincount(code[pool], minlength=len(codes))
         pool = pool[np.argsort(code[pool], kind="stable")]
         pool = pool[counts[code[pool]] > 1]
+        left = counts[counts > 1]
+        is_even = not len(left) or left.min() >= parts
+        turns = turns[: len(pool)] if is_even else np.fromiter(_turns(left.tolist(), parts), np.int64, len(pool))
     dealt = np.full(len(labels), -1, np.int64)
-    dealt[pool] = np.arange(len(pool)) % parts
+    dealt[pool] = turns
     return [None if part < 0 else part for part in dealt.tolist()]
 
 

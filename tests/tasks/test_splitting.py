@@ -90,7 +90,9 @@ def test_orders_are_the_same_on_every_machine() -> None:
 
 def test_many_rows_are_dealt_by_arrays_as_few_are_by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(4)
-    few: list[str | None] = [draw.choice(["a", "b", "rare" if at == 7 else "c", None]) for at in range(3000)]
+    few: list[str | None] = [
+        draw.choice(["a", "b", "rare" if at in (7, 8, 9, 99) else "c", None]) for at in range(3000)
+    ]
     many: list[str | None] = [None if at % 9 == 0 else str(draw.randrange(400)) for at in range(3000)]
     asked = [(few, 7, True), (few, 100, False), (many, 10, False), (many, 10, True)]
     before = [splitting.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked]
@@ -98,3 +100,15 @@ def test_many_rows_are_dealt_by_arrays_as_few_are_by_lists(monkeypatch: pytest.M
     monkeypatch.setattr(splitting, "MANY", 1)
     assert splitting.order(3000, "s") == ordered
     assert [splitting.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked] == before
+
+
+def test_a_rare_class_begins_with_the_part_a_run_lives_in() -> None:
+    for positives in (2, 3, 4):
+        labels: list[str | None] = ["1" if at < positives else "0" for at in range(200)]
+        dealt = deal_rows(labels, 5, "s", stratify=False)
+        assert sorted(part for part in dealt[:positives] if part is not None) == list(range(positives))
+        assert set(Counter(dealt).values()) == {40}
+    several: list[str | None] = [*"aaabbbcc", *("common" for _ in range(100))]
+    dealt = deal_rows(several, 5, "s", stratify=True)
+    assert {label for label, part in zip(several, dealt, strict=True) if part == 0} == {"a", "b", "c", "common"}
+    assert max(Counter(dealt).values()) - min(Counter(dealt).values()) <= 1
