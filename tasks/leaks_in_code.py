@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from tasks.cells import Row
-from tasks.leaks import Finding
+from tasks.leak_signs import Finding
 
 CLAIM = 4.0
 """Standard errors by which a printed score must lie above the harness's to be told."""

@@ -6,6 +6,7 @@ week 4 later than week 37.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ class Unclear(TableError):
 
 def read_moments(cells: Sequence[str], column: str = "time") -> list[float | None]:
     """A number for each cell, None for one that is missing. Raises `Unclear`."""
+    if (plain := _plain(cells)) is not None:
+        return plain
     known = {cell: cell.strip() for cell in set(cells) if cell.strip().lower() not in MISSING}
     best: dict[str, float] = {}
     for reader in (_as_number, _as_iso, _separated(known.values()), _as_named, _as_period, _counted(known.values())):
@@ -41,6 +44,16 @@ def read_moments(cells: Sequence[str], column: str = "time") -> list[float | Non
             return [found.get(cell) for cell in cells]
         best = max(best, found, key=len)
     raise Unclear(_said(cells, [cell for cell in cells if cell in known and cell not in best], column, bool(best)))
+
+
+def _plain(cells: Sequence[str]) -> list[float | None] | None:
+    """Plain numbers, as most columns are, in a tenth of the time."""
+    try:
+        found = [float(cell) if cell else None for cell in cells]
+    except ValueError:
+        return None
+    is_plain = all(math.isfinite(one) for one in found if one is not None) and not any("_" in cell for cell in cells)
+    return found if is_plain else None
 
 
 def _said(cells: Sequence[str], wrong: Sequence[str], column: str, are_others: bool) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from tasks.cells import Row, as_number
-from tasks.leaks import rank_correlation
+from tasks.leak_signs import rank_correlation
 from tasks.splitting import CLASSES
 
 LOOKED_FOR = 64
