@@ -55,13 +55,13 @@ def _duplicates(tables: Tables) -> Iterator[Finding]:
         [[hash((name, cell)) for cell in column(rows, name)] for name in names] for rows in (tables.train, tables.test)
     ]
     whole = [[sum(row) for row in zip(*side, strict=True)] for side in cells]
-    if share := _twins(*whole):
+    if share := _twins(whole[0], whole[1]):
         yield Finding("duplicate rows", f"{share:.1%} of the test rows are training rows too, in every feature")
     elif 3 <= len(names) <= MOST_COLUMNS:
         found = []
         for name, mine, theirs in zip(names, *cells, strict=True):
-            left_out = (map(int.__sub__, *pair) for pair in zip(whole, (mine, theirs), strict=True))
-            found.append((_twins(*map(list, left_out), margin=2 * SHARED), name))
+            sides = [list(map(int.__sub__, *pair)) for pair in zip(whole, (mine, theirs), strict=True)]
+            found.append((_twins(sides[0], sides[1], 2 * SHARED), name))
         share, left = max(found)
         if share:
             says = f"{share:.1%} of the test rows are training rows too, in every feature but {left}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.events import Warned
+from tasks.blending import read_meta
 from tasks.cells import TableError, read_rows
-from tasks.leaks import ROWS, Finding
+from tasks.leak_signs import Finding
+from tasks.leaks import ROWS
 from tasks.leaks_in_code import look_at_claim, look_at_code, look_at_table
 from tasks.leaks_of_task import look_at_task
+from tasks.patterns import Template
+from tasks.sources import labelled
+from tasks.spec import TaskError, load_task
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -30,16 +36,21 @@ def notes_on_task(run: Run, task: Task) -> str:
 
 def look_at_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
     """What the files of a clean checkout give away; `wrote` is the submission they made, which is not looked at."""
-    ids = _sample_ids(run)
+    meta = read_meta(run.blend.custody)
+    name, targets = meta["id"], meta["targets"]
+    ids, train = _sample_ids(run, name), _train_ids(run.created.task_path)
     found: list[Finding] = []
     for path in islice(sorted(workspace.rglob("*")), MOST_FILES):
         is_data = {"data", ".jobs"} & set(path.relative_to(workspace).parts[:1])
         if path == wrote or is_data or path.is_symlink() or not path.is_file():
             continue
-        if path.suffix == ".py" and path.stat().st_size <= SOURCE_BYTES:
-            found += look_at_code(path.read_text(encoding="utf-8", errors="replace"), ids)
-        elif path.suffix == ".csv" and path.stat().st_size <= TABLE_BYTES:
-            found += _brought_along(path, ids)
+        size = path.stat().st_size
+        if path.suffix == ".py" and size > SOURCE_BYTES:
+            found.append(Finding("a table in the code", f"{path.name} has {size} bytes: source so long holds data"))
+        elif path.suffix == ".py":
+            found += look_at_code(path.read_text(encoding="utf-8", errors="replace"), ids, train, targets)
+        elif path.suffix == ".csv" and size <= TABLE_BYTES:
+            found += _brought_along(path, ids, name)
     return list(dict.fromkeys(found))
 
 
@@ -49,19 +60,35 @@ def warn(run: Run, evaluation: str, found: list[Finding], claimed: float | None,
         run.record(Warned(message=f"leak sentinel, evaluation {evaluation}, {one.kind}: {one.says}"))
 
 
-def _brought_along(path: Path, ids: list[str]) -> list[Finding]:
+def _brought_along(path: Path, ids: list[str], name: str) -> list[Finding]:
     try:
-        return look_at_table(list(islice(read_rows(path), ROWS)), ids)
+        return look_at_table(list(islice(read_rows(path), ROWS)), ids, name)
     except (TableError, OSError):
         return []
 
 
-def _sample_ids(run: Run) -> list[str]:
+def _sample_ids(run: Run, name: str) -> list[str]:
     """Ids of rows to predict, as the agent sees them: enough of them to be recognised."""
     sample = Path(run.created.options["sample"]).name
     for path in run.blend.public.rglob(sample):
         try:
-            return [row[0] for row in islice(read_rows(path), 1, ROWS)]
-        except (TableError, OSError):
+            header, *rows = islice(read_rows(path), ROWS)
+            return [row[header.index(name)] for row in rows]
+        except (TableError, OSError, ValueError):
             continue
     return []
+
+
+@lru_cache(2)
+def _train_ids(task_path: str) -> frozenset[str]:
+    """Ids of labelled rows: those that the agent sees are held out on other folds."""
+    try:
+        task = load_task(Path(task_path))
+        if task.labels is None:
+            return frozenset()
+        source, template = labelled(task, task.labels), Template(task.labels.id)
+        at = {name: source.header.index(name) for name in template.names}
+        rows = islice(source.rows(), ROWS)
+        return frozenset(template.fill({name: source.plain(row[place]) for name, place in at.items()}) for row in rows)
+    except (TaskError, TableError, OSError, ValueError, KeyError):
+        return frozenset()

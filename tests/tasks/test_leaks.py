@@ -211,11 +211,54 @@ def test_clean_code_and_honest_claims_raise_no_alarm() -> None:
     assert look_at_claim(0.5, 0.81, 0.02, True)[0].is_fair is False
 
 
+def test_a_boast_is_told_however_small_the_noise() -> None:
+    assert look_at_claim(0.99, 0.80, 0.00018, False)[0].kind == "self-reported too high"
+    assert look_at_claim(0.001, 0.69, 0.0001, True)[0].kind == "self-reported too high"
+    assert look_at_claim(0.12, 45_000.0, 10.0, True) == []  # the error of a logarithm, beside that of prices
+
+
 def test_answers_brought_along_are_seen() -> None:
-    names = [str(at) for at in range(100, 400)]
+    names = [str(at) for at in range(10_000, 40_000, 100)]
     table = dict.fromkeys(names, 1)
     assert look_at_code(f"answers = {table!r}", names)[0].kind == "answers in the code"
-    assert (
-        look_at_table([["id", "label"], *([name, "1"] for name in names)], names)[0].kind == "predictions brought along"
-    )
-    assert look_at_table([["x"], ["1"], ["2"]], names) == []
+    held = [["id", "label"], *([name, "1"] for name in names)]
+    assert look_at_table(held, names, "id")[0].kind == "predictions brought along"
+    assert look_at_table([["x"], ["1"], ["2"]], names, "id") == []
+
+
+def test_ids_that_are_small_numbers_are_known_by_their_column_and_number() -> None:
+    names = [str(at) for at in range(1, 401)]
+    counts = [["left", "id"], *(["7", name] for name in names)]
+    assert look_at_table(counts, names, "id") and not look_at_table(counts, names, "place")
+    assert look_at_code(f"SIZES = {list(range(10, 60))}", names, names) == []
+    assert look_at_code(f"KNOWN = {dict.fromkeys(range(1, 200), 0)}", [], names)[0].kind == "labels in the code"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        [at / 7 for at in range(400)],
+        [[at, at + 1] for at in range(200)],
+        "QmFzZTY0IGhvbGRz" * 400,
+        "17,0,3.5,1;" * 500,
+        bytes(range(256)) * 20,
+    ],
+)
+def test_a_literal_of_much_data_is_found_though_it_names_no_row(held: object) -> None:
+    found = look_at_code(f"import numpy as np\nX = np.array({held!r})\n", ["a"], ["b"])
+    assert [one.kind for one in found] == ["a table in the code"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"COLUMNS = {[f'feature_{at}' for at in range(500)]}",
+        f"STOP_WORDS = {['word' + 'x' * (at % 9) for at in range(600)]}",
+        f"GRID = {[[at, at / 10] for at in range(90)]}",
+        '"""' + "What this module does, told at length. " * 200 + '"""',
+        f"PROMPT = {'A text for people, in words and with blanks between them. ' * 100!r}",
+        f"DROP = {[f'p{at}' for at in range(12)]}",
+    ],
+)
+def test_lists_of_names_settings_and_texts_are_no_tables(text: str) -> None:
+    assert look_at_code(text, [f"p{at}" for at in range(400)], [f"p{at}" for at in range(400, 900)]) == []
