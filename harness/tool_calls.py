@@ -130,7 +130,8 @@ def canonical_message(reply: ReadReply, thinking_field: str | None = None) -> di
 def _judge(call: FoundCall, tools: Sequence[ToolSpec]) -> _Verdict:
     """Decide what is done about one call, and what history carries of it."""
     tool = find_tool(call.name, tools)
-    reading = call.reading if call.is_spoken else read_object(call.raw)
+    keys = (tool.properties, tool.required) if tool else ((), ())
+    reading = call.reading if call.is_spoken else read_object(call.raw, *keys)
     name = tool.name if tool else _NAME.sub("_", call.name)[:64].strip("_") or "unknown"
     if reading is not None and tool is not None:
         reading = _unwrapped_call(reading, tool)
@@ -177,7 +178,8 @@ def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
 
 def _unreadable(call: FoundCall, name: str) -> _Verdict:
     raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
-    is_cut = call.is_cut or looks_cut(call.raw)
+    # A mark that was not escaped makes a whole call look cut, but only a whole one ends in a bracket.
+    is_cut = call.is_cut or (looks_cut(raw) and not raw.rstrip().endswith("}"))
     arguments = dumps({"_invalid": healed(raw)})
     problem = _CUT if is_cut else _BROKEN_TAGS if call.is_spoken else _NOT_JSON
     return _Verdict(name, arguments, salvage.ERROR, problem, call.is_ambiguous and not is_cut)
@@ -231,7 +233,10 @@ _CUT = (
     "Not performed: the call was cut off before it was complete (at the output limit, it seems). Send it again, whole; "
     "if it is long, in several smaller calls."
 )
-_NOT_JSON = "Not performed: the arguments are not a JSON object. Send the call again with valid JSON."
+_NOT_JSON = (
+    "Not performed: the arguments are not a JSON object. Send the call again with valid JSON: inside a string, a "
+    'quotation mark is written `\\"`, and a backslash `\\\\`.'
+)
 _BROKEN_TAGS = "Not performed: the tags of the call do not fit together. Make the call again as a plain tool call."
 _TWO_WAYS = (
     "Not performed: the call can be read in more than one way, and what was understood stands in its arguments. If "

@@ -14,7 +14,7 @@ _DEEPEST = 100
 
 
 class Conflict(ValueError):
-    """The same key stands twice with different values."""
+    """A text says two things: a key stands twice with different values, say."""
 
 
 def loads(text: str, *, strict: bool = True) -> Any:

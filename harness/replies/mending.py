@@ -1,6 +1,8 @@
 """Reads JSON that is a few characters away from being any: each is mended at the place where the decoder stopped.
 
 Every string stays as it stands, so nothing of what was said is guessed: only what stands between strings is put right.
+What would be thrown away (a comment) or made a key is looked at twice, since a quotation mark that was not escaped ends
+a string too early, and then what seems to stand between strings is the rest of one.
 """
 
 from __future__ import annotations
@@ -16,19 +18,25 @@ _MOST = 32
 """Places mended in one text; each costs one more look at all of it."""
 
 _BARE_KEY = re.compile(r"([A-Za-z_$][\w$-]*)\s*:")
+_KEY = re.compile(r"(?:\"[^\"\\]*\"|'[^'\\]*')\s*:")
 _SINGLE_QUOTED = re.compile(r"'((?:[^'\\\n]|\\(?:['\"\\bfnrt]|u[0-9a-fA-F]{4}))*+)'(?=\s*[,:}\]]|[ \t]*\n)")
-_IN_SINGLE = re.compile(r"\\.|\"")
+_IN_SINGLE = re.compile(r"\\.|\"", re.DOTALL)
 _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _CLOSE = re.compile(r"\s*[}\]]")
 
 
 @dataclass(frozen=True)
 class Mended:
-    """What a text begins with, and the `tail` behind it. `is_repaired`: more than last commas had to be mended."""
+    """What a text begins with, and the `tail` behind it. `is_repaired`: more than last commas had to be mended.
+
+    `is_ambiguous`: behind a string stands a key without quotation marks, though others have them. It may be a word of a
+    string that went on.
+    """
 
     value: Any
     tail: str
     is_repaired: bool
+    is_ambiguous: bool = False
 
 
 def read_mended(text: str, *, single_quotes: bool = False) -> Mended | None:
@@ -38,28 +46,37 @@ def read_mended(text: str, *, single_quotes: bool = False) -> Mended | None:
     strings in single ones behind them; before any such key only if `single_quotes`, since Python may read them all),
     and comments. Raises ValueError for what no mending helps (a key given twice, NaN).
     """
-    is_repaired = False
+    is_repaired = is_ambiguous = False
+    has_keys = bool(_KEY.search(text))
+    quotes = "\"'" if single_quotes else '"'
     for _ in range(_MOST):
         try:
             value, end = decoder(strict=False).raw_decode(text)
         except json.JSONDecodeError as stop:
             quoted = _SINGLE_QUOTED.match(text, stop.pos) if is_repaired or single_quotes else None
-            if quoted and (text[: stop.pos].rstrip()[-1:] in ",:{["):
-                text = f'{text[: stop.pos]}"{_IN_SINGLE.sub(_in_double, quoted[1])}"{text[quoted.end() :]}'
-                is_repaired = True
+            if quoted:
+                text = f'{text[: stop.pos]}"{in_double_quotes(quoted[1])}"{text[quoted.end() :]}'
+                is_repaired, quotes = True, "\"'"
                 continue
-            text, is_edit = _edited(text, stop.pos, stop.msg, "\"'" if single_quotes else '"')
+            is_ambiguous = is_ambiguous or (has_keys and _follows_string(text, stop.pos))
+            text, is_edit = _edited(text, stop.pos, stop.msg, quotes)
             if not text:
                 return None
             is_repaired = is_repaired or is_edit
         else:
-            return Mended(value, text[end:], is_repaired)
+            return Mended(value, text[end:], is_repaired, is_ambiguous)
     return None
 
 
-def _in_double(found: re.Match[str]) -> str:
-    """A quotation mark or an escape of a string in single quotation marks, as it stands in double ones."""
-    return {'"': '\\"', "\\'": "'"}.get(found[0], found[0])
+def _follows_string(text: str, at: int) -> bool:
+    """Whether a key without quotation marks begins here, and a string ends before it."""
+    before = text[:at].rstrip().removesuffix(",").rstrip()
+    return _BARE_KEY.match(text, at) is not None and before.endswith('"')
+
+
+def in_double_quotes(inside: str) -> str:
+    """What stands in single quotation marks, as it stands in double ones."""
+    return _IN_SINGLE.sub(lambda found: {'"': '\\"', "\\'": "'"}.get(found[0], found[0]), inside)
 
 
 def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
@@ -69,13 +86,18 @@ def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
         return before[:-1] + after, False
     if after.startswith(",") and _CLOSE.match(after, 1):  # Python 3.13 stops at the comma itself
         return before + after[1:], False
-    if comment := _COMMENT.match(after):
+    comment = _COMMENT.match(after)
+    if comment and '"' in before and any(mark in comment[0] for mark in quotes):
+        return "", False  # the string before it may go on there
+    if comment:
         return before + " " + after[comment.end() :], True
     key = _BARE_KEY.match(after)
     if why.startswith("Expecting property name") and key:
         return f'{before}"{key[1]}"{after[key.end(1) :]}', True
     is_parted = before != text[:at] or not before.endswith('"')  # two strings that touch are one that quotes
-    is_next = after[:1] in tuple(quotes + "{[") or (key and "\n" in text[len(before) : at])
+    # Two strings that are no key may be one, or an expression that JSON does not know.
+    is_string = bool(_KEY.match(after)) or (after[:1] in tuple(quotes) and not before.endswith('"'))
+    is_next = is_string or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : at])
     if why.startswith("Expecting ','") and is_parted and is_next:
         return f"{before},{after}", True
     return "", False

@@ -15,6 +15,8 @@ _STRING = (
     r"|'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")"
 )
 _STRINGS = re.compile(_STRING, re.DOTALL)
+# One that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
+_OR_OPEN = re.compile(rf"{_STRING}|(?P<open>['\"].*)", re.DOTALL)
 _LITERAL = re.compile(
     r"\{(?:[\s{}\[\](),:]++|\b(?:True|False|None|true|false|null)\b|[-+]?\.?\d[\w.]*+(?:(?<=[eE])[-+]\d++)?"
     rf"|{_STRING}(?!\s*[\"']))*+(?<=\}})",
@@ -23,19 +25,23 @@ _LITERAL = re.compile(
 _JSON_TOKENS = re.compile(r'(?:[^"\'TFN]++|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")*+', re.DOTALL)
 _SINGLE_QUOTED = re.compile(r"[:,\[{]\s*'")
 _JSON_WORDS = ("true", "false", "null")
-_RAW_LINE_END = re.compile(r"(\\.)|([\r\n])", re.DOTALL)
+_ODD = re.compile(r"(\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))|(\\)|([\r\n])")
 
 
-def read_python(text: str) -> dict[Any, Any] | None:
+def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     """The dict that a text is, with JSON's own words and raw line ends taken for what they mean; None where it is none.
+
+    The second value tells whether it is a guess: a backslash that is no escape to JSON stands for itself, as in JSON,
+    though to Python it may be one (`\\1`, `\\x41`, one at the end of a line).
 
     Python is asked only where every token is one of a literal, and some could stand in no JSON. Raises what
     `ast.literal_eval` does, and `Conflict` where a key stands twice.
     """
     if _JSON_TOKENS.fullmatch(text) or not _LITERAL.fullmatch(text):
         return None
-    if "\n" in text or "\r" in text:
-        text = _STRINGS.sub(_on_one_line, text)
+    is_guess = "\\" in text and any(odd[2] for string in _STRINGS.finditer(text) for odd in _ODD.finditer(string[0]))
+    if is_guess or "\n" in text or "\r" in text:
+        text = _STRINGS.sub(_as_written, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text, mode="eval")
@@ -43,25 +49,28 @@ def read_python(text: str) -> dict[Any, Any] | None:
     value = ast.literal_eval(_JsonWords().visit(tree) if has_json_words else tree)
     if isinstance(tree.body, ast.Dict) and len(tree.body.keys) != len(value):
         raise Conflict("a key stands twice")
-    return value if isinstance(value, dict) else None
+    return (value, is_guess) if isinstance(value, dict) else None
 
 
 def is_open(text: str, outside: str) -> bool:
     """Whether strings in single quotation marks stand in a text (`outside` of the double ones) and one does not end."""
     if not _SINGLE_QUOTED.search(outside):
         return False
-    rest = _STRINGS.sub("", text)
-    return "'" in rest or '"' in rest or rest.count("{") > rest.count("}")
+    rest = _OR_OPEN.sub(lambda found: "'" if found["open"] else "", text)
+    return "'" in rest or rest.count("{") > rest.count("}")
 
 
-def _on_one_line(string: re.Match[str]) -> str:
-    """A string with its raw line ends escaped, save one in three quotation marks, which may hold them."""
+def _as_written(string: re.Match[str]) -> str:
+    """A string with its raw line ends and what is no escape escaped; three quotation marks may hold line ends."""
     is_block = string[0].startswith(("'''", '"""'))
-    return (
-        string[0]
-        if is_block
-        else _RAW_LINE_END.sub(lambda found: found[1] or ("\\n" if found[2] == "\n" else "\\r"), string[0])
-    )
+
+    def mended(odd: re.Match[str]) -> str:
+        if odd[3]:
+            return odd[3] if is_block else "\\n" if odd[3] == "\n" else "\\r"
+        goes_on = is_block and string[0][odd.end() :][:1] == "\n"  # a backslash ends the first line of many a block
+        return odd[1] or ("\\" if goes_on else "\\\\")
+
+    return _ODD.sub(mended, string[0])
 
 
 class _JsonWords(ast.NodeTransformer):

@@ -6,33 +6,29 @@ tool may go is not decided here (`tool_calls`).
 
 What is a few characters away from JSON is mended in place (`mending`), since the json-repair library, which agrees
 about missing commas, bare keys and comments, looks long at every letter. It stands on the last step, for what is
-further off (a bracket, say), and long strings are kept from it. It does not agree with these rules about text that ends
-too early (it closes it), about several objects in a row (it makes a list), about quotation marks inside a string (it
-guesses), about NaN, and about a key given twice (the last one wins): the first three are kept from it or marked
-ambiguous, the last two refused.
+further off (a bracket, say; `repairing`). It does not agree with these rules about text that ends too early (it closes
+it), about several objects in a row (it makes a list), about quotation marks inside a string (it guesses), about what
+stands outside of strings (it drops it), about NaN, and about a key given twice (the last one wins): all that is kept
+from it, or what it made is not taken.
+
+A quotation mark that was not escaped is the root of most evil here: it ends a string too early, and the rest looks like
+a comment, like prose behind the object, like words to be dropped. So nothing that holds such a mark is thrown away
+where it could belong to the string before it. `quoting` reads such strings, if that can be done in one way.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.replies.json_text import (
-    STRING,
-    Conflict,
-    dumps,
-    healed,
-    is_one_object,
-    is_too_deep,
-    loads,
-    looks_cut,
-    outside_strings,
-)
+from harness.replies.json_text import Conflict, dumps, healed, loads, looks_cut, outside_strings
 from harness.replies.mending import read_mended
 from harness.replies.python_text import is_open, read_python
+from harness.replies.quoting import read_quoting
+from harness.replies.repairing import repaired
 
 NATIVE = "native"
 STRICT = "strict"
@@ -54,15 +50,12 @@ LADDER = (
 _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
+_CLOSED_AGAIN = re.compile(r"[\"']\s*,?\s*[}\]]")
+_TOUCHES = re.compile(r"[^\s<`]")
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
 _BLANKS = " \t\r\n\ufeff\u200b\u2060"
 
-_LONGEST_TO_REPAIR = 64_000
-# Characters; where no string is long, the library takes a quarter of a second for half of that.
-_LONG = 80
 _COMMENT = re.compile(r"[{\[,\s]//|/\*")  # may hold a quotation mark, so that it cannot be told where strings end
-_MARK = "\ue000"
-_MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
 
 
 @dataclass(frozen=True)
@@ -75,23 +68,24 @@ class Reading:
     is_ambiguous: bool = False
 
 
-def read_object(raw: Any) -> Reading | None:
+def read_object(raw: Any, known: Collection[str] = (), needed: Collection[str] = ()) -> Reading | None:
     """Read the arguments of a call: text, an object that was never encoded, or nothing at all.
 
-    None where no rung gives an object; that includes every text that ends before its object does.
+    None where no rung gives an object; that includes every text that ends before its object does, and every one of
+    which something would have to be dropped. `known` and `needed` are the keys that the tool has, and must be given.
     """
     if raw is None or (isinstance(raw, str) and not raw.strip(_BLANKS)):
         return Reading({}, STRICT)
     if isinstance(raw, dict):
         return _encodable(Reading(raw, STRICT))
     try:
-        reading = _climb(raw) if isinstance(raw, str) else None
+        reading = _climb(raw, known, needed) if isinstance(raw, str) else None
     except Conflict:
         return None
     return _encodable(reading) if reading else None
 
 
-def _climb(raw: str) -> Reading | None:
+def _climb(raw: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
     if reading := _attempt(_native, raw):
         return reading
     text = _unwrapped(raw)
@@ -103,7 +97,10 @@ def _climb(raw: str) -> Reading | None:
     outside = outside_strings(text)
     if not text.endswith("}") or looks_cut(text) or is_open(text, outside) or _COMMENT.search(outside):
         return None
-    return _attempt(_wrongly_escaped, text) or _attempt(_json_repaired, text)
+    for step in (_wrongly_escaped, _json_repaired, lambda text: _quoting(text, known, needed)):
+        if reading := _attempt(step, text):
+            return reading
+    return None
 
 
 def is_json_object(text: Any) -> bool:
@@ -148,7 +145,7 @@ def _mended(text: str) -> Reading | None:
     if not isinstance(found.value, dict):
         return None
     if found.is_repaired:
-        return None if found.tail.strip() else Reading(found.value, JSON_REPAIRED)
+        return None if found.tail.strip() else Reading(found.value, JSON_REPAIRED, is_ambiguous=found.is_ambiguous)
     if start or found.tail:
         return _with_tail(found.value, found.tail)
     return Reading(found.value, ESCAPED)
@@ -158,23 +155,24 @@ def _mended_quotes(text: str) -> Reading | None:
     """Read JSON whose strings stand in single quotation marks, and that is no Python either (a comma is missing)."""
     found = read_mended(text, single_quotes=True) if text.startswith("{") and "'" in text else None
     is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
-    return Reading(found.value, JSON_REPAIRED) if found and is_whole else None
+    return Reading(found.value, JSON_REPAIRED, is_ambiguous=found.is_ambiguous) if found and is_whole else None
 
 
-def _with_tail(value: dict[str, Any], tail: str) -> Reading | None:
+def _with_tail(value: dict[str, Any], tail: str) -> Reading:
     """Decide what stands behind the object: nothing of weight, the same once more, prose, or a second meaning."""
-    if _HARMLESS_TAIL.fullmatch(tail):
-        return Reading(value, PROSE_CUT)
-    if _MORE_ARGUMENTS.search(tail) and "{" not in tail:
-        return None
     if "{" not in tail:
-        return Reading(value, PROSE_CUT)
+        is_harmless = _HARMLESS_TAIL.fullmatch(tail)
+        if _CLOSED_AGAIN.search(tail) or (not is_harmless and (_MORE_ARGUMENTS.search(tail) or tail.count('"') % 2)):
+            raise Conflict("the last string may go on behind the object")
+        return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_TOUCHES.match(tail)))
     second = _attempt(_mended, tail)
     if second is None or second.rung == JSON_REPAIRED:
-        return None if _MORE_ARGUMENTS.search(tail) else Reading(value, PROSE_CUT, is_ambiguous=True)
+        if _MORE_ARGUMENTS.search(tail) or _CLOSED_AGAIN.search(tail):
+            raise Conflict("the last string may go on behind the object")
+        return Reading(value, PROSE_CUT, is_ambiguous=True)
     if second.value == value or not value:
         return replace(second, rung=PROSE_CUT)
-    return None
+    raise Conflict("a second object follows")
 
 
 def _stuttered(text: str) -> Reading | None:
@@ -192,27 +190,23 @@ def _python_literal(text: str) -> Reading | None:
     head, tail = text[:start], text[end:]
     if start < 0 or "'" in head or '"' in head or _MORE_ARGUMENTS.search(tail):
         return None
-    value = read_python(text[start:end])
-    if value is None or any(not isinstance(key, str) for key in value):
+    found = read_python(text[start:end])
+    if found is None or any(not isinstance(key, str) for key in found[0]):
         return None
     # A round trip turns tuples into lists and refuses what JSON cannot say.
-    carried = dumps(value)
-    # To Python a backslash before the end of a line is nothing; who wrote it may have meant both.
-    is_ambiguous = "\\\n" in text and any(found[1] == "\n" for found in _ESCAPE.finditer(text[start:end]))
-    return Reading(json.loads(carried), PYTHON_LITERAL, carried, is_ambiguous)
+    carried = dumps(found[0])
+    is_touched = not _HARMLESS_TAIL.fullmatch(tail) and bool(_TOUCHES.match(tail))
+    return Reading(json.loads(carried), PYTHON_LITERAL, carried, found[1] or is_touched)
 
 
 def _json_repaired(text: str) -> Reading | None:
-    if not text.startswith("{") or len(text) > _LONGEST_TO_REPAIR or is_too_deep(text) or not is_one_object(text):
-        return None
-    from json_repair import repair_json
+    found = repaired(text)
+    return Reading(found[0], JSON_REPAIRED, is_ambiguous=found[1]) if found else None
 
-    short, kept = _shortened(text)
-    value = repair_json(short, return_objects=True, skip_json_loads=True)
-    if not isinstance(value, dict) or not value:
-        return None
-    is_ambiguous = not _kept_its_strings(short, value)
-    return Reading(_lengthened(value, kept), JSON_REPAIRED, is_ambiguous=is_ambiguous)
+
+def _quoting(text: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
+    value = read_quoting(text, known, needed)
+    return None if value is None else Reading(value, JSON_REPAIRED, is_ambiguous=True)
 
 
 def _wrongly_escaped(text: str) -> Reading | None:
@@ -221,8 +215,7 @@ def _wrongly_escaped(text: str) -> Reading | None:
     def mended(found: re.Match[str]) -> str:
         return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
 
-    escaped = _ESCAPE.sub(mended, text)
-    found = read_mended(escaped) if escaped != text and text.startswith("{") else None
+    found = read_mended(_ESCAPE.sub(mended, text)) if text.startswith("{") else None
     is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
     return Reading(found.value, ESCAPED, is_ambiguous=True) if found and is_whole else None
 
@@ -262,59 +255,3 @@ def _encodable(reading: Reading) -> Reading | None:
         return reading if text == reading.text else replace(reading, text=text, value=loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
-
-
-def _shortened(text: str) -> tuple[str, list[str]]:
-    """The text with a mark in place of each long string, and those strings: the library looks long at each letter."""
-    kept: list[str] = []
-
-    def mark(found: re.Match[str]) -> str:
-        if len(found[0]) < _LONG:
-            return found[0]
-        try:
-            string = loads(found[0], strict=False)
-        except ValueError:
-            return found[0]
-        kept.append(string)
-        return f'"{_MARK}{len(kept) - 1}{_MARK}"'
-
-    return (text if _MARK in text else STRING.sub(mark, text)), kept
-
-
-def _lengthened(value: Any, kept: Sequence[str]) -> Any:
-    """The value with the long strings back in it, wherever their marks went."""
-    if isinstance(value, str):
-        return _MARKED.sub(lambda found: kept[int(found[1])], value) if kept else value
-    if isinstance(value, list):
-        return [_lengthened(item, kept) for item in value]
-    if isinstance(value, dict):
-        return {_lengthened(key, kept): _lengthened(item, kept) for key, item in value.items()}
-    return value
-
-
-def _kept_its_strings(text: str, value: dict[str, Any]) -> bool:
-    """Whether a repair left every quoted string as it was and made up none but bare keys."""
-    try:
-        given = [loads(found[0], strict=False) for found in STRING.finditer(text)]
-    except ValueError:
-        return False
-    outside = STRING.sub(" ", text)
-    waiting = iter(given)
-    expected = next(waiting, None)
-    for string, is_key in _strings_of(value):
-        if string == expected:
-            expected = next(waiting, None)
-        elif not is_key or not re.search(rf"(?<!\w){re.escape(string)}\s*:", outside):
-            return False
-    keys = sum(is_key for _, is_key in _strings_of(value))
-    return expected is None and keys == outside.count(":")
-
-
-def _strings_of(value: Any) -> list[tuple[str, bool]]:
-    if isinstance(value, str):
-        return [(value, False)]
-    if isinstance(value, list):
-        return [pair for item in value for pair in _strings_of(item)]
-    if isinstance(value, dict):
-        return [pair for key, item in value.items() for pair in [(str(key), True), *_strings_of(item)]]
-    return []

@@ -202,11 +202,13 @@ def _value(text: str) -> str:
 def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_cut: bool) -> list[SpokenCall]:
     """Read a sequence that is not in order as well as it goes: a call that does not end holds what follows."""
     groups: list[list[_Tag]] = []
+    is_open = False
     for group in _groups(tags):
-        if groups and not any(tag.kind == "i" for tag in groups[-1]):
+        if is_open:
             groups[-1].extend(group)
         else:
             groups.append(group)
+        is_open = not any(tag.kind == "i" for tag in group)
     calls = [_loose_call(text, group, parameters(group[0].name) or ()) for group in groups]
     if is_cut:
         # The end that would tell a quoted call from a real one never came.
