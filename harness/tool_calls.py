@@ -237,7 +237,7 @@ _NOT_JSON = (
     "Not performed: the arguments are not a JSON object. Send the call again with valid JSON: inside a string, a "
     'quotation mark is written `\\"`, and a backslash `\\\\`.'
 )
-_BROKEN_TAGS = "Not performed: the tags of the call do not fit together. Make the call again as a plain tool call."
+_BROKEN_TAGS = "Not performed: the call cannot be read as it stands in the text. Make it again as a plain tool call."
 _TWO_WAYS = (
     "Not performed: the call can be read in more than one way, and what was understood stands in its arguments. If "
     "that is what you meant, make the call again as a plain tool call."

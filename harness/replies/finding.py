@@ -10,7 +10,9 @@ from harness.replies import salvage
 from harness.replies.fitting import ToolSpec, find_tool, fit
 from harness.replies.json_text import healed
 from harness.replies.salvage import LADDER, Reading, read_object
-from harness.replies.spoken_calls import Parameters, Spoken, SpokenCall, read_spoken, read_xml, without_leaks
+from harness.replies.spoken import Parameters, Spoken, SpokenCall
+from harness.replies.spoken_json import read_json
+from harness.replies.spoken_xml import read_xml, without_leaks
 from harness.replies.thinking import Thought
 
 
@@ -44,7 +46,9 @@ def find_calls(
         more, is_accounted_for = _not_native_too(spoken, found, tools)
         content = without_leaks(spoken.rest if spoken.calls and is_accounted_for else thought.content)
         return [*found, *more], content, content == thought.content
-    spoken = read_spoken(thought.content, parameters, is_cut=is_cut)
+    spoken = read_xml(thought.content, parameters, is_cut=is_cut)
+    if not spoken.calls:
+        spoken = read_json(spoken.rest, parameters, is_cut=is_cut)
     if spoken.calls:
         return [_from_speech(call, salvage.IN_CONTENT) for call in spoken.calls], spoken.rest, False
     return _from_thinking(thought, parameters, is_cut=is_cut), thought.content, True

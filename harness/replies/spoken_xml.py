@@ -1,4 +1,4 @@
-"""Finds tool calls that stand as text in what a model said, as XML or as JSON, and takes them out of it.
+"""Finds tool calls that stand as XML in what a model said, and takes them out of it.
 
 A sequence of tags that is whole is read as it stands. Wherever it is not (a value that holds such tags itself, a tag
 too few or too many, a quotation, an example in the middle of a text) every call of it is ambiguous, since a file that
@@ -8,36 +8,13 @@ quotes a call must not be taken for the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.replies.json_text import looks_cut
-from harness.replies.salvage import NATIVE, PROSE_CUT, STRICT, read_object, unfenced
-
-Parameters = Callable[[str], Collection[str] | None]
-"""Gives the parameter names of the tool a name means; None where it means none."""
-
-
-@dataclass(frozen=True)
-class SpokenCall:
-    """A call that stood in text. `arguments` is None where they could not be read; `raw` is how they stood there."""
-
-    name: str
-    arguments: dict[str, Any] | None
-    raw: str
-    is_ambiguous: bool = False
-    is_cut: bool = False
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """The calls found in a text, and the text without them; `ends_with_call` where nothing but blanks followed."""
-
-    calls: tuple[SpokenCall, ...]
-    rest: str
-    ends_with_call: bool = True
+from harness.replies.salvage import read_object
+from harness.replies.spoken import Parameters, Spoken, SpokenCall, is_quoted, joined
 
 
 @dataclass(frozen=True)
@@ -70,22 +47,11 @@ _LOST_BRACKETS = (
 )
 _LEAKED = re.compile(r"</?(?:minimax:tool_call|function_calls)>")
 _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")
-_JSON_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
-_JSON_TAG = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
-
-
-def read_spoken(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
-    """Find the calls in a text, XML before JSON. `is_cut`: the reply ended at the output limit."""
-    found = read_xml(text, parameters, is_cut=is_cut)
-    return found if found.calls else read_json(found.rest, parameters)
 
 
 def without_leaks(text: str) -> str:
     """The text without wrapper tags that a server left behind when it took the calls out."""
     return _LEAKED.sub("", text).rstrip() if _LEAKED.search(text) else text
-
-
-# ------------------------------------------------------------------------------------------------------------------ XML
 
 
 def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
@@ -95,14 +61,13 @@ def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
     kinds = "".join(tag.kind for tag in tags)
     if "I" not in kinds or not _is_meant(kinds, tags, parameters):
         return Spoken((), text)
-    is_quoted = _is_quoted(text, tags[0].start, tags[-1].end)
     whole, end = _whole_part(text, tags, kinds, is_cut=is_cut)
     if end is None:
         calls = _loose_calls(text, tags, parameters, is_cut=is_cut)
     else:
         calls = [_whole_call(text, group) for group in _groups(tags[:whole])]
         calls += [replace(_whole_call(text, group), is_cut=True) for group in _groups(tags[whole:])]
-    if is_quoted:
+    if is_quoted(text, joined(text, _spans(tags))):
         calls = [replace(call, is_ambiguous=True) for call in calls]
     return Spoken(tuple(calls), _without(text, tags, kinds), not text[tags[-1].end :].strip(" \t\r\n`"))
 
@@ -135,12 +100,15 @@ def _is_meant(kinds: str, tags: Sequence[_Tag], parameters: Parameters) -> bool:
     return False
 
 
-def _is_quoted(text: str, start: int, end: int) -> bool:
-    """Whether a call stands in code marks and is not all that is said at the end: then it may be an example."""
-    if text[max(0, start - 1) : start] == "`" and text[max(0, start - 3) : start] != "```":
-        return True
-    is_fenced = text.count("```", 0, start) % 2 == 1
-    return is_fenced and bool(text[end:].strip().removeprefix("```").strip())
+def _spans(tags: Sequence[_Tag]) -> list[tuple[int, int]]:
+    """Where each call, or all in one wrapper, begins and ends."""
+    spans: list[tuple[int, int]] = []
+    for left, tag in pairwise([None, *tags]):
+        if left is None or (tag and left.kind in "iw" and tag.kind in "IW"):
+            spans.append((tag.start, tag.end) if tag else (0, 0))
+        elif tag:
+            spans[-1] = (spans[-1][0], tag.end)
+    return spans
 
 
 def _whole_part(text: str, tags: Sequence[_Tag], kinds: str, *, is_cut: bool) -> tuple[int, int | None]:
@@ -248,63 +216,3 @@ def _without(text: str, tags: Sequence[_Tag], kinds: str) -> str:
     kept = (_EMPTY_FENCE.sub("", piece) if "```" in piece else piece for piece in pieces)
     rest = "\n".join(stripped for piece in kept if (stripped := piece.strip()))
     return _EMPTY_FENCE.sub("", rest).strip() if "```" in rest else rest
-
-
-# ----------------------------------------------------------------------------------------------------------------- JSON
-
-
-def read_json(text: str, parameters: Parameters) -> Spoken:
-    """Find calls that stand in a text as JSON: all of it, in a fence, or in `<tool_call>` tags."""
-    if "{" not in text:
-        return Spoken((), text)
-    if calls := _json_calls(unfenced(text), parameters):
-        return Spoken(tuple(calls), "")
-    pattern = _JSON_TAG if "<tool_call>" in text else _JSON_FENCE
-    calls, rest, end = [], [], 0
-    for found in pattern.finditer(text):
-        if inner := _json_calls(found[1], parameters):
-            calls += inner
-            rest.append(text[end : found.start()].strip())
-            end = found.end()
-    if not calls:
-        return Spoken((), text)
-    tail = text[end:].strip()
-    if tail and pattern is _JSON_FENCE:
-        calls = [replace(call, is_ambiguous=True) for call in calls]
-    return Spoken(tuple(calls), "\n".join(piece for piece in [*rest, tail] if piece), not tail)
-
-
-def _json_calls(text: str, parameters: Parameters) -> list[SpokenCall]:
-    text = text.strip()
-    if not text.startswith(("{", "[")):
-        return []
-    if text.startswith("["):
-        text = '{"tool_calls":' + text + "}"
-    reading = read_object(text)
-    if reading is None or not text.endswith("}") or (reading.rung != NATIVE and looks_cut(text)):
-        return []
-    listed = reading.value.get("tool_calls", [reading.value])
-    calls = [_json_call(item, text, parameters) for item in listed] if isinstance(listed, list) else []
-    found = [call for call in calls if call is not None]
-    if not found or len(found) < len(calls):
-        return []
-    return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]
-
-
-def _json_call(item: Any, text: str, parameters: Parameters) -> SpokenCall | None:
-    """Read one object as a call. It is one only if it names a tool and carries arguments, and little else."""
-    if not isinstance(item, dict):
-        return None
-    if isinstance(item.get("function"), dict):
-        item = item["function"]
-    name = item.get("name", item.get("tool", item.get("function")))
-    carriers = [key for key in ("arguments", "parameters", "input", "args") if key in item]
-    others = set(item) - {"name", "tool", "function", "id", "type", *carriers}
-    if not isinstance(name, str) or len(carriers) != 1 or others:
-        return None
-    if parameters(name) is None and set(item) != {"name", "arguments"}:
-        return None
-    reading = read_object(item[carriers[0]])
-    if reading is None:
-        return SpokenCall(name, None, text)
-    return SpokenCall(name, reading.value, text, reading.is_ambiguous and reading.rung not in (STRICT, PROSE_CUT))

@@ -1,0 +1,84 @@
+"""What is found where calls stand as text in what a model said, and whether such a call is meant or quoted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+Parameters = Callable[[str], Collection[str] | None]
+"""Gives the parameter names of the tool a name means; None where it means none."""
+
+_WARNING = re.compile(
+    r"^\W*(?:(?:so|but|and|also|again|please|note|remember|important|warning)\b\W*)*(?:never|do\s+not|don['’]t|avoid)\b"
+    r"|\b(?:must|should|to|you|we|one|please)\s+(?:never|not)\b|\b(?:must|should)n['’]t\b"
+    r"|\bfor\s+(?:example|instance)\b|\ban\s+example\b|^\W*examples?\b|\be\.g\.",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n")
+
+
+@dataclass(frozen=True)
+class SpokenCall:
+    """A call that stood in text. `arguments` is None where they could not be read; `raw` is how they stood there."""
+
+    name: str
+    arguments: dict[str, Any] | None
+    raw: str
+    is_ambiguous: bool = False
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The calls found in a text, and the text without them; `ends_with_call` where nothing but blanks followed."""
+
+    calls: tuple[SpokenCall, ...]
+    rest: str
+    ends_with_call: bool = True
+
+
+def is_quoted(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether one of the calls that stand at `spans` may be an example, a quotation, or what is not to be done.
+
+    In code marks a call is meant only if it is all that is said at the end, in the middle of a line only if no words
+    follow; and never behind a sentence that warns of it or calls it an example.
+    """
+    if not spans:
+        return False
+    starts = [start for start, _ in spans[1:]]
+    edges = [0, *(start for start, _ in spans)]
+    fences = accumulate(text.count("```", left, right) for left, right in pairwise(edges))
+    fenced = [count % 2 == 1 for count in fences]
+    if any(fenced) and not (all(fenced) and not text[spans[-1][1] :].strip().removeprefix("```").strip()):
+        return True
+    return any(
+        _is_in_a_sentence(text, start, end, following) or _WARNING.search(_sentence_before(text, start))
+        for (start, end), following in zip(spans, [*starts, len(text)], strict=True)
+    )
+
+
+def joined(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same spans, with those taken for one that nothing but blanks part."""
+    found = list(spans[:1])
+    for (_, left), (start, end) in pairwise(spans):
+        if text[left:start].strip():
+            found.append((start, end))
+        else:
+            found[-1] = (found[-1][0], end)
+    return found
+
+
+def _is_in_a_sentence(text: str, start: int, end: int, following: int) -> bool:
+    line = text[text.rfind("\n", 0, start) + 1 : start].rstrip()
+    if line.endswith("```"):
+        return False
+    return line.endswith("`") or (bool(line) and re.search(r"\w", text[end:following]) is not None)
+
+
+def _sentence_before(text: str, start: int) -> str:
+    """The sentence that leads up to a place, over the opening of a fence."""
+    before = re.sub(r"```[\w-]*\s*\Z", "", text[max(0, start - 1000) : start]).rstrip()
+    return _SENTENCE_END.split(before)[-1]
