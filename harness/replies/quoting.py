@@ -22,7 +22,7 @@ _MOST = 16
 _END = re.compile(r"\s*,?\s*\}\s*\Z")
 _ESCAPE = re.compile(r'\\.|"', re.DOTALL)
 _EXPRESSION = re.compile(r"\s+|\s*[+*%](?:.*[+*%])?\s*", re.DOTALL)
-_COMMENT = re.compile(r"\s*(?:#|//|/\*)")
+_COMMENT = re.compile(r"\s*,?\s*(?:#|//|/\*)")
 
 
 @dataclass(frozen=True)

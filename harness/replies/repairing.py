@@ -1,21 +1,24 @@
 """Has the json-repair library repair what is further off than `mending` goes, and checks that nothing was lost by it.
 
-The library drops what it cannot place and guesses at quotation marks. So what it made counts only if every word,
-number and string that stood in the text stands in it, in the same order and the same place, and nothing else did.
+The library drops what it cannot place, guesses at quotation marks, strips strings and looks long at each letter. So it
+is shown a mark in place of each string, and what it made counts only if every word, number and string that stood in the
+text stands in it, in the same order and as a key or not as before, and nothing else does.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.replies.json_text import STRING, dumps, is_one_object, is_too_deep, loads
 from harness.replies.mending import in_double_quotes
 
 _LONGEST = 64_000
-# Characters; where no string is long, the library takes a quarter of a second for half of that.
-_LONG = 80
+"""Characters without strings; the library takes a quarter of a second for half of that."""
+
 _MARK = "\ue000"
 _MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
 _TOKEN = re.compile(
@@ -29,39 +32,51 @@ Atom = tuple[str, bool]
 """A string, a number or a word as JSON writes it, and whether it is a key."""
 
 
+@dataclass
+class _Said:
+    """What a text says, and the text with marks for its strings. `is_guess`: JSON would not take all of it."""
+
+    atoms: list[Atom] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+    short: str = ""
+    is_guess: bool = False
+
+
 def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
     """The object that the library makes of a text, and whether it is a guess (a string without JSON's marks)."""
-    if not text.startswith("{") or len(text) > _LONGEST or is_too_deep(text) or not is_one_object(text):
-        return None
-    short, kept = _shortened(text)
-    given = _atoms_said(short)
-    if given is None:
+    said = _said(text) if text.startswith("{") and not is_too_deep(text) and is_one_object(text) else None
+    if said is None:
         return None
     from json_repair import repair_json
 
-    value = repair_json(short, return_objects=True, skip_json_loads=True)
-    if not isinstance(value, dict) or not value or [*_atoms_in(value)] != given[0]:
+    value = _with_strings(repair_json(said.short, return_objects=True, skip_json_loads=True), said.strings)
+    if not isinstance(value, dict) or not value or [*_atoms_in(value)] != said.atoms:
         return None
-    return _lengthened(value, kept), given[1]
+    return value, said.is_guess
 
 
-def _atoms_said(text: str) -> tuple[list[Atom], bool] | None:
-    """What stands in a text, and if a string is among it that JSON would not take; None if anything but tokens stands.
+def _said(text: str) -> _Said | None:
+    """Take a text apart; None if anything but JSON's tokens stands in it, or too many of them.
 
     Two strings with nothing between them, if the second is no key, may be one that quotes, or an expression.
     """
-    atoms: list[Atom] = []
-    at, is_guess, was_string = 0, False, False
+    said, pieces = _Said(), []
+    at, length, was_string = 0, 0, False
     while found := _TOKEN.match(text, at):
-        is_key = found["key"] is not None
-        if found["string"] and was_string and not is_key:
+        is_key, is_string = found["key"] is not None, bool(found["string"])
+        if length > _LONGEST or _MARK in found[0] or (is_string and was_string and not is_key):
             return None
-        if found["string"] or found["number"] or found["word"]:
-            atoms.append((_atom(found), is_key))
+        pieces.append(found[0])
+        if is_string or found["number"] or found["word"]:
+            said.atoms.append((_atom(found), is_key))
+        if is_string:
+            pieces[-1] = f' "{_MARK}{len(said.strings)}{_MARK}"'
+            said.strings.append(json.loads(said.atoms[-1][0]))
         is_bare = bool(found["word"]) and not is_key and found["word"] not in _WORDS
-        is_guess = is_guess or is_bare or found["single"] is not None
-        at, was_string = found.end(), bool(found["string"])
-    return (atoms, is_guess) if not text[at:].strip() else None
+        said.is_guess = said.is_guess or is_bare or found["single"] is not None
+        at, length, was_string = found.end(), length + len(pieces[-1]), is_string
+    said.short = "".join(pieces)
+    return said if not text[at:].strip() else None
 
 
 def _atom(found: re.Match[str]) -> str:
@@ -84,29 +99,12 @@ def _atoms_in(value: Any) -> Iterator[Atom]:
         yield dumps(value), False
 
 
-def _shortened(text: str) -> tuple[str, list[str]]:
-    """The text with a mark in place of each long string, and those strings: the library looks long at each letter."""
-    kept: list[str] = []
-
-    def mark(found: re.Match[str]) -> str:
-        if len(found[0]) < _LONG:
-            return found[0]
-        try:
-            string = loads(found[0], strict=False)
-        except ValueError:
-            return found[0]
-        kept.append(string)
-        return f'"{_MARK}{len(kept) - 1}{_MARK}"'
-
-    return (text if _MARK in text else STRING.sub(mark, text)), kept
-
-
-def _lengthened(value: Any, kept: Sequence[str]) -> Any:
-    """The value with the long strings back in it, wherever their marks went."""
+def _with_strings(value: Any, strings: Sequence[str]) -> Any:
+    """The value with the strings back in it, wherever their marks went."""
     if isinstance(value, str):
-        return _MARKED.sub(lambda found: kept[int(found[1])], value) if kept else value
+        return _MARKED.sub(lambda found: strings[int(found[1])], value)
     if isinstance(value, list):
-        return [_lengthened(item, kept) for item in value]
+        return [_with_strings(item, strings) for item in value]
     if isinstance(value, dict):
-        return {_lengthened(key, kept): _lengthened(item, kept) for key, item in value.items()}
+        return {_with_strings(key, strings): _with_strings(item, strings) for key, item in value.items()}
     return value
