@@ -17,6 +17,7 @@ from harness.replies.spoken import Parameters, Spoken, SpokenCall, is_quoted
 
 _TAGS = (re.compile(r"<tool_call>"), "</tool_call>")
 _FENCES = (re.compile(r"```[\w-]*[ \t]*\n"), "```")
+_BLANKS = re.compile(r"\s*")
 _BEGINNING = re.compile(r"\s*[{\[]")
 _NAMED = re.compile(r"\s*\{\s*[\"']?(?:name|tool|function)[\"']?\s*:\s*[\"']([\w.:-]+)[\"']")
 _ARGUMENTS = re.compile(r"[\"']?(?:arguments|parameters|input|args)[\"']?\s*:")
@@ -70,31 +71,38 @@ def _spoken(text: str, blocks: Sequence[_Block], *, is_fenced: bool) -> Spoken:
 
 def _blocks(text: str, marks: _Marks, parameters: Parameters, *, is_cut: bool) -> list[_Block]:
     """The blocks with calls in them. One that never ends is the last."""
-    opening, closing = marks
     blocks: list[_Block] = []
     at = 0
-    while opened := opening.search(text, at):
+    while opened := marks[0].search(text, at):
         at = start = opened.end()
         is_beginning = _BEGINNING.match(text, start) is not None
         if marks is _TAGS and not is_beginning:
             continue
-        close = _closing(text, start, closing)
-        inside = text[start : close if close >= 0 else len(text)]
-        at = close + len(closing) if close >= 0 else len(text)
+        close, at = _end(text, start, marks)
+        inside, is_closed = text[start:close], at > close
         calls = _calls(inside, parameters) if is_beginning else []
-        if is_beginning and not calls and not (is_cut and close < 0 and marks is _FENCES):
+        if is_beginning and not calls and not (is_cut and not is_closed and marks is _FENCES):
             # Of a fence that was cut off at the limit it is told that the reply was.
-            calls = _unread(inside, parameters, is_tagged=marks is _TAGS, is_closed=close >= 0)
+            calls = _unread(inside, parameters, is_tagged=marks is _TAGS, is_closed=is_closed)
         if calls:
             blocks.append(_Block(opened.start(), at, calls))
     return blocks
 
 
-def _closing(text: str, start: int, closing: str) -> int:
-    """Where a block is closed: behind its JSON, if that can be read; else at the first mark that could do it."""
+def _end(text: str, start: int, marks: _Marks) -> tuple[int, int]:
+    """Where the inside of a block ends, and where the block does; the same place where nothing closes it.
+
+    It ends where its JSON does, if only a mark or nothing follows there; else at the first mark that could close it.
+    """
+    opening, closing = marks
     _, end = _values(text, start)
-    behind = end + len(text[end : end + 100]) - len(text[end : end + 100].lstrip())
-    return behind if end > start and text.startswith(closing, behind) else text.find(closing, start)
+    blanks = _BLANKS.match(text, end)
+    close = blanks.end() if blanks else end
+    is_open = end > start and (close == len(text) or (marks is _TAGS and opening.match(text, close) is not None))
+    if is_open:
+        return close, close
+    close = text.find(closing, end)
+    return (close, close + len(closing)) if close >= 0 else (len(text), len(text))
 
 
 def _unread(text: str, parameters: Parameters, *, is_tagged: bool, is_closed: bool) -> list[SpokenCall]:
