@@ -87,17 +87,17 @@ def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
     if after.startswith(",") and _CLOSE.match(after, 1):  # Python 3.13 stops at the comma itself
         return before + after[1:], False
     comment = _COMMENT.match(after)
-    if comment and '"' in before and any(mark in comment[0] for mark in quotes):
+    is_touching = before.endswith('"') and before == text[:at]
+    if comment and (is_touching or ('"' in before and any(mark in comment[0] for mark in quotes))):
         return "", False  # the string before it may go on there
     if comment:
         return before + " " + after[comment.end() :], True
     key = _BARE_KEY.match(after)
     if why.startswith("Expecting property name") and key:
         return f'{before}"{key[1]}"{after[key.end(1) :]}', True
-    is_parted = before != text[:at] or not before.endswith('"')  # two strings that touch are one that quotes
     # Two strings that are no key may be one, or an expression that JSON does not know.
     is_string = bool(_KEY.match(after)) or (after[:1] in tuple(quotes) and not before.endswith('"'))
     is_next = is_string or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : at])
-    if why.startswith("Expecting ','") and is_parted and is_next:
+    if why.startswith("Expecting ','") and is_next and not is_touching:  # two strings that touch are one that quotes
         return f"{before},{after}", True
     return "", False

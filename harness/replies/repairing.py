@@ -2,7 +2,8 @@
 
 The library drops what it cannot place, guesses at quotation marks, strips strings and looks long at each letter. So it
 is shown a mark in place of each string, and what it made counts only if every word, number and string that stood in the
-text stands in it, in the same order and as a key or not as before, and nothing else does.
+text stands in it, in the same order and as a key or not as before, and nothing else does. It may add brackets, but drop
+none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.replies.json_text import STRING, dumps, is_one_object, is_too_deep, loads
+from harness.replies.json_text import STRING, dumps, is_one_object, is_too_deep, loads, outside_strings
 from harness.replies.mending import in_double_quotes
 
 _LONGEST = 64_000
@@ -49,10 +50,12 @@ def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
         return None
     from json_repair import repair_json
 
-    value = _with_strings(repair_json(said.short, return_objects=True, skip_json_loads=True), said.strings)
+    made = repair_json(said.short, return_objects=True, skip_json_loads=True)
+    value = _with_strings(made, said.strings)
     if not isinstance(value, dict) or not value or [*_atoms_in(value)] != said.atoms:
         return None
-    return value, said.is_guess
+    given, built = (outside_strings(shown) for shown in (said.short, dumps(made)))
+    return (value, said.is_guess) if all(given.count(mark) <= built.count(mark) for mark in "{}[]:") else None
 
 
 def _said(text: str) -> _Said | None:

@@ -51,7 +51,7 @@ _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
 _CLOSED_AGAIN = re.compile(r"[\"']\s*,?\s*[}\]]")
-_TOUCHES = re.compile(r"[^\s<`]")
+_GOES_ON = re.compile(r"[^\s<`]|\s*[&|+%*/;=>]|.*\}", re.DOTALL)
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
 _BLANKS = " \t\r\n\ufeff\u200b\u2060"
 
@@ -164,7 +164,7 @@ def _with_tail(value: dict[str, Any], tail: str) -> Reading:
         is_harmless = _HARMLESS_TAIL.fullmatch(tail)
         if _CLOSED_AGAIN.search(tail) or (not is_harmless and (_MORE_ARGUMENTS.search(tail) or tail.count('"') % 2)):
             raise Conflict("the last string may go on behind the object")
-        return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_TOUCHES.match(tail)))
+        return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_GOES_ON.match(tail)))
     second = _attempt(_mended, tail)
     if second is None or second.rung == JSON_REPAIRED:
         if _MORE_ARGUMENTS.search(tail) or _CLOSED_AGAIN.search(tail):
@@ -195,8 +195,8 @@ def _python_literal(text: str) -> Reading | None:
         return None
     # A round trip turns tuples into lists and refuses what JSON cannot say.
     carried = dumps(found[0])
-    is_touched = not _HARMLESS_TAIL.fullmatch(tail) and bool(_TOUCHES.match(tail))
-    return Reading(json.loads(carried), PYTHON_LITERAL, carried, found[1] or is_touched)
+    goes_on = not _HARMLESS_TAIL.fullmatch(tail) and bool(_GOES_ON.match(tail))
+    return Reading(json.loads(carried), PYTHON_LITERAL, carried, found[1] or goes_on)
 
 
 def _json_repaired(text: str) -> Reading | None:
