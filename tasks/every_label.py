@@ -31,7 +31,7 @@ def refuse_one_label(metric: Metric, targets: Sequence[str], strata: Strata) -> 
         name, label = targets[columns.index(constant[0])], next(iter(constant[0]), "")
         says = f"every labelled row has {name} = {label!r}, so {metric.name} cannot tell one solution from another"
         raise TooFewRows(f"{says}; {ADVICE}")
-    if not needs_every_label(metric):
+    if not needs_every_label(metric) or not columns:
         return
     for name, column in zip(targets, columns, strict=True):
         label, count = min(column.items(), key=lambda one: one[1])
