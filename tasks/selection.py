@@ -41,7 +41,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Choice:
-    """The outcome. `pick` and `weights` count candidates, the best so far first; `weights` are of what is handed in.
+    """The outcome. `pick` and `weights` count candidates; `weights` are those of what is handed in.
 
     `judges` says which rows decided; `searched` and `judged` are the candidates' scores on the rows the run looked at
     and on those. `ensemble_score` is that of the ensemble proposed, on the judging rows, `gain` how much better it is
@@ -62,7 +62,7 @@ class Choice:
 
 
 def run_choose(search: Rows, judging: Rows | None, judges: Judges, seconds: float) -> Choice:
-    """Choose among candidates by files that `judging` kept, the best so far first. Raises `children.ChildFailed`."""
+    """Choose among candidates, best first, by files that `judging` kept. Raises `children.ChildFailed`."""
     request = {"do": "choose", "search": _plain(search), "judging": _plain(judging) if judging else None}
     return Choice(**ask("tasks.selection", {**request, "judges": judges}, seconds))
 

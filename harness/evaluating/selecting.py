@@ -157,6 +157,9 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
         return {name: float(weight) for name, weight in made.numbers["weights"].items()}
     judges: Judges = "select" if run.blend.select_rows else "fresh" if len(fresh) > 1 else "halves"
     candidates = fresh if judges == "fresh" else finalists
+    if judges != "halves":  # there the best so far, which is first, stays the pick
+        sign = 1 if run.state.lower_is_better else -1
+        candidates = sorted(candidates, key=lambda one: sign * (one.score or 0.0))
     search = _rows(run, candidates, own, HELD_OUT)
     judging = None
     if judges == "select":

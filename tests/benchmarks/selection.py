@@ -22,14 +22,17 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from harness.evaluating.selecting import SEEDS
 from tasks.resampling import Part, compare, drawn_scores, scores_of
 from tasks.selection import choose
 from tasks.splitting import deal_rows
 from tests.benchmarks.selection_candidates import PRIVATE, datasets, random_pipeline
-from tests.benchmarks.selection_luck import FOLDS, adaptive, false_real, part_of, power, weighed
-from tests.benchmarks.selection_report import RULES, report
+from tests.benchmarks.selection_luck import FOLDS, adaptive, false_real, judged, part_of, power, weighed
+from tests.benchmarks.selection_report import ONE_BLEND, RULES, report
 
 FINALISTS = 5
+LARGE = ("syn2000", "syn20000")
+"""Sets with rows enough to take a tenth for the search and another for the pick."""
 FIGURES = Path(__file__).parent / "figures"
 COLUMNS = ("what", "repeat", "size", "seconds", "numbers")
 
@@ -115,6 +118,41 @@ class Bench:
         ]
         return {"contract": (float(told or 0.0), private[0]), "pick": (found.judged[found.pick], private[1])}
 
+    def one_blend(self) -> tuple[float, float]:
+        """This code on one blend: verdicts in turn on a tenth of the rows, the pick on another tenth, the refit."""
+        held, select, *_ = self.parts("one blend", 10)
+        ran: dict[int, list[Any]] = {}
+        best: int | None = None
+        for at in range(len(self.pipelines)):
+            _, predict = self.run(at, np.concatenate([held, select]))
+            ran[at] = [predict(self.train[rows]) for rows in (held, select)] + [predict(self.private)]
+            if best is None or judged(part_of(self.y[held], [ran[at][0], ran[best][0]]))[1]:
+                best = at
+        scores = {at: scores_of([part_of(self.y[held], [one[0]])])[0] for at, one in ran.items()}
+        finalists = sorted(scores, key=lambda at: (-scores[at], at != best))[:FINALISTS]
+        finalists = finalists if best in finalists else [best or 0, *finalists[:-1]]
+        search, judging = (
+            part_of(self.y[rows], [ran[at][place] for at in finalists]) for place, rows in enumerate((held, select))
+        )
+        found = choose([search], [judging], "select")
+        told = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
+        members = {at: weight for at, weight in zip(finalists, found.weights, strict=True) if weight}
+        other = np.concatenate(self.parts("one blend again", 10)[:2])
+        before, refit, usual = (
+            self._voted({at: predict(at) for at in members}, members)
+            for predict in (
+                lambda at: ran[at][2],
+                lambda at: self.pipelines[at].fit(self.train, self.y)(self.private),
+                lambda at: self.run(at, other)[1](self.private),
+            )
+        )
+        is_taken = (before != refit).mean() <= SEEDS * (before != usual).mean()
+        return float(told or 0.0), self._score(refit if is_taken else before)
+
+    def _voted(self, guesses: dict[int, Any], weights: dict[int, float]) -> Any:
+        votes = sum(weight * (guesses[at][:, None] == self.known) for at, weight in weights.items())
+        return self.known[np.asarray(votes).argmax(axis=1)]
+
     def _parts(self, folds: list[Any], runs: list[list[Any]]) -> list[Part]:
         return [
             part_of(self.y[held], [candidate[number][0] for candidate in runs]) for number, held in enumerate(folds)
@@ -131,6 +169,11 @@ def selected(name: str, repeat: int, pipelines: int) -> list[float]:
     return [max(bench.final), *(number for rule in RULES for number in found[rule])]
 
 
+def on_one_blend(name: str, repeat: int, pipelines: int) -> list[float]:
+    """The same repeat judged over one blend: told and private score."""
+    return list(Bench(*datasets()[name](repeat), pipelines, repeat).one_blend())
+
+
 def work(pipelines: int, repeats: int, candidates: int) -> list[tuple[str, int, int, Callable[[], list[float]]]]:
     """Everything there is to measure, the repeats of all data sets in turn, so that it may end early."""
     from functools import partial
@@ -139,6 +182,8 @@ def work(pipelines: int, repeats: int, candidates: int) -> list[tuple[str, int, 
     for repeat in range(repeats):
         for name in datasets():
             tasks.append((name, repeat, pipelines, partial(selected, name, repeat, pipelines)))
+        for name in LARGE:
+            tasks.append((f"{ONE_BLEND}{name}", repeat, pipelines, partial(on_one_blend, name, repeat, pipelines)))
         tasks.append(("adaptive", repeat, 300, lambda repeat=repeat: list(adaptive(repeat))))
         if repeat < 2:
             name = ("digits", "syn2000")[repeat]
