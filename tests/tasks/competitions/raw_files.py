@@ -17,10 +17,22 @@ from tasks.competitions.graders import CATHETERS, TOXIC
 PIZZA_FIELDS = ["giver_username_if_known", "request_id", "request_text_edit_aware", "requester_username"]
 
 
-def raw(name: str, folder: Path) -> Path:
+class Draw(random.Random):
+    """What a builder draws from; `is_large` where tests count rows and need so many that a count is no chance."""
+
+    is_large = False
+
+    def rows(self, few: int, many: int) -> int:
+        """How many rows there are."""
+        return many if self.is_large else few
+
+
+def raw(name: str, folder: Path, is_large: bool = False) -> Path:
     """Build the raw files of a competition in a folder and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    BUILDERS[name](folder, random.Random(name))
+    draw = Draw(name)
+    draw.is_large = is_large
+    BUILDERS[name](folder, draw)
     return folder
 
 
@@ -49,66 +61,66 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     return [list(header), *(list(row) for row in rows)]
 
 
-def cactus(folder: Path, draw: random.Random) -> None:
-    names = [f"{draw.randrange(16**8):08x}.jpg" for _ in range(100)]
+def cactus(folder: Path, draw: Draw) -> None:
+    names = [f"{draw.randrange(16**8):08x}.jpg" for _ in range(draw.rows(100, 230))]
     write(folder / "train.csv", table(["id", "has_cactus"], [[name, draw.randrange(2)] for name in names]))
     zipped(folder / "train.zip", {f"train/{name}": name.encode() for name in names})
 
 
-def aptos(folder: Path, draw: random.Random) -> None:
-    rows = [[f"{draw.randrange(16**12):012x}", draw.randrange(5)] for _ in range(83)]
+def aptos(folder: Path, draw: Draw) -> None:
+    rows = [[f"{draw.randrange(16**12):012x}", draw.randrange(5)] for _ in range(draw.rows(83, 420))]
     write(folder / "train.csv", table(["id_code", "diagnosis"], rows))
     images(folder / "train_images", [f"{row[0]}.png" for row in rows])
 
 
-def documents(folder: Path, draw: random.Random) -> None:
+def documents(folder: Path, draw: Draw) -> None:
     from PIL import Image
 
-    for archive, shade in (("train", 90), ("train_cleaned", 255)):
+    for archive, shade, step in (("train", 90, 7), ("train_cleaned", 255, 11)):
         members = {}
-        for number in range(2, 62):
+        for number in range(2, draw.rows(62, 212)):
             size = (6, 4) if number % 3 else (6, 5)
             image = Image.new("L", size)
-            image.putdata([(shade + 7 * at + number) % 256 for at in range(size[0] * size[1])])
+            image.putdata([(shade + step * at + number) % 256 for at in range(size[0] * size[1])])
             stream = io.BytesIO()
             image.save(stream, "PNG")
             members[f"{archive}/{number}.png"] = stream.getvalue()
         zipped(folder / f"{archive}.zip", members)
 
 
-def insults(folder: Path, draw: random.Random) -> None:
+def insults(folder: Path, draw: Draw) -> None:
     def said(count: int) -> list[list[Cell]]:
         return [
             [n % 2, "" if n % 3 else "20120618192155Z", f'"You {draw.random()}, \\\\xa0 ""x"""'] for n in range(count)
         ]
 
-    write(folder / "train.csv", table(["Insult", "Date", "Comment"], said(40)))
-    rows = [[*row, "PublicTest"] for row in said(25)]
+    write(folder / "train.csv", table(["Insult", "Date", "Comment"], said(draw.rows(40, 90))))
+    rows = [[*row, "PublicTest"] for row in said(draw.rows(25, 45))]
     write(folder / "test_with_solutions.csv", table(["Insult", "Date", "Comment", "Usage"], rows))
 
 
-def breeds(folder: Path, draw: random.Random) -> None:
-    rows = [[f"{n:032x}", BREEDS[n % 120]] for n in range(240)]
+def breeds(folder: Path, draw: Draw) -> None:
+    rows = [[f"{n:032x}", BREEDS[n % 120]] for n in range(draw.rows(240, 420))]
     write(folder / "labels.csv", table(["id", "breed"], rows))
     images(folder / "train", [f"{row[0]}.jpg" for row in rows])
 
 
-def cats(folder: Path, draw: random.Random) -> None:
-    names = [f"{kind}.{n}.jpg" for kind in ("cat", "dog") for n in range(60)]
+def cats(folder: Path, draw: Draw) -> None:
+    names = [f"{kind}.{n}.jpg" for kind in ("cat", "dog") for n in range(draw.rows(60, 210))]
     zipped(folder / "train.zip", {f"train/{name}": name.encode() for name in names})
     zipped(folder / "test.zip", {f"test/{n}.jpg": b"" for n in range(1, 9)})
 
 
-def tissue(folder: Path, draw: random.Random) -> None:
-    rows = [[f"{draw.randrange(16**12):040x}", draw.randrange(2)] for _ in range(80)]
+def tissue(folder: Path, draw: Draw) -> None:
+    rows = [[f"{draw.randrange(16**12):040x}", draw.randrange(2)] for _ in range(draw.rows(80, 450))]
     write(folder / "train_labels.csv", table(["id", "label"], rows))
     images(folder / "train", [f"{row[0]}.tif" for row in rows])
-    images(folder / "test", [f"{n}.tif" for n in range(20)])
+    images(folder / "test", [f"{n}.tif" for n in range(draw.rows(20, 45))])
 
 
-def toxic(folder: Path, draw: random.Random) -> None:
-    train = [[f"{n:016x}", f"comment {n}", *(draw.randrange(2) for _ in TOXIC)] for n in range(40)]
-    test = [[f"{n + 99:016x}", f"comment, {n}"] for n in range(30)]
+def toxic(folder: Path, draw: Draw) -> None:
+    train = [[f"{n:016x}", f"comment {n}", *(draw.randrange(2) for _ in TOXIC)] for n in range(draw.rows(40, 90))]
+    test = [[f"{n + 99:016x}", f"comment, {n}"] for n in range(draw.rows(30, 55))]
     labels = [[row[0], *([-1] * 6 if n < 10 else [(n + k) % 2 for k in range(6)])] for n, row in enumerate(test)]
     for name, found in {
         "train": table(["id", "comment_text", *TOXIC], train),
@@ -119,18 +131,20 @@ def toxic(folder: Path, draw: random.Random) -> None:
         zipped(folder / f"{name}.csv.zip", {f"{name}.csv": as_csv(found)})
 
 
-def leaves(folder: Path, draw: random.Random) -> None:
+def leaves(folder: Path, draw: Draw) -> None:
     features = [f"{kind}{n}" for kind in ("margin", "shape", "texture") for n in range(1, 65)]
-    rows = [[n * 2 + 1, SPECIES[n % 99], *(f"{draw.random():.6f}" for _ in features)] for n in range(198)]
+    rows = [
+        [n * 2 + 1, SPECIES[n % 99], *(f"{draw.random():.6f}" for _ in features)] for n in range(draw.rows(198, 396))
+    ]
     zipped(folder / "train.csv.zip", {"train.csv": as_csv(table(["id", "species", *features], rows))})
-    zipped(folder / "images.zip", {f"images/{n}.jpg": str(n).encode() for n in range(1, 500)})
+    zipped(folder / "images.zip", {f"images/{n}.jpg": str(n).encode() for n in range(1, draw.rows(500, 900))})
 
 
-def birds(folder: Path, draw: random.Random) -> None:
+def birds(folder: Path, draw: Draw) -> None:
     root = "mlsp_contest_dataset/"
-    count = 160
+    count = draw.rows(160, 420)
     folds = [draw.randrange(2) if n != 3 else 0 for n in range(count)]
-    labels = [sorted(draw.sample(range(19), draw.randrange(4))) for _ in range(count)]
+    labels = [sorted(draw.sample(range(2, 19), draw.randrange(4))) for _ in range(count)]
     hidden = [",".join([str(n), *map(str, found)]) if not folds[n] else f"{n},?" for n, found in enumerate(labels)]
     members = {
         "essential_data/CVfolds_2.txt": "\n".join(["rec_id,fold", *(f"{n},{f}" for n, f in enumerate(folds))]),
@@ -155,7 +169,7 @@ def birds(folder: Path, draw: random.Random) -> None:
     zipped(folder / "mlsp_contest_dataset.zip", {root + name: text.encode() for name, text in members.items()})
 
 
-def taxi(folder: Path, draw: random.Random) -> None:
+def taxi(folder: Path, draw: Draw) -> None:
     header = ["key", "fare_amount", "pickup_datetime", "pickup_longitude", "pickup_latitude"]
     header += ["dropoff_longitude", "dropoff_latitude", "passenger_count"]
     rows: list[list[Cell]] = []
@@ -174,21 +188,25 @@ def taxi(folder: Path, draw: random.Random) -> None:
     (folder / "GCP-Coupons-Instructions.rtf").write_text("{\\rtf1 coupons}")
 
 
-def conductors(folder: Path, draw: random.Random) -> None:
+def conductors(folder: Path, draw: Draw) -> None:
     header = ["id", "spacegroup", "percent_atom_al", "formation_energy_ev_natom", "bandgap_energy_ev"]
-    rows = [[n, 33, f"{draw.random():.4f}", f"{draw.random():.4f}", f"{draw.random() * 5:.4f}"] for n in range(1, 95)]
+    rows = [
+        [n, 33, f"{draw.random():.4f}", f"{draw.random():.4f}", f"{draw.random() * 5:.4f}"]
+        for n in range(1, draw.rows(95, 411))
+    ]
     for side in ("train", "test"):
         zipped(folder / f"{side}.csv.zip", {f"{side}.csv": as_csv(table(header, rows))})
-        zipped(folder / f"{side}.zip", {f"{side}/{n}/geometry.xyz": f"atoms {n}".encode() for n in range(1, 95)})
+        atoms = {f"{side}/{row[0]}/geometry.xyz": f"atoms {row[0]}".encode() for row in rows}
+        zipped(folder / f"{side}.zip", atoms)
 
 
-def apples(folder: Path, draw: random.Random) -> None:
-    rows = [[f"Train_{n}", *(int(n % 4 == k) for k in range(4))] for n in range(200)]
+def apples(folder: Path, draw: Draw) -> None:
+    rows = [[f"Train_{n}", *(int(n % 4 == k) for k in range(4))] for n in range(draw.rows(200, 410))]
     write(folder / "train.csv", table(["image_id", "healthy", "multiple_diseases", "rust", "scab"], rows))
-    images(folder / "images", [f"Train_{n}.jpg" for n in range(200)])
+    images(folder / "images", [f"{row[0]}.jpg" for row in rows])
 
 
-def pizza(folder: Path, draw: random.Random) -> None:
+def pizza(folder: Path, draw: Draw) -> None:
     train = [
         {
             "request_id": f"t3_{n}",
@@ -198,16 +216,16 @@ def pizza(folder: Path, draw: random.Random) -> None:
             "requester_received_pizza": n % 3 == 0,
             "requester_user_flair": None,
         }
-        for n in range(71)
+        for n in range(draw.rows(71, 150))
     ]
-    test = [dict.fromkeys(PIZZA_FIELDS, "x") for _ in range(29)]
+    test = [dict.fromkeys(PIZZA_FIELDS, "x") for _ in range(draw.rows(29, 60))]
     (folder / "train.json").write_text(json.dumps(train))
     (folder / "test.json").write_text(json.dumps(test))
 
 
-def catheters(folder: Path, draw: random.Random) -> None:
+def catheters(folder: Path, draw: Draw) -> None:
     header = ["StudyInstanceUID", *CATHETERS, "CVC - Normal", "Swan Ganz Catheter Present", "PatientID"]
-    rows = [[f"1.2.826.{n}", *((n + k) % 2 for k in range(11)), f"p{n % 9}"] for n in range(66)]
+    rows = [[f"1.2.826.{n}", *((n + k) % 2 for k in range(11)), f"p{n % 9}"] for n in range(draw.rows(66, 410))]
     write(folder / "train.csv", table(header, rows))
     marks = [[row[0], "ETT - Normal", "[[1, 2]]"] for row in rows[::2]]
     write(folder / "train_annotations.csv", table(["StudyInstanceUID", "label", "data"], marks))
@@ -236,7 +254,7 @@ def record(name: str, target: int) -> bytes:
     return struct.pack("<QI", len(content), 0) + content + struct.pack("<I", 0)
 
 
-def lesions(folder: Path, draw: random.Random) -> None:
+def lesions(folder: Path, draw: Draw) -> None:
     header = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
     header += ["diagnosis", "benign_malignant", "target"]
     rows = [[f"ISIC_{n:07d}", f"IP_{n % 5}", "male", 45.0, "torso", "unknown", "benign", n % 2] for n in range(4_190)]
@@ -252,26 +270,26 @@ def lesions(folder: Path, draw: random.Random) -> None:
         (folder / "tfrecords" / f"train{number:02d}-{len(share)}.tfrec").write_bytes(content)
 
 
-def authors(folder: Path, draw: random.Random) -> None:
-    rows = [[f"id{n:05d}", f'It was "night", {n}', ("EAP", "HPL", "MWS")[n % 3]] for n in range(95)]
+def authors(folder: Path, draw: Draw) -> None:
+    rows = [[f"id{n:05d}", f'It was "night", {n}', ("EAP", "HPL", "MWS")[n % 3]] for n in range(draw.rows(95, 410))]
     zipped(folder / "train.zip", {"train.csv": as_csv(table(["id", "text", "author"], rows))})
 
 
-def forest(folder: Path, draw: random.Random) -> None:
-    rows = [[n, draw.randrange(2000, 4000), n % 2, n % 7 + 1] for n in range(205)]
+def forest(folder: Path, draw: Draw) -> None:
+    rows = [[n, draw.randrange(2000, 4000), n % 2, n % 7 + 1] for n in range(draw.rows(205, 410))]
     write(folder / "train.csv", table(["Id", "Elevation", "Wilderness_Area1", "Cover_Type"], rows))
 
 
-def interactions(folder: Path, draw: random.Random) -> None:
+def interactions(folder: Path, draw: Draw) -> None:
     rows = [[n, repr(draw.gauss(0, 1)) if n % 50 == 0 else n / 8, f"A{n % 9}", n % 2] for n in range(100_050)]
     write(folder / "train.csv", table(["id", "f_00", "f_27", "target"], rows))
 
 
-def tokens(prefix: str) -> Callable[[Path, random.Random], None]:
-    def build(folder: Path, draw: random.Random) -> None:
+def tokens(prefix: str) -> Callable[[Path, Draw], None]:
+    def build(folder: Path, draw: Draw) -> None:
         words = ["A", "1st", ".", "NA", "null", "say", '"', "2 km", "3.5", "nan"]
         rows: list[list[Cell]] = []
-        for sentence in range(0, 600, 2):
+        for sentence in range(0, draw.rows(600, 900), 2):
             for token in range(draw.randrange(1, 9)):
                 word = draw.choice(words)
                 rows.append([sentence, token, "PLAIN", word, "first" if word == "1st" else word])
@@ -281,7 +299,7 @@ def tokens(prefix: str) -> Callable[[Path, random.Random], None]:
     return build
 
 
-def whales(folder: Path, draw: random.Random) -> None:
+def whales(folder: Path, draw: Draw) -> None:
     names = []
     for day in ("20090328", "20090329", "20090330", "20090331"):
         for n in range(20):
@@ -289,32 +307,34 @@ def whales(folder: Path, draw: random.Random) -> None:
     zipped(folder / "train2.zip", {f"train2/{name}": name[:-9].encode() for name in names})
 
 
-def spaceship(folder: Path, draw: random.Random) -> None:
-    rows = [[f"{n:04d}_01", "" if n % 9 == 0 else "Europa", n * 1.5, str(n % 2 == 0)] for n in range(87)]
+def spaceship(folder: Path, draw: Draw) -> None:
+    rows = [
+        [f"{n:04d}_01", "" if n % 9 == 0 else "Europa", n * 1.5, str(n % 2 == 0)] for n in range(draw.rows(87, 410))
+    ]
     write(folder / "train.csv", table(["PassengerId", "HomePlanet", "RoomService", "Transported"], rows))
 
 
-def enzymes(folder: Path, draw: random.Random) -> None:
-    rows = [[n, repr(draw.random() * 300), *((n + k) % 2 for k in range(6))] for n in range(93)]
+def enzymes(folder: Path, draw: Draw) -> None:
+    rows = [[n, repr(draw.random() * 300), *((n + k) % 2 for k in range(6))] for n in range(draw.rows(93, 410))]
     write(folder / "train.csv", table(["id", "BertzCT", *(f"EC{k}" for k in range(1, 7))], rows))
 
 
-def paddy(folder: Path, draw: random.Random) -> None:
-    rows = [[f"{n}.jpg", ("blast", "normal")[n % 2], "ADT45", 45] for n in range(62)]
+def paddy(folder: Path, draw: Draw) -> None:
+    rows = [[f"{n}.jpg", ("blast", "normal")[n % 2], "ADT45", 45] for n in range(draw.rows(62, 410))]
     write(folder / "train.csv", table(["image_id", "label", "variety", "age"], rows))
     for kind in ("blast", "normal"):
         images(folder / "train_images" / kind, [str(row[0]) for row in rows if row[1] == kind])
 
 
-def seedlings(folder: Path, draw: random.Random) -> None:
+def seedlings(folder: Path, draw: Draw) -> None:
     for kind in ("Sugar beet", "Maize", "Black-grass"):
-        images(folder / "train" / kind, [f"{kind[:2]}{n}.png" for n in range(20)])
+        images(folder / "train" / kind, [f"{kind[:2]}{n}.png" for n in range(draw.rows(20, 140))])
 
 
-def hydrangeas(folder: Path, draw: random.Random) -> None:
+def hydrangeas(folder: Path, draw: Draw) -> None:
     import py7zr
 
-    rows = [[n, n % 2] for n in range(1, 91)]
+    rows = [[n, n % 2] for n in range(1, draw.rows(91, 411))]
     zipped(folder / "train_labels.csv.zip", {"train_labels.csv": as_csv(table(["name", "invasive"], rows))})
     images(folder / "train", [f"{row[0]}.jpg" for row in rows])
     with py7zr.SevenZipFile(folder / "train.7z", "w") as archive:
@@ -324,13 +344,13 @@ def hydrangeas(folder: Path, draw: random.Random) -> None:
     (folder / "train").rmdir()
 
 
-def phrases(folder: Path, draw: random.Random) -> None:
-    rows = [[n, n // 4, f'a film "of" sorts {n}', n % 5] for n in range(1, 90)]
+def phrases(folder: Path, draw: Draw) -> None:
+    rows = [[n, n // 4, f'a film "of" sorts {n}', n % 5] for n in range(1, draw.rows(90, 400))]
     content = as_csv(table(["PhraseId", "SentenceId", "Phrase", "Sentiment"], rows), "\t")
     zipped(folder / "train.tsv.zip", {"train.tsv": content})
 
 
-def phonemes(folder: Path, draw: random.Random) -> None:
+def phonemes(folder: Path, draw: Draw) -> None:
     import numpy as np
 
     inside = folder / "timit_11" / "timit_11"
@@ -340,7 +360,7 @@ def phonemes(folder: Path, draw: random.Random) -> None:
     np.save(inside / "test_11.npy", np.zeros((30, 429), dtype=np.float32))
 
 
-BUILDERS: dict[str, Callable[[Path, random.Random], None]] = {
+BUILDERS: dict[str, Callable[[Path, Draw], None]] = {
     "aerial-cactus-identification": cactus,
     "aptos2019-blindness-detection": aptos,
     "denoising-dirty-documents": documents,
