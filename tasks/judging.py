@@ -152,8 +152,10 @@ def _meet_test_rows(blend: Blend, parts: Cut) -> None:
     wanted = answer_frame(parts.answers, targets, metric.needs != "labels")
     for given in (parts.test, parts.select):
         if len(given):
-            stand_ins = wanted.iloc[np.arange(len(given)) % len(wanted)].reset_index(drop=True)
-            guarded_score(metric, stand_ins, given_frame(given, wanted), targets)
+            count = max(len(given), len(wanted))  # all answers: some of them may be of one class
+            stand_ins = wanted.iloc[np.arange(count) % len(wanted)].reset_index(drop=True)
+            repeated = given_frame(given, wanted).iloc[np.arange(count) % len(given)].reset_index(drop=True)
+            guarded_score(metric, stand_ins, repeated, targets)
 
 
 def _perform(request: dict[str, Any]) -> Reply:

@@ -22,7 +22,8 @@ from tasks.children import ChildFailed
 from tasks.columns import Columns
 from tasks.comparing import run_weigh, weigh
 from tasks.judging import Judgement, judge, run_judge, tell
-from tasks.spec import Task, TaskError
+from tasks.spec import Task, TaskError, load_task
+from tests.harness.judged_runs import two_numbers
 
 
 @pytest.fixture
@@ -316,3 +317,16 @@ def test_a_blend_that_is_gone_and_a_place_that_cannot_be_written_are_ours_not_th
         run_judge(tmp_path / "gone", tmp_path / "s.csv", tmp_path / "out.csv", 60)
     with pytest.raises(ChildFailed, match="No such file"):
         run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "no/where/out.csv", 60)
+
+
+def test_test_rows_are_looked_at_beside_answers_of_every_class(tmp_path: Path) -> None:
+    """Few test rows would otherwise meet the first few answers, which may be of one class."""
+    truth = {at: str(int(at % 40 == 39)) for at in range(400)}
+    rows = iter(range(10_000))
+    path = two_numbers(tmp_path / "rare", lambda draw, a, b: truth[next(rows) % 400], 400, 10, metric="roc_auc")
+    blend = make_blend(load_task(path), 0, tmp_path / "blend")
+    answers = read_table(blend.custody / "answers.csv")[1:]
+    assert len({cell for _, cell in answers[:10]}) == 1 < len({cell for _, cell in answers})
+    shown = read_table(blend.public / "sample_submission.csv")
+    write_table(tmp_path / "s.csv", [shown[0], *([row[0], str(at % 7)] for at, row in enumerate(shown[1:]))])
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").status == "scored"
