@@ -91,13 +91,3 @@ def is_too_deep(text: str) -> bool:
         depth += 1 if found[0] in "[{(" else -1
         deepest = max(deepest, depth)
     return deepest > _DEEPEST
-
-
-def is_one_object(text: str) -> bool:
-    """Whether the first bracket is closed by the last."""
-    depth = 0
-    for found in re.finditer(r"[{}]", outside_strings(text)[:-1]):
-        depth += 1 if found[0] == "{" else -1
-        if depth == 0:
-            return False
-    return True

@@ -95,9 +95,8 @@ def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
     key = _BARE_KEY.match(after)
     if why.startswith("Expecting property name") and key:
         return f'{before}"{key[1]}"{after[key.end(1) :]}', True
-    # Two strings that are no key may be one, or an expression that JSON does not know.
-    is_string = bool(_KEY.match(after)) or (after[:1] in tuple(quotes) and not before.endswith('"'))
-    is_next = is_string or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : at])
+    # A string that is no key may belong to the one before it, or to an expression that JSON does not know.
+    is_next = _KEY.match(after) or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : at])
     if why.startswith("Expecting ','") and is_next and not is_touching:  # two strings that touch are one that quotes
         return f"{before},{after}", True
     return "", False

@@ -39,7 +39,7 @@ def read_quoting(text: str, known: Collection[str], needed: Collection[str]) -> 
     `known` are the keys that it may have (none: any), `needed` those that it must have.
     """
     opening = re.match(r"\{[^\"']*([\"'])", text)
-    if not opening or not text.endswith("}"):
+    if not opening:
         return None
     quote = opening[1]
     names = "|".join(map(re.escape, known))
@@ -81,8 +81,6 @@ def _values(whole: _Text, at: int) -> Iterator[tuple[Any, int]]:
 def _string(whole: _Text, start: int, end: int) -> str | None:
     """The string between two marks; None where it cannot be one, or could be an expression or hold a comment."""
     body = whole.text[start:end]
-    if (len(body) - len(body.rstrip("\\"))) % 2:
-        return None
     marks = (found.start() for found in re.finditer(rf"\\.|{whole.quote}", body, re.DOTALL) if len(found[0]) == 1)
     first, second = (*islice(marks, 2), len(body), len(body))[:2]
     gap = body[first + 1 : second]

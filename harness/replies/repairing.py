@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.replies.json_text import STRING, dumps, is_one_object, is_too_deep, loads, outside_strings
+from harness.replies.json_text import STRING, dumps, is_too_deep, loads, outside_strings
 from harness.replies.mending import in_double_quotes
 
 _LONGEST = 64_000
@@ -45,7 +45,7 @@ class _Said:
 
 def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
     """The object that the library makes of a text, and whether it is a guess (a string without JSON's marks)."""
-    said = _said(text) if text.startswith("{") and not is_too_deep(text) and is_one_object(text) else None
+    said = _said(text) if text.startswith("{") and not is_too_deep(text) else None
     if said is None:
         return None
     from json_repair import repair_json
