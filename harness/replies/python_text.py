@@ -23,6 +23,7 @@ _LITERAL = re.compile(
     re.DOTALL,
 )
 _JSON_TOKENS = re.compile(r'(?:[^"\'TFN]++|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")*+', re.DOTALL)
+_BLOCKS = ("'''", '"""')
 _SINGLE_QUOTED = re.compile(r"[:,\[{]\s*'")
 _JSON_WORDS = ("true", "false", "null")
 _ODD = re.compile(r"(\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))|(\\)|([\r\n])")
@@ -32,15 +33,19 @@ def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     """The dict that a text is, with JSON's own words and raw line ends taken for what they mean; None where it is none.
 
     The second value tells whether it is a guess: a backslash that is no escape to JSON stands for itself, as in JSON,
-    though to Python it may be one (`\\1`, `\\x41`, one at the end of a line).
+    though to Python it may be one (`\\1`, `\\x41`, one at the end of a line); so is a string in three quotation marks.
 
     Python is asked only where every token is one of a literal, and some could stand in no JSON. Raises what
     `ast.literal_eval` does, and `Conflict` where a key stands twice.
     """
     if _JSON_TOKENS.fullmatch(text) or not _LITERAL.fullmatch(text):
         return None
-    is_guess = "\\" in text and any(odd[2] for string in _STRINGS.finditer(text) for odd in _ODD.finditer(string[0]))
-    if is_guess or "\n" in text or "\r" in text:
+    strings = [found[0] for found in _STRINGS.finditer(text)]
+    blocks = [string for string in strings if string.startswith(_BLOCKS)]
+    if any("\n" not in block or block[3] == block[0] for block in blocks):
+        raise Conflict("three quotation marks around a line may be bare ones in a string")
+    has_odd = "\\" in text and any(odd[2] for string in strings for odd in _ODD.finditer(string))
+    if has_odd or "\n" in text or "\r" in text:
         text = _STRINGS.sub(_as_written, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,7 +54,7 @@ def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     value = ast.literal_eval(_JsonWords().visit(tree) if has_json_words else tree)
     if isinstance(tree.body, ast.Dict) and len(tree.body.keys) != len(value):
         raise Conflict("a key stands twice")
-    return (value, is_guess) if isinstance(value, dict) else None
+    return (value, has_odd or bool(blocks)) if isinstance(value, dict) else None
 
 
 def is_open(text: str, outside: str) -> bool:
@@ -62,7 +67,7 @@ def is_open(text: str, outside: str) -> bool:
 
 def _as_written(string: re.Match[str]) -> str:
     """A string with its raw line ends and what is no escape escaped; three quotation marks may hold line ends."""
-    is_block = string[0].startswith(("'''", '"""'))
+    is_block = string[0].startswith(_BLOCKS)
 
     def mended(odd: re.Match[str]) -> str:
         if odd[3]:

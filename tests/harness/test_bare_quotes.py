@@ -57,6 +57,8 @@ quoting = st.lists(
 @example(old='"}', new='{"}')
 @example(old="", new='y" + "z')
 @example(old='tr ", #', new="")
+@example(old="", new='"""\'""')
+@example(old="", new='""a""')
 def test_a_text_that_quotes_is_written_whole_or_not_at_all(quote: str, indent: int | None, old: str, new: str) -> None:
     meant = {"path": "a", "old": old, "new": new}
     reply = called("edit_file", with_bare_quotes(meant, quote, indent=indent))
@@ -67,6 +69,7 @@ def test_a_text_that_quotes_is_written_whole_or_not_at_all(quote: str, indent: i
 @given(command=quoting)
 @example(command='find . -name "#*" -delete')
 @example(command='rm -rf out/"}/tmp')
+@example(command='""", ""')
 def test_a_command_that_quotes_is_run_whole_or_not_at_all(command: str) -> None:
     for indent in (None, 1):
         assert done(called("bash", with_bare_quotes({"command": command}, '"', indent=indent))) in (
@@ -92,7 +95,7 @@ def test_whoever_is_refused_is_told_how_a_quotation_mark_is_written() -> None:
 
 
 def test_a_file_that_could_be_read_in_more_ways_than_can_be_counted_is_not_written() -> None:
-    content = 'a "b' + '", "old": "' * 5_000
+    content = 'a "b" ' + '", "old": "' * 5_000
     begun = time.process_time()
     assert not done(called("edit_file", '{"new": "' + content + '"}'))
     assert time.process_time() - begun < 0.5
