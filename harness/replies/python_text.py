@@ -26,6 +26,7 @@ _JSON_TOKENS = re.compile(r'(?:[^"\'TFN]++|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")*+', 
 _BLOCKS = ("'''", '"""')
 _SINGLE_QUOTED = re.compile(r"[:,\[{]\s*'")
 _JSON_WORDS = ("true", "false", "null")
+_JSON_ESCAPES = re.compile(r"(?:[^\\]++|\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))*+", re.DOTALL)
 _ODD = re.compile(r"(\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))|(\\)|([\r\n])")
 
 
@@ -44,7 +45,7 @@ def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     blocks = [string for string in strings if string.startswith(_BLOCKS)]
     if any("\n" not in block or block[3] == block[0] for block in blocks):
         raise Conflict("three quotation marks around a line may be bare ones in a string")
-    has_odd = "\\" in text and any(odd[2] for string in strings for odd in _ODD.finditer(string))
+    has_odd = "\\" in text and not all(map(_JSON_ESCAPES.fullmatch, strings))
     if has_odd or "\n" in text or "\r" in text:
         text = _STRINGS.sub(_as_written, text)
     with warnings.catch_warnings():
