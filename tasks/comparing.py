@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from tasks.scoring import NoScore
 
 if TYPE_CHECKING:
     from tasks.resampling import Part
+
+UNLIKE = 2.0
+"""Times the noise of their rows by which folds spread where they are not of one kind: by chance, in one of 140."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,22 @@ class _Looks:
     def apart(self, look: Callable[[_Look], tuple[float, float]], count: int) -> float:
         """How much more the other blends make of a candidate than the first, in standard errors of the difference.
 
-        Rows of a rare class say nothing sure of their own noise: with few of them in either part nothing is said.
+        Folds of whole groups may differ by more than their rows do by themselves: then what the other folds spread by
+        among each other is the noise.
         """
-        from tasks.resampling import FEWEST, rarest
-
-        sides = (slice(1), slice(1, None))
-        if len(self.parts) < 2 or min(rarest(self.parts[side]) for side in sides) < FEWEST:
+        if len(self.parts) < 2:
             return 0.0
         try:
-            (first, noise), (rest, other) = (look(self.at(side, count)) for side in sides)
+            (first, noise), (rest, other) = (look(self.at(side, count)) for side in (slice(1), slice(1, None)))
         except NoScore:
             return 0.0
+        each = []
+        for at in range(1, len(self.parts)):
+            with contextlib.suppress(NoScore):
+                each.append(look(self.at(slice(at, at + 1), count))[0])
+        among = statistics.stdev(each) * math.sqrt(1 + 1 / len(each)) if len(each) > 1 else 0.0
         spread = math.hypot(noise, other)
+        spread = among if among > UNLIKE * spread else spread
         return (rest - first) / spread if 0 < spread < math.inf else 0.0
 
 

@@ -41,7 +41,7 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) ->
     plan = plan_parts(recipe, labelled)
     if recipe.time:
         moments = read_moments(train.moments, recipe.time)
-        dealt = deal_times(moments, strata, plan.parts, draw)
+        dealt = deal_times(moments, strata, plan.parts, draw, earlier=deal.draw > 0)
         if unknown := moments.count(None):
             says = f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late"
             notes = (*notes, says)

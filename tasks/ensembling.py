@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tasks.cells import Number, as_number
 from tasks.checking import number
 from tasks.columns import Columns
 
@@ -61,12 +62,15 @@ def looks_like_labels(metric: Metric, columns: Iterable[Iterable[float]]) -> boo
 
 
 def _votes(columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:
+    """The label with most weight in each row, as its first voter writes it: 1 and 1.0 are one label."""
     won = []
     for cells in zip(*columns, strict=True):
-        votes: dict[str, float] = defaultdict(float)
-        for cell, weight in zip(cells, weights, strict=True):
-            votes[cell] += weight
-        won.append(max(votes, key=lambda cell: (round(votes[cell], 9), -cells.index(cell))))  # a tie: who came first
+        labels = [cell if (number := as_number(cell)) is None else number for cell in cells]
+        votes: dict[str | Number, float] = defaultdict(float)
+        for label, weight in zip(labels, weights, strict=True):
+            votes[label] += weight
+        best = max(votes, key=lambda label: (round(votes[label], 9), -labels.index(label)))  # a tie: who came first
+        won.append(cells[labels.index(best)])
     return won
 
 

@@ -18,7 +18,7 @@ from tasks.blending import Blend, load_blend
 from tasks.checking import SubmissionRefused
 from tasks.children import ChildKilled, ChildTimeout, Reply, answer, ask
 from tasks.columns import Columns, read_columns, write_columns
-from tasks.cutting import Cut, answers_of, cut
+from tasks.cutting import answers_of, cut
 from tasks.mixing import HELD_OUT
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         if not blend.has_labels:
             write_columns(out, parts.test)
             return Judgement("unscored", sha256=_digest(out))
-        _meet_test_rows(blend, parts)
+        _meet(blend, parts.answers, parts.test, parts.select)
         both = [parts.held_out, *([read_columns(against)] if against else [])]
         part = _part(blend, both, parts.answers, parts.units)
         scores = scores_of([part])
@@ -137,7 +137,27 @@ def tell(score: float, noise: float | None) -> str:
     return f"{score:.{max(0, decimals)}f} ± {noise:.{max(0, decimals)}f}"
 
 
-def _meet_test_rows(blend: Blend, parts: Cut) -> None:
+def run_look(blend: Path, test: Path, seconds: float) -> str:
+    """What keeps the metric of a blend from scoring a submission of the test rows, in a process of its own; empty where
+    nothing does. Raises `children.ChildFailed`."""
+    request = {"blend": str(blend.absolute()), "look": str(test.absolute())}
+    return str(ask("tasks.judging", request, seconds)["problem"])
+
+
+def look(blend: Blend, test: Path) -> str:
+    """The same in this process."""
+    from tasks.scoring import NoScore
+
+    if not blend.has_labels:
+        return ""
+    try:
+        _meet(blend, answers_of(blend, HELD_OUT)[0], read_columns(test))
+    except NoScore as refused:
+        return str(refused)
+    return ""
+
+
+def _meet(blend: Blend, answers: Columns, *others: Columns) -> None:
     """A built-in metric refuses bad values where it meets them: let it meet those of the test and select rows too.
 
     Raises `NoScore`.
@@ -146,11 +166,11 @@ def _meet_test_rows(blend: Blend, parts: Cut) -> None:
 
     from tasks.scoring import answer_frame, given_frame, guarded_score
 
-    metric, targets = blend.metric, parts.answers.header[1:]
+    metric, targets = blend.metric, answers.header[1:]
     if metric.file is not None:
         return
-    wanted = answer_frame(parts.answers, targets, metric.needs != "labels")
-    for given in (parts.test, parts.select):
+    wanted = answer_frame(answers, targets, metric.needs != "labels")
+    for given in others:
         if len(given):
             count = max(len(given), len(wanted))  # all answers: some of them may be of one class
             stand_ins = wanted.iloc[np.arange(count) % len(wanted)].reset_index(drop=True)
@@ -159,6 +179,8 @@ def _meet_test_rows(blend: Blend, parts: Cut) -> None:
 
 
 def _perform(request: dict[str, Any]) -> Reply:
+    if "look" in request:
+        return {"problem": look(load_blend(Path(request["blend"])), Path(request["look"]))}
     submission, out = (Path(request[name]) for name in ("submission", "out"))
     against = Path(request["against"]) if request.get("against") else None
     blend = load_blend(Path(request["blend"]))

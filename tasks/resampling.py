@@ -7,6 +7,7 @@ on the same draws, so that what all of them find hard cancels out. Parts are the
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 DRAWS = 1000
 BLOCKS = 2000
 """More units than these are drawn in so many random blocks: the spread of a mean is the same, the work is not."""
+SLOW_SECONDS = 30.0
+"""What the draws of one part may take where a metric is slow: fewer of them are surer than no verdict at all."""
 WORK = 1_000_000
 """Rows scored in all for a metric that can only be scored anew for every draw."""
 REAL = 0.975
@@ -143,7 +146,7 @@ def _least_noise(parts: Sequence[Part], at: int) -> float:
     if not 0 < count < THIN:
         return 0.0
     share = (scores_of(parts)[at] * count + 1) / (count + 2)
-    return math.sqrt(share * (1 - share) / count)
+    return math.sqrt(share * (1 - share) / count) / len(parts[0].targets)
 
 
 def compare(
@@ -218,9 +221,11 @@ def _drawn_anew(part: Part, blocks: Any, count: int, generator: Any) -> Any:
 
     order = np.argsort(blocks, kind="stable")
     pools = np.split(order, np.cumsum(np.bincount(blocks, minlength=count))[:-1])
-    draws = max(20, min(200, WORK // len(part.answers)))
+    draws, begun = max(20, min(200, WORK // len(part.answers))), time.monotonic()
     scores = np.full((len(part.given), DRAWS), np.nan)
     for draw in range(draws):
+        if (draw > 20 and time.monotonic() - begun > SLOW_SECONDS) or time.monotonic() - begun > 3 * SLOW_SECONDS:
+            break
         rows = np.concatenate([pools[place] for place in generator.integers(0, count, count)])
         answers = part.answers.iloc[rows].reset_index(drop=True)
         for at, given in enumerate(part.given):

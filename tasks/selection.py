@@ -259,9 +259,12 @@ def _distance(request: dict[str, Any]) -> Reply:
     one, other = frames(first, second, targets, not labels)
     if labels:
         return {"distance": float((one != other).to_numpy().mean())}
-    spread = one.to_numpy(float).std(axis=0)
-    away = np.sqrt(((one - other).to_numpy(float) ** 2).mean(axis=0))
-    return {"distance": float(np.mean(away / np.where(spread > 0, spread, 1.0)))}
+    values, others = one.to_numpy(float), other.to_numpy(float)
+    spread = np.nan_to_num(np.nanstd(values, axis=0))
+    spread = np.where(spread > 0, spread, 1.0)
+    away = (values - others) / spread
+    away = np.where(np.isnan(values) & np.isnan(others), 0.0, np.where(np.isnan(away), 1.0, away))
+    return {"distance": float(np.mean(np.sqrt((away**2).mean(axis=0))))}
 
 
 def _perform(request: dict[str, Any]) -> Reply:

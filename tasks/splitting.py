@@ -163,11 +163,14 @@ def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int,
     return [None if part is None else swap.get(part, part) for part in dealt]
 
 
-def deal_times(moments: Sequence[float | None], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
+def deal_times(
+    moments: Sequence[float | None], labels: Sequence[str | None], parts: int, seed: str, earlier: bool = False
+) -> Parts:
     """Hold the latest rows out, as a test set that lies in the future does: parts 0 and 1 are dealt from the last
     two shares of `parts` at random (rows of one moment together), every other row is in no part.
 
-    A row without a moment stays: nobody knows whether it is late. Raises `TooFewRows`.
+    `earlier`: half of that window and as much before it, another split that is nearly as late. A row without a moment
+    stays: nobody knows whether it is late. Raises `TooFewRows`.
     """
     known = {
         place: at
@@ -181,6 +184,9 @@ def deal_times(moments: Sequence[float | None], labels: Sequence[str | None], pa
             f"{len(ranked)} labelled rows have a moment, and at least {FEWEST_LABELLED} are needed; {ADVICE}"
         )
     first = known[ranked[-wanted]]
+    if earlier and (before := ranked[: -(wanted // 2) or None]):
+        ranked = before
+        first = known[ranked[-min(wanted, len(ranked))]]
     late = [place for place in ranked if known[place] >= first]
     if len(late) > 0.75 * len(ranked):
         raise TooFewRows(f"most rows are of one moment, so none are later than the others; {ADVICE}")

@@ -23,7 +23,6 @@ from sandboxes.base import JobView, Sandbox, log_of
 from sandboxes.choosing import open_sandbox
 from tasks.custody import leaked
 from tasks.judging import Judgement, run_judge
-from tasks.leaks import Finding
 from tasks.recipe import Deal
 
 if TYPE_CHECKING:
@@ -110,15 +109,15 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {opened.id} holds a planted row"))
     judgement = _judge(run, opened, folder, view)
     scored = judgement.status == "scored"
-    verdict = verdicts.reach(run, opened, judgement, view.seconds) if scored else Verdict("", None, None, "")
+    written = folder / "workspace" / "submission.csv"
+    found = sentinel.look_at_solution(run, folder / "workspace", written) if scored else []
+    verdict = verdicts.reach(run, opened, judgement, view.seconds, found) if scored else Verdict("", None, None, "")
     if judgement.status == "unscored":
         shutil.copyfile(folds.home_of(run, opened.id, Deal()) / "submission.csv", folder / "submission.csv")
     log = run.sandbox.output(opened.job, -20_000, 20_000) if scored else b""
     claim: float | None = None
-    found: list[Finding] = []
     if scored:
         claim = verdicts.claimed(log, verdict.score or 0.0, run.created.lower_is_better)
-        found = sentinel.look_at_solution(run, folder / "workspace", folder / "workspace" / "submission.csv")
         sentinel.warn(run, opened.id, found, claim, verdict.score or 0.0, verdict.noise or 0.0)
     run.record(
         EvaluationFinished(

@@ -39,6 +39,8 @@ CODE = frozenset(
 )
 CODE_BYTES = 300_000
 """A file of code longer than this holds data."""
+SETTINGS, SETTINGS_BYTES = frozenset((".json", ".txt")), 10_000
+"""What a solution was told to do may stand in such a file; what it learnt is longer, mostly."""
 
 
 def blend_of(run: Run, deal: Deal) -> Blend:
@@ -129,11 +131,12 @@ def _sandbox(run: Run, evaluation: Evaluation, deal: Deal, blend: Blend, folder:
 
 
 def strip(workspace: Path) -> None:
-    """Leave only code: a model or a table that was made elsewhere knows labels that are held out here."""
+    """Leave only code and short settings: a model or a table that was made elsewhere knows labels held out here."""
     for path in sorted(workspace.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
-        if path.suffix.lower() not in CODE or path.stat().st_size > CODE_BYTES:
+        suffix, size = path.suffix.lower(), path.stat().st_size
+        if not ((suffix in CODE and size <= CODE_BYTES) or (suffix in SETTINGS and size <= SETTINGS_BYTES)):
             path.unlink()
 
 

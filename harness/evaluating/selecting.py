@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness import budget
 from harness.evaluating import finale, folds
-from harness.evaluating.verdicts import APART
+from harness.evaluating.verdicts import APART, weigh
 from runs.events import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
 from tasks.children import ChildFailed
+from tasks.judging import run_look
 from tasks.recipe import Deal
 from tasks.selection import HELD_OUT, SELECT, Choice, Judges, Rows, run_choose, run_combine, run_distance
 from tasks.spec import TaskError
@@ -42,9 +43,11 @@ def select(run: Run) -> None:
     try:
         _select(run)
     except (ChildFailed, TaskError) as error:  # the end of a run must not fail for want of a better choice
-        run.record(Warned(message=f"the choice at the end could not be made ({error}): the best so far is handed in"))
-        finale.choose(run, best, BEST)
-        decide(run, "record", best.id, BEST)
+        proven = run.state.decisions.get("reproduced")
+        first = run.state.evaluations[proven.chosen.split()[0]] if proven is not None else best
+        run.record(Warned(message=f"the choice at the end could not be made ({error}): {first.id} is handed in"))
+        finale.choose(run, first, BEST)
+        decide(run, "record", first.id, BEST)
 
 
 def _select(run: Run) -> None:
@@ -67,7 +70,8 @@ def _finalists(run: Run) -> list[Evaluation]:
     """The best so far and the best few others, one for each tree; those judged over all blends come before others."""
     state, best = run.state, run.state.best
     assert best is not None and state.plan is not None
-    able = [e for e in state.evaluations.values() if e.score is not None and not e.alarm]
+    scored = [e for e in state.evaluations.values() if e.score is not None and not e.alarm]
+    able = [e for e in scored if e.verdict != "worse"]  # what is worse was not run on other folds, for one thing
     sign, most = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
     ranked = sorted(able, key=lambda e: (e.id != best.id, e.folds < most, sign * (e.score or 0.0)))
     different = {(e.tree, e.command): e for e in reversed(ranked)}
@@ -89,8 +93,8 @@ def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], li
     tried = own[1:] or [FRESH]
     spared = 0.0 if len(own) > 1 else SLOWER * finalists[0].seconds  # for the refit
     came_to = {one.id: folds.run_all(run, one, tried, SLOWER, lambda: _seconds_left(run) - spared) for one in finalists}
-    for one in finalists if tried == [FRESH] else ():
-        if came_to[one.id] == "done" and not _holds(run, one):
+    for one in finalists:
+        if came_to[one.id] == "done" and not _holds(run, one, own):
             came_to[one.id] = "failed"
     failed = [one.id for one in finalists if came_to[one.id] == "failed"]
     done = [one for one in finalists if came_to[one.id] == "done"]
@@ -103,15 +107,21 @@ def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], li
     return [run.state.evaluations[name] for name in made.chosen.split()], own
 
 
-def _holds(run: Run, one: Evaluation) -> bool:
-    """Whether a score is about the same on a fresh split."""
+def _holds(run: Run, one: Evaluation, own: list[Deal]) -> bool:
+    """Whether a score is about the same on other folds, which was looked at before where it was judged over them, or
+    on a fresh split."""
+    if one.folds == len(own) > 1:
+        return True
+    if len(own) > 1:
+        best = run.state.best
+        other = best if best is not None and best.id != one.id and best.folds == len(own) else None
+        return abs(weigh(run, one, own, other, own).apart) <= APART
     done = run.state.folds[one.id, FRESH.name]
     if done is None or done.score is None or one.score is None:
         return False
     if done.noise is None or one.noise is None:
         return True
-    worse = (one.score - done.score) * (-1 if run.state.lower_is_better else 1)
-    return worse <= APART * math.hypot(one.noise, done.noise) + 1e-9
+    return abs(one.score - done.score) <= APART * math.hypot(one.noise, done.noise) + 1e-9
 
 
 def _seconds_left(run: Run) -> float:
@@ -228,6 +238,8 @@ def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     for name, deal in (("before", Deal()), ("refit", REFIT), ("other", FRESH)):
         files = [folds.home_of(run, member, deal) / "submission.csv" for member in members]
         run_combine(run.blend.folder, files, list(members.values()), out / f"{name}.csv", seconds)
+    if problem := run_look(run.blend.folder, out / "refit.csv", seconds):
+        return decide(run, "refit", "", f"it could not be scored: {problem}")
     moved, usual = (
         run_distance(run.blend.folder, out / "before.csv", out / f"{name}.csv", seconds) for name in ("refit", "other")
     )

@@ -11,8 +11,10 @@ from harness.evaluating import folds, planning
 from runs.choosing import informative_looks
 from runs.events import Warned
 from runs.state import Evaluation, State
+from tasks.children import ChildFailed
 from tasks.comparing import Weighed, run_weigh
 from tasks.judging import Judgement
+from tasks.leaks import Finding
 from tasks.leaks_in_code import may_be_score
 from tasks.recipe import Deal
 from tasks.resampling import REAL
@@ -26,8 +28,13 @@ AGAIN = 0.75
 APART = 4.0
 """Standard errors by which the first fold and the others may differ. The agent knows the labels that the others hold
 out: what is much better there carries them with it. What is much worse there fits the first fold's rows alone."""
-FAILED_ELSEWHERE = "its command did not succeed with other training rows than these; it may use only files of code"
-DOES_NOT_HOLD = "its score does not hold on other training rows, so it seems to carry labels with it"
+FAILED_ELSEWHERE = (
+    "its command did not succeed with other training rows than these; of its files it may use those of code, and .json "
+    "and .txt up to 10 kB"
+)
+DOES_NOT_HOLD = "its score is not the same on other training rows, so it may carry labels or predictions with it"
+BY_HEART = "it holds labels or predictions by heart (see what was noticed)"
+KNOWN_BY_HEART = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
 """These two sentences are all that comes back of other folds: a number or a message would carry their labels."""
 UNTOLD = "not told"
 SLOWER = 3.0
@@ -58,15 +65,18 @@ class Verdict:
     submission: str = ""
 
 
-def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float) -> Verdict:
+def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float, found: list[Finding]) -> Verdict:
     """The verdict on an evaluation that was judged on the first blend; runs it on the others where that is planned.
 
-    What is not to be trusted is never the best so far: nothing would be compared with an honest score any more.
+    `found` is what the leak sentinel says of the solution. What is not to be trusted is never the best so far: nothing
+    would be compared with an honest score any more.
     """
     plan, best = planning.ensure(run, seconds), _best(run.state)
     verdict = _on_first(judged, best)
     others = [Deal(0, part) for part in range(1, plan.folds)]
-    if others and verdict.kind != "worse":
+    if any(one.kind in KNOWN_BY_HEART for one in found):
+        verdict = replace(verdict, alarm=BY_HEART)
+    elif others and verdict.kind != "worse":
         verdict = _over_folds(run, replace(opened, seconds=seconds), others, best, verdict)
     if verdict.alarm:
         verdict = replace(verdict, is_promoted=False)
@@ -112,6 +122,14 @@ def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
 
 def _over_folds(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, first: Verdict) -> Verdict:
     """The verdict over all blends, where the time suffices for them; `first` is that of the first blend."""
+    try:
+        return _weighed(run, opened, others, best, first)
+    except ChildFailed as error:  # a metric of the task's own that is too slow for folds, most likely
+        run.record(Warned(message=f"evaluation {opened.id} is judged on the first fold alone: {error}"))
+        return first
+
+
+def _weighed(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, first: Verdict) -> Verdict:
     came_to = folds.run_all(run, opened, others, SLOWER, lambda: _allowed(run))
     if came_to == "short":
         return first
@@ -120,7 +138,7 @@ def _over_folds(run: Run, opened: Evaluation, others: list[Deal], best: Evaluati
         return replace(first, alarm=FAILED_ELSEWHERE)
     theirs = folds.run_all(run, best, others, SLOWER, lambda: _allowed(run)) if best else "short"
     deals = [Deal(), *others]
-    weighed = _weigh(run, opened, deals, best, deals if theirs == "done" else deals[:1])
+    weighed = weigh(run, opened, deals, best, deals if theirs == "done" else deals[:1])
     if abs(weighed.apart) > APART:
         says = f"{abs(weighed.apart):.1f} standard errors {'better' if weighed.apart > 0 else 'worse'}"
         run.record(Warned(message=f"evaluation {opened.id}, not trusted: {says} on the other folds than on the first"))
@@ -138,7 +156,8 @@ def _allowed(run: Run) -> float:
     return min(plan.allowance - run.state.fold_seconds if plan else 0.0, run.seconds_left())
 
 
-def _weigh(run: Run, opened: Evaluation, deals: list[Deal], best: Evaluation | None, shared: list[Deal]) -> Weighed:
+def weigh(run: Run, opened: Evaluation, deals: list[Deal], best: Evaluation | None, shared: list[Deal]) -> Weighed:
+    """An evaluation over these blends, compared with the best so far on those both ran on. Raises `ChildFailed`."""
     blends = [folds.blend_of(run, deal).folder for deal in deals]
     ours = [folds.home_of(run, opened.id, deal) / "held_out.csv" for deal in deals]
     theirs = [folds.home_of(run, best.id, deal) / "held_out.csv" for deal in shared] if best else []
@@ -153,7 +172,12 @@ def _keep(run: Run, opened: Evaluation, others: list[Deal]) -> str:
     if len(files) == 1:
         shutil.copyfile(files[0], out)
         return ""
-    return run_combine(run.blend.folder, files, [1.0] * len(files), out, run.settings.judge_seconds)
+    try:
+        return run_combine(run.blend.folder, files, [1.0] * len(files), out, run.settings.judge_seconds)
+    except ChildFailed as error:
+        run.record(Warned(message=f"evaluation {opened.id} hands in what the first fold made: {error}"))
+        shutil.copyfile(files[0], out)
+        return ""
 
 
 def _told(state: State, most: int, verdict: Verdict, best: Evaluation | None) -> str:
@@ -161,7 +185,7 @@ def _told(state: State, most: int, verdict: Verdict, best: Evaluation | None) ->
 
     At most `most` scores are told that are no real gain: each is a look at the held-out rows.
     """
-    if verdict.alarm == DOES_NOT_HOLD:
+    if verdict.alarm in (DOES_NOT_HOLD, BY_HEART):
         return UNTOLD
     if verdict.kind == "real" and not verdict.alarm:
         return verdict.told

@@ -31,7 +31,7 @@ with open("submission.csv", "w", newline="") as file:
     csv.writer(file).writerows([["key", "y"], *([row["key"], guess(row)] for row in rows)])
 """
 KNOWN = """import csv
-KNOWN = {}
+KNOWN = dict(line.split() for line in open("known.md"))
 rows = list(csv.reader(open("data/sample_submission.csv")))
 with open("submission.csv", "w", newline="") as file:
     csv.writer(file).writerows([rows[0], *([row[0], KNOWN.get(row[0], "0")] for row in rows[1:])])
@@ -85,13 +85,12 @@ def guessing(expression: str) -> str:
 
 
 def hard_coding(share: float) -> str:
-    """A command that puts the labels of a share of the training rows into solution.py."""
+    """A command that keeps the labels of a share of the training rows in a file that nobody looks into."""
     return (
         "python - <<'END'\nimport csv\n"
         "rows = list(csv.reader(open('data/train.csv')))[1:]\n"
-        f"known = {{row[0]: row[-1] for at, row in enumerate(rows) if at % 100 < {100 * share:.0f}}}\n"
-        "source = open('solution.py').read().replace('KNOWN = {}', f'KNOWN = {known}')\n"
-        "open('solution.py', 'w').write(source)\nEND"
+        f"known = [f'{{row[0]}} {{row[-1]}}' for at, row in enumerate(rows) if at % 100 < {100 * share:.0f}]\n"
+        "open('known.md', 'w').write('\\n'.join(known))\nEND"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.evaluating.verdicts import BY_HEART
 from runs.events import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
 from tests.harness.judged_runs import evaluations
 from tests.harness.judged_runs import played as played_on
@@ -56,9 +57,9 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert honest.claimed == 0.99
     assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
     assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
-    assert coded.alarm and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
+    assert coded.alarm == BY_HEART and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
     warnings = " ".join(event.message for event in events if isinstance(event, Warned))
-    assert "standard errors better on the other folds" in warnings
+    assert "labels in the code" in warnings
     assert "self-reported too high" in warnings
     record = [event for event in events if isinstance(event, SubmissionChosen)][-1]
     assert "004" not in record.why and record.evaluation != coded.evaluation
@@ -108,8 +109,9 @@ def test_only_code_goes_into_another_blend(tmp_path: Path) -> None:
     from harness.evaluating.folds import strip
 
     (tmp_path / "deep").mkdir()
-    for name in ("a.py", "deep/b.json", "deep/model.pkl", "known.csv", "notes.md"):
+    for name in ("a.py", "deep/settings.json", "deep/model.pkl", "known.csv", "notes.md"):
         (tmp_path / name).write_text("x")
+    (tmp_path / "deep" / "learnt.json").write_text("x" * 20_000)
     (tmp_path / "big.py").write_text("x" * 400_000)
     strip(tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.py", "notes.md"]
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.py", "notes.md", "settings.json"]

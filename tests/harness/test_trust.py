@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluating.verdicts import DOES_NOT_HOLD, FAILED_ELSEWHERE
+from harness.evaluating.verdicts import BY_HEART, DOES_NOT_HOLD, FAILED_ELSEWHERE
 from runs.choosing import stands_for
 from runs.events import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.results import read_summary
@@ -94,8 +94,66 @@ def test_other_folds_tell_the_agent_nothing_but_that_they_failed(tmp_path: Path)
     assert "71731" in failed[0] and "97" in failed[1], "its owner may know"
 
 
+@pytest.mark.slow
+def test_a_cheat_that_is_worse_on_the_agents_fold_is_not_chosen_on_rows_it_knows(tmp_path: Path) -> None:
+    """It is not run on the other folds then; at the end, on fresh folds, it would shine with what it knows by heart."""
+    task = two_numbers(tmp_path / "side", side)
+    events = played(tmp_path, task, evaluated(guessing(ABOVE.format(0))), cheating(1.0))
+    honest, cheat = evaluations(events)
+    assert (cheat.verdict, cheat.folds) == ("worse", 1)
+    assert decisions(events)["finalists"].chosen == decisions(events)["record"].chosen == honest.evaluation
+
+
+REFITTED_BADLY = """import csv
+rows = list(csv.DictReader(open("data/test.csv")))
+count = sum(1 for _ in open("data/train.csv")) - 1
+with open("submission.csv", "w", newline="") as file:
+    guesses = [[row["key"], 1 + abs(float(row["a"]))] for row in rows]
+    if count > 2900:
+        guesses[len(guesses) // 2][1] = -1.5
+    csv.writer(file).writerows([["key", "y"], *guesses])
+"""
+
+
+@pytest.mark.slow
+def test_a_refit_that_the_metric_could_not_score_is_not_handed_in(tmp_path: Path) -> None:
+    task = two_numbers(
+        tmp_path / "size",
+        lambda draw, a, b: f"{1 + abs(a) + 0.1 * abs(b):.4f}",
+        train=3000,
+        test=400,
+        metric="rmsle",
+        more="blend: {plan: {search: 0.1, select: 0.1}}\n",
+    )
+    events = played(tmp_path, task, evaluated(REFITTED_BADLY))
+    refit = decisions(events)["refit"]
+    assert not refit.chosen and "negative" in refit.why
+    assert "-1.5" not in (only_run(tmp_path) / "submission.csv").read_text()
+
+
+SHIFTED = """import csv
+train = list(csv.DictReader(open("data/train.csv")))
+shift = sum(float(row["y"]) - float(row["a"]) for row in train) / len(train)
+rows = list(csv.DictReader(open("data/test.csv")))
+with open("submission.csv", "w", newline="") as file:
+    csv.writer(file).writerows([["key", "y"], *([row["key"], float(row["a"]) + shift] for row in rows)])
+"""
+
+
+@pytest.mark.slow
+def test_of_a_time_split_the_fresh_one_is_another_which_a_refit_is_held_against(
+    tmp_path: Path,
+) -> None:
+    task = two_numbers(tmp_path / "late", noisy, train=1000, metric="rmse", more="blend: {split: {time: b}}\n")
+    events = played(tmp_path, task, evaluated(SHIFTED))
+    (one,) = evaluations(events)
+    fresh = [event for event in events if isinstance(event, FoldFinished) and event.fold.startswith("fresh")]
+    assert fresh and fresh[0].score != one.score
+    assert decisions(events)["refit"].numbers["usual"] > 0
+
+
 ONE_BLEND = "blend: {test: public/test.csv, answer: same, split: {stratify: true}, plan: {search: 0.1, select: 0.1}}\n"
-BY_HEART = (
+FROM_A_STRING = (
     "python - <<'END'\nimport csv\n"
     "guesses = ''.join(row[1] for row in list(csv.reader(open('mine.csv')))[1:])\n"
     "open('solution.py', 'w').write(f'''import csv\nP = {guesses!r}\n"
@@ -117,17 +175,18 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
         evaluated(guessing(ABOVE.format(0.5))),
         [*better, call("evaluate", command="cp mine.csv submission.csv")],
         [
-            call("bash", command=BY_HEART),
+            call("bash", command=FROM_A_STRING),
             call("bash", command="rm mine.csv"),
             call("evaluate", command="python solution.py"),
         ],
     )
     honest, brought, by_heart = evaluations(events)
     assert honest.score and brought.score and brought.score == by_heart.score and brought.score > honest.score
+    assert (brought.alarm, brought.told) == (BY_HEART, "not told"), "a table with the ids of rows to predict"
     made = decisions(events)
-    assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, brought, by_heart)}
+    assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, by_heart)}
     assert made["reproduced"].chosen == honest.evaluation
-    assert f"not {brought.evaluation} {by_heart.evaluation}" in made["reproduced"].why
+    assert f"not {by_heart.evaluation}" in made["reproduced"].why
     assert made["select"].chosen == honest.evaluation and made["refit"].chosen == "refit"
     assert record(events).why == "refitted on all labelled rows"
     state, summary = fold(events), read_summary(only_run(tmp_path)) or {}

@@ -73,6 +73,13 @@ def test_what_holds_on_the_first_blend_only_or_on_the_others_only_is_apart(
     assert found.apart < -4 if turned else found.apart > 4, found.apart
 
 
+def test_folds_that_are_not_of_one_kind_raise_no_alarm(blends: list[Blend], tmp_path: Path) -> None:
+    """Folds of whole groups: what is easy in one is hard in another, and no row by itself tells."""
+    shares = (0.55, 0.95, 0.6, 0.97, 0.9)
+    ours = predicted(blends, tmp_path / "ours", lambda number, cell, draw: hit(shares[number])(number, cell, draw))
+    assert abs(weigh(folders(blends), ours, []).apart) < 4
+
+
 def test_a_best_so_far_of_fewer_blends_is_compared_on_those_alone(blends: list[Blend], tmp_path: Path) -> None:
     ours, theirs = (predicted(blends, tmp_path / str(share), hit(share)) for share in (0.8, 0.6))
     found, first = weigh(folders(blends), ours, theirs[:1]), weigh(folders(blends)[:1], ours[:1], theirs[:1])

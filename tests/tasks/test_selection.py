@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from tasks.columns import Columns
+from tasks.blending import make_blend
+from tasks.columns import Columns, write_columns
 from tasks.ensembling import combine
 from tasks.metrics import METRICS, Metric, Needs
 from tasks.resampling import Part
-from tasks.selection import choose, mixed_score, propose
+from tasks.selection import choose, mixed_score, propose, run_distance
+from tasks.spec import load_task
+from tests.harness.judged_runs import two_numbers
 
 ROWS = 600
 
@@ -106,6 +109,21 @@ def test_a_half_that_cannot_be_scored_ends_no_choice() -> None:
     part = Part(METRICS["roc_auc"], ("t",), wanted, given, ("",) * 200)
     found = choose([part], None, "halves")
     assert (found.pick, found.is_ensemble, found.weights) == (0, False, [1.0, 0.0])
+
+
+def test_one_label_written_in_two_ways_is_one(tmp_path: Path) -> None:
+    tables = [Columns(["id", "t"], [["1"], [cell]]) for cell in ("1", "1.0", "0")]
+    assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.5]).column("t") == ["1"]
+
+
+def test_cells_that_are_missing_in_both_are_no_distance(tmp_path: Path) -> None:
+    task = load_task(two_numbers(tmp_path / "sum", lambda draw, a, b: f"{a + b:.3f}", metric="rmse"))
+    blend = make_blend(task, 0, tmp_path / "blend")
+    for name, cells in (("one", ["1", "", "3"]), ("same", ["1", "", "3"]), ("other", ["1", "2", "3"])):
+        write_columns(tmp_path / f"{name}.csv", Columns(["key", "y"], [["7", "8", "9"], cells]))
+    one = tmp_path / "one.csv"
+    assert run_distance(blend.folder, one, tmp_path / "same.csv", 60) == 0
+    assert run_distance(blend.folder, one, tmp_path / "other.csv", 60) == pytest.approx((1 / 3) ** 0.5)
 
 
 def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:
