@@ -59,8 +59,8 @@ def run_judge(
     """Judge a submission for the blend in a folder, in a process of its own; the test rows' part goes to `out`.
 
     `keep`: the predictions of the other rows go beside `out`. `against` is a file kept so of another submission for
-    the same blend: `gain`, its noise, the share of draws in this one's favour, and that share on each half of the rows
-    by itself are told.
+    the same blend: `gain`, its noise, the share of draws in this one's favour, and where that is neither small nor
+    beyond doubt the share on each half of the rows by itself are told.
 
     Raises `spec.TaskError` for a blend that cannot be read, `children.ChildFailed` where the judge itself broke.
     """
@@ -77,7 +77,7 @@ def run_judge(
 
 def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
-    from tasks.resampling import compare, drawn_scores, half_of, noise_of, rarest, scores_of
+    from tasks.resampling import AGAIN, REAL, compare, drawn_scores, half_of, noise_of, rarest, scores_of
     from tasks.scoring import NoScore
 
     try:
@@ -103,7 +103,9 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     if against is None:
         return judged
     found = compare(scores, drawn, blend.metric.lower_is_better, rarest=rarest([part]))
-    shares = []
+    shares: list[float] = []
+    if not AGAIN <= found.share < REAL:  # nobody asks whether it is repeated
+        return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share)
     for side in (half_of(part, 0), half_of(part, 1)):
         with contextlib.suppress(NoScore):  # half of the rows may hold one class only
             shares.append(compare(scores_of([side]), drawn_scores([side]), blend.metric.lower_is_better).share)
@@ -164,17 +166,19 @@ def _meet(blend: Blend, answers: Columns, *others: Columns) -> None:
     """
     import numpy as np
 
-    from tasks.scoring import answer_frame, given_frame, guarded_score
+    from tasks.scoring import answer_frame, given_frame, guarded_score, require_numbers
 
     metric, targets = blend.metric, answers.header[1:]
     if metric.file is not None:
         return
     wanted = answer_frame(answers, targets, metric.needs != "labels")
     for given in others:
-        if len(given):
-            count = max(len(given), len(wanted))  # all answers: some of them may be of one class
-            stand_ins = wanted.iloc[np.arange(count) % len(wanted)].reset_index(drop=True)
-            repeated = given_frame(given, wanted).iloc[np.arange(count) % len(given)].reset_index(drop=True)
+        table = given_frame(given, wanted)
+        if metric.name == "roc_auc":  # it takes any number, and to rank a million takes as long as to read them
+            require_numbers(table, targets)
+        elif len(table):
+            count = np.arange(max(len(table), len(wanted)))  # all answers: some of them may be of one class
+            stand_ins, repeated = (one.iloc[count % len(one)].reset_index(drop=True) for one in (wanted, table))
             guarded_score(metric, stand_ins, repeated, targets)
 
 

@@ -29,6 +29,8 @@ WORK = 1_000_000
 """Rows scored in all for a metric that can only be scored anew for every draw."""
 REAL = 0.975
 """The share of draws in a candidate's favour from which on its gain is called real."""
+AGAIN = 0.75
+"""The share an *unclear* gain needs, beside being one on two sets of rows, to count as repeated."""
 THIN = 10
 """Rows of each class below which a part is not ranked by itself."""
 MANY = 1_000_000_000
@@ -173,11 +175,12 @@ def compare(
 
 def half_of(part: Part, side: int) -> Part:
     """Every other unit of a part, from unit `side` (0 or 1) on."""
-    rows = list(range(side, len(part.units), 2))
-    if any(part.units):
-        known: dict[Any, int] = {}
-        numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
-        rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
+    if not any(part.units):
+        tables = [table.iloc[side::2].reset_index(drop=True) for table in (part.answers, *part.given)]
+        return replace(part, answers=tables[0], given=tuple(tables[1:]), units=part.units[side::2])
+    known: dict[Any, int] = {}
+    numbers = [known.setdefault(unit or row, len(known)) for row, unit in enumerate(part.units)]
+    rows = [row for row, unit in enumerate(numbers) if unit % 2 == side]
     cut = [table.iloc[rows].reset_index(drop=True) for table in (part.answers, *part.given)]
     return replace(part, answers=cut[0], given=tuple(cut[1:]), units=tuple(part.units[row] for row in rows))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.cells import as_number
 from tasks.checking import number
 from tasks.columns import Columns
-from tasks.metrics import Metric, score
+from tasks.metrics import Metric, score, target_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +88,14 @@ def guarded_score(metric: Metric, answers: pd.DataFrame, given: pd.DataFrame, ta
         raise
     except BaseException as error:  # a task's own metric may raise anything, SystemExit too
         raise NoScore(FAILED, _problem(metric, error)) from None
+
+
+def require_numbers(given: pd.DataFrame, targets: Sequence[str]) -> None:
+    """Raises `NoScore` where a prediction is missing or is no finite number."""
+    try:
+        target_numbers(given, targets)
+    except ValueError as error:
+        raise NoScore(str(error)) from None
 
 
 def _problem(metric: Metric, error: BaseException | None) -> str:

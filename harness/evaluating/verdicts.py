@@ -17,14 +17,12 @@ from tasks.judging import Judgement
 from tasks.leaks import Finding
 from tasks.leaks_in_code import may_be_score
 from tasks.recipe import Deal
-from tasks.resampling import REAL
+from tasks.resampling import AGAIN, REAL
 from tasks.selection import run_combine
 
 if TYPE_CHECKING:
     from harness.loop import Run
 
-AGAIN = 0.75
-"""The share of all draws an *unclear* gain needs, beside being one on two sets of rows, to count as repeated."""
 APART = 4.0
 """Standard errors by which the first fold and the others may differ. The agent knows the labels that the others hold
 out: what is much better there carries them with it. What is much worse there fits the first fold's rows alone."""

@@ -10,9 +10,10 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from harness.evaluating.verdicts import AGAIN, is_promoted
+from harness.evaluating.verdicts import is_promoted
 from tasks.metrics import METRICS
 from tasks.resampling import (
+    AGAIN,
     Comparison,
     Part,
     compare,
