@@ -75,7 +75,7 @@ def is_driven(folder: Path) -> bool:
 
 
 _MEDALS = ("gold", "silver", "bronze", "median")
-HEAD = ("run", "task", "model", "state", "attempts", "best (held-out)", "would bring (estimate)", "spend", "")
+HEAD = ("run", "task", "model", "state", "attempts", "score (held-out)", "would bring (estimate)", "spend", "")
 
 
 def show_runs(settings: Settings) -> int:

@@ -322,9 +322,12 @@ def test_a_perfect_submission_in_any_order_is_cut_exactly(tmp_path: Path) -> Non
     assert parts.test.rows() == read_table(task.answers)
 
 
+KEPT = tempfile.TemporaryDirectory(prefix="blend-test-")
+
+
 @cache
 def shared_blend() -> tuple[Task, Blend]:
-    folder = Path(tempfile.mkdtemp(prefix="blend-test-"))
+    folder = Path(KEPT.name)
     task = churn(folder / "task")
     return task, make_blend(task, 0, folder / "blend")
 
