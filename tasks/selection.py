@@ -150,7 +150,7 @@ def _mixed(part: Part, weights: Sequence[float]) -> Any:
     for name in part.targets:
         cells = [table[name] for table, _ in used]
         words = part.metric.needs == "labels" or any(column.dtype == object for column in cells)
-        if words or looks_like_labels(part.metric, [column.tolist() for column in cells]):
+        if words or looks_like_labels(part.metric, (column.tolist() for column in cells)):
             columns[name] = _voted(cells, [weight for _, weight in used])
             continue
         if part.metric.name == "roc_auc" and part.metric.file is None:

@@ -1,7 +1,7 @@
 """A solution run again on another blend: from its commit, in a clean sandbox, and nothing of it told but a status.
 
 The labels that one fold holds out are training labels of the others, where the agent lives. So a fold sees only the
-solution's code, never files it made, and its output stays out of every window.
+solution's code and short settings, never a model or a table it made, and its output stays out of every window.
 """
 
 from __future__ import annotations

@@ -70,8 +70,10 @@ def _finalists(run: Run) -> list[Evaluation]:
     """The best so far and the best few others, one for each tree; those judged over all blends come before others."""
     state, best = run.state, run.state.best
     assert best is not None and state.plan is not None
-    scored = [e for e in state.evaluations.values() if e.score is not None and not e.alarm]
-    able = [e for e in scored if e.verdict != "worse"]  # what is worse was not run on other folds, for one thing
+    scored = [e for e in state.evaluations.values() if e.score is not None]
+    # What is worse on the agent's fold may shine on fresh ones, whose labels the agent knows. The best so far stays: a
+    # run begun by an older harness may have one that is not trusted.
+    able = [e for e in scored if e.id == best.id or not (e.alarm or e.verdict == "worse")]
     sign, most = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
     ranked = sorted(able, key=lambda e: (e.id != best.id, e.folds < most, sign * (e.score or 0.0)))
     different = {(e.tree, e.command): e for e in reversed(ranked)}

@@ -31,9 +31,10 @@ FAILED_ELSEWHERE = (
     "and .txt up to 10 kB"
 )
 DOES_NOT_HOLD = "its score is not the same on other training rows, so it may carry labels or predictions with it"
+"""These two sentences are all that comes back of other folds: a number or a message would carry their labels."""
 BY_HEART = "it holds labels or predictions by heart (see what was noticed)"
 KNOWN_BY_HEART = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
-"""These two sentences are all that comes back of other folds: a number or a message would carry their labels."""
+"""What the leak sentinel finds in a solution that is then not trusted, by the kind of the finding."""
 UNTOLD = "not told"
 SLOWER = 3.0
 """How much longer than on the first blend a job may take on another one."""
