@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 
 from context import todos
-from context.loops import LoopWatch
+from context.loop_detection import LoopWatch
 from context.tokens import estimate_tokens
-from runs.events import (
+from runs.events.registry import (
     AttemptStarted,
     CheckpointTaken,
     EpochStarted,
@@ -25,7 +25,7 @@ from runs.events import (
     ToolStarted,
     WindowWeighed,
 )
-from runs.spoken import said_and_thought
+from runs.views.messages import said_and_thought
 
 REWORK_TURNS = 10
 """Turns after an epoch in which looking something up again counts as its price."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from context.head import render_head
-from context.loops import END, TEXTS
-from context.view import prompt
-from harness import asking, budget, compacting, exits, tools
-from harness.arguments import Finish
-from harness.evaluating import finale
-from harness.placing import gpu_complaints
-from runs.events import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
+from context.first_message import render_head
+from context.loop_detection import END, TEXTS
+from context.window import prompt
+from harness import budget, compact, errors, request
+from harness.evaluation import submission
+from harness.startup.sandbox_setup import gpu_complaints
+from harness.tools import registry
+from harness.tools.arguments import Finish
+from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -35,11 +36,11 @@ def turn(run: Run) -> None:
     if not run.state.pending:
         if run.state.owes_nudge:
             nudge(run)
-        asking.ask(run)
+        request.ask(run)
     # `finish` ends the attempt, so whatever was asked for beside it comes first.
     for pending in sorted(run.state.pending.values(), key=lambda one: one.call.name == "finish"):
         run.stopping.check()
-        words = tools.perform(run, pending)
+        words = registry.perform(run, pending)
         if words is not None:
             end(run, "finish", words)
             return
@@ -107,13 +108,13 @@ def window_over(run: Run) -> Why | None:
         return None
     is_refused = run.state.given_up == "too_large"
     if not is_refused:
-        compacting.consider(run)
-    is_over = is_refused or run.window.tokens() > compacting.limit(run)
+        compact.consider(run)
+    is_over = is_refused or run.window.tokens() > compact.limit(run)
     if is_over and run.state.attempt and run.state.attempt.turns == 0:
         # Another attempt would begin with the same head: stop instead of turning in circles.
-        exits.fail(
+        errors.fail(
             f"the task and the memory alone take about {run.window.tokens()} tokens, and this endpoint's window leaves "
-            f"room for {compacting.limit(run)}. Set context_tokens and output_tokens for it in models.toml, then resume"
+            f"room for {compact.limit(run)}. Set context_tokens and output_tokens for it in models.toml, then resume"
         )
     return "window" if is_over else None
 
@@ -141,5 +142,5 @@ def end(run: Run, why: Why, words: Finish | None = None) -> None:
             attempt=attempt.number,
         )
     )
-    finale.keep_attempt(run, attempt.number)
-    finale.write_standing(run)
+    submission.keep_attempt(run, attempt.number)
+    submission.write_standing(run)

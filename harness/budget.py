@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from harness.settings import Settings
-from runs.events import PlanMade, RunCreated
+from runs.events.registry import PlanMade, RunCreated
 from runs.state import State
 
 MOST_HOURS = 10 * 365 * 24.0

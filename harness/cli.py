@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import exits
-from harness.typed import count, dollars, hours, natural
+from harness import errors
+from harness.cli_types import count, dollars, hours, natural
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -25,12 +25,12 @@ _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `la
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was typed and return the exit code; every error ends here as one message, never as a traceback."""
-    exits.provide_streams()
+    errors.provide_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show `±` gets a question mark, not a crash
             stream.reconfigure(errors="replace")
     settings: Settings | None = None
-    code = exits.DONE
+    code = errors.DONE
     try:
         options = make_parser().parse_args(arguments)
         from harness.settings import load_settings
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SystemExit:  # argparse has said what there is to say
-        exits.is_full(sys.stdout)
+        errors.is_full(sys.stdout)
         raise
     except BrokenPipeError:
-        exits.hush(sys.stdout)
+        errors.hush(sys.stdout)
         return code
     except (Exception, KeyboardInterrupt) as error:
-        if exits.is_full(sys.stdout):
-            exits.say("what this command prints cannot be written: no room where its output goes.")
-            return exits.STOPPED
-        exits.say(exits.explain(error, settings.home if settings else None))
-        return exits.code_of(error)
+        if errors.is_full(sys.stdout):
+            errors.say("what this command prints cannot be written: no room where its output goes.")
+            return errors.STOPPED
+        errors.say(errors.explain(error, settings.home if settings else None))
+        return errors.code_of(error)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -78,7 +78,7 @@ class _Version(argparse.Action):
         from importlib.metadata import version
 
         print(f"harness {version('open-harness')}")
-        parser.exit(exits.DONE)
+        parser.exit(errors.DONE)
 
 
 _Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
@@ -191,9 +191,9 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.creating import Wish
-    from harness.opening import start
-    from harness.panel import open_screen
+    from harness.startup.create_run import Wish
+    from harness.startup.open_run import start
+    from harness.ui.live import open_screen
 
     wish = Wish(
         task=options.task,
@@ -215,17 +215,17 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         code = start(wish, settings, screen)
     finally:
         screen.close()
-    if options.score and code == exits.DONE and screen.run_id:
-        from harness.commands.scoring import score_runs
+    if options.score and code == errors.DONE and screen.run_id:
+        from harness.commands.score import score_runs
 
         return score_runs([screen.run_id], settings)
     return code
 
 
 def _resume(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.listing import find_run
-    from harness.opening import resume
-    from harness.panel import open_screen
+    from harness.commands.show import find_run
+    from harness.startup.open_run import resume
+    from harness.ui.live import open_screen
 
     folder = find_run(options.run, settings)
     screen = open_screen(sys.stdout.isatty(), options.plain)
@@ -236,29 +236,29 @@ def _resume(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _runs(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.listing import show_runs
+    from harness.commands.show import show_runs
 
     return show_runs(settings)
 
 
 def _show(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.listing import show_run
+    from harness.commands.show import show_run
 
     if options.cost or options.epochs:
-        from harness.commands.listing import find_run
-        from harness.commands.window_tables import show_cost, show_epochs
+        from harness.commands.show import find_run
+        from harness.commands.usage_tables import show_cost, show_epochs
 
         folder = find_run(options.run, settings)
         if options.cost:
             show_cost(folder, options.attempt)
         if options.epochs:
             show_epochs(folder)
-        return exits.DONE
+        return errors.DONE
     return show_run(options.run, settings, options.attempt, options.full)
 
 
 def _tasks(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.listing import show_competitions, show_task, show_tasks
+    from harness.commands.show import show_competitions, show_task, show_tasks
 
     if options.split:
         return show_competitions(options.split, settings)
@@ -266,13 +266,13 @@ def _tasks(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _prepare(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.preparing import prepare_competition
+    from harness.commands.prepare import prepare_competition
 
     return prepare_competition(options.competition, settings, options.raw, options.accept_differences)
 
 
 def _report(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.benchmark import report_runs
+    from harness.commands.report import report_runs
 
     return report_runs(
         options.run,
@@ -287,13 +287,13 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _submit(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.submitting import submit_run
+    from harness.commands.submit import submit_run
 
     return submit_run(options.run, settings, options.competition)
 
 
 def _score(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.scoring import score_runs
+    from harness.commands.score import score_runs
 
     return score_runs(options.run, settings, as_json=options.json, output=options.output, anyway=options.anyway)
 
@@ -317,7 +317,7 @@ def _new_task(options: argparse.Namespace, settings: Settings) -> int:
     for guess in made.guesses:
         print(f"guessed: {guess}")
     print(f"Say in {made.folder}/description.md what the task is, then: harness run {made.folder}")
-    return exits.DONE
+    return errors.DONE
 
 
 if __name__ == "__main__":

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from context.notebook import Notebook
-from context.recall import Recall
-from context.view import Window
+from context.recall.index import Recall
+from context.window import Window
 from harness import attempt, budget
-from harness.evaluating import finale, selecting
+from harness.evaluation import final_selection, submission
+from harness.interrupt import Stopping
 from harness.settings import Settings
-from harness.stopping import Stopping
-from runs.events import Event, JobFinished, RunCreated, Waited
+from runs.events.registry import Event, JobFinished, RunCreated, Waited
 from runs.journal import Journal
-from runs.metering import Meter
 from runs.state import State
-from runs.versions import Versions
+from runs.usage.cache import Meter
+from runs.versions.commits import Versions
 from sandboxes.base import JobView, Limits, Sandbox
-from tasks.blending import Blend
+from tasks.holdout.blend import Blend
 
 if TYPE_CHECKING:
-    from harness.model import Model
+    from harness.endpoint.client import Model
 
 
 class Screen(Protocol):
@@ -147,5 +147,5 @@ def play(run: Run) -> None:
         attempt.play(run)
     if run.state.attempt:
         attempt.end(run, "unusable_replies" if why == "unusable_replies" else "budget")
-    selecting.select(run)
-    finale.finish(run, why)
+    final_selection.select(run)
+    submission.finish(run, why)

@@ -26,8 +26,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runs.blobs import sync_folder
-from runs.events import Event, JobFinished, ModelReplied, Nudged, RunCreated, ToolFinished
-from runs.lines import JournalDamaged, JournalError, JournalMissing, JournalVersion, from_line, to_line
+from runs.events.registry import Event, JobFinished, ModelReplied, Nudged, RunCreated, ToolFinished
+from runs.serialization import (
+    JournalDamaged,
+    JournalError,
+    JournalMissing,
+    JournalVersion,
+    from_line,
+    to_line,
+)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

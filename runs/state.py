@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     Decided,
@@ -40,9 +40,9 @@ from runs.events import (
     Warned,
     WindowGivenUp,
 )
-from runs.parts import Attempt as Attempt
-from runs.parts import Evaluation as Evaluation
-from runs.parts import Pending as Pending
+from runs.state_types import Attempt as Attempt
+from runs.state_types import Evaluation as Evaluation
+from runs.state_types import Pending as Pending
 
 
 @dataclass

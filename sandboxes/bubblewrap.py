@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
 from sandboxes.base import Isolation, JobRequest, Limits, Place, SandboxFailed, SandboxUnavailable
-from sandboxes.environment import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
-from sandboxes.jobs import Command
+from sandboxes.jobs.client import Command
+from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.seccomp import make_filter
 
 ISOLATION = Isolation(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO
 
 from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
-from sandboxes.environment import list_packages, make_environment
-from sandboxes.files import Owner, give, open_file, parts_of, read_file, write_file
-from sandboxes.jobs import Box, Command, Jobs
+from sandboxes.jobs.client import Box, Command, Jobs
+from sandboxes.python_env import list_packages, make_environment
+from sandboxes.safe_files import Owner, give, open_file, parts_of, read_file, write_file
 
 ARGUMENT_BYTES = 100_000
 """Linux takes at most 128 kB in one argument."""

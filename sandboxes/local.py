@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, Place, SandboxUnavailable
-from sandboxes.environment import Environment, make_environment
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
-from sandboxes.jobs import Command
+from sandboxes.jobs.client import Command
+from sandboxes.python_env import Environment, make_environment
 
 ISOLATION = Isolation(
     network=False,

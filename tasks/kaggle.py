@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasks.marked_yaml import TaskError
+from tasks.config.yaml_with_lines import TaskError
 
 CREDENTIALS = (
     "No Kaggle credentials were found, or Kaggle does not know them. On kaggle.com, under Settings, create an API "

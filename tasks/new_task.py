@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.cells import Row, as_number, write_rows
-from tasks.marked_yaml import TaskError
-from tasks.metrics import METRICS
-from tasks.splitting import Parts, TooFewRows, deal_groups, deal_rows, how_many_parts, order
-from tasks.table_checks import can_be_scored, check_columns, check_metric, check_target, read_table
-from tasks.task_file import ID_PATTERN
+from tasks.config.schema import ID_PATTERN
+from tasks.config.yaml_with_lines import TaskError
+from tasks.holdout.splitters import Parts, TooFewRows, deal_groups, deal_rows, how_many_parts, order
+from tasks.io.csv_text import Row, as_number, write_rows
+from tasks.metrics.registry import METRICS
+from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
 
 SHARE = 4
 """One of so many parts of the rows becomes private."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import opening
-from harness.panel import open_screen
 from harness.settings import Settings
-from runs.events import Event
+from harness.startup import open_run
+from harness.ui.live import open_screen
+from runs.events.registry import Event
 from runs.journal import read_events
 from tests.playing import call, only_run
 from tests.servers.chat_server import Message
@@ -118,9 +118,9 @@ def play(
 ) -> Played:
     """Play a run of so many turns to its end, in this process."""
     with engine_of(home, worker, **engine) as (served, url):
-        wish = opening.Wish(task="digits", model="scripted", base_url=url, turns=turns, sandbox="local")
+        wish = open_run.Wish(task="digits", model="scripted", base_url=url, turns=turns, sandbox="local")
         screen = open_screen(False, True)
-        opening.start(wish, settings or settings_of(home), screen)
+        open_run.start(wish, settings or settings_of(home), screen)
     folder = only_run(home)
     served.served[:] = served.served[-turns:]
     return Played(folder, list(read_events(folder)), served)

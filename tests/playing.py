@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     EvaluationFinished,

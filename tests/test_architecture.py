@@ -24,7 +24,7 @@ LONGEST_FILE = 350
 HEAVY = ("pydantic", "rich", "pandas", "numpy", "sklearn", "openai", "docker", "git", "yaml", "tenacity", "kaggle")
 READS_THE_ENVIRONMENT = {
     "harness/settings.py",
-    "tasks/children.py",  # it passes the environment on, without keys, and limits threads
+    "tasks/subprocesses.py",  # it passes the environment on, without keys, and limits threads
 }
 
 

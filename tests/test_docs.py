@@ -109,7 +109,7 @@ def test_the_room_has_a_card_that_names_all_its_modules(room: str) -> None:
 
 
 def test_the_task_yaml_of_the_readme_is_a_task(tmp_path: Path) -> None:
-    from tasks.spec import load_task
+    from tasks.task import load_task
 
     text = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert text

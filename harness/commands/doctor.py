@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from harness import exits
+from harness import errors
 from harness.settings import Settings
-from sandboxes.enforcing import as_text
+from sandboxes.isolation import as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
@@ -35,7 +35,7 @@ class Finding:
     health: Health
     detail: str
     advice: str = ""
-    code: int = exits.INPUT
+    code: int = errors.INPUT
     is_certain: bool = True
 
 
@@ -53,17 +53,17 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
     for line in as_text():
         print(f"  {line}")
     print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
-    return max(codes, default=exits.DONE)
+    return max(codes, default=errors.DONE)
 
 
 def build_image(kind: str, settings: Settings) -> int:
     """Make the image of the docker sandbox unless it is there; 0 if it can be used. Raises `SandboxUnavailable`."""
-    from sandboxes.docker import check_docker
-    from sandboxes.image_building import build
+    from sandboxes.docker.build_image import build
+    from sandboxes.docker.sandbox import check_docker
 
     name = build(kind, settings.home)
     print(f"{name} can be used: {check_docker(settings.home, name)}")
-    return exits.DONE
+    return errors.DONE
 
 
 def findings(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def packages() -> Finding:
 
 def mlebench(folder: Path) -> Finding:
     """Whether the official package is there: only the competitions that are not prepared and graded here need it."""
-    from tasks.competitions.bridge import how_to_install, interpreter
+    from tasks.mlebench.official_package import how_to_install, interpreter
 
     python = interpreter(folder)
     if python is None:
@@ -155,7 +155,7 @@ def space(folder: Path, workspace: int = Settings.workspace_bytes) -> Finding:
 
 def kinds(folder: Path, image: str = "") -> Iterator[Finding]:
     """Which sandboxes work here; one that isolates is wanted, one that works is enough."""
-    from sandboxes.choosing import probe_sandboxes
+    from sandboxes.select import probe_sandboxes
 
     works = False
     for probe in probe_sandboxes(folder, image):
@@ -164,7 +164,7 @@ def kinds(folder: Path, image: str = "") -> Iterator[Finding]:
         notice = f"; {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
         yield Finding(f"sandbox {probe.kind}", "ok" if safe else "note", f"{probe.detail}{notice}", probe.advice)
     if not works:
-        yield Finding("sandbox", "bad", "none works here", "see the advice above", exits.SANDBOX)
+        yield Finding("sandbox", "bad", "none works here", "see the advice above", errors.SANDBOX)
 
 
 def key(settings: Settings, base_url: str | None) -> Finding:
@@ -195,7 +195,7 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
         return Finding("endpoint", "ok", told, "to try one: harness doctor --base-url URL --model NAME")
     if not is_address(base_url):
         told = "what was given is no http(s) address"
-        return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", exits.INPUT)
+        return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", errors.INPUT)
     shown = shown_address(base_url)
     status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
     return _judge_endpoint(shown, status, body, model)
@@ -204,15 +204,15 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
 def probe(settings: Settings, base_url: str, model: str) -> Finding:
     """What a few cheap calls find out about the endpoint; a run that starts within a week relies on it."""
     from harness.endpoint.errors import ModelError
-    from harness.endpoint.probe import probe_lines
-    from harness.endpoint.probing import probe_and_store
+    from harness.endpoint.probe import probe_and_store
+    from harness.endpoint.probe_result import probe_lines
     from harness.endpoint.profiles import profile_for
 
     profile = profile_for(base_url, model, settings.home / "models.toml")
     try:
         found = probe_and_store(settings, base_url, profile)
     except ModelError as error:
-        return Finding("probe", "bad", str(error), "", exits.ENDPOINT)
+        return Finding("probe", "bad", str(error), "", errors.ENDPOINT)
     detail = "\n      ".join(probe_lines(found))
     if found.loses_thinking:
         advice = "serve it with a template that keeps thoughts, or run with --accept-lost-thinking"
@@ -223,7 +223,7 @@ def probe(settings: Settings, base_url: str, model: str) -> Finding:
 def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | None) -> Finding:
     def bad(detail: str, advice: str) -> Finding:
         is_certain = isinstance(status, str) or status in (401, 403) or 300 <= status < 400
-        return Finding("endpoint", "bad", detail, advice, exits.ENDPOINT, is_certain)
+        return Finding("endpoint", "bad", detail, advice, errors.ENDPOINT, is_certain)
 
     if isinstance(status, str):
         return bad(f"{shown} does not answer ({status})", "start the server, or check the address and the network")

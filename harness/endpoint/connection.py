@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from harness.endpoint.assembling import Style
+from harness.endpoint.assemble import Style
+from harness.endpoint.deadline import Watchdog
 from harness.endpoint.errors import (
     EndpointRefused,
     ModelError,
@@ -26,9 +27,8 @@ from harness.endpoint.errors import (
     words_in,
     words_of,
 )
-from harness.endpoint.reply_reader import RawReply, ReplyReader
-from harness.endpoint.watchdog import Watchdog
-from harness.endpoint.wire import Body
+from harness.endpoint.request_body import Body
+from harness.endpoint.stream import RawReply, ReplyReader
 
 if TYPE_CHECKING:
     import httpx2

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from harness.endpoint.wire import parse
+from harness.endpoint.request_body import parse
 
 LONGEST_TEXT = 400
 """Characters of an endpoint's own words that an error message repeats."""

@@ -1,186 +1,288 @@
-"""What a few cheap calls found out about an endpoint: kept for a week, told to people, and applied to its profile."""
+"""Finds out with a few cheap calls what an endpoint really does, before a long run relies on it.
+
+Every question may stay open: what cannot be told is None, never an error. Only an endpoint that does not answer at all
+raises, with the errors of `endpoint/errors.py`. Prompts are counted by the endpoint itself: a thought that was thrown
+away does not show in `prompt_tokens`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
-from harness.endpoint.errors import shown_address
+from harness.endpoint.cost import cost_of, counted
+from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, Passing, named_limit
+from harness.endpoint.probe_result import LateMessage, ProbeResult, profile_digest, store_probe
 from harness.endpoint.profiles import Profile, ThinkingField
-from harness.replies.thinking import CONTENT, NONE
+from harness.endpoint.request_body import refused_fields, request_body
+from harness.parsing.reasoning import CONTENT, NONE, split_thinking, text_of, with_thinking
 
-FRESH_SECONDS = 7 * 24 * 3600.0
-"""How long a result is believed: servers are restarted with other flags."""
+if TYPE_CHECKING:
+    from harness.endpoint.connection import Connection
+    from harness.endpoint.stream import RawReply
+    from harness.settings import Settings
 
-LateMessage = Literal["kept", "dropped", "costs_thinking", "refused"]
+FIRST_PATIENCE_SECONDS = 10.0
+ALL_SECONDS = 240.0
+CALL_SECONDS = 60.0
+OUTPUT_SECONDS = 20.0
+TRIES = 2
 
+_SHOWN = 40
+"""Prompt tokens that a note of `_NOTE`'s length must add to count as read."""
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """What an endpoint did when it was tried. None: could not be told.
+_THOUGHT_SHOWN = 150
+"""Prompt tokens that a thought of `_THOUGHT`'s length must add, or take away, to count as kept or lost."""
 
-    `when` is UTC (ISO), `profile` the digest of the profile it was tried with, `calls` and `cost` what it took.
-    `thinking_from` is the field its thoughts came in, `thinking_back` the one in which they count in the next prompt
-    (`none`: they are dropped in every field of `not_counted`). `late_user` and `late_system` say what such a message
-    behind a tool result does. `output_limit` and `context_limit` are in tokens, where it named them;
-    `takes_output` tells whether it accepts the output limit of the profile. `broken_history` is its answer to one.
-    """
-
-    address: str
-    model: str
-    when: str
-    profile: str
-    calls: int = 0
-    cost: float = 0.0
-    thinking_from: ThinkingField | None = None
-    thinking_back: ThinkingField | None = None
-    not_counted: tuple[str, ...] = ()
-    late_user: LateMessage | None = None
-    late_system: LateMessage | None = None
-    reports_usage: bool | None = None
-    reports_cached: bool | None = None
-    cached_tokens: int = 0
-    is_cumulative: bool | None = None
-    sends_done: bool | None = None
-    takes_output: bool | None = None
-    output_limit: int | None = None
-    context_limit: int | None = None
-    calls_despite_none: bool | None = None
-    refuses_unknown_fields: bool | None = None
-    refused_fields: tuple[str, ...] = ()
-    broken_history: str | None = None
-
-    @property
-    def loses_thinking(self) -> bool:
-        """Whether it thinks, and throws those thoughts away at the next call, however they are sent."""
-        return self.thinking_from not in (None, NONE) and self.thinking_back == NONE
-
-
-def informed(profile: Profile, probe: ProbeResult) -> Profile:
-    """The profile as this endpoint is to be treated. A `thinking_back` of `none` was chosen, and stays."""
-    changes: dict[str, Any] = {}
-    if probe.thinking_from not in (None, NONE):
-        changes["thinking_from"] = probe.thinking_from
-        if probe.thinking_back not in (None, NONE) and profile.thinking_back != NONE:
-            changes["thinking_back"] = probe.thinking_back
-    if probe.is_cumulative and profile.stream == "auto":
-        changes["stream"] = "cumulative"
-    limits = [profile.output_tokens, *([probe.output_limit] if probe.output_limit else [])]
-    if probe.context_limit:
-        changes["context_tokens"] = min(profile.context_tokens, probe.context_limit)
-        limits.append(max(1, probe.context_limit // 4))  # the window needs room beside the longest reply
-    refused = set(probe.refused_fields)
-    changes |= {name: None for name in ("temperature", "top_p", "top_k") if name in refused}
-    changes["extra_body"] = {key: value for key, value in profile.extra_body.items() if key not in refused}
-    changes["asks_usage"] = profile.asks_usage and "stream_options" not in refused
-    return replace(profile, output_tokens=min(limits), **changes)
-
-
-# -------------------------------------------------------------------------------------------------------- kept on disk
-
-
-def stored_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
-    """What is known of this endpoint from a probe with the same profile in the last week, if anything."""
-    try:
-        found = as_result(json.loads(_path(home, base_url, profile.model).read_bytes()))
-        age = (datetime.now(UTC) - datetime.fromisoformat(found.when)).total_seconds() if found else FRESH_SECONDS
-    except (OSError, ValueError, TypeError):
-        return None
-    return found if found and found.profile == profile_digest(profile) and 0 <= age < FRESH_SECONDS else None
-
-
-def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
-    """Keep a result for the next run."""
-    from harness.evaluating.finale import write_atomically
-
-    write_atomically(_path(home, base_url, result.model), json.dumps(asdict(result), indent=1).encode())
-
-
-def as_result(fields: Mapping[str, Any] | None) -> ProbeResult | None:
-    """A result from its fields as JSON; None where they are not those of one (another version wrote them)."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(ProbeResult).validate_python(fields)
-    except ValidationError:
-        return None
-
-
-def _path(home: Path, base_url: str, model: str) -> Path:
-    name = hashlib.sha256(f"{shown_address(base_url).rstrip('/')}\n{model}".encode()).hexdigest()[:16]
-    return home / "probes" / f"{name}.json"
-
-
-def profile_digest(profile: Profile) -> str:
-    """A name for the profile that a probe was made with: with another, other questions would have been asked."""
-    return hashlib.sha256(json.dumps(asdict(profile), sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-# ------------------------------------------------------------------------------------------------------- told to people
-
-
-def probe_lines(result: ProbeResult) -> list[str]:
-    """What was found, a line each, for a person; what could not be told is called unknown."""
-    spent = f", about ${result.cost:.4f}" if result.cost else ""
-    return [
-        f"tried {result.when} with {result.calls} short calls{spent}",
-        f"thinking: {_thinking_line(result)}",
-        f"late messages: a user message {_LATE[result.late_user]}; a system message {_LATE[result.late_system]}",
-        f"counts tokens: {_yes(result.reports_usage)}; cached ones: {_cached_line(result)}",
-        f"stream: {_STREAM[result.is_cumulative]}; ends with [DONE]: {_yes(result.sends_done)}",
-        f"output limit: {_output_line(result)}",
-        f"calls tools despite tool_choice none: {_yes(result.calls_despite_none)}",
-        f"refuses unknown fields: {_yes(result.refuses_unknown_fields)}"
-        + (f"; refused of ours: {', '.join(result.refused_fields)}" if result.refused_fields else ""),
-        f"a history with a result of no call: {_unknown(result.broken_history)}",
-    ]
-
-
-_LATE: dict[LateMessage | None, str] = {
-    "kept": "is read",
-    "dropped": "is dropped silently",
-    "costs_thinking": "throws away the thoughts before it",
-    "refused": "is refused",
-    None: "does something unknown",
+_SYSTEM: dict[str, Any] = {"role": "system", "content": "You work through tools. Think briefly, answer in one word."}
+_PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+_TOOLS = [{"type": "function", "function": {"name": "look", "description": "List.", "parameters": _PARAMETERS}}]
+# Over 512 tokens: shorter prompts are not cached, so that nothing could be reported.
+_STORY = " ".join(f"Row {n} of the table holds {n * 37 % 101} and {n * 53 % 89}." for n in range(60))
+_TASK = {"role": "user", "content": f"{_STORY} What does the folder hold? Look, then answer in one word."}
+_THOUGHT = " ".join(f"The folder may hold a table of {n} rows, so I shall look." for n in range(30))
+_NOTE = " ".join(f"Mind that table {n} is an old one." for n in range(12))
+_FUNCTION = {"name": "look", "arguments": '{"path": "."}'}
+_CALLING = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "look_1", "type": "function", "function": _FUNCTION}],
 }
-_STREAM = {True: "cumulative", False: "deltas", None: "unknown"}
+_RESULT = {"role": "tool", "tool_call_id": "look_1", "content": "train.csv"}
+_THINKING: tuple[ThinkingField, ...] = get_args(ThinkingField)
+_HELLO = {"role": "user", "content": "Say ok."}
 
 
-def _thinking_line(result: ProbeResult) -> str:
-    if result.thinking_from is None:
-        return "unknown"
-    if result.thinking_from == NONE:
-        return "none shown"
-    lost = f" (not counted in {', '.join(result.not_counted)})" if result.not_counted else ""
-    if result.thinking_back == NONE:
-        return f"comes in {result.thinking_from} and is THROWN AWAY when it is sent back{lost}"
-    where = {None: "unknown whether it is kept", CONTENT: "kept when sent back inside content, between <think> tags"}
-    return (
-        f"comes in {result.thinking_from}, {where.get(result.thinking_back, f'kept in {result.thinking_back}')}{lost}"
+def probe_endpoint(
+    profile: Profile, base_url: str, api_key: str = "", sleep: Callable[[float], None] = time.sleep
+) -> ProbeResult:
+    """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
+
+    Raises a `ModelError` where it answers none, soon if nobody is there.
+    """
+    from harness.endpoint.client import Patience, open_model
+    from harness.endpoint.connection import Connection
+
+    brief = replace(profile, output_tokens=32)
+    first = open_model(brief, base_url, api_key, patience=Patience(stall=CALL_SECONDS, longest_wait=8.0), sleep=sleep)
+    try:
+        hello = first.complete(
+            b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
+        )
+    finally:
+        first.close()
+    connection = Connection(
+        profile.model, base_url, api_key, None, style=profile.stream, stall_seconds=CALL_SECONDS, connect_seconds=10.0
     )
+    try:
+        return _Probe(profile, connection, sleep, set(first.dropped), hello.retries + 1, hello.cost).result()
+    finally:
+        connection.close()
 
 
-def _cached_line(result: ProbeResult) -> str:
-    if not result.reports_cached:
-        return "not reported" if result.reports_cached is False else "unknown"
-    return f"reported, up to {result.cached_tokens} seen"
+def probe_and_store(settings: Settings, base_url: str, profile: Profile) -> ProbeResult:
+    """Probe an endpoint and keep the result for the next run. Raises a `ModelError` where it does not answer."""
+    result = probe_endpoint(profile, base_url, settings.api_key)
+    store_probe(settings.home, base_url, result)
+    return result
 
 
-def _output_line(result: ProbeResult) -> str:
-    told = {True: "what a run asks for is taken", False: "what a run asks for is refused", None: "unknown"}
-    named = [f"{result.output_limit} tokens"] if result.output_limit else []
-    named += [f"a context of {result.context_limit} tokens"] if result.context_limit else []
-    return ", ".join([told[result.takes_output], *named])
+@dataclass
+class _Probe:
+    """A probe under way: what was dropped from requests so far, and every whole reply."""
+
+    profile: Profile
+    connection: Connection
+    sleep: Callable[[float], None]
+    dropped: set[str]
+    calls: int
+    cost: float
+    replies: list[RawReply] = field(default_factory=list)
+    until: float = field(default_factory=lambda: time.monotonic() + ALL_SECONDS)
+
+    def result(self) -> ProbeResult:
+        bare = self.prompt_tokens(self.ask([_TASK, _CALLING, _RESULT]))
+        back, not_counted, best = self.thinking_back(bare)
+        kept = [_TASK, self.thinking(back) if back not in (None, NONE) else _CALLING, _RESULT]
+        late_user = self.late(kept, "user", best)
+        late_system = self.late(kept, "system", best)
+        despite, refuses_unknown = self.calls_despite_none()
+        output = self.output()
+        broken = self.broken_history()
+        usages = [reply.usage for reply in self.replies]
+        styles = {reply.style for reply in self.replies}
+        cached = [usage["prompt_tokens_details"] for usage in usages if _tells_cached(usage)]
+        return ProbeResult(
+            address=self.connection.address,
+            model=self.profile.model,
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            profile=profile_digest(self.profile),
+            calls=self.calls,
+            cost=round(self.cost, 6),
+            thinking_from=self.thinking_from(),
+            thinking_back=back,
+            not_counted=not_counted,
+            late_user=late_user,
+            late_system=late_system,
+            reports_usage=any(usage.get("prompt_tokens") for usage in usages) if usages else None,
+            reports_cached=bool(cached) if usages else None,
+            cached_tokens=max((int(one["cached_tokens"]) for one in cached), default=0),
+            is_cumulative=False if "delta" in styles else True if "cumulative" in styles else None,
+            sends_done=any(reply.has_done for reply in self.replies) if self.replies else None,
+            calls_despite_none=despite,
+            refuses_unknown_fields=refuses_unknown,
+            refused_fields=tuple(sorted(self.dropped & set(_fields(self.profile)))),
+            broken_history=broken,
+            **output,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- asking
+
+    def ask(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tokens: int = 16,
+        extra: Mapping[str, Any] | None = None,
+        tools: bool = True,
+        tries: int = TRIES,
+        wall_seconds: float = CALL_SECONDS,
+    ) -> RawReply | ModelError | Passing:
+        """A whole reply, or what came instead after a few tries."""
+        asked = replace(self.profile, extra_body={**self.profile.extra_body, **(extra or {})})
+        failure: ModelError | Passing = Passing("the time for a probe was over")
+        while tries and time.monotonic() < self.until:
+            body = request_body(
+                asked,
+                _bytes(_SYSTEM),
+                json.dumps(_TOOLS).encode() if tools else b"[]",
+                [_bytes(message) for message in messages],
+                dropped=self.dropped,
+                output_tokens=tokens,
+            )
+            self.calls += 1
+            try:
+                reply = self.connection.ask(body, max(0.1, min(wall_seconds, self.until - time.monotonic())))
+            except EndpointRefused as refusal:
+                named = refused_fields(asked, self.dropped, str(refusal))
+                if not named or asked.output_field in named:
+                    return refusal
+                self.dropped |= named
+            except ModelError as error:
+                return error
+            except Passing as passing:
+                failure, tries = passing, tries - 1
+                if tries:
+                    self.sleep(min(passing.wait_seconds or 1.0, 10.0))
+            else:
+                self.replies.append(reply)
+                self.cost += cost_of(counted(reply.usage, len(body), len(str(reply.message))), self.profile.prices)
+                return reply
+        return failure
+
+    def prompt_tokens(self, reply: RawReply | ModelError | Passing) -> int | None:
+        """How long the endpoint found the prompt; None where it does not say."""
+        found = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
+        return found if isinstance(found, int) and found > 0 else None
+
+    # -------------------------------------------------------------------------------------------------- the thinking
+
+    def thinking_from(self) -> ThinkingField | None:
+        """The field that the thoughts of its replies came in so far."""
+        found = {split_thinking(reply.message).field for reply in self.replies}
+        none_seen: ThinkingField | None = "none" if found else None
+        return next((one for one in _THINKING if one != NONE and one in found), none_seen)
+
+    def candidates(self) -> list[ThinkingField]:
+        """The fields to send a thought back in, the likeliest first."""
+        source = self.thinking_from()
+        if source is None or source == NONE:
+            wanted = [self.profile.thinking_back]  # one that shows no thoughts has none to lose
+        elif source == CONTENT:
+            wanted = [source, self.profile.thinking_back, *_THINKING]  # what came as text goes back as it came
+        else:
+            wanted = [self.profile.thinking_back, source, *_THINKING]
+        return [one for one in dict.fromkeys(wanted) if one != NONE]
+
+    def thinking_back(self, bare: int | None) -> tuple[ThinkingField | None, tuple[str, ...], int | None]:
+        """The field in which a replayed thought counts, those in which it does not, and the longest prompt seen."""
+        if bare is None:
+            return None, (), None
+        not_counted: list[str] = []
+        is_open = False
+        for name in self.candidates():
+            reply = self.ask([_TASK, self.thinking(name), _RESULT])
+            found = self.prompt_tokens(reply)
+            if found is not None and found - bare > _THOUGHT_SHOWN:
+                return name, tuple(not_counted), found
+            if found is None and not isinstance(reply, ModelError):
+                is_open = True
+            else:
+                not_counted.append(name)
+        is_lost = not is_open and self.thinking_from() not in (None, NONE)
+        return ("none" if is_lost else None), tuple(not_counted), bare
+
+    def thinking(self, name: str | None) -> dict[str, Any]:
+        """The assistant's message with a thought in the field `name`."""
+        return with_thinking(dict(_CALLING), split_thinking({"reasoning_content": _THOUGHT}), str(name))
+
+    def late(self, history: Sequence[Mapping[str, Any]], role: str, before: int | None) -> LateMessage | None:
+        """What a message of the user or the system behind a tool result does to what stands before it."""
+        if before is None:
+            return None
+        reply = self.ask([*history, {"role": role, "content": _NOTE}])
+        if isinstance(reply, ModelError):
+            return "refused"
+        after = self.prompt_tokens(reply)
+        if after is None:
+            return None
+        grown = after - before
+        return "costs_thinking" if grown < -_THOUGHT_SHOWN else "kept" if grown > _SHOWN else "dropped"
+
+    # ----------------------------------------------------------------------------------------------------- the habits
+
+    def calls_despite_none(self) -> tuple[bool | None, bool | None]:
+        """Whether it calls tools when told not to, and whether it refuses a field that it does not know."""
+        strange = "harness_probe"
+        asked = self.ask([_TASK], tokens=128, extra={"tool_choice": "none", strange: True})
+        refuses = strange in self.dropped
+        if isinstance(asked, Exception):
+            return None, refuses or None
+        said = text_of(asked.message.get("content"))
+        called = bool(asked.message.get("tool_calls")) or "<invoke " in said or "tool_call>" in said
+        return (None if "tool_choice" in self.dropped else called), refuses
+
+    def output(self) -> dict[str, Any]:
+        """Whether it takes the output limit that a run will ask for, and what limits it names where not."""
+        wanted = self.profile.output_tokens
+        reply = self.ask([_HELLO], tokens=wanted, tools=False, tries=1, wall_seconds=OUTPUT_SECONDS)
+        if isinstance(reply, ContextOverflow):
+            return {"takes_output": False, "context_limit": reply.limit}
+        if isinstance(reply, EndpointRefused):
+            limit = named_limit(str(reply))
+            return {"takes_output": False, "output_limit": limit if limit and limit < wanted else None}
+        if isinstance(reply, Exception):
+            return {"takes_output": True if getattr(reply, "was_cut", False) else None}
+        return {"takes_output": True}
+
+    def broken_history(self) -> str | None:
+        """What it answers to a result without a call."""
+        reply = self.ask([_TASK, _RESULT], tries=1)
+        return str(reply) if isinstance(reply, Exception) else "accepted"
 
 
-def _yes(value: bool | None) -> str:
-    return "unknown" if value is None else "yes" if value else "no"
+def _fields(profile: Profile) -> Iterable[str]:
+    return ("temperature", "top_p", "top_k", "stream_options", profile.output_field, *profile.extra_body)
 
 
-def _unknown(text: str | None) -> str:
-    return "unknown" if text is None else text
+def _tells_cached(usage: Mapping[str, Any]) -> bool:
+    details = usage.get("prompt_tokens_details")
+    return isinstance(details, dict) and isinstance(details.get("cached_tokens"), int)
+
+
+def _bytes(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False).encode()

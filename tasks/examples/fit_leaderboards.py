@@ -14,9 +14,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.medals import SCORE_DIGITS
-from tasks.metrics import METRICS, Metric, score
-from tasks.preparation import EXAMPLES, EXAMPLES_FOLDER, Example, write_data
+from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, Example, write_data
+from tasks.metrics.medals import SCORE_DIGITS
+from tasks.metrics.registry import METRICS, Metric, score
 
 if TYPE_CHECKING:
     import pandas as pd

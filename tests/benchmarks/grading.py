@@ -39,13 +39,13 @@ print(accuracy_score(truth["after"], given["after"]))
 OURS = """
 import sys
 from pathlib import Path
-from tasks.competitions.graders import score_file
+from tasks.mlebench.graders import score_file
 print(score_file(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))
 """
 PREPARE = """
 import sys
 from pathlib import Path
-from tasks.competitions.preparing import prepare
+from tasks.mlebench.prepare import prepare
 prepare(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), lambda *_: None, True)
 """
 # The kernel's account of a child's largest size begins with its parent's; this one begins with the program.

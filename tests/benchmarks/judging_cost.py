@@ -20,8 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tasks.blending import load_blend
-from tasks.judging import judge, run_judge
+from tasks.holdout.blend import load_blend
+from tasks.judging.judge import judge, run_judge
 
 TASK = """
 id: million
@@ -64,9 +64,9 @@ def prepare(home: Path, rows: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from tasks.blending import make_blend
-    from tasks.judging import judge
-    from tasks.spec import load_task
+    from tasks.holdout.blend import make_blend
+    from tasks.judging.judge import judge
+    from tasks.task import load_task
 
     blend = make_blend(load_task(write(home / "task", rows)), 0, home / "blend")
     sample = pd.read_csv(blend.public / "sample_submission.csv")

@@ -90,9 +90,9 @@ def measure(url: str, tokens: int, calls: int) -> dict[str, float]:
     from openai import OpenAI, Stream
     from openai.types.chat import ChatCompletionChunk
 
+    from harness.endpoint.client import open_model
     from harness.endpoint.profiles import OPENAI
-    from harness.model import open_model
-    from harness.tools import specs, tools_bytes
+    from harness.tools.registry import specs, tools_bytes
 
     messages, tools = history(tokens), tools_bytes()
     pieces = [json.dumps(message, separators=(",", ":")).encode() for message in messages]

@@ -20,10 +20,10 @@ import tracemalloc
 from pathlib import Path
 
 from context.notebook import Notebook
-from context.recall import NAME, Recall
-from context.view import Window
-from runs.events import Call, EpochStarted, Event, ModelAsked, ModelReplied, ToolFinished, Usage
-from runs.metering import Meter
+from context.recall.index import NAME, Recall
+from context.window import Window
+from runs.events.registry import Call, EpochStarted, Event, ModelAsked, ModelReplied, ToolFinished, Usage
+from runs.usage.cache import Meter
 
 BYTES_A_TOKEN = 4
 ROW = "0,1,4,12,9,16,3,0,7,11,2,15,8,13,6,10,"

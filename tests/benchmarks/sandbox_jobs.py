@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandboxes.base import JobRequest, Limits, Place, Sandbox, SandboxUnavailable
-from sandboxes.choosing import open_sandbox
-from sandboxes.docker import DockerSandbox
+from sandboxes.docker.sandbox import DockerSandbox
+from sandboxes.select import open_sandbox
 
 OUTPUT = 100_000_000
 FLOOD = f"head -c {OUTPUT} /dev/zero"

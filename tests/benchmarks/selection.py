@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from harness.evaluating.selecting import SEEDS
-from tasks.resampling import Part, compare, drawn_scores, scores_of
-from tasks.selection import choose
-from tasks.splitting import deal_rows
+from harness.evaluation.final_selection import SEEDS
+from tasks.holdout.splitters import deal_rows
+from tasks.judging.select_final import choose
+from tasks.metrics.bootstrap import Part, compare, drawn_scores, scores_of
 from tests.benchmarks.selection_candidates import PRIVATE, datasets, random_pipeline
 from tests.benchmarks.selection_luck import FOLDS, adaptive, false_real, judged, part_of, power, weighed
 from tests.benchmarks.selection_report import ONE_BLEND, RULES, report

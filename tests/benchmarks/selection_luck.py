@@ -10,9 +10,9 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from harness.evaluating.verdicts import is_promoted
-from tasks.metrics import METRICS
-from tasks.resampling import (
+from harness.evaluation.verdict import is_promoted
+from tasks.holdout.splitters import deal_rows
+from tasks.metrics.bootstrap import (
     AGAIN,
     Comparison,
     Part,
@@ -24,7 +24,7 @@ from tasks.resampling import (
     noise_of,
     scores_of,
 )
-from tasks.splitting import deal_rows
+from tasks.metrics.registry import METRICS
 from tests.benchmarks.selection_candidates import PRIVATE, datasets
 
 ACCURACY = METRICS["accuracy"]

@@ -187,9 +187,9 @@ class Meter:
 
 def play(url: str, turns: int, home: Path) -> None:
     """Prints what turns of a real run cost, and what the run left on disk."""
-    from harness import opening
-    from harness.creating import Wish
     from harness.settings import Settings
+    from harness.startup import open_run
+    from harness.startup.create_run import Wish
 
     # Attempts end after as many turns as by default; set attempt_turns to 10**9 to see one attempt that never does.
     settings = Settings(home=home, window_tokens=10**9)
@@ -205,11 +205,11 @@ def play(url: str, turns: int, home: Path) -> None:
         show(state, event)
 
     meter.show = find_supervisor  # type: ignore[method-assign]
-    opening.start(wish, settings, meter)
+    open_run.start(wish, settings, meter)
     (folder,) = (home / "runs").iterdir()
     events = (folder / "events.jsonl").stat().st_size
-    from context.view import message_bytes
-    from runs.events import ModelReplied, ToolFinished
+    from context.window import message_bytes
+    from runs.events.registry import ModelReplied, ToolFinished
     from runs.journal import read_events
 
     # What is new in the window: each reply and each result, as the messages they became.
@@ -225,7 +225,7 @@ def play(url: str, turns: int, home: Path) -> None:
 
 def fold(folder: Path) -> None:
     """Prints how long it takes to open a journal and fold it."""
-    from context.view import Window
+    from context.window import Window
     from runs.journal import Journal
     from runs.state import State
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.compaction import Figures, Marks, Rates, decide, kept_groups, smaller
-from context.view import Group
+from context.compaction.policy import Figures, Marks, Rates, decide, kept_groups, smaller
+from context.window import Group
 
 MARKS = Marks.within(120_000)
 FULL = Figures(fill=85_000, stable=10_000, stubbed=28_000, words=24_000, turns_left=100)

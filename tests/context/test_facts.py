@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from context import facts
-from context.view import message_bytes
+from context.compaction import facts
+from context.window import message_bytes
 
 
 def called(name: str, **arguments: object) -> bytes:

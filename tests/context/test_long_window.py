@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from context.notebook import Notebook
-from context.view import Window
-from harness import opening
-from harness.commands.window_tables import show_cost, show_epochs
-from harness.panel import open_screen
-from harness.replies.history import check_history
-from runs.events import (
+from context.window import Window
+from harness.commands.usage_tables import show_cost, show_epochs
+from harness.parsing.repair_history import check_history
+from harness.startup import open_run
+from harness.ui.live import open_screen
+from runs.events.registry import (
     CheckpointTaken,
     EpochStarted,
     Event,
@@ -31,8 +31,8 @@ from runs.events import (
     WindowWeighed,
 )
 from runs.journal import read_events
-from runs.metering import meter
 from runs.state import fold
+from runs.usage.cache import meter
 from tests.long_play import Calls, Played, Worker, engine_of, play, settings_of
 from tests.playing import SOLUTION, call, only_run
 
@@ -297,7 +297,7 @@ def test_a_run_cut_off_at_any_step_of_compaction_goes_on_with_nothing_lost_or_do
         worker = Worker(reading)
         with engine_of(short_run, worker) as (engine, url):
             serve_at(folder, url)
-            opening.resume(folder, settings_of(short_run, window_tokens=SMALL), open_screen(False, True))
+            open_run.resume(folder, settings_of(short_run, window_tokens=SMALL), open_screen(False, True))
         check_resumed(list(read_events(folder)), cut)
         assert all(one.thoughts_kept == one.thoughts_sent for one in engine.served)
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from context import memory
 from context.tokens import estimate_tokens
-from runs.events import AttemptEnded, AttemptStarted, EvaluationFinished, EvaluationStarted, Event
+from runs.events.registry import AttemptEnded, AttemptStarted, EvaluationFinished, EvaluationStarted, Event
 from runs.state import State, fold
 
 BUDGET = 3_000

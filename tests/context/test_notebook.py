@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from context.head import render_notes, render_state
+from context.first_message import render_notes, render_state
 from context.notebook import PRIOR_TOKENS, Notebook
-from runs.events import (
+from runs.events.registry import (
     AttemptStarted,
     Call,
     CheckpointTaken,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from context.recall import NAME, Recall
-from runs.events import (
+from context.recall.index import NAME, Recall
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     Call,

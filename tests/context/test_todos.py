@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context.notebook import Notebook
-from runs.events import CheckpointTaken
+from runs.events.registry import CheckpointTaken
 
 
 def said(notebook: Notebook, *todo: str, done: tuple[str, ...] = ()) -> dict[str, str]:

@@ -22,7 +22,7 @@ import numpy as np
 import openai
 import pandas as pd
 
-from harness.demo_model import DEMO_BASE_URL, DEMO_MODEL, DemoTransport
+from harness.demo.transport import DEMO_BASE_URL, DEMO_MODEL, DemoTransport
 
 NAMES = ("bash", "read_file", "write_file", "edit_file", "wait", "kill", "evaluate", "finish")
 TOOLS: list[Any] = [

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runs.events import EvaluationFinished, Event, ToolFinished
+from runs.events.registry import EvaluationFinished, Event, ToolFinished
 from tests.playing import call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message, Script
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     EvaluationFinished,
@@ -19,9 +19,9 @@ from runs.events import (
     Warned,
 )
 from runs.journal import Journal, create_run
-from runs.results import write_summary
 from runs.state import fold
-from tasks.spec import Task, load_task
+from runs.views.summary import write_summary
+from tasks.task import Task, load_task
 
 THRESHOLDS = ThresholdsKnown(gold=0.9, silver=0.7, bronze=0.5, median=0.4)
 PERFECT, SAMPLE = "id,label\n1,a\n2,b\n3,a\n4,b\n", "id,label\n1,a\n2,a\n3,a\n4,a\n"

@@ -11,9 +11,16 @@ from typing import Any
 
 import pytest
 
-from runs.events import AttemptEnded, EndpointProbed, ModelFailed, ModelReplied, RunEnded, SubmissionChosen
+from runs.events.registry import (
+    AttemptEnded,
+    EndpointProbed,
+    ModelFailed,
+    ModelReplied,
+    RunEnded,
+    SubmissionChosen,
+)
 from runs.state import fold
-from sandboxes.jobs import Jobs
+from sandboxes.jobs.client import Jobs
 from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message, unused_port
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, exits
-from harness.exits import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
+from harness import cli, errors
+from harness.errors import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
 from harness.settings import SettingsError
-from runs.events import Warned
+from runs.events.registry import Warned
 from runs.journal import JournalBusy, JournalFull, JournalVersion
 from sandboxes.base import SandboxUnavailable
-from tasks.spec import TaskError
+from tasks.task import TaskError
 from tests.harness.run_folders import a_run, a_task, an_attempt, ended
 
 
@@ -66,7 +66,7 @@ def test_a_stretch_of_time_is_never_infinite() -> None:
 
 def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
     cases: list[tuple[BaseException, int]] = [
-        (exits.UsageError("x"), INPUT),
+        (errors.UsageError("x"), INPUT),
         (SettingsError("x"), INPUT),
         (TaskError("x"), INPUT),
         (JournalBusy("x"), INPUT),
@@ -95,7 +95,7 @@ def test_every_name_in_the_table_is_an_error_of_ours() -> None:
 
 
 def test_an_error_of_the_endpoint_is_told_from_others() -> None:
-    from harness.model import ModelError
+    from harness.endpoint.client import ModelError
 
     assert code_of(ModelError("unreachable")) == ENDPOINT
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.endpoint.assembling import assemble
-from harness.endpoint.reply_reader import ReplyReader
-from harness.replies.history import check_history, mend_history, mend_tools
-from harness.tool_calls import ReadReply, ToolSpec, canonical_message, read_reply
+from harness.endpoint.assemble import assemble
+from harness.endpoint.stream import ReplyReader
+from harness.parsing.repair_history import check_history, mend_history, mend_tools
+from harness.parsing.reply import ReadReply, ToolSpec, canonical_message, read_reply
 
 Case = dict[str, Any]
 

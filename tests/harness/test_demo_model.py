@@ -11,13 +11,13 @@ import openai
 import pandas as pd
 import pytest
 
-from harness.demo.choosing import choose
-from harness.demo.conversation import Card, Tried, read_card, read_verdict
-from harness.demo.engineer import next_message
+from harness.demo.agent import next_message
 from harness.demo.ideas import Tag, default_ideas, solution
-from harness.demo_model import DEMO_LABEL, DEMO_MODEL
-from tasks.card import render_card
-from tasks.catalogue import find_task
+from harness.demo.read_request import Card, Tried, read_card, read_verdict
+from harness.demo.search import choose
+from harness.demo.transport import DEMO_LABEL, DEMO_MODEL
+from tasks.catalog import find_task
+from tasks.prompt_card import render_card
 from tests.harness.demo_play import TOOLS, Play, ask, card, client, tables
 from tests.harness.quick_ideas import QUICK_IDEAS
 

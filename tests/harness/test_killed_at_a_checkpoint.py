@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from runs.events import CheckpointTaken, EpochStarted, Event, RunEnded, ToolFinished
-from runs.metering import meter
+from runs.events.registry import CheckpointTaken, EpochStarted, Event, RunEnded, ToolFinished
+from runs.usage.cache import meter
 from tests.long_play import ASKED, Calls, Worker, engine_of
 from tests.playing import call, events_of, harness, normalised, only_run, start_harness
 from tests.servers.chat_server import Message

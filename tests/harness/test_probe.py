@@ -12,11 +12,18 @@ from typing import Any
 
 import pytest
 
-from harness.endpoint.probe import ProbeResult, as_result, informed, probe_lines, store_probe, stored_probe
-from harness.endpoint.probing import probe_endpoint
+from harness.endpoint.client import EndpointRefused, EndpointUnreachable
+from harness.endpoint.probe import probe_endpoint
+from harness.endpoint.probe_result import (
+    ProbeResult,
+    as_result,
+    informed,
+    probe_lines,
+    store_probe,
+    stored_probe,
+)
 from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
-from harness.model import EndpointRefused, EndpointUnreachable
-from runs.events import EndpointProbed
+from runs.events.registry import EndpointProbed
 from runs.state import fold
 from tests.playing import events_of, harness, only_run
 from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
@@ -196,7 +203,7 @@ def test_no_fault_of_an_endpoint_makes_the_probe_fail_or_hang(name: str) -> None
 def test_an_endpoint_that_refuses_or_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(faults=lambda _: "401") as server, pytest.raises(EndpointRefused, match="HARNESS_API_KEY"):
         probe_endpoint(OPENAI, server.url)
-    monkeypatch.setattr("harness.endpoint.probing.FIRST_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("harness.endpoint.probe.FIRST_PATIENCE_SECONDS", 0.2)
     with pytest.raises(EndpointUnreachable):
         probe_endpoint(OPENAI, f"http://127.0.0.1:{unused_port()}/v1")
 

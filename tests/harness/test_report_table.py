@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, exits
-from tasks.competitions.facts import in_split
+from harness import cli, errors
+from tasks.mlebench.facts import in_split
 
 TABLE = {
     "aerial-cactus-identification": "GGG",
@@ -87,7 +87,7 @@ def rows(text: str, head: str) -> list[list[str]]:
 
 
 def test_every_cell_of_a_padded_report_is_the_one_worked_out_by_hand(files: list[str], tmp_path: Path) -> None:
-    assert cli.main(["report", *files, "--pad-missing", "--output", str(tmp_path / "out")]) == exits.DONE
+    assert cli.main(["report", *files, "--pad-missing", "--output", str(tmp_path / "out")]) == errors.DONE
     found = json.loads((tmp_path / "out" / "report.json").read_text())
     for place, (key, of) in enumerate((("official", 22), ("without_known_broken", 17))):
         assert (found[key]["num_seeds_averaged"], found[key]["num_competitions_per_seed"]) == (3, of)
@@ -123,7 +123,7 @@ def test_every_cell_of_a_padded_report_is_the_one_worked_out_by_hand(files: list
 def test_without_padding_only_the_seed_that_every_competition_has_counts(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["report", *files]) == exits.DONE
+    assert cli.main(["report", *files]) == errors.DONE
     told = capsys.readouterr().out
     assert told.startswith("# MLE-bench, split low: 18.2 ± 0.0 % any medal (1 seed)\n")
     assert "| any medal | 18.18 ± 0.00 | 17.65 ± 0.00 |" in told
@@ -133,13 +133,13 @@ def test_without_padding_only_the_seed_that_every_competition_has_counts(
 def test_the_first_seeds_are_taken_and_more_than_there_are_refused(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["report", *files, "--pad-missing", "--seeds", "2", "--json"]) == exits.DONE
+    assert cli.main(["report", *files, "--pad-missing", "--seeds", "2", "--json"]) == errors.DONE
     found = json.loads(capsys.readouterr().out)
     assert found["official"]["num_seeds_averaged"] == 2
     assert found["official"]["metrics"]["any_medal_percentage"]["mean"] == pytest.approx(400 / 22)
     assert found["without_known_broken"]["metrics"]["any_medal_percentage"]["mean"] == pytest.approx(250 / 17)
     assert {one["name"] for one in found["entries"]} == {"group0.json", "group1.json"}
-    assert cli.main(["report", *files, "--seeds", "2"]) == exits.INPUT
+    assert cli.main(["report", *files, "--seeds", "2"]) == errors.INPUT
     assert "2 seeds are asked for, 1 can be made whole" in capsys.readouterr().err
-    assert cli.main(["report", *files, "--pad-missing", "--seeds", "4"]) == exits.INPUT
+    assert cli.main(["report", *files, "--pad-missing", "--seeds", "4"]) == errors.INPUT
     assert "4 seeds are asked for, 3 can be made whole" in capsys.readouterr().err

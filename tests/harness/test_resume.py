@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from runs.accounting import account
-from runs.events import EndpointProbed, Event, ModelAsked, ModelFailed, ModelReplied, RunEnded
+from runs.events.registry import EndpointProbed, Event, ModelAsked, ModelFailed, ModelReplied, RunEnded
 from runs.state import fold
+from runs.usage.cost import account
 from tests.playing import engineer, events_of, harness, jobs_of, normalised, only_run, start_harness, turns_asked
 from tests.servers.chat_server import ChatServer, wait_until
 

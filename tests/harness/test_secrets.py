@@ -175,7 +175,7 @@ def test_a_planted_key_is_nowhere_after_a_run_with_errors(tmp_path: Path, way: s
 
 def test_a_crash_file_holds_no_key(tmp_path: Path) -> None:
     code = (
-        "import sys, harness.endpoint.wire, harness.endpoint.reply_reader as reader\n"
+        "import sys, harness.endpoint.request_body, harness.endpoint.stream as reader\n"
         "def broken(*_): return 1 / 0\n"
         "reader.read_chunks = broken\n"
         "from harness.cli import main\n"

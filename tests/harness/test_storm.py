@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runs.events import Event, ModelFailed, ModelReplied, RunEnded
+from runs.events.registry import Event, ModelFailed, ModelReplied, RunEnded
 from runs.state import fold
 from tests.playing import SOLUTION, call, events_of, jobs_of, normalised, only_run, reply, turns_asked
 from tests.servers.chat_server import ChatServer, Message, Received
@@ -27,8 +27,8 @@ PATIENT = """
 import os, sys
 from dataclasses import replace
 from pathlib import Path
-from harness.opening import Wish, start
-from harness.panel import open_screen
+from harness.startup.open_run import Wish, start
+from harness.ui.live import open_screen
 from harness.settings import load_settings
 settings = replace(
     load_settings({**os.environ, "HARNESS_HOME": sys.argv[2]}), model_call_seconds=4.0, model_stall_seconds=3.0,

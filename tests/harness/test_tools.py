@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.tools import specs, tools_bytes
-from runs.events import EvaluationFinished, ToolFinished
+from harness.tools.registry import specs, tools_bytes
+from runs.events.registry import EvaluationFinished, ToolFinished
 from tests.playing import SOLUTION, call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluating.verdicts import BY_HEART, DOES_NOT_HOLD, FAILED_ELSEWHERE
-from runs.choosing import stands_for
-from runs.events import Decided, Event, FoldFinished, SubmissionChosen, Warned
-from runs.results import read_summary
+from harness.evaluation.verdict import BY_HEART, DOES_NOT_HOLD, FAILED_ELSEWHERE
+from runs.events.registry import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.state import fold
+from runs.views.final_choice import stands_for
+from runs.views.summary import read_summary
 from tests.harness.judged_runs import (
     cheating,
     coin,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     EvaluationFinished,
     Event,

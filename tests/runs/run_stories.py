@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     Call,

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_stories import created, new_run, small_run
 
-from runs.events import Event, Nudged, ToolFinished, UnknownEvent, Waited, Warned
+from runs.events.registry import Event, Nudged, ToolFinished, UnknownEvent, Waited, Warned
 from runs.journal import (
     Journal,
     JournalBusy,
@@ -173,7 +173,7 @@ def test_a_second_process_on_the_same_run_is_refused_by_pid(tmp_path: Path) -> N
 
 FILL = """
 import resource, sys, pathlib
-from runs.events import Warned, Nudged
+from runs.events.registry import Warned, Nudged
 from runs.journal import Journal, JournalFull
 folder = pathlib.Path(sys.argv[1])
 with Journal.open(folder) as journal:
@@ -211,7 +211,7 @@ def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(tmp_path: Path) -> 
 
 HURRY = """
 import sys, pathlib
-from runs.events import Warned, Nudged
+from runs.events.registry import Warned, Nudged
 from runs.journal import Journal
 with Journal.open(pathlib.Path(sys.argv[1])) as journal:
     while True:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from run_stories import created, small_run, stamp
 
-from runs.events import (
+from runs.events.registry import (
     Decided,
     Event,
     ModelAsked,
@@ -18,11 +18,11 @@ from runs.events import (
     ThresholdsKnown,
     Warned,
 )
-from runs.report import report, write_report
-from runs.results import read_summary, results_tsv, write_results, write_summary
 from runs.state import State, fold
-from runs.transcript import transcript
-from runs.wording import medal_text
+from runs.views.format import medal_text
+from runs.views.report import report, write_report
+from runs.views.summary import read_summary, results_tsv, write_results, write_summary
+from runs.views.transcript import transcript
 
 
 def troubled_run() -> list[Event]:

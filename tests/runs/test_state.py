@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.events import (
+from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     Call,

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from run_stories import attempt, created, small_run, stamp
 
-from runs.events import Call, Event, ModelReplied, Paused, Resumed, ToolFinished, UnknownEvent, Warned
-from runs.transcript import transcript
+from runs.events.registry import (
+    Call,
+    Event,
+    ModelReplied,
+    Paused,
+    Resumed,
+    ToolFinished,
+    UnknownEvent,
+    Warned,
+)
+from runs.views.transcript import transcript
 
 
 def told(events: list[Event], **how: object) -> str:

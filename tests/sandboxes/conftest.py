@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sandboxes import containers
 from sandboxes.base import JobRequest, JobView, Limits, Place, Sandbox, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
-from sandboxes.choosing import open_sandbox
-from sandboxes.image_building import build
-from sandboxes.jobs import Command, Jobs
+from sandboxes.docker import daemon
+from sandboxes.docker.build_image import build
+from sandboxes.jobs.client import Command, Jobs
+from sandboxes.select import open_sandbox
 
 
 @dataclass
@@ -61,10 +61,10 @@ def place(tmp_path: Path, home: Path) -> Iterator[Place]:
 
 def end_containers(jobs: Path) -> None:
     """Remove what a test left of containers, and only that."""
-    containers.connect.cache_clear()
-    label = f"{containers.LABEL}.jobs={jobs}"
-    for found in containers.connect().containers.list(all=True, filters={"label": label}):
-        containers.remove(found)
+    daemon.connect.cache_clear()
+    label = f"{daemon.LABEL}.jobs={jobs}"
+    for found in daemon.connect().containers.list(all=True, filters={"label": label}):
+        daemon.remove(found)
 
 
 def end_jobs(folder: Path) -> None:
@@ -123,7 +123,7 @@ def docker(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     demanded = os.environ.get("HARNESS_TEST_DOCKER")
     if demanded:
         monkeypatch.setenv("DOCKER_HOST", demanded)
-    containers.connect.cache_clear()
+    daemon.connect.cache_clear()
     try:
         build("small", place.home)
     except SandboxUnavailable as error:
@@ -132,7 +132,7 @@ def docker(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.skip(f"Docker cannot be tested: {error}")
     yield
     end_containers(place.jobs)
-    containers.connect.cache_clear()
+    daemon.connect.cache_clear()
 
 
 @pytest.fixture

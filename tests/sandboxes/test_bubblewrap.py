@@ -159,7 +159,7 @@ BODY = """
 import sys
 from pathlib import Path
 from sandboxes.base import JobRequest, Place
-from sandboxes.choosing import open_sandbox
+from sandboxes.select import open_sandbox
 root = Path(sys.argv[1])
 for name in ("workspace", "data", "jobs"):
     (root / name).mkdir()

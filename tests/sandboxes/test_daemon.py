@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sandboxes import containers
 from sandboxes.base import JobRequest, Place
-from sandboxes.docker import open_docker
-from sandboxes.image_building import build
+from sandboxes.docker.build_image import build
+from sandboxes.docker.daemon import connect, container_named
+from sandboxes.docker.sandbox import open_docker
 from tests.sandboxes.conftest import end_containers
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "docker"
@@ -50,14 +50,14 @@ def daemon(docker: Any, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterat
     second = Daemon(folder)
     with monkeypatch.context() as patched:
         patched.setenv("DOCKER_HOST", second.start())
-        containers.connect.cache_clear()
+        connect.cache_clear()
         try:
             build("small", place.home)
             yield second
             end_containers(place.jobs)
         finally:
             second.stop()
-            containers.connect.cache_clear()
+            connect.cache_clear()
             for line in Path("/proc/mounts").read_text().splitlines():
                 if line.split()[1].startswith(f"{folder}/"):  # its own data, mounted on itself
                     subprocess.run(["umount", line.split()[1]], check=True)
@@ -72,15 +72,15 @@ def test_a_job_goes_on_while_the_daemon_is_restarted(daemon: Daemon, place: Plac
     until = time.monotonic() + 30
     while not (place.jobs / "one" / "started").exists() and time.monotonic() < until:
         time.sleep(0.1)
-    before = containers.container_named(box.name)
+    before = container_named(box.name)
     daemon.stop()
     assert box.look("one").state == "running"
     daemon.start()
-    containers.connect.cache_clear()
+    connect.cache_clear()
     again = open_docker(place)
     (view,) = again.wait(["one"], 60)
     assert (view.state, view.exit_code, again.output("one")) == ("finished", 0, b"through\n")
     again.start(JobRequest("two", "cat count"))
     assert again.wait(["two"], 60)[0].exit_code == 0 and again.output("two") == b"once\n"
-    after = containers.container_named(box.name)
+    after = container_named(box.name)
     assert before and after and before.id == after.id

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from sandboxes.base import JobRequest, Place, SandboxUnavailable
-from sandboxes.choosing import open_sandbox
-from sandboxes.containers import LABEL, connect, container_named
-from sandboxes.describing import describe_sandbox
-from sandboxes.docker import DockerSandbox, Share, check_docker, open_docker
+from sandboxes.docker.daemon import LABEL, connect, container_named
+from sandboxes.docker.sandbox import DockerSandbox, Share, check_docker, open_docker
+from sandboxes.isolation import describe_sandbox
+from sandboxes.select import open_sandbox
 
 SMALL = Share(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
 
@@ -176,7 +176,7 @@ def test_a_paused_container_is_found_again_and_goes_on(contained: Any, place: Pl
 def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(contained: Any, place: Place) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
-        "from sandboxes.choosing import open_sandbox\n"
+        "from sandboxes.select import open_sandbox\n"
         "box = open_sandbox('docker', Place(*map(Path, sys.argv[1:])))\n"
         "box.start(JobRequest('same', 'echo ran >> count'))\nprint(box.wait(['same'], 60)[0].exit_code)\n"
     )
@@ -215,7 +215,7 @@ ORDINARY = """
 import os, shutil, sys
 from pathlib import Path
 from sandboxes.base import JobRequest, Place
-from sandboxes.choosing import open_sandbox
+from sandboxes.select import open_sandbox
 root = Path(sys.argv[1])
 for name in ("workspace", "data", "jobs"):
     (root / name).mkdir()

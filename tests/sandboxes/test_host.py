@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandboxes.base import JobRequest, Place, SandboxFailed
-from sandboxes.choosing import open_sandbox
+from sandboxes.select import open_sandbox
 
 
 def processes_with(word: str) -> list[str]:
@@ -122,7 +122,7 @@ HARNESS = """
 import sys, time
 from pathlib import Path
 from sandboxes.base import JobRequest, Place
-from sandboxes.choosing import open_sandbox
+from sandboxes.select import open_sandbox
 workspace, data, jobs, home = map(Path, sys.argv[2:])
 box = open_sandbox(sys.argv[1], Place(workspace, data, jobs, home))
 box.start(JobRequest("long", "echo began; sleep 1.5; echo ended; exit 4"))

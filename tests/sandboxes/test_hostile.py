@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from runs.versions import Versions
+from runs.versions.commits import Versions
 from sandboxes.base import JobRequest, Limits, PathRefused, Place
-from sandboxes.docker import Share, open_docker
+from sandboxes.docker.sandbox import Share, open_docker
 
 
 def mark() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandboxes.base import Limits
-from sandboxes.jobs import Box, Command, Jobs
+from sandboxes.jobs.client import Box, Command, Jobs
 
 Shell = Callable[[str], Command]
 

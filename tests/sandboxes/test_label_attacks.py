@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from runs.events import ModelReplied, ToolFinished
+from runs.events.registry import ModelReplied, ToolFinished
 from sandboxes.base import JobRequest, Limits, PathRefused, Place, Sandbox
-from sandboxes.choosing import open_sandbox
+from sandboxes.select import open_sandbox
 from tests.playing import call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
 
@@ -111,7 +111,7 @@ ATTACKS: dict[str, str] = {
     "by the local network": IN_PYTHON.format(ASK),
     "from the packages": IN_PYTHON.format(LEARN),
     "from the packages' files": "find / -name 'digits.csv*' -o -name 'wine_data.csv' -o -name 'breast_cancer.csv' 2>/dev/null | xargs -r cat",
-    "by importing the judge": "python -c 'import tasks.judging'; python -c 'import harness'; cat {repository}/tasks/judging.py",
+    "by importing the judge": "python -c 'import tasks.judging.judge'; python -c 'import harness'; cat {repository}/tasks/judging.py",
     "by the records of jobs": "cat .jobs/../*/request.json {jobs}/*/request.json /harness/jobs/*/request.json; ls -R /harness {jobs}",
     "by a handler of crashes": "echo '|/bin/cp {custody}/answers.csv /workspace/a' > /proc/sys/kernel/core_pattern; bash -c 'kill -SEGV $$'",
     "by a helper of the kernel": "echo /workspace/x > /sys/kernel/uevent_helper; echo /workspace/x > /sys/fs/cgroup/release_agent; "
@@ -199,12 +199,14 @@ def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_
     import subprocess
     import sys
 
-    from runs.versions import Versions
+    from runs.versions.commits import Versions
 
     vault.attack("by planting code for the host")
     workspace = vault.box.place.workspace
     Versions(tmp_path / "repo.git").commit(workspace, "planted")
-    subprocess.run([sys.executable, "-I", "-m", "tasks.judging", "/nonexistent"], cwd=workspace, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-I", "-m", "tasks.judging.judge", "/nonexistent"], cwd=workspace, capture_output=True
+    )
     assert not (workspace / "stolen").exists()
 
 

@@ -95,7 +95,7 @@ def test_doors_into_the_kernel_and_to_the_hypervisor_are_shut(isolated: Any) -> 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 def test_what_becomes_the_agents_user_in_a_container_is_under_the_filter_too() -> None:
     """Tried without a container, whose daemon has a filter of its own."""
-    code = f"from sandboxes.keeper import become\nimport ctypes, socket, platform\nbecome(65534, 65534)\n{DOORS}"
+    code = f"from sandboxes.jobs.runner import become\nimport ctypes, socket, platform\nbecome(65534, 65534)\n{DOORS}"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("tried\n", "")

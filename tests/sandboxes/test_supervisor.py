@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandboxes.base import Limits, Place
-from sandboxes.jobs import Command, Jobs
+from sandboxes.jobs.client import Command, Jobs
 
 Shell = Callable[[str], Command]
 

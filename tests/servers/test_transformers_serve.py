@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.events import Event, ModelAsked, ModelFailed, ModelReplied, RunEnded, ToolFinished
+from runs.events.registry import Event, ModelAsked, ModelFailed, ModelReplied, RunEnded, ToolFinished
 from runs.state import fold
 from tests.playing import events_of, harness, only_run
 from tests.servers.real_server import real_server

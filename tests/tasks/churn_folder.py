@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.spec import TaskError, load_task
+from tasks.task import TaskError, load_task
 
 WHOLE = """\
 id: churn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tasks.cells import Row
+from tasks.io.csv_text import Row
 
 Pair = tuple[list[Row], list[Row]]
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tasks.spec import Task, load_task
+from tasks.task import Task, load_task
 
 Row = list[str]
 ODD_CELLS = ["007", "1.10", "NA", "", "nul", 'say "yes", twice', "two\nlines", " padded ", "äöü", "1e3", "True", "null"]

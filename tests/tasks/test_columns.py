@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.cells import TableError, read_rows, rows_of, write_rows
-from tasks.checking import Format, _as_wanted, _collect, number
-from tasks.columns import Columns, plain_numbers, read_columns, write_columns
+from tasks.io.columns import Columns, plain_numbers, read_columns, write_columns
+from tasks.io.csv_text import TableError, read_rows, rows_of, write_rows
+from tasks.judging.validate_submission import Format, _as_wanted, _collect, number
 
 
 def test_the_quick_way_does_not_take_what_is_uneven_for_a_table(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.marked_yaml import TaskError
-from tasks.medals import thresholds_from_leaderboard
-from tasks.preparation import EXAMPLES, EXAMPLES_FOLDER, TASK_FILES, prepare_example
+from tasks.config.yaml_with_lines import TaskError
+from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, TASK_FILES, prepare_example
+from tasks.metrics.medals import thresholds_from_leaderboard
 
 NAMES = list(EXAMPLES)
 FILES = {"public/train.csv", "public/test.csv", "public/sample_submission.csv", "public/description.md"}
@@ -120,7 +120,8 @@ def test_what_is_prepared_keeps_its_data_and_takes_new_task_files(tmp_path: Path
 
 
 def test_two_processes_that_prepare_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from tasks.preparation import *; prepare_example('digits', pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from tasks.examples.prepare import *\n"
+    code += "prepare_example('digits', pathlib.Path(sys.argv[1]))"
     both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["digits"]

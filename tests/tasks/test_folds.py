@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from small_tasks import Row, churn, read_table, truth, write_table
 
-from tasks.blending import Blend, make_blend
-from tasks.custody import read_labels
-from tasks.cutting import cut
-from tasks.judging import judge
-from tasks.recipe import Deal
-from tasks.spec import Task, TaskError, load_task
+from tasks.holdout.blend import Blend, make_blend
+from tasks.holdout.private_labels import read_labels
+from tasks.holdout.recipe import Deal
+from tasks.judging.judge import judge
+from tasks.judging.partition_submission import cut
+from tasks.task import Task, TaskError, load_task
 
 
 def held_out(blend: Blend) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.medals import (
+from tasks.metrics.medals import (
     Thresholds,
     board_is_lower_better,
     is_above_median,

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks import metrics
-from tasks.metrics import METRICS, Metric, score
+from tasks.metrics import registry
+from tasks.metrics.registry import METRICS, Metric, score
 
 
 def scored(name: str, wanted: list[object], given: list[object]) -> float:
@@ -62,13 +62,13 @@ def test_class_probabilities_are_scaled_to_one_a_row() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "says"),
     [
-        ("rmse", ["0.1", "x"], metrics.NOT_A_NUMBER),
-        ("rmse", [np.nan, 1], metrics.NOT_A_NUMBER),
-        ("roc_auc", [np.inf, 1], metrics.NOT_A_NUMBER),
-        ("log_loss", [1.5, 0], metrics.NOT_A_PROBABILITY),
-        ("rmsle", [-1, 0], metrics.NEGATIVE),
-        ("quadratic_weighted_kappa", [0.5, 1], metrics.NOT_A_WHOLE_NUMBER),
-        ("mae", [1], metrics.WRONG_ROWS),
+        ("rmse", ["0.1", "x"], registry.NOT_A_NUMBER),
+        ("rmse", [np.nan, 1], registry.NOT_A_NUMBER),
+        ("roc_auc", [np.inf, 1], registry.NOT_A_NUMBER),
+        ("log_loss", [1.5, 0], registry.NOT_A_PROBABILITY),
+        ("rmsle", [-1, 0], registry.NEGATIVE),
+        ("quadratic_weighted_kappa", [0.5, 1], registry.NOT_A_WHOLE_NUMBER),
+        ("mae", [1], registry.WRONG_ROWS),
     ],
 )
 def test_what_cannot_be_scored_is_refused_with_a_fixed_sentence(name: str, given: list[object], says: str) -> None:
@@ -83,7 +83,7 @@ def test_a_library_s_words_about_the_answers_do_not_pass() -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(ValueError) as caught:
         score(METRICS["rmse"], pd.DataFrame({"y": [1]}), pd.DataFrame({"z": [1]}), ["y"])
-    assert str(caught.value) == metrics.NO_SCORE
+    assert str(caught.value) == registry.NO_SCORE
 
 
 def test_a_task_may_bring_its_own_metric(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_task_may_bring_its_own_metric(tmp_path: Path) -> None:
     for function in ("broken", "absent"):
         with pytest.raises(ValueError) as caught:
             score(Metric("x", True, "numbers", file=file, function=function), answers, given, ["y"])
-        assert str(caught.value) == metrics.NO_SCORE
+        assert str(caught.value) == registry.NO_SCORE
 
 
 def test_every_metric_says_what_it_is_and_which_way_is_better() -> None:

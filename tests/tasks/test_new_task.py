@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from small_tasks import read_table, write_table
 
-from tasks.blending import make_blend
-from tasks.cutting import cut
-from tasks.grading import grade
-from tasks.marked_yaml import TaskError
+from tasks.config.yaml_with_lines import TaskError
+from tasks.holdout.blend import make_blend
+from tasks.holdout.recipe import Deal
+from tasks.judging.grade import grade
+from tasks.judging.partition_submission import cut
 from tasks.new_task import TaskWish, make_task
-from tasks.recipe import Deal
-from tasks.spec import load_task
+from tasks.task import load_task
 
 
 def table(path: Path, label: str, rows: int = 300) -> Path:

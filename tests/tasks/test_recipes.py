@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from small_tasks import Row, read_table, write_table
 
-from tasks.blending import make_blend
-from tasks.judging import judge
-from tasks.leaks_of_task import read_tables
-from tasks.patterns import Spot, Template
-from tasks.recipe import Deal
-from tasks.spec import Task, TaskError, load_task
+from tasks.holdout.blend import make_blend
+from tasks.holdout.recipe import Deal
+from tasks.io.path_templates import Spot, Template
+from tasks.judging.judge import judge
+from tasks.leakage.task import read_tables
+from tasks.task import Task, TaskError, load_task
 
 NUMBERS = range(100, 200)
 RECIPE = 'test: public/test.csv, files: ["train/{name}.png -> test/{name}.png"]'

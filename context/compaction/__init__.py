@@ -1,0 +1,1 @@
+"""When and how the window is made smaller."""

@@ -1,0 +1,1 @@
+"""Clip long text once, keep the lines that matter."""

@@ -1,0 +1,58 @@
+"""The checkpoint: the model's words for the epoch that closes, checked by code before they count.
+
+A checkpoint that drops an open to-do, or says next to nothing, is refused once and then completed by code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runs.events.registry import CheckpointTaken
+from runs.state import Pending
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+LEAST_SHARE = 0.25
+"""A checkpoint shorter than this part of the one before it has probably collapsed."""
+
+
+class CheckpointRefused(Exception):
+    """The checkpoint leaves something out; the message says what."""
+
+
+def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: list[str]) -> str:
+    """Record a checkpoint and return what the model is told. Raises `CheckpointRefused`, once an epoch."""
+    notebook = run.notebook
+    if not notebook.has_taken(pending.call.id, pending.turn):
+        forgotten = notebook.forgotten([*done, *decided, *todo])
+        if notebook.refusals == 0 and (problem := _problem(run, done, decided, forgotten)):
+            raise CheckpointRefused(problem)
+        run.record(
+            CheckpointTaken(
+                call=pending.call.id,
+                turn=pending.turn,
+                done=done,
+                decided=decided,
+                todo=notebook.carried(done, todo),
+                completed=forgotten,
+                closes=bool(notebook.asked),
+            )
+        )
+    open_now = "; ".join(f"{name}: {text}" for name, text in run.notebook.todos.items()) or "none"
+    added = run.notebook.checkpoints[-1].completed
+    kept = f" Kept open because you did not mention them: {'; '.join(added)}." if added else ""
+    return f"Noted.{kept} Open to-dos: {open_now}. Go on with your work."
+
+
+def _problem(run: Run, done: list[str], decided: list[str], forgotten: list[str]) -> str:
+    size = sum(map(len, [*done, *decided]))
+    last = run.notebook.checkpoints[-1] if run.notebook.checkpoints else None
+    if forgotten:
+        return f"these to-dos are open and mentioned nowhere: {'; '.join(forgotten)}. Name each by its id: \
+in `done` if it is done or dropped, in `todo` if it is still to do"
+    if size == 0:
+        return "`done` and `decided` are empty: say what these turns brought, and what was decided and why"
+    if last and size < LEAST_SHARE * sum(map(len, [*last.done, *last.decided])):
+        return "this is less than a quarter of your last checkpoint: say all that these turns brought"
+    return ""

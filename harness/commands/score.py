@@ -1,0 +1,223 @@
+"""`harness score`: grade the submissions of ended runs against the private answers, in a process of its own.
+
+A graded run can no longer be resumed: its grade, once in `grades/`, is what says so. It is written before anybody
+sees the score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import errors
+from harness.commands.show import find_run, is_driven
+from harness.settings import Settings
+from harness.ui.format import table
+from runs.views.final_choice import handed_in
+from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
+
+if TYPE_CHECKING:
+    from runs.events.registry import RunCreated
+    from runs.state import Evaluation, State
+    from tasks.judging.grade import Report
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One run with its report; `estimate` is the evaluation whose submission was graded, None for the sample."""
+
+    folder: Path
+    state: State
+    report: Report
+    estimate: Evaluation | None
+    was_changed: bool
+
+    @property
+    def created(self) -> RunCreated:
+        """Event 0 of the run."""
+        assert self.state.created is not None
+        return self.state.created
+
+
+def score_runs(
+    names: Sequence[str],
+    settings: Settings,
+    *,
+    as_json: bool = False,
+    output: Path | None = None,
+    anyway: bool = False,
+) -> int:
+    """Grade runs and print a table, or MLE-bench's report as JSON; write its report file into `output`.
+
+    A run that cannot be graded is told on stderr, and the others are graded all the same. Returns 0 if every run was
+    graded, medal or none, otherwise the exit code of the first that was not.
+    """
+    from tasks.judging.grade import aggregate
+
+    graded: dict[Path, Graded] = {}
+    codes: list[int] = []
+    for name in names:
+        try:
+            folder = find_run(name, settings)
+            if folder not in graded:
+                graded[folder] = _grade(folder, settings, anyway)
+        except Exception as error:
+            errors.say(f"{name}: {errors.explain(error, settings.home)}")
+            codes.append(errors.code_of(error))
+    if graded:
+        official = aggregate([one.report for one in graded.values()])
+        print(json.dumps(official, indent=2) if as_json else _table(list(graded.values())))
+        for one in graded.values() if as_json else ():
+            for remark in _remarks(one):
+                errors.say(f"{one.folder.name}: {remark}")
+        if output is not None:
+            written = _write_report(output, official)
+            print(f"report written: {written}", file=sys.stderr if as_json else sys.stdout)
+    return codes[0] if codes else errors.DONE
+
+
+def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
+    from runs.journal import read_events
+    from runs.state import fold
+    from tasks.judging.grade import run_grade
+
+    with _held(folder, anyway):
+        state = fold(read_events(folder))
+        if not state.ended and not anyway:
+            errors.fail(
+                f"the run has not ended. Go on with it: harness resume {folder.name}. Or grade it as it stands with "
+                "--anyway: it can then no longer be resumed"
+            )
+        submission = folder / "submission.csv"
+        report = run_grade(task_path(state, settings), submission if submission.exists() else None)
+        chosen = state.chosen
+        estimate = handed_in(state)
+        was_changed = bool(chosen and submission.exists() and _sha(submission) != chosen.sha256)
+        graded = Graded(folder, state, report, estimate, was_changed)
+        _keep(graded, settings)
+        return graded
+
+
+@contextmanager
+def _held(folder: Path, anyway: bool) -> Iterator[None]:
+    """Keep the run from being taken up while it is graded. Raises `UsageError` where it is being played."""
+    from filelock import FileLock, Timeout
+
+    if anyway and is_driven(folder):
+        yield
+        return
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        errors.fail("another process is playing the run. Wait until it ends, or stop it, or grade it with --anyway")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def task_path(state: State, settings: Settings) -> Path:
+    """The task the run was given, prepared again if it is an example that was removed; never one that has changed."""
+    from tasks.catalog import find_task
+    from tasks.task import load_task
+
+    created = state.created
+    assert created is not None
+    path = Path(created.task_path)
+    task = load_task(path) if path.exists() else find_task(created.task_id, settings.home)
+    if task.digest != created.task_digest:
+        errors.fail(f"{task.path} has changed since the run began: put back the task, its sample and its answers")
+    return task.path
+
+
+def _keep(graded: Graded, settings: Settings) -> None:
+    """Write the grade where only its owner may read it; it appears whole or not at all."""
+    settings.grades.mkdir(parents=True, exist_ok=True, mode=0o700)
+    estimate = graded.estimate
+    grade: dict[str, Any] = {
+        "run_id": graded.created.run_id,
+        "seed": graded.created.seed,
+        "model": model_text(graded.created),
+        "protects_labels": graded.created.protects_labels,
+        "held_out_score": estimate.score if estimate else None,
+        "held_out_noise": estimate.noise if estimate else None,
+        "submission_was_changed": graded.was_changed,
+        "problem": graded.report.problem,
+        "report": graded.report.official(),
+    }
+    path = settings.grades / f"{graded.created.run_id}.json"
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(grade, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _write_report(folder: Path, official: dict[str, Any]) -> Path:
+    """Write the report under its official name; a name that is taken is left alone, and the next second tried."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = folder / time.strftime("%Y-%m-%dT%H-%M-%S-%Z_grading_report.json", time.gmtime())
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                json.dump(official, file, indent=2)
+            return path
+        except FileExistsError:
+            time.sleep(0.2)
+
+
+def _table(graded: Sequence[Graded]) -> str:
+    head = ("run", "task", "score", "medal", "gold", "silver", "bronze", "median", "above median", ESTIMATE, "")
+    rows = [head, *(_row(one) for one in graded)]
+    told = [table(rows, right=(2, 4, 5, 6, 7)), ""]
+    for one in graded:
+        told += [f"{one.folder.name}: {remark}" for remark in _remarks(one)]
+    told.append("A graded run can no longer be resumed.")
+    return "\n".join(told)
+
+
+def _row(one: Graded) -> tuple[str, ...]:
+    report, estimate = one.report, one.estimate
+    flags = {"gold": report.gold_medal, "silver": report.silver_medal, "bronze": report.bronze_medal}
+    medal = next((name for name, won in flags.items() if won), "none" if report.gold_threshold is not None else "-")
+    lines = (report.gold_threshold, report.silver_threshold, report.bronze_threshold, report.median_threshold)
+    held_out = score_text(estimate.score, estimate.noise) if estimate else "-"
+    would = medal_text(estimate.score, one.state.thresholds, one.state.lower_is_better) if estimate else ""
+    return (
+        one.folder.name,
+        report.competition_id,
+        "-" if report.score is None else f"{report.score:.5f}",
+        medal,
+        *("-" if line is None else f"{line:.5g}" for line in lines),
+        ("yes" if report.above_median else "no") if report.median_threshold is not None else "-",
+        f"{held_out} {would}".strip(),
+        "" if one.created.protects_labels else LABELS_UNPROTECTED,
+    )
+
+
+def _remarks(one: Graded) -> Iterator[str]:
+    if not one.created.protects_labels:
+        yield LABELS_UNPROTECTED
+    if one.created.is_demo:
+        yield DEMO_MODEL
+    if one.report.problem:
+        yield one.report.problem
+    if one.was_changed:
+        yield "submission.csv is not the file the run chose: somebody changed it"
+    if one.estimate is None:
+        yield "what was graded is no evaluated solution: the run has none, and hands in the sample submission"
+
+
+def _sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,202 @@
+"""Compacting: weighs the window between turns, asks for a checkpoint on a tool result, and closes epochs.
+
+Everything is decided from folds over the record and recorded in one event, so a crash at any instant leaves an epoch
+either open or closed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from context.compaction.close_epoch import plan
+from context.compaction.policy import Decision, Figures, Marks, Rates, decide, kept_groups, smaller
+from context.compaction.stubs import LINE_BYTES
+from context.first_message import STATE, render_head
+from context.notebook import goes_on
+from context.window import Group, prompt
+from harness import budget
+from runs.events.registry import EpochStarted, WindowGivenUp, WindowWeighed
+
+if TYPE_CHECKING:
+    from harness.loop import Run
+
+MOST_ASKS = 2
+SAMPLE_TURNS = 25
+"""How often a window that is left as it is for one and the same reason is put on record."""
+WORDS_BYTES = 2_500
+"""What a checkpoint and the facts of its epoch are taken to add to the window's head."""
+
+
+def consider(run: Run) -> None:
+    """Between turns: close the epoch if it is due, or if closing it pays."""
+    notebook, window = run.notebook, run.window
+    if run.state.pending or run.state.epoch is None:
+        return
+    if notebook.owes_close:
+        close(run, "checkpoint", why=f"{window.tokens():,} tokens: the model's words were taken")
+        return
+    if notebook.loops.owes_epoch:
+        close(run, "alone", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
+        return
+    is_cold = _is_cold(run) or (notebook.waits and bool(run.state.open_jobs))
+    decision = weigh(run, is_cold=is_cold, may_ask=not _is_cold(run))
+    is_heard = notebook.was_refused == notebook.turn  # what it said was refused just now, so it may say it again
+    if len(notebook.asked) >= MOST_ASKS and notebook.turn > notebook.asked[-1] and not is_heard:
+        close(run, "alone", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
+    elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked):
+        _record(run, decision)
+        close(run, "stub" if decision.stage == "stub" else "alone", why=decision.why)
+    elif decision.refused and notebook.turn >= notebook.left_alone.get(decision.refused, -SAMPLE_TURNS) + SAMPLE_TURNS:
+        _record(run, decision)
+
+
+def asks_checkpoint(run: Run, added: str, name: str) -> bool:
+    """Whether a result that is about to be recorded should ask the model for a checkpoint."""
+    notebook = run.notebook
+    if len(run.state.pending) > 1 or name == "checkpoint" or notebook.owes_close:
+        return False
+    if notebook.asked:
+        return len(notebook.asked) < MOST_ASKS and notebook.turn > notebook.asked[-1]
+    waits = bool(run.state.open_jobs) and goes_on(name, added)
+    decision = weigh(run, added=len(added.encode(errors="replace")), is_cold=waits)
+    if decision.stage != "checkpoint":
+        return False
+    _record(run, decision)
+    return True
+
+
+def overflow(run: Run) -> None:
+    """The endpoint found the window too large: the older half of the exchanges leaves it. Where none is left to
+    leave, the window is marked, and the attempt ends."""
+    groups = run.window.groups()
+    kept = smaller(groups)
+    if not groups:
+        run.record(WindowGivenUp(why="too_large"))
+        return
+    fill = run.window.tokens()
+    close(run, "alone", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
+
+
+def limit(run: Run) -> int:
+    """Tokens the window may hold: what the settings and the endpoint allow, and less than what it ever refused."""
+    profile = run.model.profile
+    reply = min(profile.output_tokens, profile.context_tokens // 4)
+    most = min(run.settings.window_tokens, profile.context_tokens - reply)
+    return min(most, int(0.8 * run.window.overflow_tokens)) if run.window.overflow_tokens else most
+
+
+def close(
+    run: Run,
+    stage: Literal["stub", "checkpoint", "alone"],
+    *,
+    why: str,
+    rejected: Sequence[str] = (),
+    kept: Sequence[Group] | None = None,
+    reason: Literal["compaction", "overflow"] = "compaction",
+) -> None:
+    """Close the epoch: what leaves the window stands in the new head as words, stubs and facts, in one event."""
+    window, groups = run.window, run.window.groups()
+    if kept is None:
+        kept = kept_groups(groups, Marks.within(limit(run)), _bytes_per_token(run))
+        fixed = len(window.system) + len(window.tools) + len(window.messages[0])
+        if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
+            kept = smaller(kept)  # even the last exchange leaves where it alone is too large
+    closing = plan(window, run.notebook, kept, stage=stage, rejected=rejected)
+    deadline, limits = budget.stated_deadline(run.state, run.settings), budget.describe(run.created)
+    lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""
+    run.record(
+        EpochStarted(
+            reason=reason,
+            system=prompt("system"),
+            tools=run.tools.decode(),
+            user=render_head(run.state, deadline, limits, closing.notebook),
+            kept=closing.kept,
+            stage=stage,
+            stubs=closing.notebook.stubs,
+            facts=closing.notebook.facts,
+            rejected=list(rejected),
+            fill=window.tokens(),
+            why=f"{why}{lost}",
+        )
+    )
+
+
+def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
+    """Weigh the window as it would be with `added` more bytes."""
+    window, notebook = run.window, run.notebook
+    ratio = _bytes_per_token(run)
+    marks = Marks.within(limit(run))
+    fill = window.tokens() + int(added / ratio)
+    if fill < marks.low:
+        return Decision("none", why="the window is small enough")
+    groups = window.groups()
+    kept = kept_groups(groups, marks, ratio)
+    tail = sum(group.size for group in kept) + added
+    fixed, head = len(window.system) + len(window.tools), len(window.messages[0])
+    stubs = LINE_BYTES * (len(groups) - len(kept))
+    written = sum(map(len, notebook.stubs))
+    prices = run.model.profile.prices
+    rework = notebook.rework
+    return decide(
+        Figures(
+            fill=fill,
+            stable=int((fixed + max(0, window.messages[0].rfind(STATE.encode()))) / ratio),
+            stubbed=int((fixed + head + stubs + tail) / ratio),
+            words=int((fixed + head - written + WORDS_BYTES + tail) / ratio),
+            turns_left=turns_left(run),
+            rates=Rates(prices.input, prices.cached, prices.output),
+            rework_tokens=rework.tokens,
+            rework_turns=rework.turns,
+            turn_tokens=run.state.completion_tokens / max(1, run.state.turns),
+            stubs_since=notebook.stubs_since,
+            is_boundary=notebook.is_boundary,
+            is_cold=is_cold,
+            may_ask=may_ask,
+        ),
+        marks,
+    )
+
+
+def turns_left(run: Run) -> float:
+    """How many turns the open attempt may still be expected to have, from its caps and the pace so far."""
+    state, attempt, created = run.state, run.state.attempt, run.created
+    assert attempt is not None
+    turns = max(1, state.turns)
+    left = [float(run.settings.attempt_turns - attempt.turns)]
+    if created.turns is not None:
+        left.append(created.turns - state.turns)
+    if created.cost is not None and state.cost > 0:
+        left.append((created.cost - state.cost) / (state.cost / turns))
+    if created.hours is not None:
+        left.append(run.seconds_left() / max(0.1, run.active_seconds() / turns))
+    finished = [one.turns for one in state.attempts if one.ended == "finish"]
+    if finished:  # past its usual length, an attempt may go on for as long as it has
+        usual = sum(finished) / len(finished)
+        left.append(usual - attempt.turns if usual > attempt.turns else attempt.turns / 2)
+    return max(0.0, min(left))
+
+
+def _is_cold(run: Run) -> bool:
+    """Whether the endpoint has probably forgotten the window: nothing was asked of it for too long."""
+    lives = min(run.settings.cache_seconds, run.meter.forgets_after)
+    return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
+
+
+def _bytes_per_token(run: Run) -> float:
+    return max(1.0, run.window.size / max(1, run.window.tokens()))
+
+
+def _record(run: Run, decision: Decision) -> None:
+    run.record(
+        WindowWeighed(
+            stage=decision.stage,
+            fill=run.window.tokens(),
+            target=decision.target,
+            turns_left=round(turns_left(run), 1),
+            saving=round(decision.saving, 6),
+            price=round(decision.price, 6),
+            why=decision.why,
+        )
+    )

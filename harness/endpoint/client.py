@@ -1,0 +1,348 @@
+"""The client of the model: one retry policy around one connection, and the reply with what it cost.
+
+The errors it raises are drawn in `endpoint/errors.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.endpoint.cost import cost_of, counted, estimated
+from harness.endpoint.errors import (
+    ContextOverflow,
+    EndpointRefused,
+    EndpointUnreachable,
+    HistoryPoisoned,
+    ModelError,
+    Passing,
+)
+from harness.endpoint.profiles import Profile
+from harness.endpoint.request_body import AnsweredIds, Body, refused_fields, request_body
+from harness.endpoint.stream import RawReply
+from runs.events.registry import Call, Usage
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from harness.endpoint.connection import Connection
+    from harness.parsing.reply import ToolSpec
+
+__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryPoisoned", "ModelError", "open_model"]
+
+OnWait = Callable[[str, float, float], None]
+_HELLO = b'{"role":"user","content":"Say ok."}'
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply.
+
+    `message` is the canonical assistant message for the history, as JSON text; `raw` the message as it came, only
+    where it had to be mended. `lost_cost` is the estimate for the tries that came to nothing and may have to be paid
+    all the same, in dollars; `cost` includes what of that `on_wait` was not told. `usage` is of this reply alone.
+    """
+
+    message: str
+    calls: tuple[Call, ...]
+    text: str
+    thinking: str
+    finish_reason: str
+    usage: Usage
+    cost: float
+    seconds: float
+    retries: int
+    raw: str = ""
+    lost_cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What is waited for how long, in seconds, and what is believed how often.
+
+    `stall` without a byte ends a try. `cut_replies` in one call is when cut-off replies, each of which may have to
+    be paid, are enough. After `oddities` equal failures of a kind that may be about the request itself (the same
+    500, an empty answer, a web page) it is found out whether they are.
+    """
+
+    stall: float = 300.0
+    connect: float = 10.0
+    first_wait: float = 1.0
+    longest_wait: float = 120.0
+    cut_replies: int = 8
+    oddities: int = 4
+
+
+def open_model(
+    profile: Profile,
+    base_url: str,
+    api_key: str = "",
+    transport: httpx2.BaseTransport | None = None,
+    *,
+    tools: Sequence[ToolSpec] = (),
+    patience: Patience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Model:
+    """A client for `profile.model` at `base_url`. `tools` are what calls are read against.
+
+    `transport` replaces the network (the demo model). Raises `EndpointRefused` for a key or an address that no
+    request can carry.
+    """
+    from harness.endpoint.connection import Connection
+
+    patience = patience or Patience()
+    connection = Connection(
+        profile.model,
+        base_url,
+        api_key,
+        transport,
+        style=profile.stream,
+        stall_seconds=patience.stall,
+        connect_seconds=patience.connect,
+    )
+    return Model(profile, connection, tools, patience, sleep)
+
+
+@dataclass
+class _Ask:
+    """One call in progress: the request, and what its tries came to so far."""
+
+    system: bytes
+    tools: bytes
+    messages: Sequence[bytes]
+    wall_seconds: float
+    on_wait: OnWait | None
+    on_bytes: Callable[[int], None]
+    on_again: Callable[[], object]
+    body: Body = field(default_factory=lambda: Body(()))
+    tries: int = 0
+    cuts: int = 0
+    silent: int = 0
+    lost_cost: float = 0.0
+    told_cost: float = 0.0
+    may_spend: float = math.inf
+    cleared: int = 0
+    output_tokens: int | None = None
+    odd: dict[str, int] = field(default_factory=dict)
+
+
+class Model:
+    """An endpoint that can be asked. One for a whole run: it keeps the connection and what it learned.
+
+    `dropped` are the optional fields of a request that the endpoint has refused and that are left out since.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        connection: Connection,
+        tools: Sequence[ToolSpec],
+        patience: Patience,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.profile = profile
+        self.dropped: set[str] = set()
+        self._connection = connection
+        self._address = connection.address
+        self._tools = tools
+        self._patience = patience
+        self._sleep = sleep
+        self._taken = AnsweredIds()
+        self._has_answered = False
+
+    def __repr__(self) -> str:
+        return f"Model({self.profile.model!r} at {self._address})"
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def complete(
+        self,
+        system: bytes,
+        tools: bytes,
+        messages: Sequence[bytes],
+        *,
+        on_wait: OnWait | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_again: Callable[[], object] = lambda: None,
+        wall_seconds: float = 1800.0,
+        patience_seconds: float = 6 * 3600.0,
+        may_spend: float = math.inf,
+    ) -> Reply:
+        """Ask for one reply and wait until it is whole.
+
+        `system` and each of `messages` is a JSON object, `tools` a JSON array, all ready bytes. One try may take
+        `wall_seconds`; failures that pass are tried again until `patience_seconds` are over. `on_wait` is told the
+        failure, the seconds and what it may have cost before each wait (it may raise to stop), `on_again` that a wait
+        is over and the request leaves again, `on_bytes` how much has come. No further try is made once those that came
+        to nothing have cost `may_spend` dollars. Raises a `ModelError` otherwise.
+        """
+        begun = time.monotonic()
+        ask = _Ask(system, tools, messages, wall_seconds, on_wait, on_bytes, on_again, may_spend=may_spend)
+        self._write_body(ask)
+        try:
+            raw = self._retrying(ask, patience_seconds)
+        except ModelError as error:
+            error.cost = ask.lost_cost - ask.told_cost
+            raise
+        self._has_answered = True
+        return self._reply(ask, raw, time.monotonic() - begun)
+
+    def _write_body(self, ask: _Ask) -> None:
+        ask.body = request_body(
+            self.profile, ask.system, ask.tools, ask.messages, dropped=self.dropped, output_tokens=ask.output_tokens
+        )
+
+    def _reply(self, ask: _Ask, raw: RawReply, seconds: float) -> Reply:
+        from harness.parsing.json_text import dumps
+        from harness.parsing.reply import canonical_message, read_reply
+
+        reading = read_reply(
+            raw.message,
+            raw.finish_reason,
+            self._tools,
+            seed=str(len(ask.messages)),
+            taken=self._taken.of(ask.messages),
+        )
+        as_it_came = json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)
+        usage = counted(raw.usage, len(ask.body), len(as_it_came.encode()))
+        return Reply(
+            message=dumps(canonical_message(reading, self.profile.thinking_back)),
+            calls=reading.calls,
+            text=reading.text,
+            thinking=reading.thinking,
+            finish_reason=raw.finish_reason,
+            usage=usage,
+            cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.told_cost),
+            seconds=seconds,
+            retries=ask.tries - 1,
+            raw=as_it_came if reading.repaired else "",
+            lost_cost=ask.lost_cost,
+        )
+
+    # -------------------------------------------------------------------------------------------------- the policy
+
+    def _retrying(self, ask: _Ask, patience_seconds: float) -> RawReply:
+        from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
+        from tenacity.wait import wait_random_exponential
+
+        backoff = wait_random_exponential(multiplier=self._patience.first_wait, max=self._patience.longest_wait)
+
+        def failure(state: RetryCallState) -> BaseException | None:
+            return state.outcome.exception() if state.outcome else None
+
+        def wait(state: RetryCallState) -> float:
+            asked = getattr(failure(state), "wait_seconds", None)
+            # At least what the endpoint asks for, however long, and a little more so that it is really over.
+            return backoff(state) if asked is None else asked + min(1.0, self._patience.first_wait)
+
+        def report(state: RetryCallState) -> None:
+            if ask.on_wait is not None:
+                untold, ask.told_cost = ask.lost_cost - ask.told_cost, ask.lost_cost
+                ask.on_wait(str(failure(state)), state.upcoming_sleep, untold)
+
+        def sleep(seconds: float) -> None:
+            self._sleep(seconds)
+            ask.on_again()
+
+        policy = Retrying(
+            retry=retry_if_exception_type(Passing),
+            wait=wait,
+            stop=stop_before_delay(patience_seconds),
+            before_sleep=report,
+            sleep=sleep,
+            reraise=True,
+        )
+        try:
+            return policy(self._try, ask)
+        except Passing as last:
+            asks = f"; it asks to wait {_span(last.wait_seconds)}" if last.wait_seconds else ""
+            raise EndpointUnreachable(
+                f"no whole reply from {self._address} within {_span(patience_seconds)} ({ask.tries} tries); "
+                f"the last: {last}{asks}"
+            ) from None
+
+    def _try(self, ask: _Ask) -> RawReply:
+        """One try; what a refusal teaches is put right at once. Raises `Passing` where another is worth it."""
+        while True:
+            ask.tries += 1
+            try:
+                return self._connection.ask(ask.body, ask.wall_seconds, ask.on_bytes)
+            except EndpointRefused as refusal:
+                if not self._drop_fields(str(refusal)):
+                    raise
+            except ContextOverflow as overflow:
+                if not self._shorten_output(ask, overflow):
+                    raise
+            except Passing as failure:
+                self._count_cut(ask, failure)
+                self._doubt(ask, failure)
+                raise
+            self._write_body(ask)
+
+    def _drop_fields(self, refusal: str) -> bool:
+        """Whether the refusal names optional fields of the request, which are then left out for good."""
+        named = refused_fields(self.profile, self.dropped, refusal)
+        self.dropped |= named
+        return bool(named)
+
+    def _shorten_output(self, ask: _Ask, overflow: ContextOverflow) -> bool:
+        """Whether the prompt itself would fit, so that only a shorter reply has to be asked for (once)."""
+        if overflow.limit is None or overflow.prompt is None or ask.output_tokens is not None:
+            return False
+        left = overflow.limit - overflow.prompt - 16
+        if not 1024 <= left < self.profile.output_tokens:
+            return False
+        ask.output_tokens = left
+        return True
+
+    def _count_cut(self, ask: _Ask, failure: Passing) -> None:
+        if not failure.was_taken:
+            return
+        ask.cuts += failure.was_cut
+        ask.silent += not failure.was_cut
+        ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
+        if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
+            silent = f" and said nothing {ask.silent} times after its 200" if ask.silent else ""
+            told = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
+            raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
+
+    def _doubt(self, ask: _Ask, failure: Passing) -> None:
+        """Find out whether a failure that comes again and again is about this request, and so will never pass."""
+        if not failure.oddity:
+            return
+        times = ask.odd[failure.oddity] = ask.odd.get(failure.oddity, 0) + 1
+        if times % self._patience.oddities:
+            return
+        if failure.oddity == "page":
+            if not self._has_answered:
+                raise EndpointRefused(f"{failure}; check that {self._address} is an API (most end in /v1)") from None
+        elif self._answers_a_short_request(ask):
+            # Once may be luck, on an endpoint that fails every other time.
+            ask.cleared += 1
+            if ask.cleared < 2:
+                return
+            if failure.oddity == "empty":
+                raise ContextOverflow(f"{self._address} answers a short request, but nothing to this one") from None
+            raise HistoryPoisoned(f"{self._address} answers a short request, but to this history: {failure}") from None
+
+    def _answers_a_short_request(self, ask: _Ask) -> bool:
+        body = request_body(self.profile, b"", b"", [_HELLO], dropped=self.dropped, output_tokens=16)
+        try:
+            usage = self._connection.ask(body, min(60.0, ask.wall_seconds)).usage
+        except (ModelError, Passing):
+            return False
+        ask.lost_cost += cost_of(counted(usage, len(body), 64), self.profile.prices)
+        return True
+
+
+def _span(seconds: float) -> str:
+    """A length of time for a message."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,59 @@
+"""What a reply used and what that cost: the endpoint's own count where it is one, else a stated estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.endpoint.profiles import Prices
+from runs.events.registry import Usage
+
+BYTES_A_TOKEN = 3
+"""What a token is taken for where the endpoint does not count: four would be half the truth for tables of numbers."""
+
+
+def cost_of(usage: Usage, prices: Prices) -> float:
+    """Dollars for `usage`: cached prompt tokens at their own price."""
+    cached = min(usage.cached, usage.prompt)
+    millionths = (usage.prompt - cached) * prices.input + cached * prices.cached + usage.completion * prices.output
+    return millionths / 1_000_000
+
+
+def estimated(sent_bytes: int, received_bytes: int) -> Usage:
+    """Usage that nobody counted, from the sizes of request and reply, nothing taken as cached."""
+    return Usage(prompt=_tokens(sent_bytes), completion=_tokens(received_bytes), estimated=True)
+
+
+def counted(reported: Mapping[str, Any], sent_bytes: int, received_bytes: int) -> Usage:
+    """Usage as the endpoint reports it. What it leaves out or reports as nothing is estimated, and so marked."""
+    prompt, completion = _number(reported.get("prompt_tokens")), _number(reported.get("completion_tokens"))
+    total = _number(reported.get("total_tokens"))
+    if total and prompt and not completion:
+        completion = max(0, total - prompt)
+    elif total and completion and not prompt:
+        prompt = max(0, total - completion)
+    guess = estimated(sent_bytes, received_bytes)
+    return Usage(
+        prompt=prompt or guess.prompt,
+        cached=min(_cached(reported), prompt),
+        completion=completion or guess.completion,
+        estimated=not (prompt and (completion or not received_bytes)),
+    )
+
+
+def _cached(reported: Mapping[str, Any]) -> int:
+    details = reported.get("prompt_tokens_details")
+    inside = details.get("cached_tokens") if isinstance(details, dict) else None
+    names = (inside, reported.get("cached_tokens"), reported.get("prompt_cache_hit_tokens"))
+    return next((_number(one) for one in names if _number(one)), 0)
+
+
+def _number(value: Any) -> int:
+    """A count of tokens; nonsense (text, negative, not finite) counts as not reported."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    return int(value) if 0 <= value < 1e12 else 0
+
+
+def _tokens(size: int) -> int:
+    return -(-size // BYTES_A_TOKEN)

@@ -1,0 +1,186 @@
+"""What a few cheap calls found out about an endpoint: kept for a week, told to people, and applied to its profile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.endpoint.errors import shown_address
+from harness.endpoint.profiles import Profile, ThinkingField
+from harness.parsing.reasoning import CONTENT, NONE
+
+FRESH_SECONDS = 7 * 24 * 3600.0
+"""How long a result is believed: servers are restarted with other flags."""
+
+LateMessage = Literal["kept", "dropped", "costs_thinking", "refused"]
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What an endpoint did when it was tried. None: could not be told.
+
+    `when` is UTC (ISO), `profile` the digest of the profile it was tried with, `calls` and `cost` what it took.
+    `thinking_from` is the field its thoughts came in, `thinking_back` the one in which they count in the next prompt
+    (`none`: they are dropped in every field of `not_counted`). `late_user` and `late_system` say what such a message
+    behind a tool result does. `output_limit` and `context_limit` are in tokens, where it named them;
+    `takes_output` tells whether it accepts the output limit of the profile. `broken_history` is its answer to one.
+    """
+
+    address: str
+    model: str
+    when: str
+    profile: str
+    calls: int = 0
+    cost: float = 0.0
+    thinking_from: ThinkingField | None = None
+    thinking_back: ThinkingField | None = None
+    not_counted: tuple[str, ...] = ()
+    late_user: LateMessage | None = None
+    late_system: LateMessage | None = None
+    reports_usage: bool | None = None
+    reports_cached: bool | None = None
+    cached_tokens: int = 0
+    is_cumulative: bool | None = None
+    sends_done: bool | None = None
+    takes_output: bool | None = None
+    output_limit: int | None = None
+    context_limit: int | None = None
+    calls_despite_none: bool | None = None
+    refuses_unknown_fields: bool | None = None
+    refused_fields: tuple[str, ...] = ()
+    broken_history: str | None = None
+
+    @property
+    def loses_thinking(self) -> bool:
+        """Whether it thinks, and throws those thoughts away at the next call, however they are sent."""
+        return self.thinking_from not in (None, NONE) and self.thinking_back == NONE
+
+
+def informed(profile: Profile, probe: ProbeResult) -> Profile:
+    """The profile as this endpoint is to be treated. A `thinking_back` of `none` was chosen, and stays."""
+    changes: dict[str, Any] = {}
+    if probe.thinking_from not in (None, NONE):
+        changes["thinking_from"] = probe.thinking_from
+        if probe.thinking_back not in (None, NONE) and profile.thinking_back != NONE:
+            changes["thinking_back"] = probe.thinking_back
+    if probe.is_cumulative and profile.stream == "auto":
+        changes["stream"] = "cumulative"
+    limits = [profile.output_tokens, *([probe.output_limit] if probe.output_limit else [])]
+    if probe.context_limit:
+        changes["context_tokens"] = min(profile.context_tokens, probe.context_limit)
+        limits.append(max(1, probe.context_limit // 4))  # the window needs room beside the longest reply
+    refused = set(probe.refused_fields)
+    changes |= {name: None for name in ("temperature", "top_p", "top_k") if name in refused}
+    changes["extra_body"] = {key: value for key, value in profile.extra_body.items() if key not in refused}
+    changes["asks_usage"] = profile.asks_usage and "stream_options" not in refused
+    return replace(profile, output_tokens=min(limits), **changes)
+
+
+# -------------------------------------------------------------------------------------------------------- kept on disk
+
+
+def stored_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
+    """What is known of this endpoint from a probe with the same profile in the last week, if anything."""
+    try:
+        found = as_result(json.loads(_path(home, base_url, profile.model).read_bytes()))
+        age = (datetime.now(UTC) - datetime.fromisoformat(found.when)).total_seconds() if found else FRESH_SECONDS
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found and found.profile == profile_digest(profile) and 0 <= age < FRESH_SECONDS else None
+
+
+def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
+    """Keep a result for the next run."""
+    from harness.evaluation.submission import write_atomically
+
+    write_atomically(_path(home, base_url, result.model), json.dumps(asdict(result), indent=1).encode())
+
+
+def as_result(fields: Mapping[str, Any] | None) -> ProbeResult | None:
+    """A result from its fields as JSON; None where they are not those of one (another version wrote them)."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(ProbeResult).validate_python(fields)
+    except ValidationError:
+        return None
+
+
+def _path(home: Path, base_url: str, model: str) -> Path:
+    name = hashlib.sha256(f"{shown_address(base_url).rstrip('/')}\n{model}".encode()).hexdigest()[:16]
+    return home / "probes" / f"{name}.json"
+
+
+def profile_digest(profile: Profile) -> str:
+    """A name for the profile that a probe was made with: with another, other questions would have been asked."""
+    return hashlib.sha256(json.dumps(asdict(profile), sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------------------------------- told to people
+
+
+def probe_lines(result: ProbeResult) -> list[str]:
+    """What was found, a line each, for a person; what could not be told is called unknown."""
+    spent = f", about ${result.cost:.4f}" if result.cost else ""
+    return [
+        f"tried {result.when} with {result.calls} short calls{spent}",
+        f"thinking: {_thinking_line(result)}",
+        f"late messages: a user message {_LATE[result.late_user]}; a system message {_LATE[result.late_system]}",
+        f"counts tokens: {_yes(result.reports_usage)}; cached ones: {_cached_line(result)}",
+        f"stream: {_STREAM[result.is_cumulative]}; ends with [DONE]: {_yes(result.sends_done)}",
+        f"output limit: {_output_line(result)}",
+        f"calls tools despite tool_choice none: {_yes(result.calls_despite_none)}",
+        f"refuses unknown fields: {_yes(result.refuses_unknown_fields)}"
+        + (f"; refused of ours: {', '.join(result.refused_fields)}" if result.refused_fields else ""),
+        f"a history with a result of no call: {_unknown(result.broken_history)}",
+    ]
+
+
+_LATE: dict[LateMessage | None, str] = {
+    "kept": "is read",
+    "dropped": "is dropped silently",
+    "costs_thinking": "throws away the thoughts before it",
+    "refused": "is refused",
+    None: "does something unknown",
+}
+_STREAM = {True: "cumulative", False: "deltas", None: "unknown"}
+
+
+def _thinking_line(result: ProbeResult) -> str:
+    if result.thinking_from is None:
+        return "unknown"
+    if result.thinking_from == NONE:
+        return "none shown"
+    lost = f" (not counted in {', '.join(result.not_counted)})" if result.not_counted else ""
+    if result.thinking_back == NONE:
+        return f"comes in {result.thinking_from} and is THROWN AWAY when it is sent back{lost}"
+    where = {None: "unknown whether it is kept", CONTENT: "kept when sent back inside content, between <think> tags"}
+    return (
+        f"comes in {result.thinking_from}, {where.get(result.thinking_back, f'kept in {result.thinking_back}')}{lost}"
+    )
+
+
+def _cached_line(result: ProbeResult) -> str:
+    if not result.reports_cached:
+        return "not reported" if result.reports_cached is False else "unknown"
+    return f"reported, up to {result.cached_tokens} seen"
+
+
+def _output_line(result: ProbeResult) -> str:
+    told = {True: "what a run asks for is taken", False: "what a run asks for is refused", None: "unknown"}
+    named = [f"{result.output_limit} tokens"] if result.output_limit else []
+    named += [f"a context of {result.context_limit} tokens"] if result.context_limit else []
+    return ", ".join([told[result.takes_output], *named])
+
+
+def _yes(value: bool | None) -> str:
+    return "unknown" if value is None else "yes" if value else "no"
+
+
+def _unknown(text: str | None) -> str:
+    return "unknown" if text is None else text

@@ -1,0 +1,1 @@
+"""Evaluate solutions and make the final selection."""

@@ -1,0 +1,1 @@
+"""From a reply, however untidy, to tool calls."""

@@ -1,0 +1,293 @@
+"""Fits a call to a tool: which tool a name means, and which values its parameters take."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.parsing.arguments import read_object
+from harness.parsing.json_text import dumps
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool as the model is told of it, and what may be risked with it.
+
+    `parameters` is a JSON schema of an object. `can_be_taken_back`: what it does can be undone, so that a call read
+    from an untidy reply is performed; without it only a tidy one is. `reads_back`: its answer shows what was done
+    (length, sha256), so that even a call that could be read in two ways is performed; it counts only with the first.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    can_be_taken_back: bool
+    reads_back: bool = False
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The schemas of its parameters by name."""
+        found = self.parameters.get("properties")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the parameters that must be given."""
+        return tuple(self.parameters.get("required") or ())
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Arguments as a tool takes them. `dropped`: a null went away; `coerced`: a value or a key was changed."""
+
+    value: dict[str, Any]
+    dropped: bool = False
+    coerced: bool = False
+    is_ambiguous: bool = False
+    problem: str = ""
+
+
+def find_tool(name: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
+    """Find the tool that a name means: itself, or the only one it can mean.
+
+    `Bash`, `bash</function>`, `functions.bash`, `bash:0` and `bashbash` all mean `bash`; `bashresearch` means nothing.
+    """
+    for tool in tools:
+        if tool.name == name:
+            return tool
+    for spelling in _spellings(name):
+        matches = [tool for tool in tools if _plain(tool.name) == spelling]
+        if len(matches) == 1:
+            return matches[0]
+    return None
+
+
+def nearest_names(name: str, tools: Sequence[ToolSpec]) -> list[str]:
+    """The names of tools that come closest to a name that is none."""
+    plain = {_plain(tool.name): tool.name for tool in tools}
+    close = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.4)
+    return [plain[item] for item in close]
+
+
+def _spellings(name: str) -> list[str]:
+    cleaned = name.strip().lstrip("<`\"'")
+    leading = re.match(r"[\w.-]*", cleaned)
+    whole = leading[0] if leading else ""
+    plain = [_plain(whole), _plain(whole.rsplit(".", 1)[-1])]
+    half = len(plain[0]) // 2
+    if half and plain[0] == plain[0][:half] * 2:
+        plain.append(plain[0][:half])
+    return [item for item in plain if item]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[_\-\s]", "", name).casefold()
+
+
+# ------------------------------------------------------------------------------------------------------------ arguments
+
+
+def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
+    """Give every argument the type its schema asks for, where its value says plainly what was meant.
+
+    Arguments the schema does not know stay as they are. Missing and unfitting ones are told in `problem`.
+    """
+    keys = _known_keys(tool, arguments)
+    value: dict[str, Any] = {}
+    dropped = coerced = ambiguous = False
+    problems: list[str] = []
+    for given, item in arguments.items():
+        key = keys[given]
+        schema = tool.properties.get(key, {})
+        if _is_nothing(item, schema) and key not in tool.required:
+            dropped = True
+            continue
+        change = coerce(item, schema)
+        if not change.fits:
+            problems.append(f"`{key}` must be {describe(schema)}, not {_shown(item)}")
+        value[key] = change.value
+        coerced = coerced or change.changed or key != given
+        ambiguous = ambiguous or change.is_ambiguous
+    missing = [key for key in tool.required if key not in value]
+    if missing:
+        problems.insert(0, _missing(tool, missing, value))
+    return Fit(value, dropped, coerced, ambiguous, "; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value after coercion: whether it `fits` its schema now and whether it was `changed` to do so."""
+
+    value: Any
+    fits: bool = True
+    changed: bool = False
+    is_ambiguous: bool = False
+
+
+def coerce(value: Any, schema: Any) -> Change:
+    """Bring one value to its schema. A value that an `enum` holds, or that has a type asked for, stays."""
+    if not isinstance(schema, Mapping):
+        return Change(value)
+    choices = schema.get("enum")
+    if isinstance(choices, list) and choices:
+        return _chosen(value, choices)
+    wanted = types_of(schema)
+    if not wanted:
+        return Change(value)
+    if any(_has_type(value, kind) for kind in wanted):
+        return _items(value, schema)
+    for kind in wanted:
+        change = _CASTS[kind](value) if kind in _CASTS else None
+        if change is not None:
+            inner = _items(change.value, schema)
+            return Change(inner.value, inner.fits, True, change.is_ambiguous or inner.is_ambiguous)
+    return Change(value, fits=False)
+
+
+def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The type names a schema allows, through `type`, `anyOf` and `oneOf`; empty where it allows any."""
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        return (kind,)
+    if isinstance(kind, list):
+        return tuple(str(item) for item in kind)
+    branches = [*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]
+    found = [types_of(branch) for branch in branches if isinstance(branch, Mapping)]
+    return tuple(item for kinds in found for item in kinds) if all(found) else ()
+
+
+def describe(schema: Any) -> str:
+    """Say in words what a schema asks for, as the model is told it."""
+    if not isinstance(schema, Mapping):
+        return "any value"
+    if schema.get("enum"):
+        return "one of " + ", ".join(dumps(item) for item in schema["enum"])
+    names = {"string": "a string", "integer": "an integer", "number": "a number", "boolean": "true or false"}
+    names |= {"array": "an array", "object": "an object", "null": "null"}
+    return " or ".join(names.get(kind, kind) for kind in types_of(schema)) or "any value"
+
+
+def _known_keys(tool: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Map each key given to the parameter it means: `Command` to `command`, if that is not given as well."""
+    keys = {given: given for given in arguments}
+    for given in arguments:
+        matches = [name for name in tool.properties if _plain(name) == _plain(given)]
+        if given not in tool.properties and len(matches) == 1 and matches[0] not in keys.values():
+            keys[given] = matches[0]
+    return keys
+
+
+def _is_nothing(value: Any, schema: Any) -> bool:
+    """Whether a value says that none is given: null, or the word for it where no string can stand."""
+    wanted = types_of(schema) if isinstance(schema, Mapping) else ()
+    if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
+        return False
+    if value is None:
+        return bool(schema) and "null" not in wanted
+    return isinstance(value, str) and value in ("None", "null", "") and bool(wanted) and "string" not in wanted
+
+
+def _chosen(value: Any, choices: list[Any]) -> Change:
+    if value in choices:
+        return Change(value)
+    plain = str(value).casefold().strip()
+    matches = [choice for choice in choices if str(choice).casefold() == plain]
+    if len(matches) == 1 and isinstance(value, (str, int, float, bool)):
+        return Change(matches[0], changed=True)
+    return Change(value, fits=False)
+
+
+_TYPES: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "array": list, "object": dict}
+_TYPES |= {"null": type(None), "boolean": bool}
+
+
+def _has_type(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES.get(kind, object))
+
+
+def _items(value: Any, schema: Mapping[str, Any]) -> Change:
+    if not isinstance(value, list) or not isinstance(schema.get("items"), Mapping):
+        return Change(value)
+    changes = [coerce(item, schema["items"]) for item in value]
+    return Change(
+        [change.value for change in changes],
+        all(change.fits for change in changes),
+        any(change.changed for change in changes),
+        any(change.is_ambiguous for change in changes),
+    )
+
+
+def _as_string(value: Any) -> Change | None:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        are_lines = all(item.endswith("\n") for item in value[:-1])
+        return Change("".join(value) if are_lines else "\n".join(value), is_ambiguous=not are_lines)
+    if isinstance(value, (list, dict)):
+        return Change(dumps(value), is_ambiguous=True)
+    return Change(dumps(value)) if isinstance(value, (bool, int, float)) else None
+
+
+def _as_integer(value: Any) -> Change | None:
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}(?:\.0*)?\s*", value):
+        return Change(int(float(value)) if "." in value else int(value))
+    return Change(int(value)) if isinstance(value, float) and value.is_integer() else None
+
+
+def _as_number(value: Any) -> Change | None:
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?(?:\d{1,300}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?\s*", value):
+        whole = re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value)
+        return Change(int(value) if whole else float(value))
+    return None
+
+
+def _as_boolean(value: Any) -> Change | None:
+    words = {"true": True, "false": False, "1": True, "0": False}
+    found = words.get(str(value).strip().casefold()) if isinstance(value, (str, int)) else None
+    return None if found is None else Change(found)
+
+
+def _as_array(value: Any) -> Change | None:
+    if isinstance(value, str) and value.strip().startswith("["):
+        # As an object, so that the one ladder reads both.
+        reading = read_object('{"list":' + value + "}")
+        found = reading.value.get("list") if reading and not reading.is_ambiguous else None
+        return Change(found) if isinstance(found, list) else None
+    return Change([value]) if isinstance(value, (str, int, float, dict)) and value != "" else None
+
+
+def _as_object(value: Any) -> Change | None:
+    reading = read_object(value) if isinstance(value, str) and value.strip().startswith("{") else None
+    return Change(reading.value, is_ambiguous=reading.is_ambiguous) if reading else None
+
+
+def _as_null(value: Any) -> Change | None:
+    return Change(None) if value in ("None", "null") else None
+
+
+_CASTS = {
+    "null": _as_null,
+    "integer": _as_integer,
+    "number": _as_number,
+    "boolean": _as_boolean,
+    "array": _as_array,
+    "object": _as_object,
+    "string": _as_string,
+}
+
+
+def _missing(tool: ToolSpec, missing: Sequence[str], given: Mapping[str, Any]) -> str:
+    needs = ", ".join(f"`{key}` ({describe(tool.properties.get(key, {}))})" for key in missing)
+    has = ", ".join(f"`{key}`" for key in given) or "nothing"
+    return f"`{tool.name}` needs {needs}; given: {has}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = dumps(value)
+    except (ValueError, TypeError, RecursionError):
+        text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,257 @@
+"""Reads what the model wants done from a reply, however untidily it came, and says what history carries of it.
+
+A call is salvaged by the mildest rung of the ladder that reads it (`salvage.LADDER`). What was cut off is never
+performed; what can be read in two ways is performed only by tools that can be taken back and show what they did; a
+tool that cannot be taken back takes only the first three rungs. A call that is not performed stays in history with
+valid arguments, and its `problem` is its result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.parsing.arguments import ERROR, LADDER, NATIVE, SCHEMA, STRICT, TRIMMED, Reading, read_object
+from harness.parsing.coerce import ToolSpec, find_tool, fit, nearest_names
+from harness.parsing.json_text import dumps, healed, looks_cut
+from harness.parsing.reasoning import Thought, split_thinking, with_thinking
+from harness.parsing.text_calls import FoundCall, find_calls
+from runs.events.registry import Call
+
+__all__ = ["Outcome", "ReadReply", "ToolSpec", "canonical_message", "read_reply"]
+
+Outcome = Literal["salvaged", "partial", "tool_error", "ambiguous", "truncated", "no_call", "text", "empty"]
+
+CUT_REASONS = ("length", "max_tokens", "model_length", "content_filter", "abort", "error", "incomplete")
+"""Finish reasons that mean the model was stopped before it had ended."""
+
+_ID = re.compile(r"[\w.:\-]{1,64}")
+_NAME = re.compile(r"[^\w-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ReadReply:
+    """A reply as it was understood.
+
+    `calls` are in order, with unique ids and valid arguments; those with a `problem` are answered with it and not
+    performed. `text` and `thinking` are what people read. `outcome`: `salvaged` (every call is performed; `repaired`
+    tells whether anything had to be mended), `partial`, `tool_error` or `ambiguous` (some or none are), and without a
+    call `text`, `no_call` (one was announced or nothing but a thought came), `truncated` or `empty`. `rungs` counts
+    the rungs the calls were read on, and `ambiguous` among them.
+    """
+
+    calls: tuple[Call, ...]
+    text: str
+    thinking: str
+    outcome: Outcome
+    repaired: bool
+    rungs: Mapping[str, int]
+    thought: Thought = field(repr=False)
+
+    @property
+    def thinking_field(self) -> str:
+        """The field the thinking came in: one of `thinking.FIELDS`, `content` or `none`."""
+        return self.thought.field
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What is done about a call."""
+
+    name: str
+    arguments: str
+    rung: str
+    problem: str = ""
+    is_ambiguous: bool = False
+
+
+def read_reply(
+    message: Mapping[str, Any],
+    finish_reason: str | None,
+    tools: Sequence[ToolSpec],
+    *,
+    seed: str = "",
+    taken: Collection[str] = (),
+) -> ReadReply:
+    """Read a raw assembled message. Never raises, whatever a server sent.
+
+    Ids that must be made up follow from `seed` (the request's number, say), the place and the content of the call, so
+    that reading the same reply again gives the same ids. `taken` are ids that history holds already.
+    """
+    message = message if isinstance(message, Mapping) else {}
+    thought = split_thinking(message)
+    is_cut = finish_reason in CUT_REASONS
+    found, content, is_plain = find_calls(message, thought, tools, is_cut=is_cut)
+    verdicts = [_judge(call, tools) for call in found]
+    ids = _ids([call.id for call in found], verdicts, seed, taken)
+    calls = tuple(
+        Call(id=given, name=verdict.name, arguments=verdict.arguments, problem=verdict.problem, rung=verdict.rung)
+        for given, verdict in zip(ids, verdicts, strict=True)
+    )
+    rungs = Counter(verdict.rung for verdict in verdicts)
+    if ambiguous := sum(verdict.is_ambiguous for verdict in verdicts):
+        rungs["ambiguous"] = ambiguous
+    kept = Thought(thought.text, thought.field, thought.value, content)
+    return ReadReply(
+        calls=calls,
+        text=content.strip(),
+        thinking=thought.text,
+        outcome=_outcome(verdicts, kept, finish_reason, is_cut=is_cut),
+        repaired=not is_plain or ids != [call.id for call in found] or any(rung != NATIVE for rung in rungs),
+        rungs=dict(rungs),
+        thought=kept,
+    )
+
+
+def canonical_message(reply: ReadReply, thinking_field: str | None = None) -> dict[str, Any]:
+    """The assistant message that history carries: mended calls, and the thinking byte for byte.
+
+    `thinking_field` is the field the endpoint wants it back in (None: the one it came in; `none`: it is left out).
+    """
+    message: dict[str, Any] = {"role": "assistant", "content": reply.thought.content}
+    field_name = reply.thinking_field if thinking_field is None else thinking_field
+    message = with_thinking(message, reply.thought, field_name)
+    if reply.calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in reply.calls
+        ]
+    return message
+
+
+# ------------------------------------------------------------------------------------------------------- judging a call
+
+
+def _judge(call: FoundCall, tools: Sequence[ToolSpec]) -> _Verdict:
+    """Decide what is done about one call, and what history carries of it."""
+    tool = find_tool(call.name, tools)
+    keys = (tool.properties, tool.required) if tool else ((), ())
+    reading = call.reading if call.is_spoken else read_object(call.raw, *keys)
+    name = tool.name if tool else _NAME.sub("_", call.name)[:64].strip("_") or "unknown"
+    if reading is not None and tool is not None:
+        reading = _unwrapped_call(reading, tool)
+    if call.is_cut or reading is None:
+        return _unreadable(call, name)
+    if tool is None:
+        return _Verdict(name, _carried(reading), ERROR, _unknown(call.name, tools))
+    if "_invalid" in reading.value and "_invalid" not in tool.properties:
+        return _Verdict(name, _carried(reading), ERROR, "`_invalid` marks arguments that could not be read")
+    return _fitted(call, reading, tool)
+
+
+def _fitted(call: FoundCall, reading: Reading, tool: ToolSpec) -> _Verdict:
+    fitted = fit(tool, reading.value)
+    if fitted.problem:
+        return _Verdict(tool.name, _carried(reading), ERROR, f"Not performed: {fitted.problem}.")
+    rung = _deepest(
+        call.rung,
+        reading.rung,
+        STRICT if fitted.dropped else NATIVE,
+        SCHEMA if (fitted.coerced and not call.is_spoken) or tool.name != call.name else NATIVE,
+    )
+    is_kept = reading.text is not None and not fitted.dropped and not fitted.coerced
+    arguments = reading.text if is_kept and reading.text is not None else dumps(fitted.value)
+    is_ambiguous = call.is_ambiguous or reading.is_ambiguous or fitted.is_ambiguous
+    if not tool.can_be_taken_back and LADDER.index(rung) > LADDER.index(TRIMMED):
+        return _Verdict(tool.name, arguments, ERROR, _too_untidy(tool))
+    if is_ambiguous and not (tool.can_be_taken_back and tool.reads_back):
+        return _Verdict(tool.name, arguments, ERROR, _TWO_WAYS, is_ambiguous)
+    return _Verdict(tool.name, arguments, rung, "", is_ambiguous)
+
+
+def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
+    """Take arguments out of a whole call that was put in their place."""
+    inner = reading.value.get("arguments")
+    if set(reading.value) != {"name", "arguments"} or "arguments" in tool.properties or "name" in tool.properties:
+        return reading
+    again = read_object(inner) if reading.value["name"] == tool.name else None
+    if again is None:
+        return reading
+    rung = _deepest(reading.rung, again.rung, TRIMMED)
+    return Reading(again.value, rung, is_ambiguous=reading.is_ambiguous or again.is_ambiguous)
+
+
+def _unreadable(call: FoundCall, name: str) -> _Verdict:
+    raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
+    # A mark that was not escaped makes a whole call look cut, but only a whole one ends in a bracket.
+    is_cut = call.is_cut or (looks_cut(raw) and not raw.rstrip().endswith("}"))
+    arguments = dumps({"_invalid": healed(raw)})
+    problem = _CUT if is_cut else _BROKEN_TAGS if call.is_spoken else _NOT_JSON
+    return _Verdict(name, arguments, ERROR, problem, call.is_ambiguous and not is_cut)
+
+
+def _carried(reading: Reading) -> str:
+    return reading.text if reading.text is not None else dumps(reading.value)
+
+
+def _deepest(*rungs: str) -> str:
+    return max(rungs, key=LADDER.index)
+
+
+def _ids(given: Sequence[str], verdicts: Sequence[_Verdict], seed: str, taken: Collection[str]) -> list[str]:
+    """Unique ids: the server's own where they will do, `c1_2` for a second `c1`, and made-up ones for none."""
+    used = set(taken)
+    ids: list[str] = []
+    for place, (old, verdict) in enumerate(zip(given, verdicts, strict=True)):
+        base = old if _ID.fullmatch(old) else _made_up(f"{seed}|{place}|{verdict.name}|{verdict.arguments}")
+        new, count = base, 1
+        while new in used:
+            count += 1
+            new = f"{base}_{count}"
+        used.add(new)
+        ids.append(new)
+    return ids
+
+
+def _made_up(source: str) -> str:
+    return "call_" + hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _outcome(verdicts: Sequence[_Verdict], said: Thought, finish_reason: str | None, *, is_cut: bool) -> Outcome:
+    if verdicts:
+        failed = [verdict for verdict in verdicts if verdict.problem]
+        if not failed:
+            return "salvaged"
+        if len(failed) < len(verdicts):
+            return "partial"
+        return "ambiguous" if all(verdict.is_ambiguous for verdict in failed) else "tool_error"
+    if is_cut:
+        return "truncated"
+    if not said.content.strip():
+        return "no_call" if said.text else "empty"
+    return "no_call" if finish_reason in ("tool_calls", "tool_use", "function_call") else "text"
+
+
+# ----------------------------------------------------------------------------------------------- what the model is told
+
+_CUT = (
+    "Not performed: the call was cut off before it was complete (at the output limit, it seems). Send it again, whole; "
+    "if it is long, in several smaller calls."
+)
+_NOT_JSON = (
+    "Not performed: the arguments are not a JSON object. Send the call again with valid JSON: inside a string, a "
+    'quotation mark is written `\\"`, and a backslash `\\\\`.'
+)
+_BROKEN_TAGS = "Not performed: the call cannot be read as it stands in the text. Make it again as a plain tool call."
+_TWO_WAYS = (
+    "Not performed: the call can be read in more than one way, and what was understood stands in its arguments. If "
+    "that is what you meant, make the call again as a plain tool call."
+)
+
+
+def _unknown(name: str, tools: Sequence[ToolSpec]) -> str:
+    near = ", ".join(f"`{item}`" for item in nearest_names(name, tools))
+    every = ", ".join(f"`{tool.name}`" for tool in tools)
+    said = f"Not performed: there is no tool `{name[:64]}`." + (f" Nearest: {near}." if near else "")
+    return f"{said} The tools are {every}."
+
+
+def _too_untidy(tool: ToolSpec) -> str:
+    return (
+        f"Not performed: what `{tool.name}` does cannot be taken back, so it takes only a plain tool call with valid "
+        "JSON arguments of the right types. What was understood stands in its arguments; make the call again."
+    )

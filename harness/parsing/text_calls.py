@@ -1,0 +1,156 @@
+"""Finds the calls of a reply, in the order of the ladder: native entries, then content, then thinking."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.parsing import arguments
+from harness.parsing.arguments import LADDER, Reading, read_object
+from harness.parsing.coerce import ToolSpec, find_tool, fit
+from harness.parsing.json_calls import read_json
+from harness.parsing.json_text import healed
+from harness.parsing.reasoning import Thought
+from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall
+from harness.parsing.xml_calls import read_xml, without_leaks
+
+
+@dataclass(frozen=True)
+class FoundCall:
+    """A call as it was found: the rung its container stands on, and its arguments in whatever form."""
+
+    name: str
+    raw: Any
+    id: str = ""
+    rung: str = arguments.NATIVE
+    reading: Reading | None = None
+    is_ambiguous: bool = False
+    is_cut: bool = False
+    is_spoken: bool = False
+
+
+def find_calls(
+    message: Mapping[str, Any], thought: Thought, tools: Sequence[ToolSpec], *, is_cut: bool
+) -> tuple[list[FoundCall], str, bool]:
+    """All calls of a reply, the content without them, and whether nothing had to be mended to find them."""
+
+    def parameters(name: str) -> Collection[str] | None:
+        tool = find_tool(name, tools)
+        return None if tool is None else tool.properties
+
+    native = _merged(_native_entries(message))
+    if native:
+        found = [*native[:-1], _last(native[-1], is_cut)]
+        spoken = read_xml(thought.content, parameters, is_cut=is_cut)
+        more, is_accounted_for = _not_native_too(spoken, found, tools)
+        content = without_leaks(spoken.rest if spoken.calls and is_accounted_for else thought.content)
+        return [*found, *more], content, content == thought.content
+    spoken = read_xml(thought.content, parameters, is_cut=is_cut)
+    if not spoken.calls:
+        spoken = read_json(spoken.rest, parameters, is_cut=is_cut)
+    if spoken.calls:
+        return [_from_speech(call, arguments.IN_CONTENT) for call in spoken.calls], spoken.rest, False
+    return _from_thinking(thought, parameters, is_cut=is_cut), thought.content, True
+
+
+def _native_entries(message: Mapping[str, Any]) -> list[FoundCall]:
+    listed = message.get("tool_calls")
+    entries = list(listed) if isinstance(listed, (list, tuple)) else [listed]
+    if not any(isinstance(entry, Mapping) for entry in entries):
+        entries = [message.get("function_call")]
+    found: list[FoundCall] = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            continue
+        function = entry.get("function") if isinstance(entry.get("function"), Mapping) else entry
+        assert isinstance(function, Mapping)
+        name, raw = function.get("name"), function.get("arguments")
+        call = FoundCall(_words(name), _healed_raw(raw), _words(entry.get("id")))
+        if call.name or not _is_blank(raw):
+            found.append(call)
+    return found
+
+
+def _merged(entries: Sequence[FoundCall]) -> list[FoundCall]:
+    """Give an entry without a name to the call before it, where the two make one whole."""
+    merged: list[FoundCall] = []
+    for entry in entries:
+        before = merged[-1] if merged else None
+        if not entry.name and before and isinstance(entry.raw, str):
+            if _is_blank(before.raw) or before.raw == "{}":
+                merged[-1] = FoundCall(before.name, entry.raw, before.id or entry.id, arguments.STRICT)
+                continue
+            if isinstance(before.raw, str) and arguments.is_json_object(before.raw + entry.raw):
+                merged[-1] = FoundCall(before.name, before.raw + entry.raw, before.id, arguments.STRICT)
+                continue
+        merged.append(entry)
+    return merged
+
+
+def _last(call: FoundCall, is_cut: bool) -> FoundCall:
+    """Mark the last call of a reply that was cut off, unless its arguments ended on their own."""
+    if not is_cut:
+        return call
+    reading = None if _is_blank(call.raw) else read_object(call.raw)
+    is_whole = reading is not None and LADDER.index(reading.rung) <= LADDER.index(arguments.TRIMMED)
+    return call if is_whole else FoundCall(call.name, call.raw, call.id, call.rung, is_cut=True)
+
+
+def _not_native_too(
+    spoken: Spoken, native: Sequence[FoundCall], tools: Sequence[ToolSpec]
+) -> tuple[list[FoundCall], bool]:
+    """Calls in content besides native ones: a copy is dropped, another is told as ambiguous, so that none is lost.
+
+    The second value is false where some of what stands there was neither.
+    """
+    if not spoken.calls:
+        return [], True
+    read = [(find_tool(call.name, tools), read_object(call.raw)) for call in native]
+    known = [(tool.name, fit(tool, reading.value).value) for tool, reading in read if tool and reading]
+    more, is_accounted_for = [], True
+    for call in spoken.calls:
+        tool = find_tool(call.name, tools)
+        if tool is None or call.arguments is None:
+            is_accounted_for = False
+        elif (tool.name, fit(tool, call.arguments).value) not in known:
+            more.append(_from_speech(call, arguments.IN_CONTENT, is_ambiguous=True))
+    return more, is_accounted_for
+
+
+def _from_thinking(thought: Thought, parameters: Parameters, *, is_cut: bool) -> list[FoundCall]:
+    """Calls that were left inside thinking. They count where the reply ends with them; else they may be a plan."""
+    if "invoke" not in thought.text and "<function=" not in thought.text:
+        return []
+    spoken = read_xml(thought.text, parameters, is_cut=is_cut)
+    is_end = spoken.ends_with_call and not thought.content.strip()
+    if not is_end and not any(call.arguments and not call.is_cut for call in spoken.calls):
+        return []
+    return [
+        _from_speech(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in spoken.calls
+    ]  # fmt: skip
+
+
+def _from_speech(call: SpokenCall, rung: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> FoundCall:
+    reading = None if call.arguments is None else Reading(call.arguments, rung)
+    return FoundCall(
+        name=call.name,
+        raw=call.raw,
+        rung=rung,
+        reading=reading,
+        is_ambiguous=is_ambiguous or call.is_ambiguous,
+        is_cut=is_cut or call.is_cut,
+        is_spoken=True,
+    )
+
+
+def _words(value: Any) -> str:
+    return healed(value) if isinstance(value, str) else "" if value is None else healed(str(value))
+
+
+def _healed_raw(raw: Any) -> Any:
+    return healed(raw) if isinstance(raw, str) else raw
+
+
+def _is_blank(raw: Any) -> bool:
+    return raw is None or (isinstance(raw, str) and not raw.strip())

@@ -1,0 +1,1 @@
+"""Create a run, open a run, set its sandbox up."""

@@ -1,0 +1,1 @@
+"""The live panel and the text formats of the terminal."""

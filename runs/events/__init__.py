@@ -1,0 +1,1 @@
+"""Every kind of event that a journal line can hold."""

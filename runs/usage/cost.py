@@ -1,0 +1,123 @@
+"""What a run used: dollars, tokens and seconds, in all and by attempt, as a fold over its events.
+
+Every second of the active clock is counted once, by the event that ended it: a reply ends thinking, a failed request
+and the pause after it are waiting for the endpoint, a result ends work in jobs and tools, the rest is the harness's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from runs.events.registry import (
+    EndpointProbed,
+    EvaluationFinished,
+    Event,
+    JobFinished,
+    ModelAsked,
+    ModelFailed,
+    ModelReplied,
+    Resumed,
+    ToolFinished,
+    Waited,
+)
+
+
+@dataclass
+class Spend:
+    """What was used. Tokens are counts, `cost` dollars, the rest seconds.
+
+    `active_seconds` is the sum of `model_seconds` (replies), `waiting_seconds` (an endpoint that failed),
+    `working_seconds` (jobs and tools, as the clock saw them) and `own_seconds`. `job_seconds` adds up the jobs
+    themselves, which may overlap.
+    """
+
+    requests: int = 0
+    replies: int = 0
+    failures: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    is_estimated: bool = False
+    cost: float = 0.0
+    jobs: int = 0
+    job_seconds: float = 0.0
+    model_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    working_seconds: float = 0.0
+    own_seconds: float = 0.0
+
+    @property
+    def active_seconds(self) -> float:
+        """Seconds a process was at work on it; time between a crash and its resume is not counted."""
+        return self.model_seconds + self.waiting_seconds + self.working_seconds + self.own_seconds
+
+    @property
+    def cached_share(self) -> float:
+        """The part of the prompt tokens that the endpoint had cached, 0 to 1."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+
+@dataclass
+class Account:
+    """The spend of a run, kept up to date event by event; `attempts` by number (0: outside any attempt)."""
+
+    total: Spend = field(default_factory=Spend)
+    attempts: dict[int, Spend] = field(default_factory=dict)
+    _mono: float = 0.0
+    _is_endpoint_down: bool = False
+
+    def add(self, event: Event) -> None:
+        """Take one more event into account."""
+        if isinstance(event, Resumed):
+            self._mono = 0.0
+            self._is_endpoint_down = False
+        seconds = max(0.0, event.mono - self._mono)
+        self._mono = event.mono
+        for spend in (self.total, self.attempts.setdefault(event.attempt, Spend())):
+            self._clock(spend, event, seconds)
+            _count(spend, event)
+        if isinstance(event, ModelFailed | ModelAsked):
+            self._is_endpoint_down = isinstance(event, ModelFailed)
+
+    def _clock(self, spend: Spend, event: Event, seconds: float) -> None:
+        if isinstance(event, ModelReplied):
+            spend.model_seconds += seconds
+        elif isinstance(event, ModelFailed) or self._is_endpoint_down:
+            spend.waiting_seconds += seconds
+        elif isinstance(event, JobFinished | ToolFinished | Waited | EvaluationFinished):
+            spend.working_seconds += seconds
+        else:
+            spend.own_seconds += seconds
+
+
+def _count(spend: Spend, event: Event) -> None:
+    if isinstance(event, ModelAsked):
+        spend.requests += 1
+    elif isinstance(event, EndpointProbed):
+        spend.requests += event.calls
+        spend.cost += event.cost
+    elif isinstance(event, ModelFailed):
+        spend.failures += 1
+        spend.cost += event.cost
+        spend.is_estimated = spend.is_estimated or event.cost > 0
+    elif isinstance(event, JobFinished):
+        spend.jobs += 1
+        spend.job_seconds += event.seconds
+    elif isinstance(event, ModelReplied):
+        spend.replies += 1
+        spend.retries += event.retries
+        spend.prompt_tokens += event.usage.prompt
+        spend.cached_tokens += event.usage.cached
+        spend.completion_tokens += event.usage.completion
+        spend.is_estimated = spend.is_estimated or event.usage.estimated
+        spend.cost += event.cost
+
+
+def account(events: Iterable[Event]) -> Account:
+    """Add up events, oldest first."""
+    sums = Account()
+    for event in events:
+        sums.add(event)
+    return sums

@@ -1,0 +1,1 @@
+"""Git versions of a run's workspace, written only by the harness."""

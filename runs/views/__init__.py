@@ -1,0 +1,1 @@
+"""Text views of a run: transcript, report, summaries."""

@@ -1,0 +1,217 @@
+"""The report of a run, `report.md`: what came of it, what it cost, and how far it can be trusted, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runs.events.registry import Event, Paused, Resumed, RunCreated, Warned
+from runs.state import Attempt, Evaluation, State
+from runs.usage.cache import Meter
+from runs.usage.cost import Account
+from runs.views.final_choice import choices, of_record, stands_for, why_best_is_not_handed_in
+from runs.views.format import (
+    DEMO_MODEL,
+    ESTIMATE,
+    LABELS_UNPROTECTED,
+    evaluation_text,
+    is_protected,
+    medal_text,
+    model_text,
+    money_text,
+    one_line,
+    sandbox_text,
+    score_text,
+    span_text,
+    status_text,
+)
+from runs.views.summary import replace_file
+
+
+def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
+    """Write `report.md` of a run into its folder and return the path. `state` is the fold of `events`.
+
+    Raises OSError.
+    """
+    path = folder / "report.md"
+    replace_file(path, report(state, events))
+    return path
+
+
+def report(state: State, events: Iterable[Event]) -> str:
+    """The report as Markdown. Reads the events once and keeps none of them."""
+    sums, trouble, cache = Account(), _Trouble(), Meter(keep=True)
+    for event in events:
+        sums.add(event)
+        trouble.add(event)
+        cache.apply(event)
+    if state.created is None:
+        return "# No run\n\nThe journal is empty.\n"
+    parts = [
+        _head(state, state.created),
+        _result(state),
+        _attempts(state, sums),
+        choices(state),
+        _spend(sums, cache),
+        _notes(state, state.created, trouble),
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+class _Trouble:
+    """What a reader should know before trusting the run."""
+
+    def __init__(self) -> None:
+        self.torn = 0
+        self.pauses: list[str] = []
+        self.warnings: dict[str, int] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Resumed):
+            self.torn += event.torn
+        elif isinstance(event, Paused):
+            self.pauses.append(event.why)
+        elif isinstance(event, Warned):
+            self.warnings[event.message] = self.warnings.get(event.message, 0) + 1
+
+
+def _head(state: State, created: RunCreated) -> Iterator[str]:
+    direction = "lower is better" if created.lower_is_better else "higher is better"
+    yield f"# {created.task_id}: {one_line(_result_line(state))}"
+    yield ""
+    yield f"- run: `{created.run_id}` (seed {created.seed}, harness {created.harness_version})"
+    yield f"- model: {model_text(created)}"
+    yield f"- sandbox: {sandbox_text(created)}"
+    yield f"- metric: {created.metric} ({direction})"
+    yield f"- started {created.at}, last event {state.last_at}, {status_text(state)}"
+    yield ""
+
+
+def _result_line(state: State) -> str:
+    found = stands_for(state)
+    if found is None:
+        return "no scored submission"
+    medal = medal_text(found.score, state.thresholds, state.lower_is_better)
+    return evaluation_text(found, state) + (f", {medal} ({ESTIMATE})" if medal else "")
+
+
+def _result(state: State) -> Iterator[str]:
+    yield "## Result"
+    yield ""
+    best = state.best
+    if best is None:
+        yield "No evaluation brought a valid submission."
+    else:
+        yield f"- {'handed in' if 'record' in state.decisions else 'so far'}: {_result_line(state)}"
+        found = evaluation_text(best, state)
+        yield f"- best of the search: {found}, attempt {best.attempt}, commit `{best.commit[:12]}`"
+    if state.chosen:
+        name = state.chosen.evaluation
+        origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
+        yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
+        if why := why_best_is_not_handed_in(state):
+            yield f"- **the submission of record is** {why}"
+    if state.thresholds:
+        lines = state.thresholds
+        words = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
+        known = ", ".join(f"{word} {value:.6g}" for word, value in words if value is not None)
+        origin = f" (leaderboard of {lines.rows})" if lines.rows else ""
+        yield f"- thresholds: {known}{origin}; the medal is an estimate until `harness score` grades the run"
+    yield ""
+
+
+def _attempts(state: State, sums: Account) -> Iterator[str]:
+    yield "## Attempts"
+    yield ""
+    mark = "" if is_protected(state) else f" ({LABELS_UNPROTECTED})"
+    yield f"| attempt | parent | commit | score{mark} | minutes | cost | ended | did |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for attempt in state.attempts:
+        yield "| " + " | ".join(_cell(text) for text in _attempt_row(attempt, state, sums)) + " |"
+    yield ""
+
+
+def _attempt_row(attempt: Attempt, state: State, sums: Account) -> list[str]:
+    best = _best_of(state.evaluations_in(attempt.number), state.lower_is_better)
+    spend = sums.attempts.get(attempt.number)
+    mark = ", of record" if any(state.evaluations[name].attempt == attempt.number for name in of_record(state)) else ""
+    return [
+        str(attempt.number),
+        (attempt.parent or "")[:12] or "none",
+        best.commit[:12] if best else "none",
+        _score_cell(best) + mark,
+        f"{spend.active_seconds / 60:.1f}" if spend else "",
+        money_text(spend.cost, spend.is_estimated) if spend else "",
+        attempt.ended or "open",
+        one_line(attempt.did, 120),
+    ]
+
+
+def _best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
+    """The evaluation with the best score; the last one where none was scored; None of none."""
+    scored = [(item.score, item) for item in evaluations if item.score is not None]
+    if not scored:
+        return evaluations[-1] if evaluations else None
+    pick = min if lower_is_better else max
+    return pick(scored, key=lambda pair: pair[0])[1]
+
+
+def _score_cell(best: Evaluation | None) -> str:
+    if best is None:
+        return "none"
+    return score_text(best.score, best.noise) if best.score is not None else best.status or "open"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _spend(sums: Account, cache: Meter) -> Iterator[str]:
+    total = sums.total
+    yield "## What it took"
+    yield ""
+    yield f"- cost: {money_text(total.cost, total.is_estimated)}"
+    yield (
+        f"- tokens: {total.prompt_tokens:,} in ({total.cached_share:.0%} cached), {total.completion_tokens:,} out, "
+        f"{total.replies} replies to {total.requests} requests ({total.failures} failed, {total.retries} retried)"
+    )
+    yield (
+        f"- time: {span_text(total.active_seconds)} active: model {span_text(total.model_seconds)}, "
+        f"jobs and tools {span_text(total.working_seconds)}, waiting for the endpoint "
+        f"{span_text(total.waiting_seconds)}, the harness itself {span_text(total.own_seconds)}"
+    )
+    known = [turn for turn in cache.turns if turn.local is not None]
+    prompt = sum(turn.prompt for turn in known)
+    local = sum(turn.prompt * (turn.local or 0.0) for turn in known) / prompt if prompt else 0.0
+    yield (
+        f"- window: {cache.epochs} epochs, {cache.flushes} undeclared flushes; {total.cached_share:.1%} of the prompt "
+        f"tokens cached by the endpoint's count, {local:.1%} by ours; {cache.alarms} cache alarms"
+    )
+    yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
+    yield ""
+
+
+def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str]:
+    yield "## Notes"
+    yield ""
+    if not created.protects_labels:
+        yield (
+            f"- **{LABELS_UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the held-out labels "
+            f"could be reached; the scores above cannot be trusted as those of an isolated run"
+        )
+    if created.is_demo:
+        yield f"- **{DEMO_MODEL}**: a scripted engineer played this run"
+    if created.options.get("models"):
+        yield f"- pretrained weights were mounted: `{created.options['models']}`"
+    if created.options.get("packages"):
+        image = f" (image `{created.options['image']}`)" if created.options.get("image") else ""
+        if runtime := created.options.get("runtime"):
+            image += f" (runtime `{runtime}`)"
+        yield f"- installed for the agent{image}: {', '.join(created.options['packages'])}"
+    yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"
+    yield f"- {state.breaches} requests did not extend the one before within an epoch"
+    for why in trouble.pauses:
+        yield f"- paused: {one_line(why)}"
+    for message, times in trouble.warnings.items():
+        yield f"- warning: {one_line(message)}" + (f" ({times} times)" if times > 1 else "")
+    yield ""

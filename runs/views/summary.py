@@ -1,0 +1,103 @@
+"""The small files beside a journal: `results.tsv`, which people tail, and `summary.json`, which lists of runs read.
+
+Both can be made again from the journal at any time; they are replaced whole, never half written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from runs.state import Evaluation, State
+from runs.views.final_choice import stands_for
+from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
+
+COLUMNS = ("commit", "score", "status", "minutes", "description")
+
+
+def results_tsv(state: State) -> str:
+    """One line per finished evaluation, oldest first, under a line of column names."""
+    finished = [evaluation for evaluation in state.evaluations.values() if evaluation.status]
+    rows = [COLUMNS, *(_row(evaluation, state) for evaluation in finished)]
+    return "".join("\t".join(one_line(cell) for cell in row) + "\n" for row in rows)
+
+
+def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
+    score = "" if evaluation.score is None else f"{evaluation.score:.6g}"
+    attempt = next((item for item in state.attempts if item.number == evaluation.attempt), None)
+    words = (attempt.did if attempt else "") or evaluation.message or evaluation.command
+    description = f"attempt {evaluation.attempt}: {one_line(words, 160)}"
+    if score and not is_protected(state):
+        description += f" ({LABELS_UNPROTECTED})"
+    status = "best" if evaluation.was_best and evaluation.status == "scored" else evaluation.status
+    return evaluation.commit[:12], score, status, f"{evaluation.seconds / 60:.1f}", description
+
+
+def summary(state: State) -> dict[str, Any]:
+    """A run in one small object. `status` is what the journal knows: a run that crashed says `open`."""
+    created = state.created
+    if created is None:
+        return {}
+    best, stands = state.best, stands_for(state)
+    return {
+        "id": created.run_id,
+        "task": created.task_id,
+        "metric": created.metric,
+        "lower_is_better": created.lower_is_better,
+        "model": created.model,
+        "is_demo": created.is_demo,
+        "model_note": DEMO_MODEL if created.is_demo else "",
+        "seed": created.seed,
+        "sandbox": created.sandbox,
+        "protects_labels": created.protects_labels,
+        "started": created.at,
+        "last": state.last_at,
+        "status": status_text(state),
+        "attempts": len(state.attempts),
+        "turns": state.turns,
+        "best_score": best.score if best else None,
+        "best_noise": best.noise if best else None,
+        "score": stands.score if stands else None,
+        "noise": stands.noise if stands else None,
+        "medal_estimate": medal_text(stands.score if stands else None, state.thresholds, created.lower_is_better),
+        "cost": round(state.cost, 6),
+        "is_cost_estimated": state.is_cost_estimated,
+        "active_seconds": round(state.active_seconds, 1),
+        "resumes": state.resumes,
+        "events": state.events,
+    }
+
+
+def write_results(folder: Path, state: State) -> None:
+    """Bring `results.tsv` of a run folder up to date. Raises OSError."""
+    replace_file(folder / "results.tsv", results_tsv(state))
+
+
+def write_summary(folder: Path, state: State) -> None:
+    """Bring `summary.json` of a run folder up to date. Raises OSError."""
+    replace_file(folder / "summary.json", json.dumps(summary(state), ensure_ascii=False, indent=1) + "\n")
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a run as last written; None where there is none that can be read."""
+    try:
+        fields = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file whole: a reader sees the old or the new text, never a part. Raises OSError."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(text)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,329 @@
+"""The transcript: events as Markdown for a reader who asks "why did it do that, what did it cost, can I trust this?"
+
+Long texts are clipped unless all is asked for; then nothing is. Lines come one event at a time, so a run of any length
+can be shown while it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from runs.events.registry import (
+    AttemptEnded,
+    AttemptStarted,
+    CacheAlarm,
+    Call,
+    CheckpointTaken,
+    EndpointProbed,
+    EpochStarted,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    JobFinished,
+    ModelFailed,
+    ModelReplied,
+    Nudged,
+    Paused,
+    Resumed,
+    RunCreated,
+    RunEnded,
+    SubmissionChosen,
+    TaskDescribed,
+    ThresholdsKnown,
+    ToolFinished,
+    UnknownEvent,
+    Warned,
+)
+from runs.state import State
+from runs.views.final_choice import stands_for, why_best_is_not_handed_in
+from runs.views.format import (
+    DEMO_MODEL,
+    ESTIMATE,
+    evaluation_text,
+    marked_score,
+    medal_text,
+    model_text,
+    money_text,
+    one_line,
+    sandbox_text,
+    span_text,
+)
+from runs.views.messages import said_and_thought
+
+SHORT_LINES, SHORT_CHARACTERS = 12, 1_200
+SHORT_THINKING = 300
+
+
+def transcript(events: Iterable[Event], attempt: int | None = None, full: bool = False) -> Iterator[str]:
+    """Lines of the transcript, each with its newline. With `attempt`, only the head of the run and that attempt.
+
+    `full` clips nothing.
+    """
+    state = State()
+    teller = _Teller(state, full)
+    for event in events:
+        state.apply(event)
+        if attempt is None or event.attempt == attempt or isinstance(event, RunCreated):
+            yield from (f"{line}\n" for line in teller.tell(event))
+    if attempt is None or state.attempts[attempt - 1 : attempt]:
+        yield from (f"{line}\n" for line in teller.close())
+    else:
+        yield f"\nThis run has no attempt {attempt}; it has {len(state.attempts)}.\n"
+
+
+class _Teller:
+    """Tells one event after another, each in the light of the state it left the run in."""
+
+    def __init__(self, state: State, full: bool) -> None:
+        self.state = state
+        self.full = full
+
+    def tell(self, event: Event) -> Iterator[str]:
+        handler = _HANDLERS.get(type(event))
+        return handler(self, event) if handler else iter(())
+
+    def close(self) -> Iterator[str]:
+        state = self.state
+        if state.created is None:
+            return
+        spent = f"{money_text(state.cost, state.is_cost_estimated)}, {span_text(state.active_seconds)} active"
+        yield ""
+        if state.best is None:
+            yield f"**So far: no valid submission; {spent}**"
+            return
+        if why := why_best_is_not_handed_in(state):
+            yield f"**The submission of record is {why}**"
+        found = stands_for(state) or state.best
+        medal = medal_text(found.score, state.thresholds, state.lower_is_better)
+        would = f", would bring: {medal} ({ESTIMATE})" if medal else ""
+        name = "Handed in" if "record" in state.decisions else "Best"
+        yield f"**{name}: {evaluation_text(found, state)} in attempt {found.attempt}{would}; {spent}**"
+
+    def _create(self, event: RunCreated) -> Iterator[str]:
+        better = "lower" if event.lower_is_better else "higher"
+        yield f"# {event.task_id}, run {event.run_id}"
+        yield ""
+        yield f"- model: {model_text(event)}"
+        yield f"- sandbox: {sandbox_text(event)}"
+        yield f"- metric: {event.metric}, {better} is better; seed {event.seed}; started {event.at}"
+        if event.is_demo:
+            yield f"- every word of the model below is scripted: {DEMO_MODEL}"
+
+    def _describe(self, event: TaskDescribed) -> Iterator[str]:
+        yield from self._block("task card", event.card)
+
+    def _know_thresholds(self, event: ThresholdsKnown) -> Iterator[str]:
+        lines = (("gold", event.gold), ("silver", event.silver), ("bronze", event.bronze), ("median", event.median))
+        known = ", ".join(f"{word} {line:.6g}" for word, line in lines if line is not None)
+        yield f"- thresholds (never shown to the model): {known}"
+
+    def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
+        origin = f"commit {event.parent[:12]}" if event.parent else "an empty workspace"
+        yield ""
+        yield f"## Attempt {len(self.state.attempts)}, from {origin} ({event.at})"
+
+    def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
+        if event.stage:
+            yield ""
+            yield f"--- window made smaller ({event.reason}, {event.stage}): {one_line(event.why)} ---"
+        if self.full:
+            yield from self._block(f"window head ({event.reason}): system", event.system)
+            yield from self._block("window head: tools", event.tools)
+            yield from self._block("window head: user", event.user)
+
+            if event.tail:
+                yield from self._block("window tail, mended", event.tail)
+
+    def _probe(self, event: EndpointProbed) -> Iterator[str]:
+        yield f"- the endpoint was tried out ({event.when}):"
+        yield from (f"  - {finding}" for finding in event.findings)
+
+    def _reply(self, event: ModelReplied) -> Iterator[str]:
+        said, thought = said_and_thought(event.message)
+        used = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
+        told = f"{used}, {span_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
+        again = f", {event.retries} retries" if event.retries else ""
+        yield ""
+        yield f"### Turn {self.state.turns} ({told}{again}; event {event.seq})"
+        if thought.strip():
+            short = thought if self.full else one_line(thought, SHORT_THINKING)
+            yield ""
+            yield from (f"> {line}".rstrip() for line in short.strip().splitlines())
+        if said.strip():
+            yield ""
+            yield from self._clip(said.strip())
+        if event.finish_reason not in ("", "stop", "tool_calls"):
+            yield f"(ended by: {event.finish_reason})"
+        for call in event.calls:
+            yield from self._call(call)
+        if event.raw and self.full:
+            yield from self._block("what arrived, before it was mended", event.raw)
+
+    def _call(self, call: Call) -> Iterator[str]:
+        yield ""
+        mended = "" if call.rung == "native" else f" (read by: {call.rung})"
+        yield f"**{call.name}**{mended}"
+        yield from self._fence(_arguments(call.arguments))
+        if call.problem:
+            yield f"not performed: {one_line(call.problem)}"
+
+    def _fail(self, event: ModelFailed) -> Iterator[str]:
+        then = f"tried again in {span_text(event.again_in)}" if event.again_in is not None else "given up"
+        yield ""
+        yield f"! request {event.request} failed: {one_line(event.error)}; {then} ({event.at})"
+
+    def _nudge(self, event: Nudged) -> Iterator[str]:
+        yield from self._block("the harness said", event.text)
+
+    def _finish_tool(self, event: ToolFinished) -> Iterator[str]:
+        mark = ", failed" if event.failed else ""
+        yield from self._block(f"result of {event.name}{mark} (event {event.seq})", event.content)
+
+    def _finish_job(self, event: JobFinished) -> Iterator[str]:
+        if self.full or event.ended != "exited" or event.exit_code:
+            code = "" if event.exit_code is None else f", code {event.exit_code}"
+            yield ""
+            yield f"job {event.job}: {event.ended}{code} after {span_text(event.seconds)}"
+
+    def _take_checkpoint(self, event: CheckpointTaken) -> Iterator[str]:
+        yield ""
+        yield f"checkpoint (event {event.seq}):"
+        for name, texts in (("done", event.done), ("decided", event.decided), ("to do", event.todo)):
+            yield from (f"- {name}: {one_line(text, SHORT_CHARACTERS)}" for text in texts)
+        yield from (f"- put back by the harness: {one_line(text)}" for text in event.completed)
+
+    def _alarm(self, event: CacheAlarm) -> Iterator[str]:
+        yield ""
+        yield f"! cache: {event.message}"
+
+    def _start_evaluation(self, event: EvaluationStarted) -> Iterator[str]:
+        yield ""
+        yield f"evaluation {event.evaluation} of commit {event.commit[:12]}: `{one_line(event.command)}`"
+
+    def _finish_evaluation(self, event: EvaluationFinished) -> Iterator[str]:
+        evaluation = self.state.evaluations[event.evaluation]
+        medal = medal_text(event.score, self.state.thresholds, self.state.lower_is_better)
+        parts = [f"**{event.status}: {evaluation_text(evaluation, self.state)}**"]
+        parts += ["best so far"] if evaluation.was_best else []
+        parts += [f"would bring: {medal} ({ESTIMATE})"] if medal else []
+        parts += [f"the model was told: {event.told}"] if event.told else []
+        parts += [one_line(event.message)] if event.message else []
+        yield ""
+        yield f"evaluation {event.evaluation} {', '.join([*parts, span_text(event.seconds)])}"
+
+    def _choose(self, event: SubmissionChosen) -> Iterator[str]:
+        origin = f"evaluation {event.evaluation}" if event.evaluation else "the sample submission"
+        yield ""
+        yield f"submission of record: {origin} ({one_line(event.why)})"
+
+    def _end_attempt(self, event: AttemptEnded) -> Iterator[str]:
+        attempt = self.state.attempts[-1]
+        number, spent = attempt.number, money_text(attempt.cost)
+        scores = [e for e in self.state.evaluations_in(number) if e.score is not None]
+        pick = min if self.state.lower_is_better else max
+        best = pick(scores, key=lambda e: e.score or 0.0) if scores else None
+        score = marked_score(best.score, best.noise, self.state) if best else "no score"
+        yield ""
+        yield (
+            f"**Attempt {number} ended ({event.why}): {score}; {attempt.turns} turns, "
+            f"{span_text(attempt.active_seconds)}, {spent}**"
+        )
+        words = (("did", event.did), ("criticism", event.criticism), ("next", event.next))
+        for name, text in (*words, *(("lesson", lesson) for lesson in event.lessons)):
+            if text:
+                yield f"- {name}: {text if self.full else one_line(text, SHORT_CHARACTERS)}"
+        if event.killed_jobs:
+            yield f"- jobs still running were killed: {', '.join(event.killed_jobs)}"
+
+    def _resume(self, event: Resumed) -> Iterator[str]:
+        torn = ", a half written last line was dropped" if event.torn else ""
+        yield ""
+        yield f"--- resumed at {event.at} by harness {event.harness_version}{torn} ---"
+
+    def _pause(self, event: Paused) -> Iterator[str]:
+        yield ""
+        yield f"--- paused at {event.at}: {one_line(event.why)} ---"
+
+    def _warn(self, event: Warned) -> Iterator[str]:
+        yield ""
+        yield f"! {event.message if self.full else one_line(event.message, SHORT_CHARACTERS)}"
+
+    def _end_run(self, event: RunEnded) -> Iterator[str]:
+        yield ""
+        yield f"--- run ended at {event.at}: {event.why} ---"
+
+    def _unknown(self, event: UnknownEvent) -> Iterator[str]:
+        yield ""
+        yield f"event {event.seq} of kind `{event.kind}`, which this version does not know"
+        if self.full:
+            yield from self._fence(event.model_dump_json())
+
+    def _block(self, title: str, text: str) -> Iterator[str]:
+        yield ""
+        yield f"{title}:"
+        yield from self._fence(text)
+
+    def _fence(self, text: str) -> Iterator[str]:
+        fence = "```"
+        while fence in text:
+            fence += "`"
+        yield fence
+        yield from self._clip(text)
+        yield fence
+
+    def _clip(self, text: str) -> Iterator[str]:
+        lines = text.split("\n")
+        if self.full or (len(text) <= SHORT_CHARACTERS and len(lines) <= SHORT_LINES):
+            yield from lines
+            return
+        shown = text[:SHORT_CHARACTERS].split("\n")[:SHORT_LINES]
+        yield from shown
+        left = len(text) - len("\n".join(shown))
+        yield f"… ({left:,} more characters: --full shows them)"
+
+
+def _arguments(arguments: str) -> str:
+    """Arguments as a reader wants them: `name: value`, texts of many lines below their name."""
+    try:
+        fields = json.loads(arguments)
+    except ValueError:
+        return arguments
+    if not isinstance(fields, dict):
+        return arguments
+    if len(fields) == 1 and isinstance(value := next(iter(fields.values())), str):
+        return value
+    return "\n".join(f"{name}: {_value(value)}" for name, value in fields.items())
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"\n{value}" if "\n" in value else value
+
+
+_HANDLERS: dict[type[Event], Callable[[_Teller, Any], Iterator[str]]] = {
+    RunCreated: _Teller._create,
+    TaskDescribed: _Teller._describe,
+    ThresholdsKnown: _Teller._know_thresholds,
+    EndpointProbed: _Teller._probe,
+    AttemptStarted: _Teller._start_attempt,
+    EpochStarted: _Teller._start_epoch,
+    ModelReplied: _Teller._reply,
+    ModelFailed: _Teller._fail,
+    Nudged: _Teller._nudge,
+    ToolFinished: _Teller._finish_tool,
+    JobFinished: _Teller._finish_job,
+    CheckpointTaken: _Teller._take_checkpoint,
+    CacheAlarm: _Teller._alarm,
+    EvaluationStarted: _Teller._start_evaluation,
+    EvaluationFinished: _Teller._finish_evaluation,
+    SubmissionChosen: _Teller._choose,
+    AttemptEnded: _Teller._end_attempt,
+    Resumed: _Teller._resume,
+    Paused: _Teller._pause,
+    Warned: _Teller._warn,
+    RunEnded: _Teller._end_run,
+    UnknownEvent: _Teller._unknown,
+}

@@ -1,0 +1,1 @@
+"""The Docker sandbox: containers, images, the daemon."""

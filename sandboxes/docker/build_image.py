@@ -1,0 +1,184 @@
+"""Making the images that containers are started from: `ml` from its Dockerfile, `small` from this machine's own files.
+
+`small` needs no registry and no network: shell tools, this Python and the data science packages of the harness, with
+the libraries they load, put into one archive. It holds what bubblewrap shows, for tests and small tabular tasks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from sandboxes.base import SandboxUnavailable
+from sandboxes.docker.daemon import IMAGES, LABEL, connect
+from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
+
+RECIPE = "1"
+PROGRAMS = """
+awk base64 basename bash cat chgrp chmod chown cmp comm cp csplit cut date dd df diff dirname du env expand expr
+factor false find fold free grep gunzip gzip head hostname id install join kill less ln logname ls md5sum mkdir
+mkfifo mknod mktemp more mount mv nice nl nohup nproc od paste pgrep pkill printenv printf ps pwd readlink
+realpath rm rmdir sed seq setsid sh sha256sum shuf sleep sort split stat stdbuf sync tac tail tar tee test time
+timeout top touch tr true truncate tsort tty uname uniq unlink unshare uptime wc which who xargs yes su
+"""
+LOADED_LATER = """
+libpthread.so.0 libdl.so.2 librt.so.1 libutil.so.1 libm.so.6 libresolv.so.2 libgomp.so.1 libstdc++.so.6 libgcc_s.so.1
+"""
+"""Libraries that wheels ask for by name and that no program here is linked with."""
+LEFT_OUT = ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "ensurepip", "turtledemo")
+FOLDERS = ("tmp", "proc", "sys", "dev", "etc", "run", "workspace", "home/data", "home/submission", "models", "harness")
+MERGED = ("bin", "sbin", "lib", "lib64")
+
+
+def build(kind: str, home: Path) -> str:
+    """Make an image, `small` or `ml`, unless it is there; its name. Raises `SandboxUnavailable`."""
+    return build_small(home) if kind == "small" else build_ml()
+
+
+def build_ml() -> str:
+    """Build the image of real runs by the daemon, which fetches its base and packages from their registries."""
+    from docker.errors import BuildError, DockerException
+
+    folder = Path(__file__).parent / "images" / "ml"
+    try:
+        connect().images.build(path=str(folder), tag=IMAGES[0], rm=True, network_mode="host")
+    except (BuildError, DockerException) as error:
+        raise SandboxUnavailable(f"the image could not be built: {' '.join(str(error).split())[-400:]}") from error
+    return IMAGES[0]
+
+
+def build_small(home: Path) -> str:
+    """Put this machine's Python and packages into an image. Raises `SandboxUnavailable`."""
+    from docker.errors import DockerException, ImageNotFound
+
+    name = IMAGES[1]
+    environment = make_environment(home)
+    recipe = hashlib.sha256(f"{RECIPE} {environment.folder.name}".encode()).hexdigest()[:16]
+    client = connect()
+    try:
+        if client.images.get(name).labels.get(f"{LABEL}.recipe") == recipe:
+            return name
+    except ImageNotFound:
+        pass
+    repository, _, tag = name.partition(":")
+    changes = [
+        "ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8",
+        "WORKDIR /workspace",
+        f"LABEL {LABEL}.recipe={recipe} {LABEL}.image=small",
+    ]
+    with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
+        with tarfile.open(archive.name, "w") as tar:
+            _Root(tar).fill(environment)
+        try:
+            client.api.import_image_from_file(archive.name, repository=repository, tag=tag, changes=changes)
+            client.images.get(name)
+        except DockerException as error:
+            raise SandboxUnavailable(f"the image could not be made: {' '.join(str(error).split())[-400:]}") from error
+    return name
+
+
+class _Root:
+    """The root folder of an image as an archive: each path once, its folders before it, all of it root's."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self.tar = tar
+        self.known: set[str] = set()
+
+    def fill(self, environment: Environment) -> None:
+        for name in MERGED:
+            self.folder(f"usr/{name}")
+            self.link(name, f"usr/{name}")
+        for name in FOLDERS:
+            self.folder(name, 0o1777 if name == "tmp" else 0o755)
+        programs = [
+            Path(found) for name in PROGRAMS.split() if (found := shutil.which(name, path="/usr/bin:/bin:/usr/sbin"))
+        ]
+        python = interpreter().resolve()
+        standard = Path(sysconfig.get_path("stdlib", vars={"installed_base": environment.base}))
+        extensions = sorted((standard / "lib-dynload").glob("*.so"))
+        for program in programs:
+            self.file(program, Path("/usr/bin", program.name))
+        for library in _libraries([*programs, python, *extensions]):
+            self.file(library, library)
+        self.file(python, python)
+        self.tree(standard, standard, LEFT_OUT)
+        for package in environment.packages:
+            self.tree(package, standard / "site-packages" / package.name, ("tests",))
+        for name in ("python3", "python"):
+            self.link(f"usr/bin/{name}", str(python))
+        users = ((0, "root"), (1000, "agent"), (SANDBOX_USER, "agent"))
+        self.text("etc/passwd", "".join(f"{name}:x:{number}:{number}::/tmp:/bin/bash\n" for number, name in users))
+        self.text("etc/group", "".join(f"{name}:x:{number}:\n" for number, name in users))
+        self.text("etc/nsswitch.conf", "hosts: files dns\npasswd: files\ngroup: files\n")
+
+    def folder(self, path: str, mode: int = 0o755) -> None:
+        for parent in reversed(Path(path).parents[:-1]):
+            self.folder(str(parent))
+        if path not in self.known:
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            self._add(entry)
+
+    def link(self, path: str, target: str) -> None:
+        self.folder(str(Path(path).parent)) if "/" in path else None
+        entry = tarfile.TarInfo(path)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        self._add(entry)
+
+    def text(self, path: str, content: str) -> None:
+        entry = tarfile.TarInfo(path)
+        entry.size = len(content)
+        self._add(entry, io.BytesIO(content.encode()))
+
+    def file(self, source: Path, inside: Path) -> None:
+        """A file, links followed, under a path whose merged folders are named by what they are."""
+        first = inside.parts[1]
+        path = str(inside)[1:] if first not in MERGED else f"usr{inside}"
+        if path in self.known or not source.is_file():
+            return
+        self.folder(str(Path(path).parent))
+        found = source.stat()
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mtime, entry.mode = (
+            found.st_size,
+            int(found.st_mtime),
+            0o755 if found.st_mode & 0o111 else 0o644,
+        )
+        with source.open("rb") as content:
+            self._add(entry, content)
+
+    def tree(self, source: Path, inside: Path, left_out: Iterable[str]) -> None:
+        if source.is_file():
+            return self.file(source, inside)
+        for folder, names, files in os.walk(source):
+            names[:] = [name for name in names if name not in left_out and not name.startswith("config-")]
+            for name in sorted(files):
+                path = Path(folder, name)
+                self.file(path, inside / path.relative_to(source))
+        return None
+
+    def _add(self, entry: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
+        if entry.name not in self.known:
+            self.known.add(entry.name)
+            self.tar.addfile(entry, content)
+
+
+def _libraries(files: list[Path]) -> Iterator[Path]:
+    """What these programs and libraries load, as the dynamic linker names it."""
+    told = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True).stdout
+    yield from map(Path, sorted(set(re.findall(r"(/[^ ()]+\.so[^ ()]*) \(0x", told))))
+    program = shutil.which("ldconfig", path="/usr/sbin:/sbin:/usr/bin")
+    cached = subprocess.run([program, "-p"], capture_output=True, text=True).stdout if program else ""
+    for name in LOADED_LATER.split():
+        if found := re.search(rf"^\s*{re.escape(name)} \(.*\) => (\S+)$", cached, re.MULTILINE):
+            yield Path(found[1])

@@ -1,0 +1,1 @@
+"""Jobs: commands that run under a supervisor and outlive the harness."""

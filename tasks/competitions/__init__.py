@@ -1,1 +1,0 @@
-"""The competitions of MLE-bench: facts, graders, preparers."""

@@ -1,1 +1,0 @@
-"""How each competition is prepared, grouped by what its data are."""

@@ -1,0 +1,1 @@
+"""Read and write CSV, archives, columns and timestamps."""

@@ -1,0 +1,1 @@
+"""Validate, score, compare, combine and grade submissions."""

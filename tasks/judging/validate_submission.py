@@ -1,0 +1,242 @@
+"""Is this file a submission? A check of form alone: no answer is at hand here, so no message can tell one.
+
+    SubmissionRefused   what is wrong, in a fixed sentence with counts, and what is expected instead
+
+The file may come from an agent: links are not followed, and a pipe or a device never blocks the reader.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from tasks.io.columns import Columns, plain_columns
+from tasks.io.csv_text import Positions, Row, TableError, rows_of
+
+SIZE_CAP = 2_000_000_000
+PIECE = 1 << 20
+_MISSING = frozenset(
+    ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
+)
+_TRUTH = {"true": 1.0, "false": 0.0}
+_CONTAINERS = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet workbook"),
+    (b"\x1f\x8b", "gzip-compressed"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x93NUMPY", "a NumPy file"),
+    (b"\x80\x04", "a pickle"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+    (b"<", "HTML or XML"),
+)
+
+
+class SubmissionRefused(Exception):
+    """The file is no valid submission; the message says what is wrong and what is expected."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The form of a valid submission.
+
+    `columns` are all that must be there, `id` and `targets` among them; `ids` the rows, in the order wanted.
+    `numbers`: the metric needs numbers in the targets. `may_be_missing`: empty targets are allowed.
+    """
+
+    columns: tuple[str, ...]
+    id: str
+    targets: tuple[str, ...]
+    ids: list[str]
+    numbers: bool
+    may_be_missing: bool = False
+
+
+def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Columns:
+    """Check a submission; its cells, as text, in the row order of `form.ids` and the column order of `form.columns`.
+
+    Ids are as in `form.ids`, however they are written in the file. Raises `SubmissionRefused`.
+    """
+    with _open_regular(path, size_cap) as raw:
+        _refuse_containers(raw)
+        try:
+            table = _as_wanted(raw, form)
+            if table is None:
+                raw.seek(0)
+                with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+                    table = _collect(rows_of(stream, "The submission"), form)
+        except UnicodeDecodeError:
+            raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
+        except TableError as error:
+            raise SubmissionRefused(f"{error}.") from None
+    _check_values(table, form)
+    return table
+
+
+def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numbers: bool, may_be_missing: bool) -> str:
+    """What keeps a task's sample from being a submission of its own; empty where nothing does."""
+    from tasks.io.csv_text import read_rows
+
+    try:
+        header, *body = read_rows(sample)
+        at = header.index(id_column)
+        form = Format(tuple(header), id_column, tuple(targets), [row[at] for row in body], numbers, may_be_missing)
+        read_submission(sample, form)
+    except (SubmissionRefused, TableError) as refused:
+        return str(refused)
+    return ""
+
+
+def number(cell: str) -> float:
+    """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
+    try:
+        if "_" not in cell:  # Python reads 1_0 as ten; nobody else does
+            return float(cell)
+    except ValueError:
+        pass
+    if cell.strip() in _MISSING:
+        return math.nan
+    if (truth := _TRUTH.get(cell.strip().lower())) is not None:
+        return truth
+    raise ValueError(cell)
+
+
+def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:
+    # O_NONBLOCK: opening a pipe nobody writes to would wait for ever. lstat first: opening a device can act.
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SubmissionRefused(f"The submission is {_kind(found.st_mode)}, not a regular file.")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise SubmissionRefused(f"There is no {path.name}: the solution has to write it.") from None
+    except OSError:
+        raise SubmissionRefused("The submission cannot be opened: it must be a readable regular file.") from None
+    raw = os.fdopen(descriptor, "rb")
+    found = os.fstat(descriptor)
+    problem = ""
+    if not stat.S_ISREG(found.st_mode):
+        problem = f"The submission is {_kind(found.st_mode)}, not a regular file."
+    elif found.st_size > size_cap:
+        problem = f"The submission has {found.st_size:,} bytes; at most {size_cap:,} are read."
+    elif found.st_size == 0:
+        problem = "The submission is empty."
+    if problem:
+        raw.close()
+        raise SubmissionRefused(problem)
+    return raw
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a device or socket"
+
+
+def _refuse_containers(raw: io.BufferedReader) -> None:
+    head = raw.peek(4096)[:4096]
+    for magic, name in _CONTAINERS:
+        if head.startswith(magic):
+            raise SubmissionRefused(f"The submission is {name}: write it as plain CSV in UTF-8.")
+    if b"\x00" in head:
+        raise SubmissionRefused("The submission holds NUL bytes (UTF-16 or binary): write it as plain CSV in UTF-8.")
+
+
+def _as_wanted(raw: BinaryIO, form: Format) -> Columns | None:
+    """A submission whose columns and ids stand as in the sample, unquoted, as most do: a million rows are read without
+    looking at each. None for any other, which says nothing of whether it is valid."""
+    ends = sum(piece.count(b"\n") for piece in iter(partial(raw.read, PIECE), b""))
+    if ends - len(form.ids) not in (0, 1):  # the file may be vast: it is not held whole to be refused
+        return None
+    raw.seek(0)
+    data = raw.read()
+    table = plain_columns(data, data.decode("utf-8"))
+    fits = table is not None and tuple(table.header) == form.columns and table.column(form.id) == form.ids
+    return table if fits else None
+
+
+def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
+    _, header = next(rows, (0, []))
+    take = _columns(header, form)
+    place_of_id = take[form.columns.index(form.id)]
+    positions: Positions | None = None
+    in_order = take == list(range(len(header)))
+    found: list[Row | None] = [None] * len(form.ids)
+    count = unknown = repeated = 0
+    for _, row in rows:
+        count += 1
+        if count > len(form.ids):  # count the rest, keep none of it
+            continue
+        place = count - 1 if row[place_of_id] == form.ids[count - 1] else None
+        if place is None or found[place] is not None:
+            positions = positions or Positions(form.ids)
+            place = positions.find(row[place_of_id])
+        if place is None:
+            unknown += 1
+        elif found[place] is not None:
+            repeated += 1
+        else:
+            found[place] = row if in_order else [row[index] for index in take]
+    whole = [row for row in found if row is not None]
+    if count != len(form.ids):
+        raise SubmissionRefused(f"The submission has {count} rows; {len(form.ids)} are expected, one per sample row.")
+    if len(whole) != count:
+        raise SubmissionRefused(
+            f"The ids in column {form.id!r} do not match the sample submission: {count - len(whole)} missing, "
+            f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
+        )
+    columns = [list(cells) for cells in zip(*whole, strict=True)] or [[] for _ in form.columns]
+    return Columns(form.columns, columns).replaced(form.id, list(form.ids))
+
+
+def _columns(header: Row, form: Format) -> list[int]:
+    names = [name if name in form.columns else name.strip() for name in header]
+    if all(names.count(column) == 1 for column in form.columns):
+        return [names.index(column) for column in form.columns]
+    expected = ",".join(form.columns)
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and separator in header[0]:
+            raise SubmissionRefused(f"The submission is separated by {name}; commas are expected: {expected}")
+    wrong = [column for column in form.columns if names.count(column) != 1]
+    how = "missing" if any(column not in names for column in wrong) else "repeated"
+    raise SubmissionRefused(
+        f"Columns {how} from the header: {','.join(wrong)}. Expected: {expected}".replace(
+            "repeated from", "repeated in"
+        )
+    )
+
+
+def _check_values(table: Columns, form: Format) -> None:
+    for target in form.targets:
+        if form.numbers and (plain := table.numbers(target)) is not None and all(map(math.isfinite, plain)):
+            continue
+        missing = infinite = words = 0
+        for cell in table.column(target):
+            if not form.numbers:
+                missing += not cell.strip()
+                continue
+            try:
+                value = number(cell)
+            except ValueError:
+                words += 1
+                continue
+            missing += math.isnan(value)
+            infinite += math.isinf(value)
+        if words:
+            raise SubmissionRefused(f"Column {target!r} holds {words} values that are not numbers.")
+        if infinite:
+            raise SubmissionRefused(f"Column {target!r} holds {infinite} infinite values.")
+        if missing and not form.may_be_missing:
+            raise SubmissionRefused(f"Column {target!r} holds {missing} missing values; none may be missing.")

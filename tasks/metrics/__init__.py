@@ -1,0 +1,1 @@
+"""Metrics, their bootstrap noise, and medals."""

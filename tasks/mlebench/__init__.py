@@ -1,0 +1,1 @@
+"""The competitions of MLE-bench: facts, preparation, graders."""

@@ -1,0 +1,1 @@
+"""Preparation of the raw data of each competition."""

@@ -1,0 +1,117 @@
+"""A run is judged by its files alone: what cheats print, hard-code, link or change does not move a score; folds, the
+choice at the end and every decision are on record."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.evaluation.verdict import BY_HEART
+from runs.events.registry import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
+from tests.harness.judged_runs import evaluations
+from tests.harness.judged_runs import played as played_on
+from tests.playing import call, harness, only_run
+
+GUESS = """import csv
+rows = list(csv.reader(open("data/sample_submission.csv", newline="")))
+KNOWN = {}
+csv.writer(open("submission.csv", "w", newline="")).writerows(
+    [rows[0], *([row[0], KNOWN.get(row[0], 1)] for row in rows[1:])]
+)
+print("accuracy: 0.99")
+"""
+NEAREST = """import csv
+train = [(r[0], list(map(float, r[1:-1])), r[-1]) for r in list(csv.reader(open("data/train.csv")))[1:]]
+test = [(r[0], list(map(float, r[1:]))) for r in list(csv.reader(open("data/test.csv")))[1:]]
+def near(x): return min(train[:STEP], key=lambda t: sum((a - b) ** 2 for a, b in zip(t[1], x)))[2]
+with open("submission.csv", "w", newline="") as file:
+    csv.writer(file).writerows([["image_id", "digit"], *([name, near(x)] for name, x in test)])
+"""
+HARD_CODED = (
+    "python - <<'END'\nimport csv\n"
+    "known = {r[0]: r[-1] for r in list(csv.reader(open('data/train.csv')))[1:]}\n"
+    "source = open('solution.py').read().replace('KNOWN = {}', f'KNOWN = {known}')\n"
+    "open('solution.py', 'w').write(source)\nEND"
+)
+
+
+def played(home: Path, *steps: list[dict[str, Any]]) -> list[Event]:
+    return played_on(home, "digits", *steps)
+
+
+@pytest.mark.slow
+def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
+    late = "python solution.py; (sleep 0.3; echo broken > submission.csv) & disown"
+    events = played(
+        tmp_path,
+        [call("write_file", path="solution.py", content=GUESS), call("evaluate", command="python solution.py")],
+        [call("evaluate", command="python solution.py; mv submission.csv s.csv; ln -s s.csv submission.csv")],
+        [call("evaluate", command=late)],
+        [call("bash", command=HARD_CODED), call("evaluate", command="python solution.py")],
+    )
+    honest, linked, changed, coded = evaluations(events)
+    assert honest.status == "scored" and honest.folds == 5 and 0.05 < (honest.score or 1) < 0.15
+    assert honest.claimed == 0.99
+    assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
+    assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
+    assert coded.alarm == BY_HEART and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
+    warnings = " ".join(event.message for event in events if isinstance(event, Warned))
+    assert "labels in the code" in warnings
+    assert "self-reported too high" in warnings
+    record = [event for event in events if isinstance(event, SubmissionChosen)][-1]
+    assert "004" not in record.why and record.evaluation != coded.evaluation
+
+
+@pytest.mark.slow
+def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None:
+    steps = [
+        [
+            call("write_file", path="solution.py", content=f"STEP = {count}\n{NEAREST}"),
+            call("evaluate", command="python solution.py"),
+        ]
+        for count in (30, 120, 125)
+    ]
+    events = played(tmp_path, *steps)
+    poor, good, alike = evaluations(events)
+    (plan,) = [event for event in events if isinstance(event, PlanMade)]
+    assert plan.folds == poor.folds == good.folds == 5
+    assert (poor.verdict, good.verdict, good.promoted, good.against) == ("first", "real", True, poor.evaluation)
+    assert alike.verdict == "unclear" and (alike.told == good.told or alike.promoted)
+    folds = [event for event in events if isinstance(event, FoldFinished)]
+    assert {event.fold for event in folds} >= {"fold1", "fold4", "fresh1-fold0", "fresh1-fold4"}
+    steps_made = [event.step for event in events if isinstance(event, Decided)]
+    assert steps_made == ["finalists", "reproduced", "replicas", "fresh", "ensemble", "record"]
+    folder = only_run(tmp_path)
+    chosen = [event for event in events if isinstance(event, SubmissionChosen)][-1]
+    assert chosen.evaluation == "final"
+    with (folder / "submission.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 1 + 539
+    told = (folder / "report.md").read_text()
+    assert "| any attempt (a lucky maximum) |" in told and "judged over 5 folds" in told
+    code, printed = harness(tmp_path, "score", "last")
+    assert code == 0, printed
+
+
+def test_what_a_solution_says_of_itself_is_read() -> None:
+    from harness.evaluation.verdict import claimed
+
+    assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
+    assert claimed(b"epoch 3 loss 0.2\n", 0.9, False) is None
+    assert claimed(b"cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
+    assert claimed(b"cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy ends at 1"
+    assert claimed(b"cv rmse 54.2\n", 55.0, True) == 54.2
+
+
+def test_only_code_goes_into_another_blend(tmp_path: Path) -> None:
+    from harness.evaluation.folds import strip
+
+    (tmp_path / "deep").mkdir()
+    for name in ("a.py", "deep/settings.json", "deep/model.pkl", "known.csv", "notes.md"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "deep" / "learnt.json").write_text("x" * 20_000)
+    (tmp_path / "big.py").write_text("x" * 400_000)
+    strip(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.py", "notes.md", "settings.json"]

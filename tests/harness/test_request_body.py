@@ -1,0 +1,125 @@
+"""The bytes of a request, and events read back from bytes that were split anywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM
+from harness.endpoint.request_body import (
+    AnsweredIds,
+    EventReader,
+    is_done,
+    optional_fields,
+    parse,
+    read_chunks,
+    request_body,
+)
+
+USER = '{"role":"user","content":"Größe ☀️"}'.encode()
+STREAM = (
+    b"\xef\xbb\xbf: hello\r\n\r\nevent: message\nid: 7\ndata: {\"a\": \"caf\xc3\xa9 \xe2\x98\x80\"}\n\n"
+    b"data:{\"b\":\rdata: 2}\r\rretry: 10\n\ndata: [DONE]\r\n\r\n"
+)  # fmt: skip
+
+
+def events_of(pieces: list[bytes]) -> list[bytes]:
+    reader = EventReader()
+    found = [event for piece in pieces for event in reader.feed(piece)]
+    return [event.data for event in [*found, *reader.close()]]
+
+
+def body_of(*arguments: Any, **named: Any) -> bytes:
+    """The whole body of a request."""
+    body = request_body(*arguments, **named)
+    assert len(body) == len(bytes(body))
+    assert b"".join(body) == bytes(body)
+    return bytes(body)
+
+
+def test_a_large_body_leaves_in_parts_of_one_size() -> None:
+    message = b'{"role":"user","content":"' + b"x" * 3000 + b'"}'
+    body = request_body(OPENAI, b"", b"[]", [message] * 500)
+    parts = list(body)
+    assert b"".join(parts) == bytes(body)
+    assert max(map(len, parts)) < 70_000
+    assert len(json.loads(bytes(body))["messages"]) == 500
+
+
+def test_the_body_is_the_fragments_joined_messages_first() -> None:
+    body = body_of(replace(VLLM, model="m"), b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
+    assert body.startswith(
+        b'{"messages":[{"role":"system","content":""},' + USER + b"," + USER + b'],"tools":[{"x":1}]'
+    )
+    rest = json.loads(body)
+    assert (rest["model"], rest["stream"], rest["temperature"], rest["top_k"]) == ("m", True, 1.0, 40)
+    assert rest["max_tokens"] == VLLM.output_tokens
+
+
+def test_two_bodies_of_one_epoch_share_their_prefix() -> None:
+    first = body_of(OPENAI, b"", b"[]", [USER])
+    second = body_of(OPENAI, b"", b"[]", [USER, USER])
+    shared = first[: first.index(b"]")]
+    assert second.startswith(shared)
+
+
+def test_no_tools_means_no_tools_field() -> None:
+    assert b'"tools"' not in body_of(OPENAI, b"", b"[]", [USER])
+    assert b'"tools"' not in body_of(OPENAI, b"", b"", [USER])
+
+
+def test_sampling_is_moved_into_what_the_endpoint_accepts() -> None:
+    hot = replace(MINIMAX, temperature=3.0, top_p=0.0)
+    body = json.loads(body_of(hot, b"", b"", [USER]))
+    assert body["temperature"] == 1.0 and body["top_p"] == 0.01 and body["reasoning_split"] is True
+
+
+def test_fields_that_were_refused_are_left_out_but_never_the_model() -> None:
+    body = json.loads(body_of(MINIMAX, b"", b"", [USER], dropped={"top_k", "reasoning_split", "model", "stream"}))
+    assert "top_k" not in body and "reasoning_split" not in body and body["model"] and body["stream"]
+    assert {"top_k", "stream_options", "max_completion_tokens"} <= optional_fields(MINIMAX)
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+@example(list(range(len(STREAM))))
+def test_events_are_the_same_however_the_bytes_were_split(cuts: list[int]) -> None:
+    at = [0, *sorted(cuts), len(STREAM)]
+    pieces = [STREAM[start:end] for start, end in pairwise(at)]
+    expected = ['{"a": "café ☀"}'.encode(), b'{"b":\n2}', b"[DONE]"]
+    assert events_of(pieces) == expected
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6))
+def test_no_bytes_at_all_break_the_reader(pieces: list[bytes]) -> None:
+    for data in events_of(pieces):
+        read_chunks(data)
+        is_done(data)
+
+
+def test_chunks_with_one_line_end_between_them_are_told_apart() -> None:
+    assert read_chunks(b'{"a":1}\n{"b":2}\n[DONE]') == [{"a": 1}, {"b": 2}]
+    assert is_done(b'{"a":1}\n[DONE]') and not is_done(b'{"a":"[DONE]"}')
+
+
+def test_null_is_no_chunk_and_rubbish_is_none() -> None:
+    assert read_chunks(b"null") == []
+    assert read_chunks(b"{broken") is None
+    assert read_chunks(b'{"a":1}\n{broken') is None
+
+
+def test_json_is_read_leniently_but_not_wrongly() -> None:
+    assert parse(b'{"a":"x\ny","b":NaN}') == {"a": "x\ny", "b": None}
+
+
+def test_ids_of_answered_calls_are_found_once() -> None:
+    ids = AnsweredIds()
+    messages = [USER, b'{"role":"tool","tool_call_id":"c1","content":"\\"tool_call_id\\":\\"no\\""}']
+    assert ids.of(messages) == {"c1"}
+    messages.append(b'{"role":"tool","content":"","tool_call_id": "c2"}')
+    assert ids.of(messages) == {"c1", "c2"}
+    assert ids.of([USER]) == set()

@@ -1,0 +1,62 @@
+"""What is refused of a run's place before the run exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.settings import Settings
+from harness.startup.create_run import Wish, create
+from harness.startup.sandbox_setup import check_gpus, check_kind, gpu_complaints, place_of
+from sandboxes.base import Place, SandboxUnavailable
+from sandboxes.gpus import ask_gpus
+from tasks.new_task import TaskWish, make_task
+
+
+def test_gpus_that_are_not_there_are_refused_in_words() -> None:
+    there = len(ask_gpus()[0])
+    with pytest.raises(SandboxUnavailable, match=f"--gpus {there + 1}: nvidia-smi tells of {there} here"):
+        check_gpus(there + 1, "docker")
+    check_gpus(0, "local")
+
+
+def test_gpus_need_a_sandbox_that_lends_single_devices() -> None:
+    with pytest.raises(Exception, match="--gpus needs --sandbox docker"):
+        check_gpus(1, "auto")
+
+
+def test_a_runtime_needs_containers() -> None:
+    check_kind("", "local")
+    check_kind("runsc", "docker")
+    with pytest.raises(Exception, match="--runtime needs --sandbox docker"):
+        check_kind("runsc", "auto")
+
+
+def test_a_run_taken_up_again_has_the_runtime_it_began_with(tmp_path: Path) -> None:
+    """An older run, which knew of none, has the daemon's own."""
+    blend = SimpleNamespace(public=tmp_path)
+    for options, runtime in (({"runtime": "runsc"}, "runsc"), ({}, "")):
+        run = SimpleNamespace(options=options)
+        assert place_of(tmp_path, run, blend, Settings(tmp_path)).runtime == runtime  # type: ignore[arg-type]
+
+
+def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:
+    assert gpu_complaints(Place(tmp_path, tmp_path, tmp_path, tmp_path)) == []
+    lost = Place(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
+    assert gpu_complaints(lost) == ["GPU GPU-no-such is gone"]
+
+
+def test_two_tasks_of_one_id_have_a_blend_each(tmp_path: Path) -> None:
+    """The second is not taken for the first, whose data has changed."""
+    settings = Settings(tmp_path / "home")
+    for owner in ("mine", "yours"):
+        (tmp_path / owner).mkdir()
+        rows = [f"{owner} {at},{at % 2}" for at in range(120)]
+        (tmp_path / owner / "churn.csv").write_text("\n".join(["who,left", *rows, ""]))
+        made = make_task(TaskWish(tmp_path / owner / "churn.csv", "left", tmp_path / owner / "churn"))
+        create(Wish(str(made.folder), sandbox="local"), settings)
+    files = [path.read_text() for path in (tmp_path / "home" / "data" / ".blends").glob("*/*/public/train.csv")]
+    whose = [[owner for owner in ("mine", "yours") if f"{owner} " in text] for text in files]
+    assert sorted(whose) == [["mine"], ["yours"]]

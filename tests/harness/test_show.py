@@ -1,0 +1,168 @@
+"""What `runs`, `show` and `tasks` print, read from run folders as they lie on a disk, whole ones and broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.commands.show import find_run, is_driven, run_folders
+from harness.errors import UsageError
+from harness.settings import Settings
+from runs.events.registry import Paused, Warned
+from runs.journal import Journal
+from tests.harness.run_folders import a_run, an_attempt, ended
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(list(words)) == 0
+    return capsys.readouterr().out
+
+
+def lines_of(text: str) -> dict[str, str]:
+    return {line.split()[0]: line for line in text.splitlines() if line}
+
+
+def test_the_list_says_of_every_run_where_it_stands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(home, "1-ended", ended(*an_attempt()))
+    a_run(home, "2-paused", [*an_attempt(), Paused(why="Ctrl-C: see the log")])
+    a_run(home, "3-open", an_attempt(), protects_labels=False, sandbox="local")
+    a_run(home, "4-played")
+    (home / "grades").mkdir()
+    (home / "grades" / "1-ended.json").write_text("{}")
+    with Journal.open(home / "runs" / "4-played"):
+        rows = lines_of(printed(capsys, "runs"))
+    assert list(rows) == ["run", "1-ended", "2-paused", "3-open", "4-played"]
+    assert "ended: attempts, graded" in rows["1-ended"] and "0.750" in rows["1-ended"]
+    assert "silver" in rows["1-ended"] and "demo model, not an LLM" in rows["1-ended"]
+    assert " paused " in rows["2-paused"]
+    assert " stopped " in rows["3-open"] and rows["3-open"].endswith("labels unprotected")
+    assert " running " in rows["4-played"] and "labels unprotected" not in rows["4-played"]
+
+
+def test_a_summary_older_than_its_journal_is_not_believed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = a_run(home, "r", an_attempt())
+    fields = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**fields, "task": "believed"}))
+    assert "believed" in printed(capsys, "runs")
+    before = time.time() - 60
+    os.utime(folder / "summary.json", (before, before))
+    assert "letters" in printed(capsys, "runs")
+    (folder / "summary.json").unlink()
+    assert "letters" in printed(capsys, "runs")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"status": 3}'])
+def test_a_summary_that_says_nothing_is_made_up_for_by_the_journal(
+    home: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    folder = a_run(home, "one", ended(*an_attempt()))
+    (folder / "summary.json").write_text(content)
+    assert "0.75" in lines_of(printed(capsys, "runs"))["one"]
+    assert "would bring (estimate)" in printed(capsys, "runs")
+
+
+def test_broken_folders_are_listed_with_the_reason_and_hide_no_other_run(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_run(home, "fine", ended(*an_attempt()))
+    for name, journal in {"damaged": b"no json\n", "newer": b'{"kind":"run_created","format":99,"seq":0}\n'}.items():
+        (home / "runs" / name).mkdir()
+        (home / "runs" / name / "events.jsonl").write_bytes(journal)
+    (home / "runs" / "empty").mkdir()
+    (home / "runs" / ".draft").mkdir()
+    (home / "runs" / "a file").write_text("")
+    odd = a_run(home, "odd-summary", an_attempt())
+    (odd / "summary.json").write_text('{"task": 3}')
+    rows = lines_of(printed(capsys, "runs"))
+    assert set(rows) == {"run", "fine", "damaged", "newer", "empty", "odd-summary"}
+    assert "ended" in rows["fine"]
+    assert all("broken" in rows[name] for name in ("damaged", "newer", "empty"))
+    assert "99" in rows["newer"]
+
+
+def test_two_hundred_runs_are_listed_quickly(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = a_run(home, "000", ended(*an_attempt()))
+    for number in range(1, 200):
+        other = home / "runs" / f"{number:03d}"
+        other.mkdir()
+        for name in ("events.jsonl", "summary.json"):
+            (other / name).write_bytes((folder / name).read_bytes())
+    printed(capsys, "runs")
+    started = time.process_time()
+    assert len(printed(capsys, "runs").splitlines()) == 201
+    assert time.process_time() - started < 0.5
+
+
+def test_a_run_is_named_by_its_id_by_a_part_by_its_folder_or_as_the_last(home: Path, tmp_path: Path) -> None:
+    settings = Settings(home)
+    first, second = a_run(home, "20260801_digits_0_ab"), a_run(home, "20260802_digits_0_cd")
+    assert find_run("last", settings) == second
+    assert find_run("20260801", settings) == first
+    assert find_run("cd", settings) == second
+    assert find_run(str(first), settings) == first
+    assert find_run("20260801_digits_0_ab", settings) == first
+    with pytest.raises(UsageError, match=r"2 runs: .*20260801_digits_0_ab, 20260802_digits_0_cd"):
+        find_run("digits", settings)
+    with pytest.raises(UsageError, match="no run is called"):
+        find_run("", settings)
+
+
+def test_an_exact_id_wins_over_longer_ones(home: Path) -> None:
+    short, long = a_run(home, "a"), a_run(home, "ab")
+    assert find_run("a", Settings(home)) == short
+    assert find_run("ab", Settings(home)) == long
+    assert len(run_folders(Settings(home))) == 2
+
+
+def test_looking_whether_a_run_is_played_leaves_it_as_it_was(home: Path) -> None:
+    folder = a_run(home, "r")
+    assert not is_driven(folder)
+    with Journal.open(folder):
+        assert is_driven(folder)
+    assert not is_driven(folder)
+    with Journal.open(folder):
+        pass
+
+
+def test_a_transcript_is_shown_whole_or_by_attempt_and_cannot_steer_the_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_run(home, "r", [*an_attempt(), Warned(message="a \x1b[31mred\x1b[0m word")])
+    told = printed(capsys, "show", "r")
+    assert "Attempt 1" in told and "guessed the letters" in told and "0.75" in told
+    assert "a red word" in told and "\x1b" not in told
+    assert main(["show", "r", "--attempt", "2"]) == 2
+    assert "there is no attempt 2" in capsys.readouterr().err
+    assert "guessed the letters" in printed(capsys, "show", "r", "--attempt", "1", "--full")
+
+
+def test_a_damaged_run_is_refused_without_a_traceback(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = a_run(home, "r", an_attempt())
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "events.jsonl").write_bytes(b"".join([*lines[:2], b"{torn in the middle\n", *lines[3:]]))
+    assert main(["show", "r"]) == 2
+    assert "line 3" in capsys.readouterr().err
+
+
+def test_no_runs_is_no_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "harness run digits" in printed(capsys, "runs")
+
+
+def test_the_tasks_are_listed_and_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = lines_of(printed(capsys, "tasks"))
+    assert {"digits", "breast-cancer", "diabetes"} <= set(rows)
+    assert "accuracy" in rows["digits"] and "lower" in rows["diabetes"]
+    assert not (home / "data").exists(), "listing prepares nothing"
+    shown = printed(capsys, "tasks", "digits")
+    assert "accuracy, higher is better" in shown and "leaderboard of" in shown and "8 x 8" in shown

@@ -1,0 +1,117 @@
+"""Quotation marks that were not escaped end a string too early: what was said is read whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from harness.parsing.reply import ReadReply, ToolSpec, read_reply
+
+TEXT = {"type": "string"}
+
+
+def tool(name: str, *keys: str, shown: bool = True) -> ToolSpec:
+    parameters = {"type": "object", "properties": dict.fromkeys(keys, TEXT), "required": list(keys)}
+    return ToolSpec(name, name, parameters, can_be_taken_back=True, reads_back=shown)
+
+
+TOOLS = (
+    tool("bash", "command", shown=False),
+    tool("write_file", "path", "content"),
+    tool("edit_file", "path", "old", "new"),
+)
+
+
+def called(name: str, arguments: str) -> ReadReply:
+    call = {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return read_reply({"content": "", "tool_calls": [call]}, "tool_calls", TOOLS)
+
+
+def done(reply: ReadReply) -> list[dict[str, str]]:
+    return [json.loads(call.arguments) for call in reply.calls if not call.problem]
+
+
+def with_bare_quotes(meant: dict[str, str], quote: str, *, indent: int | None = None) -> str:
+    """The JSON of it as a model writes it that does not escape quotation marks."""
+    text = json.dumps(meant, indent=indent).replace('\\"', "\0")
+    return text.replace('"', quote).replace("\0", '"')
+
+
+# A colon makes keys, so that the text could say something else as well; a backslash is escaped or not.
+quoting = st.lists(
+    st.sampled_from(
+        ['"', "'", ",", " ", "\n", "a", "x = ", "{", "}", "[", "]", "#", "//", "+", ")", '"}', '",', '", "']
+    )
+).map("".join)
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("indent", [None, 1])
+@settings(max_examples=150, deadline=None)
+@given(old=quoting, new=quoting)
+@example(old='a"#b', new="c")
+@example(old='"}', new='{"}')
+@example(old="", new='y" + "z')
+@example(old='tr ", #', new="")
+@example(old="", new='"""\'""')
+@example(old="", new='""a""')
+def test_a_text_that_quotes_is_written_whole_or_not_at_all(quote: str, indent: int | None, old: str, new: str) -> None:
+    meant = {"path": "a", "old": old, "new": new}
+    reply = called("edit_file", with_bare_quotes(meant, quote, indent=indent))
+    assert done(reply) in ([meant], [])
+
+
+@settings(max_examples=150, deadline=None)
+@given(command=quoting)
+@example(command='find . -name "#*" -delete')
+@example(command='rm -rf out/"}/tmp')
+@example(command='""", ""')
+def test_a_command_that_quotes_is_run_whole_or_not_at_all(command: str) -> None:
+    for indent in (None, 1):
+        assert done(called("bash", with_bare_quotes({"command": command}, '"', indent=indent))) in (
+            [{"command": command}],
+            [],
+        )
+
+
+def test_most_files_that_quote_are_written_and_keep_their_last_line_end() -> None:
+    for content in (
+        'print("a")\n',
+        'df = pd.read_csv("train.csv", sep=",")\nprint(df["y"].mean())\n',
+        '{\n  "lr": 0.1,\n  "path": "b"\n}\n',
+        "print('it', \"is\")\n",
+    ):
+        meant = {"path": "a.py", "content": content}
+        assert done(called("write_file", with_bare_quotes(meant, '"'))) == [meant]
+
+
+def test_whoever_is_refused_is_told_how_a_quotation_mark_is_written() -> None:
+    (call,) = called("bash", '{"command": "rm -rf out/"}/tmp"}').calls
+    assert '`\\"`' in call.problem and "cut off" not in call.problem
+
+
+def test_a_file_that_could_be_read_in_more_ways_than_can_be_counted_is_not_written() -> None:
+    content = 'a "b" ' + '", "old": "' * 5_000
+    begun = time.process_time()
+    assert not done(called("edit_file", '{"new": "' + content + '"}'))
+    assert time.process_time() - begun < 0.5
+
+
+def test_marks_without_end_are_not_each_tried_anew() -> None:
+    opened = "{'path': 'a' 'content':'" + "\\'" * 100_000 + "x}"
+    unclosed = {"content": "<function=bash><parameter=command>" * 5_000}
+    begun = time.process_time()
+    assert not done(called("write_file", opened))
+    read_reply(unclosed, "stop", TOOLS)
+    assert time.process_time() - begun < 0.5
+
+
+def test_a_long_file_that_quotes_is_read_at_once() -> None:
+    meant = {"path": "a.py", "content": 'print("a", "path")\n' * 50_000}
+    begun = time.process_time()
+    assert done(called("write_file", with_bare_quotes(meant, '"'))) == [meant]
+    assert time.process_time() - begun < 1.0

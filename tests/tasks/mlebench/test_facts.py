@@ -1,0 +1,66 @@
+"""What is known of the 82 competitions is whole and consistent, and says where it comes from."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.metrics.medals import medal_of
+from tasks.metrics.registry import METRICS as OURS
+from tasks.mlebench.facts import SPLITS, all_with_notes, competitions, in_split
+from tasks.mlebench.task_yaml import METRICS, description
+
+
+def test_the_splits_have_their_sizes() -> None:
+    assert [len(in_split(name)) for name in ("low", "lite", "medium", "high", "dev", "all")] == [22, 22, 38, 15, 7, 75]
+    assert set(SPLITS) == {"low", "lite", "medium", "high", "dev", "all"}
+
+
+@pytest.mark.parametrize("name", sorted(competitions()))
+def test_thresholds_are_in_order_and_reached_by_themselves(name: str) -> None:
+    one = competitions()[name]
+    lines = one.thresholds
+    sign = -1 if one.lower_is_better else 1
+    assert sign * lines.gold >= sign * lines.silver >= sign * lines.bronze >= sign * lines.median
+    assert medal_of(lines.gold, lines, one.lower_is_better) == "gold"
+    assert lines.rows is not None and lines.rows > 10
+    assert bool(one.confirmed_by) or one.confirmed == "none"
+    assert all(len(value) == 32 for value in one.md5.values())
+
+
+def test_notes_name_competitions_there_are_and_mark_what_upstream_lists() -> None:
+    import yaml
+
+    from tasks.mlebench.facts import FOLDER
+
+    said = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
+    assert set(said) <= set(competitions())
+    low = {one.id for one in in_split("low") if one.is_known_broken}
+    assert low == {
+        "jigsaw-toxic-comment-classification-challenge",
+        "random-acts-of-pizza",
+        "ranzcr-clip-catheter-line-classification",
+        "tabular-playground-series-dec-2021",
+        "tabular-playground-series-may-2022",
+    }
+    siim = all_with_notes()["siim-isic-melanoma-classification"]
+    assert any(note.kind == "leak" and "TFRecords" in note.text and not note.listed for note in siim.notes)
+
+
+def test_every_competition_prepared_here_says_what_it_is_about_and_has_a_metric_for_held_out_rows() -> None:
+    for one in all_with_notes().values():
+        if one.is_native:
+            assert one.about, one.id
+            ours = OURS[METRICS[one.metric]]
+            assert ours.lower_is_better == one.lower_is_better, one.id
+            assert "gold" not in one.about and "leaderboard" not in one.about
+
+
+def test_lite_competitions_are_described_as_a_competitor_needs_and_no_line_for_a_medal_is_told() -> None:
+    for one in in_split("low"):
+        told = description(one)
+        for part in ("## Goal", "## Data", "## Evaluation", "## Submission"):
+            assert part in told, one.id
+        assert len(told) > 500 and f"Scored by: {one.metric}. {one.metric}" not in told, one.id
+        assert not {"gold", "silver", "bronze", "medal", "leaderboard", "private"} & set(told.lower().split()), one.id
+        lines = (one.thresholds.gold, one.thresholds.silver, one.thresholds.bronze, one.thresholds.median)
+        assert not [line for line in lines if len(str(line)) > 4 and str(line) in told], one.id

@@ -1,0 +1,354 @@
+"""Every grader agrees with its metric computed the plain way, and refuses what the official one refuses."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from answers import BREEDS, SCHEMAS, Table, column, made, write
+
+from tasks.mlebench.facts import competitions
+from tasks.mlebench.graders import RULES, AnswersUnreadable, score_file
+from tasks.mlebench.official_metrics import (
+    FAILED,
+    MISSING,
+    NOT_IN_RANGE,
+    NOT_NUMERIC,
+    ROW_COUNT,
+    ROW_SUM,
+    WRONG_COLUMNS,
+    WRONG_IDS,
+    Invalid,
+)
+
+APTOS, BIRDS, BREED = "aptos2019-blindness-detection", "mlsp-2013-birds", "dog-breed-identification"
+CACTUS, CATS = "aerial-cactus-identification", "dogs-vs-cats-redux-kernels-edition"
+ENGLISH, FOREST = "text-normalization-challenge-english-language", "tabular-playground-series-dec-2021"
+LEAF, MAY, NOMAD = (
+    "leaf-classification",
+    "tabular-playground-series-may-2022",
+    "nomad2018-predict-transparent-conductors",
+)
+PATHOLOGY, PIXELS, SHIP = "plant-pathology-2020-fgvc7", "denoising-dirty-documents", "spaceship-titanic"
+PADDY, SEEDLINGS = "paddy-disease-classification", "plant-seedlings-classification"
+SPOOKY, TAXI = "spooky-author-identification", "new-york-city-taxi-fare-prediction"
+TOXIC = "jigsaw-toxic-comment-classification-challenge"
+BY_POSITION = {NOMAD}
+PAIRED_BY_NAME = sorted(set(RULES) - BY_POSITION - {TAXI})
+
+
+def score(name: str, folder: Path, answers: Table, given: Table) -> float:
+    return score_file(name, write(folder / "submission.csv", given), write(folder / "answers.csv", answers))
+
+
+def refusal(name: str, folder: Path, answers: Table, given: Table) -> str:
+    with pytest.raises(Invalid) as refused:
+        score(name, folder, answers, given)
+    return str(refused.value)
+
+
+def shuffled(table: Table) -> Table:
+    rows = table[1:]
+    random.Random(9).shuffle(rows)
+    return [table[0], *rows]
+
+
+def changed(table: Table, name: str, change: Callable[[object], object], row: int = 5) -> Table:
+    at = table[0].index(name)
+    copy = [list(line) for line in table]
+    copy[row][at] = change(copy[row][at])  # type: ignore[assignment]
+    return copy
+
+
+def target_of(name: str, given: Table) -> str:
+    return str(given[0][-1])
+
+
+def test_the_22_of_lite_and_the_7_for_development_are_graded() -> None:
+    assert set(RULES) == set(SCHEMAS) == {one.id for one in competitions().values() if one.is_native}
+    assert len(RULES) == 29
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_grader_agrees_with_the_plain_computation(name: str, seed: int, tmp_path: Path) -> None:
+    answers, given = made(name, seed)
+    expected = SCHEMAS[name][1](answers, given)
+    assert score(name, tmp_path, answers, given) == pytest.approx(expected, abs=1e-12)
+    if name not in BY_POSITION:
+        assert score(name, tmp_path, answers, shuffled(given)) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_the_answers_themselves_score_best(name: str, tmp_path: Path) -> None:
+    answers, given = made(name)
+    asked_for = [answers[0].index(title) for title in given[0]]
+    perfect: Table = [[row[at] for at in asked_for] for row in answers]
+    if name == TOXIC:
+        perfect = [row if row[1] != -1 else [row[0], *[0] * 6] for row in perfect]
+    best = 0.0 if competitions()[name].lower_is_better else 1.0
+    assert score(name, tmp_path, answers, perfect) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_row_too_few_a_row_twice_and_a_column_missing_are_refused(name: str, tmp_path: Path) -> None:
+    answers, given = made(name)
+    refusal(name, tmp_path, answers, given[:-1])
+    refusal(name, tmp_path, answers, [*given, given[5]])
+    refusal(name, tmp_path, answers, [row[:-1] for row in given])
+    refusal(name, tmp_path, answers, given[:1])
+
+
+@pytest.mark.parametrize("name", PAIRED_BY_NAME)
+def test_wrong_ids_and_an_id_twice_are_refused(name: str, tmp_path: Path) -> None:
+    answers, given = made(name)
+    key = next(one for one in competitions()[name].ids)
+    assert refusal(name, tmp_path, answers, changed(given, key, lambda _: "nobody")) in (WRONG_IDS, FAILED)
+    if name != TOXIC:  # where it may be scored: see below
+        refusal(name, tmp_path, answers, [*given[:-1], given[5]])
+    refusal(name, tmp_path, answers, [["other" if cell == key else cell for cell in given[0]], *given[1:]])
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - {ENGLISH, ENGLISH.replace("english", "russian")}))
+def test_a_missing_prediction_is_refused(name: str, tmp_path: Path) -> None:
+    answers, given = made(name)
+    empty = changed(given, target_of(name, given), lambda _: "")
+    if name in (PADDY, SEEDLINGS):
+        assert score(name, tmp_path, answers, empty) < 1
+        return
+    refusal(name, tmp_path, answers, empty)
+
+
+def test_refusals_say_what_is_wrong_and_nothing_of_the_answers(tmp_path: Path) -> None:
+    answers, given = made(CACTUS)
+    assert refusal(CACTUS, tmp_path, answers, given[:-1]) == ROW_COUNT
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: 1.01)) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: -0.01)) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "inf")) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "")) == MISSING
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "likely")) == NOT_NUMERIC
+    assert refusal(CACTUS, tmp_path, answers, changed(given, "id", lambda _: "x.jpg")) == WRONG_IDS
+    assert "has_cactus" in refusal(CACTUS, tmp_path, answers, [["id", "cactus"], *given[1:]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        "id,has_cactus\n0.jpg,1\n".encode("utf-16"),
+        b"PK\x03\x04 and the rest of an archive",
+        b'id,has_cactus\n"0.jpg,1\n',
+        b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe",
+        b"id;has_cactus\n0.jpg;1\n",
+    ],
+)
+def test_a_file_that_is_no_csv_is_invalid_and_breaks_nothing(content: bytes, tmp_path: Path) -> None:
+    answers, _ = made(CACTUS)
+    (tmp_path / "submission.csv").write_bytes(content)
+    with pytest.raises(Invalid):
+        score_file(CACTUS, tmp_path / "submission.csv", write(tmp_path / "answers.csv", answers))
+
+
+def test_a_byte_order_mark_an_index_column_and_ids_as_floats_are_legal(tmp_path: Path) -> None:
+    answers, given = made(MAY)
+    expected = score(MAY, tmp_path, answers, given)
+    indexed: Table = [["" if at == 0 else at, *row] for at, row in enumerate(given)]
+    assert score(MAY, tmp_path, answers, indexed) == expected
+    floats: Table = [given[0], *([float(row[0]), *row[1:]] for row in given[1:])]
+    assert score(MAY, tmp_path, answers, floats) == expected
+    path = write(tmp_path / "marked.csv", given)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert score_file(MAY, path, tmp_path / "answers.csv") == expected
+
+
+def test_a_submission_over_two_gigabytes_is_not_read(tmp_path: Path) -> None:
+    answers, _ = made(CACTUS)
+    with (tmp_path / "submission.csv").open("wb") as file:
+        file.truncate(2_000_000_001)
+    with pytest.raises(Invalid, match="2,000,000,001 bytes"):
+        score_file(CACTUS, tmp_path / "submission.csv", write(tmp_path / "answers.csv", answers))
+
+
+def test_answers_that_cannot_be_read_say_what_to_do(tmp_path: Path) -> None:
+    _, given = made(CACTUS)
+    with pytest.raises(AnswersUnreadable, match="prepare aerial-cactus-identification again"):
+        score_file(CACTUS, write(tmp_path / "submission.csv", given), tmp_path / "nowhere.csv")
+
+
+# --------------------------------------------------------------------------------------------- what is odd, one by one
+
+
+def test_booleans_are_probabilities_and_labels(tmp_path: Path) -> None:
+    answers, given = made(CACTUS)
+    said: Table = [
+        given[0],
+        *([row[0], str(label == 1)] for row, label in zip(given[1:], column(answers, "has_cactus"), strict=True)),
+    ]
+    assert score(CACTUS, tmp_path, answers, said) == 1.0
+    answers, given = made(SHIP)
+    for yes, no in ((1, 0), (1.0, 0.0)):
+        numbers: Table = [given[0], *([row[0], yes if row[1] == "True" else no] for row in answers[1:])]
+        assert score(SHIP, tmp_path, answers, numbers) == 1.0
+    refusal(SHIP, tmp_path, answers, [given[0], *([row[0], 0.7] for row in answers[1:])])
+
+
+def test_whole_floats_are_classes_and_others_are_refused(tmp_path: Path) -> None:
+    for name, target in ((FOREST, "Cover_Type"), (APTOS, "diagnosis")):
+        answers, given = made(name)
+        expected = score(name, tmp_path, answers, given)
+        floats: Table = [given[0], *([row[0], float(row[1])] for row in given[1:])]
+        assert score(name, tmp_path, answers, floats) == expected
+        refusal(name, tmp_path, answers, changed(floats, target, lambda value: float(str(value)) + 0.5))
+
+
+def test_kappa_takes_an_unheard_of_grade_as_the_next_rank(tmp_path: Path) -> None:
+    answers, given = made(APTOS)
+    nine = [[9 if cell == 4 and at else cell for at, cell in enumerate(row)] for row in given]
+    expected = SCHEMAS[APTOS][1](answers, nine)
+    assert score(APTOS, tmp_path, answers, nine) == pytest.approx(expected)
+    constant: Table = [given[0], *([row[0], 0] for row in given[1:])]
+    assert score(APTOS, tmp_path, answers, constant) == 0.0
+
+
+def test_a_confident_wrong_row_costs_36(tmp_path: Path) -> None:
+    answers, _ = made(SPOOKY)
+    wrong: Table = [answers[0], *([row[0], row[3], row[1], row[2]] for row in answers[1:])]
+    assert score(SPOOKY, tmp_path, answers, wrong) == pytest.approx(-math.log(2**-52), abs=1e-9)
+    answers, _ = made(CATS)
+    wrong = [answers[0], *([row[0], 1 - int(row[1])] for row in answers[1:])]
+    assert score(CATS, tmp_path, answers, wrong) == pytest.approx(36.04365, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", [BREED, LEAF, SPOOKY])
+def test_rows_must_add_up_to_one_within_eleven_millionths(name: str, tmp_path: Path) -> None:
+    answers, given = made(name)
+    first = str(given[0][1])
+    score(name, tmp_path, answers, changed(given, first, lambda value: float(str(value)) + 9e-6))
+    assert refusal(name, tmp_path, answers, changed(given, first, lambda value: float(str(value)) + 2e-5)) == ROW_SUM
+    off = changed(given, first, lambda value: float(str(value)) - 2)
+    off = changed(off, str(given[0][2]), lambda value: float(str(value)) + 2)
+    assert refusal(name, tmp_path, answers, off) == NOT_IN_RANGE
+
+
+def test_the_order_of_class_columns_is_free(tmp_path: Path) -> None:
+    for name in (BREED, LEAF, SPOOKY):
+        answers, given = made(name)
+        turned = [[row[0], *row[:0:-1]] for row in given]
+        assert score(name, tmp_path, answers, turned) == pytest.approx(score(name, tmp_path, answers, given))
+    answers, given = made(SPOOKY)
+    refusal(SPOOKY, tmp_path, answers, [row[::-1] for row in given])  # the id must come first
+
+
+def test_further_columns_are_legal_for_some_and_not_for_others(tmp_path: Path) -> None:
+    for name in (BREED, FOREST, APTOS, PIXELS, BIRDS):
+        answers, given = made(name)
+        more: Table = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(given)]
+        assert score(name, tmp_path, answers, more) == score(name, tmp_path, answers, given)
+    for name in (LEAF, SPOOKY, PATHOLOGY, TOXIC):
+        answers, given = made(name)
+        more = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(given)]
+        assert refusal(name, tmp_path, answers, more) in (WRONG_COLUMNS, ROW_SUM)
+
+
+def test_toxic_columns_are_taken_in_the_order_handed_in(tmp_path: Path) -> None:
+    answers, given = made(TOXIC)
+    turned = [[row[0], *row[:0:-1]] for row in given]
+    misread = [given[0], *turned[1:]]
+    assert score(TOXIC, tmp_path, answers, turned) == score(TOXIC, tmp_path, answers, misread)
+    assert score(TOXIC, tmp_path, answers, turned) != score(TOXIC, tmp_path, answers, given)
+    beyond: Table = [given[0], *([row[0], *(float(str(cell)) * 5 - 2 for cell in row[1:])] for row in given[1:])]
+    assert score(TOXIC, tmp_path, answers, beyond) == pytest.approx(score(TOXIC, tmp_path, answers, given))
+
+
+def test_a_toxic_comment_twice_in_place_of_another_is_scored_if_both_have_labels_or_neither(tmp_path: Path) -> None:
+    answers, given = made(TOXIC)  # rows 10 to 29 have no labels
+    score(TOXIC, tmp_path, answers, [*given[:-1], given[5]])
+    score(TOXIC, tmp_path, answers, [*given[:20], given[10], *given[21:]])
+    assert refusal(TOXIC, tmp_path, answers, [*given[:-1], given[10]]) == WRONG_IDS
+
+
+def test_numbers_in_place_of_words_are_refused_and_a_missing_word_is_wrong(tmp_path: Path) -> None:
+    for name in (PADDY, SEEDLINGS):
+        answers, given = made(name)
+        refusal(name, tmp_path, answers, [given[0], *([row[0], 0.5] for row in given[1:])])
+        right = sum(a == b for a, b in zip(answers[1:], given[1:], strict=True))
+        at = next(at for at in range(1, len(given)) if given[at] == answers[at])
+        lacking = changed(given, str(given[0][1]), lambda _: "", row=at)
+        assert score(name, tmp_path, answers, lacking) == pytest.approx((right - 1) / (len(given) - 1))
+
+
+def test_a_mean_over_columns_is_rounded_as_numpy_rounds_it(tmp_path: Path) -> None:
+    """Officially the metric's own value is rounded, and NumPy's numbers round ties otherwise than Python's."""
+    import numpy as np
+
+    for name in (PATHOLOGY, "ranzcr-clip-catheter-line-classification"):
+        answers, given = made(name)
+        assert isinstance(score(name, tmp_path, answers, given), np.float64)
+    assert round(np.float64(2.5e-05), 5) != round(2.5e-05, 5)
+    answers, given = made(FOREST)
+    assert type(score(FOREST, tmp_path, answers, given)) is float
+
+
+def test_a_piece_of_numbers_in_a_long_column_of_words_is_text(tmp_path: Path) -> None:
+    """pandas reads a long table in pieces, and one in which every word is a number comes as numbers."""
+    piece = 2**20 // 2  # rows, of two columns
+    lines = [f"{at}_0,{'two' if at < piece else '2'}" for at in range(piece + 60_000)]
+    for name, order in (("answers.csv", lines), ("submission.csv", lines[::-1])):
+        (tmp_path / name).write_text("\n".join(["id,after", *order]) + "\n")
+    assert score_file(ENGLISH, tmp_path / "submission.csv", tmp_path / "answers.csv") == 1.0
+
+
+def test_wrong_keys_still_score_in_the_taxi_task(tmp_path: Path) -> None:
+    answers, given = made(TAXI)
+    for table in (answers, given):
+        table[1:] = sorted(table[1:], key=lambda row: str(row[0]))
+    renamed: Table = [given[0], *([f"k{at:03d}", *row[1:]] for at, row in enumerate(given[1:]))]
+    assert score(TAXI, tmp_path, answers, renamed) == score(TAXI, tmp_path, answers, given)
+
+
+def test_conductors_are_compared_by_position_and_their_id_is_not_needed(tmp_path: Path) -> None:
+    answers, given = made(NOMAD)
+    expected = score(NOMAD, tmp_path, answers, given)
+    assert score(NOMAD, tmp_path, answers, [row[1:] for row in given]) == expected
+    assert score(NOMAD, tmp_path, answers, [given[0], *given[:0:-1]]) != expected
+    refusal(NOMAD, tmp_path, answers, changed(given, "bandgap_energy_ev", lambda _: -1.5))
+
+
+def test_words_read_as_missing_match_each_other(tmp_path: Path) -> None:
+    answers, given = made(ENGLISH)
+    answers, given = changed(answers, "after", lambda _: ""), changed(given, "after", lambda _: "null")
+    given[1][1] = "nan"
+    answers[1][1] = ""
+    expected = SCHEMAS[ENGLISH][1]([*answers[:1], *answers[2:5], *answers[6:]], [*given[:1], *given[2:5], *given[6:]])
+    rows = len(answers) - 1
+    assert score(ENGLISH, tmp_path, answers, given) == pytest.approx((expected * (rows - 2) + 2) / rows)
+
+
+def test_predictions_that_need_no_range_have_none(tmp_path: Path) -> None:
+    for name in (PATHOLOGY, "playground-series-s3e18"):
+        answers, given = made(name)
+        beyond: Table = [given[0], *([row[0], *(float(str(cell)) * 7 - 3 for cell in row[1:])] for row in given[1:])]
+        assert score(name, tmp_path, answers, beyond) == pytest.approx(score(name, tmp_path, answers, given))
+
+
+def test_samples_score_what_the_official_tests_expect(tmp_path: Path) -> None:
+    """Where the expected score follows from the sample alone: constants, and uniform probabilities."""
+    constants = {one.id: one.sample_score for one in competitions().values() if one.is_native}
+    for name in sorted(RULES):
+        answers, given = made(name)
+        if constants[name] == 0.5:
+            constant: Table = [given[0], *([row[0], *(0.5 for _ in row[1:])] for row in given[1:])]
+            assert score(name, tmp_path, answers, constant) == 0.5, name
+    for name, classes in ((BREED, 120), (LEAF, 99)):
+        answers, given = made(name)
+        uniform: Table = [given[0], *([row[0], *[1 / classes] * classes] for row in given[1:])]
+        assert round(score(name, tmp_path, answers, uniform), 5) == constants[name]
+    answers, given = made(CATS)
+    even: Table = [given[0], *([row[0], 0.5] for row in given[1:])]
+    assert round(score(CATS, tmp_path, answers, even), 5) == constants[CATS]
+    assert constants[APTOS] == 0.0
+    assert len(BREEDS) == 120

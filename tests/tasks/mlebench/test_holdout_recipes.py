@@ -1,0 +1,343 @@
+"""For all 22 Lite competitions, and 6 for development: labelled rows become rows to predict, and nobody can tell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+from oracle import Oracle, book_of, contents, read, read_as_task, upset, write
+from raw_files import raw
+
+from tasks.catalog import find_task
+from tasks.holdout.blend import Blend, make_blend
+from tasks.holdout.private_labels import read_labels
+from tasks.holdout.recipe import Deal
+from tasks.io.csv_text import Row, as_number
+from tasks.io.path_templates import Spot
+from tasks.judging.judge import judge
+from tasks.judging.partition_submission import cut
+from tasks.mlebench.facts import competitions
+from tasks.mlebench.graders import RULES, read_table, score_file
+from tasks.mlebench.official_metrics import guarded
+from tasks.mlebench.prepare import prepare
+from tasks.mlebench.task_yaml import recipes
+
+LITE = sorted(one.id for one in competitions().values() if one.split == "low")
+MAY, TAXI, LESIONS = (
+    "tabular-playground-series-may-2022",
+    "new-york-city-taxi-fare-prediction",
+    "siim-isic-melanoma-classification",
+)
+SURE, MOST_SEEDS = 4.5, 8
+"""Standard errors from which on an area is no chance, and seeds over which it is looked at."""
+KAGGLES_OWN = {"jigsaw-toxic-comment-classification-challenge"}
+"""Whose test set is Kaggle's own, with ids of its own: they tell, here and there, and nothing can be done about it."""
+DATED = {"the-icml-2013-whale-challenge-right-whale-redux"}
+"""Whose names are dates, and whose days are held out whole: they tell."""
+
+
+def silent(*_: object) -> None:
+    """Nobody is told of the steps."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@cache
+def ready(name: str, home: Path) -> Oracle:
+    """The competition prepared from raw files of the tests' own, and all its answers."""
+    prepare(name, home, raw(name, home / "kaggle" / name, is_large=True), silent, accepts_differences=True)
+    if name in (MAY, TAXI, LESIONS):
+        _thin(home / "data" / name / "prepared", 300)
+    return Oracle(find_task(name, home))
+
+
+def _thin(prepared: Path, keep: int) -> None:
+    """Leave of a test set that is large by the benchmark's rule only some rows, of their files too."""
+    dropped: set[str] = set()
+    for name in ("public/test.csv", "public/sample_submission.csv", "private/test.csv"):
+        header, *rows = read(prepared / name)
+        kept = rows[:: -(-len(rows) // keep)]
+        dropped |= {row[0] for row in rows} - {row[0] for row in kept}
+        mode = (prepared / name).stat().st_mode
+        (prepared / name).unlink()
+        write(prepared / name, [header, *kept]).chmod(mode)
+    for folder in ("test", "jpeg/test"):
+        for path in sorted((prepared / "public" / folder).glob("*")):
+            if path.stem in dropped:
+                path.unlink()
+
+
+def blended(oracle: Oracle, folder: Path, deal: Deal = Deal(), seed: int = 0) -> Blend:  # noqa: B008
+    return make_blend(oracle.task, seed, folder, deal)
+
+
+def answers_file(blend: Blend, path: Path) -> Path:
+    return write(path, read_labels(blend.custody / "answers.csv", "a test").rows())
+
+
+@pytest.fixture(params=sorted(recipes()))
+def oracle(request: pytest.FixtureRequest, home: Path) -> Oracle:
+    return ready(request.param, home)
+
+
+def test_every_lite_competition_has_a_recipe() -> None:
+    assert len(LITE) == 22 and set(LITE) <= set(recipes())
+    native = {one.id for one in competitions().values() if one.is_native}
+    assert native - set(recipes()) == {"ml2021spring-hw2"}  # arrays of NumPy, whose rows cannot be moved
+
+
+def test_a_perfect_submission_upset_is_cut_and_scores_perfectly_on_both_parts(oracle: Oracle, tmp_path: Path) -> None:
+    task, blend = oracle.task, blended(oracle, tmp_path / "b")
+    assert blend.held_out_rows > 0 and blend.test_rows == len(oracle.book.sample.ids)
+    submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror")))
+    judged = judge(blend, submission, tmp_path / "out.csv", keep=True)
+    best = 0.0 if task.metric.lower_is_better else 1.0
+    assert (judged.status, judged.message) == ("scored", "")
+    assert judged.score == pytest.approx(best, abs=1e-9)
+    # The official rule says so too, of the held-out rows and of the test rows handed in.
+    official = guarded(
+        RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(answers_file(blend, tmp_path / "a.csv"))
+    )
+    assert official == pytest.approx(best, abs=1e-9)
+    assert task.answers is not None
+    assert score_file(task.id, tmp_path / "out.csv", task.answers) == pytest.approx(best, abs=1e-9)
+    assert read(tmp_path / "out.csv")[0] == oracle.book.sample.header
+
+
+def test_what_a_run_is_told_is_what_the_official_rule_says_of_the_held_out_rows(oracle: Oracle, tmp_path: Path) -> None:
+    """Of predictions that are neither perfect nor constant."""
+    task, blend = oracle.task, blended(oracle, tmp_path / "b")
+    header, *rows = oracle.perfect(blend, tmp_path / "mirror")
+    draw = random.Random(3)
+    if task.metric.needs == "labels":
+        given = [[row[0], *(row if draw.random() < 0.7 else draw.choice(rows))[1:]] for row in rows]
+    else:
+        given = [[row[0], *_blurred([float(cell) for cell in row[1:]], draw)] for row in rows]
+    judged = judge(blend, write(tmp_path / "s.csv", [header, *given]), tmp_path / "out.csv", keep=True)
+    assert judged.status == "scored", judged.message
+    right = answers_file(blend, tmp_path / "a.csv")
+    official = guarded(RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(right))
+    assert judged.score == pytest.approx(official, abs=1e-6)
+    assert judged.noise is not None and judged.noise > 0
+    assert abs(official - (0.0 if task.metric.lower_is_better else 1.0)) > 1e-4
+
+
+def _blurred(values: list[float], draw: random.Random) -> list[str]:
+    """Values of a row drawn towards others between 0 and 1, of the same sum where they are chances of classes."""
+    weights = [draw.random() for _ in values]
+    total = sum(weights) if len(values) > 1 and sum(values) == 1 else 1.0
+    return [repr(0.1 * value + 0.9 * weight / total) for value, weight in zip(values, weights, strict=True)]
+
+
+def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(oracle: Oracle, tmp_path: Path) -> None:
+    first = blended(oracle, tmp_path / "b0")
+    count = first.folds or 2
+    taken: list[tuple[str, ...]] = []
+    cuts = set()
+    for part in [*range(count), -1]:
+        blend = blended(oracle, tmp_path / f"b{part}", Deal(0, part)) if part else first
+        submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror"), part))
+        parts = cut(blend, submission)
+        assert parts.held_out.column(oracle.task.submission.id) == parts.answers.column(oracle.task.submission.id)
+        cuts.add(tuple(map(tuple, parts.test.rows())))
+        taken += _left(oracle, blend, tmp_path / "mirror")
+        assert blend.has_labels == (part >= 0)
+    assert len(cuts) == 1
+    assert len(taken) == len(set(taken))
+    if first.folds:
+        assert len(taken) == len(oracle.book.train.labels)
+
+
+def _left(oracle: Oracle, blend: Blend, folder: Path) -> list[tuple[str, ...]]:
+    """The labelled rows that the blend does not show as such."""
+    shown = set(map(tuple, book_of(read_as_task(oracle.task, blend, folder)).train.source.rows()))
+    return [row for row in map(tuple, oracle.book.train.source.rows()) if row not in shown]
+
+
+def test_making_it_again_gives_the_same_bytes(oracle: Oracle, tmp_path: Path) -> None:
+    trees = []
+    for name in ("a", "b"):
+        blend = blended(oracle, tmp_path / name / "blend")
+        trees.append(
+            {path.relative_to(blend.folder): path.read_bytes() for path in blend.folder.rglob("*") if path.is_file()}
+        )
+    assert trees[0] == trees[1]
+
+
+# ------------------------------------------------------------------------------------------------- what must not tell
+
+
+WORD = re.compile(rb"[\w.-]+")
+
+
+def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_path: Path) -> None:
+    """Scanned byte by byte, archives inflated: what only one labelled row says, names and contents of its files."""
+    task, blend = oracle.task, blended(oracle, tmp_path / "b")
+    gone = _left(oracle, blend, tmp_path / "mirror")
+    found = dict(contents(blend.public))
+    words = {name: set(WORD.findall(content)) for name, content in found.items()}
+    sample = task.submission.shown or task.submission.sample.name
+    lines = {line for name, content in found.items() if sample not in name for line in content.splitlines()}
+    before = dict(contents(task.public))
+    held = list(found.values())
+    source = oracle.book.train.source
+    labels = {source.header.index(name) for name in oracle.task.labels.targets if name in source.header}  # type: ignore[union-attr]
+    to_predict = [name for name in found if _is_to_predict(oracle, name)]
+    tells, columns = _only_once(oracle), {name.encode() for name in oracle.book.sample.header}
+    assert gone
+    for cells in gone:
+        assert _line(cells) not in lines or len(cells) < 2
+        row = [source.plain(cell) for cell in cells]
+        marks = {cell.encode() for at, cell in enumerate(row) if cell in tells and at not in labels}
+        answers = {cell.encode() for at, cell in enumerate(row) if cell in tells and at in labels} - columns
+        for name in found:
+            assert not answers & words[name], name
+            assert name in to_predict or not marks & words[name], name
+        fields = dict(zip(source.header, row, strict=True))
+        for old, new in task.recipe.files:
+            spot, after = Spot(old), Spot(new)
+            name = f"{spot.archive}!{spot.fill(fields)}" if spot.archive else spot.fill(fields)
+            assert name not in found or spot.text == after.text
+            assert task.recipe.renumber or not [one for one in found if _twin(one, name) and one not in to_predict]
+            assert held.count(before[name]) == list(before.values()).count(before[name]) - (not after)
+
+
+def _twin(one: str, name: str) -> bool:
+    """Whether a file other than that of the row itself is called as it is, in whatever folder."""
+    return Path(one.rpartition("!")[2]).stem == Path(name.rpartition("!")[2]).stem
+
+
+def _line(row: Row | tuple[str, ...]) -> bytes:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="").writerow(row)
+    return stream.getvalue().encode()
+
+
+def _is_to_predict(oracle: Oracle, name: str) -> bool:
+    task, asked = oracle.task, oracle.book.test.source
+    tables = [path.relative_to(task.public).as_posix() for path in asked.paths] if asked else []
+    whole, bar, member = name.partition("!")
+    if whole in (*tables, task.submission.shown or task.submission.sample.name):
+        return True
+    for _, line in task.recipe.files:
+        spot = Spot(line)
+        if spot and (spot.archive == whole if spot.archive else not bar and spot.match(name)):
+            return not bar or spot.match(member) is not None
+    return False
+
+
+def _only_once(oracle: Oracle) -> set[str]:
+    """Words of some length that stand in one labelled row and nowhere else."""
+    source = oracle.book.train.source
+    rows = [*source.rows(), *oracle.book.test.rows]
+    counts = Counter(source.plain(cell) for row in rows for cell in row)
+    return {cell for cell, count in counts.items() if count == 1 and len(cell) > 3 and WORD.fullmatch(cell.encode())}
+
+
+def test_birds_to_predict_are_marked_in_both_tables(home: Path, tmp_path: Path) -> None:
+    blend = blended(ready("mlsp-2013-birds", home), tmp_path / "b")
+    essential = blend.public / "essential_data"
+    asked = {
+        line.split(",")[0] for line in (essential / "rec_labels_test_hidden.txt").read_text().split() if "?" in line
+    }
+    assert {row[0] for row in read(essential / "CVfolds_2.txt") if row[1] == "1"} == asked
+    assert len(asked) == (blend.test_rows + blend.held_out_rows) / 19
+
+
+def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Path) -> None:
+    """Neither id nor place, nor date, size, number, links, mode or kind of the files: each by itself, and together.
+
+    Over as many seeds as it takes for an area of three quarters to be no chance: the held-out rows are others each
+    time, the test rows the same.
+    """
+    areas: dict[str, list[float]] = defaultdict(list)
+    rows_held, chance = 0, 1.0
+    while chance > 0.25:
+        seed = len(areas["together"])
+        assert seed < MOST_SEEDS, "there are too few rows to tell anything"
+        blend = blended(oracle, tmp_path / f"b{seed}", seed=seed)
+        if oracle.task.id in KAGGLES_OWN | DATED:
+            assert "ids tell held-out rows" in " ".join(blend.notes)
+        seen, held = _seen(oracle, blend, tmp_path / f"mirror{seed}")
+        if oracle.task.id in DATED:
+            return
+        if oracle.task.id in KAGGLES_OWN:
+            del seen["id"]
+        for name, values in seen.items():
+            areas[name].append(area(values, held))
+        areas["together"].append(_learnt(seen, held))
+        rows_held = min(rows_held + sum(held), len(oracle.book.train.labels))
+        chance = SURE * ((1 / rows_held + 1 / (len(held) - sum(held))) / 12) ** 0.5
+    told = {name: sum(found) / len(found) - 0.5 for name, found in areas.items()}
+    assert {name: by for name, by in told.items() if (by if name == "together" else abs(by)) >= chance} == {}
+
+
+def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[float]], list[bool]]:
+    """What can be seen of each row to predict, and whether it is held out."""
+    task = oracle.task
+    names, roles = ([row[0] for row in read(blend.custody / name)[1:]] for name in ("ids.csv", "key.csv"))
+    mirror = read_as_task(task, blend, folder)
+    book = book_of(mirror)
+    seen: dict[str, list[float]] = defaultdict(list)
+    held, unit = [], ""
+    ids = sorted(set(names), key=lambda one: (as_number(one) or 0, one))
+    rank = {name: float(at) for at, name in enumerate(ids)}
+    for at, (row, places) in enumerate(zip(book.test.rows, book.test.places, strict=True)):
+        fields = dict(zip(book.test.header, row, strict=True))
+        if task.recipe.unit:  # what moves whole is one thing to tell
+            unit, before = fields[task.recipe.unit], unit
+            if unit == before:
+                continue
+        if book.test.source is not None:
+            fields = {name: book.test.source.plain(cell) for name, cell in fields.items()}
+        held.append(roles[places[0]] != "test")
+        seen["id"].append(rank[names[places[0]]])
+        seen["place in the sample"].append(places[0])
+        seen["place in the table"].append(at)
+        for _, line in task.recipe.files:
+            if spot := Spot(line):
+                for name, value in _looks(blend.public, spot, spot.fill(fields)).items():
+                    seen[f"{name} of {line}"].append(value)
+    return seen, held
+
+
+def _looks(public: Path, spot: Spot, name: str) -> dict[str, float]:
+    if spot.archive:
+        with zipfile.ZipFile(public / spot.archive) as archive:
+            info = archive.getinfo(name)
+            kind = {"kind": info.compress_type, "mode": info.external_attr, "version": info.create_version}
+            return {"date": hash(info.date_time), "size": info.file_size, "place": info.header_offset, **kind}
+    found = (public / name).stat()
+    looks = {"date": found.st_mtime_ns, "change": found.st_ctime_ns, "size": found.st_size, "number": found.st_ino}
+    return {**looks, "links": found.st_nlink, "mode": found.st_mode, "owner": found.st_uid}
+
+
+def area(values: Sequence[float], held: Sequence[bool]) -> float:
+    """The area under the ROC curve, ties shared."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(held, values))
+
+
+def _learnt(seen: Mapping[str, Sequence[float]], held: Sequence[bool]) -> float:
+    """How well a classifier tells them, on rows it has not learnt from."""
+    import numpy as np
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
+    table = np.column_stack([np.asarray(values, float) for values in seen.values()])
+    folds = StratifiedKFold(4, shuffle=True, random_state=0)
+    model = DecisionTreeClassifier(max_depth=3, random_state=0)
+    chances = cross_val_predict(model, table, np.array(held), cv=folds, method="predict_proba")
+    return area(chances[:, 1].tolist(), held)

@@ -1,0 +1,371 @@
+"""A blend holds labels out, hides which rows it took, changes no cell, and is cut again exactly."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import stat
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_tasks import Row, churn, read_table, truth, write_table
+
+from tasks.examples.prepare import prepare_example
+from tasks.holdout.blend import Blend, load_blend, make_blend
+from tasks.io.csv_text import as_number
+from tasks.judging.partition_submission import cut, format_of
+from tasks.task import Task, TaskError, load_task
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes | None, int, float]]:
+    return {
+        path.relative_to(folder).as_posix(): (
+            path.read_bytes() if path.is_file() else None,
+            stat.S_IMODE(path.stat().st_mode),
+            path.stat().st_mtime if "public" in path.parts else 0.0,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def held_out_ids(blend: Blend) -> set[str]:
+    return {row[0] for row in read_table(blend.custody / "answers.csv")[1:]}
+
+
+def perfect(task: Task, blend: Blend) -> list[Row]:
+    right = truth(task)
+    return [
+        ["customer", "left"],
+        *([row[0], right[row[0]]] for row in read_table(blend.public / "sample_submission.csv")[1:]),
+    ]
+
+
+def test_a_fifth_of_the_labels_moves_among_the_test_rows(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert (blend.held_out_rows, blend.test_rows, blend.has_labels) == (50, 60, True)
+    train, test, sample = (read_table(blend.public / f"{name}.csv") for name in ("train", "test", "sample_submission"))
+    assert len(train) == 1 + 150
+    assert len(test) == len(sample) == 1 + 110
+    assert [row[0] for row in test] == [row[0] for row in sample]
+    assert {row[1] for row in sample[1:]} == {"stays"}
+    assert not blend.notes
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    first, again, other = (make_blend(task, seed, tmp_path / name) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    assert tree(first.folder) == tree(again.folder)
+    assert held_out_ids(first) != held_out_ids(other)
+
+
+def test_making_it_twice_changes_nothing(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    before = tree(blend.folder), blend.folder.stat().st_ino
+    assert make_blend(task, 0, tmp_path / "blend") == blend == load_blend(tmp_path / "blend")
+    assert (tree(blend.folder), blend.folder.stat().st_ino) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blend", "task"]
+
+
+def test_no_cell_changes_on_the_way(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    before = {row[0]: row for row in read_table(task.public / "train.csv") + read_table(task.public / "test.csv")[1:]}
+    train, test = read_table(blend.public / "train.csv"), read_table(blend.public / "test.csv")
+    assert all(row == before[row[0]] for row in train)
+    assert all(row == before[row[0]][:3] for row in test)
+    assert {row[0] for row in train} | {row[0] for row in test} == set(before)
+    kept = [row[0] for row in read_table(task.public / "train.csv") if row[0] not in held_out_ids(blend)]
+    assert [row[0] for row in train] == kept
+
+
+def test_bytes_that_are_not_utf8_stay_as_they_are(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    for name in ("train", "test"):
+        path = task.public / f"{name}.csv"
+        path.write_bytes(path.read_bytes().replace("äöü".encode(), b"\xe4\xf6\xfc"))
+    blend = make_blend(task, 0, tmp_path / "blend")
+    counts = [
+        sum((folder / f"{name}.csv").read_bytes().count(b"\xe4\xf6\xfc") for name in ("train", "test"))
+        for folder in (task.public, blend.public)
+    ]
+    assert counts[0] == counts[1] > 0
+
+
+def test_a_held_out_label_lies_nowhere_in_public(tmp_path: Path) -> None:
+    """Labels that occur once each: any copy of one would be found as bytes."""
+    task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    public = b"".join(path.read_bytes() for path in blend.public.rglob("*") if path.is_file())
+    *answers, canary = read_table(blend.custody / "answers.csv")[1:]
+    assert len(answers) == 50
+    assert canary[0].encode() not in public
+    for name, label in answers:
+        assert label.encode() not in public
+        assert name.encode() not in (blend.public / "train.csv").read_bytes()
+
+
+def rank_auc(values: list[float], positive: list[bool]) -> float:
+    ranks = [rank for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)) if positive[place]]
+    count, others = len(ranks), len(values) - len(ranks)
+    return (sum(ranks) - count * (count - 1) / 2) / (count * others)
+
+
+@pytest.mark.parametrize("name", ["digits", "breast-cancer", "diabetes"])
+def test_neither_id_nor_place_tells_held_out_rows_of_the_examples(name: str, tmp_path: Path) -> None:
+    task = load_task(prepare_example(name, tmp_path))
+    blend = make_blend(task, 0, tmp_path / "blend")
+    shown = [row[0] for row in read_table(blend.public / "sample_submission.csv")[1:]]
+    positive = [row in held_out_ids(blend) for row in shown]
+    assert sum(positive) == blend.held_out_rows > 40
+    four_errors = 4 * ((len(shown) + 1) / 12 / blend.held_out_rows / blend.test_rows) ** 0.5
+    ids = sorted(shown, key=lambda one: as_number(one) if as_number(one) is not None else one)
+    for values in ([float(ids.index(one)) for one in shown], [float(at) for at in range(len(shown))]):
+        assert abs(rank_auc(values, positive) - 0.5) < four_errors
+    assert not blend.notes
+
+
+@pytest.mark.parametrize("name", ["digits", "breast-cancer", "diabetes"])
+def test_held_out_rows_of_the_examples_are_shown_once_and_without_their_label(name: str, tmp_path: Path) -> None:
+    task = load_task(prepare_example(name, tmp_path))
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert task.labels is not None
+    (target,) = task.labels.targets
+    hidden, shown = held_out_ids(blend), blend.public / "train.csv"
+    header, *original = read_table(task.labels.file)
+    train_header, *train = read_table(shown)
+    test_header, *test = read_table(blend.public / "test.csv")
+    assert target in train_header and target not in test_header
+    features = [place for place, column in enumerate(header) if column not in (target, header[0])]
+    cells = {tuple(row[place] for place in features) for row in original if row[0] in hidden}
+    assert not {tuple(row[place] for place in features) for row in train} & cells
+    assert not {row[0] for row in train} & hidden
+    assert len({row[0] for row in test} & hidden) == blend.held_out_rows
+    tables = {path.name for path in blend.public.rglob("*.csv")}
+    assert tables == {"train.csv", "test.csv", "sample_submission.csv"}
+
+
+def test_ids_that_do_tell_are_noted(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    for name in ("train", "test", "sample_submission"):
+        rows = read_table(task.public / f"{name}.csv")
+        start = 0 if name == "train" else 1000
+        write_table(
+            task.public / f"{name}.csv", [rows[0], *([str(start + at), *row[1:]] for at, row in enumerate(rows[1:]))]
+        )
+    (note,) = make_blend(task, 0, tmp_path / "blend").notes
+    assert "ids tell held-out rows" in note
+
+
+def test_a_sample_that_varies_is_shown_constant(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    path = task.submission.sample
+    rows = read_table(path)
+    write_table(path, [rows[0], ["".join(rows[1][0]), "leaves"], *rows[2:]])
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert {row[1] for row in read_table(blend.public / "sample_submission.csv")[1:]} == {"stays"}
+    assert "varies in left" in blend.notes[0]
+
+
+def test_public_can_be_read_by_anyone_and_custody_by_no_one_else(tmp_path: Path) -> None:
+    os.umask(0o077)
+    try:
+        blend = make_blend(churn(tmp_path / "task"), 0, tmp_path / "blend")
+    finally:
+        os.umask(0o022)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [blend.public, *blend.public.rglob("*")]}
+    assert {modes[path] for path in modes if path.is_dir()} == {0o755}
+    assert {modes[path] for path in modes if path.is_file()} == {0o444}
+    assert stat.S_IMODE(blend.custody.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in blend.custody.iterdir()} == {0o600}
+    assert stat.S_IMODE(blend.folder.stat().st_mode) == 0o711
+    assert len({path.stat().st_mtime for path in modes}) == 1
+
+
+def test_the_owners_files_keep_their_mode_and_date(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    before = tree(tmp_path / "task")
+    make_blend(task, 0, tmp_path / "blend")
+    assert tree(tmp_path / "task") == before
+
+
+def test_a_task_without_labels_is_shown_as_it_is(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", labels="")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert (blend.held_out_rows, blend.test_rows, blend.has_labels) == (0, 60, False)
+    for path in task.public.rglob("*"):
+        if path.is_file():
+            assert (blend.public / path.relative_to(task.public)).read_bytes() == path.read_bytes()
+    parts = cut(blend, task.submission.sample)
+    assert parts.test.rows() == read_table(task.submission.sample)
+    assert len(parts.held_out) == 0
+
+
+def test_an_abandoned_half_is_cleared_away(tmp_path: Path) -> None:
+    abandoned = tmp_path / ".blend.building-999999999"
+    abandoned.mkdir()
+    task = churn(tmp_path / "task")
+    make_blend(task, 0, tmp_path / "blend")
+    assert not abandoned.exists()
+
+
+def test_strata_keep_their_share_and_groups_stay_whole(tmp_path: Path) -> None:
+    blend = make_blend(churn(tmp_path / "a"), 0, tmp_path / "strata")
+    taken = [row[1] for row in read_table(blend.custody / "answers.csv")[1:]]
+    rest = [row[3] for row in read_table(blend.public / "train.csv")[1:]]
+    for label in ("stays", "leaves", "unsure"):
+        share = taken.count(label) / (taken.count(label) + rest.count(label))
+        assert abs(share - 0.25) < 0.02
+    blend = make_blend(churn(tmp_path / "b", labels="group: household"), 0, tmp_path / "groups")
+    train = {row[2] for row in read_table(blend.public / "train.csv")[1:]}
+    moved = {row[2] for row in read_table(blend.public / "test.csv")[1:] if row[0] in held_out_ids(blend)}
+    assert moved and not train & moved
+    assert 25 <= blend.held_out_rows <= 75
+    assert {unit for role, _, unit, _ in read_table(blend.custody / "key.csv") if role == "held_out"} == moved
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+def refused(task: Task, tmp_path: Path) -> str:
+    with pytest.raises(TaskError) as caught:
+        make_blend(task, 0, tmp_path / "blend")
+    assert not [path for path in tmp_path.iterdir() if "blend" in path.name]
+    return str(caught.value)
+
+
+def test_repeated_ids_are_refused(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    rows = read_table(task.public / "train.csv")
+    write_table(task.public / "train.csv", [*rows, rows[1]])
+    assert "must be unique over train.csv and test.csv together" in refused(task, tmp_path)
+
+
+def test_a_missing_and_an_ambiguous_test_file_are_refused(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    shutil.copy(task.public / "test.csv", task.public / "test2.csv")
+    assert "found: test.csv, test2.csv" in refused(task, tmp_path)
+    for name in ("test.csv", "test2.csv"):
+        (task.public / name).unlink()
+    message = refused(task, tmp_path)
+    assert "(customer, note, household)" in message and "found: none" in message and "leave `labels` out" in message
+
+
+def test_a_sample_of_other_rows_is_refused(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    rows = read_table(task.submission.sample)
+    write_table(task.submission.sample, rows[:-1])
+    assert "must have the same ids" in refused(task, tmp_path)
+
+
+def test_a_second_copy_of_the_labels_is_refused(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    copy = task.public / "notes" / "annotations.csv"
+    write_table(copy, [[row[0], row[3]] for row in read_table(task.public / "train.csv")])
+    assert "annotations.csv holds labels" in refused(task, tmp_path)
+    copy.unlink()
+    with zipfile.ZipFile(task.public / "all.zip", "w") as archive:
+        archive.write(task.public / "train.csv", "data/train.csv")
+    assert "all.zip contains a copy of train.csv" in refused(task, tmp_path)
+
+
+def test_too_few_rows_and_too_few_groups_are_refused(tmp_path: Path) -> None:
+    assert "30 labelled rows" in refused(churn(tmp_path / "few", train_rows=30), tmp_path)
+    assert "groups are too few" in refused(churn(tmp_path / "one", labels="group: household", households=1), tmp_path)
+
+
+def test_words_where_the_metric_needs_numbers_are_refused(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", metric="rmse", sample="0")
+    assert "is not a number, and the metric needs numbers" in refused(task, tmp_path)
+
+
+def test_a_ragged_row_is_told_with_its_line(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    with (task.public / "train.csv").open("a") as stream:
+        stream.write("1,2\n")
+    assert "has 2 cells, the header has 4" in refused(task, tmp_path)
+
+
+def test_a_blend_of_other_data_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    make_blend(task, 0, tmp_path / "blend")
+    with (task.public / "train.csv").open("a") as stream:
+        stream.write("99999999,x,h1,stays\n")
+    with pytest.raises(TaskError, match="changed since"):
+        make_blend(task, 0, tmp_path / "blend")
+
+
+def test_a_folder_that_is_no_blend_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="is not a blend"):
+        load_blend(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------------- cutting it again
+
+
+def test_a_perfect_submission_in_any_order_is_cut_exactly(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    header, *rows = [row[::-1] for row in perfect(task, blend)]
+    random.Random(1).shuffle(rows)
+    write_table(tmp_path / "submission.csv", [header, *rows])
+    parts = cut(blend, tmp_path / "submission.csv")
+    assert parts.held_out.rows() == parts.answers.rows()
+    assert task.answers is not None
+    assert parts.test.rows() == read_table(task.answers)
+
+
+KEPT = tempfile.TemporaryDirectory(prefix="blend-test-")
+
+
+@cache
+def shared_blend() -> tuple[Task, Blend]:
+    folder = Path(KEPT.name)
+    task = churn(folder / "task")
+    return task, make_blend(task, 0, folder / "blend")
+
+
+@settings(max_examples=25, deadline=None)
+@given(draw=st.randoms(use_true_random=False), text=st.sampled_from(["{}", "{}.0", "0{}", "{}.00", " {}"]))
+def test_cut_does_not_depend_on_order_columns_or_how_ids_are_written(draw: random.Random, text: str) -> None:
+    task, blend = shared_blend()
+    header, *rows = [["extra", *row] for row in perfect(task, blend)]
+    places = list(range(3))
+    draw.shuffle(rows)
+    draw.shuffle(places)
+    rows = [[row[0], text.format(row[1]) if draw.random() < 0.5 else row[1], row[2]] for row in rows]
+    path = blend.folder.parent / "submission.csv"
+    write_table(path, [[row[at] for at in places] for row in [header, *rows]])
+    parts = cut(blend, path)
+    assert parts.held_out.rows() == parts.answers.rows()
+    assert task.answers is not None
+    assert parts.test.rows() == read_table(task.answers)
+
+
+def test_the_shown_sample_is_itself_a_valid_submission(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert cut(blend, blend.public / "sample_submission.csv").test.rows() == read_table(task.submission.sample)
+    assert len(format_of(blend).ids) == 110
+
+
+def test_a_blend_whose_key_holds_the_ids_too_is_cut_alike(tmp_path: Path) -> None:
+    """As blends were written before ids had a file of their own; runs begun with them go on."""
+    task = churn(tmp_path / "task", labels="group: household")
+    now = make_blend(task, 0, tmp_path / "now")
+    before = load_blend(Path(shutil.copytree(now.folder, tmp_path / "before")))
+    pairs = zip(read_table(now.custody / "ids.csv"), read_table(now.custody / "key.csv"), strict=True)
+    write_table(before.custody / "key.csv", [[*name, *rest] for name, rest in pairs])
+    (before.custody / "ids.csv").unlink()
+    submission = now.public / "sample_submission.csv"
+    one, other = cut(now, submission), cut(before, submission)
+    for part in ("held_out", "answers", "select", "test"):
+        assert getattr(one, part).rows() == getattr(other, part).rows()
+    assert one.units == other.units and any(one.units)

@@ -1,0 +1,78 @@
+"""Finding a task by name or by path, and the list of those with a name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.catalog import count_rows, find_task, list_tasks, row_of
+from tasks.config.yaml_with_lines import TaskError
+
+
+def test_the_list_says_what_the_prepared_tasks_hold_without_preparing(tmp_path: Path) -> None:
+    listed = {row.name: row for row in list_tasks(tmp_path)}
+    assert list(listed) == ["digits", "breast-cancer", "diabetes"] and not list(tmp_path.iterdir())
+    assert not listed["diabetes"].prepared and listed["diabetes"].direction == "lower"
+    for name, row in listed.items():
+        task = find_task(name, tmp_path)
+        found = row_of(task)
+        assert (found.train_rows, found.test_rows, found.thresholds) == (row.train_rows, row.test_rows, row.thresholds)
+        assert (found.title, found.metric, found.lower_is_better) == (row.title, row.metric, row.lower_is_better)
+    assert all(row.prepared for row in list_tasks(tmp_path))
+
+
+def test_an_example_loads_with_its_answers_and_its_masks(tmp_path: Path) -> None:
+    task = find_task("digits", tmp_path)
+    assert task.folder == tmp_path / "data" / "digits" and task.path == task.folder / "task.yaml"
+    assert task.answers == task.folder / "private" / "answers.csv" and task.hidden == ("sklearn/datasets/data",)
+    assert find_task(str(task.path), tmp_path) == find_task(str(task.folder), tmp_path) == task
+
+
+def test_every_path_to_mask_is_there_and_holds_the_bundled_tables(tmp_path: Path) -> None:
+    import sklearn
+
+    packages = Path(sklearn.__file__).parent.parent
+    for name in ("digits", "breast-cancer", "diabetes"):
+        for hidden in find_task(name, tmp_path).hidden:
+            assert (packages / hidden).exists()
+    tables = {path.name for path in packages.glob("sklearn/**/*") if path.suffix in (".csv", ".gz")}
+    masked = {path.name for path in (packages / "sklearn/datasets/data").iterdir()}
+    for word in ("digits", "cancer", "diabetes"):
+        assert {name for name in tables if word in name} <= masked
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("digit", "Did you mean digits?"),
+        ("Breast_Cancer", "Did you mean breast-cancer?"),
+        ("zzz", "`harness tasks` lists the names"),
+        ("", "has no name"),
+        ("  ", "has no name"),
+        ("a\0b", "has no name"),
+        ("./digits", "there is no such task file"),
+        ("nowhere/task.yaml", "there is no such task file"),
+        ("x" * 5000, "cannot be read"),
+    ],
+)
+def test_a_task_that_is_not_there_is_told_with_what_to_write(name: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError) as caught:
+        find_task(name, tmp_path)
+    assert says in str(caught.value)
+
+
+def test_rows_are_counted_as_csv_counts_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('id,text\n1,"two\nlines"\n2,x\n\n')
+    assert count_rows(tmp_path / "a.csv") == 2
+    assert count_rows(tmp_path / "none.csv") is None
+
+
+def test_listing_tasks_needs_no_pandas_or_scikit_learn() -> None:
+    code = (
+        "import sys, pathlib; from tasks import card, catalogue; catalogue.list_tasks(pathlib.Path('none'));"
+        "sys.exit(any(name in sys.modules for name in ('pandas', 'numpy', 'sklearn')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

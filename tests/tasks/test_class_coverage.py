@@ -1,0 +1,76 @@
+"""A score that needs rows of both labels gets them in every fold, or the task is refused before the run."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from small_tasks import churn, read_table
+
+from tasks.holdout.blend import make_blend
+from tasks.holdout.class_coverage import fewest, most_parts
+from tasks.holdout.recipe import Deal
+from tasks.holdout.splitters import deal_rows
+from tasks.judging.judge import judge
+from tasks.task import Task, TaskError
+
+
+def with_positives(folder: Path, count: int, metric: str = "roc_auc", labels: str = "stratify: true") -> Task:
+    """A task of 200 labelled rows, so many of them positive."""
+    positives = iter(random.Random(2).sample(range(200), count))
+    chosen, at = set(positives), iter(range(1000))
+
+    def label(_: random.Random) -> str:
+        return "1" if next(at) in chosen else "0"
+
+    return churn(folder, metric=metric, test_rows=120, label=label, sample="0", labels=labels)
+
+
+@pytest.mark.parametrize(("positives", "folds", "least"), [(2, 2, 1), (3, 2, 1), (5, 2, 2), (6, 3, 2), (60, 4, 15)])
+def test_each_fold_has_rows_of_both_labels(positives: int, folds: int, least: int, tmp_path: Path) -> None:
+    task = with_positives(tmp_path / "task", positives)
+    blends = [make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part)) for part in range(folds)]
+    assert {blend.folds for blend in blends} == {folds}
+    for blend in blends:
+        answers = Counter(row[1] for row in read_table(blend.custody / "answers.csv")[1:-1])
+        assert answers["1"] >= least
+        assert judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv").score == 0.5
+    assert ("folds and not 4, so that each" in " ".join(blends[0].notes)) == (folds < 4)
+
+
+def test_a_rare_class_changes_no_plan_where_the_score_can_do_without(tmp_path: Path) -> None:
+    blend = make_blend(with_positives(tmp_path / "task", 3, "accuracy"), 0, tmp_path / "b")
+    assert blend.folds == 4
+    assert "1" in {row[1] for row in read_table(blend.custody / "answers.csv")[1:-1]}
+
+
+@pytest.mark.parametrize(
+    ("positives", "metric", "says"),
+    [
+        (0, "roc_auc", "every labelled row has left = '0', so roc_auc cannot tell"),
+        (0, "log_loss", "every labelled row has left = '0', so log_loss cannot tell"),
+        (0, "accuracy", "every labelled row has left = '0'"),
+        (1, "roc_auc", "only one labelled row has left = '1', and roc_auc needs it in train and held out"),
+    ],
+)
+def test_labels_that_can_tell_nothing_are_refused(positives: int, metric: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=says):
+        make_blend(with_positives(tmp_path / "task", positives, metric), 0, tmp_path / "b")
+
+
+def test_groups_make_fewer_folds_where_positives_are_in_few_of_them(tmp_path: Path) -> None:
+    task = with_positives(tmp_path / "task", 6, labels="group: household")
+    first = make_blend(task, 0, tmp_path / "b0")
+    for part in range(first.folds):
+        blend = make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part))
+        assert {row[1] for row in read_table(blend.custody / "answers.csv")[1:-1]} == {"0", "1"}
+
+
+def test_every_column_of_several_is_looked_at() -> None:
+    draw = random.Random(0)
+    rows = ["\x1f".join("1" if draw.random() < 0.02 else "0" for _ in range(6)) for _ in range(600)]
+    count = most_parts(rows, 5, lambda parts: deal_rows(rows, parts, "s", False))
+    assert 2 <= count < 5 and fewest(rows, deal_rows(rows, count, "s", False)) > 0
+    assert fewest(["0", "1", None], [0, 1, None]) == 0

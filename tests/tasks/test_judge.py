@@ -1,0 +1,333 @@
+"""A judgement comes from the file alone: what is right is scored, what is wrong is named, nothing waits or leaks."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_tasks import Row, churn, read_table, truth, write_table
+
+from tasks.holdout.blend import Blend, make_blend
+from tasks.io.columns import Columns
+from tasks.judging.compare import run_weigh, weigh
+from tasks.judging.judge import Judgement, judge, run_judge, tell
+from tasks.judging.validate_submission import Format, SubmissionRefused, read_submission
+from tasks.subprocesses import ChildFailed
+from tasks.task import Task, TaskError, load_task
+from tests.harness.judged_runs import two_numbers
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return churn(tmp_path / "task")
+
+
+@pytest.fixture
+def blend(task: Task, tmp_path: Path) -> Blend:
+    return make_blend(task, 0, tmp_path / "blend")
+
+
+def perfect(task: Task, blend: Blend) -> list[Row]:
+    right = truth(task)
+    shown = read_table(blend.public / "sample_submission.csv")
+    return [["customer", "left"], *([row[0], right[row[0]]] for row in shown[1:])]
+
+
+def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_handed_on(
+    task: Task, blend: Blend, tmp_path: Path
+) -> None:
+    header, *rows = [row[::-1] for row in perfect(task, blend)]
+    random.Random(0).shuffle(rows)
+    write_table(tmp_path / "submission.csv", [header, *rows])
+    out = tmp_path / "out.csv"
+    verdict = run_judge(blend.folder, tmp_path / "submission.csv", out, 60)
+    assert (verdict.status, verdict.score, verdict.told) == ("scored", 1.0, "1.00 ± 0.03")
+    assert verdict.noise == pytest.approx(1.5 / 50), "no row went wrong, yet three of many more may"
+    assert verdict.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert task.answers is not None
+    assert read_table(out) == read_table(task.answers)
+
+
+def test_only_held_out_rows_count(task: Task, blend: Blend, tmp_path: Path) -> None:
+    held_out = {row[0] for row in read_table(blend.custody / "answers.csv")}
+    rows = [[name, label if name in held_out else "nobody knows"] for name, label in perfect(task, blend)[1:]]
+    write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
+    rows = [[name, "nobody knows" if name in held_out else label] for name, label in perfect(task, blend)[1:]]
+    write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 0.0
+
+
+def test_judging_again_gives_the_same_verdict(blend: Blend, tmp_path: Path) -> None:
+    sample, out = blend.public / "sample_submission.csv", tmp_path / "out.csv"
+    first = judge(blend, sample, out)
+    content = out.read_bytes()
+    assert judge(blend, sample, out) == first
+    assert out.read_bytes() == content
+    assert 0 < (first.noise or 0) < 0.1
+    assert first.told.count("±") == 1
+
+
+def test_a_task_without_labels_is_checked_and_not_scored(tmp_path: Path) -> None:
+    blend = make_blend(churn(tmp_path / "task", labels=""), 0, tmp_path / "blend")
+    verdict = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
+    assert verdict == Judgement("unscored", sha256=hashlib.sha256((tmp_path / "out.csv").read_bytes()).hexdigest())
+    (tmp_path / "bad.csv").write_text("customer,left\n1,stays\n")
+    assert judge(blend, tmp_path / "bad.csv", tmp_path / "out2.csv").status == "invalid"
+    assert not (tmp_path / "out2.csv").exists()
+
+
+# ----------------------------------------------------------------------------------------------------- bad submissions
+
+
+def table(rows: list[Row], separator: str = ",") -> str:
+    return "".join(separator.join(row) + "\n" for row in rows)
+
+
+Change = Callable[[list[Row]], bytes | str]
+BAD: dict[str, tuple[Change, str]] = {
+    "empty": (lambda rows: "", "is empty"),
+    "header only": (lambda rows: "customer,left\n", "has 0 rows; 110 are expected"),
+    "blank": (lambda rows: "\n\n", "Columns missing from the header: customer,left. Expected: customer,left"),
+    "zip": (lambda rows: b"PK\x03\x04rest", "a zip archive"),
+    "gzip": (lambda rows: gzip.compress(table(rows).encode()), "gzip-compressed"),
+    "utf-16": (lambda rows: table(rows).encode("utf-16"), "text in UTF-16"),
+    "utf-16 without mark": (lambda rows: table(rows).encode("utf-16-le"), "NUL bytes"),
+    "latin-1": (lambda rows: table([*rows[:-1], [rows[-1][0], "ä"]]).encode("latin-1"), "not UTF-8"),
+    "json": (lambda rows: json.dumps(rows), "is JSON"),
+    "html": (lambda rows: "<table></table>", "HTML"),
+    "semicolons": (lambda rows: table(rows, ";"), "separated by semicolons; commas are expected: customer,left"),
+    "tabs": (lambda rows: table(rows, "\t"), "separated by tabs"),
+    "other column": (lambda rows: table([["customer", "leaves"], *rows[1:]]), "Columns missing from the header: left"),
+    "column twice": (lambda rows: table([[*row, row[1]] for row in rows]), "Columns repeated in the header: left"),
+    "no header": (lambda rows: table(rows[1:]), "Columns missing"),
+    "too few": (lambda rows: table(rows[:-3]), "has 107 rows; 110 are expected"),
+    "too many": (lambda rows: table([*rows, rows[1]]), "has 111 rows; 110 are expected"),
+    "twice": (lambda rows: table([*rows[:-1], rows[1]]), "1 missing, 0 unknown, 1 repeated"),
+    "unknown": (lambda rows: table([*rows[:-2], ["x", "stays"], ["", "stays"]]), "2 missing, 2 unknown, 0 repeated"),
+    "missing": (lambda rows: table([*rows[:-1], [rows[-1][0], " "]]), "'left' holds 1 missing values"),
+    "ragged": (lambda rows: table([*rows[:-1], rows[-1][:1]]), "line 111 has 1 cells, the header has 2"),
+    "sums": (lambda rows: table([*rows[:-1], [*rows[-1], "x"]]), "line 111 has 3 cells, the header has 2"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_submission_is_refused_in_words_that_help(kind: str, task: Task, blend: Blend, tmp_path: Path) -> None:
+    change, expected = BAD[kind]
+    content = change(perfect(task, blend))
+    (tmp_path / "s.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+    verdict = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert verdict.status == "invalid"
+    assert expected in verdict.message
+    assert verdict.score is None
+    assert not (tmp_path / "out.csv").exists()
+    names = {row[0] for row in perfect(task, blend)[1:]}
+    assert not any(name in verdict.message for name in names)
+
+
+def plain(task: Task, blend: Blend, path: Path) -> None:
+    write_table(path, perfect(task, blend))
+
+
+def test_what_is_not_a_regular_file_is_refused_and_never_waited_for(task: Task, blend: Blend, tmp_path: Path) -> None:
+    plain(task, blend, tmp_path / "real.csv")
+    (tmp_path / "link").symlink_to("real.csv")
+    (tmp_path / "custody").symlink_to(blend.custody / "answers.csv")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    kinds = {"link": "a symbolic link", "custody": "a symbolic link", "device": "a symbolic link"}
+    kinds |= {"folder": "a directory", "pipe": "a pipe", "nothing": "There is no nothing"}
+    start = time.monotonic()
+    for name, expected in kinds.items():
+        verdict = judge(blend, tmp_path / name, tmp_path / "out.csv")
+        assert (verdict.status, expected in verdict.message) == ("invalid", True)
+    assert run_judge(blend.folder, tmp_path / "pipe", tmp_path / "out.csv", 30).status == "invalid"
+    assert "device" in judge(blend, Path("/dev/zero"), tmp_path / "out.csv").message
+    assert time.monotonic() - start < 20
+
+
+def test_a_file_over_the_cap_is_not_read(task: Task, blend: Blend, tmp_path: Path) -> None:
+    with (tmp_path / "s.csv").open("wb") as stream:
+        stream.truncate(3_000_000_000)
+    assert "3,000,000,000 bytes; at most 2,000,000,000" in judge(blend, tmp_path / "s.csv", tmp_path / "o.csv").message
+
+
+def test_what_does_no_harm_is_tolerated(task: Task, blend: Blend, tmp_path: Path) -> None:
+    rows = [[str(at), *row] for at, row in enumerate(perfect(task, blend))]
+    text = table([["", *rows[0][1:]], *rows[1:]]).replace("\n", "\r\n") + "\r\n\r\n"
+    (tmp_path / "s.csv").write_bytes(text.encode("utf-8-sig"))
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
+
+
+def numeric(cells: list[str], may_be_missing: bool = False) -> Callable[[Path], Columns]:
+    def read(folder: Path) -> Columns:
+        write_table(folder / "s.csv", [["id", "y"], *([str(at), cell] for at, cell in enumerate(cells))])
+        ids = [str(at) for at in range(len(cells))]
+        return read_submission(folder / "s.csv", Format(("id", "y"), "id", ("y",), ids, True, may_be_missing))
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "much"], "holds 1 values that are not numbers"),
+        (["1_0", "0x1", "1,5"], "holds 3 values that are not numbers"),
+        (["inf", "-Infinity", "1e999"], "holds 3 infinite values"),
+        (["", "NaN", "NA", "1"], "holds 3 missing values"),
+    ],
+)
+def test_numbers_must_be_numbers(cells: list[str], expected: str, tmp_path: Path) -> None:
+    with pytest.raises(SubmissionRefused, match=expected):
+        numeric(cells)(tmp_path)
+
+
+def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
+    cells = ["1", "", " 2.5 ", "True"]
+    assert numeric(cells, may_be_missing=True)(tmp_path).column("y") == cells
+
+
+# -------------------------------------------------------------------------------------------------- scores and noise
+
+
+def test_a_score_is_told_no_finer_than_its_noise() -> None:
+    assert tell(0.937312, 0.01432) == "0.94 ± 0.01"
+    assert tell(84.1193, 5.5535) == "84 ± 6"
+    assert tell(123456.7, 4321.0) == "123000 ± 4000"
+    assert tell(0.123456, 0.0) == tell(0.123456, None) == "0.1235"
+    assert tell(-0.5, 0.0999) == "-0.50 ± 0.10"
+
+
+def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task, blend: Blend, tmp_path: Path) -> None:
+    shown = perfect(task, blend)
+    worse = [shown[0], *([name, "stays"] for name, _ in shown[1:])]
+    for name, rows in (("good", shown), ("bad", worse)):
+        (tmp_path / name).mkdir()
+        write_table(tmp_path / name / "s.csv", rows)
+        judge(blend, tmp_path / name / "s.csv", tmp_path / name / "out.csv", keep=True)
+    kept = [tmp_path / name / "held_out.csv" for name in ("good", "bad")]
+    verdict = judge(blend, tmp_path / "good/s.csv", tmp_path / "out.csv", against=kept[1])
+    assert (verdict.score, verdict.share) == (1.0, 1.0)
+    found = run_weigh([blend.folder], kept[:1], kept[1:], 60)
+    assert (found.score, found.share, found.parts) == (1.0, 1.0, [1.0])
+    assert found.gain == pytest.approx(verdict.gain)
+    assert weigh([blend.folder], kept[1:], kept[:1]).share == 0.0
+    assert weigh([blend.folder], kept[:1], kept[:1]).share == 0.5
+
+
+def test_a_value_that_only_test_rows_hold_wrong_is_refused_too(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", metric="log_loss", label=lambda draw: draw.choice("01"), sample="0.5")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    held_out = {row[0] for row in read_table(blend.custody / "answers.csv")}
+    shown = read_table(blend.public / "sample_submission.csv")
+    write_table(tmp_path / "s.csv", [shown[0], *([name, "0.5" if name in held_out else "7"] for name, _ in shown[1:])])
+    verdict = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert (verdict.status, verdict.message) == ("invalid", "A prediction is not a probability between 0 and 1.")
+
+
+# -------------------------------------------------------------------------------------- metrics of the task's own
+
+
+def own_metric(folder: Path, body: str) -> Blend:
+    (folder / "task").mkdir()
+    (folder / "task/metric.py").write_text(f"def score(answers, predictions, targets):\n    {body}\n")
+    task = churn(folder / "task", metric='{function: "metric.py:score", direction: higher, needs: labels}')
+    return make_blend(task, 0, folder / "blend")
+
+
+def test_a_metric_of_the_tasks_own_is_used_and_may_print(tmp_path: Path) -> None:
+    body = "print('chatter'); return float((answers[targets[0]] == predictions[targets[0]]).mean() * 2)"
+    blend = own_metric(tmp_path, body)
+    verdict = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 60)
+    assert verdict.status == "scored"
+    assert 0.4 < (verdict.score or 0) < 1.1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise ValueError(answers.to_csv())",
+        "raise KeyError(answers.to_csv())",
+        "raise SystemExit(answers.to_csv())",
+        "return float('nan')",
+        "return answers",
+    ],
+)
+def test_whatever_a_metric_raises_becomes_a_fixed_sentence(body: str, tmp_path: Path) -> None:
+    blend = own_metric(tmp_path, body)
+    verdict = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
+    assert verdict.status == "invalid"
+    assert len(verdict.message) < 80
+    assert "\n" not in verdict.message
+
+
+def test_a_metric_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    body = f"import subprocess; open({str(mark)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid)); " + (
+        "import time; time.sleep(600)"
+    )
+    blend = own_metric(tmp_path, body)
+    start = time.monotonic()
+    verdict = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 5)
+    assert time.monotonic() - start < 15
+    assert verdict.status == "invalid"
+    assert "within 5 seconds" in verdict.message
+    time.sleep(0.2)
+    state = Path(f"/proc/{mark.read_text()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+# ------------------------------------------------------------------------------------------------------- the child
+
+
+def test_the_judge_imports_nothing_from_where_the_agent_works(
+    task: Task, blend: Blend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    for name in ("pandas", "numpy", "json", "csv", "tasks", "sitecustomize"):
+        (workspace / f"{name}.py").write_text(f"open({str(tmp_path / 'caught')!r}, 'w').write({name!r})\n")
+    plain(task, blend, workspace / "submission.csv")
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("PYTHONPATH", str(workspace))
+    assert run_judge(blend.folder, Path("submission.csv"), Path("out.csv"), 60).score == 1.0
+    assert not (tmp_path / "caught").exists()
+
+
+def test_asking_for_a_judgement_imports_nothing_heavy() -> None:
+    heavy = ("pandas", "numpy", "sklearn", "pydantic", "yaml")
+    modules = "tasks.judging.judge, tasks.judging.grade"
+    code = f"import sys, {modules}; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-I", "-c", code], text=True).strip() == "[]"
+
+
+def test_a_blend_that_is_gone_and_a_place_that_cannot_be_written_are_ours_not_the_agents(
+    blend: Blend, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskError, match="is not a blend"):
+        run_judge(tmp_path / "gone", tmp_path / "s.csv", tmp_path / "out.csv", 60)
+    with pytest.raises(ChildFailed, match="No such file"):
+        run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "no/where/out.csv", 60)
+
+
+def test_test_rows_are_looked_at_beside_answers_of_every_class(tmp_path: Path) -> None:
+    """Few test rows would otherwise meet the first few answers, which may be of one class."""
+    truth = {at: str(int(at % 40 == 39)) for at in range(400)}
+    rows = iter(range(10_000))
+    path = two_numbers(tmp_path / "rare", lambda draw, a, b: truth[next(rows) % 400], 400, 10, metric="roc_auc")
+    blend = make_blend(load_task(path), 0, tmp_path / "blend")
+    answers = read_table(blend.custody / "answers.csv")[1:]
+    assert len({cell for _, cell in answers[:10]}) == 1 < len({cell for _, cell in answers})
+    shown = read_table(blend.public / "sample_submission.csv")
+    write_table(tmp_path / "s.csv", [shown[0], *([row[0], str(at % 7)] for at, row in enumerate(shown[1:]))])
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").status == "scored"

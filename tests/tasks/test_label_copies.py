@@ -1,0 +1,234 @@
+"""A second copy of the labels left in public is found in whatever form, and files that tell nothing are shown."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import pickle
+import random
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_tasks import Row, churn, read_table, write_table
+
+from tasks.holdout.blend import make_blend
+from tasks.io import archives as contents_module
+from tasks.io.archives import Sealed, Text, contents
+from tasks.leakage.label_copies import known_of, tells
+from tasks.task import Task, TaskError, load_task
+
+
+def rows_of(task: Task) -> list[Row]:
+    return read_table(task.public / "train.csv")
+
+
+def whole(task: Task) -> bytes:
+    return (task.public / "train.csv").read_bytes()
+
+
+def pairs(task: Task) -> dict[str, str]:
+    return {row[0]: row[3] for row in rows_of(task)[1:]}
+
+
+def tarred(task: Task) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
+        archive.add(task.public / "train.csv", "deep/rows.txt")
+    return buffer.getvalue()
+
+
+def zipped_twice(task: Task) -> bytes:
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows", json.dumps(rows_of(task)))
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("inner.zip", inner.getvalue())
+    return outer.getvalue()
+
+
+def renamed(task: Task) -> bytes:
+    words = {"stays": "0", "leaves": "1", "unsure": "2"}
+    return "\n".join(["key;klass", *(f"{name};{words[label]}" for name, label in pairs(task).items())]).encode()
+
+
+def in_order(task: Task) -> bytes:
+    return "\n".join(["n,c", *(f"{at},{label}" for at, label in enumerate(pairs(task).values()))]).encode()
+
+
+def by_columns(task: Task) -> bytes:
+    found = pairs(task)
+    return json.dumps({"key": dict(enumerate(found)), "class": dict(enumerate(found.values()))}).encode()
+
+
+def records(task: Task) -> bytes:
+    names = rows_of(task)[0]
+    return json.dumps([dict(zip(names, row, strict=True)) for row in rows_of(task)[1:]], indent=2).encode()
+
+
+def some_of_it(task: Task) -> bytes:
+    kept = random.Random(1).sample(list(pairs(task).items()), 120)
+    return "".join(f"{name}: {label}\n" for name, label in kept).encode()
+
+
+COPIES: dict[str, Callable[[Task], bytes]] = {
+    "notes.txt": whole,
+    "notes.md": whole,
+    "train.csv.gz": lambda task: gzip.compress(whole(task)),
+    "x.bin": lambda task: bz2.compress(whole(task)),
+    "x.xz": lambda task: lzma.compress(whole(task)),
+    "wide.txt": lambda task: whole(task).decode().encode("utf-16"),
+    "all.tar.xz": tarred,
+    "all.zip": zipped_twice,
+    "folds.csv": renamed,
+    "order.csv": in_order,
+    "labels.json": lambda task: json.dumps([row[3] for row in rows_of(task)[1:]]).encode(),
+    "columns.json": by_columns,
+    "records.json": records,
+    "meta.json": lambda task: json.dumps(pairs(task)).encode(),
+    "two.tsv": lambda task: "".join(f"{name}\t{label}\n" for name, label in pairs(task).items()).encode(),
+    "some.yaml": some_of_it,
+}
+
+
+def refused(task: Task, folder: Path) -> str:
+    with pytest.raises(TaskError) as caught:
+        make_blend(task, 0, folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_the_labels_is_refused_in_whatever_form(name: str, tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    (task.public / name).write_bytes(COPIES[name](task))
+    told = refused(task, tmp_path / "blend")
+    assert f"{name}" in told and "is a second copy of the labels of train.csv" in told
+    assert f"take it out of public, or write `blend: {{omit: [{name}]}}`" in told
+
+
+def test_what_cannot_be_read_is_refused_until_a_line_speaks_for_it(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    made = sqlite3.connect(task.public / "rows.db")
+    made.execute("create table rows (name, label)")
+    made.executemany("insert into rows values (?, ?)", pairs(task).items())
+    made.commit()
+    made.close()
+    assert "rows.db cannot be read, so nobody knows whether it holds labels" in refused(task, tmp_path / "blend")
+    (task.public / "rows.db").unlink()
+    (task.public / "rows.pkl").write_bytes(pickle.dumps(rows_of(task)))
+    assert "or `static: [rows.pkl]` there if it holds none" in refused(task, tmp_path / "blend")
+    text = (task.folder / "task.yaml").read_text() + 'blend: {static: [rows.pkl, "notes/*"]}\n'
+    (task.folder / "task.yaml").write_text(text)
+    assert (make_blend(load_task(task.folder), 0, tmp_path / "blend").public / "rows.pkl").exists()
+
+
+def test_names_of_files_may_tell_labels(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    for name, label in pairs(task).items():
+        (task.public / "photos" / label).mkdir(parents=True, exist_ok=True)
+        (task.public / "photos" / label / f"{name}.png").write_bytes(b"\x89PNG of somebody")
+    assert "the names of files in public tell labels" in refused(task, tmp_path / "blend")
+
+
+def test_a_table_of_numbers_to_predict_is_known_by_rank_and_without_its_ids(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
+    copy = task.public / "rounded.txt"
+    copy.write_text("".join(f"{name} {float(label):.3f}\n" for name, label in pairs(task).items()))
+    assert "rounded.txt is a second copy" in refused(task, tmp_path / "blend")
+    copy.write_text(" ".join(f"{float(label):.12f}" for label in pairs(task).values()))
+    assert "in the order of the training rows" in refused(task, tmp_path / "blend")
+
+
+def test_rows_are_known_by_a_cell_of_their_own_where_the_id_is_left_out() -> None:
+    draw = random.Random(0)
+    rows = [[f"{draw.gauss(0, 1):.5f}", draw.choice("ab")] for _ in range(300)]
+    labels = [draw.choice("01") for _ in rows]
+    copied = [[*row, label] for row, label in zip(rows, labels, strict=True)]
+    draw.shuffle(copied)
+    known = known_of([str(at) for at in range(300)], [labels], rows, [], "s")
+    assert tells(known, "".join(",".join(row) + "\n" for row in copied))
+    assert not tells(known, "".join(",".join(row[:-1]) + "\n" for row in copied))
+
+
+# ---------------------------------------------------------------------------------------------- what tells nothing
+
+
+def test_what_tells_nothing_is_shown(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    draw = random.Random(3)
+    names = [row[0] for row in rows_of(task)[1:]]
+    write_table(task.public / "more.csv", [["customer", "old", "calls"], *([n, draw.choice("01"), "7"] for n in names)])
+    (task.public / "more.json").write_text(json.dumps({name: {"calls": draw.randrange(3)} for name in names}))
+    (task.public / "paper.pdf").write_bytes(b"%PDF-1.4 \0\1\2")
+    (task.public / "figure.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (task.public / "columns.md").write_text("left: stays, leaves or unsure\n")
+    with gzip.open(task.public / "more.csv.gz", "wb") as packed:
+        packed.write((task.public / "more.csv").read_bytes())
+    (task.public / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    shown = {path.name for path in blend.public.rglob("*") if path.is_file()}
+    assert {"more.csv", "more.json", "paper.pdf", "figure.png", "columns.md", "more.csv.gz"} <= shown
+    assert ".DS_Store" not in shown and "hidden files are not shown: .DS_Store" in blend.notes
+
+
+def noise(draw: random.Random, names: list[str]) -> str:
+    """A table of numbers that know nothing of labels, beside the names of all rows: few values, many, words."""
+    makers: list[Callable[[], str]] = [
+        lambda: draw.choice("01"), lambda: str(draw.randrange(6)), lambda: f"{draw.gauss(0, 1):.3f}",
+        lambda: draw.choice(["yes", "no"]), lambda: str(draw.randrange(500)),
+        lambda: "1" if draw.random() < 0.1 else "0",
+    ]  # fmt: skip
+    stream = io.StringIO()
+    csv.writer(stream).writerows([name, *(make() for make in makers)] for name in names)
+    return stream.getvalue()
+
+
+def test_a_table_that_names_rows_and_tells_no_label_raises_no_alarm() -> None:
+    alarms = 0
+    for seed in range(120):
+        draw = random.Random(seed)
+        count = draw.choice([14, 40, 50, 200])
+        names = [str(at) for at in (range(1, count + 1) if seed % 3 else draw.sample(range(10_000, 99_999), count))]
+        classes = (2, 2, 5, 99)[seed % 4]
+        labels = [str(min(draw.randrange(classes), draw.randrange(classes))) for _ in names]
+        order = [draw.choice(labels) for _ in range(5 * count)]
+        alarms += bool(tells(known_of(names, [labels], [], order, "s"), noise(draw, names)))
+    assert alarms <= 3
+
+
+def test_labels_that_follow_a_rule_are_not_looked_for_in_order() -> None:
+    labels = [str(at % 2) for at in range(400)]
+    known = known_of([f"name {at}" for at in range(400)], [labels], [], labels, "s")
+    assert not tells(known, "\n".join("ab"[at % 2] for at in range(900)))
+
+
+# -------------------------------------------------------------------------------------------------- reading of files
+
+
+def test_archives_are_read_to_a_depth_and_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = b"at the bottom"
+    for _ in range(contents_module.DEEPEST):
+        packed = gzip.compress(packed)
+    (tmp_path / "deep").write_bytes(packed)
+    assert [one.text for one in contents(tmp_path / "deep", "deep") if isinstance(one, Text)] == ["at the bottom"]
+    (tmp_path / "deep").write_bytes(gzip.compress(packed))
+    assert list(contents(tmp_path / "deep", "deep")) == [Sealed("deep")]
+    monkeypatch.setattr(contents_module, "MOST", 1000)
+    (tmp_path / "bomb").write_bytes(gzip.compress(b"x" * 10_000_000))
+    (found,) = contents(tmp_path / "bomb", "bomb")
+    assert isinstance(found, Text) and len(found.text) == 1000
+
+
+def test_a_damaged_or_locked_archive_is_sealed(tmp_path: Path) -> None:
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(random.Random(0).randbytes(10_000))[:500])
+    (tmp_path / "cut.zip").write_bytes(b"PK\3\4 and nothing more")
+    (tmp_path / "noise").write_bytes(bytes(at % 255 + 1 for at in range(9999)))
+    for name in ("cut.gz", "cut.zip", "noise"):
+        assert list(contents(tmp_path / name, name)) == [Sealed(name)]

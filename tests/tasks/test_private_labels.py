@@ -1,0 +1,59 @@
+"""Labels are read on record, and a leak of them can be proven."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tasks.catalog import find_task
+from tasks.holdout.blend import load_blend, make_blend
+from tasks.holdout.private_labels import PREFIX, leaked, plant, read_labels
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.csv"
+    path.write_text("id,label\n1,0\n2,1\n")
+    plant(path, "seed")
+    return path
+
+
+def test_every_reading_is_on_record_before_it_happens(labels: Path) -> None:
+    assert read_labels(labels, "judging").rows() == [["id", "label"], ["1", "0"], ["2", "1"]]
+    read_labels(labels, "grading")
+    entries = [json.loads(line) for line in (labels.parent / "access.jsonl").read_text().splitlines()]
+    assert [(entry["for"], entry["file"], entry["pid"]) for entry in entries] == [
+        ("judging", "answers.csv", os.getpid()),
+        ("grading", "answers.csv", os.getpid()),
+    ]
+    assert (labels.parent / "access.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_canary_is_among_the_labels_and_never_among_what_is_scored(labels: Path) -> None:
+    assert PREFIX in labels.read_text()
+    assert PREFIX not in str(read_labels(labels, "a test").rows())
+    assert (labels.parent / "canary").read_text() in labels.read_text()
+
+
+def test_a_leak_is_found_where_the_canary_turns_up(labels: Path, tmp_path: Path) -> None:
+    honest, stolen, pipe, link = (tmp_path / name for name in ("honest.csv", "stolen.csv", "pipe", "link"))
+    honest.write_text("id,label\n1,0\n")
+    stolen.write_bytes(b"\xff\n" + labels.read_bytes())
+    os.mkfifo(pipe)
+    link.symlink_to(labels)
+    assert leaked(tmp_path, [honest, stolen, pipe, link, tmp_path, tmp_path / "none"]) == [stolen]
+    assert leaked(tmp_path / "elsewhere", [stolen]) == []
+
+
+def test_a_blend_has_a_canary_and_its_agent_does_not_see_it(tmp_path: Path) -> None:
+    task = find_task("digits", tmp_path)
+    blend = make_blend(task, 0, tmp_path / "blend")
+    canary = (blend.custody / "canary").read_text()
+    assert canary in (blend.custody / "answers.csv").read_text()
+    assert leaked(blend.custody, blend.public.rglob("*")) == []
+    again = make_blend(task, 0, tmp_path / "again")
+    assert (again.custody / "answers.csv").read_bytes() == (blend.custody / "answers.csv").read_bytes()
+    assert load_blend(tmp_path / "blend").held_out_rows == blend.held_out_rows

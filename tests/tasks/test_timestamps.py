@@ -1,0 +1,98 @@
+"""Moments are read as people write them, in one way for a whole column, and what may be two moments is refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from small_tasks import churn, read_table, write_table
+
+from tasks.holdout.blend import make_blend
+from tasks.io.timestamps import Unclear, read_moments
+from tasks.task import TaskError, load_task
+
+DAYS = [date(2009, 11, 27) + timedelta(days=37 * at) for at in range(60)]
+FORMS: dict[str, Callable[[date], str]] = {
+    "number": lambda day: str(day.toordinal()),
+    "float": lambda day: f"{day.toordinal()}.50",
+    "packed": lambda day: day.strftime("%Y%m%d"),
+    "ISO": lambda day: day.isoformat(),
+    "ISO with a clock": lambda day: f"{day}T09:30:00Z",
+    "German": lambda day: f"{day.day}.{day.month}.{day.year}",
+    "German with a clock": lambda day: day.strftime("%d.%m.%Y %H:%M"),
+    "day first": lambda day: day.strftime("%d/%m/%Y"),
+    "month first": lambda day: day.strftime("%m/%d/%Y 1:05 PM"),
+    "year first": lambda day: f"{day.year}/{day.month}/{day.day}",
+    "named": lambda day: day.strftime("%d %b %Y"),
+    "American": lambda day: day.strftime("%B %d, %Y"),
+    "week": lambda day: day.strftime("%G-W%V"),
+    "counted": lambda day: f"day {day.toordinal() - 700_000}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_column_of_dates_is_in_the_order_of_time(form: str) -> None:
+    days = random.Random(1).sample(DAYS, len(DAYS))
+    cells = [FORMS[form](day) for day in days]
+    found = read_moments([*cells, "NA", ""])
+    assert found[-2:] == [None, None]
+    known = [value for value in found if value is not None]
+    assert [day for _, day in sorted(zip(known, days, strict=True))] == DAYS
+
+
+def test_months_and_quarters_follow_each_other() -> None:
+    for cells in (["2020-09", "2020-10", "2021-01"], ["2020Q3", "2020Q4", "2021Q1"]):
+        first, later, last = read_moments(cells)
+        assert first is not None and later is not None and last is not None and first < later < last
+
+
+def test_a_clock_of_twelve_hours_and_zones_are_heard() -> None:
+    noon, night = read_moments(["05/31/2024 12:00 PM", "05/31/2024 12:30 AM"])
+    assert noon is not None and night is not None and noon > night
+    east, west = read_moments(["2024-05-31T10:00:00+02:00", "2024-05-31T09:00:00+00:00"])
+    assert east is not None and west is not None and east < west
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (["1", "2", "soon"], r"1 of 3 cells are no moment as the others are \('soon' in row 3\)"),
+        (["2024-05-31", "2024-06-01", "7"], "'7' in row 3"),
+        (["01/02/2024", "03/04/2024"], "2 of 2 cells are no moment, or more than one"),
+        (["13/02/2024", "03/14/2024"], "more than one"),
+        (["2024-02-30"], "'2024-02-30' in row 1"),
+        (["alpha 1", "beta 2"], "Write numbers or ISO dates"),
+    ],
+)
+def test_what_is_no_moment_or_may_be_two_is_refused_by_its_cells(cells: list[str], says: str) -> None:
+    with pytest.raises(Unclear, match=says):
+        read_moments(cells, "when")
+
+
+def test_a_task_split_by_time_is_told_of_unclean_moments(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", labels="")
+    for name in ("train", "test"):
+        header, *rows = read_table(task.public / f"{name}.csv")
+        days = ["" if at == 5 else f"{1 + at % 28}.{1 + at % 12}.{2010 + at // 20}" for at in range(len(rows))]
+        header[2:3] = ["day"]
+        write_table(
+            task.public / f"{name}.csv",
+            [header, *([*row[:2], day, *row[3:]] for row, day in zip(rows, days, strict=True))],
+        )
+    part = (
+        "labels: {file: public/train.csv, id: customer, target: left}\n"
+        'blend: {test: public/test.csv, static: ["notes/*"], split: {time: day}}\n'
+    )
+    (task.folder / "task.yaml").write_text((task.folder / "task.yaml").read_text() + part)
+    blend = make_blend(load_task(task.folder), 0, tmp_path / "blend")
+    hidden = {row[0] for row in read_table(blend.custody / "answers.csv")[1:]}
+    years = {row[2][-4:] for row in read_table(blend.public / "test.csv")[1:] if row[0] in hidden}
+    assert years == {"2018", "2019"}
+    assert "1 rows have no day: they stay training rows" in " ".join(blend.notes)
+    table = task.public / "train.csv"
+    table.write_text(table.read_text().replace('"1.1.2010"', '"long ago"'))
+    with pytest.raises(TaskError, match=r"column day: \d of 200 cells are no moment .*'long ago' in row 1"):
+        make_blend(load_task(task.folder), 0, tmp_path / "other")
