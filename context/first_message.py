@@ -57,7 +57,9 @@ def render_state(state: State, notebook: Notebook) -> str:
     """The state of the run, by code."""
     attempt = state.attempts[-1] if state.attempts else None
     best, chosen = state.best, state.chosen
-    of_best = f"evaluation {best.id}, {best.told or best.status}, commit {memory.short(best.commit)}" if best else ""
+    of_best = (
+        f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short(best.commit)}" if best else ""
+    )
     origin = f"evaluation {chosen.evaluation}" if chosen and chosen.evaluation else "the sample submission"
     lines = [
         f"attempt: {attempt.number if attempt else 1}",

@@ -76,7 +76,7 @@ def _row(state: State, attempt: Attempt) -> str:
     scored = [e for e in done if e.score is not None]
     pick = min if state.lower_is_better else max
     best = pick(scored, key=lambda e: e.score or 0.0) if scored else (done[-1] if done else None)
-    score = (best.told or best.status) if best else "none"
+    score = (best.shown_score or best.status) if best else "none"
     verdict = (compared(state, best) or best.status) if best else "not evaluated"
     if best and best.was_best:
         verdict = f"best then{f', {verdict}' if compared(state, best) else ''}"
@@ -86,7 +86,7 @@ def _row(state: State, attempt: Attempt) -> str:
 
 def evaluation_line(state: State, evaluation: Evaluation, idea: str = "") -> str:
     """One evaluation: verdict, what the model was told of its score, how that compares, commit, command."""
-    score = f" {evaluation.told}" if evaluation.told else ""
+    score = f" {evaluation.shown_score}" if evaluation.shown_score else ""
     delta = f" ({told})" if (told := compared(state, evaluation)) else ""
     best = ", best of the run then" if evaluation.was_best else ""
     reason = f": {cut(evaluation.message, 400)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
@@ -105,7 +105,7 @@ def compared(state: State, evaluation: Evaluation) -> str:
         if other.id == evaluation.id:
             break
         before = other if other.was_best else before
-    mine, theirs = _TOLD.match(evaluation.told), _TOLD.match(before.told) if before else None
+    mine, theirs = _TOLD.match(evaluation.shown_score), _TOLD.match(before.shown_score) if before else None
     if evaluation.verdict and evaluation.status == "scored":  # as judged, not as rounded numbers suggest
         on = f" on {evaluation.against}" if evaluation.against else ""
         if mine and theirs and before and before.id == evaluation.against and evaluation.verdict != "unclear":

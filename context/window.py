@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from context.tokens import TokenFit
-from runs.events.registry import EpochStarted, Event, ModelAsked, ModelReplied, Nudged, ToolFinished
+from runs.events.registry import EpochStarted, Event, ModelAsked, ModelReplied, Reminded, ToolFinished
 
 PROMPTS = Path(__file__).parent / "prompts"
 NOTE_CALL = "harness_note"
@@ -78,7 +78,7 @@ class Window:
             self._reply(event)
         elif isinstance(event, ToolFinished):
             self._answer(event.call, event.content, event.seq)
-        elif isinstance(event, Nudged):
+        elif isinstance(event, Reminded):
             self._nudge(event)
         elif isinstance(event, ModelAsked):
             self.breaches += self.digest(event.messages) != event.digest
@@ -159,7 +159,7 @@ class Window:
             self._add(message_bytes("tool", LOST, tool_call_id=call), "tool", -1)
         self._open = []
 
-    def _nudge(self, event: Nudged) -> None:
+    def _nudge(self, event: Reminded) -> None:
         """The harness speaks after a reply without calls. Marking that reply with a call keeps the words out of a
         user message; the reply was not sent yet, so no prefix changes."""
         if not event.call or not self.roles or self.roles[-1] != "assistant" or self._open:

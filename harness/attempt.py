@@ -12,7 +12,7 @@ from harness.evaluation import submission
 from harness.startup.sandbox_setup import gpu_complaints
 from harness.tools import registry
 from harness.tools.arguments import Finish
-from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Nudged, Warned
+from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Reminded, Warned
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -34,7 +34,7 @@ def play(run: Run) -> None:
 def turn(run: Run) -> None:
     """One reply of the model and the calls it asked for."""
     if not run.state.pending:
-        if run.state.owes_nudge:
+        if run.state.needs_reminder:
             nudge(run)
         request.ask(run)
     # `finish` ends the attempt, so whatever was asked for beside it comes first.
@@ -51,7 +51,7 @@ def nudge(run: Run) -> None:
     and every thought before it."""
     loops = run.notebook.loops
     circles = f"\n<harness>{loops.text()}</harness>" if loops.texts and loops.texts % TEXTS == 0 else ""
-    run.record(Nudged(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
+    run.record(Reminded(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
 
 
 def begin(run: Run) -> None:
@@ -63,9 +63,9 @@ def begin(run: Run) -> None:
     attempt = run.state.attempt
     assert attempt is not None
     if attempt.turns == 0:
-        for words in gpu_complaints(run.sandbox.place):
+        for words in gpu_complaints(run.sandbox.paths):
             run.record(Warned(message=words))
-        run.versions.reset(run.sandbox.place.workspace, attempt.parent)
+        run.versions.reset(run.sandbox.paths.workspace, attempt.parent)
     if run.state.epoch is None:
         open_epoch(run, "attempt", keeps_tail=False)
 

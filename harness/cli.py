@@ -191,11 +191,11 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.startup.create_run import Wish
+    from harness.startup.create_run import RunRequest
     from harness.startup.open_run import start
     from harness.ui.live import open_screen
 
-    wish = Wish(
+    wish = RunRequest(
         task=options.task,
         model=options.model,
         base_url=options.base_url,
@@ -309,9 +309,9 @@ def _doctor(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _new_task(options: argparse.Namespace, settings: Settings) -> int:
-    from tasks.new_task import TaskWish, make_task
+    from tasks.new_task import TaskRequest, make_task
 
-    wish = TaskWish(options.data, options.target, options.into, options.id, options.metric, options.group)
+    wish = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
     made = make_task(wish)
     print(f"made {made.folder}")
     for guess in made.guesses:

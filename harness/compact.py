@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from context.compaction.close_epoch import plan
-from context.compaction.policy import Decision, Figures, Marks, Rates, decide, kept_groups, smaller
+from context.compaction.policy import Decision, Figures, Rates, Thresholds, decide, kept_groups, smaller
 from context.compaction.stubs import LINE_BYTES
 from context.first_message import STATE, render_head
 from context.notebook import goes_on
@@ -99,7 +99,7 @@ def close(
     """Close the epoch: what leaves the window stands in the new head as words, stubs and facts, in one event."""
     window, groups = run.window, run.window.groups()
     if kept is None:
-        kept = kept_groups(groups, Marks.within(limit(run)), _bytes_per_token(run))
+        kept = kept_groups(groups, Thresholds.within(limit(run)), _bytes_per_token(run))
         fixed = len(window.system) + len(window.tools) + len(window.messages[0])
         if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
             kept = smaller(kept)  # even the last exchange leaves where it alone is too large
@@ -127,7 +127,7 @@ def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = Tr
     """Weigh the window as it would be with `added` more bytes."""
     window, notebook = run.window, run.notebook
     ratio = _bytes_per_token(run)
-    marks = Marks.within(limit(run))
+    marks = Thresholds.within(limit(run))
     fill = window.tokens() + int(added / ratio)
     if fill < marks.low:
         return Decision("none", why="the window is small enough")

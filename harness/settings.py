@@ -49,7 +49,7 @@ class Settings:
     """The same for the demo model, which somebody is watching."""
     expected_evaluations: int = 50
     finalists: int = 5
-    informative_looks: int = 100
+    max_holdout_queries: int = 100
     """After so many told scores, one that is no new best is told as a verdict only."""
     evaluation_share: float = 0.2
     evaluation_seconds: float = 3600.0

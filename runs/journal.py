@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runs.blobs import sync_folder
-from runs.events.registry import Event, JobFinished, ModelReplied, Nudged, RunCreated, ToolFinished
+from runs.events.registry import Event, JobFinished, ModelReplied, Reminded, RunCreated, ToolFinished
 from runs.serialization import (
     JournalDamaged,
     JournalError,
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 EVENTS = "events.jsonl"
-FOLLOWED = (ModelReplied, JobFinished, ToolFinished, Nudged)
+FOLLOWED = (ModelReplied, JobFinished, ToolFinished, Reminded)
 """Kinds after which the next event (a tool's start, a request) is written before anything is done."""
 E = TypeVar("E", bound=Event)
 

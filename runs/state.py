@@ -25,9 +25,9 @@ from runs.events.registry import (
     ModelAsked,
     ModelFailed,
     ModelReplied,
-    Nudged,
     Paused,
     PlanMade,
+    Reminded,
     Resumed,
     RunCreated,
     RunEnded,
@@ -80,7 +80,7 @@ class State:
     is_cost_estimated: bool = False
     is_probed: bool = False
     unusable_replies: int = 0
-    owes_nudge: bool = False
+    needs_reminder: bool = False
     resumes: int = 0
     breaches: int = 0
     deadline: str | None = None
@@ -181,7 +181,7 @@ class State:
             Attempt(len(self.attempts) + 1, event.parent, started_at=event.at, began_active=self.active_seconds)
         )
         self.pending.clear()
-        self.owes_nudge = False
+        self.needs_reminder = False
         self.epoch = None
         self.given_up = ""
         self.warnings.clear()
@@ -196,7 +196,7 @@ class State:
             active_seconds=self.active_seconds - self.attempts[-1].began_active,
         )
         self.pending.clear()
-        self.owes_nudge = False
+        self.needs_reminder = False
         for job in event.killed_jobs:
             self.open_jobs.pop(job, None)
 
@@ -219,7 +219,7 @@ class State:
         self.last_prompt_tokens = event.usage.prompt + event.usage.completion
         self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
         self.pending = {call.id: Pending(call, self.turns, place) for place, call in enumerate(event.calls)}
-        self.owes_nudge = not event.calls
+        self.needs_reminder = not event.calls
         usable = any(not call.problem for call in event.calls)
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
         if self.attempt:
@@ -236,8 +236,8 @@ class State:
             self._change_attempt(cost=self.attempt.cost + event.cost)
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
-    def _nudge(self, event: Nudged) -> None:
-        self.owes_nudge = False
+    def _nudge(self, event: Reminded) -> None:
+        self.needs_reminder = False
 
     def _start_tool(self, event: ToolStarted) -> None:
         if event.call in self.pending:
@@ -273,7 +273,7 @@ class State:
             status=event.status,
             score=event.score,
             noise=event.noise,
-            told=event.told,
+            shown_score=event.shown_score,
             message=event.message,
             seconds=event.seconds,
             submission=event.submission,
@@ -325,7 +325,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     ModelReplied: State._reply,
     ModelFailed: State._fail,
     Waited: State._wait,
-    Nudged: State._nudge,
+    Reminded: State._nudge,
     ToolStarted: State._start_tool,
     ToolFinished: State._finish_tool,
     JobFinished: State._finish_job,

@@ -21,7 +21,7 @@ class Evaluation:
     status: str = ""
     score: float | None = None
     noise: float | None = None
-    told: str = ""
+    shown_score: str = ""
     message: str = ""
     seconds: float = 0.0
     submission: str = ""

@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Place:
+class SandboxPaths:
     """Where a sandbox's jobs work, as host paths.
 
     `workspace` is their working directory, writable; `data` is shown read-only at `./data`; `jobs` holds one
@@ -124,12 +124,12 @@ class Sandbox(Protocol):
 
     kind: str
     isolation: Isolation
-    place: Place
+    paths: SandboxPaths
 
     def start(self, request: JobRequest) -> None:
         """Start a job; starting an id that was started before does nothing."""
 
-    def look(self, job: str) -> JobView:
+    def status(self, job: str) -> JobView:
         """The job as it stands now."""
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
-from sandboxes.base import Isolation, JobRequest, Limits, Place, SandboxFailed, SandboxUnavailable
+from sandboxes.base import Isolation, JobRequest, Limits, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs.client import Command
 from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
@@ -40,30 +40,30 @@ SITE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "lo
 VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": "/environment"}
 
 
-def open_bubblewrap(place: Place) -> HostSandbox:
+def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
     """A sandbox of namespaces. Raises `SandboxUnavailable` where `bwrap` is missing or may not work."""
-    check_place(place)
-    check_bubblewrap(place.home)
+    check_place(paths)
+    check_bubblewrap(paths.home)
     root = os.geteuid() == 0
-    if root and (place.data.stat().st_mode & 0o005) != 0o005:
-        raise SandboxFailed(f"{place.data} cannot be read by others: chmod -R o+rX it, for commands do not run as root")
-    environment = make_environment(place.home)
-    files = {VIEW_HANDLE: _kept(place.jobs / ".views", "\0".join((*_namespaces(root), *_view(place, environment))))}
+    if root and (paths.data.stat().st_mode & 0o005) != 0o005:
+        raise SandboxFailed(f"{paths.data} cannot be read by others: chmod -R o+rX it, for commands do not run as root")
+    environment = make_environment(paths.home)
+    files = {VIEW_HANDLE: _kept(paths.jobs / ".views", "\0".join((*_namespaces(root), *_view(paths, environment))))}
     if content := make_filter():
-        files[FILTER_HANDLE] = _kept(place.jobs / ".views", content)
+        files[FILTER_HANDLE] = _kept(paths.jobs / ".views", content)
     head = [_bwrap(), "--args", str(VIEW_HANDLE), *(("--seccomp", str(FILTER_HANDLE)) if content else ())]
 
     def prepare(request: JobRequest) -> Command:
         for name in ("data", ".jobs"):
-            mount_point = place.workspace / name
+            mount_point = paths.workspace / name
             if mount_point.is_symlink() or not mount_point.is_dir():
                 put_aside(mount_point)
                 mount_point.mkdir()
-        argv = (*head, *_variables(request, place.models is not None), *_shell(request, root))
-        return Command(argv, place.workspace.absolute(), {}, files, bounds_itself=True)
+        argv = (*head, *_variables(request, paths.models is not None), *_shell(request, root))
+        return Command(argv, paths.workspace.absolute(), {}, files, bounds_itself=True)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
-    return HostSandbox("bubblewrap", ISOLATION, place, prepare, owner)
+    return HostSandbox("bubblewrap", ISOLATION, paths, prepare, owner)
 
 
 @functools.cache
@@ -78,8 +78,8 @@ def check_bubblewrap(home: Path) -> str:
         for name in ("data", ".jobs"):
             (places[0] / name).mkdir()
         root = os.geteuid() == 0
-        place = Place(places[0], places[1], places[2].parent, home)
-        argv = [program, *_namespaces(root), *_view(place, make_environment(home))]
+        paths = SandboxPaths(places[0], places[1], places[2].parent, home)
+        argv = [program, *_namespaces(root), *_view(paths, make_environment(home))]
         argv += _shell(JobRequest("probe", "exec /environment/bin/python -I -S -c ''"), root)
         try:
             done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=30, env={})
@@ -132,25 +132,25 @@ def _namespaces(root: bool) -> Iterable[str]:
         yield "--disable-userns"
 
 
-def _view(place: Place, environment: Environment) -> Iterable[str]:
+def _view(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """All that can be seen inside."""
-    yield from _system(place, environment)
-    yield from _interpreter_view(place, environment)
+    yield from _system(paths, environment)
+    yield from _interpreter_view(paths, environment)
     size = str(TEMPORARY_BYTES)
     yield from ("--proc", "/proc", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp")
-    yield from ("--bind", str(place.workspace.absolute()), "/workspace")
-    yield from ("--ro-bind", str(place.data.absolute()), "/workspace/data")
-    yield from ("--ro-bind", str(place.jobs.absolute() / ".logs"), "/workspace/.jobs")
-    if place.models:
-        yield from ("--ro-bind", str(place.models.absolute()), "/models")
+    yield from ("--bind", str(paths.workspace.absolute()), "/workspace")
+    yield from ("--ro-bind", str(paths.data.absolute()), "/workspace/data")
+    yield from ("--ro-bind", str(paths.jobs.absolute() / ".logs"), "/workspace/.jobs")
+    if paths.models:
+        yield from ("--ro-bind", str(paths.models.absolute()), "/models")
     yield from _made("/home")  # where agents of MLE-bench look
     yield from ("--symlink", "/workspace/data", "/home/data", "--symlink", "/workspace", "/home/submission")
     yield from ("--remount-ro", "/", "--chdir", "/workspace")
 
 
-def _system(place: Place, environment: Environment) -> Iterable[str]:
+def _system(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """Programs and libraries of this machine, the base interpreter, and a small /etc."""
     roots = [Path("/usr")]
     for prefix in (environment.base, interpreter().resolve().parents[1]):
@@ -164,8 +164,8 @@ def _system(place: Place, environment: Environment) -> Iterable[str]:
         for pattern in SITE_PACKAGES:  # ours are mounted below; others may hold the harness, or answers
             for found in root.glob(pattern):
                 yield from _empty(found)
-        if place.home.absolute().is_relative_to(root):
-            yield from _empty(place.home.absolute())
+        if paths.home.absolute().is_relative_to(root):
+            yield from _empty(paths.home.absolute())
     for name in SYSTEM_FOLDERS:
         path = Path("/", name)
         if path.is_symlink():
@@ -175,12 +175,12 @@ def _system(place: Place, environment: Environment) -> Iterable[str]:
     yield from ("--ro-bind", str(environment.folder / "etc"), "/etc")
 
 
-def _interpreter_view(place: Place, environment: Environment) -> Iterable[str]:
+def _interpreter_view(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """The environment under a name that says nothing, answers masked."""
     inside = PurePosixPath("/environment")
     site_packages = inside / environment.site_packages
     yield from ("--ro-bind", str(environment.folder), str(inside))
-    for hidden in place.hidden:
+    for hidden in paths.hidden:
         path = PurePosixPath(hidden)
         if path.is_absolute() or ".." in path.parts:
             raise SandboxFailed(f"{hidden} cannot be hidden: name it relative to site-packages")

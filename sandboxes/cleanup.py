@@ -62,7 +62,7 @@ def _is_needed(container: Any, is_driven: Callable[[Path], bool]) -> bool:
 def _has_running_job(folder: Path, box: str) -> bool:
     jobs = Jobs(folder, box=Box(box, lambda: None, lambda: ""))
     names = [path.name for path in folder.glob("[!.]*")]
-    return any(jobs.is_ours(name) and jobs.look(name).state == "running" for name in names)
+    return any(jobs.is_ours(name) and jobs.status(name).state == "running" for name in names)
 
 
 def _temporary(home: Path) -> Iterator[Path]:

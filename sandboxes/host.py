@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, Place, SandboxFailed
+from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, SandboxFailed, SandboxPaths
 from sandboxes.jobs.client import Box, Command, Jobs
 from sandboxes.python_env import list_packages, make_environment
 from sandboxes.safe_files import Owner, give, open_file, parts_of, read_file, write_file
@@ -29,15 +29,15 @@ class HostSandbox:
         self,
         kind: str,
         isolation: Isolation,
-        place: Place,
+        paths: SandboxPaths,
         prepare: Callable[[JobRequest], Command],
         owner: Owner = None,
         box: Box | None = None,
     ) -> None:
         self.kind = kind
         self.isolation = isolation
-        self.place = place
-        self.jobs = Jobs(place.jobs, box=box)
+        self.paths = paths
+        self.jobs = Jobs(paths.jobs, box=box)
         self._prepare = prepare
         self._owner = owner
         self._is_given = False
@@ -46,7 +46,7 @@ class HostSandbox:
         """Start a job; starting an id that was started before does nothing."""
         command = self._prepare(self._fitted(request))
         if self._owner and not self._is_given:  # once: what the harness writes later it gives to the folder's owner
-            give(self.place.workspace, self._owner)
+            give(self.paths.workspace, self._owner)
             self._is_given = True
         self.jobs.start(request.id, command, request.limits)
 
@@ -61,9 +61,9 @@ class HostSandbox:
         (folder / "command").chmod(0o644)
         return replace(request, command=f". ./.jobs/{request.id}/command")
 
-    def look(self, job: str) -> JobView:
+    def status(self, job: str) -> JobView:
         """The job as it stands now."""
-        return self.jobs.look(job)
+        return self.jobs.status(job)
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
         """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
@@ -90,11 +90,11 @@ class HostSandbox:
         parts = self._parts(path)
         if parts[0] in ("data", ".jobs"):
             raise PathRefused(f"{path}: `{parts[0]}` is read-only")
-        write_file(self.place.workspace, parts, content, self._owner)
+        write_file(self.paths.workspace, parts, content, self._owner)
 
     def packages(self) -> tuple[str, ...]:
         """Names and versions of the packages installed for the agent."""
-        return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.place.home)))
+        return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.paths.home)))
 
     def close(self) -> None:
         """Let go. Jobs that run go on; the supervisor leaves, and the next job starts another."""
@@ -103,20 +103,20 @@ class HostSandbox:
     def _found(self, path: str) -> tuple[Path, tuple[str, ...]]:
         """The folder a path lies below, and its parts there."""
         parts = self._parts(path)
-        shown = {"data": self.place.data, ".jobs": self.jobs.logs}
+        shown = {"data": self.paths.data, ".jobs": self.jobs.logs}
         if parts[0] in shown and len(parts) > 1:
             return shown[parts[0]], parts[1:]
-        return self.place.workspace, parts
+        return self.paths.workspace, parts
 
     def _parts(self, path: str) -> tuple[str, ...]:
-        return parts_of(path, ("/workspace", str(self.place.workspace)))
+        return parts_of(path, ("/workspace", str(self.paths.workspace)))
 
 
-def check_place(place: Place) -> None:
+def check_place(paths: SandboxPaths) -> None:
     """Make the workspace; raise `SandboxFailed` where there is no data to show."""
-    place.workspace.mkdir(parents=True, exist_ok=True)
-    if not place.data.is_dir():
-        raise SandboxFailed(f"{place.data} is gone: the data of the task has to be prepared again")
+    paths.workspace.mkdir(parents=True, exist_ok=True)
+    if not paths.data.is_dir():
+        raise SandboxFailed(f"{paths.data} is gone: the data of the task has to be prepared again")
 
 
 def common_environment(cores: int | None = None) -> dict[str, str]:

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from sandboxes.base import Isolation, JobRequest, Place, SandboxUnavailable
+from sandboxes.base import Isolation, JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
 from sandboxes.jobs.client import Command
 from sandboxes.python_env import Environment, make_environment
@@ -22,16 +22,16 @@ ISOLATION = Isolation(
 )
 
 
-def open_local(place: Place) -> HostSandbox:
+def open_local(paths: SandboxPaths) -> HostSandbox:
     """A sandbox of plain processes. Raises `SandboxUnavailable` on other systems than Linux."""
-    environment = check_local(place.home)
-    check_place(place)
-    name = hashlib.sha256(str(place.workspace).encode()).hexdigest()[:12]
-    own = place.jobs.absolute() / ".home" / name
+    environment = check_local(paths.home)
+    check_place(paths)
+    name = hashlib.sha256(str(paths.workspace).encode()).hexdigest()[:12]
+    own = paths.jobs.absolute() / ".home" / name
     own.mkdir(parents=True, exist_ok=True)
     variables = {
         **common_environment(),
-        **(_moved(place.models) if place.models else {}),
+        **(_moved(paths.models) if paths.models else {}),
         "PATH": f"{environment.folder}/bin:/usr/local/bin:/usr/bin:/bin",
         "VIRTUAL_ENV": str(environment.folder),
         "HOME": str(own),
@@ -39,15 +39,15 @@ def open_local(place: Place) -> HostSandbox:
     }
 
     def prepare(request: JobRequest) -> Command:
-        _link(place.workspace / "data", place.data.absolute())
-        _link(place.workspace / ".jobs", place.jobs.absolute() / ".logs")
+        _link(paths.workspace / "data", paths.data.absolute())
+        _link(paths.workspace / ".jobs", paths.jobs.absolute() / ".logs")
         command = request.command
         if request.limits.processes is not None:
             command = f"ulimit -u {request.limits.processes}; {command}"
         argv = ("/bin/bash", "-c", command)
-        return Command(argv, place.workspace.absolute(), {**variables, **request.environment})
+        return Command(argv, paths.workspace.absolute(), {**variables, **request.environment})
 
-    return HostSandbox("local", ISOLATION, place, prepare)
+    return HostSandbox("local", ISOLATION, paths, prepare)
 
 
 def check_local(home: Path) -> Environment:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandboxes.base import Isolation, Place, Sandbox, SandboxUnavailable
+from sandboxes.base import Isolation, Sandbox, SandboxPaths, SandboxUnavailable
 
 KINDS = ("auto", "docker", "bubblewrap", "local")
 
@@ -22,7 +22,7 @@ class Probe:
     isolation: Isolation
 
 
-def open_sandbox(kind: str, place: Place) -> Sandbox:
+def open_sandbox(kind: str, paths: SandboxPaths) -> Sandbox:
     """The sandbox of this kind at this place; `auto` takes the strongest that works and never one without isolation.
 
     Raises `SandboxUnavailable` with what to install or to choose.
@@ -32,17 +32,17 @@ def open_sandbox(kind: str, place: Place) -> Sandbox:
     from sandboxes.local import open_local
 
     if kind == "local":
-        return open_local(place)
+        return open_local(paths)
     if kind == "bubblewrap":
-        return open_bubblewrap(place)
+        return open_bubblewrap(paths)
     if kind == "docker":
-        return open_docker(place)
+        return open_docker(paths)
     if kind != "auto":
         raise SandboxUnavailable(f"there is no sandbox {kind!r}: choose one of {', '.join(KINDS)}")
     reasons = []
     for opened in (open_docker, open_bubblewrap):
         try:
-            return opened(place)
+            return opened(paths)
         except SandboxUnavailable as error:
             reasons.append(str(error))
     raise SandboxUnavailable(

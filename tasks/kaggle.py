@@ -108,7 +108,7 @@ class Kaggle:
             raise KaggleError(f"{name}: Kaggle did not take the submission ({said}). Try again later.")
         return ref
 
-    def look(self, ref: int) -> Standing:
+    def status(self, ref: int) -> Standing:
         """How a submission stands. Raises `KaggleError`."""
         from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
 
@@ -132,7 +132,7 @@ class Kaggle:
         """Look, by its number, until Kaggle has scored a submission or the time is over. Raises `KaggleError`."""
         until = time.monotonic() + seconds
         while True:
-            standing = self.look(ref)
+            standing = self.status(ref)
             tell(standing)
             if standing.is_over or time.monotonic() + pause > until:
                 return standing

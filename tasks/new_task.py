@@ -29,7 +29,7 @@ FEW = 10
 
 
 @dataclass(frozen=True)
-class TaskWish:
+class TaskRequest:
     """What was asked for; None where it is to be guessed. `into` is the folder to make."""
 
     data: Path
@@ -48,7 +48,7 @@ class Made:
     guesses: tuple[str, ...]
 
 
-def make_task(wish: TaskWish) -> Made:
+def make_task(wish: TaskRequest) -> Made:
     """Make a task folder of a table; it appears whole. Raises TaskError."""
     if wish.metric is not None and wish.metric not in METRICS:
         raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
@@ -92,7 +92,7 @@ def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
     return metric
 
 
-def _with_ids(wish: TaskWish, header: Row, rows: Sequence[Row], guesses: list[str]) -> tuple[Row, list[Row], str]:
+def _with_ids(wish: TaskRequest, header: Row, rows: Sequence[Row], guesses: list[str]) -> tuple[Row, list[Row], str]:
     """The table with a column of ids: the one named, or a new one of random numbers. An id is never guessed."""
     if wish.id is not None:
         ids = [row[header.index(wish.id)] for row in rows]
@@ -105,7 +105,7 @@ def _with_ids(wish: TaskWish, header: Row, rows: Sequence[Row], guesses: list[st
     return [name, *header], [[str(len(rows) + numbers[at]), *row] for at, row in enumerate(rows)], name
 
 
-def _advice(wish: TaskWish, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
+def _advice(wish: TaskRequest, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
     """What columns may mean for the split; told, never done unasked."""
     told = []
     if len(header) < 3:
@@ -125,7 +125,7 @@ def _advice(wish: TaskWish, header: Row, rows: Sequence[Row], ids: str) -> list[
     return told
 
 
-def _split(wish: TaskWish, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
+def _split(wish: TaskRequest, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
     """Which rows become private; refused where a run could then hold none of the others out, or score none."""
     labels = [row[header.index(wish.target)] for row in rows]
     groups = [row[header.index(wish.group)] for row in rows] if wish.group else None
@@ -155,11 +155,11 @@ def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw
     return deal_groups(groups, labels, parts, draw) if groups else deal_rows(labels, parts, draw, stratify=True)
 
 
-def _draw(wish: TaskWish) -> str:
+def _draw(wish: TaskRequest) -> str:
     return f"private rows of {wish.data.stem}"
 
 
-def _too_rare(wish: TaskWish, metric: str, labels: Sequence[str], parts: int) -> str:
+def _too_rare(wish: TaskRequest, metric: str, labels: Sequence[str], parts: int) -> str:
     label, count = Counter(labels).most_common()[-1]
     where = f"in {count} rows only" if not wish.group else f"in {count} rows, in too few groups of {wish.group}"
     return (
@@ -180,7 +180,7 @@ def _rare(target: str, labels: Sequence[str], private: Sequence[str]) -> list[st
 
 
 def _appear(
-    wish: TaskWish, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
+    wish: TaskRequest, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
 ) -> None:
     target_at, id_at = header.index(wish.target), header.index(name)
     places = order(len(rows), f"{_draw(wish)}: order")  # the table's own order may say something of the target
@@ -218,7 +218,7 @@ def _sample(metric: str, cells: Sequence[str]) -> str:
     )
 
 
-def _description(wish: TaskWish, metric: str) -> str:
+def _description(wish: TaskRequest, metric: str) -> str:
     return (
         f"# {wish.target}\n\nPredict `{wish.target}` for every row of `test.csv`. Rows of `train.csv` carry it.\n\n"
         f"Scored by {metric}: {METRICS[metric].doc}\n\n"
@@ -226,7 +226,7 @@ def _description(wish: TaskWish, metric: str) -> str:
     )
 
 
-def _yaml(wish: TaskWish, id: str, metric: str, name: str) -> str:
+def _yaml(wish: TaskRequest, id: str, metric: str, name: str) -> str:
     quoted = {key: _quoted(text) for key, text in (("id", name), ("target", wish.target), ("group", wish.group or ""))}
     split = f"{{group: {quoted['group']}}}" if wish.group else "{stratify: true}"
     return f"""id: {id}

@@ -37,7 +37,7 @@ class ChildKilled(ChildFailed):
     """A signal ended the child process."""
 
 
-def ask(module: str, request: dict[str, Any], seconds: float) -> Reply:
+def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
     """Run `module` on a request and return its reply. Raises `ChildFailed`."""
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         path = Path(folder) / "request.json"
@@ -83,7 +83,7 @@ def bound_memory(share: float = 0.9) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
 
 
-def answer(perform: Callable[[dict[str, Any]], Reply]) -> None:
+def serve(perform: Callable[[dict[str, Any]], Reply]) -> None:
     """Be the child: perform the request named on the command line, print the reply.
 
     Standard output is kept for the reply alone; what libraries print goes to standard error.

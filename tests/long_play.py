@@ -118,7 +118,7 @@ def play(
 ) -> Played:
     """Play a run of so many turns to its end, in this process."""
     with engine_of(home, worker, **engine) as (served, url):
-        wish = open_run.Wish(task="digits", model="scripted", base_url=url, turns=turns, sandbox="local")
+        wish = open_run.RunRequest(task="digits", model="scripted", base_url=url, turns=turns, sandbox="local")
         screen = open_screen(False, True)
         open_run.start(wish, settings or settings_of(home), screen)
     folder = only_run(home)

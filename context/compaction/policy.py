@@ -35,7 +35,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Marks:
+class Thresholds:
     """Where fill matters, in tokens. `limit` is what the endpoint and the settings allow at most."""
 
     limit: int
@@ -47,7 +47,7 @@ class Marks:
     least_turns: int = 6
 
     @classmethod
-    def within(cls, limit: int) -> Marks:
+    def within(cls, limit: int) -> Thresholds:
         """The marks for a window of at most `limit` tokens: made for 120,000, smaller in proportion."""
         share = min(1.0, limit / 120_000)
         return cls(limit, int(80_000 * share), int(50_000 * share), int(20_000 * share), int(16_000 * share))
@@ -92,7 +92,7 @@ class Decision:
     refused: str = ""
 
 
-def decide(figures: Figures, marks: Marks) -> Decision:
+def decide(figures: Figures, marks: Thresholds) -> Decision:
     """Whether turns leave the window now, and how."""
     if figures.fill > marks.limit:
         return Decision("alone", figures.stubbed, why=f"{figures.fill:,} tokens are over the limit of {marks.limit:,}")
@@ -117,7 +117,7 @@ def _refused(reason: str, why: str, nearest: Decision | None = None) -> Decision
     return replace(nearest or Decision("none"), stage="none", why=f"{reason}: {why}", refused=reason)
 
 
-def _weigh(stage: Stage, figures: Figures, marks: Marks) -> Decision | None:
+def _weigh(stage: Stage, figures: Figures, marks: Thresholds) -> Decision | None:
     """Both sides of the inequality; None where too little would leave (small batches are a sliding mask)."""
     rates = figures.rates if figures.rates.are_known else Rates()
     target = figures.stubbed if stage == "stub" else figures.words
@@ -139,7 +139,7 @@ def _weigh(stage: Stage, figures: Figures, marks: Marks) -> Decision | None:
     return Decision(stage, target, saving / 1e6, price / 1e6, why)
 
 
-def kept_groups(groups: Sequence[Group], marks: Marks, bytes_per_token: float) -> list[Group]:
+def kept_groups(groups: Sequence[Group], marks: Thresholds, bytes_per_token: float) -> list[Group]:
     """The last exchanges, which stay word for word: a few, within their room, always at least one."""
     kept: list[Group] = []
     room = marks.tail * bytes_per_token

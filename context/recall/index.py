@@ -22,7 +22,7 @@ from runs.events.registry import (
     Event,
     JobFinished,
     ModelReplied,
-    Nudged,
+    Reminded,
     TaskDescribed,
     ToolFinished,
 )
@@ -242,7 +242,7 @@ class Recall:
             yield "your reply", "\n".join(part for part in (thought, said, calls) if part)
         elif isinstance(event, TaskDescribed):
             yield "task card", event.card
-        elif isinstance(event, Nudged):
+        elif isinstance(event, Reminded):
             yield "the harness", event.text
         elif isinstance(event, CheckpointTaken):
             yield "your checkpoint", "\n".join([*event.done, *event.decided, *event.todo])

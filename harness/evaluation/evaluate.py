@@ -22,7 +22,7 @@ from runs.state import Evaluation
 from sandboxes.base import JobView, Sandbox, log_of
 from sandboxes.select import open_sandbox
 from tasks.holdout.private_labels import leaked
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.judging.judge import Judgement, run_judge
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def _open(run: Run, call: str, command: str) -> Evaluation:
     assert attempt is not None
     number = len(run.state.evaluations_in(attempt.number)) + 1
     name = f"{attempt.number:03d}-{number}"
-    unlock(run.sandbox.place.workspace)
-    commit = run.versions.commit(run.sandbox.place.workspace, f"evaluation {name}\n\n{command}", attempt.parent)
+    unlock(run.sandbox.paths.workspace)
+    commit = run.versions.commit(run.sandbox.paths.workspace, f"evaluation {name}\n\n{command}", attempt.parent)
     if commit.left_out:
         run.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
     run.record(
@@ -94,8 +94,8 @@ def unlock(workspace: Path) -> None:
 
 def _sandbox(run: Run, opened: Evaluation, folder: Path) -> Sandbox:
     """A fresh sandbox over a clean checkout; an interrupted checkout is made again, a started job's is kept."""
-    place = replace(run.sandbox.place, workspace=folder / "workspace")
-    if run.sandbox.look(opened.job).state == "unknown":
+    place = replace(run.sandbox.paths, workspace=folder / "workspace")
+    if run.sandbox.status(opened.job).state == "unknown":
         run.versions.checkout(opened.commit, place.workspace)
     return open_sandbox(run.sandbox.kind, place)
 
@@ -107,15 +107,17 @@ def _longest(run: Run) -> float:
 
 
 def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
-    for path in leaked(run.blend.custody, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]):
+    for path in leaked(
+        run.blend.private_labels, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]
+    ):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {opened.id} holds a planted row"))
     judgement = _judge(run, opened, folder, view)
     scored = judgement.status == "scored"
     written = folder / "workspace" / "submission.csv"
-    found = leak_checks.look_at_solution(run, folder / "workspace", written) if scored else []
+    found = leak_checks.check_solution(run, folder / "workspace", written) if scored else []
     verdict = reach(run, opened, judgement, view.seconds, found) if scored else Verdict("", None, None, "")
     if judgement.status == "unscored":
-        shutil.copyfile(folds.home_of(run, opened.id, Deal()) / "submission.csv", folder / "submission.csv")
+        shutil.copyfile(folds.fold_dir(run, opened.id, Split()) / "submission.csv", folder / "submission.csv")
     log = run.sandbox.output(opened.job, -20_000, 20_000) if scored else b""
     claim: float | None = None
     if scored:
@@ -129,7 +131,7 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
             tree=opened.tree,
             score=verdict.score,
             noise=verdict.noise,
-            told=verdict.told,
+            shown_score=verdict.shown_score,
             message=judgement.message,
             seconds=round(view.seconds, 3),
             submission=verdict.submission or judgement.sha256,
@@ -151,9 +153,9 @@ def _judge(run: Run, opened: Evaluation, folder: Path, view: JobView) -> Judgeme
     if view.ended != "exited" or view.exit_code != 0:
         reason = f"the command did not succeed: {describe(view)}"
         return Judgement("timeout" if view.ended == "timeout" else "failed", reason)
-    home, best = folds.home_of(run, opened.id, Deal()), run.state.best
+    home, best = folds.fold_dir(run, opened.id, Split()), run.state.best
     home.mkdir(parents=True, exist_ok=True)
-    against = folds.home_of(run, best.id, Deal()) / "held_out.csv" if best and best.score is not None else None
+    against = folds.fold_dir(run, best.id, Split()) / "held_out.csv" if best and best.score is not None else None
     judgement = run_judge(
         run.blend.folder,
         folder / "workspace" / "submission.csv",
@@ -179,7 +181,7 @@ def _tell(run: Run, done: Evaluation) -> str:
     lines = [f"evaluation {done.id}: {done.status}"]
     if done.status == "scored":
         direction = "lower" if run.state.lower_is_better else "higher"
-        lines.append(f"score {done.told} ({run.created.metric}, {direction} is better) on held-out rows")
+        lines.append(f"score {done.shown_score} ({run.created.metric}, {direction} is better) on held-out rows")
         if done.verdict:
             lines.append(f"verdict: {WORDS[done.verdict]}" + (", twice in its favour" if _twice(done) else ""))
         if done.alarm:
@@ -191,7 +193,7 @@ def _tell(run: Run, done: Evaluation) -> str:
         lines.append(done.message)
     best = run.state.best
     if best is not None:
-        lines.append(f"best so far {best.told or best.status} (evaluation {best.id})")
+        lines.append(f"best so far {best.shown_score or best.status} (evaluation {best.id})")
     lines.append(f"commit {done.commit[:10]}")
     lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {done.id}:" in warning]
     if done.status != "scored":

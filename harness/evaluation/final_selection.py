@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness import budget
 from harness.evaluation import folds, submission
-from harness.evaluation.verdict import APART, weigh
+from harness.evaluation.verdict import MAX_FOLD_Z, weigh
 from runs.events.registry import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.judging.judge import run_look
 from tasks.judging.select_final import (
     HELD_OUT,
@@ -40,7 +40,7 @@ SLOWER = 2.0
 """How much longer than before a job may take at the end."""
 SEEDS = 1.25
 """How much further than two splits differ from each other a refit may lie from what it replaces."""
-REFIT, FRESH = Deal(0, -1), Deal(1, 0)
+REFIT, FRESH = Split(0, -1), Split(1, 0)
 BEST = "best score on held-out rows"
 
 
@@ -93,14 +93,14 @@ def _finalists(run: Run) -> list[Evaluation]:
     return [state.evaluations[name] for name in chosen.chosen.split()]
 
 
-def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Deal]]:
+def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:
     """The finalists whose code does again what it did, on training rows and samples it has not seen, as far as there is
     time to try; and the blends all of them were judged on.
 
     Predictions that were written by hand, brought along or copied from elsewhere do not survive it.
     """
     plan = run.state.plan
-    own = [Deal(0, part) for part in range(plan.folds if plan and plan.folds else 1)]
+    own = [Split(0, part) for part in range(plan.folds if plan and plan.folds else 1)]
     tried = own[1:] or [FRESH]
     spared = 0.0 if len(own) > 1 else SLOWER * finalists[0].seconds  # for the refit
     came_to = {one.id: folds.run_all(run, one, tried, SLOWER, lambda: _seconds_left(run) - spared) for one in finalists}
@@ -118,7 +118,7 @@ def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], li
     return [run.state.evaluations[name] for name in made.chosen.split()], own
 
 
-def _holds(run: Run, one: Evaluation, own: list[Deal]) -> bool:
+def _holds(run: Run, one: Evaluation, own: list[Split]) -> bool:
     """Whether a score is about the same on other folds, which was looked at before where it was judged over them, or
     on a fresh split."""
     if one.folds == len(own) > 1:
@@ -126,13 +126,13 @@ def _holds(run: Run, one: Evaluation, own: list[Deal]) -> bool:
     if len(own) > 1:
         best = run.state.best
         other = best if best is not None and best.id != one.id and best.folds == len(own) else None
-        return abs(weigh(run, one, own, other, own).apart) <= APART
+        return abs(weigh(run, one, own, other, own).fold_z) <= MAX_FOLD_Z
     done = run.state.folds[one.id, FRESH.name]
     if done is None or done.score is None or one.score is None:
         return False
     if done.noise is None or one.noise is None:
         return True
-    return abs(one.score - done.score) <= APART * math.hypot(one.noise, done.noise) + 1e-9
+    return abs(one.score - done.score) <= MAX_FOLD_Z * math.hypot(one.noise, done.noise) + 1e-9
 
 
 def _seconds_left(run: Run) -> float:
@@ -142,36 +142,38 @@ def _seconds_left(run: Run) -> float:
     return left
 
 
-def _fresh_deals(run: Run) -> list[Deal]:
+def _fresh_splits(run: Run) -> list[Split]:
     plan = run.state.plan
-    return [Deal(1, part) for part in range(plan.folds if plan and plan.folds else 1)]
+    return [Split(1, part) for part in range(plan.folds if plan and plan.folds else 1)]
 
 
-def _replicate(run: Run, finalists: list[Evaluation], own: list[Deal]) -> list[Evaluation]:
+def _replicate(run: Run, finalists: list[Evaluation], own: list[Split]) -> list[Evaluation]:
     """The finalists that have been run on fresh splits: as many as fit into the time, at least two or none."""
-    deals = _fresh_deals(run)
+    splits = _fresh_splits(run)
     left, fitting = _seconds_left(run), 0
     for one in finalists:
-        ran = all(_is_scored(run, one, deal) for deal in deals)
-        left -= 0.0 if ran else SLOWER * len(deals) * one.seconds
+        ran = all(_is_scored(run, one, split) for split in splits)
+        left -= 0.0 if ran else SLOWER * len(splits) * one.seconds
         fitting += left > 0 or ran
-    count = fitting if fitting > 1 and len(own) == len(deals) else 0
+    count = fitting if fitting > 1 and len(own) == len(splits) else 0
     why = (
-        f"{count} of {len(finalists)} fit into the time on {len(deals)} fresh blends" if count else "none are run again"
+        f"{count} of {len(finalists)} fit into the time on {len(splits)} fresh blends"
+        if count
+        else "none are run again"
     )
     made = decide(run, "replicas", "", why, count=count)
     again = finalists[: made.numbers["count"]]
     for one in again:
-        folds.run_all(run, one, deals, SLOWER, lambda: _seconds_left(run))
-    return [one for one in again if all(_is_scored(run, one, deal) for deal in deals)]
+        folds.run_all(run, one, splits, SLOWER, lambda: _seconds_left(run))
+    return [one for one in again if all(_is_scored(run, one, split) for split in splits)]
 
 
-def _is_scored(run: Run, one: Evaluation, deal: Deal) -> bool:
-    done = run.state.folds.get((one.id, deal.name))
+def _is_scored(run: Run, one: Evaluation, split: Split) -> bool:
+    done = run.state.folds.get((one.id, split.name))
     return done is not None and done.status == "scored"
 
 
-def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own: list[Deal]) -> dict[str, float]:
+def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own: list[Split]) -> dict[str, float]:
     """The weight of each finalist in what is handed in."""
     made = run.state.decisions.get("ensemble")
     if made is not None:
@@ -184,9 +186,9 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
     search = _rows(run, candidates, own, HELD_OUT)
     judging = None
     if judges == "select":
-        judging = _rows(run, candidates, [Deal()], SELECT)
+        judging = _rows(run, candidates, [Split()], SELECT)
     elif judges == "fresh":
-        judging = _rows(run, candidates, _fresh_deals(run), HELD_OUT)
+        judging = _rows(run, candidates, _fresh_splits(run), HELD_OUT)
     choice = run_choose(search, judging, judges, run.settings.judge_seconds)
     names = [one.id for one in candidates]
     decide(run, judges, names[choice.pick], f"best of {len(names)} on {ROWS[judges]}", **_scores(names, choice))
@@ -221,14 +223,14 @@ def _scores(names: list[str], choice: Choice) -> dict[str, Any]:
     }
 
 
-def _rows(run: Run, candidates: list[Evaluation], deals: list[Deal], role: str) -> Rows:
+def _rows(run: Run, candidates: list[Evaluation], splits: list[Split], role: str) -> Rows:
     name = "select.csv" if role == SELECT else "held_out.csv"
-    blends = tuple(folds.blend_of(run, deal).folder for deal in deals)
-    files = tuple(tuple(folds.home_of(run, one.id, deal) / name for one in candidates) for deal in deals)
+    blends = tuple(folds.blend_of(run, split).folder for split in splits)
+    files = tuple(tuple(folds.fold_dir(run, one.id, split) / name for one in candidates) for split in splits)
     return Rows(blends, files, role)
 
 
-def _refit(run: Run, members: dict[str, float], own: list[Deal]) -> Path | None:
+def _refit(run: Run, members: dict[str, float], own: list[Split]) -> Path | None:
     """The members' predictions after training on all labelled rows, where they differ no more than two splits do."""
     out = run.folder / "evaluations" / "final"
     made = run.state.decisions.get("refit")
@@ -246,8 +248,8 @@ def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
         if came_to != "done":
             return decide(run, "refit", "", f"evaluation {name} did not succeed when it was run again")
     seconds = run.settings.judge_seconds
-    for name, deal in (("before", Deal()), ("refit", REFIT), ("other", FRESH)):
-        files = [folds.home_of(run, member, deal) / "submission.csv" for member in members]
+    for name, split in (("before", Split()), ("refit", REFIT), ("other", FRESH)):
+        files = [folds.fold_dir(run, member, split) / "submission.csv" for member in members]
         run_combine(run.blend.folder, files, list(members.values()), out / f"{name}.csv", seconds)
     if problem := run_look(run.blend.folder, out / "refit.csv", seconds):
         return decide(run, "refit", "", f"it could not be scored: {problem}")
@@ -259,7 +261,7 @@ def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     return decide(run, "refit", "refit" if accepted else "", why, moved=moved, usual=usual)
 
 
-def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], own: list[Deal], refit: Path | None) -> None:
+def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], own: list[Split], refit: Path | None) -> None:
     """Make the submission of record of what was chosen."""
     out = run.folder / "evaluations" / "final" / "submission.csv"
     again = {one.id for one in fresh} if "fresh" in run.state.decisions else set()
@@ -269,9 +271,9 @@ def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], own: l
     else:
         files, weights = [], []
         for name, weight in members.items():
-            deals = own + (_fresh_deals(run) if name in again else [])
-            files += [folds.home_of(run, name, deal) / "submission.csv" for deal in deals]
-            weights += [weight / len(deals)] * len(deals)
+            splits = own + (_fresh_splits(run) if name in again else [])
+            files += [folds.fold_dir(run, name, split) / "submission.csv" for split in splits]
+            weights += [weight / len(splits)] * len(splits)
         if refit is not None:
             files, weights = [refit], [1.0]
         sha256 = run_combine(run.blend.folder, files, weights, out, run.settings.judge_seconds)

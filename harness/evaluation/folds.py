@@ -17,8 +17,8 @@ from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobView, Sandbox
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend, make_blend
-from tasks.holdout.private_labels import nameless
-from tasks.holdout.recipe import Deal
+from tasks.holdout.private_labels import opaque_name
+from tasks.holdout.recipe import Split
 from tasks.judging.judge import Judgement, run_judge
 from tasks.task import load_task
 
@@ -43,34 +43,34 @@ SETTINGS, SETTINGS_BYTES = frozenset((".json", ".txt")), 10_000
 """What a solution was told to do may stand in such a file; what it learnt is longer, mostly."""
 
 
-def blend_of(run: Run, deal: Deal) -> Blend:
+def blend_of(run: Run, split: Split) -> Blend:
     """The run's blend of a deal; made if need be."""
-    if not deal.name:
+    if not split.name:
         return run.blend
     folder = run.blend.folder
     task = load_task(Path(run.created.task_path))
-    return make_blend(task, run.created.seed, folder.with_name(nameless(f"{folder.name}\n{deal.name}")), deal)
+    return make_blend(task, run.created.seed, folder.with_name(opaque_name(f"{folder.name}\n{split.name}")), split)
 
 
-def home_of(run: Run, evaluation: str, deal: Deal) -> Path:
+def fold_dir(run: Run, evaluation: str, split: Split) -> Path:
     """Where the files of an evaluation on a blend are: submission.csv (its test rows), held_out.csv, select.csv."""
-    return run.folder / "evaluations" / evaluation / (deal.name or "fold0")
+    return run.folder / "evaluations" / evaluation / (split.name or "fold0")
 
 
 def run_all(
-    run: Run, evaluation: Evaluation, deals: Sequence[Deal], slower: float, left: Callable[[], float]
+    run: Run, evaluation: Evaluation, splits: Sequence[Split], slower: float, left: Callable[[], float]
 ) -> Outcome:
     """Run an evaluation's command on these blends, while `left` has the seconds for it; what came of all of them.
 
     A job may take `slower` times what it took before. Raises `StopRequested`; done again, it goes on where it stood.
     """
     usual = max(LEAST_SECONDS, slower * evaluation.seconds)
-    for at, deal in enumerate(deals):
-        if run.state.folds.get((evaluation.id, deal.name)) is None:
-            missing = sum(run.state.folds.get((evaluation.id, one.name)) is None for one in deals[at:])
+    for at, split in enumerate(splits):
+        if run.state.folds.get((evaluation.id, split.name)) is None:
+            missing = sum(run.state.folds.get((evaluation.id, one.name)) is None for one in splits[at:])
             if left() < missing * evaluation.seconds:
                 return "short"
-        done = run_fold(run, evaluation, deal, min(usual, max(1.0, left())))
+        done = run_fold(run, evaluation, split, min(usual, max(1.0, left())))
         if done.status == "timeout":
             return "slow" if done.seconds > 0.9 * usual else "short"  # else what ended it was the run's own clock
         if done.status not in ("scored", "unscored"):
@@ -78,27 +78,27 @@ def run_all(
     return "done"
 
 
-def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> FoldFinished:
+def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float) -> FoldFinished:
     """What came of an evaluation's command on another blend; run now, for at most `seconds`, unless it was before.
 
     Raises `StopRequested`; done again after a crash, it goes on where it stood.
     """
-    key = (evaluation.id, deal.name)
+    key = (evaluation.id, split.name)
     done = run.state.folds.get(key)
     if done is not None:
         return done
-    job = f"e-{evaluation.id}-{deal.name}"
+    job = f"e-{evaluation.id}-{split.name}"
     if key not in run.state.folds:
-        run.record(FoldStarted(evaluation=evaluation.id, fold=deal.name, job=job))
-    blend, folder = blend_of(run, deal), home_of(run, evaluation.id, deal)
-    sandbox = _sandbox(run, evaluation, deal, blend, folder)
+        run.record(FoldStarted(evaluation=evaluation.id, fold=split.name, job=job))
+    blend, folder = blend_of(run, split), fold_dir(run, evaluation.id, split)
+    sandbox = _sandbox(run, evaluation, split, blend, folder)
     view = run_job(run, sandbox, job, evaluation.command, seconds)
     judgement = _judge(run, view, blend, folder)
     sandbox.close()
     run.record(
         FoldFinished(
             evaluation=evaluation.id,
-            fold=deal.name,
+            fold=split.name,
             status=judgement.status,
             score=judgement.score,
             noise=judgement.noise,
@@ -113,19 +113,19 @@ def run_fold(run: Run, evaluation: Evaluation, deal: Deal, seconds: float) -> Fo
     return finished
 
 
-def _sandbox(run: Run, evaluation: Evaluation, deal: Deal, blend: Blend, folder: Path) -> Sandbox:
+def _sandbox(run: Run, evaluation: Evaluation, split: Split, blend: Blend, folder: Path) -> Sandbox:
     """A clean sandbox over the blend, with logs of its own: what is printed there would carry labels."""
     place = replace(
-        run.sandbox.place,
+        run.sandbox.paths,
         workspace=folder / "workspace",
         data=blend.public,
-        jobs=run.folder / "fold_jobs" / deal.name,
+        jobs=run.folder / "fold_jobs" / split.name,
     )
     place.jobs.mkdir(parents=True, exist_ok=True)
     if not place.workspace.exists():
         run.versions.checkout(evaluation.commit, place.workspace)
     sandbox = open_sandbox(run.sandbox.kind, place)
-    if deal.part >= 0 and sandbox.look(f"e-{evaluation.id}-{deal.name}").state == "unknown":
+    if split.fold >= 0 and sandbox.status(f"e-{evaluation.id}-{split.name}").state == "unknown":
         strip(place.workspace)
     return sandbox
 

@@ -12,10 +12,10 @@ from tasks.holdout.blend import read_meta
 from tasks.holdout.sources import labelled
 from tasks.io.csv_text import TableError, read_rows
 from tasks.io.path_templates import Template
-from tasks.leakage.code import look_at_claim, look_at_code, look_at_table
+from tasks.leakage.code import check_claim, check_code, check_table
 from tasks.leakage.statistics import Finding
 from tasks.leakage.tables import ROWS
-from tasks.leakage.task import look_at_task
+from tasks.leakage.task import check_task
 from tasks.task import TaskError, load_task
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ SOURCE_BYTES, TABLE_BYTES, MOST_FILES = 300_000, 50_000_000, 200
 
 def notes_on_task(run: Run, task: Task) -> str:
     """What the sentinel finds in the data: all of it goes on record, and what is fair comes back as card text."""
-    found = look_at_task(task)
+    found = check_task(task)
     for one in found:
         run.record(Warned(message=f"leak sentinel, {one.kind}: {one.says}"))
     fair = [f"- {one.kind}: {one.says}" for one in found if one.is_fair]
     return "\n\n## What the harness noticed in the data\n\n" + "\n".join(fair) if fair else ""
 
 
-def look_at_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
+def check_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
     """What the files of a clean checkout give away; `wrote` is the submission they made, which is not looked at."""
-    meta = read_meta(run.blend.custody)
+    meta = read_meta(run.blend.private_labels)
     name, targets = meta["id"], meta["targets"]
     ids, train = _sample_ids(run, name), _train_ids(run.created.task_path)
     found: list[Finding] = []
@@ -48,7 +48,7 @@ def look_at_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
         if path.suffix == ".py" and size > SOURCE_BYTES:
             found.append(Finding("a table in the code", f"{path.name} has {size} bytes: source so long holds data"))
         elif path.suffix == ".py":
-            found += look_at_code(path.read_text(encoding="utf-8", errors="replace"), ids, train, targets)
+            found += check_code(path.read_text(encoding="utf-8", errors="replace"), ids, train, targets)
         elif path.suffix == ".csv" and size <= TABLE_BYTES:
             found += _brought_along(path, ids, name)
     return list(dict.fromkeys(found))
@@ -56,13 +56,13 @@ def look_at_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
 
 def warn(run: Run, evaluation: str, found: list[Finding], claimed: float | None, score: float, noise: float) -> None:
     """Put what was found on an evaluation on record, with what its own score says of itself."""
-    for one in [*found, *look_at_claim(claimed, score, noise, run.created.lower_is_better)]:
+    for one in [*found, *check_claim(claimed, score, noise, run.created.lower_is_better)]:
         run.record(Warned(message=f"leak sentinel, evaluation {evaluation}, {one.kind}: {one.says}"))
 
 
 def _brought_along(path: Path, ids: list[str], name: str) -> list[Finding]:
     try:
-        return look_at_table(list(islice(read_rows(path), ROWS)), ids, name)
+        return check_table(list(islice(read_rows(path), ROWS)), ids, name)
     except (TableError, OSError):
         return []
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from harness.evaluation import fold_plan, folds
 from runs.events.registry import Warned
 from runs.state import Evaluation, State
-from runs.views.final_choice import informative_looks
-from tasks.holdout.recipe import Deal
-from tasks.judging.compare import Weighed, run_weigh
+from runs.views.final_choice import holdout_queries
+from tasks.holdout.recipe import Split
+from tasks.judging.compare import Comparison, run_compare
 from tasks.judging.judge import Judgement
 from tasks.judging.select_final import run_combine
 from tasks.leakage.code import may_be_score
@@ -23,19 +23,19 @@ from tasks.subprocesses import ChildFailed
 if TYPE_CHECKING:
     from harness.loop import Run
 
-APART = 4.0
+MAX_FOLD_Z = 4.0
 """Standard errors by which the first fold and the others may differ. The agent knows the labels that the others hold
 out: what is much better there carries them with it. What is much worse there fits the first fold's rows alone."""
 FAILED_ELSEWHERE = (
     "its command did not succeed with other training rows than these; of its files it may use those of code, and .json "
     "and .txt up to 10 kB"
 )
-DOES_NOT_HOLD = "its score is not the same on other training rows, so it may carry labels or predictions with it"
+NOT_REPRODUCED = "its score is not the same on other training rows, so it may carry labels or predictions with it"
 """These two sentences are all that comes back of other folds: a number or a message would carry their labels."""
-BY_HEART = "it holds labels or predictions by heart (see what was noticed)"
-KNOWN_BY_HEART = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
+MEMORIZED = "it holds labels or predictions by heart (see what was noticed)"
+MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
 """What the leak sentinel finds in a solution that is then not trusted, by the kind of the finding."""
-UNTOLD = "not told"
+NOT_SHOWN = "not told"
 SLOWER = 3.0
 """How much longer than on the first blend a job may take on another one."""
 CLAIM = re.compile(
@@ -53,7 +53,7 @@ class Verdict:
     kind: str
     score: float | None
     noise: float | None
-    told: str
+    shown_score: str
     against: str = ""
     gain: float | None = None
     gain_noise: float | None = None
@@ -72,15 +72,17 @@ def reach(run: Run, opened: Evaluation, judged: Judgement, seconds: float, found
     """
     plan, best = fold_plan.ensure(run, seconds), _best(run.state)
     verdict = _on_first(judged, best)
-    others = [Deal(0, part) for part in range(1, plan.folds)]
-    if any(one.kind in KNOWN_BY_HEART for one in found):
-        verdict = replace(verdict, alarm=BY_HEART)
+    others = [Split(0, part) for part in range(1, plan.folds)]
+    if any(one.kind in MEMORIZATION_FINDINGS for one in found):
+        verdict = replace(verdict, alarm=MEMORIZED)
     elif others and verdict.kind != "worse":
         verdict = _over_folds(run, replace(opened, seconds=seconds), others, best, verdict)
     if verdict.alarm:
         verdict = replace(verdict, is_promoted=False)
     submission = _keep(run, opened, others if verdict.folds > 1 else [])
-    return replace(verdict, told=_told(run.state, run.settings.informative_looks, verdict, best), submission=submission)
+    return replace(
+        verdict, shown_score=_told(run.state, run.settings.max_holdout_queries, verdict, best), submission=submission
+    )
 
 
 def claimed(log: bytes, score: float, lower_is_better: bool) -> float | None:
@@ -99,10 +101,10 @@ def _kind(share: float) -> str:
 
 
 def _on_first(judged: Judgement, best: Evaluation | None) -> Verdict:
-    return _against(Verdict("first", judged.score, judged.noise, judged.told), judged, best)
+    return _against(Verdict("first", judged.score, judged.noise, judged.shown_score), judged, best)
 
 
-def _against(verdict: Verdict, found: Judgement | Weighed, best: Evaluation | None) -> Verdict:
+def _against(verdict: Verdict, found: Judgement | Comparison, best: Evaluation | None) -> Verdict:
     """The verdict with what the comparison with the best so far came to."""
     if best is None:
         return replace(verdict, is_promoted=True)
@@ -119,7 +121,7 @@ def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
     return kind == "real" or (kind == "unclear" and repeated)
 
 
-def _over_folds(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, first: Verdict) -> Verdict:
+def _over_folds(run: Run, opened: Evaluation, others: list[Split], best: Evaluation | None, first: Verdict) -> Verdict:
     """The verdict over all blends, where the time suffices for them; `first` is that of the first blend."""
     try:
         return _weighed(run, opened, others, best, first)
@@ -128,7 +130,7 @@ def _over_folds(run: Run, opened: Evaluation, others: list[Deal], best: Evaluati
         return first
 
 
-def _weighed(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation | None, first: Verdict) -> Verdict:
+def _weighed(run: Run, opened: Evaluation, others: list[Split], best: Evaluation | None, first: Verdict) -> Verdict:
     came_to = folds.run_all(run, opened, others, SLOWER, lambda: _allowed(run))
     if came_to == "short":
         return first
@@ -136,13 +138,13 @@ def _weighed(run: Run, opened: Evaluation, others: list[Deal], best: Evaluation 
         run.record(Warned(message=f"evaluation {opened.id}, not trusted: {FAILED_ELSEWHERE}"))
         return replace(first, alarm=FAILED_ELSEWHERE)
     theirs = folds.run_all(run, best, others, SLOWER, lambda: _allowed(run)) if best else "short"
-    deals = [Deal(), *others]
-    weighed = weigh(run, opened, deals, best, deals if theirs == "done" else deals[:1])
-    if abs(weighed.apart) > APART:
-        says = f"{abs(weighed.apart):.1f} standard errors {'better' if weighed.apart > 0 else 'worse'}"
+    splits = [Split(), *others]
+    weighed = weigh(run, opened, splits, best, splits if theirs == "done" else splits[:1])
+    if abs(weighed.fold_z) > MAX_FOLD_Z:
+        says = f"{abs(weighed.fold_z):.1f} standard errors {'better' if weighed.fold_z > 0 else 'worse'}"
         run.record(Warned(message=f"evaluation {opened.id}, not trusted: {says} on the other folds than on the first"))
-        return replace(first, alarm=DOES_NOT_HOLD)
-    verdict = Verdict("first", weighed.score, weighed.noise, weighed.told, folds=len(deals))
+        return replace(first, alarm=NOT_REPRODUCED)
+    verdict = Verdict("first", weighed.score, weighed.noise, weighed.shown_score, folds=len(splits))
     # A best so far that does not do it again on other training rows stands for nothing any more.
     if theirs in ("failed", "slow") and first.kind != "worse":
         return replace(_against(verdict, weighed, best), is_promoted=True)
@@ -155,18 +157,20 @@ def _allowed(run: Run) -> float:
     return min(plan.allowance - run.state.fold_seconds if plan else 0.0, run.seconds_left())
 
 
-def weigh(run: Run, opened: Evaluation, deals: list[Deal], best: Evaluation | None, shared: list[Deal]) -> Weighed:
+def weigh(
+    run: Run, opened: Evaluation, splits: list[Split], best: Evaluation | None, shared: list[Split]
+) -> Comparison:
     """An evaluation over these blends, compared with the best so far on those both ran on. Raises `ChildFailed`."""
-    blends = [folds.blend_of(run, deal).folder for deal in deals]
-    ours = [folds.home_of(run, opened.id, deal) / "held_out.csv" for deal in deals]
-    theirs = [folds.home_of(run, best.id, deal) / "held_out.csv" for deal in shared] if best else []
-    return run_weigh(blends, ours, theirs, run.settings.judge_seconds)
+    blends = [folds.blend_of(run, split).folder for split in splits]
+    ours = [folds.fold_dir(run, opened.id, split) / "held_out.csv" for split in splits]
+    theirs = [folds.fold_dir(run, best.id, split) / "held_out.csv" for split in shared] if best else []
+    return run_compare(blends, ours, theirs, run.settings.judge_seconds)
 
 
-def _keep(run: Run, opened: Evaluation, others: list[Deal]) -> str:
+def _keep(run: Run, opened: Evaluation, others: list[Split]) -> str:
     """Put the evaluation's submission in its place: the first blend's, or the mean of all blends'; its sha256."""
-    deals = [Deal(), *others]
-    files = [folds.home_of(run, opened.id, deal) / "submission.csv" for deal in deals]
+    splits = [Split(), *others]
+    files = [folds.fold_dir(run, opened.id, split) / "submission.csv" for split in splits]
     out = run.folder / "evaluations" / opened.id / "submission.csv"
     if len(files) == 1:
         shutil.copyfile(files[0], out)
@@ -184,12 +188,12 @@ def _told(state: State, most: int, verdict: Verdict, best: Evaluation | None) ->
 
     At most `most` scores are told that are no real gain: each is a look at the held-out rows.
     """
-    if verdict.alarm in (DOES_NOT_HOLD, BY_HEART):
-        return UNTOLD
+    if verdict.alarm in (NOT_REPRODUCED, MEMORIZED):
+        return NOT_SHOWN
     if verdict.kind == "real" and not verdict.alarm:
-        return verdict.told
+        return verdict.shown_score
     if verdict.kind == "unclear" and best is not None:
-        return best.told
+        return best.shown_score
     if best is None and not verdict.alarm:
-        return verdict.told
-    return verdict.told if informative_looks(state) < most else UNTOLD if best is None else "below the best"
+        return verdict.shown_score
+    return verdict.shown_score if holdout_queries(state) < most else NOT_SHOWN if best is None else "below the best"

@@ -41,7 +41,7 @@ IN_CONTENT = "in_content"
 IN_THINKING = "in_thinking"
 ERROR = "error"
 
-LADDER = (
+REPAIR_STEPS = (
     NATIVE, STRICT, TRIMMED, ESCAPED, PROSE_CUT, PYTHON_LITERAL, JSON_REPAIRED, SCHEMA, IN_CONTENT, IN_THINKING, ERROR
 )  # fmt: skip
 """All rungs, mildest first."""
@@ -62,7 +62,7 @@ class Reading:
     """An object that was read. `text` is valid JSON of it: the very bytes that arrived, where they were that."""
 
     value: dict[str, Any]
-    rung: str
+    repair_step: str
     text: str | None = None
     is_ambiguous: bool = False
 
@@ -165,12 +165,12 @@ def _with_tail(value: dict[str, Any], tail: str) -> Reading:
             raise Conflict("the last string may go on behind the object")
         return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_GOES_ON.match(tail)))
     second = _attempt(_mended, tail)
-    if second is None or second.rung == JSON_REPAIRED:
+    if second is None or second.repair_step == JSON_REPAIRED:
         if _MORE_ARGUMENTS.search(tail) or _CLOSED_AGAIN.search(tail):
             raise Conflict("the last string may go on behind the object")
         return Reading(value, PROSE_CUT, is_ambiguous=True)
     if second.value == value or not value:
-        return replace(second, rung=PROSE_CUT)
+        return replace(second, repair_step=PROSE_CUT)
     raise Conflict("a second object follows")
 
 

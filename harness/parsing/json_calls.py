@@ -139,7 +139,7 @@ def _calls(text: str, parameters: Parameters) -> list[SpokenCall]:
         return [*before, SpokenCall(_name_at(text, end), None, text[end:].strip(), is_cut=True)]
     wrapped = '{"tool_calls":' + text + "}" if text.startswith("[") else text
     reading = read_object(wrapped)
-    if reading is None or not wrapped.endswith("}") or (reading.rung != NATIVE and looks_cut(wrapped)):
+    if reading is None or not wrapped.endswith("}") or (reading.repair_step != NATIVE and looks_cut(wrapped)):
         return []
     found = _listed([reading.value], text, parameters)
     return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]

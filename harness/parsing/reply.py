@@ -1,9 +1,9 @@
 """Reads what the model wants done from a reply, however untidily it came, and says what history carries of it.
 
-A call is salvaged by the mildest rung of the ladder that reads it (`salvage.LADDER`). What was cut off is never
-performed; what can be read in two ways is performed only by tools that can be taken back and show what they did; a
-tool that cannot be taken back takes only the first three rungs. A call that is not performed stays in history with
-valid arguments, and its `problem` is its result.
+A call is repaired by the mildest step that reads it (`arguments.REPAIR_STEPS`). A truncated call is never executed. An
+ambiguous call is executed only by tools whose effect can be undone and is read back. A tool whose effect cannot be
+undone accepts only the first three steps. A call that is not executed stays in history with valid arguments, and its
+`problem` is its result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.parsing.arguments import ERROR, LADDER, NATIVE, SCHEMA, STRICT, TRIMMED, Reading, read_object
+from harness.parsing.arguments import ERROR, NATIVE, REPAIR_STEPS, SCHEMA, STRICT, TRIMMED, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit, nearest_names
 from harness.parsing.json_text import dumps, healed, looks_cut
 from harness.parsing.reasoning import Thought, split_thinking, with_thinking
@@ -40,8 +40,8 @@ class ReadReply:
     `calls` are in order, with unique ids and valid arguments; those with a `problem` are answered with it and not
     performed. `text` and `thinking` are what people read. `outcome`: `salvaged` (every call is performed; `repaired`
     tells whether anything had to be mended), `partial`, `tool_error` or `ambiguous` (some or none are), and without a
-    call `text`, `no_call` (one was announced or nothing but a thought came), `truncated` or `empty`. `rungs` counts
-    the rungs the calls were read on, and `ambiguous` among them.
+    call `text`, `no_call` (one was announced or nothing but a thought came), `truncated` or `empty`.
+    `repair_steps` counts the steps that read the calls, and `ambiguous` among them.
     """
 
     calls: tuple[Call, ...]
@@ -49,7 +49,7 @@ class ReadReply:
     thinking: str
     outcome: Outcome
     repaired: bool
-    rungs: Mapping[str, int]
+    repair_steps: Mapping[str, int]
     thought: Thought = field(repr=False)
 
     @property
@@ -64,7 +64,7 @@ class _Verdict:
 
     name: str
     arguments: str
-    rung: str
+    repair_step: str
     problem: str = ""
     is_ambiguous: bool = False
 
@@ -89,20 +89,26 @@ def read_reply(
     verdicts = [_judge(call, tools) for call in found]
     ids = _ids([call.id for call in found], verdicts, seed, taken)
     calls = tuple(
-        Call(id=given, name=verdict.name, arguments=verdict.arguments, problem=verdict.problem, rung=verdict.rung)
+        Call(
+            id=given,
+            name=verdict.name,
+            arguments=verdict.arguments,
+            problem=verdict.problem,
+            repair_step=verdict.repair_step,
+        )
         for given, verdict in zip(ids, verdicts, strict=True)
     )
-    rungs = Counter(verdict.rung for verdict in verdicts)
+    repair_steps = Counter(verdict.repair_step for verdict in verdicts)
     if ambiguous := sum(verdict.is_ambiguous for verdict in verdicts):
-        rungs["ambiguous"] = ambiguous
+        repair_steps["ambiguous"] = ambiguous
     kept = Thought(thought.text, thought.field, thought.value, content)
     return ReadReply(
         calls=calls,
         text=content.strip(),
         thinking=thought.text,
         outcome=_outcome(verdicts, kept, finish_reason, is_cut=is_cut),
-        repaired=not is_plain or ids != [call.id for call in found] or any(rung != NATIVE for rung in rungs),
-        rungs=dict(rungs),
+        repaired=not is_plain or ids != [call.id for call in found] or any(step != NATIVE for step in repair_steps),
+        repair_steps=dict(repair_steps),
         thought=kept,
     )
 
@@ -147,20 +153,20 @@ def _fitted(call: FoundCall, reading: Reading, tool: ToolSpec) -> _Verdict:
     fitted = fit(tool, reading.value)
     if fitted.problem:
         return _Verdict(tool.name, _carried(reading), ERROR, f"Not performed: {fitted.problem}.")
-    rung = _deepest(
-        call.rung,
-        reading.rung,
+    repair_step = _deepest(
+        call.repair_step,
+        reading.repair_step,
         STRICT if fitted.dropped else NATIVE,
         SCHEMA if (fitted.coerced and not call.is_spoken) or tool.name != call.name else NATIVE,
     )
     is_kept = reading.text is not None and not fitted.dropped and not fitted.coerced
     arguments = reading.text if is_kept and reading.text is not None else dumps(fitted.value)
     is_ambiguous = call.is_ambiguous or reading.is_ambiguous or fitted.is_ambiguous
-    if not tool.can_be_taken_back and LADDER.index(rung) > LADDER.index(TRIMMED):
+    if not tool.can_be_taken_back and REPAIR_STEPS.index(repair_step) > REPAIR_STEPS.index(TRIMMED):
         return _Verdict(tool.name, arguments, ERROR, _too_untidy(tool))
     if is_ambiguous and not (tool.can_be_taken_back and tool.reads_back):
         return _Verdict(tool.name, arguments, ERROR, _TWO_WAYS, is_ambiguous)
-    return _Verdict(tool.name, arguments, rung, "", is_ambiguous)
+    return _Verdict(tool.name, arguments, repair_step, "", is_ambiguous)
 
 
 def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
@@ -171,8 +177,8 @@ def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
     again = read_object(inner) if reading.value["name"] == tool.name else None
     if again is None:
         return reading
-    rung = _deepest(reading.rung, again.rung, TRIMMED)
-    return Reading(again.value, rung, is_ambiguous=reading.is_ambiguous or again.is_ambiguous)
+    repair_step = _deepest(reading.repair_step, again.repair_step, TRIMMED)
+    return Reading(again.value, repair_step, is_ambiguous=reading.is_ambiguous or again.is_ambiguous)
 
 
 def _unreadable(call: FoundCall, name: str) -> _Verdict:
@@ -188,8 +194,8 @@ def _carried(reading: Reading) -> str:
     return reading.text if reading.text is not None else dumps(reading.value)
 
 
-def _deepest(*rungs: str) -> str:
-    return max(rungs, key=LADDER.index)
+def _deepest(*repair_steps: str) -> str:
+    return max(repair_steps, key=REPAIR_STEPS.index)
 
 
 def _ids(given: Sequence[str], verdicts: Sequence[_Verdict], seed: str, taken: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.parsing import arguments
-from harness.parsing.arguments import LADDER, Reading, read_object
+from harness.parsing.arguments import REPAIR_STEPS, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit
 from harness.parsing.json_calls import read_json
 from harness.parsing.json_text import healed
@@ -23,7 +23,7 @@ class FoundCall:
     name: str
     raw: Any
     id: str = ""
-    rung: str = arguments.NATIVE
+    repair_step: str = arguments.NATIVE
     reading: Reading | None = None
     is_ambiguous: bool = False
     is_cut: bool = False
@@ -93,8 +93,8 @@ def _last(call: FoundCall, is_cut: bool) -> FoundCall:
     if not is_cut:
         return call
     reading = None if _is_blank(call.raw) else read_object(call.raw)
-    is_whole = reading is not None and LADDER.index(reading.rung) <= LADDER.index(arguments.TRIMMED)
-    return call if is_whole else FoundCall(call.name, call.raw, call.id, call.rung, is_cut=True)
+    is_whole = reading is not None and REPAIR_STEPS.index(reading.repair_step) <= REPAIR_STEPS.index(arguments.TRIMMED)
+    return call if is_whole else FoundCall(call.name, call.raw, call.id, call.repair_step, is_cut=True)
 
 
 def _not_native_too(
@@ -131,12 +131,12 @@ def _from_thinking(thought: Thought, parameters: Parameters, *, is_cut: bool) ->
     ]  # fmt: skip
 
 
-def _from_speech(call: SpokenCall, rung: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> FoundCall:
-    reading = None if call.arguments is None else Reading(call.arguments, rung)
+def _from_speech(call: SpokenCall, repair_step: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> FoundCall:
+    reading = None if call.arguments is None else Reading(call.arguments, repair_step)
     return FoundCall(
         name=call.name,
         raw=call.raw,
-        rung=rung,
+        repair_step=repair_step,
         reading=reading,
         is_ambiguous=is_ambiguous or call.is_ambiguous,
         is_cut=is_cut or call.is_cut,

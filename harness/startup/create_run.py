@@ -21,7 +21,7 @@ from runs.journal import create_run
 from sandboxes.base import Sandbox
 from tasks.catalog import find_task
 from tasks.holdout.blend import Blend, make_blend
-from tasks.holdout.private_labels import nameless
+from tasks.holdout.private_labels import opaque_name
 from tasks.judging.validate_submission import why_no_submission
 from tasks.task import Task
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What a user asked for; None where the task's `run:` part or a default decides."""
 
     task: str
@@ -49,7 +49,7 @@ class Wish:
     accept_lost_thinking: bool = False
 
 
-def create(wish: Wish, settings: Settings) -> Path:
+def create(wish: RunRequest, settings: Settings) -> Path:
     """Create a run and return its folder. Raises the errors of what cannot be started, before any folder exists."""
     task = find_task(wish.task, settings.home)
     _check_sample(task)
@@ -64,7 +64,7 @@ def create(wish: Wish, settings: Settings) -> Path:
     return _create(wish, task, settings, blend, sandbox, probe, is_new)
 
 
-def _with_defaults(wish: Wish, task: Task) -> Wish:
+def _with_defaults(wish: RunRequest, task: Task) -> RunRequest:
     """Fill in what the task's `run:` part says, then our own defaults; what was typed comes first."""
     names = ("model", "base_url", "hours", "cost", "attempts", "turns")
     filled = {name: getattr(wish, name) or getattr(task.run, name) for name in names}
@@ -101,7 +101,7 @@ def _below(path: Path, home: Path) -> str:
     return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
 
 
-def _check_money(wish: Wish, profile: Profile) -> None:
+def _check_money(wish: RunRequest, profile: Profile) -> None:
     """A cap on money needs prices: without them nothing would ever be counted against it."""
     prices = profile.prices
     if wish.cost and not (prices.input or prices.output):
@@ -112,7 +112,7 @@ def _check_money(wish: Wish, profile: Profile) -> None:
         )
 
 
-def _is_demo(wish: Wish) -> bool:
+def _is_demo(wish: RunRequest) -> bool:
     """Whether the built-in demo model plays: nothing said of a model. Half of what names one is a mistake."""
     if wish.model and not wish.base_url:
         errors.fail(f"--model {wish.model} needs the endpoint that serves it: add --base-url URL")
@@ -125,7 +125,7 @@ def _is_demo(wish: Wish) -> bool:
     return not wish.model
 
 
-def _probed(wish: Wish, settings: Settings) -> tuple[ProbeResult, bool]:
+def _probed(wish: RunRequest, settings: Settings) -> tuple[ProbeResult, bool]:
     """What this endpoint really does, and whether it had to be asked for this run. Raises `ModelError`."""
     from harness.endpoint.probe import probe_and_store
     from harness.endpoint.probe_result import stored_probe
@@ -151,11 +151,11 @@ def _blend_folder(task: Task, seed: int, settings: Settings) -> Path:
     """Where the run's data and held-out labels lie, under names that say nothing: a mount table shows them to the
     model. Two tasks with one id, an example's and a user's own, have a folder each."""
     whose = f"{task.id}\n{_below(task.folder, settings.home)}"
-    return settings.home / "data" / ".blends" / nameless(whose) / nameless(f"{whose}\n{seed}\n{task.digest}")
+    return settings.home / "data" / ".blends" / opaque_name(whose) / opaque_name(f"{whose}\n{seed}\n{task.digest}")
 
 
 def _create(
-    wish: Wish,
+    wish: RunRequest,
     task: Task,
     settings: Settings,
     blend: Blend,

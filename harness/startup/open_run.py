@@ -17,7 +17,7 @@ from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
 from harness.settings import Settings
 from harness.startup import sandbox_setup
-from harness.startup.create_run import Wish, create, profile_of
+from harness.startup.create_run import RunRequest, create, profile_of
 from harness.tools.registry import specs, tools_bytes
 from runs.events.registry import (
     EndpointProbed,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from harness.loop import Run, Screen
 
 
-def start(wish: Wish, settings: Settings, screen: Screen) -> int:
+def start(wish: RunRequest, settings: Settings, screen: Screen) -> int:
     """Create a run and play it; returns the exit code. Raises the errors of what cannot be started."""
     return _play(create(wish, settings), settings, screen)
 
@@ -91,7 +91,7 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, he
     assert created is not None
     blend = _load_blend(created, settings)
     gpus = held.enter_context(sandbox_setup.gpus_of(created, settings))
-    place = sandbox_setup.place_of(folder, created, blend, settings, gpus)
+    place = sandbox_setup.sandbox_paths(folder, created, blend, settings, gpus)
     place.workspace.mkdir(exist_ok=True)
     return loop.Run(
         folder=folder,

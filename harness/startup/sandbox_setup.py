@@ -13,7 +13,7 @@ from typing import Any
 from harness import errors
 from harness.settings import Settings
 from runs.events.registry import RunCreated
-from sandboxes.base import JobRequest, Place, Sandbox, SandboxFailed, SandboxUnavailable
+from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend
 from tasks.task import Task
@@ -31,7 +31,7 @@ def choose_sandbox(
     if models is not None and not models.is_dir():
         errors.fail(f"--models {models}: there is no such folder of pretrained weights")
     nowhere = settings.home / "probe" / secrets.token_hex(4)
-    place = Place(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, hidden=task.hidden)
+    place = SandboxPaths(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, hidden=task.hidden)
     place = replace(place, models=models.absolute() if models else None, image=settings.image, runtime=runtime)
     place.workspace.mkdir(parents=True)
     try:
@@ -50,7 +50,7 @@ def choose_sandbox(
 
 def options_of(sandbox: Sandbox) -> dict[str, Any]:
     """What a run must remember of its sandbox to open the same one again, and what its report discloses."""
-    place = sandbox.place
+    place = sandbox.paths
     return {
         "hidden": list(place.hidden),
         "models": str(place.models or ""),
@@ -61,10 +61,12 @@ def options_of(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def place_of(folder: Path, created: RunCreated, blend: Blend, settings: Settings, gpus: tuple[str, ...] = ()) -> Place:
+def sandbox_paths(
+    folder: Path, created: RunCreated, blend: Blend, settings: Settings, gpus: tuple[str, ...] = ()
+) -> SandboxPaths:
     """The place of a run that exists, as it was when the run began."""
     options = created.options
-    return Place(
+    return SandboxPaths(
         workspace=folder / "workspace",
         data=blend.public,
         jobs=folder / "jobs",
@@ -88,7 +90,7 @@ def _try_out(sandbox: Sandbox) -> None:
 
     Raises `SandboxUnavailable`.
     """
-    name = sandbox.place.runtime
+    name = sandbox.paths.runtime
     try:
         sandbox.start(JobRequest("probe", "sleep 1"))
         (view,) = sandbox.wait(["probe"], TRY_SECONDS)
@@ -134,7 +136,7 @@ def gpus_of(created: RunCreated, settings: Settings) -> Iterator[tuple[str, ...]
         yield tuple(gpu.uuid for gpu in mine)
 
 
-def gpu_complaints(place: Place) -> list[str]:
+def gpu_complaints(place: SandboxPaths) -> list[str]:
     """What is wrong with the GPUs of a place at this moment, for the attempt that is about to use them."""
     from sandboxes.gpus import ask_gpus, complaints
 

@@ -112,7 +112,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
     """What the harness has to say: it rides on a tool result, because a message of its own would cost the cache."""
     notes = []
     for job in list(run.state.open_jobs):
-        view = run.sandbox.look(job)
+        view = run.sandbox.status(job)
         if view.state in ("finished", "lost"):
             run.note_ended(view)
             notes.append(f"job {job} has ended: {describe(view)}")
@@ -156,10 +156,10 @@ def _bash(run: Run, pending: Pending, arguments: Bash) -> str:
 
 def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
     log = re.fullmatch(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log", arguments.path)
-    if log and run.sandbox.look(log[1]).state == "unknown":
+    if log and run.sandbox.status(log[1]).state == "unknown":
         raise Refused(f"there is no job {log[1]}")
     if log:
-        return _lines_shown(run, arguments, log_of(run.sandbox, log[1]), run.sandbox.look(log[1]).kept_bytes)
+        return _lines_shown(run, arguments, log_of(run.sandbox, log[1]), run.sandbox.status(log[1]).kept_bytes)
     with run.sandbox.open(arguments.path) as file:
         return _lines_shown(run, arguments, pieces_of(file), os.fstat(file.fileno()).st_size)
 
@@ -218,7 +218,7 @@ def _edited(before: bytes, arguments: EditFile) -> bytes:
 
 
 def _wait(run: Run, pending: Pending, arguments: Wait) -> str:
-    unknown = [job for job in arguments.jobs if run.sandbox.look(job).state == "unknown"]
+    unknown = [job for job in arguments.jobs if run.sandbox.status(job).state == "unknown"]
     if unknown:
         raise Refused(f"there is no job {', '.join(unknown)}; open jobs: {', '.join(run.state.open_jobs) or 'none'}")
     seconds = min(arguments.seconds, run.settings.longest_wait_seconds, max(0.0, run.seconds_left()))
@@ -228,7 +228,7 @@ def _wait(run: Run, pending: Pending, arguments: Wait) -> str:
 
 
 def _kill(run: Run, pending: Pending, arguments: Kill) -> str:
-    if run.sandbox.look(arguments.job).state == "unknown":
+    if run.sandbox.status(arguments.job).state == "unknown":
         raise Refused(f"there is no job {arguments.job}; open jobs: {', '.join(run.state.open_jobs) or 'none'}")
     view = run.sandbox.kill(arguments.job)
     run.note_ended(view)

@@ -194,7 +194,7 @@ class ModelFailed(Event):
     cost: float = 0.0
 
 
-class Nudged(Event):
+class Reminded(Event):
     """What the harness said after a reply without a usable call. `call`, where set, is the id of a marked call that is
     added to that reply, so that the words are its result; otherwise they are a user message."""
 
@@ -281,7 +281,7 @@ class EvaluationFinished(Event):
     tree: str
     score: float | None = None
     noise: float | None = None
-    told: str = ""
+    shown_score: str = ""
     message: str = ""
     seconds: float = 0.0
     submission: str = ""
@@ -318,7 +318,7 @@ class UnknownEvent(Event):
 
 AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
-    | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Nudged | ToolStarted | ToolFinished | JobFinished
+    | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | WindowWeighed | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
     Field(discriminator="kind"),

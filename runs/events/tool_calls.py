@@ -36,7 +36,7 @@ class Call(BaseModel):
     name: str
     arguments: str
     problem: str = ""
-    rung: str = "native"
+    repair_step: str = "native"
 
 
 def leave_out_arguments(fields: dict[str, Any]) -> dict[str, Any]:

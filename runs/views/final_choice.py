@@ -21,7 +21,7 @@ def choices(state: State) -> Iterator[str]:
     if state.plan:
         how = f"{state.plan.folds} folds" if state.plan.folds else "one blend"
         yield f"- judged over {how}: {one_line(state.plan.why)}"
-    looks = informative_looks(state)
+    looks = holdout_queries(state)
     yield f"- looks: {looks} of {len(scored)} scored evaluations told more than that they are within the noise"
     yield ""
     yield "| chosen by | evaluation | score there |"
@@ -75,7 +75,7 @@ def why_best_is_not_handed_in(state: State) -> str:
     return f"not that of evaluation {best.id}, the best so far, as it stood, but {made_of}"
 
 
-def informative_looks(state: State) -> int:
+def holdout_queries(state: State) -> int:
     """How many evaluations told more than that they are within the noise of the best so far."""
     told = (e for e in state.evaluations.values() if e.score is not None)
     return sum(e.verdict != "unclear" or e.was_best or bool(e.alarm) for e in told)

@@ -24,8 +24,8 @@ from runs.events.registry import (
     JobFinished,
     ModelFailed,
     ModelReplied,
-    Nudged,
     Paused,
+    Reminded,
     Resumed,
     RunCreated,
     RunEnded,
@@ -163,7 +163,7 @@ class _Teller:
 
     def _call(self, call: Call) -> Iterator[str]:
         yield ""
-        mended = "" if call.rung == "native" else f" (read by: {call.rung})"
+        mended = "" if call.repair_step == "native" else f" (read by: {call.repair_step})"
         yield f"**{call.name}**{mended}"
         yield from self._fence(_arguments(call.arguments))
         if call.problem:
@@ -174,7 +174,7 @@ class _Teller:
         yield ""
         yield f"! request {event.request} failed: {one_line(event.error)}; {then} ({event.at})"
 
-    def _nudge(self, event: Nudged) -> Iterator[str]:
+    def _nudge(self, event: Reminded) -> Iterator[str]:
         yield from self._block("the harness said", event.text)
 
     def _finish_tool(self, event: ToolFinished) -> Iterator[str]:
@@ -208,7 +208,7 @@ class _Teller:
         parts = [f"**{event.status}: {evaluation_text(evaluation, self.state)}**"]
         parts += ["best so far"] if evaluation.was_best else []
         parts += [f"would bring: {medal} ({ESTIMATE})"] if medal else []
-        parts += [f"the model was told: {event.told}"] if event.told else []
+        parts += [f"the model was told: {event.shown_score}"] if event.shown_score else []
         parts += [one_line(event.message)] if event.message else []
         yield ""
         yield f"evaluation {event.evaluation} {', '.join([*parts, span_text(event.seconds)])}"
@@ -312,7 +312,7 @@ _HANDLERS: dict[type[Event], Callable[[_Teller, Any], Iterator[str]]] = {
     EpochStarted: _Teller._start_epoch,
     ModelReplied: _Teller._reply,
     ModelFailed: _Teller._fail,
-    Nudged: _Teller._nudge,
+    Reminded: _Teller._nudge,
     ToolFinished: _Teller._finish_tool,
     JobFinished: _Teller._finish_job,
     CheckpointTaken: _Teller._take_checkpoint,

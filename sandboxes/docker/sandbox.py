@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sandboxes.base import Isolation, JobRequest, JobView, Place, SandboxFailed, SandboxUnavailable
+from sandboxes.base import Isolation, JobRequest, JobView, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import (
     LABEL,
     Image,
@@ -101,30 +101,30 @@ def check_docker(home: Path, image: str = "") -> str:
     return f"{told}, runtimes {', '.join(runtimes())}"
 
 
-def open_docker(place: Place, share: Share | None = None) -> DockerSandbox:
+def open_docker(paths: SandboxPaths, share: Share | None = None) -> DockerSandbox:
     """The sandbox of a container, which starts with its first job. Raises `SandboxUnavailable`."""
     if sys.platform != "linux":
         raise SandboxUnavailable("the docker sandbox needs a daemon on this machine's own Linux kernel")
-    check_runtime(place.runtime)
-    image = look_into(choose_image(place.image), place.home, place.hidden)
-    check_place(place)
-    return DockerSandbox(replace(place, image=image.id), image, share or share_of_machine())
+    check_runtime(paths.runtime)
+    image = look_into(choose_image(paths.image), paths.home, paths.hidden)
+    check_place(paths)
+    return DockerSandbox(replace(paths, image=image.id), image, share or share_of_machine())
 
 
 class DockerSandbox(HostSandbox):
     """Jobs in one container. The container of a workspace is found by its name, whoever started it."""
 
-    def __init__(self, place: Place, image: Image, share: Share) -> None:
+    def __init__(self, paths: SandboxPaths, image: Image, share: Share) -> None:
         self.image, self.share = image, share
         root = os.geteuid() == 0
         self.user = (SANDBOX_USER, SANDBOX_USER) if root else (os.geteuid(), os.getegid())
-        run = hashlib.sha256(str(place.jobs.absolute()).encode()).hexdigest()[:12]
-        box = hashlib.sha256(str(place.workspace.absolute()).encode()).hexdigest()[:8]
+        run = hashlib.sha256(str(paths.jobs.absolute()).encode()).hexdigest()[:12]
+        box = hashlib.sha256(str(paths.workspace.absolute()).encode()).hexdigest()[:8]
         self.name = f"{LABEL}-{run}-{box}"
         super().__init__(
             "docker",
             ISOLATION,
-            place,
+            paths,
             self._command,
             self.user if root else None,
             Box(box, self._launch, self._explain, shared=not root),
@@ -142,17 +142,17 @@ class DockerSandbox(HostSandbox):
 
     def kill(self, job: str) -> JobView:
         """Kill the job and every process it left behind; where that does not work, its container."""
-        if self.look(job).state == "running":
+        if self.status(job).state == "running":
             self._unpause()
         try:
             return super().kill(job)
         except SandboxFailed:
             self._end("a job in it could not be killed")
-            return self.look(job)
+            return self.status(job)
 
     def close(self) -> None:
         """Remove the container unless a job runs in it."""
-        if not any(self._runs_here(path.name) for path in self.place.jobs.glob("[!.]*")):
+        if not any(self._runs_here(path.name) for path in self.paths.jobs.glob("[!.]*")):
             self._end("")
 
     def packages(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class DockerSandbox(HostSandbox):
 
     def _command(self, request: JobRequest) -> Command:
         for name in ("data", ".jobs"):
-            mount_point = self.place.workspace / name
+            mount_point = self.paths.workspace / name
             if mount_point.is_symlink() or not mount_point.is_dir():
                 put_aside(mount_point)
                 mount_point.mkdir()
@@ -173,7 +173,7 @@ class DockerSandbox(HostSandbox):
         variables = {
             **self.image.environment,
             **common_environment(max(1, int(self.share.cpus))),
-            **hub_variables(self.place.models is not None),
+            **hub_variables(self.paths.models is not None),
             "HOME": "/tmp",
             "TMPDIR": "/tmp",
             **request.environment,
@@ -211,8 +211,8 @@ class DockerSandbox(HostSandbox):
     def _options(self) -> dict[str, Any]:
         from docker.types import DeviceRequest, LogConfig
 
-        share, place = self.share, self.place
-        gpus = [DeviceRequest(driver="nvidia", device_ids=list(place.gpus), capabilities=[["gpu"]])]
+        share, paths = self.share, self.paths
+        gpus = [DeviceRequest(driver="nvidia", device_ids=list(paths.gpus), capabilities=[["gpu"]])]
         return {
             "image": self.image.id,
             "name": self.name,
@@ -220,8 +220,8 @@ class DockerSandbox(HostSandbox):
             "command": [self.name.rpartition("-")[2], str(IDLE_SECONDS)],
             "labels": {
                 LABEL: "1",
-                f"{LABEL}.home": str(place.home.absolute()),
-                f"{LABEL}.jobs": str(place.jobs.absolute()),
+                f"{LABEL}.home": str(paths.home.absolute()),
+                f"{LABEL}.jobs": str(paths.jobs.absolute()),
                 f"{LABEL}.user": str(os.geteuid()),
             },
             "user": "0:0",
@@ -244,8 +244,8 @@ class DockerSandbox(HostSandbox):
             "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={share.temporary}", **self._masks()},
             "mounts": list(self._mounts()),
             "log_config": LogConfig(type="none"),
-            **({"device_requests": gpus} if place.gpus else {}),
-            **({"runtime": place.runtime} if place.runtime else {}),
+            **({"device_requests": gpus} if paths.gpus else {}),
+            **({"runtime": paths.runtime} if paths.runtime else {}),
         }
 
     def _masks(self) -> dict[str, str]:
@@ -257,19 +257,19 @@ class DockerSandbox(HostSandbox):
     def _mounts(self) -> list[Any]:
         from docker.types import Mount
 
-        place = self.place
+        paths = self.paths
         shown: dict[str, tuple[Path, bool]] = {
-            "/harness/code": (_code(place.home), False),
-            "/harness/jobs": (place.jobs, True),
-            "/workspace": (place.workspace, True),
-            "/workspace/data": (place.data, False),
+            "/harness/code": (_code(paths.home), False),
+            "/harness/jobs": (paths.jobs, True),
+            "/workspace": (paths.workspace, True),
+            "/workspace/data": (paths.data, False),
             "/workspace/.jobs": (self.jobs.logs, False),
-            "/home/submission": (place.workspace, True),
-            "/home/data": (place.data, False),
+            "/home/submission": (paths.workspace, True),
+            "/home/data": (paths.data, False),
         }
-        if place.models:
-            shown["/models"] = (place.models, False)
-        empty = _empty(place.home)
+        if paths.models:
+            shown["/models"] = (paths.models, False)
+        empty = _empty(paths.home)
         shown |= {path: (empty, False) for path, is_folder in self.image.hidden.items() if not is_folder}
         return [
             Mount(inside, str(outside.absolute()), type="bind", read_only=not writable, propagation="rprivate")
@@ -305,7 +305,7 @@ class DockerSandbox(HostSandbox):
 
     def _runs_here(self, job: str) -> bool:
         with contextlib.suppress(ValueError):
-            return self.jobs.is_ours(job) and self.look(job).state == "running"
+            return self.jobs.is_ours(job) and self.status(job).state == "running"
         return False
 
     def _end(self, why: str) -> None:

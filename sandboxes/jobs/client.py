@@ -105,7 +105,7 @@ class Jobs:
 
     def kill(self, job: str) -> JobView:
         """End a job with everything it started; returns its final view. Raises `SandboxFailed` if it will not die."""
-        view = self.look(job)
+        view = self.status(job)
         if view.state != "running":
             return view
         (self._of(job) / "kill").touch(mode=0o600)
@@ -119,7 +119,7 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------------------- looking
 
-    def look(self, job: str) -> JobView:
+    def status(self, job: str) -> JobView:
         """The job as its folder and the process table show it; a name that no job can have is `unknown`."""
         if not JOB_ID.fullmatch(job):
             return JobView(job, "unknown")
@@ -148,7 +148,7 @@ class Jobs:
         bell = os.open(self.folder / ".done", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             while True:
-                views = [self.look(job) for job in jobs]
+                views = [self.status(job) for job in jobs]
                 left = deadline - time.monotonic()
                 if left <= 0 or any(view.state != "running" for view in views):
                     return views

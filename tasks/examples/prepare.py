@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.config.yaml_with_lines import TaskError
-from tasks.subprocesses import ChildFailed, Reply, answer, ask
+from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
 EXAMPLES_FOLDER = Path(__file__).parent
 TEST_SHARE = 0.3
@@ -131,7 +131,9 @@ def _appear(example: Example, folder: Path) -> None:
 def _write_data_apart(example: Example, folder: Path) -> None:
     """`write_data` in a process of its own: scikit-learn takes 130 MB that a run of a day need not carry."""
     try:
-        reply = ask("tasks.examples.prepare", {"example": example.id, "folder": str(folder)}, PREPARATION_SECONDS)
+        reply = run_isolated(
+            "tasks.examples.prepare", {"example": example.id, "folder": str(folder)}, PREPARATION_SECONDS
+        )
     except ChildFailed as failure:
         raise TaskError(f"{folder.parent}: the example {example.id} cannot be prepared: {failure}") from None
     if "errno" in reply:
@@ -207,4 +209,4 @@ def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)

@@ -22,7 +22,7 @@ from tasks.holdout.build import fill
 from tasks.holdout.link_files import is_as_shown
 from tasks.holdout.private_labels import plant
 from tasks.holdout.public_files import MOMENT
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import TooFewRows
 from tasks.io.csv_text import TableError, read_header
 from tasks.metrics.registry import Metric
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tasks.task import Task
 
 
-FIRST = Deal()
+FIRST = Split()
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Blend:
 
     folder: Path
     public: Path
-    custody: Path
+    private_labels: Path
     held_out_rows: int
     test_rows: int
     has_labels: bool
@@ -56,7 +56,7 @@ class Blend:
     folds: int = 0
 
 
-def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend:
+def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST) -> Blend:
     """Make the blend of a task, a seed and a deal, or take the one that is there; the same bytes for the same three.
 
     A task without `labels` is shown as it is. The folder appears whole, by rename. Raises TaskError.
@@ -64,16 +64,16 @@ def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend
     from tasks.task import TaskError
 
     try:
-        fingerprint = _fingerprint(task, seed, deal)
+        fingerprint = _fingerprint(task, seed, split)
         if not folder.exists():
-            _appear(task, seed, deal, fingerprint, folder)
+            _appear(task, seed, split, fingerprint, folder)
         blend = load_blend(folder)
     except (TableError, TooFewRows) as error:
         raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
     except OSError as error:
         full = ". Make room there, or set HARNESS_HOME" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}{full}") from error
-    if read_meta(blend.custody)["fingerprint"] != fingerprint:
+    if read_meta(blend.private_labels)["fingerprint"] != fingerprint:
         raise TaskError(
             f"{task.path}: its data or metric changed since {folder} was made. Runs begun before still need it; "
             "delete it to make a new one, or give the changed task another id"
@@ -83,9 +83,9 @@ def make_blend(task: Task, seed: int, folder: Path, deal: Deal = FIRST) -> Blend
 
 def load_blend(folder: Path) -> Blend:
     """The blend in a folder. Raises TaskError if there is none."""
-    public, custody = folder / "public", folder / "custody"
+    public, private_labels = folder / "public", folder / "custody"
     try:
-        meta = read_meta(custody)
+        meta = read_meta(private_labels)
     except (OSError, ValueError) as error:
         from tasks.task import TaskError  # not above: the judge's child would pay for it at every start
 
@@ -94,19 +94,19 @@ def load_blend(folder: Path) -> Blend:
     file = meta["metric"]["file"]
     metric = Metric(**{**meta["metric"], "file": Path(file) if file else None})
     counts = (meta["select_rows"], meta["labelled_rows"], meta["folds"])
-    return Blend(folder, public, custody, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
+    return Blend(folder, public, private_labels, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
 
 
-def read_meta(custody: Path) -> dict[str, Any]:
+def read_meta(private_labels: Path) -> dict[str, Any]:
     """What a blend's custody says of the blend. Raises OSError, ValueError."""
-    meta: dict[str, Any] = json.loads((custody / "blend.json").read_text(encoding="utf-8"))
+    meta: dict[str, Any] = json.loads((private_labels / "blend.json").read_text(encoding="utf-8"))
     return meta
 
 
 # ------------------------------------------------------------------------------------------------ making it appear
 
 
-def _appear(task: Task, seed: int, deal: Deal, fingerprint: str, folder: Path) -> None:
+def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(folder)
     building = folder.with_name(f".{folder.name}.building-{os.getpid()}")
@@ -115,9 +115,9 @@ def _appear(task: Task, seed: int, deal: Deal, fingerprint: str, folder: Path) -
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         store = folder.parent / ".files"
-        filled = fill(task, seed, deal, building / "public", building / "custody", store)
+        filled = fill(task, seed, split, building / "public", building / "custody", store)
         plant(building / "custody" / "answers.csv", fingerprint)
-        meta = {**_spoken_of(task), **asdict(filled), **asdict(deal), "seed": seed, "fingerprint": fingerprint}
+        meta = {**_spoken_of(task), **asdict(filled), **asdict(split), "seed": seed, "fingerprint": fingerprint}
         _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)
         try:
@@ -143,9 +143,9 @@ def _spoken_of(task: Task) -> dict[str, Any]:
     }
 
 
-def _fingerprint(task: Task, seed: int, deal: Deal) -> str:
+def _fingerprint(task: Task, seed: int, split: Split) -> str:
     """Changes when the data, the metric, the recipe or the seed do: a blend must not be mistaken for another's."""
-    state: list[Any] = [seed, asdict(deal), _spoken_of(task), asdict(task.labels) if task.labels else None]
+    state: list[Any] = [seed, asdict(split), _spoken_of(task), asdict(task.labels) if task.labels else None]
     state.append(asdict(task.recipe))
     content = {task.submission.sample, *([task.labels.file] if task.labels else [])}
     for path in sorted(task.public.rglob("*")):

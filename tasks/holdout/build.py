@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tasks.holdout.choose_rows import hold_out
 from tasks.holdout.load_inputs import Book, Sample, fields_of, read_book, read_sample
 from tasks.holdout.public_files import Moves, show_all, show_files
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import order
 from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, write_rows, writing
@@ -57,7 +57,7 @@ class Shown:
     places: Sequence[int] = ()
 
 
-def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: Path) -> Filled:
+def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path) -> Filled:
     """Write the public files and the custody's ids.csv, key.csv, answers.csv and select.csv into two empty folders.
 
     ids.csv has the ids of the shown sample (a million by themselves are read in no time), key.csv what each of them is:
@@ -66,10 +66,10 @@ def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: 
     Raises TableError, TooFewRows, OSError.
     """
     if task.labels is None:
-        return _as_it_is(task, public, custody)
+        return _as_it_is(task, public, private_labels)
     book = read_book(task, task.labels)
-    held = hold_out(task, task.labels, book.train, seed, deal)
-    draw = f"{seed}{deal.name}"
+    held = hold_out(task, task.labels, book.train, seed, split)
+    draw = f"{seed}{split.name}"
 
     def placed(path: Path) -> Path:
         target = public / path.relative_to(task.public)
@@ -81,7 +81,7 @@ def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: 
     shown = list(_named(task, book, _ordered(task, units, draw)))
     if book.test.source is not None:
         book.test.source.write(placed, (one.row for one in shown))
-    counts, firsts = _write_tables(task, book, shown, public, custody)
+    counts, firsts = _write_tables(task, book, shown, public, private_labels)
     moves = Moves(
         held=[(one.fields, one.named) for one in shown if one.role != TEST],
         test=[(one.fields, one.named) for one in shown if one.role == TEST],
@@ -93,15 +93,17 @@ def fill(task: Task, seed: int, deal: Deal, public: Path, custody: Path, store: 
     return Filled(counts[HELD_OUT], counts[SELECT], counts[TEST], held.labelled, held.plan.folds, notes)
 
 
-def _as_it_is(task: Task, public: Path, custody: Path) -> Filled:
+def _as_it_is(task: Task, public: Path, private_labels: Path) -> Filled:
     """The blend of a task without labels: nothing is held out, everything is shown."""
     sample = read_sample(task)
     show_all(task, public)
-    _write_rest(sample, custody)
-    write_rows(custody / "ids.csv", [["id"], *([name] for name in sample.ids)], 0o600)
-    write_rows(custody / "key.csv", [KEY_HEADER, *([TEST, str(at), "", ""] for at in range(len(sample.ids)))], 0o600)
+    _write_rest(sample, private_labels)
+    write_rows(private_labels / "ids.csv", [["id"], *([name] for name in sample.ids)], 0o600)
+    write_rows(
+        private_labels / "key.csv", [KEY_HEADER, *([TEST, str(at), "", ""] for at in range(len(sample.ids)))], 0o600
+    )
     for name in ("answers.csv", "select.csv"):
-        write_rows(custody / name, [[task.submission.id, *task.submission.targets]], 0o600)
+        write_rows(private_labels / name, [[task.submission.id, *task.submission.targets]], 0o600)
     return Filled(0, 0, len(sample.ids), 0, 0, ())
 
 
@@ -162,7 +164,7 @@ def _named(task: Task, book: Book, units: list[list[Shown]]) -> Iterator[Shown]:
 
 
 def _write_tables(
-    task: Task, book: Book, shown: Sequence[Shown], public: Path, custody: Path
+    task: Task, book: Book, shown: Sequence[Shown], public: Path, private_labels: Path
 ) -> tuple[Counter[str], list[tuple[str, str]]]:
     """Write sample, key and answers; how many rows of each role, and the id and role of each row's first one."""
     sample, renumbered = book.sample, task.recipe.renumber is not None
@@ -170,13 +172,13 @@ def _write_tables(
     firsts: list[tuple[str, str]] = []
     header = [task.submission.id, *task.submission.targets]
     target, pack_as = _sample_place(task, public)
-    _write_rest(sample, custody)
+    _write_rest(sample, private_labels)
     with (
         writing(target) as to_sample,
-        writing(custody / "ids.csv", 0o600) as to_ids,
-        writing(custody / "key.csv", 0o600) as to_key,
-        writing(custody / "answers.csv", 0o600) as to_answers,
-        writing(custody / "select.csv", 0o600) as to_select,
+        writing(private_labels / "ids.csv", 0o600) as to_ids,
+        writing(private_labels / "key.csv", 0o600) as to_key,
+        writing(private_labels / "answers.csv", 0o600) as to_answers,
+        writing(private_labels / "select.csv", 0o600) as to_select,
     ):
         to_sample([sample.header])
         to_ids([["id"]])
@@ -244,10 +246,10 @@ def _blank(task: Task, book: Book, one: Shown) -> Row:
     ]
 
 
-def _write_rest(sample: Sample, custody: Path) -> None:
+def _write_rest(sample: Sample, private_labels: Path) -> None:
     """Keep the task's own sample where it has columns besides id and targets: they are handed in as they are."""
     if sample.rest:
-        write_rows(custody / "rest.csv", [sample.header, *sample.rest], 0o600)
+        write_rows(private_labels / "rest.csv", [sample.header, *sample.rest], 0o600)
 
 
 def _varied(task: Task, book: Book) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.holdout import class_coverage
 from tasks.holdout.load_inputs import Train
-from tasks.holdout.recipe import Deal, Plan, plan_parts, roles
+from tasks.holdout.recipe import Plan, Split, plan_parts, roles
 from tasks.holdout.splitters import Parts, deal_groups, deal_rows, deal_times
 from tasks.io.timestamps import read_moments
 
@@ -28,11 +28,11 @@ class Held:
     notes: tuple[str, ...] = ()
 
 
-def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) -> Held:
+def hold_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) -> Held:
     """The rows that a deal holds out. Raises `splitting.TooFewRows`, TableError."""
     recipe = task.recipe
     first = f"{seed}:held out"
-    draw = f"{seed}:fresh {deal.draw}" if deal.draw else first
+    draw = f"{seed}:fresh {split.draw}" if split.draw else first
     strata, notes = train.labels, tuple[str, ...]()
     if recipe.keeps_tails:
         strata, notes = _without_tails(train, _largest_part(recipe.search, recipe.folds, len(train.labels)))
@@ -41,7 +41,7 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) ->
     plan = plan_parts(recipe, labelled)
     if recipe.time:
         moments = read_moments(train.moments, recipe.time)
-        dealt = deal_times(moments, strata, plan.parts, draw, earlier=deal.draw > 0)
+        dealt = deal_times(moments, strata, plan.parts, draw, earlier=split.draw > 0)
         if unknown := moments.count(None):
             says = f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late"
             notes = (*notes, says)
@@ -50,7 +50,7 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, deal: Deal) ->
         if fewer.parts < plan.parts and not labels.group:
             notes = (*notes, f"{fewer.folds} folds and not {plan.folds}, so that each has rows of every label")
         plan = fewer
-    wanted = roles(plan, deal)
+    wanted = roles(plan, split)
     taken = {at: wanted[part] for at, part in enumerate(dealt) if part in wanted}
     return Held(taken, plan, labelled, notes)
 

@@ -45,14 +45,14 @@ def needs_every_label(metric: Metric) -> bool:
     return metric.file is None and metric.name == "roc_auc"
 
 
-def most_parts(strata: Strata, parts: int, deal: Callable[[int], Parts]) -> int:
+def most_parts(strata: Strata, parts: int, split: Callable[[int], Parts]) -> int:
     """Into how many parts, as many as are asked for at most, rows can be dealt so that each has every label: two rows
     of it, if there are so many."""
     columns = _columns(Counter(strata).items())
     rarest = min((count for column in columns for count in column.values()), default=parts * ENOUGH)
     asked = min(parts, max(FEWEST_FOLDS, rarest // ENOUGH))
     for fewer in range(asked, FEWEST_FOLDS - 1, -1):
-        if fewest(strata, deal(fewer)):
+        if fewest(strata, split(fewer)):
             return fewer
     return asked
 

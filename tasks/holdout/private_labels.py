@@ -48,15 +48,15 @@ def plant(path: Path, seed: str) -> None:
     beside.write_text(canary, encoding="utf-8")
 
 
-def nameless(words: str) -> str:
+def opaque_name(words: str) -> str:
     """A name for a folder, the same for the same words, that tells none of them: mount tables show paths."""
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
-def leaked(custody: Path, files: Iterable[Path]) -> list[Path]:
+def leaked(private_labels: Path, files: Iterable[Path]) -> list[Path]:
     """Those of the files that hold the canary of these labels: nobody who was kept from them can have written it."""
     try:
-        canary = (custody / "canary").read_bytes()
+        canary = (private_labels / "canary").read_bytes()
     except FileNotFoundError:
         return []
     return [path for path in files if canary and canary in _head(path)]

@@ -91,21 +91,21 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Deal:
+class Split:
     """Which blend of a task and a seed: part `part` of the `draw`-th deal is held out. `part` -1 holds nothing out.
 
     Draw 0 is the run's own, later ones are fresh.
     """
 
     draw: int = 0
-    part: int = 0
+    fold: int = 0
 
     @property
     def name(self) -> str:
         """The deal in a few letters, unique among the deals of one seed: empty for the blend the agent lives in."""
-        if self.part < 0:
+        if self.fold < 0:
             return "refit"
-        return (f"fresh{self.draw}-" if self.draw else "") + (f"fold{self.part}" if self.draw or self.part else "")
+        return (f"fresh{self.draw}-" if self.draw else "") + (f"fold{self.fold}" if self.draw or self.fold else "")
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,14 @@ def _fitting(shares: Sequence[float]) -> int:
     return max(100, fewest)
 
 
-def roles(plan: Plan, deal: Deal) -> dict[int, str]:
+def roles(plan: Plan, split: Split) -> dict[int, str]:
     """What each held-out part is for: `held_out` (its score is told) or `select` (opened once, at the end)."""
-    if deal.part < 0:
+    if split.fold < 0:
         return {}
     if plan.folds:
-        return {deal.part: "held_out"}
-    fresh = deal.draw > 0  # nothing is chosen on a fresh blend by the agent, so all of it may be looked at
-    start = deal.part * (plan.search + plan.select)
+        return {split.fold: "held_out"}
+    fresh = split.draw > 0  # nothing is chosen on a fresh blend by the agent, so all of it may be looked at
+    start = split.fold * (plan.search + plan.select)
     held = {(start + at) % plan.parts: "held_out" for at in range(plan.search)}
     return held | {
         (start + at) % plan.parts: "held_out" if fresh else "select"

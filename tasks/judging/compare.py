@@ -18,7 +18,7 @@ from tasks.holdout.blend import load_blend
 from tasks.io.columns import read_columns
 from tasks.judging.judge import part_of, tell
 from tasks.judging.score import NoScore
-from tasks.subprocesses import Reply, answer, ask
+from tasks.subprocesses import Reply, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.metrics.bootstrap import Part
@@ -28,7 +28,7 @@ UNLIKE = 2.0
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Comparison:
     """What a candidate is worth over several blends.
 
     `score` is the parts' (`parts`, one a blend) mean by rows. Against another candidate: `gain` (above 0: better),
@@ -40,26 +40,26 @@ class Weighed:
 
     score: float
     noise: float | None
-    told: str
+    shown_score: str
     parts: list[float | None] = field(default_factory=list)
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
     shares: list[float] = field(default_factory=list)
-    apart: float = 0.0
+    fold_z: float = 0.0
 
 
-def run_weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Weighed:
+def run_compare(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Comparison:
     """Weigh predictions kept by `judging`, a file a blend; `theirs` may be fewer, of the first blends, or none.
 
     Raises `children.ChildFailed`.
     """
     names = {"blends": blends, "ours": ours, "theirs": theirs}
     request = {name: [str(path.absolute()) for path in paths] for name, paths in names.items()}
-    return Weighed(**ask("tasks.judging.compare", request, seconds))
+    return Comparison(**run_isolated("tasks.judging.compare", request, seconds))
 
 
-def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Weighed:
+def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Comparison:
     """Weigh in this process: see `run_weigh`."""
     from tasks.metrics.bootstrap import noise_of
 
@@ -71,11 +71,11 @@ def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) 
     mine = looks.at(slice(None), 1)
     noise = noise_of(mine.parts, mine.drawn)[0]
     each = [_or_none(looks, at) for at in range(len(parts))]
-    weighed = Weighed(mine.scores[0], noise, tell(mine.scores[0], noise), each, apart=looks.apart(_of_score, 1))
+    weighed = Comparison(mine.scores[0], noise, tell(mine.scores[0], noise), each, fold_z=looks.fold_z(_of_score, 1))
     if not theirs:
         return weighed
     if len(theirs) == len(parts):
-        weighed = replace(weighed, apart=max(weighed.apart, looks.apart(_of_gain, 2), key=abs))
+        weighed = replace(weighed, fold_z=max(weighed.fold_z, looks.fold_z(_of_gain, 2), key=abs))
     return replace(weighed, **_compared(_Looks(parts[: len(theirs)], looks.drawn[: len(theirs)])))
 
 
@@ -107,7 +107,7 @@ class _Looks:
             return _Look(some, scores_of(some), joined(some, [one[:count] for one in self.drawn[place]]))
         return _Look(together, scores_of(together), drawn_scores(together))
 
-    def apart(self, look: Callable[[_Look], tuple[float, float]], count: int) -> float:
+    def fold_z(self, look: Callable[[_Look], tuple[float, float]], count: int) -> float:
         """How much more the other blends make of a candidate than the first, in standard errors of the difference.
 
         Folds of whole groups may differ by more than their rows do by themselves: then what the other folds spread by
@@ -174,4 +174,4 @@ def _perform(request: dict[str, Any]) -> Reply:
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)

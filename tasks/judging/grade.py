@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.subprocesses import Reply, answer, ask, bound_memory
+from tasks.subprocesses import Reply, bound_memory, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.io.columns import Columns
@@ -60,7 +60,7 @@ def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) 
     Raises `spec.TaskError` for a task without readable answers, `children.ChildFailed` where the grader itself broke.
     """
     path = str(submission.absolute()) if submission else None
-    reply = ask("tasks.judging.grade", {"task": str(task_path.absolute()), "submission": path}, seconds)
+    reply = run_isolated("tasks.judging.grade", {"task": str(task_path.absolute()), "submission": path}, seconds)
     if "error" in reply:
         from tasks.task import TaskError
 
@@ -207,4 +207,4 @@ def _perform(request: dict[str, Any]) -> Reply:
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)

@@ -19,7 +19,7 @@ from tasks.holdout.build import HELD_OUT
 from tasks.io.columns import Columns, read_columns, write_columns
 from tasks.judging.partition_submission import answers_of, cut
 from tasks.judging.validate_submission import SubmissionRefused
-from tasks.subprocesses import ChildKilled, ChildTimeout, Reply, answer, ask
+from tasks.subprocesses import ChildKilled, ChildTimeout, Reply, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.metrics.bootstrap import Part
@@ -40,7 +40,7 @@ class Judgement:
     message: str = ""
     score: float | None = None
     noise: float | None = None
-    told: str = ""
+    shown_score: str = ""
     sha256: str = ""
     gain: float | None = None
     gain_noise: float | None = None
@@ -69,7 +69,7 @@ def run_judge(
     request: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items()}
     request |= {"keep": keep, "against": str(against.absolute()) if against else ""}
     try:
-        reply = ask("tasks.judging.judge", request, seconds)
+        reply = run_isolated("tasks.judging.judge", request, seconds)
     except (ChildTimeout, ChildKilled):
         return Judgement("invalid", TOO_HEAVY.format(seconds=seconds))
     return Judgement(**reply)
@@ -143,7 +143,7 @@ def run_look(blend: Path, test: Path, seconds: float) -> str:
     """What keeps the metric of a blend from scoring a submission of the test rows, in a process of its own; empty where
     nothing does. Raises `children.ChildFailed`."""
     request = {"blend": str(blend.absolute()), "look": str(test.absolute())}
-    return str(ask("tasks.judging.judge", request, seconds)["problem"])
+    return str(run_isolated("tasks.judging.judge", request, seconds)["problem"])
 
 
 def look(blend: Blend, test: Path) -> str:
@@ -192,4 +192,4 @@ def _perform(request: dict[str, Any]) -> Reply:
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)

@@ -52,7 +52,7 @@ class _Key:
 
 def format_of(blend: Blend) -> Format:
     """What a submission for this blend must look like."""
-    return _format(read_meta(blend.custody), _read_key(blend.custody))
+    return _format(read_meta(blend.private_labels), _read_key(blend.private_labels))
 
 
 def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
@@ -60,7 +60,7 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
 
     Raises `checking.SubmissionRefused`.
     """
-    meta, key = read_meta(blend.custody), _read_key(blend.custody)
+    meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
     given = read_submission(submission, _format(meta, key), size_cap)
     held_out, select, test = (given.taken(key.at[role]) for role in (HELD_OUT, SELECT, TEST))
     if key.originals:
@@ -71,7 +71,7 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
 
 def answers_of(blend: Blend, role: str) -> tuple[Columns, list[str]]:
     """The answers of a role's rows and the unit of each row, in the order of `cut`."""
-    answers, key = read_labels(blend.custody / ANSWERS[role], "judging"), _read_key(blend.custody)
+    answers, key = read_labels(blend.private_labels / ANSWERS[role], "judging"), _read_key(blend.private_labels)
     return answers, [key.units[at] for at in key.at[role]] if key.units else [""] * len(answers)
 
 
@@ -79,7 +79,7 @@ def _whole(blend: Blend, header: list[str], test: Columns) -> Columns:
     """The task's own submission: the sample's columns, in its order; what no one is asked for is as in the sample."""
     if header == test.header:
         return test
-    path = blend.custody / "rest.csv"
+    path = blend.private_labels / "rest.csv"
     rest = read_columns(path) if path.exists() else None
     blank = [""] * len(test)
     columns = [test.column(name) if name in test.header else rest.column(name) if rest else blank for name in header]
@@ -87,13 +87,13 @@ def _whole(blend: Blend, header: list[str], test: Columns) -> Columns:
 
 
 @lru_cache(1)
-def _read_key(custody: Path) -> _Key:
+def _read_key(private_labels: Path) -> _Key:
     import numpy as np
     import pandas as pd
 
     types: Any = {"role": "category", "row": "int64", "unit": object, "original": object}
     frame = pd.read_csv(
-        custody / "key.csv", usecols=[*types], dtype=types, na_filter=False, encoding_errors="surrogateescape"
+        private_labels / "key.csv", usecols=[*types], dtype=types, na_filter=False, encoding_errors="surrogateescape"
     )
     at = {}
     for role in (HELD_OUT, SELECT, TEST):
@@ -103,8 +103,10 @@ def _read_key(custody: Path) -> _Key:
         at[role] = array("q", ordered.tobytes())
     units, originals = frame["unit"], frame["original"]
     others = np.flatnonzero(originals != "")
-    ids = custody / "ids.csv"
-    names = read_columns(ids if ids.exists() else custody / "key.csv").column("id")  # one file in blends made before
+    ids = private_labels / "ids.csv"
+    names = read_columns(ids if ids.exists() else private_labels / "key.csv").column(
+        "id"
+    )  # one file in blends made before
     return _Key(
         names,
         at,

@@ -18,7 +18,7 @@ from tasks.holdout.blend import load_blend, read_meta
 from tasks.holdout.build import HELD_OUT, SELECT
 from tasks.io.columns import read_columns, write_columns
 from tasks.judging.score import NoScore
-from tasks.subprocesses import Reply, answer, ask
+from tasks.subprocesses import Reply, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.metrics.bootstrap import Part
@@ -64,21 +64,21 @@ class Choice:
 def run_choose(search: Rows, judging: Rows | None, judges: Judges, seconds: float) -> Choice:
     """Choose among candidates, best first, by files that `judging` kept. Raises `children.ChildFailed`."""
     request = {"do": "choose", "search": _plain(search), "judging": _plain(judging) if judging else None}
-    return Choice(**ask("tasks.judging.select_final", {**request, "judges": judges}, seconds))
+    return Choice(**run_isolated("tasks.judging.select_final", {**request, "judges": judges}, seconds))
 
 
 def run_combine(blend: Path, files: Sequence[Path], weights: Sequence[float], out: Path, seconds: float) -> str:
     """Write the weighted combination of submissions of test rows; returns its sha256. Raises `children.ChildFailed`."""
     paths = [str(path.absolute()) for path in files]
     request = {"do": "combine", "blend": str(blend.absolute()), "files": paths, "weights": list(weights)}
-    return str(ask("tasks.judging.select_final", {**request, "out": str(out.absolute())}, seconds)["sha256"])
+    return str(run_isolated("tasks.judging.select_final", {**request, "out": str(out.absolute())}, seconds)["sha256"])
 
 
 def run_distance(blend: Path, one: Path, other: Path, seconds: float) -> float:
     """How far two submissions differ: the share of other labels, or the spread of the difference in units of the
     first one's own spread. Raises `children.ChildFailed`."""
     request = {"do": "distance", "blend": str(blend.absolute()), "files": [str(one.absolute()), str(other.absolute())]}
-    return float(ask("tasks.judging.select_final", request, seconds)["distance"])
+    return float(run_isolated("tasks.judging.select_final", request, seconds)["distance"])
 
 
 def choose(search: Sequence[Part], judging: Sequence[Part] | None, judges: Judges) -> Choice:
@@ -244,7 +244,7 @@ def _combine(request: dict[str, Any]) -> Reply:
 
 def targets_of(folder: Path) -> list[str]:
     """The target columns of a blend's submissions."""
-    return list(read_meta(load_blend(folder).custody)["targets"])
+    return list(read_meta(load_blend(folder).private_labels)["targets"])
 
 
 def _distance(request: dict[str, Any]) -> Reply:
@@ -277,7 +277,7 @@ def _perform(request: dict[str, Any]) -> Reply:
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)
 
 
 __all__ = ["HELD_OUT", "SELECT", "Choice", "Rows", "choose", "run_choose", "run_combine", "run_distance"]

@@ -22,7 +22,7 @@ _MAGIC = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)
 _WORD = re.compile(r"[\w.-]+")
 
 
-def look_at_code(
+def check_code(
     source: str, sample_ids: Sequence[str] = (), train_ids: Collection[str] = (), targets: Sequence[str] = ()
 ) -> list[Finding]:
     """What the source of a solution gives away: something fitted before the rows are split, ids with labels in it.
@@ -112,7 +112,7 @@ def _is_dense(text: str) -> bool:
     return blanks < 0.03 or figures > 0.6
 
 
-def look_at_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "") -> list[Finding]:
+def check_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "") -> list[Finding]:
     """Whether a table a solution brought along already holds the rows to predict: many of their ids in one column,
     which is called as the ids are where ids are numbers that any table may have."""
     known = set(sample_ids)
@@ -134,7 +134,7 @@ def may_be_score(claimed: float, score: float, lower_is_better: bool) -> bool:
     return not ((claimed < 0 <= score) if lower_is_better else (claimed > 1 >= score))
 
 
-def look_at_claim(claimed: float | None, score: float, noise: float, lower_is_better: bool) -> list[Finding]:
+def check_claim(claimed: float | None, score: float, noise: float, lower_is_better: bool) -> list[Finding]:
     """Whether the score that a solution printed of itself is far better than the harness's. For people only."""
     if claimed is None or noise <= 0 or not may_be_score(claimed, score, lower_is_better):
         return []

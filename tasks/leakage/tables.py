@@ -16,7 +16,7 @@ from tasks.io.csv_text import Row
 from tasks.leakage.statistics import SURE, area, column, numbers, rank_correlation, shared
 from tasks.leakage.statistics import Finding as Finding
 from tasks.leakage.statistics import Tables as Tables
-from tasks.leakage.train_vs_test import look_between
+from tasks.leakage.train_vs_test import check_train_vs_test
 
 ROWS = 20_000
 """Rows looked at of each table; more would tell nothing new."""
@@ -31,10 +31,10 @@ MOST_COLUMNS = 60
 SHARED = 0.02
 
 
-def look_at_data(tables: Tables) -> list[Finding]:
+def check_data(tables: Tables) -> list[Finding]:
     """Everything suspicious about the two tables."""
     tables = Tables(tables.train[: ROWS + 1], tables.test[: ROWS + 1], *_names(tables))
-    findings = [*_duplicates(tables), *_order(tables), *_features(tables), *look_between(tables)]
+    findings = [*_duplicates(tables), *_order(tables), *_features(tables), *check_train_vs_test(tables)]
     return list({(one.kind, one.says): one for one in findings}.values())
 
 

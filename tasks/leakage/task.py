@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.io.csv_text import TableError
-from tasks.leakage.tables import ROWS, Finding, Tables, look_at_data
-from tasks.subprocesses import ChildFailed, Reply, answer, ask
+from tasks.leakage.tables import ROWS, Finding, Tables, check_data
+from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 SECONDS = 120.0
 
 
-def look_at_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
+def check_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
     """What is suspicious about a task's public tables. One finding says so where they could not be looked at."""
     if task.labels is None:
         return []
     try:
-        reply = ask("tasks.leakage.task", {"task": str(task.path)}, seconds)
+        reply = run_isolated("tasks.leakage.task", {"task": str(task.path)}, seconds)
     except ChildFailed as failure:
         last = str(failure).strip().splitlines()[-1]
         return [Finding("not looked at", f"the data were not looked at for leaks ({last})", is_fair=False)]
@@ -51,11 +51,11 @@ def _perform(request: dict[str, Any]) -> Reply:
     from tasks.task import load_task
 
     try:
-        found = [one for tables in read_tables(load_task(Path(request["task"]))) for one in look_at_data(tables)]
+        found = [one for tables in read_tables(load_task(Path(request["task"]))) for one in check_data(tables)]
     except (TableError, OSError) as error:
         return {"findings": [asdict(Finding("not looked at", str(error), is_fair=False))]}
     return {"findings": [asdict(one) for one in dict.fromkeys(found)]}
 
 
 if __name__ == "__main__":
-    answer(_perform)
+    serve(_perform)

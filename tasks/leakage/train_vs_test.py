@@ -14,7 +14,7 @@ BY_CHANCE = math.log(1e-8)
 """How unlikely it must be (log) that a random split parts a column's values so well."""
 LATER = 0.99
 """The area from which on test rows are the later ones: one tied day is still a split by time."""
-APART, SHIFTED, TOGETHER = 0.1, 0.1, 0.12
+MAX_FOLD_Z, SHIFTED, TOGETHER = 0.1, 0.1, 0.12
 """How far an area lies from one half, how large a share of rows has moved, before a difference is told."""
 FEW, RARE = 50, 10
 LEARNT, FEWEST = 3000, 100
@@ -22,7 +22,7 @@ LEARNT, FEWEST = 3000, 100
 _TIME = re.compile(r"date|time|year|month|week|day|season|quarter|period|epoch|stamp", re.IGNORECASE)
 
 
-def look_between(tables: Tables) -> list[Finding]:
+def check_train_vs_test(tables: Tables) -> list[Finding]:
     """What is suspicious about the two tables side by side."""
     found: list[Finding] = []
     explained = {name for name in (tables.group, tables.time) if name}
@@ -90,7 +90,7 @@ def _shift(tables: Tables, name: str, train: list[str], test: list[str], values:
     kind = "ids tell the files apart" if name == tables.id else "train and test differ"
     if values:
         sides = ["a"] * len(train) + ["b"] * len(test)
-        apart = max(SURE * _chance(len(train), len(test)), APART)
+        apart = max(SURE * _chance(len(train), len(test)), MAX_FOLD_Z)
         here = area(values, sides, "b")
         if abs(here - 0.5) > apart:
             return Finding(kind, f"column {name} tells train from test rows (AUC {here:.2f})")

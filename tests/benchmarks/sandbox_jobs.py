@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandboxes.base import JobRequest, Limits, Place, Sandbox, SandboxUnavailable
+from sandboxes.base import JobRequest, Limits, Sandbox, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.sandbox import DockerSandbox
 from sandboxes.select import open_sandbox
 
@@ -65,7 +65,9 @@ def opened(folder: Path) -> list[tuple[str, Sandbox]]:
     for kind in ("local", "bubblewrap", "docker"):
         for name in ("workspace", "data", "jobs"):
             (folder / kind / name).mkdir(parents=True)
-        place = Place(folder / kind / "workspace", folder / kind / "data", folder / kind / "jobs", folder / "home")
+        place = SandboxPaths(
+            folder / kind / "workspace", folder / kind / "data", folder / kind / "jobs", folder / "home"
+        )
         try:
             found.append((kind, open_sandbox(kind, place)))
         except SandboxUnavailable as error:

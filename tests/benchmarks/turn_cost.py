@@ -189,13 +189,13 @@ def play(url: str, turns: int, home: Path) -> None:
     """Prints what turns of a real run cost, and what the run left on disk."""
     from harness.settings import Settings
     from harness.startup import open_run
-    from harness.startup.create_run import Wish
+    from harness.startup.create_run import RunRequest
 
     # Attempts end after as many turns as by default; set attempt_turns to 10**9 to see one attempt that never does.
     settings = Settings(home=home, window_tokens=10**9)
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
-    wish = Wish(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
+    wish = RunRequest(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
     show = meter.show
 
     def find_supervisor(state: Any, event: Any) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.compaction.policy import Figures, Marks, Rates, decide, kept_groups, smaller
+from context.compaction.policy import Figures, Rates, Thresholds, decide, kept_groups, smaller
 from context.window import Group
 
-MARKS = Marks.within(120_000)
+MARKS = Thresholds.within(120_000)
 FULL = Figures(fill=85_000, stable=10_000, stubbed=28_000, words=24_000, turns_left=100)
 
 
@@ -59,7 +59,7 @@ def test_an_endpoint_that_costs_nothing_is_weighed_by_the_usual_ratios() -> None
 
 
 def test_a_small_window_has_small_marks() -> None:
-    marks = Marks.within(30_000)
+    marks = Thresholds.within(30_000)
     assert (marks.high, marks.low, marks.batch) == (20_000, 12_500, 5_000)
 
 

@@ -91,10 +91,11 @@ def test_after_ten_epochs_every_score_and_the_state_are_in_the_window(ten_epochs
     state, head = fold(played.events), worker.window[1]["content"]
     assert len(state.evaluations) == 3
     for evaluation in state.evaluations.values():
-        assert f"evaluation {evaluation.id}: scored {evaluation.told}" in head
+        assert f"evaluation {evaluation.id}: scored {evaluation.shown_score}" in head
         assert evaluation.commit[:10] in head
     assert (
-        state.best and f"best: evaluation {state.best.id}, {state.best.told}, commit {state.best.commit[:10]}" in head
+        state.best
+        and f"best: evaluation {state.best.id}, {state.best.shown_score}, commit {state.best.commit[:10]}" in head
     )
     assert f"submission of record: evaluation {state.best.id}" in head
     notebook = folded(played.events)[1]

@@ -25,8 +25,8 @@ def attempts(count: int) -> list[State]:
                 evaluation=f"{number:03d}-1", call="c", command="python s.py", job=f"e-{number}", attempt=number, **base
             ),
             EvaluationFinished(
-                evaluation=f"{number:03d}-1", status="scored", score=score, noise=0.01, told=f"{score:.3f} ± 0.010",
-                attempt=number, **base,
+                evaluation=f"{number:03d}-1", status="scored", score=score, noise=0.01,
+                shown_score=f"{score:.3f} ± 0.010", attempt=number, **base,
             ),
             AttemptEnded(
                 why="finish", did=f"idea {number}: stacked forests", criticism=f"flaw {number}", attempt=number
@@ -76,7 +76,7 @@ def test_the_verdict_is_the_one_that_was_judged() -> None:
         events += [
             EvaluationStarted(evaluation=name, call="c", command="python s.py", job=name, **base),  # type: ignore[arg-type]
             EvaluationFinished(
-                evaluation=name, status="scored", score=0.9, told=told, verdict=verdict, against=against,
+                evaluation=name, status="scored", score=0.9, shown_score=told, verdict=verdict, against=against,
                 promoted=verdict in ("first", "real"), **base,  # type: ignore[arg-type]
             ),
         ]  # fmt: skip

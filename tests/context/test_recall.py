@@ -46,7 +46,13 @@ STORY: list[Event] = [
         evaluation="001-1", call="c4", command="python s.py", commit="c" * 40, tree="t", job="e", attempt=1
     ),
     EvaluationFinished(
-        evaluation="001-1", status="scored", commit="c" * 40, tree="t", score=0.912345, told="0.91 ± 0.02", attempt=1
+        evaluation="001-1",
+        status="scored",
+        commit="c" * 40,
+        tree="t",
+        score=0.912345,
+        shown_score="0.91 ± 0.02",
+        attempt=1,
     ),
     SubmissionChosen(evaluation="001-1", sha256="f00dfeed", why="secret why"),
     Warned(message="for people: the plover nests"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from context.window import Window
-from runs.events.registry import Call, EpochStarted, ModelReplied, Nudged, ToolFinished
+from runs.events.registry import Call, EpochStarted, ModelReplied, Reminded, ToolFinished
 from runs.usage.cache import meter
 from tests.long_play import Calls, Worker, play
 from tests.playing import call
@@ -47,7 +47,7 @@ def uncached_after(way: str) -> tuple[int, int]:
             EpochStarted(reason="compaction", system="You work. " * 200, tools="[]", user=head, kept=2 * 8 + 1)
         )
     else:
-        window.apply(Nudged(text="Call a tool.", call="harness_1" if way == "marked call" else ""))
+        window.apply(Reminded(text="Call a tool.", call="harness_1" if way == "marked call" else ""))
     rendered = render(parsed(window))
     return tokens_of(rendered.text) - cache.cached_tokens(
         rendered.text
@@ -69,7 +69,7 @@ def test_a_run_whose_model_now_and_then_only_talks_keeps_its_cache_and_thoughts(
         return [] if turn % 4 == 0 else [call("read_file", path="data/train.csv", offset=turn, limit=5)]
 
     played = play(tmp_path, Worker(step), 20)
-    assert sum(isinstance(event, Nudged) for event in played.events) >= 4
+    assert sum(isinstance(event, Reminded) for event in played.events) >= 4
     assert all(one.extends for one in played.engine.served[1:])
     assert all(one.thoughts_kept == one.thoughts_sent for one in played.engine.served)
     assert meter(played.events).flushes == 0

@@ -20,7 +20,7 @@ from runs.events.registry import (
     Event,
     ModelAsked,
     ModelReplied,
-    Nudged,
+    Reminded,
     ThresholdsKnown,
     ToolFinished,
     Usage,
@@ -49,7 +49,7 @@ events_of_an_epoch = st.lists(
     st.one_of(
         st.integers(1, 9).map(reply),
         st.tuples(st.integers(1, 9), st.text(max_size=40)).map(lambda pair: result(*pair)),
-        st.text(max_size=20).map(lambda text: Nudged(text=text)),
+        st.text(max_size=20).map(lambda text: Reminded(text=text)),
         st.text(max_size=20).map(lambda text: Warned(message=text)),
     ),
     max_size=30,
@@ -130,7 +130,13 @@ def played(*more: Event) -> State:
             AttemptStarted(attempt=1),
             EvaluationStarted(evaluation="001-1", call="c1", command="python s.py", job="e-001-1", attempt=1, **base),
             EvaluationFinished(
-                evaluation="001-1", status="scored", score=0.912345, noise=0.02, told="0.91 ± 0.02", attempt=1, **base
+                evaluation="001-1",
+                status="scored",
+                score=0.912345,
+                noise=0.02,
+                shown_score="0.91 ± 0.02",
+                attempt=1,
+                **base,
             ),
             AttemptEnded(why="finish", did="a tree", criticism="too\nsmall", next="a forest", lessons=["scale"]),
             *more,

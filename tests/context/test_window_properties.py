@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from context.window import Window
 from harness.parsing.repair_history import check_history
-from runs.events.registry import Call, EpochStarted, Event, ModelReplied, Nudged, ToolFinished, Usage
+from runs.events.registry import Call, EpochStarted, Event, ModelReplied, Reminded, ToolFinished, Usage
 
 texts = st.text(max_size=30)
 
@@ -33,7 +33,7 @@ epochs = st.builds(
     st.integers(-1, 12),
     st.booleans(),
 )
-nudges = st.builds(lambda text, marked: Nudged(text=text, call="n" * marked), texts, st.booleans())
+nudges = st.builds(lambda text, marked: Reminded(text=text, call="n" * marked), texts, st.booleans())
 
 
 @st.composite
@@ -47,8 +47,8 @@ def stories(draw: st.DrawFn) -> list[Event]:
         if event is None:
             is_due = bool(due) and draw(st.integers(0, 4)) > 0
             event = ToolFinished(call=due.pop(0) if is_due else "unheard-of", name="bash", content=draw(texts))
-        elif isinstance(event, Nudged) and event.call:
-            event = Nudged(text=event.text, call=f"n{number}")
+        elif isinstance(event, Reminded) and event.call:
+            event = Reminded(text=event.text, call=f"n{number}")
         elif isinstance(event, ModelReplied):
             renamed = json.loads(event.message)
             for one in renamed.get("tool_calls") or []:

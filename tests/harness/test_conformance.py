@@ -84,7 +84,7 @@ def test_what_history_carries_is_accepted_and_reads_the_same_again(case: Case) -
     assert [(call.id, call.name, call.arguments) for call in again.calls] == [
         (call.id, call.name, call.arguments) for call in reply.calls
     ]
-    assert all(call.rung == "native" for call in again.calls if not call.problem)
+    assert all(call.repair_step == "native" for call in again.calls if not call.problem)
     assert canonical_message(again) == message
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.evaluation.verdict import BY_HEART
+from harness.evaluation.verdict import MEMORIZED
 from runs.events.registry import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
 from tests.harness.judged_runs import evaluations
 from tests.harness.judged_runs import played as played_on
@@ -57,7 +57,7 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert honest.claimed == 0.99
     assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
     assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
-    assert coded.alarm == BY_HEART and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
+    assert coded.alarm == MEMORIZED and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
     warnings = " ".join(event.message for event in events if isinstance(event, Warned))
     assert "labels in the code" in warnings
     assert "self-reported too high" in warnings
@@ -79,7 +79,7 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
     (plan,) = [event for event in events if isinstance(event, PlanMade)]
     assert plan.folds == poor.folds == good.folds == 5
     assert (poor.verdict, good.verdict, good.promoted, good.against) == ("first", "real", True, poor.evaluation)
-    assert alike.verdict == "unclear" and (alike.told == good.told or alike.promoted)
+    assert alike.verdict == "unclear" and (alike.shown_score == good.shown_score or alike.promoted)
     folds = [event for event in events if isinstance(event, FoldFinished)]
     assert {event.fold for event in folds} >= {"fold1", "fold4", "fresh1-fold0", "fresh1-fold4"}
     steps_made = [event.step for event in events if isinstance(event, Decided)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.evaluation.leak_checks import look_at_solution
+from harness.evaluation.leak_checks import check_solution
 from tasks.holdout.blend import make_blend
 from tasks.io.csv_text import write_rows
 from tasks.leakage.statistics import Finding
@@ -40,7 +40,7 @@ def look(run: Any, folder: Path, **files: str) -> list[Finding]:
     folder.mkdir()
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
-    return look_at_solution(run, folder, folder / "submission.csv")
+    return check_solution(run, folder, folder / "submission.csv")
 
 
 def shown(run: Any, name: str, column: int) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.parsing.arguments import LADDER, read_object
+from harness.parsing.arguments import REPAIR_STEPS, read_object
 from harness.parsing.reasoning import FIELDS
 from harness.parsing.repair_history import check_history, mend_history
 from harness.parsing.reply import ReadReply, ToolSpec, canonical_message, read_reply
@@ -48,7 +48,7 @@ def xml(name: str, **parameters: str) -> str:
 def test_a_tidy_call_keeps_its_very_bytes() -> None:
     arguments = '{ "command" : "ls",  "rate": 1e3 }'
     reply = read(native("bash", arguments))
-    assert (reply.calls[0].arguments, reply.calls[0].rung, reply.repaired) == (arguments, "native", False)
+    assert (reply.calls[0].arguments, reply.calls[0].repair_step, reply.repaired) == (arguments, "native", False)
 
 
 def test_whatever_had_to_be_mended_is_told_so_that_the_raw_bytes_are_kept() -> None:
@@ -62,7 +62,7 @@ def test_whatever_had_to_be_mended_is_told_so_that_the_raw_bytes_are_kept() -> N
 def test_rungs_are_counted() -> None:
     reply = read(native("bash", '{"command":"a"}'), native("bash", '{"command":"b",}'), native("none", "{}"))
     assert reply.rungs == {"native": 1, "escaped": 1, "error": 1}
-    assert set(reply.rungs) <= set(LADDER)
+    assert set(reply.rungs) <= set(REPAIR_STEPS)
 
 
 # ------------------------------------------------------------------------------------------------------------ ids
@@ -100,11 +100,11 @@ def filled(value: Any, name: str, key: str) -> Any:
 
 
 @pytest.mark.parametrize("rung", UNTIDY)
-def test_what_cannot_be_taken_back_takes_only_the_first_three_rungs(rung: str) -> None:
-    (bash,) = read(filled(UNTIDY[rung], "bash", "command")).calls
-    assert (bash.rung, bash.problem) == (rung, "")
-    (kill,) = read(filled(UNTIDY[rung], "kill", "job")).calls
-    assert (kill.problem == "") is (rung in ("native", "strict", "trimmed"))
+def test_what_cannot_be_taken_back_takes_only_the_first_three_rungs(repair_step: str) -> None:
+    (bash,) = read(filled(UNTIDY[repair_step], "bash", "command")).calls
+    assert (bash.repair_step, bash.problem) == (repair_step, "")
+    (kill,) = read(filled(UNTIDY[repair_step], "kill", "job")).calls
+    assert (kill.problem == "") is (repair_step in ("native", "strict", "trimmed"))
     assert json.loads(kill.arguments).keys() == {"job"}, "what was understood is shown to the model"
 
 
@@ -307,7 +307,7 @@ def test_any_reply_is_read_and_what_history_carries_is_accepted(message: Any, fi
     again = read_reply(canonical, "tool_calls" if reply.calls else finish, TOOLS)
     told = [(call.id, call.name, call.arguments) for call in reply.calls]
     assert [(call.id, call.name, call.arguments) for call in again.calls][: len(told)] == told
-    assert all(call.rung in ("native", "error") for call in again.calls)
+    assert all(call.repair_step in ("native", "error") for call in again.calls)
 
 
 @settings(max_examples=200, deadline=None)
@@ -315,10 +315,10 @@ def test_any_reply_is_read_and_what_history_carries_is_accepted(message: Any, fi
 def test_nothing_of_a_cut_reply_is_performed_that_was_not_whole(message: Any) -> None:
     reply = read_reply(message, "length", TOOLS)
     done = [call for call in reply.calls if not call.problem]
-    assert all(call.rung != "in_thinking" for call in done)
+    assert all(call.repair_step != "in_thinking" for call in done)
     last = reply.calls[-1] if reply.calls else None
-    if last in done and last is not None and last.rung != "in_content":
-        assert LADDER.index(last.rung) <= LADDER.index("trimmed") or last.rung == "schema"
+    if last in done and last is not None and last.repair_step != "in_content":
+        assert REPAIR_STEPS.index(last.repair_step) <= REPAIR_STEPS.index("trimmed") or last.repair_step == "schema"
 
 
 @settings(max_examples=300, deadline=None)

@@ -20,7 +20,7 @@ from tasks.catalog import find_task
 from tests.servers.kaggle_server import KaggleServer, serving
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tasks" / "competitions")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "tasks" / "mlebench")]
 
 from raw_files import raw  # noqa: E402
 from run_folders import a_run, an_attempt, ended  # noqa: E402

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from harness.settings import Settings
-from harness.startup.create_run import Wish, create
-from harness.startup.sandbox_setup import check_gpus, check_kind, gpu_complaints, place_of
-from sandboxes.base import Place, SandboxUnavailable
+from harness.startup.create_run import RunRequest, create
+from harness.startup.sandbox_setup import check_gpus, check_kind, gpu_complaints, sandbox_paths
+from sandboxes.base import SandboxPaths, SandboxUnavailable
 from sandboxes.gpus import ask_gpus
-from tasks.new_task import TaskWish, make_task
+from tasks.new_task import TaskRequest, make_task
 
 
 def test_gpus_that_are_not_there_are_refused_in_words() -> None:
@@ -39,12 +39,12 @@ def test_a_run_taken_up_again_has_the_runtime_it_began_with(tmp_path: Path) -> N
     blend = SimpleNamespace(public=tmp_path)
     for options, runtime in (({"runtime": "runsc"}, "runsc"), ({}, "")):
         run = SimpleNamespace(options=options)
-        assert place_of(tmp_path, run, blend, Settings(tmp_path)).runtime == runtime  # type: ignore[arg-type]
+        assert sandbox_paths(tmp_path, run, blend, Settings(tmp_path)).runtime == runtime  # type: ignore[arg-type]
 
 
 def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:
-    assert gpu_complaints(Place(tmp_path, tmp_path, tmp_path, tmp_path)) == []
-    lost = Place(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
+    assert gpu_complaints(SandboxPaths(tmp_path, tmp_path, tmp_path, tmp_path)) == []
+    lost = SandboxPaths(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
     assert gpu_complaints(lost) == ["GPU GPU-no-such is gone"]
 
 
@@ -55,8 +55,8 @@ def test_two_tasks_of_one_id_have_a_blend_each(tmp_path: Path) -> None:
         (tmp_path / owner).mkdir()
         rows = [f"{owner} {at},{at % 2}" for at in range(120)]
         (tmp_path / owner / "churn.csv").write_text("\n".join(["who,left", *rows, ""]))
-        made = make_task(TaskWish(tmp_path / owner / "churn.csv", "left", tmp_path / owner / "churn"))
-        create(Wish(str(made.folder), sandbox="local"), settings)
+        made = make_task(TaskRequest(tmp_path / owner / "churn.csv", "left", tmp_path / owner / "churn"))
+        create(RunRequest(str(made.folder), sandbox="local"), settings)
     files = [path.read_text() for path in (tmp_path / "home" / "data" / ".blends").glob("*/*/public/train.csv")]
     whose = [[owner for owner in ("mine", "yours") if f"{owner} " in text] for text in files]
     assert sorted(whose) == [["mine"], ["yours"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation.verdict import BY_HEART, DOES_NOT_HOLD, FAILED_ELSEWHERE
+from harness.evaluation.verdict import FAILED_ELSEWHERE, MEMORIZED, NOT_REPRODUCED
 from runs.events.registry import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.state import fold
 from runs.views.final_choice import stands_for
@@ -47,7 +47,7 @@ def test_labels_learnt_by_heart_move_no_score_however_few(share: float, tmp_path
     events = played(tmp_path, two_numbers(tmp_path / "coin", coin), evaluated(guessing("'0'")), cheating(share))
     honest, cheat = evaluations(events)
     assert honest.promoted and honest.folds == 5
-    assert (cheat.alarm, cheat.promoted, cheat.told) == (DOES_NOT_HOLD, False, "not told")
+    assert (cheat.alarm, cheat.promoted, cheat.shown_score) == (NOT_REPRODUCED, False, "not told")
     assert record(events).evaluation == honest.evaluation
     assert "standard errors" not in told(events)[1], "how far apart it is would be a number about labels"
 
@@ -57,7 +57,7 @@ def test_what_is_not_trusted_is_handed_in_only_until_there_is_better(tmp_path: P
     task = two_numbers(tmp_path / "side", side)
     events = played(tmp_path, task, cheating(1.0), evaluated(guessing(ABOVE.format(0))))
     cheat, honest = evaluations(events)
-    assert (cheat.alarm, cheat.promoted) == (DOES_NOT_HOLD, False)
+    assert (cheat.alarm, cheat.promoted) == (NOT_REPRODUCED, False)
     chosen = [event for event in events if isinstance(event, SubmissionChosen)]
     assert "not trusted, until there is better" in chosen[1].why and chosen[1].evaluation == cheat.evaluation
     assert (honest.verdict, honest.promoted, honest.alarm) == ("first", True, ""), "a cheat is nothing to compare with"
@@ -183,7 +183,7 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
     )
     honest, brought, by_heart = evaluations(events)
     assert honest.score and brought.score and brought.score == by_heart.score and brought.score > honest.score
-    assert (brought.alarm, brought.told) == (BY_HEART, "not told"), "a table with the ids of rows to predict"
+    assert (brought.alarm, brought.shown_score) == (MEMORIZED, "not told"), "a table with the ids of rows to predict"
     made = decisions(events)
     assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, by_heart)}
     assert made["reproduced"].chosen == honest.evaluation

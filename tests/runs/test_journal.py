@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_stories import created, new_run, small_run
 
-from runs.events.registry import Event, Nudged, ToolFinished, UnknownEvent, Waited, Warned
+from runs.events.registry import Event, Reminded, ToolFinished, UnknownEvent, Waited, Warned
 from runs.journal import (
     Journal,
     JournalBusy,
@@ -79,7 +79,7 @@ def test_a_long_text_is_a_blob_written_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("harm", ["missing", "altered"])
 def test_a_blob_that_is_not_as_written_is_named(tmp_path: Path, harm: str) -> None:
     with new_run(tmp_path / "r") as journal:
-        journal.append(Nudged(text="x" * 9000))
+        journal.append(Reminded(text="x" * 9000))
     (blob,) = (tmp_path / "r" / "blobs").iterdir()
     if harm == "missing":
         blob.unlink()
@@ -92,7 +92,7 @@ def test_a_blob_that_is_not_as_written_is_named(tmp_path: Path, harm: str) -> No
 def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
     texts = ["a\ud800b", "\udfff" * 9000]
     with new_run(tmp_path / "r") as journal:
-        recorded = [journal.append(Nudged(text=text)) for text in texts]
+        recorded = [journal.append(Reminded(text=text)) for text in texts]
     assert list(read_events(tmp_path / "r"))[1:] == recorded
 
 

@@ -20,7 +20,7 @@ from runs.events.registry import (
     ModelAsked,
     ModelFailed,
     ModelReplied,
-    Nudged,
+    Reminded,
     Resumed,
     RunCreated,
     ToolFinished,
@@ -101,11 +101,11 @@ def test_time_between_a_crash_and_its_resume_is_not_active() -> None:
 
 
 def test_replies_without_a_usable_call_are_counted_until_one_comes() -> None:
-    state = fold([created(), reply(), Nudged(text="n"), reply("a", problem="cut off")])
+    state = fold([created(), reply(), Reminded(text="n"), reply("a", problem="cut off")])
     assert state.unusable_replies == 2
     state.apply(reply("b"))
     assert state.unusable_replies == 0
-    assert not state.owes_nudge
+    assert not state.needs_reminder
 
 
 def test_money_counts_replies_and_what_was_cut_off() -> None:
@@ -146,7 +146,7 @@ some_events = st.lists(
             JobFinished(job="j", ended="exited"),
             ModelAsked(request=1, messages=1, size=1),
             Resumed(harness_version="1"),
-            Nudged(text="n"),
+            Reminded(text="n"),
             *evaluated("1", 0.5),
         ]
     ),

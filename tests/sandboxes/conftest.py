@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sandboxes.base import JobRequest, JobView, Limits, Place, Sandbox, SandboxUnavailable
+from sandboxes.base import JobRequest, JobView, Limits, Sandbox, SandboxPaths, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.docker import daemon
 from sandboxes.docker.build_image import build
@@ -49,13 +49,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, home: Path) -> Iterator[Place]:
+def paths(tmp_path: Path, home: Path) -> Iterator[SandboxPaths]:
     for name in ("run/workspace", "run/jobs", "data"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "data" / "train.csv").write_text("id,label\n1,0\n")
     (tmp_path / "data").chmod(0o755)
     hidden = ("sklearn/datasets/data", "sklearn/datasets/_base.py")
-    yield Place(tmp_path / "run/workspace", tmp_path / "data", tmp_path / "run/jobs", home, hidden=hidden)
+    yield SandboxPaths(tmp_path / "run/workspace", tmp_path / "data", tmp_path / "run/jobs", home, hidden=hidden)
     end_jobs(tmp_path / "run/jobs")
 
 
@@ -78,16 +78,16 @@ def end_jobs(folder: Path) -> None:
 
 
 @pytest.fixture
-def open_bench(place: Place, request: pytest.FixtureRequest) -> Callable[[str], Bench]:
+def open_bench(paths: SandboxPaths, request: pytest.FixtureRequest) -> Callable[[str], Bench]:
     def open_it(kind: str) -> Bench:
         if kind == "docker":
             request.getfixturevalue("docker")
         if kind == "bubblewrap":
             try:
-                check_bubblewrap(place.home)
+                check_bubblewrap(paths.home)
             except SandboxUnavailable as error:
                 pytest.skip(f"bubblewrap cannot be tested: {error}")
-        return Bench(open_sandbox(kind, place))
+        return Bench(open_sandbox(kind, paths))
 
     return open_it
 
@@ -114,7 +114,7 @@ def isolated(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench])
 
 
 @pytest.fixture
-def docker(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def docker(paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A daemon that answers, with the small image; its containers of this test end with it.
 
     HARNESS_TEST_DOCKER is the address of a daemon that must not be missing. Without it the default daemon is tried, and
@@ -125,22 +125,22 @@ def docker(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("DOCKER_HOST", demanded)
     daemon.connect.cache_clear()
     try:
-        build("small", place.home)
+        build("small", paths.home)
     except SandboxUnavailable as error:
         if demanded:
             pytest.fail(f"HARNESS_TEST_DOCKER demands the tests of Docker: {error}")
         pytest.skip(f"Docker cannot be tested: {error}")
     yield
-    end_containers(place.jobs)
+    end_containers(paths.jobs)
     daemon.connect.cache_clear()
 
 
 @pytest.fixture
-def jobs(place: Place) -> Jobs:
-    return Jobs(place.jobs)
+def jobs(paths: SandboxPaths) -> Jobs:
+    return Jobs(paths.jobs)
 
 
 @pytest.fixture
-def shell(place: Place) -> Callable[[str], Command]:
+def shell(paths: SandboxPaths) -> Callable[[str], Command]:
     """A plain command, in no sandbox at all."""
-    return lambda line: Command(("/bin/bash", "-c", line), place.workspace, {"PATH": "/usr/bin:/bin"})
+    return lambda line: Command(("/bin/bash", "-c", line), paths.workspace, {"PATH": "/usr/bin:/bin"})

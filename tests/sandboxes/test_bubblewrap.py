@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import Place, SandboxFailed
+from sandboxes.base import SandboxFailed, SandboxPaths
 from sandboxes.bubblewrap import open_bubblewrap
 from sandboxes.seccomp import make_filter
 
@@ -70,10 +70,10 @@ def test_a_command_is_nobody_and_can_become_nobody_else(wrapped: Any) -> None:
     assert wrapped.run("unshare -U true").exit_code != 0
 
 
-def test_a_command_is_an_ordinary_user_on_the_host_too(wrapped: Any, place: Place) -> None:
+def test_a_command_is_an_ordinary_user_on_the_host_too(wrapped: Any, paths: SandboxPaths) -> None:
     wrapped.run("touch made")
     expected = 65534 if os.geteuid() == 0 else os.geteuid()
-    assert (place.workspace / "made").stat().st_uid == expected
+    assert (paths.workspace / "made").stat().st_uid == expected
 
 
 def test_only_the_workspace_and_temporary_folders_can_be_written(wrapped: Any) -> None:
@@ -86,15 +86,14 @@ def test_only_the_workspace_and_temporary_folders_can_be_written(wrapped: Any) -
     assert wrapped.says("cat data/train.csv").startswith("id,label")
 
 
-def test_homes_other_runs_and_the_harness_cannot_be_seen(wrapped: Any, place: Place) -> None:
-    custody = place.home / "data" / "custody"
-    custody.mkdir(parents=True, exist_ok=True)
-    (custody / "answers.csv").write_text("answer-3141592653")
-    (place.workspace.parent / "events.jsonl").write_text("answer-3141592653")
+def test_homes_other_runs_and_the_harness_cannot_be_seen(wrapped: Any, paths: SandboxPaths) -> None:
+    private_labels = paths.home / "data" / "custody"
+    private_labels.mkdir(parents=True, exist_ok=True)
+    (private_labels / "answers.csv").write_text("answer-3141592653")
+    (paths.workspace.parent / "events.jsonl").write_text("answer-3141592653")
     harness = Path(__file__).parents[2]
-    said = wrapped.says(
-        f"ls -d {custody} {place.workspace.parent} {place.home} {harness} /home/[!ds]* /root/.ssh /var /mnt 2>/dev/null"
-    )
+    outside = f"{private_labels} {paths.workspace.parent} {paths.home} {harness}"
+    said = wrapped.says(f"ls -d {outside} /home/[!ds]* /root/.ssh /var /mnt 2>/dev/null")
     assert said == ""
     named = "find / -path /proc -prune -o -path /usr -prune -o -name answers.csv -print -o -name events.jsonl -print"
     assert wrapped.says(named) == ""
@@ -139,17 +138,17 @@ def test_the_number_of_processes_is_bounded_where_it_is_asked_for(wrapped: Any) 
     assert "Resource temporarily unavailable" in said
 
 
-def test_pretrained_weights_can_be_read_only(wrapped: Any, place: Place, tmp_path: Path) -> None:
+def test_pretrained_weights_can_be_read_only(wrapped: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "weights").write_text("w")
-    box = open_bubblewrap(Place(place.workspace, place.data, place.jobs, place.home, models=tmp_path / "models"))
+    box = open_bubblewrap(SandboxPaths(paths.workspace, paths.data, paths.jobs, paths.home, models=tmp_path / "models"))
     wrapped.box = box
     assert wrapped.says("cat /models/weights; touch /models/x 2>/dev/null || echo no") == "wno"
 
 
-def test_a_hidden_file_outside_the_packages_is_our_mistake(wrapped: Any, place: Place) -> None:
+def test_a_hidden_file_outside_the_packages_is_our_mistake(wrapped: Any, paths: SandboxPaths) -> None:
     with pytest.raises(SandboxFailed, match="relative to site-packages"):
-        open_bubblewrap(Place(place.workspace, place.data, place.jobs, place.home, hidden=("../../x",)))
+        open_bubblewrap(SandboxPaths(paths.workspace, paths.data, paths.jobs, paths.home, hidden=("../../x",)))
 
 
 # ------------------------------------------------------------------------------------------------- as an ordinary user

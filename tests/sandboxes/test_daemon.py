@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.docker.build_image import build
 from sandboxes.docker.daemon import connect, container_named
 from sandboxes.docker.sandbox import open_docker
@@ -43,7 +43,7 @@ class Daemon:
 
 
 @pytest.fixture
-def daemon(docker: Any, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def daemon(docker: Any, paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("only root with `dockerd` can start a second daemon")
     folder = Path(tempfile.mkdtemp(prefix="daemon-", dir="/var/tmp"))
@@ -52,9 +52,9 @@ def daemon(docker: Any, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterat
         patched.setenv("DOCKER_HOST", second.start())
         connect.cache_clear()
         try:
-            build("small", place.home)
+            build("small", paths.home)
             yield second
-            end_containers(place.jobs)
+            end_containers(paths.jobs)
         finally:
             second.stop()
             connect.cache_clear()
@@ -65,19 +65,19 @@ def daemon(docker: Any, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_while_the_daemon_is_restarted(daemon: Daemon, place: Place) -> None:
+def test_a_job_goes_on_while_the_daemon_is_restarted(daemon: Daemon, paths: SandboxPaths) -> None:
     """The job is seen to run without the daemon, ends as it would have, and the next one finds the same container."""
-    box = open_docker(place)
+    box = open_docker(paths)
     box.start(JobRequest("one", "echo once >> count; sleep 8; echo through"))
     until = time.monotonic() + 30
-    while not (place.jobs / "one" / "started").exists() and time.monotonic() < until:
+    while not (paths.jobs / "one" / "started").exists() and time.monotonic() < until:
         time.sleep(0.1)
     before = container_named(box.name)
     daemon.stop()
-    assert box.look("one").state == "running"
+    assert box.status("one").state == "running"
     daemon.start()
     connect.cache_clear()
-    again = open_docker(place)
+    again = open_docker(paths)
     (view,) = again.wait(["one"], 60)
     assert (view.state, view.exit_code, again.output("one")) == ("finished", 0, b"through\n")
     again.start(JobRequest("two", "cat count"))

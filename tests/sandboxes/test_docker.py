@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import JobRequest, Place, SandboxUnavailable
+from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import LABEL, connect, container_named
 from sandboxes.docker.sandbox import DockerSandbox, Share, check_docker, open_docker
 from sandboxes.isolation import describe_sandbox
@@ -32,7 +32,7 @@ def wait_for(claim: Callable[[], Any], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def test_data_and_submission_lie_where_agents_of_mle_bench_look(isolated: Any, place: Place) -> None:
+def test_data_and_submission_lie_where_agents_of_mle_bench_look(isolated: Any, paths: SandboxPaths) -> None:
     said = isolated.says(
         "cat /home/data/train.csv; touch /home/data/x || echo refused; "
         "cp data/train.csv /home/submission/submission.csv"
@@ -94,16 +94,16 @@ def test_answer_files_of_packages_are_masked_in_a_container(contained: Any) -> N
     assert said == "0"
 
 
-def test_memory_is_bounded_for_all_processes_together(place: Place, contained: Any) -> None:
-    contained.box = open_docker(place, SMALL)
+def test_memory_is_bounded_for_all_processes_together(paths: SandboxPaths, contained: Any) -> None:
+    contained.box = open_docker(paths, SMALL)
     hog = 'python -c "a = bytearray(150 << 20); import time; time.sleep(20)"'
     view = contained.run(f"{hog} & {hog} & {hog} & {hog} & wait -n; echo one died; exit 137")
     assert (view.ended, contained.box.output(view.id).splitlines()[-1]) == ("memory", b"one died")
     assert contained.says("echo alive") == "alive"
 
 
-def test_processes_cpu_and_temporary_space_are_bounded(place: Place, contained: Any) -> None:
-    contained.box = open_docker(place, SMALL)
+def test_processes_cpu_and_temporary_space_are_bounded(paths: SandboxPaths, contained: Any) -> None:
+    contained.box = open_docker(paths, SMALL)
     script = "import os, time\nfor n in range(300):\n    if os.fork() == 0: time.sleep(9)"
     assert "Resource temporarily unavailable" in contained.says(f'python -c "{script}"')
     assert "No space" in contained.says("head -c 64M /dev/zero > /tmp/big")
@@ -114,10 +114,10 @@ def test_processes_cpu_and_temporary_space_are_bounded(place: Place, contained: 
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (400 << 20, 400 << 20, 10**9)
 
 
-def test_one_container_serves_a_workspace_and_another_an_evaluation(place: Place, contained: Any) -> None:
+def test_one_container_serves_a_workspace_and_another_an_evaluation(paths: SandboxPaths, contained: Any) -> None:
     contained.says("echo left behind > /tmp/note; echo x > made")
     assert contained.says("cat /tmp/note") == "left behind"
-    other = replace(place, workspace=place.workspace.parent / "evaluation")
+    other = replace(paths, workspace=paths.workspace.parent / "evaluation")
     box = open_docker(other)
     box.start(JobRequest("e-1", "ls -A; cat /tmp/note"))
     assert box.wait(["e-1"], 60)[0].state == "finished"
@@ -126,20 +126,20 @@ def test_one_container_serves_a_workspace_and_another_an_evaluation(place: Place
     assert container_named(box.name) is not None
     box.close()
     assert container_named(box.name) is None
-    assert contained.box.look("e-1").state == "finished"
+    assert contained.box.status("e-1").state == "finished"
 
 
 def test_closing_leaves_a_container_whose_job_runs(contained: Any) -> None:
     job = contained.start("sleep 30")
-    wait_for(lambda: contained.box.look(job).seconds > 0)
+    wait_for(lambda: contained.box.status(job).seconds > 0)
     contained.box.close()
-    assert contained.box.look(job).state == "running"
+    assert contained.box.status(job).state == "running"
     contained.box.kill(job)
     contained.box.close()
     assert container_named(contained.box.name) is None
 
 
-def test_a_job_whose_container_died_is_lost_and_says_why(contained: Any, place: Place) -> None:
+def test_a_job_whose_container_died_is_lost_and_says_why(contained: Any, paths: SandboxPaths) -> None:
     job = contained.start("echo began; sleep 30")
     wait_for(lambda: contained.box.output(job))
     found = container_named(contained.box.name)
@@ -149,22 +149,22 @@ def test_a_job_whose_container_died_is_lost_and_says_why(contained: Any, place: 
     assert (view.state, view.why) == ("lost", "its container ended while it ran (code 137)")
     assert contained.says("echo a new one") == "a new one"
     contained.box.start(JobRequest(job, "echo began; sleep 30"))
-    assert contained.box.look(job).state == "lost", "nothing runs twice"
+    assert contained.box.status(job).state == "lost", "nothing runs twice"
     found = container_named(contained.box.name)
     assert found is not None
     job = contained.start("sleep 30")
-    wait_for(lambda: contained.box.look(job).seconds > 0)
+    wait_for(lambda: contained.box.status(job).seconds > 0)
     found.remove(force=True)
     assert contained.box.wait([job], 20)[0].why == "its container was removed while it ran"
 
 
-def test_a_paused_container_is_found_again_and_goes_on(contained: Any, place: Place) -> None:
+def test_a_paused_container_is_found_again_and_goes_on(contained: Any, paths: SandboxPaths) -> None:
     job = contained.start("sleep 1; echo through")
-    wait_for(lambda: contained.box.look(job).seconds > 0)
+    wait_for(lambda: contained.box.status(job).seconds > 0)
     found = container_named(contained.box.name)
     assert found is not None
     found.pause()
-    again = open_sandbox("docker", place)
+    again = open_sandbox("docker", paths)
     assert again.wait([job], 2)[0].state == "running"
     again.start(JobRequest("next", "echo next"))
     assert isinstance(again, DockerSandbox)
@@ -173,23 +173,23 @@ def test_a_paused_container_is_found_again_and_goes_on(contained: Any, place: Pl
     assert again.wait([job], 20)[0].exit_code == 0
 
 
-def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(contained: Any, place: Place) -> None:
+def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(contained: Any, paths: SandboxPaths) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
         "from sandboxes.select import open_sandbox\n"
         "box = open_sandbox('docker', Place(*map(Path, sys.argv[1:])))\n"
         "box.start(JobRequest('same', 'echo ran >> count'))\nprint(box.wait(['same'], 60)[0].exit_code)\n"
     )
-    paths = [str(path) for path in (place.workspace, place.data, place.jobs, place.home)]
+    paths = [str(path) for path in (paths.workspace, paths.data, paths.jobs, paths.home)]
     argv = [sys.executable, "-c", code, *paths]
     several = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
     assert [one.communicate(timeout=90)[0] for one in several] == [b"0\n"] * 3
     assert contained.box.read("count") == b"ran\n"
-    label = f"{LABEL}.jobs={place.jobs}"
+    label = f"{LABEL}.jobs={paths.jobs}"
     assert len(connect().containers.list(all=True, filters={"label": label})) == 1
 
 
-def test_a_strange_image_is_refused_in_words(contained: Any, place: Place) -> None:
+def test_a_strange_image_is_refused_in_words(contained: Any, paths: SandboxPaths) -> None:
     import io
     import tarfile
 
@@ -200,14 +200,14 @@ def test_a_strange_image_is_refused_in_words(contained: Any, place: Place) -> No
     assert "status" in told
     try:
         with pytest.raises(SandboxUnavailable, match=r"open-harness/test-empty:1 cannot be used: it needs a Python 3"):
-            open_docker(replace(place, image="open-harness/test-empty:1"))
+            open_docker(replace(paths, image="open-harness/test-empty:1"))
     finally:
         connect().images.remove("open-harness/test-empty:1")
 
 
 def test_the_packages_of_the_image_are_listed(contained: Any) -> None:
     assert any(name.startswith("scikit-learn ") for name in contained.box.packages())
-    kept = list((contained.box.place.home / "images").glob("*.json"))
+    kept = list((contained.box.paths.home / "images").glob("*.json"))
     assert kept and all(json.loads(path.read_text())["python"] for path in kept)
 
 
@@ -253,22 +253,22 @@ def test_an_ordinary_user_of_the_daemon_has_the_same_sandbox(contained: Any) -> 
     assert done.stdout.splitlines() == [f"0 datagiven ro {USER} closed", "killed"], done.stderr
 
 
-def test_a_runtime_is_taken_by_its_name_and_refused_where_the_daemon_has_none(contained: Any, place: Place) -> None:
-    named = replace(place, runtime="runc")
+def test_a_named_runtime_is_used_and_an_unknown_one_refused(contained: Any, paths: SandboxPaths) -> None:
+    named = replace(paths, runtime="runc")
     contained.box = open_docker(named)
     assert contained.says("echo in it") == "in it"
     assert container_named(contained.box.name).attrs["HostConfig"]["Runtime"] == "runc"  # type: ignore[union-attr]
     with pytest.raises(SandboxUnavailable, match=r"no runtime no-such: install .* take one of .*\brunc\b"):
-        open_docker(replace(place, runtime="no-such"))
-    assert ", runtimes " in check_docker(place.home) and "runc" in check_docker(place.home)
+        open_docker(replace(paths, runtime="no-such"))
+    assert ", runtimes " in check_docker(paths.home) and "runc" in check_docker(paths.home)
 
 
-def test_weights_are_read_only_and_the_hubs_look_nowhere_else(isolated: Any, place: Place, tmp_path: Path) -> None:
+def test_weights_are_read_only_and_hubs_stay_offline(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     (tmp_path / "models" / "huggingface").mkdir(parents=True)
     (tmp_path / "models" / "huggingface" / "weights").write_text("w")
     (tmp_path / "models").chmod(0o755)
     assert isolated.says("echo $HF_HOME$HF_HUB_OFFLINE; ls /models/huggingface 2>&- || echo none") == "none"
-    shown = replace(place, models=tmp_path / "models", workspace=place.workspace.parent / "with-models")
+    shown = replace(paths, models=tmp_path / "models", workspace=paths.workspace.parent / "with-models")
     isolated.box = open_sandbox(isolated.box.kind, shown)
     said = isolated.says("echo $HF_HUB_OFFLINE $TORCH_HOME; cat $HF_HOME/weights; touch /models/x 2>&- || echo no")
     assert said == "1 /models/torch\nwno"
@@ -277,7 +277,7 @@ def test_weights_are_read_only_and_the_hubs_look_nowhere_else(isolated: Any, pla
 
 
 @pytest.mark.slow
-def test_a_whole_run_of_the_demo_in_containers_leaves_none_behind(contained: Any, place: Place, tmp_path: Path) -> None:
+def test_a_demo_run_leaves_no_container_behind(contained: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "harness.cli", "run", "digits", "--sandbox", "docker", "--attempts", "1", "--plain"]
     argv += ["--runtime", "runc"]
     environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}

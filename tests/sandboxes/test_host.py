@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import JobRequest, Place, SandboxFailed
+from sandboxes.base import JobRequest, SandboxFailed, SandboxPaths
 from sandboxes.select import open_sandbox
 
 
@@ -133,14 +133,14 @@ box.wait(["long"], 600)
 """
 
 
-def test_a_job_outlives_a_killed_harness_and_is_found_again(bench: Any, place: Place) -> None:
-    argv = [bench.box.kind, str(place.workspace), str(place.data), str(place.jobs), str(place.home)]
+def test_a_job_outlives_a_killed_harness_and_is_found_again(bench: Any, paths: SandboxPaths) -> None:
+    argv = [bench.box.kind, str(paths.workspace), str(paths.data), str(paths.jobs), str(paths.home)]
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", HARNESS, *argv], stdout=subprocess.PIPE, cwd=root) as harness:
         assert harness.stdout and harness.stdout.readline() == b"up\n"
         harness.kill()
-    again = open_sandbox(bench.box.kind, place)
-    assert again.look("long").state == "running"
+    again = open_sandbox(bench.box.kind, paths)
+    assert again.status("long").state == "running"
     [view] = again.wait(["long"], 30)
     assert (view.exit_code, again.output("long")) == (4, b"began\nended\n")
 
@@ -163,10 +163,10 @@ def test_the_agent_and_the_harness_can_both_write_a_file(bench: Any) -> None:
     assert bench.says("rm deep/solution.py; ls deep; ls -A deep") == ""
 
 
-def test_what_the_harness_puts_into_the_workspace_belongs_to_the_agent(bench: Any, place: Place) -> None:
+def test_what_the_harness_puts_into_the_workspace_belongs_to_the_agent(bench: Any, paths: SandboxPaths) -> None:
     """A checkout lies there before its sandbox is opened; what a reset writes gets the owner of the workspace."""
-    (place.workspace / "checkout").mkdir()
-    (place.workspace / "checkout" / "a.py").write_text("old")
+    (paths.workspace / "checkout").mkdir()
+    (paths.workspace / "checkout" / "a.py").write_text("old")
     assert bench.says("echo new > checkout/a.py; echo more > checkout/b.py; cat checkout/*") == "new\nmore"
 
 
@@ -180,26 +180,26 @@ def test_writes_outside_the_workspace_are_refused(bench: Any, path: str) -> None
         bench.box.write(path, b"x")
 
 
-def test_data_is_read_where_the_harness_keeps_it(bench: Any, place: Place) -> None:
-    assert bench.box.read("data/train.csv") == (place.data / "train.csv").read_bytes()
-    assert bench.box.read("/workspace/data/train.csv") == (place.data / "train.csv").read_bytes()
+def test_data_is_read_where_the_harness_keeps_it(bench: Any, paths: SandboxPaths) -> None:
+    assert bench.box.read("data/train.csv") == (paths.data / "train.csv").read_bytes()
+    assert bench.box.read("/workspace/data/train.csv") == (paths.data / "train.csv").read_bytes()
     with pytest.raises(FileNotFoundError):
         bench.box.read("data/nothing.csv")
 
 
-def test_a_workspace_is_made_and_missing_data_is_told(bench: Any, place: Place) -> None:
-    shutil.rmtree(place.workspace)
-    bench.box = open_sandbox(bench.box.kind, place)
+def test_a_workspace_is_made_and_missing_data_is_told(bench: Any, paths: SandboxPaths) -> None:
+    shutil.rmtree(paths.workspace)
+    bench.box = open_sandbox(bench.box.kind, paths)
     assert bench.says("cat data/train.csv").startswith("id,label")
-    shutil.rmtree(place.data)
+    shutil.rmtree(paths.data)
     with pytest.raises(SandboxFailed, match="prepared again"):
-        open_sandbox(bench.box.kind, place)
+        open_sandbox(bench.box.kind, paths)
 
 
-def test_what_stands_where_data_belongs_is_put_aside(bench: Any, place: Place) -> None:
-    (place.workspace / "data").mkdir()
-    (place.workspace / "data" / "mine.txt").write_text("kept")
-    place.workspace.joinpath(".jobs").symlink_to("/etc")
+def test_what_stands_where_data_belongs_is_put_aside(bench: Any, paths: SandboxPaths) -> None:
+    (paths.workspace / "data").mkdir()
+    (paths.workspace / "data" / "mine.txt").write_text("kept")
+    paths.workspace.joinpath(".jobs").symlink_to("/etc")
     said = bench.says("cat data/train.csv; ls .jobs/passwd")
     assert said.startswith("id,label")
     assert "No such file" in said or bench.box.kind == "bubblewrap"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runs.versions.commits import Versions
-from sandboxes.base import JobRequest, Limits, PathRefused, Place
+from sandboxes.base import JobRequest, Limits, PathRefused, SandboxPaths
 from sandboxes.docker.sandbox import Share, open_docker
 
 
@@ -48,23 +48,23 @@ def test_a_fork_bomb_ends_with_its_job(isolated: Any) -> None:
     assert isolated.says("echo calm") == "calm"
 
 
-def test_a_memory_hog_is_killed_and_nothing_else(isolated: Any, place: Place) -> None:
+def test_a_memory_hog_is_killed_and_nothing_else(isolated: Any, paths: SandboxPaths) -> None:
     """Docker bounds all processes together and says so; bubblewrap bounds each process, where it is asked to."""
     hog = 'python -c "x = []\nwhile True: x.append(bytearray(10_000_000))"'
     if isolated.box.kind == "docker":
-        isolated.box = open_docker(place, Share(memory=300 << 20, cpus=1.0))
+        isolated.box = open_docker(paths, Share(memory=300 << 20, cpus=1.0))
         assert isolated.run(hog).ended == "memory"
     else:
         assert "MemoryError" in isolated.says(hog, memory_bytes=500_000_000)
     assert isolated.says("echo alive") == "alive"
 
 
-def test_a_disk_filler_is_ended_while_there_is_room_for_the_record(isolated: Any, place: Place) -> None:
+def test_a_disk_filler_is_ended_while_there_is_room_for_the_record(isolated: Any, paths: SandboxPaths) -> None:
     """The job ends as soon as the disk has less left than must stay free."""
-    free = shutil.disk_usage(place.workspace).free
+    free = shutil.disk_usage(paths.workspace).free
     view = isolated.run("while :; do head -c 20M /dev/zero >> filler; done", free_bytes=free - 200_000_000)
     assert (view.ended, view.exit_code) == ("disk", 137)
-    assert (place.workspace / "filler").stat().st_size < 3_000_000_000
+    assert (paths.workspace / "filler").stat().st_size < 3_000_000_000
 
 
 def test_a_workspace_that_grows_past_its_cap_ends_the_job_and_room_can_be_made(isolated: Any) -> None:
@@ -78,13 +78,13 @@ def test_a_workspace_that_grows_past_its_cap_ends_the_job_and_room_can_be_made(i
     assert (freed.ended, isolated.box.output(freed.id)) == ("exited", b"free\n")
 
 
-def test_what_is_hidden_from_the_count_counts_as_all_that_the_disk_lost(isolated: Any, place: Place) -> None:
+def test_what_is_hidden_from_the_count_counts_as_all_that_the_disk_lost(isolated: Any, paths: SandboxPaths) -> None:
     """A folder that nobody may open is no hiding place: neither for an ordinary user nor for a container's root."""
     root = isolated.box.kind == "bubblewrap" and os.geteuid() == 0  # which sees through all modes
     hide = "true" if root else "chmod 000 ."
     fill = f"mkdir own; cd own; exec 3> f; {hide}; while head -c 4M /dev/zero >&3; do sleep 0.01; done"
     view = isolated.run(fill, workspace_bytes=100_000_000, wall_seconds=60)
-    (place.workspace / "own").chmod(0o700)
+    (paths.workspace / "own").chmod(0o700)
     assert (view.ended, view.exit_code) == ("disk", 137)
 
 
@@ -99,12 +99,12 @@ def test_a_single_file_has_a_bound(isolated: Any) -> None:
     assert len(isolated.box.read("big")) == 1_024_000
 
 
-def test_five_gigabytes_of_output_end_the_job_and_fill_no_disk(isolated: Any, place: Place) -> None:
+def test_five_gigabytes_of_output_end_the_job_and_fill_no_disk(isolated: Any, paths: SandboxPaths) -> None:
     """It is counted past its cap, and ended at twenty times that; the log stays small."""
     view = isolated.run("head -c 5G /dev/zero", output_bytes=1_000_000)
     assert view.ended == "output"
     assert view.output_bytes < 200_000_000
-    assert (place.jobs / view.id / "log").stat().st_size < 1_200_000
+    assert (paths.jobs / view.id / "log").stat().st_size < 1_200_000
 
 
 def test_output_without_newlines_and_without_sense_arrives_as_it_is(isolated: Any) -> None:
@@ -166,14 +166,14 @@ def test_the_clock_cannot_be_changed(isolated: Any) -> None:
 # -------------------------------------------------------------------------------- what is not where it seems
 
 
-def test_the_data_cannot_be_changed(isolated: Any, place: Place) -> None:
+def test_the_data_cannot_be_changed(isolated: Any, paths: SandboxPaths) -> None:
     """Neither its files nor its names; the host's files stay as they are."""
     isolated.says(
         "echo 9,9 >> data/train.csv; rm -rf data; mv data other; chmod -R 777 data; touch data/new; ln -sfn /tmp data; "
         "echo x > /home/data/train.csv; rm -rf /home/submission/data; truncate -s 0 data/train.csv"
     )
-    assert (place.data / "train.csv").read_text() == "id,label\n1,0\n"
-    assert [path.name for path in place.data.iterdir()] == ["train.csv"]
+    assert (paths.data / "train.csv").read_text() == "id,label\n1,0\n"
+    assert [path.name for path in paths.data.iterdir()] == ["train.csv"]
     assert isolated.says("cat data/train.csv") == "id,label\n1,0"
 
 
@@ -215,18 +215,18 @@ def test_a_link_for_a_folder_leads_the_file_tools_nowhere(isolated: Any, tmp_pat
     assert (tmp_path / "secret.txt").read_text() == "the secret"
 
 
-def test_odd_file_names_harm_nobody(isolated: Any, place: Place, tmp_path: Path) -> None:
+def test_odd_file_names_harm_nobody(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     """Newlines, bytes that are no text, names like options: they can be made, kept and removed."""
     isolated.says(
         r"touch $'a\nb' $'\xff\xfe' -- '-rf' '$(touch x)' ' ' $'\x1b[2J'; mkdir $'d\n\xff'; echo x > $'d\n\xff/f'"
     )
     assert isolated.says("ls -A | wc -l; test -e x || echo none").split() == ["11", "none"]
     versions = Versions(tmp_path / "repo.git")
-    commit = versions.commit(place.workspace, "odd names")
+    commit = versions.commit(paths.workspace, "odd names")
     assert len(versions.files(commit.hash)) == 7
 
 
-def test_git_in_the_workspace_makes_the_host_run_nothing(isolated: Any, place: Place, tmp_path: Path) -> None:
+def test_git_in_the_workspace_makes_the_host_run_nothing(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     """Configuration, hooks, filters, attributes, a monitor, a nested repository: the host's commit runs none of it."""
     proof = tmp_path / "proof"
     isolated.run(
@@ -238,7 +238,7 @@ def test_git_in_the_workspace_makes_the_host_run_nothing(isolated: Any, place: P
         "printf '[submodule \"s\"]\\n path=s\\n url=ext::sh\\n' > .gitmodules; echo 'ref: refs/heads/x' > .git/HEAD"
     )
     versions = Versions(tmp_path / "repo.git")
-    commit = versions.commit(place.workspace, "hostile")
+    commit = versions.commit(paths.workspace, "hostile")
     versions.checkout(commit.hash, tmp_path / "out")
     versions.diff(None, commit.hash)
     assert (tmp_path / "out" / "solution.py").read_text() == "code\n"
@@ -280,17 +280,17 @@ def test_no_network_and_no_server_of_this_machine_is_reached(isolated: Any) -> N
         assert isolated.says(f"python - <<'EOF'\n{script}\nEOF").split() == ["no"] * 6
 
 
-def test_the_folders_of_the_harness_and_of_the_job_protocol_are_out_of_reach(isolated: Any, place: Place) -> None:
+def test_harness_folders_and_job_records_are_out_of_reach(isolated: Any, paths: SandboxPaths) -> None:
     """Neither seen nor written, by the name the host knows them by or by any other."""
-    run, jobs = place.workspace.parent, place.jobs
+    run, jobs = paths.workspace.parent, paths.jobs
     (run / "events.jsonl").write_text("{}")
     first = isolated.run("echo true")
     isolated.says(
         f"echo forged > .jobs/{first.id}/log; echo '{{}}' > .jobs/{first.id}/exit.json; rm -rf .jobs; "
-        f"for d in {run} {jobs} {place.home} /harness/jobs; do echo forged > $d/{first.id}/exit.json; "
+        f"for d in {run} {jobs} {paths.home} /harness/jobs; do echo forged > $d/{first.id}/exit.json; "
         f"echo forged >> $d/events.jsonl; touch $d/{first.id}/kill; echo t9 > $d/.requests; done"
     )
-    assert isolated.box.look(first.id) == first
+    assert isolated.box.status(first.id) == first
     assert isolated.box.output(first.id) == b"true\n"
     assert (run / "events.jsonl").read_text() == "{}"
     said = isolated.says(
@@ -299,19 +299,19 @@ def test_the_folders_of_the_harness_and_of_the_job_protocol_are_out_of_reach(iso
     assert "request.json\n" not in said.replace("No such file or directory", "").replace("Permission denied", "")
 
 
-def test_a_request_cannot_be_forged_through_the_log_folder(isolated: Any, place: Place) -> None:
+def test_a_request_cannot_be_forged_through_the_log_folder(isolated: Any, paths: SandboxPaths) -> None:
     """Nothing of what the agent can write is ever read as a request."""
     isolated.says(
         "mkdir -p forged .jobs/forged; echo '{}' > forged/request.json; echo '{}' > .jobs/forged/request.json"
     )
     isolated.box.start(JobRequest("after", "echo fine", Limits()))
     assert isolated.box.wait(["after"], 30)[0].exit_code == 0
-    assert isolated.box.look("forged").state == "unknown"
+    assert isolated.box.status("forged").state == "unknown"
 
 
-def test_another_run_beside_this_one_is_not_seen(isolated: Any, place: Place) -> None:
+def test_another_run_beside_this_one_is_not_seen(isolated: Any, paths: SandboxPaths) -> None:
     """Two sandboxes share no folder for temporary files, no memory and no processes."""
-    other = replace(place, workspace=place.workspace.parent / "other")
+    other = replace(paths, workspace=paths.workspace.parent / "other")
     if isolated.box.kind == "docker":
         box = open_docker(other)
     else:

@@ -19,14 +19,14 @@ Shell = Callable[[str], Command]
 
 
 def test_a_job_that_nobody_asked_for_is_unknown(jobs: Jobs) -> None:
-    assert jobs.look("never").state == "unknown"
+    assert jobs.status("never").state == "unknown"
     assert jobs.kill("never").state == "unknown"
     assert jobs.output("never") == b""
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\nb"])
 def test_a_job_id_cannot_be_a_path(jobs: Jobs, name: str) -> None:
-    assert jobs.look(name).state == "unknown"
+    assert jobs.status(name).state == "unknown"
     with pytest.raises(ValueError, match="not a job id"):
         jobs.output(name)
 
@@ -54,7 +54,7 @@ def test_a_job_of_another_boot_is_lost(jobs: Jobs, shell: Shell) -> None:
     record = started(jobs, "old")
     (jobs.folder / "old" / "exit.json").unlink()
     (jobs.folder / "old" / "started").write_text(json.dumps({**record, "pid": os.getpid(), "boot": "another"}))
-    assert "restarted" in jobs.look("old").why
+    assert "restarted" in jobs.status("old").why
 
 
 def test_another_process_with_the_same_number_is_not_taken_for_the_job(jobs: Jobs, shell: Shell) -> None:
@@ -96,7 +96,7 @@ def test_a_wait_can_be_interrupted(jobs: Jobs, shell: Shell) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 5
-    assert jobs.look("long").state == "running"
+    assert jobs.status("long").state == "running"
 
 
 def test_an_end_wakes_a_wait_at_once(jobs: Jobs, shell: Shell) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from runs.events.registry import ModelReplied, ToolFinished
-from sandboxes.base import JobRequest, Limits, PathRefused, Place, Sandbox
+from sandboxes.base import JobRequest, Limits, PathRefused, Sandbox, SandboxPaths
 from sandboxes.select import open_sandbox
 from tests.playing import call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
@@ -141,9 +141,9 @@ class Vault:
 
 
 @pytest.fixture
-def vault(isolated: Any, place: Place, tmp_path: Path) -> Iterator[Vault]:
+def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]:
     canary = f"canary-{secrets.token_hex(8)}"
-    blend = place.home / "data" / ".blends" / secrets.token_hex(8) / secrets.token_hex(8)
+    blend = paths.home / "data" / ".blends" / secrets.token_hex(8) / secrets.token_hex(8)
     for folder in (blend / "custody", blend / "public", tmp_path / "private"):
         folder.mkdir(parents=True)
     rows = f"id,label\n1,{canary}\n"
@@ -156,7 +156,7 @@ def vault(isolated: Any, place: Place, tmp_path: Path) -> Iterator[Vault]:
         path.chmod(0o600)
     (blend / "custody").chmod(0o700)
     (blend / "public" / "train.csv").write_text("id,label\n2,0\n")
-    box = open_sandbox(isolated.box.kind, replace(place, data=blend / "public"))
+    box = open_sandbox(isolated.box.kind, replace(paths, data=blend / "public"))
     yield Vault(
         box,
         canary,
@@ -164,9 +164,9 @@ def vault(isolated: Any, place: Place, tmp_path: Path) -> Iterator[Vault]:
             "custody": blend / "custody",
             "private": tmp_path / "private",
             "data": blend / "public",
-            "home": place.home,
-            "jobs": place.jobs,
-            "workspace": place.workspace,
+            "home": paths.home,
+            "jobs": paths.jobs,
+            "workspace": paths.workspace,
             "repository": Path(__file__).parents[2],
             "inode": (blend / "custody" / "answers.csv").stat().st_ino,
             "port": 8123,
@@ -181,7 +181,7 @@ def test_no_command_brings_back_a_label(vault: Vault) -> None:
     assert leaks == {}
     learnt = vault.attack("from the packages")
     assert "[0 1 2" not in learnt and "[0, 1, 2" not in learnt
-    for path in vault.box.place.workspace.rglob("*"):
+    for path in vault.box.paths.workspace.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert vault.canary.encode() not in path.read_bytes(), path
 
@@ -202,7 +202,7 @@ def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_
     from runs.versions.commits import Versions
 
     vault.attack("by planting code for the host")
-    workspace = vault.box.place.workspace
+    workspace = vault.box.paths.workspace
     Versions(tmp_path / "repo.git").commit(workspace, "planted")
     subprocess.run(
         [sys.executable, "-I", "-m", "tasks.judging.judge", "/nonexistent"], cwd=workspace, capture_output=True
@@ -213,7 +213,7 @@ def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_
 def test_the_command_that_tried_stands_in_the_record(vault: Vault) -> None:
     """Its words are kept with its job, where nobody inside can change them."""
     vault.attack("by its path")
-    kept = [path.read_text() for path in vault.box.place.jobs.glob("*/request.json")]
+    kept = [path.read_text() for path in vault.box.paths.jobs.glob("*/request.json")]
     assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in kept)
 
 
@@ -253,7 +253,7 @@ def test_labels_lie_where_only_their_owner_may_look(vault: Vault) -> None:
     if os.geteuid() == 0:
         vault.attack("by its path")
         vault.box.write("made.txt", b"x")
-        assert (vault.box.place.workspace / "made.txt").stat().st_uid != 0
+        assert (vault.box.paths.workspace / "made.txt").stat().st_uid != 0
 
 
 HARMLESS = ("by its path", "by its own root", "beside the data", "by a link", "by a hard link", "by copying links")
@@ -261,9 +261,9 @@ HARMLESS = ("by its path", "by its own root", "beside the data", "by a link", "b
 
 def test_the_same_commands_do_find_labels_where_nothing_isolates(vault: Vault) -> None:
     """So an attack that fails elsewhere fails because of the sandbox. Only those that merely read are tried here."""
-    place = vault.box.place
+    paths = vault.box.paths
     for name in ("data", ".jobs", "a", "b"):
-        (place.workspace / name).rmdir() if (place.workspace / name).is_dir() else None
-    open_to_all = replace(vault, box=open_sandbox("local", place))
+        (paths.workspace / name).rmdir() if (paths.workspace / name).is_dir() else None
+    open_to_all = replace(vault, box=open_sandbox("local", paths))
     found = [name for name in HARMLESS if vault.canary in open_to_all.attack(name)]
     assert set(found) >= {"by its path", "by its own root", "by a link"}

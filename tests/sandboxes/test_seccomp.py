@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandboxes.base import Place
+from sandboxes.base import SandboxPaths
 from sandboxes.seccomp import make_filter
 
 KNOWN = pytest.mark.skipif(make_filter() is None, reason="call numbers are known for x86_64 and aarch64 only")
@@ -113,9 +113,9 @@ EXIT_WITH_7 = b"\xb8\x01\x00\x00\x00\xbb\x07\x00\x00\x00\xcd\x80\xf4"
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the program is one for i386")
-def test_a_program_of_32_bits_does_not_run(isolated: Any, place: Place) -> None:
+def test_a_program_of_32_bits_does_not_run(isolated: Any, paths: SandboxPaths) -> None:
     """Its calls have other numbers, and one of them is all of those of sockets."""
-    program = place.workspace / "small"
+    program = paths.workspace / "small"
     program.write_bytes(program_of_32_bits(EXIT_WITH_7))
     program.chmod(0o755)
     try:

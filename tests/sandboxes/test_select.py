@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandboxes.base import Place, SandboxUnavailable
+from sandboxes.base import SandboxPaths, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.docker.daemon import connect
 from sandboxes.select import open_sandbox, probe_sandboxes
@@ -29,43 +29,43 @@ def without_bwrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_local_says_that_it_isolates_nothing(place: Place) -> None:
-    box = open_sandbox("local", place)
+def test_local_says_that_it_isolates_nothing(paths: SandboxPaths) -> None:
+    box = open_sandbox("local", paths)
     assert box.kind == "local"
     assert "isolates nothing" in box.isolation.notice
     assert "labels unprotected" in box.isolation.notice
     assert not (box.isolation.network or box.isolation.files or box.isolation.protects_labels)
 
 
-def test_auto_takes_docker_first(contained: object, place: Place) -> None:
-    assert open_sandbox("auto", place).kind == "docker"
+def test_auto_takes_docker_first(contained: object, paths: SandboxPaths) -> None:
+    assert open_sandbox("auto", paths).kind == "docker"
 
 
 @pytest.mark.usefixtures("without_docker")
-def test_auto_takes_bubblewrap_where_docker_does_not_answer(wrapped: object, place: Place) -> None:
-    assert open_sandbox("auto", place).kind == "bubblewrap"
+def test_auto_takes_bubblewrap_where_docker_does_not_answer(wrapped: object, paths: SandboxPaths) -> None:
+    assert open_sandbox("auto", paths).kind == "bubblewrap"
 
 
 @pytest.mark.usefixtures("without_docker")
-def test_auto_refuses_rather_than_not_isolate(place: Place, without_bwrap: Path) -> None:
+def test_auto_refuses_rather_than_not_isolate(paths: SandboxPaths, without_bwrap: Path) -> None:
     with pytest.raises(SandboxUnavailable, match=r"install the system package `bubblewrap`.*--sandbox local"):
-        open_sandbox("auto", place)
+        open_sandbox("auto", paths)
 
 
 @pytest.mark.usefixtures("without_docker")
-def test_docker_is_told_to_be_absent(place: Place) -> None:
+def test_docker_is_told_to_be_absent(paths: SandboxPaths) -> None:
     with pytest.raises(SandboxUnavailable, match=r"no Docker daemon answers.*--sandbox bubblewrap"):
-        open_sandbox("docker", place)
+        open_sandbox("docker", paths)
 
 
-def test_an_image_that_is_not_there_is_told(contained: object, place: Place) -> None:
+def test_an_image_that_is_not_there_is_told(contained: object, paths: SandboxPaths) -> None:
     with pytest.raises(SandboxUnavailable, match="there is no image nobody/nothing:9"):
-        open_sandbox("docker", replace(place, image="nobody/nothing:9"))
+        open_sandbox("docker", replace(paths, image="nobody/nothing:9"))
 
 
-def test_an_unknown_kind_lists_the_known_ones(place: Place) -> None:
+def test_an_unknown_kind_lists_the_known_ones(paths: SandboxPaths) -> None:
     with pytest.raises(SandboxUnavailable, match="auto, docker, bubblewrap, local"):
-        open_sandbox("chroot", place)
+        open_sandbox("chroot", paths)
 
 
 def test_the_probe_says_of_each_kind_what_to_do(home: Path, without_bwrap: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> Non
     spoken = sum(b"<minimax" in b"".join(text_of(one.answer)) for one in asked)
     assert len(calls) == spoken > TURNS / 2, "each call that the server left in the text was found"
     assert all((call.name, json.loads(call.arguments)) == ("bash", LISTING) for call in calls)
-    assert {call.rung for call in calls} == {"in_content"}
+    assert {call.repair_step for call in calls} == {"in_content"}
     results = [event for event in events if isinstance(event, ToolFinished)]
     assert len(results) == len(calls) and all("train.csv" in event.content for event in results)
     assert all(event.usage.estimated for event in replies), "what a stream does not count is estimated, and marked so"

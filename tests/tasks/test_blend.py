@@ -35,7 +35,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes | None, int, float]]:
 
 
 def held_out_ids(blend: Blend) -> set[str]:
-    return {row[0] for row in read_table(blend.custody / "answers.csv")[1:]}
+    return {row[0] for row in read_table(blend.private_labels / "answers.csv")[1:]}
 
 
 def perfect(task: Task, blend: Blend) -> list[Row]:
@@ -104,7 +104,7 @@ def test_a_held_out_label_lies_nowhere_in_public(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
     blend = make_blend(task, 0, tmp_path / "blend")
     public = b"".join(path.read_bytes() for path in blend.public.rglob("*") if path.is_file())
-    *answers, canary = read_table(blend.custody / "answers.csv")[1:]
+    *answers, canary = read_table(blend.private_labels / "answers.csv")[1:]
     assert len(answers) == 50
     assert canary[0].encode() not in public
     for name, label in answers:
@@ -183,8 +183,8 @@ def test_public_can_be_read_by_anyone_and_custody_by_no_one_else(tmp_path: Path)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [blend.public, *blend.public.rglob("*")]}
     assert {modes[path] for path in modes if path.is_dir()} == {0o755}
     assert {modes[path] for path in modes if path.is_file()} == {0o444}
-    assert stat.S_IMODE(blend.custody.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in blend.custody.iterdir()} == {0o600}
+    assert stat.S_IMODE(blend.private_labels.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in blend.private_labels.iterdir()} == {0o600}
     assert stat.S_IMODE(blend.folder.stat().st_mode) == 0o711
     assert len({path.stat().st_mtime for path in modes}) == 1
 
@@ -218,7 +218,7 @@ def test_an_abandoned_half_is_cleared_away(tmp_path: Path) -> None:
 
 def test_strata_keep_their_share_and_groups_stay_whole(tmp_path: Path) -> None:
     blend = make_blend(churn(tmp_path / "a"), 0, tmp_path / "strata")
-    taken = [row[1] for row in read_table(blend.custody / "answers.csv")[1:]]
+    taken = [row[1] for row in read_table(blend.private_labels / "answers.csv")[1:]]
     rest = [row[3] for row in read_table(blend.public / "train.csv")[1:]]
     for label in ("stays", "leaves", "unsure"):
         share = taken.count(label) / (taken.count(label) + rest.count(label))
@@ -228,7 +228,7 @@ def test_strata_keep_their_share_and_groups_stay_whole(tmp_path: Path) -> None:
     moved = {row[2] for row in read_table(blend.public / "test.csv")[1:] if row[0] in held_out_ids(blend)}
     assert moved and not train & moved
     assert 25 <= blend.held_out_rows <= 75
-    assert {unit for role, _, unit, _ in read_table(blend.custody / "key.csv") if role == "held_out"} == moved
+    assert {unit for role, _, unit, _ in read_table(blend.private_labels / "key.csv") if role == "held_out"} == moved
 
 
 # ---------------------------------------------------------------------------------------------------- what is refused
@@ -361,9 +361,9 @@ def test_a_blend_whose_key_holds_the_ids_too_is_cut_alike(tmp_path: Path) -> Non
     task = churn(tmp_path / "task", labels="group: household")
     now = make_blend(task, 0, tmp_path / "now")
     before = load_blend(Path(shutil.copytree(now.folder, tmp_path / "before")))
-    pairs = zip(read_table(now.custody / "ids.csv"), read_table(now.custody / "key.csv"), strict=True)
-    write_table(before.custody / "key.csv", [[*name, *rest] for name, rest in pairs])
-    (before.custody / "ids.csv").unlink()
+    pairs = zip(read_table(now.private_labels / "ids.csv"), read_table(now.private_labels / "key.csv"), strict=True)
+    write_table(before.private_labels / "key.csv", [[*name, *rest] for name, rest in pairs])
+    (before.private_labels / "ids.csv").unlink()
     submission = now.public / "sample_submission.csv"
     one, other = cut(now, submission), cut(before, submission)
     for part in ("held_out", "answers", "select", "test"):

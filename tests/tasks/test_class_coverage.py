@@ -11,7 +11,7 @@ from small_tasks import churn, read_table
 
 from tasks.holdout.blend import make_blend
 from tasks.holdout.class_coverage import fewest, most_parts
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import deal_rows
 from tasks.judging.judge import judge
 from tasks.task import Task, TaskError
@@ -31,10 +31,10 @@ def with_positives(folder: Path, count: int, metric: str = "roc_auc", labels: st
 @pytest.mark.parametrize(("positives", "folds", "least"), [(2, 2, 1), (3, 2, 1), (5, 2, 2), (6, 3, 2), (60, 4, 15)])
 def test_each_fold_has_rows_of_both_labels(positives: int, folds: int, least: int, tmp_path: Path) -> None:
     task = with_positives(tmp_path / "task", positives)
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part)) for part in range(folds)]
+    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in range(folds)]
     assert {blend.folds for blend in blends} == {folds}
     for blend in blends:
-        answers = Counter(row[1] for row in read_table(blend.custody / "answers.csv")[1:-1])
+        answers = Counter(row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1])
         assert answers["1"] >= least
         assert judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv").score == 0.5
     assert ("folds and not 4, so that each" in " ".join(blends[0].notes)) == (folds < 4)
@@ -43,7 +43,7 @@ def test_each_fold_has_rows_of_both_labels(positives: int, folds: int, least: in
 def test_a_rare_class_changes_no_plan_where_the_score_can_do_without(tmp_path: Path) -> None:
     blend = make_blend(with_positives(tmp_path / "task", 3, "accuracy"), 0, tmp_path / "b")
     assert blend.folds == 4
-    assert "1" in {row[1] for row in read_table(blend.custody / "answers.csv")[1:-1]}
+    assert "1" in {row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1]}
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_groups_make_fewer_folds_where_positives_are_in_few_of_them(tmp_path: Pa
     task = with_positives(tmp_path / "task", 6, labels="group: household")
     first = make_blend(task, 0, tmp_path / "b0")
     for part in range(first.folds):
-        blend = make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part))
-        assert {row[1] for row in read_table(blend.custody / "answers.csv")[1:-1]} == {"0", "1"}
+        blend = make_blend(task, 0, tmp_path / f"b{part}", Split(0, part))
+        assert {row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1]} == {"0", "1"}
 
 
 def test_every_column_of_several_is_looked_at() -> None:

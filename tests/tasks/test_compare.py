@@ -10,7 +10,7 @@ import pytest
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.io.columns import write_columns
 from tasks.judging.compare import weigh
 from tasks.metrics.bootstrap import Part, compare, drawn_scores, noise_of, pooled, rarest, scores_of
@@ -26,7 +26,7 @@ Guess = Callable[[int, str, random.Random], str]
 def blends(tmp_path_factory: pytest.TempPathFactory) -> list[Blend]:
     folder = tmp_path_factory.mktemp("weighed")
     task = load_task(two_numbers(folder / "coin", coin))
-    return [make_blend(task, 0, folder / f"b{part}", Deal(0, part)) for part in range(5)]
+    return [make_blend(task, 0, folder / f"b{part}", Split(0, part)) for part in range(5)]
 
 
 def predicted(blends: list[Blend], folder: Path, guess: Guess, seed: int = 0) -> list[Path]:
@@ -34,7 +34,7 @@ def predicted(blends: list[Blend], folder: Path, guess: Guess, seed: int = 0) ->
     paths = []
     for number, blend in enumerate(blends):
         draw = random.Random(f"{seed} {number}")
-        answers = read_labels(blend.custody / "answers.csv", "a test")
+        answers = read_labels(blend.private_labels / "answers.csv", "a test")
         cells = [guess(number, cell, draw) for cell in answers.column("y")]
         folder.mkdir(exist_ok=True)
         paths.append(folder / f"{number}.csv")
@@ -54,7 +54,7 @@ def test_an_honest_gain_is_real_and_the_same_everywhere(blends: list[Blend], tmp
     ours, theirs = (predicted(blends, tmp_path / str(share), hit(share)) for share in (0.8, 0.6))
     found = weigh(folders(blends), ours, theirs)
     assert found.share is not None and found.share > 0.99 and found.gain == pytest.approx(0.2, abs=0.06)
-    assert len(found.parts) == 5 and len(found.shares) == 2 and abs(found.apart) < 3
+    assert len(found.parts) == 5 and len(found.shares) == 2 and abs(found.fold_z) < 3
     alone = weigh(folders(blends), ours, [])
     assert (alone.score, alone.noise, alone.gain) == (found.score, found.noise, None)
 
@@ -70,14 +70,14 @@ def test_what_holds_on_the_first_blend_only_or_on_the_others_only_is_apart(
 
     theirs = predicted(blends, tmp_path / "base", lambda number, cell, draw: "0")
     found = weigh(folders(blends), predicted(blends, tmp_path / "known", knowing), theirs)
-    assert found.apart < -4 if turned else found.apart > 4, found.apart
+    assert found.fold_z < -4 if turned else found.fold_z > 4, found.fold_z
 
 
 def test_folds_that_are_not_of_one_kind_raise_no_alarm(blends: list[Blend], tmp_path: Path) -> None:
     """Folds of whole groups: what is easy in one is hard in another, and no row by itself tells."""
     shares = (0.55, 0.95, 0.6, 0.97, 0.9)
     ours = predicted(blends, tmp_path / "ours", lambda number, cell, draw: hit(shares[number])(number, cell, draw))
-    assert abs(weigh(folders(blends), ours, []).apart) < 4
+    assert abs(weigh(folders(blends), ours, []).fold_z) < 4
 
 
 def test_a_best_so_far_of_fewer_blends_is_compared_on_those_alone(blends: list[Blend], tmp_path: Path) -> None:

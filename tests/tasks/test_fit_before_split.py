@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.leakage.code import look_at_code
+from tasks.leakage.code import check_code
 
 LEAKS = {
     "a method's own scaler": """
@@ -158,7 +158,7 @@ SOUND = {
 def found(source: str) -> list[str]:
     import textwrap
 
-    return [one.kind for one in look_at_code(textwrap.dedent(source), targets=["price"])]
+    return [one.kind for one in check_code(textwrap.dedent(source), targets=["price"])]
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -172,11 +172,11 @@ def test_sound_code_raises_no_alarm(name: str) -> None:
 
 
 def test_both_lines_are_told() -> None:
-    (one,) = look_at_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
+    (one,) = check_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
     assert one.says == "line 2 fits StandardScaler on all rows, line 3 splits"
 
 
 def test_code_that_runs_in_circles_is_followed_for_a_while_only() -> None:
     names = [f"f{at}" for at in range(30)]
     text = "".join(f"def {name}(X):\n" + "".join(f"    {other}(X)\n" for other in names) for name in names)
-    assert look_at_code(text + "f0(X)\n") == []
+    assert check_code(text + "f0(X)\n") == []

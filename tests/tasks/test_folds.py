@@ -10,14 +10,14 @@ from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.judging.judge import judge
 from tasks.judging.partition_submission import cut
 from tasks.task import Task, TaskError, load_task
 
 
 def held_out(blend: Blend) -> list[str]:
-    return read_labels(blend.custody / "answers.csv", "a test").column("customer")
+    return read_labels(blend.private_labels / "answers.csv", "a test").column("customer")
 
 
 def perfect(task: Task, blend: Blend, path: Path) -> Path:
@@ -36,16 +36,16 @@ def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_s
 ) -> None:
     task = churn(tmp_path / "task", train_rows=300, labels=labels)
     first = make_blend(task, 0, tmp_path / "b")
-    deals = [Deal(draw, part) for draw in (0, 1) for part in range(first.folds)] + [Deal(0, -1)]
+    splits = [Split(draw, part) for draw in (0, 1) for part in range(first.folds)] + [Split(0, -1)]
     assert first.folds == 5
     seen: dict[int, list[str]] = {0: [], 1: []}
-    for deal in deals:
-        blend = make_blend(task, 0, tmp_path / f"b{deal.draw}{deal.part}", deal)
+    for split in splits:
+        blend = make_blend(task, 0, tmp_path / f"b{split.draw}{split.fold}", split)
         assert task.answers is not None
         parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
         assert parts.test.rows() == read_table(task.answers)
         assert parts.held_out.rows() == parts.answers.rows()
-        seen[deal.draw] += held_out(blend) if deal.part >= 0 else []
+        seen[split.draw] += held_out(blend) if split.fold >= 0 else []
     everyone = sorted(row[0] for row in read_table(task.public / "train.csv")[1:])
     assert sorted(seen[0]) == sorted(seen[1]) == everyone
     assert seen[0] != seen[1]
@@ -53,7 +53,7 @@ def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_s
 
 def test_the_refit_holds_nothing_out_and_still_shuffles(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
-    blend = make_blend(task, 0, tmp_path / "b", Deal(0, -1))
+    blend = make_blend(task, 0, tmp_path / "b", Split(0, -1))
     assert (blend.held_out_rows, blend.has_labels, blend.test_rows) == (0, False, 60)
     assert read_table(blend.public / "train.csv") == read_table(task.public / "train.csv")
     shown, before = (read_table(folder / "test.csv") for folder in (blend.public, task.public))
@@ -66,7 +66,7 @@ def test_many_rows_make_one_blend_with_rows_that_are_opened_once(tmp_path: Path)
     blend = make_blend(task, 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows, blend.select_rows) == (0, 2010, 2010)
     parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
-    assert parts.select.rows() == read_table(blend.custody / "select.csv")
+    assert parts.select.rows() == read_table(blend.private_labels / "select.csv")
     assert not set(parts.select.column("customer")) & set(parts.held_out.column("customer"))
     judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv", keep=True)
     assert judged.score == 1.0

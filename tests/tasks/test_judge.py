@@ -18,7 +18,7 @@ from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.io.columns import Columns
-from tasks.judging.compare import run_weigh, weigh
+from tasks.judging.compare import run_compare, weigh
 from tasks.judging.judge import Judgement, judge, run_judge, tell
 from tasks.judging.validate_submission import Format, SubmissionRefused, read_submission
 from tasks.subprocesses import ChildFailed
@@ -50,7 +50,7 @@ def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_handed_on(
     write_table(tmp_path / "submission.csv", [header, *rows])
     out = tmp_path / "out.csv"
     verdict = run_judge(blend.folder, tmp_path / "submission.csv", out, 60)
-    assert (verdict.status, verdict.score, verdict.told) == ("scored", 1.0, "1.00 ± 0.03")
+    assert (verdict.status, verdict.score, verdict.shown_score) == ("scored", 1.0, "1.00 ± 0.03")
     assert verdict.noise == pytest.approx(1.5 / 50), "no row went wrong, yet three of many more may"
     assert verdict.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert task.answers is not None
@@ -58,7 +58,7 @@ def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_handed_on(
 
 
 def test_only_held_out_rows_count(task: Task, blend: Blend, tmp_path: Path) -> None:
-    held_out = {row[0] for row in read_table(blend.custody / "answers.csv")}
+    held_out = {row[0] for row in read_table(blend.private_labels / "answers.csv")}
     rows = [[name, label if name in held_out else "nobody knows"] for name, label in perfect(task, blend)[1:]]
     write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
@@ -74,7 +74,7 @@ def test_judging_again_gives_the_same_verdict(blend: Blend, tmp_path: Path) -> N
     assert judge(blend, sample, out) == first
     assert out.read_bytes() == content
     assert 0 < (first.noise or 0) < 0.1
-    assert first.told.count("±") == 1
+    assert first.shown_score.count("±") == 1
 
 
 def test_a_task_without_labels_is_checked_and_not_scored(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def plain(task: Task, blend: Blend, path: Path) -> None:
 def test_what_is_not_a_regular_file_is_refused_and_never_waited_for(task: Task, blend: Blend, tmp_path: Path) -> None:
     plain(task, blend, tmp_path / "real.csv")
     (tmp_path / "link").symlink_to("real.csv")
-    (tmp_path / "custody").symlink_to(blend.custody / "answers.csv")
+    (tmp_path / "custody").symlink_to(blend.private_labels / "answers.csv")
     (tmp_path / "device").symlink_to("/dev/zero")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
@@ -218,7 +218,7 @@ def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task
     kept = [tmp_path / name / "held_out.csv" for name in ("good", "bad")]
     verdict = judge(blend, tmp_path / "good/s.csv", tmp_path / "out.csv", against=kept[1])
     assert (verdict.score, verdict.share) == (1.0, 1.0)
-    found = run_weigh([blend.folder], kept[:1], kept[1:], 60)
+    found = run_compare([blend.folder], kept[:1], kept[1:], 60)
     assert (found.score, found.share, found.parts) == (1.0, 1.0, [1.0])
     assert found.gain == pytest.approx(verdict.gain)
     assert weigh([blend.folder], kept[1:], kept[:1]).share == 0.0
@@ -228,7 +228,7 @@ def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task
 def test_a_value_that_only_test_rows_hold_wrong_is_refused_too(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="log_loss", label=lambda draw: draw.choice("01"), sample="0.5")
     blend = make_blend(task, 0, tmp_path / "blend")
-    held_out = {row[0] for row in read_table(blend.custody / "answers.csv")}
+    held_out = {row[0] for row in read_table(blend.private_labels / "answers.csv")}
     shown = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [shown[0], *([name, "0.5" if name in held_out else "7"] for name, _ in shown[1:])])
     verdict = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
@@ -326,7 +326,7 @@ def test_test_rows_are_looked_at_beside_answers_of_every_class(tmp_path: Path) -
     rows = iter(range(10_000))
     path = two_numbers(tmp_path / "rare", lambda draw, a, b: truth[next(rows) % 400], 400, 10, metric="roc_auc")
     blend = make_blend(load_task(path), 0, tmp_path / "blend")
-    answers = read_table(blend.custody / "answers.csv")[1:]
+    answers = read_table(blend.private_labels / "answers.csv")[1:]
     assert len({cell for _, cell in answers[:10]}) == 1 < len({cell for _, cell in answers})
     shown = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [shown[0], *([row[0], str(at % 7)] for at, row in enumerate(shown[1:]))])

@@ -112,7 +112,7 @@ def test_a_short_rate_limit_is_waited_for_by_every_request_and_told(server: Kagg
     server.busy, server.busy_says = 1, ("Too many requests", "0.1")
     assert kaggle.submit(NAME, a_submission(tmp_path), "run 7") == 4711
     server.busy, server.busy_says = 1, ("Too many requests", soon)
-    assert kaggle.look(4711).status == "PENDING"
+    assert kaggle.status(4711).status == "PENDING"
     assert [line.partition(", ")[0] for line in told] == [
         *(2 * [f"{NAME}: Kaggle asks for fewer requests"]),
         f"{NAME}: Kaggle asks for fewer requests",
@@ -183,4 +183,4 @@ def test_a_server_that_is_not_there_is_told(signed_in: None, tmp_path: Path) -> 
     with pytest.raises(KaggleError, match="connection to Kaggle broke"):
         kaggle.download(NAME, tmp_path / "raw")
     with pytest.raises(KaggleError, match="connection to Kaggle broke"):
-        kaggle.look(4711)
+        kaggle.status(4711)

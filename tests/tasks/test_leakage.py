@@ -9,8 +9,8 @@ import pytest
 from clean_tables import KINDS, Pair
 
 from tasks.io.csv_text import Row
-from tasks.leakage.code import look_at_claim, look_at_code, look_at_table
-from tasks.leakage.tables import Finding, Tables, look_at_data
+from tasks.leakage.code import check_claim, check_code, check_table
+from tasks.leakage.tables import Finding, Tables, check_data
 
 NAMES = ["id", "a", "b", "kind", "when", "label"]
 
@@ -30,7 +30,7 @@ def clean(seed: int, train_rows: int = 600, test_rows: int = 300, classes: int =
 
 
 def look(train: list[Row], test: list[Row]) -> list[Finding]:
-    return look_at_data(Tables(train, test, "id", "label"))
+    return check_data(Tables(train, test, "id", "label"))
 
 
 def add(rows: list[Row], name: str, make: Callable[[Row], str]) -> list[Row]:
@@ -100,11 +100,11 @@ X_train, X_valid = train_test_split(X)
 
 
 def fitted_early(train: list[Row], test: list[Row]) -> list[Finding]:
-    return look_at_code(EARLY)
+    return check_code(EARLY)
 
 
 def boasts(train: list[Row], test: list[Row]) -> list[Finding]:
-    return look_at_claim(0.99, 0.81, 0.02, False)
+    return check_claim(0.99, 0.81, 0.02, False)
 
 
 PLANTED = {
@@ -206,32 +206,32 @@ def test_clean_data_raise_no_alarm() -> None:
 
 def test_clean_code_and_honest_claims_raise_no_alarm() -> None:
     late = EARLY.replace("X = scaler.fit_transform(X)\n", "") + "X_train = scaler.fit_transform(X_train)\n"
-    assert look_at_code(late, [str(at) for at in range(100)]) == []
-    assert look_at_claim(0.84, 0.81, 0.02, False) == look_at_claim(None, 0.81, 0.02, False) == []
-    assert look_at_claim(0.5, 0.81, 0.02, True)[0].is_fair is False
+    assert check_code(late, [str(at) for at in range(100)]) == []
+    assert check_claim(0.84, 0.81, 0.02, False) == check_claim(None, 0.81, 0.02, False) == []
+    assert check_claim(0.5, 0.81, 0.02, True)[0].is_fair is False
 
 
 def test_a_boast_is_told_however_small_the_noise() -> None:
-    assert look_at_claim(0.99, 0.80, 0.00018, False)[0].kind == "self-reported too high"
-    assert look_at_claim(0.001, 0.69, 0.0001, True)[0].kind == "self-reported too high"
-    assert look_at_claim(0.12, 45_000.0, 10.0, True) == []  # the error of a logarithm, beside that of prices
+    assert check_claim(0.99, 0.80, 0.00018, False)[0].kind == "self-reported too high"
+    assert check_claim(0.001, 0.69, 0.0001, True)[0].kind == "self-reported too high"
+    assert check_claim(0.12, 45_000.0, 10.0, True) == []  # the error of a logarithm, beside that of prices
 
 
 def test_answers_brought_along_are_seen() -> None:
     names = [str(at) for at in range(10_000, 40_000, 100)]
     table = dict.fromkeys(names, 1)
-    assert look_at_code(f"answers = {table!r}", names)[0].kind == "answers in the code"
+    assert check_code(f"answers = {table!r}", names)[0].kind == "answers in the code"
     held = [["id", "label"], *([name, "1"] for name in names)]
-    assert look_at_table(held, names, "id")[0].kind == "predictions brought along"
-    assert look_at_table([["x"], ["1"], ["2"]], names, "id") == []
+    assert check_table(held, names, "id")[0].kind == "predictions brought along"
+    assert check_table([["x"], ["1"], ["2"]], names, "id") == []
 
 
 def test_ids_that_are_small_numbers_are_known_by_their_column_and_number() -> None:
     names = [str(at) for at in range(1, 401)]
     counts = [["left", "id"], *(["7", name] for name in names)]
-    assert look_at_table(counts, names, "id") and not look_at_table(counts, names, "place")
-    assert look_at_code(f"SIZES = {list(range(10, 60))}", names, names) == []
-    assert look_at_code(f"KNOWN = {dict.fromkeys(range(1, 200), 0)}", [], names)[0].kind == "labels in the code"
+    assert check_table(counts, names, "id") and not check_table(counts, names, "place")
+    assert check_code(f"SIZES = {list(range(10, 60))}", names, names) == []
+    assert check_code(f"KNOWN = {dict.fromkeys(range(1, 200), 0)}", [], names)[0].kind == "labels in the code"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_ids_that_are_small_numbers_are_known_by_their_column_and_number() -> No
     ],
 )
 def test_a_literal_of_much_data_is_found_though_it_names_no_row(held: object) -> None:
-    found = look_at_code(f"import numpy as np\nX = np.array({held!r})\n", ["a"], ["b"])
+    found = check_code(f"import numpy as np\nX = np.array({held!r})\n", ["a"], ["b"])
     assert [one.kind for one in found] == ["a table in the code"]
 
 
@@ -261,4 +261,4 @@ def test_a_literal_of_much_data_is_found_though_it_names_no_row(held: object) ->
     ],
 )
 def test_lists_of_names_settings_and_texts_are_no_tables(text: str) -> None:
-    assert look_at_code(text, [f"p{at}" for at in range(400)], [f"p{at}" for at in range(400, 900)]) == []
+    assert check_code(text, [f"p{at}" for at in range(400)], [f"p{at}" for at in range(400, 900)]) == []

@@ -11,10 +11,10 @@ from small_tasks import read_table, write_table
 
 from tasks.config.yaml_with_lines import TaskError
 from tasks.holdout.blend import make_blend
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.judging.grade import grade
 from tasks.judging.partition_submission import cut
-from tasks.new_task import TaskWish, make_task
+from tasks.new_task import TaskRequest, make_task
 from tasks.task import load_task
 
 
@@ -32,7 +32,7 @@ def table(path: Path, label: str, rows: int = 300) -> Path:
 
 @pytest.mark.parametrize(("label", "metric"), [("0/1", "roc_auc"), ("word", "accuracy"), ("number", "rmse")])
 def test_a_table_becomes_a_task_that_can_be_played(label: str, metric: str, tmp_path: Path) -> None:
-    made = make_task(TaskWish(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
+    made = make_task(TaskRequest(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
     task = load_task(made.folder)
     assert task.metric.name == metric
     assert any(metric in guess for guess in made.guesses) and any("row_id" in guess for guess in made.guesses)
@@ -40,7 +40,9 @@ def test_a_table_becomes_a_task_that_can_be_played(label: str, metric: str, tmp_
     assert (blend.test_rows, blend.folds) == (75, 4)
     assert not blend.notes
     assert task.answers is not None
-    answers = {row[0]: row[1] for path in (task.answers, blend.custody / "answers.csv") for row in read_table(path)}
+    answers = {
+        row[0]: row[1] for path in (task.answers, blend.private_labels / "answers.csv") for row in read_table(path)
+    }
     sample = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [sample[0], *([row[0], answers[row[0]]] for row in sample[1:])])
     parts = cut(blend, tmp_path / "s.csv")
@@ -54,7 +56,7 @@ def test_groups_and_ids_that_are_named_are_kept(tmp_path: Path) -> None:
     path = table(tmp_path / "d.csv", "word")
     rows = read_table(path)
     write_table(path, [["key", *rows[0]], *([f"k{at}", *row] for at, row in enumerate(rows[1:]))])
-    made = make_task(TaskWish(path, "y", tmp_path / "new", id="key", group="house: it"))
+    made = make_task(TaskRequest(path, "y", tmp_path / "new", id="key", group="house: it"))
     task = load_task(made.folder)
     train, test = (read_table(task.public / name) for name in ("train.csv", "test.csv"))
     assert train[0] == ["key", "x", "house: it", "y"]
@@ -65,12 +67,12 @@ def test_groups_and_ids_that_are_named_are_kept(tmp_path: Path) -> None:
 def test_mistakes_are_told(tmp_path: Path) -> None:
     path = table(tmp_path / "d.csv", "word", 90)
     for wish, says in (
-        (TaskWish(path, "nothing", tmp_path / "n"), "is not one of its columns: x, house: it, y"),
-        (TaskWish(path, "y", tmp_path), "is there already"),
-        (TaskWish(path, "y", tmp_path / "n", id="y"), "repeat or are empty"),
-        (TaskWish(path, "y", tmp_path / "n", metric="luck"), "does not exist"),
-        (TaskWish(tmp_path / "gone.csv", "y"), "cannot be read as a table"),
-        (TaskWish(table(tmp_path / "few.csv", "word", 30), "y", tmp_path / "n"), "30 rows have a y"),
+        (TaskRequest(path, "nothing", tmp_path / "n"), "is not one of its columns: x, house: it, y"),
+        (TaskRequest(path, "y", tmp_path), "is there already"),
+        (TaskRequest(path, "y", tmp_path / "n", id="y"), "repeat or are empty"),
+        (TaskRequest(path, "y", tmp_path / "n", metric="luck"), "does not exist"),
+        (TaskRequest(tmp_path / "gone.csv", "y"), "cannot be read as a table"),
+        (TaskRequest(table(tmp_path / "few.csv", "word", 30), "y", tmp_path / "n"), "30 rows have a y"),
     ):
         with pytest.raises(TaskError, match=says):
             make_task(wish)
@@ -78,14 +80,16 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     with (tmp_path / "ragged.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["a", "y"], ["1"]])
     with pytest.raises(TaskError, match="line 2"):
-        make_task(TaskWish(tmp_path / "ragged.csv", "y", tmp_path / "n"))
+        make_task(TaskRequest(tmp_path / "ragged.csv", "y", tmp_path / "n"))
 
 
 def test_a_target_nobody_can_be_judged_on_is_refused_and_odd_tables_are_told(tmp_path: Path) -> None:
     def made(cells: list[str], header: tuple[str, ...] = ("x", "y")) -> tuple[str, ...]:
         rows = [[f"{at % 60}", cell][-len(header) :] for at, cell in enumerate(cells)]
         write_table(tmp_path / "odd.csv", [list(header), *rows])
-        return make_task(TaskWish(tmp_path / "odd.csv", "y", tmp_path / f"odd-{len(list(tmp_path.iterdir()))}")).guesses
+        return make_task(
+            TaskRequest(tmp_path / "odd.csv", "y", tmp_path / f"odd-{len(list(tmp_path.iterdir()))}")
+        ).guesses
 
     with pytest.raises(TaskError, match="nothing to predict"):
         made(["ja"] * 120)
@@ -117,19 +121,19 @@ def test_a_target_nobody_can_be_judged_on_is_refused_and_odd_tables_are_told(tmp
 def test_a_table_that_no_run_would_read_is_refused(text: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(text)
     with pytest.raises(TaskError, match=told):
-        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new"))
+        make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 
 
 def test_a_half_empty_column_of_noughts_and_ones_is_still_one(tmp_path: Path) -> None:
     rows = [[str(at), "" if at % 7 == 0 else f"{at % 2}.0"] for at in range(300)]
     write_table(tmp_path / "d.csv", [["x", "y"], *rows])
-    assert load_task(make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
+    assert load_task(make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
 
 
 def test_a_header_that_holds_other_marks_in_its_names_is_still_one_with_commas(tmp_path: Path) -> None:
     write_table(tmp_path / "d.csv", [["a;b", "c|d", "y"], *([str(at), "x;y", str(at % 2)] for at in range(100))])
-    made = make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new"))
+    made = make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
     assert read_table(made.folder / "public" / "train.csv")[0] == ["row_id", "a;b", "c|d", "y"]
 
 
@@ -151,7 +155,7 @@ def test_a_metric_that_cannot_judge_the_target_is_refused(
 ) -> None:
     write_table(tmp_path / "d.csv", [["x", "y"], *([str(at), cells[at % len(cells)]] for at in range(120))])
     with pytest.raises(TaskError, match=told):
-        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", metric=metric))
+        make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", metric=metric))
     assert not (tmp_path / "new").exists()
 
 
@@ -162,7 +166,7 @@ def test_groups_of_which_a_run_could_hold_none_out_are_refused_before_there_is_a
     groups = [f"g{name}" for name, size in enumerate(sizes) for _ in range(size)]
     write_table(tmp_path / "d.csv", [["g", "x", "y"], *([g, str(at), str(at % 2)] for at, g in enumerate(groups))])
     with pytest.raises(TaskError, match="the groups in g are too few or too large"):
-        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
+        make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
     assert not (tmp_path / "new").exists()
 
 
@@ -175,26 +179,26 @@ def rare(path: Path, count: int, rows: int = 200) -> Path:
 
 @pytest.mark.parametrize("count", [4, 5, 9])
 def test_a_rare_class_has_its_share_wherever_a_score_is_computed(count: int, tmp_path: Path) -> None:
-    made = make_task(TaskWish(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
+    made = make_task(TaskRequest(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
     task = load_task(made.folder)
     assert task.metric.name == "roc_auc" and task.answers is not None
     assert any(guess.startswith("y is '1' in only ") and "chance has a large part" in guess for guess in made.guesses)
     assert {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
     for part in range(make_blend(task, 0, tmp_path / "blend").folds):
-        blend = make_blend(task, 0, tmp_path / f"fold-{part}", Deal(part=part))
-        for table in (blend.custody / "answers.csv", blend.public / "train.csv"):
+        blend = make_blend(task, 0, tmp_path / f"fold-{part}", Split(part=part))
+        for table in (blend.private_labels / "answers.csv", blend.public / "train.csv"):
             assert {row[-1] for row in read_table(table)[1:]} == {"0", "1"}
 
 
 def test_a_class_too_rare_for_the_metric_is_refused_and_another_metric_is_not(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"y is '1' in 3 rows only\. roc_auc needs different answers .* the 3 parts"):
-        make_task(TaskWish(rare(tmp_path / "d.csv", 3), "y", tmp_path / "new"))
+        make_task(TaskRequest(rare(tmp_path / "d.csv", 3), "y", tmp_path / "new"))
     assert not (tmp_path / "new").exists()
-    assert make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", metric="accuracy")).folder.is_dir()
+    assert make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", metric="accuracy")).folder.is_dir()
 
 
 def test_a_class_of_one_group_cannot_be_on_both_sides(tmp_path: Path) -> None:
     rows = [[f"g{at % 20}", str(at), "1" if at % 20 == 7 else "0"] for at in range(400)]
     write_table(tmp_path / "d.csv", [["g", "x", "y"], *rows])
     with pytest.raises(TaskError, match="in 20 rows, in too few groups of g"):
-        make_task(TaskWish(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
+        make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))

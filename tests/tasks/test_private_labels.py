@@ -51,9 +51,9 @@ def test_a_leak_is_found_where_the_canary_turns_up(labels: Path, tmp_path: Path)
 def test_a_blend_has_a_canary_and_its_agent_does_not_see_it(tmp_path: Path) -> None:
     task = find_task("digits", tmp_path)
     blend = make_blend(task, 0, tmp_path / "blend")
-    canary = (blend.custody / "canary").read_text()
-    assert canary in (blend.custody / "answers.csv").read_text()
-    assert leaked(blend.custody, blend.public.rglob("*")) == []
+    canary = (blend.private_labels / "canary").read_text()
+    assert canary in (blend.private_labels / "answers.csv").read_text()
+    assert leaked(blend.private_labels, blend.public.rglob("*")) == []
     again = make_blend(task, 0, tmp_path / "again")
-    assert (again.custody / "answers.csv").read_bytes() == (blend.custody / "answers.csv").read_bytes()
+    assert (again.private_labels / "answers.csv").read_bytes() == (blend.private_labels / "answers.csv").read_bytes()
     assert load_blend(tmp_path / "blend").held_out_rows == blend.held_out_rows

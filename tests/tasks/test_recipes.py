@@ -10,7 +10,7 @@ import pytest
 from small_tasks import Row, read_table, write_table
 
 from tasks.holdout.blend import make_blend
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.io.path_templates import Spot, Template
 from tasks.judging.judge import judge
 from tasks.leakage.task import read_tables
@@ -59,7 +59,7 @@ def test_files_of_a_users_own_are_stored_once_in_random_order_and_linked_in_ever
     """They were written train first, so their dates and numbers would tell; his files stay as they are."""
     task = photos(tmp_path / "task")
     before = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in task.public.rglob("*.png")}
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part)) for part in (0, 1, -1)]
+    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in (0, 1, -1)]
     assert {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in before} == before
     shown = [{path.name: path.stat() for path in blend.public.rglob("*.png")} for blend in blends]
     assert len(shown[0]) == len(list((tmp_path / ".files").iterdir())) == 140
@@ -109,7 +109,7 @@ def test_labels_so_far_out_that_one_outweighs_all_others_stay_training_rows(tmp_
     rows = read_table(task.public / "train.csv")
     rows[5][1] = "93963.36"
     write_table(task.public / "train.csv", rows)
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Deal(0, part)) for part in range(2)]
+    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in range(2)]
     assert "1 rows with far labels (93963.4 to 93963.4) stay training rows" in " ".join(blends[0].notes)
     assert all(rows[5] in read_table(blend.public / "train.csv") for blend in blends)
     assert blends[0].labelled_rows == 99

@@ -88,7 +88,7 @@ def test_a_task_split_by_time_is_told_of_unclean_moments(tmp_path: Path) -> None
     )
     (task.folder / "task.yaml").write_text((task.folder / "task.yaml").read_text() + part)
     blend = make_blend(load_task(task.folder), 0, tmp_path / "blend")
-    hidden = {row[0] for row in read_table(blend.custody / "answers.csv")[1:]}
+    hidden = {row[0] for row in read_table(blend.private_labels / "answers.csv")[1:]}
     years = {row[2][-4:] for row in read_table(blend.public / "test.csv")[1:] if row[0] in hidden}
     assert years == {"2018", "2019"}
     assert "1 rows have no day: they stay training rows" in " ".join(blend.notes)

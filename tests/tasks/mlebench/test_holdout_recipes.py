@@ -19,7 +19,7 @@ from raw_files import raw
 from tasks.catalog import find_task
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Deal
+from tasks.holdout.recipe import Split
 from tasks.io.csv_text import Row, as_number
 from tasks.io.path_templates import Spot
 from tasks.judging.judge import judge
@@ -78,12 +78,12 @@ def _thin(prepared: Path, keep: int) -> None:
                 path.unlink()
 
 
-def blended(oracle: Oracle, folder: Path, deal: Deal = Deal(), seed: int = 0) -> Blend:  # noqa: B008
-    return make_blend(oracle.task, seed, folder, deal)
+def blended(oracle: Oracle, folder: Path, split: Split = Split(), seed: int = 0) -> Blend:  # noqa: B008
+    return make_blend(oracle.task, seed, folder, split)
 
 
 def answers_file(blend: Blend, path: Path) -> Path:
-    return write(path, read_labels(blend.custody / "answers.csv", "a test").rows())
+    return write(path, read_labels(blend.private_labels / "answers.csv", "a test").rows())
 
 
 @pytest.fixture(params=sorted(recipes()))
@@ -146,7 +146,7 @@ def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(ora
     taken: list[tuple[str, ...]] = []
     cuts = set()
     for part in [*range(count), -1]:
-        blend = blended(oracle, tmp_path / f"b{part}", Deal(0, part)) if part else first
+        blend = blended(oracle, tmp_path / f"b{part}", Split(0, part)) if part else first
         submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror"), part))
         parts = cut(blend, submission)
         assert parts.held_out.column(oracle.task.submission.id) == parts.answers.column(oracle.task.submission.id)
@@ -286,7 +286,7 @@ def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Pa
 def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[float]], list[bool]]:
     """What can be seen of each row to predict, and whether it is held out."""
     task = oracle.task
-    names, roles = ([row[0] for row in read(blend.custody / name)[1:]] for name in ("ids.csv", "key.csv"))
+    names, roles = ([row[0] for row in read(blend.private_labels / name)[1:]] for name in ("ids.csv", "key.csv"))
     mirror = read_as_task(task, blend, folder)
     book = book_of(mirror)
     seen: dict[str, list[float]] = defaultdict(list)
