@@ -78,7 +78,7 @@ def main() -> int:
     for name, message in cases.items():
         taken = seconds(lambda message=message: read_reply(message, "stop", TOOLS))  # type: ignore[misc]
         reply = read_reply(message, "stop", TOOLS)
-        print(f"{name:22} {taken * 1e3:8.3f} ms  {taken / base:7.1f} x  {reply.outcome} {dict(reply.rungs)}")
+        print(f"{name:22} {taken * 1e3:8.3f} ms  {taken / base:7.1f} x  {reply.outcome} {dict(reply.repair_steps)}")
         slowest = slowest if name in GUESSED else max(slowest, taken)
     print(f"slowest of all but {', '.join(GUESSED)}: {slowest * 1e3:.3f} ms (aim: under 1 ms)")
     return int(slowest >= 1e-3)
