@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness import compact
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ContextOverflow, HistoryPoisoned, ModelError
-from harness.endpoint.repair_history import heal
+from harness.endpoint.repair_history import repair_window
 from harness.tools import registry
 from runs.events.registry import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
@@ -24,7 +24,7 @@ def ask(run: Run) -> None:
     """Send the window and record the reply. Raises `ModelError` when patience ran out, with the run resumable.
 
     A window that the endpoint finds too large is no error: its older half leaves, and it is asked again at the next
-    turn. Nor is one whose history it rejects: it is healed first.
+    turn. Nor is one whose history it rejects: that is repaired first.
     """
     run.stopping.check()
     window, request = run.window, run.state.requests + 1
@@ -68,7 +68,7 @@ def ask(run: Run) -> None:
         if cap is not None and run.state.cost >= cap:
             return  # the budget ends the attempt, as after any other spend
         if isinstance(error, HistoryPoisoned) and len(window.messages) > 1:
-            heal(run)
+            repair_window(window, f"harness_repaired_{run.state.requests}", run.record)
             return
         raise
     run.record(

@@ -210,7 +210,7 @@ def probe(settings: Settings, base_url: str, model: str) -> Finding:
 
     profile = profile_for(base_url, model, settings.home / "models.toml")
     try:
-        found = probe_and_store(settings, base_url, profile)
+        found = probe_and_store(settings.home, profile, base_url, settings.api_key)
     except ModelError as error:
         return Finding("probe", "bad", str(error), "", errors.ENDPOINT)
     detail = "\n      ".join(probe_lines(found))

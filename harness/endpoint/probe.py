@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from harness.endpoint.cost import cost_of, counted
@@ -24,7 +25,6 @@ from harness.parsing.reasoning import CONTENT, NONE, split_thinking, text_of, wi
 if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.endpoint.stream import RawReply
-    from harness.settings import Settings
 
 FIRST_PATIENCE_SECONDS = 10.0
 ALL_SECONDS = 240.0
@@ -84,10 +84,10 @@ def probe_endpoint(
         connection.close()
 
 
-def probe_and_store(settings: Settings, base_url: str, profile: Profile) -> ProbeResult:
-    """Probe an endpoint and keep the result for the next run. Raises a `ModelError` where it does not answer."""
-    result = probe_endpoint(profile, base_url, settings.api_key)
-    store_probe(settings.home, base_url, result)
+def probe_and_store(home: Path, profile: Profile, base_url: str, api_key: str = "") -> ProbeResult:
+    """Probe an endpoint and store the result under `home`. Raises a `ModelError` if the endpoint does not answer."""
+    result = probe_endpoint(profile, base_url, api_key)
+    store_probe(home, base_url, result)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -95,10 +96,12 @@ def stored_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | N
 
 
 def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
-    """Keep a result for the next run."""
-    from harness.evaluation.submission import write_atomically
-
-    write_atomically(_path(home, base_url, result.model), json.dumps(asdict(result), indent=1).encode())
+    """Store a result for later runs."""
+    path = _path(home, base_url, result.model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
+    draft.replace(path)
 
 
 def as_result(fields: Mapping[str, Any] | None) -> ProbeResult | None:

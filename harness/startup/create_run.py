@@ -137,7 +137,7 @@ def _probed(wish: RunRequest, settings: Settings) -> tuple[ProbeResult, bool]:
     is_new = probe is None
     if probe is None:
         errors.say(f"trying out {base_url} with about ten short calls")
-        probe = probe_and_store(settings, base_url, profile)
+        probe = probe_and_store(settings.home, profile, base_url, settings.api_key)
     if probe.loses_thinking and not wish.accept_lost_thinking:
         raise EndpointRefused(
             f"{probe.address} throws away the thoughts of {probe.model} that are sent back (tried in "

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from context.window import NOTE_CALL, Window
-from harness.endpoint.repair_history import healed_tail
+from harness.endpoint.repair_history import repaired_tail
 from harness.parsing.repair_history import check_history
 from runs.events.registry import (
     AttemptEnded,
@@ -44,7 +44,7 @@ ANSWER = {"role": "tool", "tool_call_id": "c1", "content": "a.csv\nb.csv"}
 
 def test_unsound_messages_are_mended_and_the_sound_ones_keep_their_bytes() -> None:
     window = window_of(said('{"command":"ls"}'), ANSWER, {**said('{"command": "l'), "content": "Again."})
-    found = healed_tail(window, "note")
+    found = repaired_tail(window, "note")
     assert found is not None
     tail, what = found
     assert [line.encode() for line in tail[:2]] == window.messages[1:3]
@@ -57,7 +57,7 @@ def test_unsound_messages_are_mended_and_the_sound_ones_keep_their_bytes() -> No
 def test_a_history_that_looks_sound_loses_only_the_form_of_its_last_exchange() -> None:
     window = window_of(said('{"command":"ls"}'), ANSWER, said('{"command":"cat a.csv"}'), {**ANSWER, "content": "1,2"})
     window.messages[3:] = [m.replace(b"c1", b"c2") for m in window.messages[3:]]
-    found = healed_tail(window, "note")
+    found = repaired_tail(window, "note")
     assert found is not None
     tail, _ = found
     assert [line.encode() for line in tail[:2]] == window.messages[1:3]
@@ -70,10 +70,10 @@ def test_a_history_that_looks_sound_loses_only_the_form_of_its_last_exchange() -
 
 
 def test_what_cannot_be_healed_is_given_up() -> None:
-    assert healed_tail(window_of(), "note") is None
-    told = healed_tail(window_of(said('{"command":"ls"}'), ANSWER), "note")
+    assert repaired_tail(window_of(), "note") is None
+    told = repaired_tail(window_of(said('{"command":"ls"}'), ANSWER), "note")
     assert told is not None
-    assert healed_tail(window_of(*[json.loads(line) for line in told[0]]), "again") is None, "once is enough"
+    assert repaired_tail(window_of(*[json.loads(line) for line in told[0]]), "again") is None, "once is enough"
 
 
 # ------------------------------------------------------------------------------------------------------- in a whole run
@@ -124,8 +124,8 @@ def test_a_rejected_exchange_is_told_in_words_and_the_attempt_goes_on(tmp_path: 
     healed = [event for event in events if isinstance(event, EpochStarted) and event.reason == "healed"]
     assert len(healed) == 1 and "ODD" in healed[0].tail
     assert [event.why for event in events if isinstance(event, AttemptEnded)] == ["finish", "finish"]
-    assert [event.message for event in events if isinstance(event, Warned) and "healed" in event.message]
-    assert "healed" in printed and "healed" in harness(tmp_path, "show", "last")[1]
+    assert [event.message for event in events if isinstance(event, Warned) and "repaired" in event.message]
+    assert "repaired" in printed and "repaired" in harness(tmp_path, "show", "last")[1]
 
 
 def test_a_history_that_no_words_can_heal_ends_the_attempt_and_not_the_run(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_history_that_no_words_can_heal_ends_the_attempt_and_not_the_run(tmp_p
     with ChatServer(looker, poison) as server:
         events, printed = played(tmp_path, server)
     assert [event.why for event in events if isinstance(event, AttemptEnded)] == ["poisoned", "finish"]
-    assert "could not be healed" in printed
+    assert "could not be repaired" in printed
     assert sum(isinstance(event, ToolFinished) for event in events) == 3, "the look, the next look, its evaluation"
 
 
