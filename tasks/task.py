@@ -12,6 +12,7 @@ from tasks.config.schema import AnswerPart, BlendPart, TaskFile, parse_task_file
 from tasks.config.validate import Checks
 from tasks.config.yaml_with_lines import TaskError, read_marked_yaml
 from tasks.holdout.recipe import Answer, Mark, Recipe, Renumber
+from tasks.io.hashing import hash_of_file
 from tasks.metrics.medals import Thresholds
 from tasks.metrics.registry import Metric
 
@@ -206,8 +207,7 @@ def _digest(content: bytes, *files: Path | None) -> str:
             whole.update(b"none")
             continue
         try:
-            with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+            whole.update(bytes.fromhex(hash_of_file(path)))
         except OSError as error:
             raise TaskError(f"{path}: cannot be read ({error.strerror}). Make it readable.") from None
     return whole.hexdigest()

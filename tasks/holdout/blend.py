@@ -9,7 +9,6 @@ Cells travel as text, so nothing is rounded or renamed on the way in (`make_blen
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -24,7 +23,9 @@ from tasks.holdout.private_labels import plant
 from tasks.holdout.public_files import MOMENT
 from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import TooFewRows
+from tasks.io.atomic import open_durable
 from tasks.io.csv_text import TableError, read_header
+from tasks.io.hashing import hash_of, hash_of_file
 from tasks.metrics.registry import Metric
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path)
         filled = fill(task, seed, split, building / "public", building / "custody", store)
         plant(building / "custody" / "answers.csv", fingerprint)
         meta = {**_spoken_of(task), **asdict(filled), **asdict(split), "seed": seed, "fingerprint": fingerprint}
-        _write_private(building / "custody" / "blend.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        with open_durable(building / "custody" / "blend.json", 0o600) as stream:
+            stream.write(json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)
         try:
             building.rename(folder)
@@ -145,7 +147,9 @@ def _spoken_of(task: Task) -> dict[str, Any]:
 
 def _fingerprint(task: Task, seed: int, split: Split) -> str:
     """Changes when the data, the metric, the recipe or the seed do: a blend must not be mistaken for another's."""
-    state: list[Any] = [seed, asdict(split), _spoken_of(task), asdict(task.labels) if task.labels else None]
+    # These keys are part of the fingerprints of blends on disk: renaming one makes every run refuse its blend.
+    drawn = {"draw": split.draw, "part": split.fold}
+    state: list[Any] = [seed, drawn, _spoken_of(task), asdict(task.labels) if task.labels else None]
     state.append(asdict(task.recipe))
     content = {task.submission.sample, *([task.labels.file] if task.labels else [])}
     for path in sorted(task.public.rglob("*")):
@@ -153,9 +157,8 @@ def _fingerprint(task: Task, seed: int, split: Split) -> str:
             continue
         state.append([path.relative_to(task.public).as_posix(), path.stat().st_size])
         if path in content or path.suffix.lower() == ".csv":
-            with path.open("rb") as stream:
-                state.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashlib.sha256(json.dumps(state, default=_relative(task.public)).encode()).hexdigest()
+            state.append(hash_of_file(path))
+    return hash_of(json.dumps(state, default=_relative(task.public)))
 
 
 def _relative(public: Path) -> Callable[[Any], str]:
@@ -182,11 +185,3 @@ def _seal(folder: Path) -> None:
     os.utime(folder / "public", (MOMENT, MOMENT))
     (folder / "custody").chmod(0o700)
     folder.chmod(0o711)
-
-
-def _write_private(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -6,13 +6,14 @@ out and of the test set are mixed. Otherwise it is copied once into a store, in 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tasks.io.atomic import replacing
+from tasks.io.hashing import hash_of
 from tasks.leakage.order import tells
 
 MOMENT = 946_684_800
@@ -25,7 +26,7 @@ def link_rows(
     """Show the files of rows under their new names, written in random order; `held` are those that are held out."""
     made: set[Path] = set()
     to_predict = {after.rpartition("/")[0] for name, after in names.items() if name in held}
-    ordered = sorted(names, key=lambda name: hashlib.sha256(f"{draw}:{name}".encode()).digest())
+    ordered = sorted(names, key=lambda name: hash_of(f"{draw}:{name}"))
     found = {name: (source / name).stat() for name in ordered}
     beside = [name for name in ordered if name in held or names[name].rpartition("/")[0] in to_predict]
     by_number = [name in held for name in sorted(beside, key=lambda name: found[name].st_ino)]
@@ -54,14 +55,13 @@ def _linked(source: Path, target: Path) -> bool:
 
 def _link_stored(source: Path, name: str, found: os.stat_result, target: Path, store: Path) -> None:
     told = f"{name}\n{found.st_size}\n{found.st_mtime_ns}\n{found.st_ino}"
-    kept = store / hashlib.sha256(told.encode()).hexdigest()[:40]
+    kept = store / hash_of(told)[:40]
     if not kept.exists():
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}")
-        shutil.copyfile(source, draft)
-        draft.chmod(0o444)
-        os.utime(draft, (MOMENT, MOMENT))
-        draft.replace(kept)
+        with replacing(kept) as draft:
+            shutil.copyfile(source, draft)
+            draft.chmod(0o444)
+            os.utime(draft, (MOMENT, MOMENT))
     if not _linked(kept, target):
         shutil.copyfile(kept, target)
 

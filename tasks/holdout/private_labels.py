@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from tasks.io.columns import Columns, read_columns
 from tasks.io.csv_text import read_rows
+from tasks.io.hashing import hash_of
 
 PREFIX = "canary-"
 SEARCH_BYTES = 64 << 20
@@ -40,7 +40,7 @@ def read_labels(path: Path, purpose: str) -> Columns:
 def plant(path: Path, seed: str) -> None:
     """Add the canary to a file of labels that was just written; the same seed gives the same canary."""
     header = next(iter(read_rows(path)), [])
-    canary = PREFIX + hashlib.sha256(f"canary {seed}".encode()).hexdigest()[:24]
+    canary = PREFIX + hash_of(f"canary {seed}")[:24]
     with path.open("a", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerow([canary, *["0"] * (len(header) - 1)])
     beside = path.with_name("canary")
@@ -50,7 +50,7 @@ def plant(path: Path, seed: str) -> None:
 
 def opaque_name(words: str) -> str:
     """A name for a folder, the same for the same words, that tells none of them: mount tables show paths."""
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+    return hash_of(words)[:16]
 
 
 def leaked(private_labels: Path, files: Iterable[Path]) -> list[Path]:

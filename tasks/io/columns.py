@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.io.csv_text import CELL_CAP, Row, appearing, is_plain, read_rows, write_rows
+from tasks.io.atomic import open_durable
+from tasks.io.csv_text import CELL_CAP, Row, is_plain, read_rows, write_rows
 
 _OTHERS = bytes(set(range(256)) - set(b",\n"))
 BOM = "\ufeff"
@@ -121,7 +122,7 @@ def write_columns(path: Path, table: Columns, mode: int = 0o644) -> None:
     if lines is None:
         write_rows(path, table.rows(), mode)
         return
-    with appearing(path, mode) as stream:
+    with open_durable(path, mode) as stream:
         stream.write("\n".join([",".join(table.header), *lines, ""]))
 
 

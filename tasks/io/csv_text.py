@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial as partial_of
 from pathlib import Path
 from typing import Any, TextIO
+
+from tasks.io.atomic import open_durable
 
 CELL_CAP = 100_000_000
 AT_ONCE = 100_000
@@ -78,23 +79,8 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, del
 @contextlib.contextmanager
 def writing(path: Path, mode: int = 0o644, delimiter: str = ",") -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
     """A function that writes rows, some at a time; the file appears whole and durable at the end, or not at all."""
-    with appearing(path, mode) as stream:
+    with open_durable(path, mode) as stream:
         yield partial_of(_write, stream, delimiter)
-
-
-@contextlib.contextmanager
-def appearing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
-    """A file open for writing that appears under its name whole and durable at the end, or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            os.fchmod(stream.fileno(), mode)
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write(stream: TextIO, delimiter: str, rows: Iterable[Sequence[str]]) -> None:
