@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from string import Template
 
-from context import memory
-from context.compaction import facts
+from context import facts, memory
 from context.notebook import Notebook
 from context.tokens import bytes_for
 from context.window import prompt

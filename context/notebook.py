@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from context import todos
 from context.loop_detection import LoopWatch
 from context.tokens import estimate_tokens
 from runs.events.registry import (
@@ -33,6 +33,11 @@ PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 """What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
 MOST_DECIDED = 60
 _GOES_ON = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
+
+_ID = re.compile(r"(?i)(?<![\w-])todo-(\d+)(?!-?\w|\.\w)")
+_LEADING = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
+_KEPT = re.compile(r"(?:todo-|T)(\d+)")
+"""How ids stand in the record; old records call `todo-4` T4."""
 
 
 @dataclass
@@ -124,11 +129,11 @@ class Notebook:
 
     def forgotten(self, words: list[str]) -> list[str]:
         """The open to-dos that a checkpoint mentions nowhere, as `todo-3: …`."""
-        return todos.unmentioned(self.todos, words)
+        return unmentioned(self.todos, words)
 
     def carried(self, done: list[str], todo: list[str]) -> list[str]:
         """All to-dos that are open after a checkpoint which says this."""
-        return todos.carried(self.todos, self._todo_number, done, todo)
+        return carried(self.todos, self._todo_number, done, todo)
 
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
@@ -172,8 +177,8 @@ class Notebook:
         self.checkpoints.append(event)
         self.owes_close = event.closes
         self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
-        self.todos = todos.recorded(event.todo)
-        self._todo_number = max([self._todo_number, *map(todos.number, self.todos)])
+        self.todos = recorded(event.todo)
+        self._todo_number = max([self._todo_number, *map(number, self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
@@ -199,3 +204,57 @@ def _arguments(text: str) -> dict[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def named(texts: Iterable[str]) -> set[str]:
+    """The ids that some texts name."""
+    return {f"todo-{int(number)}" for text in texts for number in _ID.findall(text)}
+
+
+def unmentioned(still_open: Mapping[str, str], texts: Iterable[str]) -> list[str]:
+    """The open to-dos that texts do not name at all, as `todo-3: …`."""
+    found = named(texts)
+    return [f"{name}: {text}" for name, text in still_open.items() if name not in found]
+
+
+def carried(still_open: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
+    """All to-dos that are open after a checkpoint, as `todo-3: …`; `last` is the highest number ever given.
+
+    An item of `todo` that begins with ids of open ones is a remark on these; any other is a new to-do.
+    """
+    kept, again = dict(still_open), set[str]()
+    for item in todo:
+        text = " ".join(item.split())
+        start = _LEADING.match(text)
+        known = [name for name in sorted(named([start[0]])) if name in still_open] if start else []
+        for name in known:
+            kept[name] = _remarked(kept[name], text[start.end() if start else 0 :])
+        if text and not known:
+            last += 1
+            kept[f"todo-{last}"] = text
+        again.update(known)
+    closed = (named(done) & set(still_open)) - again
+    return [f"{name}: {text}" for name, text in kept.items() if name not in closed]
+
+
+def recorded(todo: Iterable[str]) -> dict[str, str]:
+    """To-dos as they stand in the record, by id."""
+    told: dict[str, str] = {}
+    for item in todo:
+        name, _, text = item.partition(": ")
+        if found := _KEPT.fullmatch(name):
+            told[f"todo-{found[1]}"] = text
+    return told
+
+
+def number(name: str) -> int:
+    """The number in an id."""
+    return int(name.removeprefix("todo-"))
+
+
+def _remarked(text: str, remark: str) -> str:
+    """A to-do with a remark added, unless it says so already; a remark that repeats all of it takes its place."""
+    remark = remark.strip()
+    if remark.startswith(text):
+        return remark
+    return text if remark in text else f"{text}; {remark}"

@@ -10,9 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from context.compaction.close_epoch import plan
+from context.compaction.close_epoch import LINE_BYTES, plan
 from context.compaction.policy import Decision, Figures, Rates, Thresholds, decide, kept_groups, smaller
-from context.compaction.stubs import LINE_BYTES
 from context.first_message import STATE, render_head
 from context.notebook import goes_on
 from context.window import Group, prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from context.compaction import facts
+from context import facts
 from context.window import message_bytes
 
 
