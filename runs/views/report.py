@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from runs.events.registry import Event, Paused, Resumed, RunCreated, Warned
 from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import Meter
 from runs.usage.cost import Account
+from runs.usage.repair_steps import count_repair_steps, repair_line
 from runs.views.final_choice import choices, of_record, stands_for, why_best_is_not_handed_in
 from runs.views.format import (
     DEMO_MODEL,
@@ -41,10 +43,12 @@ def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
 def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
     sums, trouble, cache = Account(), _Trouble(), Meter(keep=True)
+    repair_steps: Counter[str] = Counter()
     for event in events:
         sums.add(event)
         trouble.add(event)
         cache.apply(event)
+        repair_steps += count_repair_steps([event])
     if state.created is None:
         return "# No run\n\nThe journal is empty.\n"
     parts = [
@@ -52,7 +56,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _result(state),
         _attempts(state, sums),
         choices(state),
-        _spend(sums, cache),
+        _spend(sums, cache, repair_line(repair_steps)),
         _notes(state, state.created, trouble),
     ]
     return "\n".join(line for part in parts for line in part)
@@ -166,7 +170,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _spend(sums: Account, cache: Meter) -> Iterator[str]:
+def _spend(sums: Account, cache: Meter, repairs: str) -> Iterator[str]:
     total = sums.total
     yield "## What it took"
     yield ""
@@ -187,6 +191,8 @@ def _spend(sums: Account, cache: Meter) -> Iterator[str]:
         f"- window: {cache.epochs} epochs, {cache.flushes} undeclared flushes; {total.cached_share:.1%} of the prompt "
         f"tokens cached by the endpoint's count, {local:.1%} by ours; {cache.alarms} cache alarms"
     )
+    if repairs:
+        yield f"- tool calls: {repairs}"
     yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
     yield ""
 
