@@ -74,7 +74,7 @@ LINES = (
         "yes",
     ),
     Line(
-        "answer files inside packages (`Place.hidden`)",
+        "answer files inside packages (`SandboxPaths.hidden`)",
         "**can be read**",
         "masked",
         "masked",

@@ -47,7 +47,9 @@ def fifo_of(box: str) -> str:
 
 def waiting(job: str, box: str = "") -> dict[str, Any] | None:
     """The request of a job that was asked for here and never started."""
-    if "/" in job or not os.path.exists(f"{job}/request.json") or os.path.exists(f"{job}/started"):
+    if "/" in job or not os.path.exists(f"{job}/request.json"):
+        return None
+    if os.path.exists(f"{job}/started") or os.path.exists(f"{job}/exit.json"):
         return None
     with contextlib.suppress(OSError, ValueError), open(f"{job}/request.json") as file:  # a power cut may empty one
         request: dict[str, Any] = json.load(file)
@@ -148,8 +150,7 @@ def serve(lock: int, idle_seconds: float, box: str = "") -> None:
         start_all((fifo, lock), box)
         unread = listen(fifo, lock, idle_seconds, box)
         os.close(fifo)
-        waiting = any(waiting(name, box) for name in os.listdir("."))
-        if unread or not waiting:  # whoever asks from here on finds no reader, and starts a new supervisor
+        if unread or not any(waiting(name, box) for name in os.listdir(".")):  # whoever asks from here on finds no reader, and starts a new supervisor
             return
 
 

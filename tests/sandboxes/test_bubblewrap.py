@@ -157,14 +157,14 @@ USER = 12345
 BODY = """
 import sys
 from pathlib import Path
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.select import open_sandbox
 root = Path(sys.argv[1])
 for name in ("workspace", "data", "jobs"):
     (root / name).mkdir()
 (root / "data" / "a").write_text("data")
 for kind in ("local", "bubblewrap"):
-    box = open_sandbox(kind, Place(root / "workspace", root / "data", root / "jobs", root / "home"))
+    box = open_sandbox(kind, SandboxPaths(root / "workspace", root / "data", root / "jobs", root / "home"))
     box.write("given", b"given")
     command = "cat data/a given; echo; touch data/x 2>&- || echo ro; unshare -U true 2>&- || echo no; id -u"
     command += "; python -c 'import numpy'"

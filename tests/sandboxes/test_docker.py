@@ -177,11 +177,11 @@ def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(containe
     code = (
         "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
         "from sandboxes.select import open_sandbox\n"
-        "box = open_sandbox('docker', Place(*map(Path, sys.argv[1:])))\n"
+        "box = open_sandbox('docker', SandboxPaths(*map(Path, sys.argv[1:])))\n"
         "box.start(JobRequest('same', 'echo ran >> count'))\nprint(box.wait(['same'], 60)[0].exit_code)\n"
     )
-    paths = [str(path) for path in (paths.workspace, paths.data, paths.jobs, paths.home)]
-    argv = [sys.executable, "-c", code, *paths]
+    arguments = [str(path) for path in (paths.workspace, paths.data, paths.jobs, paths.home)]
+    argv = [sys.executable, "-c", code, *arguments]
     several = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
     assert [one.communicate(timeout=90)[0] for one in several] == [b"0\n"] * 3
     assert contained.box.read("count") == b"ran\n"
@@ -214,13 +214,13 @@ def test_the_packages_of_the_image_are_listed(contained: Any) -> None:
 ORDINARY = """
 import os, shutil, sys
 from pathlib import Path
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.select import open_sandbox
 root = Path(sys.argv[1])
 for name in ("workspace", "data", "jobs"):
     (root / name).mkdir()
 (root / "data" / "a").write_text("data")
-box = open_sandbox("docker", Place(root / "workspace", root / "data", root / "jobs", root / "home"))
+box = open_sandbox("docker", SandboxPaths(root / "workspace", root / "data", root / "jobs", root / "home"))
 box.write("given", b"given")
 command = "cat data/a given; echo; touch data/x 2>&- || echo ro; id -u; ls /harness 2>&- || echo closed; mkdir -m 700 d"
 box.start(JobRequest("one", command))

@@ -121,10 +121,10 @@ def test_wait_returns_at_the_first_job_that_ends(bench: Any) -> None:
 HARNESS = """
 import sys, time
 from pathlib import Path
-from sandboxes.base import JobRequest, Place
+from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.select import open_sandbox
 workspace, data, jobs, home = map(Path, sys.argv[2:])
-box = open_sandbox(sys.argv[1], Place(workspace, data, jobs, home))
+box = open_sandbox(sys.argv[1], SandboxPaths(workspace, data, jobs, home))
 box.start(JobRequest("long", "echo began; sleep 1.5; echo ended; exit 4"))
 while box.output("long") != b"began\\n":
     time.sleep(0.01)

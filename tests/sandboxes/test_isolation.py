@@ -12,7 +12,7 @@ from sandboxes.isolation import LINES, Line, as_markdown, as_text
 HERE = Path(__file__).parent
 SHOWN_BY = {
     "wall time": "test_host::test_the_wall_limit_leaves_none_of_a_daemonised_tree_alive "
-    "test_keeper::test_output_past_the_cap_is_counted_and_its_end_is_kept "
+    "test_runner::test_output_past_the_cap_is_counted_and_its_end_is_kept "
     "test_host::test_a_file_can_only_be_as_large_as_the_limit test_host::test_memory_is_bounded_where_it_is_asked_for",
     "total memory": "test_docker::test_memory_is_bounded_for_all_processes_together "
     "test_docker::test_processes_cpu_and_temporary_space_are_bounded",
@@ -24,7 +24,7 @@ SHOWN_BY = {
     "test_bubblewrap::test_the_number_of_processes_is_bounded_where_it_is_asked_for",
     "network": "test_hostile::test_no_network_and_no_server_of_this_machine_is_reached "
     "test_seccomp::test_doors_into_the_kernel_and_to_the_hypervisor_are_shut",
-    "the harness's home": "test_hostile::test_the_folders_of_the_harness_and_of_the_job_protocol_are_out_of_reach "
+    "the harness's home": "test_hostile::test_harness_folders_and_job_records_are_out_of_reach "
     "test_hostile::test_another_run_beside_this_one_is_not_seen",
     "`./data`": "test_hostile::test_the_data_cannot_be_changed "
     "test_hostile::test_a_request_cannot_be_forged_through_the_log_folder",

@@ -62,6 +62,7 @@ def test_it_leaves_when_nobody_asks_and_comes_back_when_somebody_does(paths: San
     jobs.start("one", shell("true"), Limits())
     jobs.wait(["one"], 10)
     wait_until(lambda: jobs.supervisor() is None)
+    assert (paths.jobs / ".supervisor.log").read_text() == ""
     jobs.start("two", shell("true"), Limits())
     assert jobs.wait(["two"], 10)[0].exit_code == 0
 
