@@ -23,7 +23,7 @@ from runs.journal import Journal
 from runs.state import State
 from runs.usage.cache import Meter
 from runs.versions.commits import Versions
-from sandboxes.base import JobView, Limits, Sandbox
+from sandboxes.base import JobStatus, Limits, Sandbox
 from tasks.holdout.blend import Blend
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Run:
             workspace_bytes=settings.workspace_bytes,
         )
 
-    def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox | None = None) -> list[JobView]:
+    def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox | None = None) -> list[JobStatus]:
         """Wait until one of the jobs has ended, or `seconds` are over; record what ended. Raises `StopRequested`."""
         place = sandbox or self.sandbox
         until = time.monotonic() + seconds
@@ -115,7 +115,7 @@ class Run:
             self.note_ended(view)
         return views
 
-    def note_ended(self, view: JobView) -> None:
+    def note_ended(self, view: JobStatus) -> None:
         """Record that a job has ended, once."""
         if view.state in ("finished", "lost") and view.id in self.state.open_jobs:
             self.record(

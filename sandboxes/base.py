@@ -5,7 +5,7 @@
     ├── SandboxFailed       it worked before and does not now; the run is resumable
     └── PathRefused         a path that leaves the workspace, is no regular file, or is too large
 
-A command's own failure is a result (`JobView`), never an exception.
+A command's own failure is a result (`JobStatus`), never an exception.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ Ended = Literal["", "exited", "timeout", "output", "memory", "disk", "killed", "
 
 
 @dataclass(frozen=True)
-class JobView:
+class JobStatus:
     """A job as it stands. `unknown`: never started here. `lost`: it was started, left no exit record and is gone.
 
     `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts what it wrote, `kept_bytes` what
@@ -129,13 +129,13 @@ class Sandbox(Protocol):
     def start(self, request: JobRequest) -> None:
         """Start a job; starting an id that was started before does nothing."""
 
-    def status(self, job: str) -> JobView:
+    def status(self, job: str) -> JobStatus:
         """The job as it stands now."""
 
-    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
 
-    def kill(self, job: str) -> JobView:
+    def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it left behind; returns when none is alive."""
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:

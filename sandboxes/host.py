@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from sandboxes.base import Isolation, JobRequest, JobView, PathRefused, SandboxFailed, SandboxPaths
+from sandboxes.base import Isolation, JobRequest, JobStatus, PathRefused, SandboxFailed, SandboxPaths
 from sandboxes.jobs.client import Box, Command, Jobs
 from sandboxes.python_env import list_packages, make_environment
 from sandboxes.safe_files import Owner, give, open_file, parts_of, read_file, write_file
@@ -61,15 +61,15 @@ class HostSandbox:
         (folder / "command").chmod(0o644)
         return replace(request, command=f". ./.jobs/{request.id}/command")
 
-    def status(self, job: str) -> JobView:
+    def status(self, job: str) -> JobStatus:
         """The job as it stands now."""
         return self.jobs.status(job)
 
-    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
         return self.jobs.wait(jobs, seconds)
 
-    def kill(self, job: str) -> JobView:
+    def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it left behind; returns when none is alive."""
         return self.jobs.kill(job)
 

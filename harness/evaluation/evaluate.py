@@ -19,7 +19,7 @@ from harness.evaluation import folds, leak_checks, submission
 from harness.evaluation.verdict import Verdict, claimed, reach
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
-from sandboxes.base import JobView, Sandbox, log_of
+from sandboxes.base import JobStatus, Sandbox, log_of
 from sandboxes.select import open_sandbox
 from tasks.holdout.private_labels import leaked
 from tasks.holdout.recipe import Split
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
-def describe(view: JobView) -> str:
+def describe(view: JobStatus) -> str:
     """How a job stands, in a few words."""
     if view.state == "running":
         return f"running for {view.seconds:.0f} s"
@@ -106,7 +106,7 @@ def _longest(run: Run) -> float:
     return max(run.settings.evaluation_seconds, share)
 
 
-def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
+def _close(run: Run, opened: Evaluation, folder: Path, view: JobStatus) -> None:
     for path in leaked(
         run.blend.private_labels, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]
     ):
@@ -149,7 +149,7 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobView) -> None:
     )
 
 
-def _judge(run: Run, opened: Evaluation, folder: Path, view: JobView) -> Judgement:
+def _judge(run: Run, opened: Evaluation, folder: Path, view: JobStatus) -> Judgement:
     if view.ended != "exited" or view.exit_code != 0:
         reason = f"the command did not succeed: {describe(view)}"
         return Judgement("timeout" if view.ended == "timeout" else "failed", reason)

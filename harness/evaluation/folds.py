@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runs.events.registry import FoldFinished, FoldStarted
 from runs.state import Evaluation
-from sandboxes.base import JobRequest, JobView, Sandbox
+from sandboxes.base import JobRequest, JobStatus, Sandbox
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
@@ -140,7 +140,7 @@ def strip(workspace: Path) -> None:
             path.unlink()
 
 
-def run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobView:
+def run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobStatus:
     """Run a command in a sandbox to its end, for at most `seconds`; a job that was started before is taken up again.
 
     Raises `StopRequested`.
@@ -153,7 +153,7 @@ def run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) 
             return view
 
 
-def _judge(run: Run, view: JobView, blend: Blend, folder: Path) -> Judgement:
+def _judge(run: Run, view: JobStatus, blend: Blend, folder: Path) -> Judgement:
     if view.ended != "exited" or view.exit_code != 0:
         status, code = view.ended or view.state, "" if view.exit_code is None else f" {view.exit_code}"
         return Judgement("timeout" if view.ended == "timeout" else "failed", f"{status}{code}")

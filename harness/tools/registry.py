@@ -39,7 +39,7 @@ from harness.tools.arguments import (
 )
 from runs.events.registry import Call, ToolFinished, ToolStarted
 from runs.state import Pending
-from sandboxes.base import JobRequest, JobView, PathRefused, log_of, pieces_of
+from sandboxes.base import JobRequest, JobStatus, PathRefused, log_of, pieces_of
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -124,7 +124,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
     return notes
 
 
-def shown_output(run: Run, view: JobView, tokens: int) -> str:
+def shown_output(run: Run, view: JobStatus, tokens: int) -> str:
     """The output of a job as the model sees it."""
     return clip_output(log_of(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
 

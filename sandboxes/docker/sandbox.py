@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sandboxes.base import Isolation, JobRequest, JobView, SandboxFailed, SandboxPaths, SandboxUnavailable
+from sandboxes.base import Isolation, JobRequest, JobStatus, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import (
     LABEL,
     Image,
@@ -130,7 +130,7 @@ class DockerSandbox(HostSandbox):
             Box(box, self._launch, self._explain, shared=not root),
         )
 
-    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """As the interface says; a job that is long past its time brings its container to light."""
         views = super().wait(jobs, seconds)
         if any(view.survivors for view in views):
@@ -140,7 +140,7 @@ class DockerSandbox(HostSandbox):
                 self._wake_up(view)
         return views
 
-    def kill(self, job: str) -> JobView:
+    def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it left behind; where that does not work, its container."""
         if self.status(job).state == "running":
             self._unpause()
@@ -287,11 +287,11 @@ class DockerSandbox(HostSandbox):
             return "its keeper in the container was killed, or the container was restarted"
         return f"its container ended while it ran (code {state.get('ExitCode')})"
 
-    def _is_overdue(self, view: JobView) -> bool:
+    def _is_overdue(self, view: JobStatus) -> bool:
         wall = self.jobs.limits(view.id).get("wall_seconds")
         return wall is not None and view.seconds > wall + OVERDUE_SECONDS
 
-    def _wake_up(self, view: JobView) -> None:
+    def _wake_up(self, view: JobStatus) -> None:
         """A job past its time: let a paused container go on, end one that does not answer."""
         if not self._unpause() and view.seconds > self.jobs.limits(view.id)["wall_seconds"] + 2 * OVERDUE_SECONDS:
             self._end("a job in it did not end in its time")

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandboxes.base import JobView, Limits, SandboxFailed
+from sandboxes.base import JobStatus, Limits, SandboxFailed
 from sandboxes.jobs.processes import boot_id, pids
 from sandboxes.jobs.records import is_held, read_record, size_of, why_gone
 from sandboxes.jobs.runner import poke
@@ -103,7 +103,7 @@ class Jobs:
         if not (folder / "started").exists():
             self._wake(job)
 
-    def kill(self, job: str) -> JobView:
+    def kill(self, job: str) -> JobStatus:
         """End a job with everything it started; returns its final view. Raises `SandboxFailed` if it will not die."""
         view = self.status(job)
         if view.state != "running":
@@ -119,13 +119,13 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------------------- looking
 
-    def status(self, job: str) -> JobView:
+    def status(self, job: str) -> JobStatus:
         """The job as its folder and the process table show it; a name that no job can have is `unknown`."""
         if not JOB_ID.fullmatch(job):
-            return JobView(job, "unknown")
+            return JobStatus(job, "unknown")
         folder = self._of(job)
         if not (folder / "request.json").exists():
-            return JobView(job, "unknown")
+            return JobStatus(job, "unknown")
         if ended := self._ended(job):
             return ended
         started = read_record(folder / "started")
@@ -134,15 +134,15 @@ class Jobs:
                 return self._lost(job, "the machine was restarted after it was asked for")
             if time.time() - (folder / "request.json").stat().st_mtime > LOOK_SECONDS:
                 self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
-            return JobView(job, "running", log=folder / "log")
+            return JobStatus(job, "running", log=folder / "log")
         why = self._why_gone(job, started)
         if not why:
             size = size_of(folder / "log")
             seconds = max(0.0, time.time() - started["at"])
-            return JobView(job, "running", "", None, seconds, size, size, folder / "log")
+            return JobStatus(job, "running", "", None, seconds, size, size, folder / "log")
         return self._ended(job) or self._lost(job, why)
 
-    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobView]:
+    def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """The views of all of them, as soon as one is not running or the time is over."""
         deadline = time.monotonic() + seconds
         bell = os.open(self.folder / ".done", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -250,14 +250,14 @@ class Jobs:
             raise ValueError(f"not a job id: {job!r}")
         return self.folder / job
 
-    def _ended(self, job: str) -> JobView | None:
+    def _ended(self, job: str) -> JobStatus | None:
         folder = self._of(job)
         record = read_record(folder / "exit.json")
         if record is None:
             return None
         if record["ended"] == "lost":
             return self._lost(job, record["why"])
-        return JobView(
+        return JobStatus(
             job,
             "finished",
             record["ended"],
@@ -269,10 +269,10 @@ class Jobs:
             survivors=record.get("survivors", 0),
         )
 
-    def _lost(self, job: str, why: str) -> JobView:
+    def _lost(self, job: str, why: str) -> JobStatus:
         log = self._of(job) / "log"
         size = size_of(log)
-        return JobView(job, "lost", "lost", None, 0.0, size, size, log, why)
+        return JobStatus(job, "lost", "lost", None, 0.0, size, size, log, why)
 
     def _signal(self, job: str) -> None:
         """Wake the keeper of a job, never another process that has got its number since."""

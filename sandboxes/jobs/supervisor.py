@@ -150,7 +150,9 @@ def serve(lock: int, idle_seconds: float, box: str = "") -> None:
         start_all((fifo, lock), box)
         unread = listen(fifo, lock, idle_seconds, box)
         os.close(fifo)
-        if unread or not any(waiting(name, box) for name in os.listdir(".")):  # whoever asks from here on finds no reader, and starts a new supervisor
+        if unread or not any(
+            waiting(name, box) for name in os.listdir(".")
+        ):  # whoever asks from here on finds no reader, and starts a new supervisor
             return
 
 

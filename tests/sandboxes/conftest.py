@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sandboxes.base import JobRequest, JobView, Limits, Sandbox, SandboxPaths, SandboxUnavailable
+from sandboxes.base import JobRequest, JobStatus, Limits, Sandbox, SandboxPaths, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.docker import daemon
 from sandboxes.docker.build_image import build
@@ -32,7 +32,7 @@ class Bench:
         self.box.start(JobRequest(job, command, Limits(**limits)))  # type: ignore[arg-type]
         return job
 
-    def run(self, command: str, **limits: float) -> JobView:
+    def run(self, command: str, **limits: float) -> JobStatus:
         job = self.start(command, **limits)
         [view] = self.box.wait([job], 300)
         assert view.state != "running", f"{command} did not end"

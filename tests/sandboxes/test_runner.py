@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sandboxes.base import JobView, Limits
+from sandboxes.base import JobStatus, Limits
 from sandboxes.jobs import resource_limits
 from sandboxes.jobs.client import Command, Jobs
 
 Shell = Callable[[str], Command]
 
 
-def run(jobs: Jobs, command: Command, limits: Limits | None = None) -> JobView:
+def run(jobs: Jobs, command: Command, limits: Limits | None = None) -> JobStatus:
     jobs.start("job", command, limits or Limits())
     return jobs.wait(["job"], 60)[0]
 
