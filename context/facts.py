@@ -32,7 +32,7 @@ _NOTE = re.compile(r"\n<harness>.*</harness>\s*\Z", re.DOTALL)
 HASH_LETTERS = 12
 
 
-def facts_of(messages: Iterable[bytes]) -> list[str]:
+def extract_facts(messages: Iterable[bytes]) -> list[str]:
     """The facts in these messages as `kind: text`, oldest first, each once."""
     found: dict[str, None] = {}
     for raw in messages:
@@ -43,7 +43,7 @@ def facts_of(messages: Iterable[bytes]) -> list[str]:
     return _latest(found)
 
 
-def missing(facts: Iterable[str], text: str) -> list[str]:
+def find_missing(facts: Iterable[str], text: str) -> list[str]:
     """The facts that a text does not hold word for word; `depth=1` is not held by `depth=12`."""
     return [fact for fact in facts if not _holds(text, fact.partition(": ")[2])]
 
@@ -59,7 +59,7 @@ def _holds(text: str, fact: str) -> bool:
     return False
 
 
-def keep(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:
+def merge_facts(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:
     """All facts to carry on: the old ones, then those that are new, as many of the latest as there is room for."""
     again = set(new)
     merged = _latest([*(fact for fact in old if fact not in again), *new])

@@ -21,10 +21,10 @@ WORDS_TOKENS = 4_000
 MOST_LISTED = 40
 LONGEST = 400
 """Letters of one decision or to-do in the window; a longer one is found whole by `recall`."""
-STATE = "# State"
+STATE_HEADING = "# State"
 
 
-def render_head(
+def render_first_message(
     state: State, deadline: str, limits: str, notebook: Notebook | None = None, memory_tokens: int = MEMORY_TOKENS
 ) -> str:
     """The text of the one user message."""
@@ -33,7 +33,7 @@ def render_head(
         card=state.card.strip(),
         deadline=deadline,
         limits=limits,
-        memory=memory.chain(state, memory_tokens) + (f"\n\n# This attempt so far\n\n{notes}" if notes else ""),
+        memory=memory.render_memory(state, memory_tokens) + (f"\n\n# This attempt so far\n\n{notes}" if notes else ""),
         state=render_state(state, notebook or Notebook()),
     )
 
@@ -45,9 +45,9 @@ def render_notes(notebook: Notebook) -> str:
         parts.append("Turns before those below, one line a call (`recall` with the event's number shows it whole):")
         parts.append("\n".join(notebook.stubs))
     # What stands in the lines above already is not said twice; it is kept all the same, for when they go.
-    if kept := facts.missing(notebook.facts, "\n".join(parts)):
+    if kept := facts.find_missing(notebook.facts, "\n".join(parts)):
         parts.append(f"Kept from earlier turns, word for word:\n{facts.render(kept)}")
-    if notebook.closes == "alone":
+    if notebook.last_stage == "alone":
         parts.append("(This window was made smaller by the harness; a request for a checkpoint below is settled.)")
     return "\n\n".join(parts)
 
@@ -57,17 +57,20 @@ def render_state(state: State, notebook: Notebook) -> str:
     attempt = state.attempts[-1] if state.attempts else None
     best, chosen = state.best, state.chosen
     of_best = (
-        f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short(best.commit)}" if best else ""
+        f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short_commit(best.commit)}"
+        if best
+        else ""
     )
     origin = f"evaluation {chosen.evaluation}" if chosen and chosen.evaluation else "the sample submission"
+    parent = f"as commit {memory.short_commit(attempt.parent)}" if attempt and attempt.parent else "empty"
     lines = [
         f"attempt: {attempt.number if attempt else 1}",
         f"best: {of_best or 'none yet'}",
         f"submission of record: {origin if chosen else 'none yet'}, valid",
-        f"workspace: began {f'as commit {memory.short(attempt.parent)}' if attempt and attempt.parent else 'empty'}",
+        f"workspace: began {parent}",
     ]
     done = state.evaluations_in(attempt.number) if attempt else []
-    scored = [memory.evaluation_line(state, e, notebook.ideas.get(e.id, "")) for e in done]
+    scored = [memory.render_evaluation(state, e, notebook.ideas.get(e.id, "")) for e in done]
     jobs = [f"{job} `{memory.one_line(notebook.commands.get(job, ''))[:200]}`" for job in state.open_jobs]
     lines += _listed("evaluations of this attempt", scored)
     lines += _listed("open jobs", jobs)

@@ -22,7 +22,7 @@ from runs.events.registry import (
     ToolStarted,
 )
 
-REPEATS, ERRORS, ALTERNATIONS, TEXTS = 4, 3, 6, 3
+REPEATS, ERRORS, ALTERNATIONS, TEXT_REPLIES = 4, 3, 6, 3
 """How often each makes a loop. An alternation is one call and then the other."""
 NOTE, EPOCH, END = 1, 2, 3
 """What the same loop brings at each further time."""
@@ -37,13 +37,13 @@ _FAILED = re.compile(r"^(?:error: .*|exit [1-9].*|killed after.*|lost: .*|evalua
 
 
 @dataclass
-class LoopWatch:
+class LoopDetector:
     """What was done last in the open attempt, folded from events. `level` is how far the longest loop has come, `what`
     the last one that was noticed."""
 
     what: str = ""
-    owes_epoch: bool = False
-    texts: int = 0
+    needs_epoch: bool = False
+    text_replies: int = 0
     noticed: int = 0
     """How often a loop was noticed in this attempt."""
     _levels: dict[str, int] = field(default_factory=dict)
@@ -66,11 +66,11 @@ class LoopWatch:
         if isinstance(event, AttemptStarted):
             self.__init__()  # type: ignore[misc]  # a new attempt begins with nothing behind it
         elif isinstance(event, EpochStarted):
-            self.owes_epoch = self.owes_epoch and event.reason in ("resume", "healed")
+            self.needs_epoch = self.needs_epoch and event.reason in ("resume", "healed")
         elif isinstance(event, ModelReplied):
             self._calls = {call.id: (call.name, call.arguments) for call in event.calls}
-            self.texts = 0 if event.calls else self.texts + 1
-            self._judge(self.texts, TEXTS, "texts", "replies that call no tool")
+            self.text_replies = 0 if event.calls else self.text_replies + 1
+            self._judge(self.text_replies, TEXT_REPLIES, "texts", "replies that call no tool")
         elif isinstance(event, ToolStarted) and event.job:
             self._jobs = {**self._jobs, event.job: event.call}
         elif isinstance(event, JobFinished):
@@ -81,13 +81,13 @@ class LoopWatch:
             self._levels = self._levels if event.tree in self._trees else {}
             self._trees |= {event.tree}
 
-    def note(self, call: str, name: str, content: str) -> str:
+    def warning_for(self, call: str, name: str, content: str) -> str:
         """What to tell the model with this result if it makes a loop, else nothing. Changes nothing."""
         seen = replace(self)
         seen._see(call, name, content)
-        return seen.text() if seen.noticed > self.noticed else ""
+        return seen.warning() if seen.noticed > self.noticed else ""
 
-    def text(self) -> str:
+    def warning(self) -> str:
         """The loop noticed last in words for the model."""
         ending = "The attempt ends with what it has." if self._rank >= END else "Do something else, or finish."
         return f"You are going in circles: {self.what}. {ending}"
@@ -138,7 +138,7 @@ class LoopWatch:
             return
         level = min(self._levels.get(loop, 0) + 1, END)
         self._levels = {**self._levels, loop: level}
-        self.owes_epoch = self.owes_epoch or level == EPOCH
+        self.needs_epoch = self.needs_epoch or level == EPOCH
         self.what, self._rank, self.noticed = what, level, self.noticed + 1
 
 

@@ -19,14 +19,14 @@ LONGEST = 2_000
 _TOLD = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
 
-def entry(state: State, attempt: Attempt) -> str:
+def render_entry(state: State, attempt: Attempt) -> str:
     """The entry of one finished attempt."""
     lines = [
         f"## Attempt {attempt.number}",
-        f"parent: {short(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
+        f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    lines += [evaluation_line(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
+    lines += [render_evaluation(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
     for name, words in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if words:
             lines.append(f"{name}: {cut(words, LONGEST)}")
@@ -34,10 +34,10 @@ def entry(state: State, attempt: Attempt) -> str:
     return "\n".join(lines)
 
 
-def chain(state: State, tokens: int | None = None) -> str:
+def render_memory(state: State, tokens: int | None = None) -> str:
     """All entries, oldest first: the contents of `memory.md`, and with a budget of `tokens` of the window's memory."""
     ended = [attempt for attempt in state.attempts if attempt.ended]
-    entries = [entry(state, attempt) for attempt in ended]
+    entries = [render_entry(state, attempt) for attempt in ended]
     folded = _folded([len(text.encode()) for text in entries], tokens)
     parts = [_table(state, ended[:folded])] if folded else []
     return "\n\n".join([*parts, *entries[folded:]]) or "(nothing yet: this is the first attempt)"
@@ -77,27 +77,27 @@ def _row(state: State, attempt: Attempt) -> str:
     pick = min if state.lower_is_better else max
     best = pick(scored, key=lambda e: e.score or 0.0) if scored else (done[-1] if done else None)
     score = (best.shown_score or best.status) if best else "none"
-    verdict = (compared(state, best) or best.status) if best else "not evaluated"
+    verdict = (compare_with_best(state, best) or best.status) if best else "not evaluated"
     if best and best.was_best:
-        verdict = f"best then{f', {verdict}' if compared(state, best) else ''}"
+        verdict = f"best then{f', {verdict}' if compare_with_best(state, best) else ''}"
     cells = (cut(attempt.did or "(no words)", 160), score, verdict, cut(attempt.criticism or attempt.ended, 120))
     return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
 
 
-def evaluation_line(state: State, evaluation: Evaluation, idea: str = "") -> str:
+def render_evaluation(state: State, evaluation: Evaluation, idea: str = "") -> str:
     """One evaluation: verdict, what the model was told of its score, how that compares, commit, command."""
     score = f" {evaluation.shown_score}" if evaluation.shown_score else ""
-    delta = f" ({told})" if (told := compared(state, evaluation)) else ""
+    delta = f" ({told})" if (told := compare_with_best(state, evaluation)) else ""
     best = ", best of the run then" if evaluation.was_best else ""
     reason = f": {cut(evaluation.message, 400)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
     said = f"; idea: {one_line(idea)}" if idea else ""
     return (
-        f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, commit {short(evaluation.commit)}, "
-        f"`{cut(evaluation.command, 300)}`{best}{reason}{said}"
+        f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, "
+        f"commit {short_commit(evaluation.commit)}, `{cut(evaluation.command, 300)}`{best}{reason}{said}"
     )
 
 
-def compared(state: State, evaluation: Evaluation) -> str:
+def compare_with_best(state: State, evaluation: Evaluation) -> str:
     """A score against the best before it, from what the model was told of both; empty where there is nothing to
     compare."""
     before: Evaluation | None = None
@@ -120,7 +120,7 @@ def compared(state: State, evaluation: Evaluation) -> str:
     return f"{delta:+.6g} on {before.id}: {verdict}"
 
 
-def short(commit: str | None) -> str:
+def short_commit(commit: str | None) -> str:
     """A commit as it is named in texts."""
     return commit[:10] if commit else "none"
 

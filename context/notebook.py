@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from context.loop_detection import LoopWatch
+from context.loop_detection import LoopDetector
 from context.tokens import estimate_tokens
 from runs.events.registry import (
     AttemptStarted,
@@ -59,24 +59,24 @@ class Notebook:
     facts: list[str] = field(default_factory=list)
     ideas: dict[str, str] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
-    loops: LoopWatch = field(default_factory=LoopWatch)
-    asked: list[int] = field(default_factory=list)
+    loops: LoopDetector = field(default_factory=LoopDetector)
+    asked_turns: list[int] = field(default_factory=list)
     """The turns after which a checkpoint was asked for in the open epoch."""
     refusals: int = 0
     unreadable: int = 0
     """Checkpoints of the open epoch whose arguments could not be read; they use up no refusal."""
-    was_refused: int = -1
+    refused_turn: int = -1
     """The turn whose checkpoint was refused or could not be read, for the first time: it gets one more."""
-    owes_close: bool = False
+    needs_close: bool = False
     """A checkpoint was taken whose epoch is not closed yet."""
     stubs_since: int = 0
     is_boundary: bool = False
     """A score was recorded since the last reply."""
-    waits: bool = False
+    is_waiting: bool = False
     """The last result said that a job goes on: a long wait may begin, in which the endpoint forgets the window."""
-    left_alone: dict[str, int] = field(default_factory=dict)
+    reason_turns: dict[str, int] = field(default_factory=dict)
     """The turn in which each reason to leave the window of the open epoch as it is was put on record last."""
-    closes: str = ""
+    last_stage: str = ""
     """How the last epoch of this attempt was closed."""
     reworks: list[Rework] = field(default_factory=list)
     turn: int = 0
@@ -109,11 +109,11 @@ class Notebook:
             self._take(event)
         elif isinstance(event, WindowWeighed):
             if event.stage == "none":
-                self.left_alone[event.why.partition(":")[0]] = self.turn
+                self.reason_turns[event.why.partition(":")[0]] = self.turn
         elif isinstance(event, EpochStarted):
             self._start_epoch(event)
         elif isinstance(event, AttemptStarted):
-            self.checkpoints, self.stubs, self.facts, self.closes = [], [], [], ""
+            self.checkpoints, self.stubs, self.facts, self.last_stage = [], [], [], ""
             self._read, self._gone, self._epoch_turn, self.stubs_since = set(), set(), -1, 0
 
     @property
@@ -123,29 +123,29 @@ class Notebook:
         tokens = (PRIOR_TOKENS + sum(one.tokens for one in self.reworks)) / count
         return Rework(round(tokens), round((PRIOR_TURNS + sum(one.turns for one in self.reworks)) / count))
 
-    def has_taken(self, call: str, turn: int) -> bool:
+    def has_checkpoint(self, call: str, turn: int) -> bool:
         """Whether this very `checkpoint` call was taken already (its result may have been lost in a crash)."""
         return any(one.call == call and one.turn == turn for one in self.checkpoints)
 
-    def forgotten(self, words: list[str]) -> list[str]:
+    def unmentioned_todos(self, words: list[str]) -> list[str]:
         """The open to-dos that a checkpoint mentions nowhere, as `todo-3: …`."""
-        return unmentioned(self.todos, words)
+        return find_unmentioned(self.todos, words)
 
-    def carried(self, done: list[str], todo: list[str]) -> list[str]:
+    def merge_todos(self, done: list[str], todo: list[str]) -> list[str]:
         """All to-dos that are open after a checkpoint which says this."""
-        return carried(self.todos, self._todo_number, done, todo)
+        return merge_todos(self.todos, self._todo_number, done, todo)
 
     def _reply(self, event: ModelReplied) -> None:
         self.turn += 1
-        self.is_boundary = self.waits = False
+        self.is_boundary = self.is_waiting = False
         self._begun = ""
         self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
         self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
 
     def _finish_tool(self, event: ToolFinished) -> None:
-        self.waits = goes_on(event.name, event.content)
+        self.is_waiting = reports_running_job(event.name, event.content)
         if event.asks:
-            self.asked.append(self.turn)
+            self.asked_turns.append(self.turn)
         if event.name == "checkpoint" and event.failed:
             self._refuse(was_read=self._begun == event.call)
         looked_up = self._looked_up(event)
@@ -158,7 +158,7 @@ class Notebook:
         self.refusals += was_read
         self.unreadable += not was_read
         is_first = (self.refusals if was_read else self.unreadable) == 1
-        self.was_refused = self.turn if is_first else -1
+        self.refused_turn = self.turn if is_first else -1
 
     def _looked_up(self, event: ToolFinished) -> bool:
         """Whether a result brings back what had left the window: a recall, or a file that was read before."""
@@ -175,25 +175,25 @@ class Notebook:
 
     def _take(self, event: CheckpointTaken) -> None:
         self.checkpoints.append(event)
-        self.owes_close = event.closes
+        self.needs_close = event.closes
         self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
-        self.todos = recorded(event.todo)
-        self._todo_number = max([self._todo_number, *map(number, self.todos)])
+        self.todos = read_recorded(event.todo)
+        self._todo_number = max([self._todo_number, *map(todo_number, self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
             return
-        self.owes_close, self.refusals, self.unreadable, self.asked, self.left_alone = False, 0, 0, [], {}
+        self.needs_close, self.refusals, self.unreadable, self.asked_turns, self.reason_turns = False, 0, 0, [], {}
         if not event.stage:
             return
-        self.stubs, self.facts, self.closes = list(event.stubs), list(event.facts), event.stage
+        self.stubs, self.facts, self.last_stage = list(event.stubs), list(event.facts), event.stage
         self.decided = [*self.decided, *event.rejected][-MOST_DECIDED:]
         self.stubs_since = 0 if event.stage == "checkpoint" else self.stubs_since + 1
         self.reworks.append(Rework())
         self._epoch_turn, self._gone, self._read = self.turn, self._read, set()
 
 
-def goes_on(name: str, content: str) -> bool:
+def reports_running_job(name: str, content: str) -> bool:
     """Whether a result says that a job is still running."""
     return name in ("bash", "wait") and bool(_GOES_ON.search(content[:2_000]))
 
@@ -206,18 +206,18 @@ def _arguments(text: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def named(texts: Iterable[str]) -> set[str]:
+def find_ids(texts: Iterable[str]) -> set[str]:
     """The ids that some texts name."""
     return {f"todo-{int(number)}" for text in texts for number in _ID.findall(text)}
 
 
-def unmentioned(still_open: Mapping[str, str], texts: Iterable[str]) -> list[str]:
+def find_unmentioned(still_open: Mapping[str, str], texts: Iterable[str]) -> list[str]:
     """The open to-dos that texts do not name at all, as `todo-3: …`."""
-    found = named(texts)
+    found = find_ids(texts)
     return [f"{name}: {text}" for name, text in still_open.items() if name not in found]
 
 
-def carried(still_open: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
+def merge_todos(still_open: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
     """All to-dos that are open after a checkpoint, as `todo-3: …`; `last` is the highest number ever given.
 
     An item of `todo` that begins with ids of open ones is a remark on these; any other is a new to-do.
@@ -226,18 +226,18 @@ def carried(still_open: Mapping[str, str], last: int, done: list[str], todo: lis
     for item in todo:
         text = " ".join(item.split())
         start = _LEADING.match(text)
-        known = [name for name in sorted(named([start[0]])) if name in still_open] if start else []
+        known = [name for name in sorted(find_ids([start[0]])) if name in still_open] if start else []
         for name in known:
             kept[name] = _remarked(kept[name], text[start.end() if start else 0 :])
         if text and not known:
             last += 1
             kept[f"todo-{last}"] = text
         again.update(known)
-    closed = (named(done) & set(still_open)) - again
+    closed = (find_ids(done) & set(still_open)) - again
     return [f"{name}: {text}" for name, text in kept.items() if name not in closed]
 
 
-def recorded(todo: Iterable[str]) -> dict[str, str]:
+def read_recorded(todo: Iterable[str]) -> dict[str, str]:
     """To-dos as they stand in the record, by id."""
     told: dict[str, str] = {}
     for item in todo:
@@ -247,7 +247,7 @@ def recorded(todo: Iterable[str]) -> dict[str, str]:
     return told
 
 
-def number(name: str) -> int:
+def todo_number(name: str) -> int:
     """The number in an id."""
     return int(name.removeprefix("todo-"))
 

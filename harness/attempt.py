@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from context.first_message import render_head
-from context.loop_detection import END, TEXTS
+from context.first_message import render_first_message
+from context.loop_detection import END, TEXT_REPLIES
 from context.window import prompt
 from harness import budget, compact, errors, request
 from harness.evaluation import submission
@@ -50,7 +50,8 @@ def nudge(run: Run) -> None:
     """Answer a reply that called nothing: as the result of a marked call, since a user message would cost the cache
     and every thought before it."""
     loops = run.notebook.loops
-    circles = f"\n<harness>{loops.text()}</harness>" if loops.texts and loops.texts % TEXTS == 0 else ""
+    is_loop = loops.text_replies and loops.text_replies % TEXT_REPLIES == 0
+    circles = f"\n<harness>{loops.warning()}</harness>" if is_loop else ""
     run.record(Reminded(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
 
 
@@ -72,7 +73,7 @@ def begin(run: Run) -> None:
 
 def open_epoch(run: Run, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
     """Declare a new window head; what the model reads of the run is rendered here and nowhere else."""
-    user = render_head(
+    user = render_first_message(
         run.state, budget.stated_deadline(run.state, run.settings), budget.describe(run.created), run.notebook
     )
     run.record(

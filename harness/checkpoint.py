@@ -24,8 +24,8 @@ class CheckpointRefused(Exception):
 def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: list[str]) -> str:
     """Record a checkpoint and return what the model is told. Raises `CheckpointRefused`, once an epoch."""
     notebook = run.notebook
-    if not notebook.has_taken(pending.call.id, pending.turn):
-        forgotten = notebook.forgotten([*done, *decided, *todo])
+    if not notebook.has_checkpoint(pending.call.id, pending.turn):
+        forgotten = notebook.unmentioned_todos([*done, *decided, *todo])
         if notebook.refusals == 0 and (problem := _problem(run, done, decided, forgotten)):
             raise CheckpointRefused(problem)
         run.record(
@@ -34,9 +34,9 @@ def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: 
                 turn=pending.turn,
                 done=done,
                 decided=decided,
-                todo=notebook.carried(done, todo),
+                todo=notebook.merge_todos(done, todo),
                 completed=forgotten,
-                closes=bool(notebook.asked),
+                closes=bool(notebook.asked_turns),
             )
         )
     open_now = "; ".join(f"{name}: {text}" for name, text in run.notebook.todos.items()) or "none"

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from context.compaction.close_epoch import LINE_BYTES, plan
-from context.compaction.policy import Decision, Figures, Rates, Thresholds, decide, kept_groups, smaller
-from context.first_message import STATE, render_head
-from context.notebook import goes_on
+from context.compaction.close_epoch import STUB_BYTES, plan_close
+from context.compaction.policy import Decision, Figures, Rates, Thresholds, choose_tail, decide, halve_tail
+from context.first_message import STATE_HEADING, render_first_message
+from context.notebook import reports_running_job
 from context.window import Group, prompt
 from harness import budget
 from runs.events.registry import EpochStarted, WindowGivenUp, WindowWeighed
@@ -33,32 +33,33 @@ def consider(run: Run) -> None:
     notebook, window = run.notebook, run.window
     if run.state.pending or run.state.epoch is None:
         return
-    if notebook.owes_close:
+    if notebook.needs_close:
         close(run, "checkpoint", why=f"{window.tokens():,} tokens: the model's words were taken")
         return
-    if notebook.loops.owes_epoch:
+    if notebook.loops.needs_epoch:
         close(run, "alone", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
         return
-    is_cold = _is_cold(run) or (notebook.waits and bool(run.state.open_jobs))
+    is_cold = _is_cold(run) or (notebook.is_waiting and bool(run.state.open_jobs))
     decision = weigh(run, is_cold=is_cold, may_ask=not _is_cold(run))
-    is_heard = notebook.was_refused == notebook.turn  # what it said was refused just now, so it may say it again
-    if len(notebook.asked) >= MOST_ASKS and notebook.turn > notebook.asked[-1] and not is_heard:
+    recorded_turn = notebook.reason_turns.get(decision.refused, -SAMPLE_TURNS)
+    is_heard = notebook.refused_turn == notebook.turn  # what it said was refused just now, so it may say it again
+    if len(notebook.asked_turns) >= MOST_ASKS and notebook.turn > notebook.asked_turns[-1] and not is_heard:
         close(run, "alone", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
-    elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked):
+    elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked_turns):
         _record(run, decision)
         close(run, "stub" if decision.stage == "stub" else "alone", why=decision.why)
-    elif decision.refused and notebook.turn >= notebook.left_alone.get(decision.refused, -SAMPLE_TURNS) + SAMPLE_TURNS:
+    elif decision.refused and notebook.turn - recorded_turn >= SAMPLE_TURNS:
         _record(run, decision)
 
 
 def asks_checkpoint(run: Run, added: str, name: str) -> bool:
     """Whether a result that is about to be recorded should ask the model for a checkpoint."""
     notebook = run.notebook
-    if len(run.state.pending) > 1 or name == "checkpoint" or notebook.owes_close:
+    if len(run.state.pending) > 1 or name == "checkpoint" or notebook.needs_close:
         return False
-    if notebook.asked:
-        return len(notebook.asked) < MOST_ASKS and notebook.turn > notebook.asked[-1]
-    waits = bool(run.state.open_jobs) and goes_on(name, added)
+    if notebook.asked_turns:
+        return len(notebook.asked_turns) < MOST_ASKS and notebook.turn > notebook.asked_turns[-1]
+    waits = bool(run.state.open_jobs) and reports_running_job(name, added)
     decision = weigh(run, added=len(added.encode(errors="replace")), is_cold=waits)
     if decision.stage != "checkpoint":
         return False
@@ -70,7 +71,7 @@ def overflow(run: Run) -> None:
     """The endpoint found the window too large: the older half of the exchanges leaves it. Where none is left to
     leave, the window is marked, and the attempt ends."""
     groups = run.window.groups()
-    kept = smaller(groups)
+    kept = halve_tail(groups)
     if not groups:
         run.record(WindowGivenUp(why="too_large"))
         return
@@ -98,11 +99,11 @@ def close(
     """Close the epoch: what leaves the window stands in the new head as words, stubs and facts, in one event."""
     window, groups = run.window, run.window.groups()
     if kept is None:
-        kept = kept_groups(groups, Thresholds.within(limit(run)), _bytes_per_token(run))
+        kept = choose_tail(groups, Thresholds.within(limit(run)), _bytes_per_token(run))
         fixed = len(window.system) + len(window.tools) + len(window.messages[0])
         if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
-            kept = smaller(kept)  # even the last exchange leaves where it alone is too large
-    closing = plan(window, run.notebook, kept, stage=stage, rejected=rejected)
+            kept = halve_tail(kept)  # even the last exchange leaves where it alone is too large
+    closing = plan_close(window, run.notebook, kept, stage=stage, rejected=rejected)
     deadline, limits = budget.stated_deadline(run.state, run.settings), budget.describe(run.created)
     lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""
     run.record(
@@ -110,7 +111,7 @@ def close(
             reason=reason,
             system=prompt("system"),
             tools=run.tools.decode(),
-            user=render_head(run.state, deadline, limits, closing.notebook),
+            user=render_first_message(run.state, deadline, limits, closing.notebook),
             kept=closing.kept,
             stage=stage,
             stubs=closing.notebook.stubs,
@@ -131,19 +132,19 @@ def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = Tr
     if fill < marks.low:
         return Decision("none", why="the window is small enough")
     groups = window.groups()
-    kept = kept_groups(groups, marks, ratio)
+    kept = choose_tail(groups, marks, ratio)
     tail = sum(group.size for group in kept) + added
     fixed, head = len(window.system) + len(window.tools), len(window.messages[0])
-    stubs = LINE_BYTES * (len(groups) - len(kept))
+    stubs = STUB_BYTES * (len(groups) - len(kept))
     written = sum(map(len, notebook.stubs))
     prices = run.model.profile.prices
     rework = notebook.rework
     return decide(
         Figures(
             fill=fill,
-            stable=int((fixed + max(0, window.messages[0].rfind(STATE.encode()))) / ratio),
-            stubbed=int((fixed + head + stubs + tail) / ratio),
-            words=int((fixed + head - written + WORDS_BYTES + tail) / ratio),
+            stable=int((fixed + max(0, window.messages[0].rfind(STATE_HEADING.encode()))) / ratio),
+            after_stub=int((fixed + head + stubs + tail) / ratio),
+            after_checkpoint=int((fixed + head - written + WORDS_BYTES + tail) / ratio),
             turns_left=turns_left(run),
             rates=Rates(prices.input, prices.cached, prices.output),
             rework_tokens=rework.tokens,

@@ -1,4 +1,4 @@
-"""Closing an epoch: what leaves the window, and what stands for it, so that no fact goes with it."""
+"""ClosePlan an epoch: what leaves the window, and what stands for it, so that no fact goes with it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from runs.views.messages import said_and_thought
 
 _NOTE = re.compile(r"\n<harness>.*</harness>\s*\Z", re.DOTALL)
 LONGEST = 150
-LINE_BYTES = 130
+STUB_BYTES = 130
 """What a stub takes on average, for deciding whether stubs pay."""
 
 
 @dataclass(frozen=True)
-class Closing:
+class ClosePlan:
     """What the next epoch begins with: `kept` messages of the tail, and a notebook with the lines that stand for the
     others. `lost` are facts of the leaving turns that only `recall` will find."""
 
@@ -33,14 +33,14 @@ class Closing:
     lost: tuple[str, ...]
 
 
-def plan(
+def plan_close(
     window: Window,
     notebook: Notebook,
     kept: Sequence[Group],
     *,
     stage: str,
     rejected: Sequence[str] = (),
-) -> Closing:
+) -> ClosePlan:
     """How the epoch closes by `stage` when only `kept` stays; after a checkpoint words stand for it, not stubs.
 
     The facts of what leaves are looked for in the new head; those it does not hold are carried on word for word.
@@ -48,16 +48,16 @@ def plan(
     start = kept[0].start if kept else len(window.messages)
     leaving = [group for group in window.groups() if group.start < start]
     stubs = [] if stage == "checkpoint" else [*notebook.stubs, *stubs_of(window, leaving)]
-    found = facts.facts_of(window.messages[1:start])
+    found = facts.extract_facts(window.messages[1:start])
     following = replace(
         notebook,
         stubs=stubs,
-        facts=facts.keep(notebook.facts, found),
+        facts=facts.merge_facts(notebook.facts, found),
         decided=[*notebook.decided, *rejected],
-        closes=stage,
+        last_stage=stage,
     )
-    lost = facts.missing(found, render_notes(following))
-    return Closing(len(window.messages) - start, following, len(found), tuple(lost))
+    lost = facts.find_missing(found, render_notes(following))
+    return ClosePlan(len(window.messages) - start, following, len(found), tuple(lost))
 
 
 def stubs_of(window: Window, groups: Iterable[Group]) -> list[str]:

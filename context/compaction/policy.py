@@ -65,14 +65,14 @@ class Figures:
 
     fill: int
     stable: int
-    stubbed: int
-    words: int
+    after_stub: int
+    after_checkpoint: int
     turns_left: float
     rates: Rates = Rates()
     rework_tokens: float = 10_000.0
     rework_turns: float = 3.0
     turn_tokens: float = 600.0
-    words_tokens: int = 600
+    checkpoint_tokens: int = 600
     stubs_since: int = 0
     is_boundary: bool = False
     is_cold: bool = False
@@ -95,13 +95,15 @@ class Decision:
 def decide(figures: Figures, marks: Thresholds) -> Decision:
     """Whether turns leave the window now, and how."""
     if figures.fill > marks.limit:
-        return Decision("alone", figures.stubbed, why=f"{figures.fill:,} tokens are over the limit of {marks.limit:,}")
+        return Decision(
+            "alone", figures.after_stub, why=f"{figures.fill:,} tokens are over the limit of {marks.limit:,}"
+        )
     if figures.fill < (marks.low if figures.is_boundary or figures.is_cold else marks.high):
         return Decision("none", why="the window is small enough")
     if figures.turns_left < marks.least_turns:
         return _refused("few turns are left", f"{figures.turns_left:.0f}, and {figures.fill:,} tokens")
     order: list[Stage] = ["stub", "checkpoint"]
-    if figures.is_boundary or figures.stubs_since or figures.fill - figures.stubbed < marks.batch:
+    if figures.is_boundary or figures.stubs_since or figures.fill - figures.after_stub < marks.batch:
         order.reverse()
     weighed = [_weigh(stage, figures, marks) for stage in order if stage == "stub" or figures.may_ask]
     found = [one for one in weighed if one is not None]
@@ -120,12 +122,12 @@ def _refused(reason: str, why: str, nearest: Decision | None = None) -> Decision
 def _weigh(stage: Stage, figures: Figures, marks: Thresholds) -> Decision | None:
     """Both sides of the inequality; None where too little would leave (small batches are a sliding mask)."""
     rates = figures.rates if figures.rates.are_known else Rates()
-    target = figures.stubbed if stage == "stub" else figures.words
+    target = figures.after_stub if stage == "stub" else figures.after_checkpoint
     gone = figures.fill - target
     if gone < marks.batch:
         return None
     saving = gone * (figures.turns_left * rates.cached + figures.is_cold * rates.input)
-    request = figures.fill * rates.cached + figures.words_tokens * rates.output if stage == "checkpoint" else 0.0
+    request = figures.fill * rates.cached + figures.checkpoint_tokens * rates.output if stage == "checkpoint" else 0.0
     again = figures.rework_tokens * rates.input + figures.rework_turns * (
         target * rates.cached + figures.turn_tokens * rates.output
     )
@@ -139,7 +141,7 @@ def _weigh(stage: Stage, figures: Figures, marks: Thresholds) -> Decision | None
     return Decision(stage, target, saving / 1e6, price / 1e6, why)
 
 
-def kept_groups(groups: Sequence[Group], marks: Thresholds, bytes_per_token: float) -> list[Group]:
+def choose_tail(groups: Sequence[Group], marks: Thresholds, bytes_per_token: float) -> list[Group]:
     """The last exchanges, which stay word for word: a few, within their room, always at least one."""
     kept: list[Group] = []
     room = marks.tail * bytes_per_token
@@ -151,7 +153,7 @@ def kept_groups(groups: Sequence[Group], marks: Thresholds, bytes_per_token: flo
     return list(reversed(kept))
 
 
-def smaller(groups: Sequence[Group]) -> list[Group]:
+def halve_tail(groups: Sequence[Group]) -> list[Group]:
     """The exchanges to keep when the endpoint refuses the window as too large: the later half, by size."""
     left, kept = sum(group.size for group in groups) // 2, []
     for group in reversed(groups):

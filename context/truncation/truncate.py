@@ -74,7 +74,7 @@ def _readable(raw: bytes, cut: int = 0) -> str:
     return _shorten(line, LINE_BYTES, cut) if cut else line
 
 
-def begun(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """What comes first, enough to tell whether it is text, and all pieces with it."""
     rest, first = iter(chunks), b""
     while len(first) < LOOKED_AT and (chunk := next(rest, b"")):
@@ -124,7 +124,7 @@ def _repeats(line: Line, run: int) -> Iterator[Line]:
         yield from ((number + place, text) for place in range(1, run + 1))
 
 
-def clip(text: str, tokens: int, rest: str, first: int = 1) -> str:
+def truncate(text: str, tokens: int, rest: str, first: int = 1) -> str:
     """Keep head and tail of `text` within about `tokens`, and what matters of the middle; `rest` says where the whole
     of it is, `first` which line of that whole `text` begins with.
 
@@ -133,16 +133,16 @@ def clip(text: str, tokens: int, rest: str, first: int = 1) -> str:
     return _clip(enumerate(text.split("\n"), first), bytes_for(tokens), rest)
 
 
-def clip_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
+def truncate_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
     """`clip` for lines that need not all be held; each comes with its number."""
     return _clip(lines, bytes_for(tokens), rest)
 
 
-def clip_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
+def truncate_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
     """What the model sees of a command's output: `raw` are the bytes at hand, whole or piece by piece, of which only
     what may be shown is held; `total` is how many it wrote."""
     limit = bytes_for(tokens)
-    first, chunks = begun([raw] if isinstance(raw, bytes) else raw)
+    first, chunks = peek([raw] if isinstance(raw, bytes) else raw)
     if is_binary(first):
         shown = first[: min(64, limit // 4)].hex(" ", 4)
         return f"[binary data, {total} bytes; {rest}; it begins with {shown}]"

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from context.truncation.truncate import clip_output
+from context.truncation.truncate import truncate_output
 from harness.evaluation import folds, leak_checks, submission
 from harness.evaluation.verdict import Verdict, claimed, reach
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
@@ -198,7 +198,7 @@ def _tell(run: Run, done: Evaluation) -> str:
     lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {done.id}:" in warning]
     if done.status != "scored":
         log, rest = log_of(run.sandbox, done.job), f"all of it: .jobs/{done.job}/log"
-        lines.append(clip_output(log, 0, run.settings.output_tokens, rest))
+        lines.append(truncate_output(log, 0, run.settings.output_tokens, rest))
     return "\n".join(lines).rstrip("\n")
 
 

@@ -76,7 +76,7 @@ def write_standing(run: Run) -> None:
     for attempt in run.state.attempts:
         if attempt.ended and not (run.folder / "attempts" / f"{attempt.number:03d}" / "notes.md").exists():
             keep_attempt(run, attempt.number)
-    write_atomically(run.folder / "memory.md", f"{_marks(run)}{memory.chain(run.state)}\n".encode())
+    write_atomically(run.folder / "memory.md", f"{_marks(run)}{memory.render_memory(run.state)}\n".encode())
     write_results(run.folder, run.state)
     write_summary(run.folder, run.state)
 
@@ -98,7 +98,7 @@ def keep_attempt(run: Run, number: int) -> None:
             write_atomically(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
         write_atomically(folder / "output.log", log_of(run.sandbox, done[-1].job))
-    write_atomically(folder / "notes.md", f"{_marks(run)}{memory.entry(run.state, attempt)}\n".encode())
+    write_atomically(folder / "notes.md", f"{_marks(run)}{memory.render_entry(run.state, attempt)}\n".encode())
 
 
 def _marks(run: Run) -> str:

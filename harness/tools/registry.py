@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from context.truncation.truncate import begun, clip_lines, clip_output, file_lines, is_binary
+from context.truncation.truncate import file_lines, is_binary, peek, truncate_lines, truncate_output
 from context.window import prompt
 from harness import checkpoint, compact
 from harness.evaluation.evaluate import DISK_ERRORS, describe, evaluate
@@ -116,7 +116,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
         if view.state in ("finished", "lost"):
             run.note_ended(view)
             notes.append(f"job {job} has ended: {describe(view)}")
-    if note := run.notebook.loops.note(call.id, call.name, content):
+    if note := run.notebook.loops.warning_for(call.id, call.name, content):
         notes.append(note)
     left = run.seconds_left()
     if left < max(600.0, 0.05 * 3600 * (run.created.hours or 0)):
@@ -126,7 +126,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
 
 def shown_output(run: Run, view: JobStatus, tokens: int) -> str:
     """The output of a job as the model sees it."""
-    return clip_output(log_of(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
+    return truncate_output(log_of(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
 
 
 # ------------------------------------------------------------------------------------------------------------ tools
@@ -167,9 +167,9 @@ def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
 def _lines_shown(run: Run, arguments: ReadFile, pieces: Iterator[bytes], size: int) -> str:
     """The lines that were asked for; the others are counted, and never held."""
     path, tokens = arguments.path, run.settings.file_tokens
-    first, pieces = begun(pieces)
+    first, pieces = peek(pieces)
     if is_binary(first):
-        return clip_output(first, size, tokens, f"all of it: {path}")
+        return truncate_output(first, size, tokens, f"all of it: {path}")
     count = 0
 
     def numbered() -> Iterator[tuple[int, str]]:
@@ -179,7 +179,9 @@ def _lines_shown(run: Run, arguments: ReadFile, pieces: Iterator[bytes], size: i
             yield count, line
 
     lines, before = numbered(), arguments.offset - 1
-    shown = clip_lines(islice(lines, before, before + arguments.limit), tokens, f"read_file {path} with offset, limit")
+    shown = truncate_lines(
+        islice(lines, before, before + arguments.limit), tokens, f"read_file {path} with offset, limit"
+    )
     last = count
     count += sum(1 for _ in lines)
     if before >= count > 0:

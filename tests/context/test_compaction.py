@@ -7,11 +7,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.compaction.policy import Figures, Rates, Thresholds, decide, kept_groups, smaller
+from context.compaction.policy import Figures, Rates, Thresholds, choose_tail, decide, halve_tail
 from context.window import Group
 
 MARKS = Thresholds.within(120_000)
-FULL = Figures(fill=85_000, stable=10_000, stubbed=28_000, words=24_000, turns_left=100)
+FULL = Figures(fill=85_000, stable=10_000, after_stub=28_000, after_checkpoint=24_000, turns_left=100)
 
 
 def test_a_window_below_its_mark_is_left_alone() -> None:
@@ -35,7 +35,7 @@ def test_near_the_end_nothing_changes_any_more() -> None:
 
 
 def test_a_small_batch_never_leaves_alone() -> None:
-    assert decide(replace(FULL, stubbed=70_000, words=68_000), MARKS).stage == "none"
+    assert decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), MARKS).stage == "none"
 
 
 def test_a_window_over_its_limit_is_made_smaller_whatever_it_costs() -> None:
@@ -73,7 +73,7 @@ def test_why_nothing_changes_can_be_read_too() -> None:
     assert kept.refused == "no change pays" and 0 < kept.saving < kept.price
     assert "no change pays: 85,000 -> 28,000 tokens (10,000 unchanged), 9 turns left: saves $0." in kept.why
     assert decide(replace(FULL, turns_left=5), MARKS).why == "few turns are left: 5, and 85,000 tokens"
-    assert decide(replace(FULL, stubbed=70_000, words=68_000), MARKS).refused == "too little would leave"
+    assert decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), MARKS).refused == "too little would leave"
     assert not decide(replace(FULL, fill=40_000), MARKS).refused, "a small window is not weighed"
 
 
@@ -81,8 +81,8 @@ figures = st.builds(
     Figures,
     fill=st.integers(0, 200_000),
     stable=st.integers(0, 20_000),
-    stubbed=st.integers(0, 100_000),
-    words=st.integers(0, 100_000),
+    after_stub=st.integers(0, 100_000),
+    after_checkpoint=st.integers(0, 100_000),
     turns_left=st.floats(0, 1_000),
     stubs_since=st.integers(0, 3),
     is_boundary=st.booleans(),
@@ -117,7 +117,7 @@ def groups_of(found: list[int]) -> list[Group]:
 @given(sizes)
 def test_the_last_exchange_always_stays_and_few_others_do(found: list[int]) -> None:
     groups = groups_of(found)
-    kept = kept_groups(groups, MARKS, 3.0)
+    kept = choose_tail(groups, MARKS, 3.0)
     assert kept == groups[len(groups) - len(kept) :]
     assert 1 <= len(kept) <= MARKS.kept_groups
     assert len(kept) == 1 or sum(one.size for one in kept) <= MARKS.tail * 3
@@ -126,6 +126,6 @@ def test_the_last_exchange_always_stays_and_few_others_do(found: list[int]) -> N
 @given(sizes)
 def test_a_refused_window_loses_at_least_half_of_its_turns(found: list[int]) -> None:
     groups = groups_of(found)
-    kept = smaller(groups)
+    kept = halve_tail(groups)
     assert sum(one.size for one in kept) <= sum(found) / 2
     assert kept == groups[len(groups) - len(kept) :]

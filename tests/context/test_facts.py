@@ -18,7 +18,7 @@ def answered(content: str) -> bytes:
 
 
 def test_facts_of_the_second_rank_are_found_in_calls_and_results() -> None:
-    found = facts.facts_of(
+    found = facts.extract_facts(
         [
             called("bash", command="python src/train.py --lr 0.03 seed=7 --depth 6"),
             answered(
@@ -46,21 +46,21 @@ def test_facts_of_the_second_rank_are_found_in_calls_and_results() -> None:
 
 def test_tables_of_numbers_are_no_facts() -> None:
     rows = "\n".join(",".join(str(n * k % 97) for k in range(20)) for n in range(200))
-    assert facts.facts_of([answered(rows)]) == []
+    assert facts.extract_facts([answered(rows)]) == []
 
 
 def test_of_a_file_only_its_last_hash_is_kept() -> None:
     writes = [answered(f"wrote a.py: 1 bytes, sha256 {letter * 64}") for letter in "abc"]
-    assert facts.facts_of([called("write_file", path="a.py"), *writes]) == ["path: a.py (sha256 cccccccccccc)"]
+    assert facts.extract_facts([called("write_file", path="a.py"), *writes]) == ["path: a.py (sha256 cccccccccccc)"]
 
 
 def test_what_a_window_does_not_hold_is_missing() -> None:
-    assert facts.missing(["path: a.py", "job: 7-1"], "see a.py") == ["job: 7-1"]
+    assert facts.find_missing(["path: a.py", "job: 7-1"], "see a.py") == ["job: 7-1"]
 
 
 def test_beyond_their_room_the_oldest_facts_go() -> None:
     many = [f"setting: rate{n}=0.{n}" for n in range(2_000)]
-    kept = facts.keep(many[:1_000], many[1_000:], tokens=1_000)
+    kept = facts.merge_facts(many[:1_000], many[1_000:], tokens=1_000)
     assert kept == many[-len(kept) :]
     assert 2_500 < sum(map(len, kept)) <= 3_000
 
@@ -72,5 +72,5 @@ def test_facts_are_told_by_kind() -> None:
 def test_a_fact_is_not_held_by_a_longer_one() -> None:
     text = "depth=12 in data.py, lr=0.15; job 7-12, v=1.5"
     near = ["setting: depth=1", "path: a.py", "setting: lr=0.1", "job: 7-1", "setting: v=1"]
-    assert facts.missing(near, text) == near
-    assert facts.missing(near, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []
+    assert facts.find_missing(near, text) == near
+    assert facts.find_missing(near, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from context.loop_detection import END, EPOCH, NOTE, LoopWatch
+from context.loop_detection import END, EPOCH, NOTE, LoopDetector
 from runs.events.registry import (
     AttemptStarted,
     Call,
@@ -19,17 +19,17 @@ from runs.events.registry import (
 LOG = "/workspace/.jobs/00001-0/log"
 
 
-def do(watch: LoopWatch, name: str, argument: str, content: str) -> str:
+def do(watch: LoopDetector, name: str, argument: str, content: str) -> str:
     """One turn with one call; the note that goes with its result."""
     arguments = json.dumps({"command": argument})
     watch.apply(ModelReplied(request=1, message="{}", calls=[Call(id="c", name=name, arguments=arguments)]))
-    note = watch.note("c", name, content)
+    note = watch.warning_for("c", name, content)
     watch.apply(ToolFinished(call="c", name=name, content=content + (f"\n<harness>{note}</harness>" if note else "")))
     return note
 
 
 def test_the_same_call_with_the_same_result_is_a_loop_at_the_fourth_time() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     notes = [do(watch, "bash", "ls", f"exit 0 after 0.{n} s\na.py") for n in range(12)]
     assert [bool(note) for note in notes] == [n in (3, 7, 11) for n in range(12)]
     assert "4 times `bash" in notes[3] and "Do something else" in notes[3]
@@ -38,14 +38,14 @@ def test_the_same_call_with_the_same_result_is_a_loop_at_the_fourth_time() -> No
 
 
 def test_another_result_or_another_call_breaks_the_loop() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     assert not any(do(watch, "bash", "tail log", f"exit 0\nepoch {n}") for n in range(20))
     assert not any(do(watch, "bash", f"head -{n} x", "exit 0\nsame") for n in range(20))
 
 
-def training() -> LoopWatch:
+def training() -> LoopDetector:
     """A watch that saw a long job begin."""
-    watch = LoopWatch()
+    watch = LoopDetector()
     watch.apply(ToolStarted(call="first", name="bash", job="00001-0"))
     return watch
 
@@ -99,16 +99,16 @@ def test_an_open_job_excuses_no_repeated_error_and_no_repeated_work() -> None:
 
 
 def test_a_second_loop_that_has_nothing_to_do_with_the_first_gets_a_note_of_its_own() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     notes = [do(watch, "bash", "ls", "exit 0\na.py") for _ in range(4)]
     notes += [do(watch, "bash", "pwd", "exit 0\n/workspace") for _ in range(4)]
     assert [n for n, note in enumerate(notes) if note] == [3, 7]
     assert "`bash" in notes[7] and "pwd" in notes[7]
-    assert watch.level == NOTE and not watch.owes_epoch
+    assert watch.level == NOTE and not watch.needs_epoch
 
 
 def test_a_loop_taken_up_again_after_other_work_goes_a_step_further() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     levels = []
     for round_number in range(3):
         for _ in range(4):
@@ -122,7 +122,7 @@ def test_a_score_for_a_new_solution_settles_every_loop_and_the_same_solution_aga
     def scored(tree: str) -> EvaluationFinished:
         return EvaluationFinished(evaluation="1", status="scored", commit="c", tree=tree)
 
-    watch = LoopWatch()
+    watch = LoopDetector()
     for tree in ("a", "b"):
         for _ in range(4):
             do(watch, "bash", "ls", "exit 0\na.py")
@@ -136,31 +136,31 @@ def test_a_score_for_a_new_solution_settles_every_loop_and_the_same_solution_aga
 
 
 def test_a_crash_before_the_clean_window_does_not_cancel_it() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     for _ in range(8):
         do(watch, "bash", "ls", "exit 0")
     watch.apply(EpochStarted(reason="resume", system="", tools="", user="", keeps_tail=True))
-    assert watch.owes_epoch
+    assert watch.needs_epoch
 
 
 def test_the_same_error_three_times_is_a_loop_even_with_other_work_between() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     notes = []
     for n in range(6):
         notes.append(do(watch, "bash", f"python a{n}.py", "exit 1 after 1.0 s\nValueError: bad column"))
         do(watch, "edit_file", f"try {n}", f"wrote a.py: {n} bytes")
     assert [bool(note) for note in notes] == [False, False, True, False, False, True]
     assert "ValueError: bad column" in notes[2]
-    assert watch.owes_epoch and watch.level == EPOCH
+    assert watch.needs_epoch and watch.level == EPOCH
 
 
 def test_another_error_begins_anew() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     assert not any(do(watch, "bash", f"python {n}.py", f"exit 1\nValueError: column {n}") for n in range(12))
 
 
 def test_two_calls_in_turn_are_a_loop_at_the_sixth_time() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     notes = []
     for _ in range(6):
         notes += [do(watch, "bash", "a", "exit 0\nA"), do(watch, "bash", "b", "exit 0\nB")]
@@ -169,7 +169,7 @@ def test_two_calls_in_turn_are_a_loop_at_the_sixth_time() -> None:
 
 
 def test_replies_that_call_nothing_are_a_loop_at_the_third_time() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     for number in range(1, 10):
         watch.apply(ModelReplied(request=number, message="{}"))
         assert watch.level == number // 3
@@ -177,16 +177,16 @@ def test_replies_that_call_nothing_are_a_loop_at_the_third_time() -> None:
 
 
 def test_a_declared_epoch_settles_what_was_owed_and_a_new_attempt_forgets_all() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     for _ in range(8):
         do(watch, "bash", "ls", "exit 0")
-    assert watch.owes_epoch
+    assert watch.needs_epoch
     watch.apply(EpochStarted(reason="compaction", system="", tools="", user="", stage="alone"))
-    assert not watch.owes_epoch and watch.level == EPOCH
+    assert not watch.needs_epoch and watch.level == EPOCH
     watch.apply(AttemptStarted(parent=None))
     assert watch.level == 0 and NOTE == 1
 
 
 def test_commands_that_fail_without_a_word_are_not_one_error() -> None:
-    watch = LoopWatch()
+    watch = LoopDetector()
     assert not any(do(watch, "bash", f"grep column_{n} data.csv", f"exit 1 after 0.{n} s") for n in range(12))

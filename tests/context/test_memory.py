@@ -40,27 +40,27 @@ STATES = attempts(90)
 
 
 def test_a_short_chain_is_told_whole() -> None:
-    assert memory.chain(STATES[4], BUDGET) == memory.chain(STATES[4])
+    assert memory.render_memory(STATES[4], BUDGET) == memory.render_memory(STATES[4])
 
 
 def test_a_long_chain_stays_within_its_budget_and_names_every_attempt() -> None:
-    told = memory.chain(STATES[-1], BUDGET)
+    told = memory.render_memory(STATES[-1], BUDGET)
     entries, rows = told.count("## Attempt "), told.count("stacked forests |")
     assert entries + rows == 90
     assert "idea 1: stacked forests" in told and "flaw 1" in told
     unfolded = told[told.index("## Attempt ") :]
     assert estimate_tokens(len(unfolded.encode())) <= BUDGET
-    assert estimate_tokens(len(told.encode())) < estimate_tokens(len(memory.chain(STATES[-1]).encode()))
+    assert estimate_tokens(len(told.encode())) < estimate_tokens(len(memory.render_memory(STATES[-1]).encode()))
 
 
 def test_the_chain_mostly_grows_at_its_end_and_folds_seldom() -> None:
-    chains = [memory.chain(state, BUDGET) for state in STATES]
+    chains = [memory.render_memory(state, BUDGET) for state in STATES]
     rewritten = sum(not late.startswith(early) for early, late in pairwise(chains))
     assert 1 <= rewritten <= 6
 
 
 def test_a_score_is_compared_with_the_best_before_it_from_what_was_told() -> None:
-    told = memory.chain(STATES[3])
+    told = memory.render_memory(STATES[3])
     assert "evaluation 001-1: scored 0.837 ± 0.010, commit" in told
     assert "evaluation 002-1: scored 0.874 ± 0.010 (+0.037 on 001-1: better)" in told
     assert "evaluation 003-1: scored 0.821 ± 0.010 (-0.053 on 002-1: worse)" in told
@@ -81,5 +81,5 @@ def test_the_verdict_is_the_one_that_was_judged() -> None:
             ),
         ]  # fmt: skip
     state = fold(events)
-    told = [memory.compared(state, one) for one in state.evaluations.values()]
+    told = [memory.compare_with_best(state, one) for one in state.evaluations.values()]
     assert told == ["first", "unclear on 001-1", "worse on 001-1", "+0.01 on 001-1: real"]

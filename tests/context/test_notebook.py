@@ -69,9 +69,9 @@ def test_what_is_looked_up_again_after_an_epoch_is_its_price() -> None:
 def test_a_resume_changes_nothing_that_was_noted() -> None:
     notebook = folded(taken("T1: tune depth"))
     notebook.apply(EpochStarted(reason="resume", system="", tools="", user="", keeps_tail=True))
-    assert notebook.owes_close
+    assert notebook.needs_close
     notebook.apply(closed())
-    assert not notebook.owes_close
+    assert not notebook.needs_close
 
 
 def said(*, is_read: bool) -> list[Event]:
@@ -84,15 +84,15 @@ def said(*, is_read: bool) -> list[Event]:
 
 def test_a_checkpoint_that_cannot_be_read_does_not_use_up_the_one_refusal() -> None:
     notebook = folded(*said(is_read=False))
-    assert notebook.refusals == 0 and notebook.was_refused == notebook.turn, "it may be said again"
+    assert notebook.refusals == 0 and notebook.refused_turn == notebook.turn, "it may be said again"
     for event in said(is_read=True):
         notebook.apply(event)
-    assert notebook.refusals == 1 and notebook.was_refused == notebook.turn
+    assert notebook.refusals == 1 and notebook.refused_turn == notebook.turn
     for event in said(is_read=True):
         notebook.apply(event)
-    assert notebook.was_refused == -1, "the second time code completes it"
+    assert notebook.refused_turn == -1, "the second time code completes it"
 
 
 def test_checkpoints_that_can_never_be_read_do_not_keep_a_window_open_for_ever() -> None:
     notebook = folded(*said(is_read=False), *said(is_read=False))
-    assert notebook.refusals == 0 and notebook.was_refused == -1
+    assert notebook.refusals == 0 and notebook.refused_turn == -1

@@ -13,7 +13,7 @@ from runs.events.registry import CheckpointTaken
 
 def said(notebook: Notebook, *todo: str, done: tuple[str, ...] = ()) -> dict[str, str]:
     """One checkpoint as the harness takes it; what is open after it."""
-    kept = notebook.carried(list(done), list(todo))
+    kept = notebook.merge_todos(list(done), list(todo))
     notebook.apply(CheckpointTaken(call="c", turn=1, done=list(done), todo=kept))
     return dict(notebook.todos)
 
@@ -78,7 +78,7 @@ def test_an_id_is_never_given_twice() -> None:
 
 def test_a_todo_that_is_mentioned_nowhere_is_forgotten() -> None:
     notebook = opened("look at the folds", "tune depth")
-    assert notebook.forgotten(["todo-1 is done: five folds", "T2 is a card"]) == ["todo-2: tune depth"]
+    assert notebook.unmentioned_todos(["todo-1 is done: five folds", "T2 is a card"]) == ["todo-2: tune depth"]
 
 
 def test_an_old_record_is_read_as_ever() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context.tokens import bytes_for
-from context.truncation.truncate import clip, clip_output, collapse_repeats, file_lines, lines_of
+from context.truncation.truncate import collapse_repeats, file_lines, lines_of, truncate, truncate_output
 
 LINES = [
     *(b"", b"row", b"row of a table, and a longer one", b"fold 1 auc 0.91", b"loss: 0.3", b"  indented"),
@@ -23,12 +23,12 @@ def collapsed(text: str) -> str:
 
 
 def test_a_short_output_is_shown_as_it_is() -> None:
-    assert clip_output(b"accuracy 0.93\n", 14, 100, "all of it: log") == "accuracy 0.93"
+    assert truncate_output(b"accuracy 0.93\n", 14, 100, "all of it: log") == "accuracy 0.93"
 
 
 def test_a_long_output_keeps_its_head_and_tail_and_says_where_the_rest_is() -> None:
     raw = "\n".join(f"line {number}" for number in range(10_000)).encode()
-    seen = clip_output(raw, len(raw), 200, "all of it: .jobs/1/log")
+    seen = truncate_output(raw, len(raw), 200, "all of it: .jobs/1/log")
     assert seen.startswith("line 0\n")
     assert seen.endswith("line 9999")
     assert "bytes left out; all of it: .jobs/1/log" in seen
@@ -50,7 +50,7 @@ def test_equal_lines_are_counted_instead_of_repeated() -> None:
 
 
 def test_an_output_cut_on_disk_says_how_much_there_was() -> None:
-    assert "1000000 bytes in all" in clip_output(b"abc", 1_000_000, 100, "")
+    assert "1000000 bytes in all" in truncate_output(b"abc", 1_000_000, 100, "")
 
 
 def pieces(total: int) -> Iterator[bytes]:
@@ -67,7 +67,7 @@ def pieces(total: int) -> Iterator[bytes]:
 def test_of_megabytes_only_what_may_be_shown_is_ever_held() -> None:
     tracemalloc.start()
     try:
-        seen = clip_output(pieces(4_000_000), 4_000_000, 2_000, "all of it: .jobs/1/log")
+        seen = truncate_output(pieces(4_000_000), 4_000_000, 2_000, "all of it: .jobs/1/log")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -80,8 +80,8 @@ def test_of_megabytes_only_what_may_be_shown_is_ever_held() -> None:
 def test_one_line_of_twenty_megabytes_is_not_held_either() -> None:
     tracemalloc.start()
     try:
-        seen = clip_output((b"x" * 250_000 for _ in range(80)), 20_000_000, 2_000, "rest")
-        bar = clip_output((b"\r%d of 80" % n * 20_000 for n in range(81)), 20_000_000, 2_000, "rest")
+        seen = truncate_output((b"x" * 250_000 for _ in range(80)), 20_000_000, 2_000, "rest")
+        bar = truncate_output((b"\r%d of 80" % n * 20_000 for n in range(81)), 20_000_000, 2_000, "rest")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -94,12 +94,12 @@ def test_one_line_of_twenty_megabytes_is_not_held_either() -> None:
 def test_an_output_reads_the_same_in_whatever_pieces_it_comes(lines: list[bytes], size: int, tokens: int) -> None:
     raw = b"\n".join(lines)
     cut = [raw[at : at + size] for at in range(0, len(raw), size)]
-    assert clip_output(iter(cut), len(raw), tokens, "rest") == clip_output(raw, len(raw), tokens, "rest")
+    assert truncate_output(iter(cut), len(raw), tokens, "rest") == truncate_output(raw, len(raw), tokens, "rest")
 
 
 @given(st.binary(max_size=5000), st.integers(10, 300))
 def test_any_bytes_can_be_shown_within_the_limit(raw: bytes, tokens: int) -> None:
-    seen = clip_output(raw, len(raw), tokens, "rest")
+    seen = truncate_output(raw, len(raw), tokens, "rest")
     seen.encode()
     assert len(seen.encode()) <= bytes_for(tokens) + 60
 
@@ -107,14 +107,14 @@ def test_any_bytes_can_be_shown_within_the_limit(raw: bytes, tokens: int) -> Non
 @given(st.text(max_size=2000), st.integers(5, 100))
 def test_clipping_twice_changes_no_more_than_once_where_it_fits(text: str, tokens: int) -> None:
     if len(text.encode()) <= bytes_for(tokens):
-        assert clip(text, tokens, "rest") == text
+        assert truncate(text, tokens, "rest") == text
 
 
 def middle(*lines: str) -> str:
     """What is seen of an output that has these lines in the middle of thousands."""
     around = [f"row {number} of the table" for number in range(3_000)]
     raw = "\n".join([*around, *lines, *around]).encode()
-    return clip_output(raw, len(raw), 400, "all of it: .jobs/1/log")
+    return truncate_output(raw, len(raw), 400, "all of it: .jobs/1/log")
 
 
 def test_scores_and_warnings_are_rescued_from_the_middle_with_their_line_numbers() -> None:
@@ -146,12 +146,12 @@ def test_of_a_thousand_scores_the_first_form_and_the_last_ones_stay() -> None:
 
 def test_a_line_of_a_million_letters_does_not_push_out_the_others() -> None:
     raw = b"before\n" + b"x" * 1_000_000 + b"\nafter auc 0.5"
-    seen = clip_output(raw, len(raw), 300, "rest")
+    seen = truncate_output(raw, len(raw), 300, "rest")
     assert seen.startswith("before\n") and seen.endswith("after auc 0.5")
 
 
 def test_binary_data_is_named_not_shown() -> None:
-    seen = clip_output(bytes(range(256)) * 100, 25_600, 300, "all of it: .jobs/1/log")
+    seen = truncate_output(bytes(range(256)) * 100, 25_600, 300, "all of it: .jobs/1/log")
     assert seen.startswith("[binary data, 25600 bytes; all of it: .jobs/1/log; it begins with 00010203")
 
 
@@ -162,6 +162,6 @@ def test_of_a_progress_bar_on_many_lines_the_last_state_is_seen() -> None:
 
 def test_line_numbers_are_those_of_the_file_that_is_read() -> None:
     text = "\n".join(f"line {number}" for number in range(500, 3_000))
-    seen = clip(text, 200, "read on", first=500)
+    seen = truncate(text, 200, "read on", first=500)
     number = int(seen.split("[… lines ")[1].split(" ")[0])
     assert f"line {number - 1}\n[…" in seen

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.first_message import render_head
+from context.first_message import render_first_message
 from context.window import Window
 from runs.events.registry import (
     AttemptEnded,
@@ -145,7 +145,7 @@ def played(*more: Event) -> State:
 
 
 def test_the_memory_of_an_attempt_holds_its_facts_and_the_models_words() -> None:
-    head = render_head(played(AttemptStarted(parent="a" * 40, attempt=2)), "noon", "- At most 6 attempts.")
+    head = render_first_message(played(AttemptStarted(parent="a" * 40, attempt=2)), "noon", "- At most 6 attempts.")
     assert "evaluation 001-1: scored 0.91 ± 0.02, commit aaaaaaaaaa, `python s.py`, best of the run then" in head
     assert "criticism: too small" in head
     assert "lesson: scale" in head
@@ -154,7 +154,7 @@ def test_the_memory_of_an_attempt_holds_its_facts_and_the_models_words() -> None
 
 
 def test_neither_thresholds_nor_exact_scores_reach_the_window() -> None:
-    head = render_head(played(AttemptStarted(attempt=2)), "noon", "")
+    head = render_first_message(played(AttemptStarted(attempt=2)), "noon", "")
     for secret in ("0.99", "0.98", "0.97", "0.912345"):
         assert secret not in head
 
@@ -162,8 +162,8 @@ def test_neither_thresholds_nor_exact_scores_reach_the_window() -> None:
 def test_the_memory_only_grows_at_its_end() -> None:
     from context import memory
 
-    one = memory.chain(played())
-    two = memory.chain(
+    one = memory.render_memory(played())
+    two = memory.render_memory(
         played(AttemptStarted(attempt=2), AttemptEnded(why="turns", did="nothing", criticism="", next=""))
     )
     assert two.startswith(one)
