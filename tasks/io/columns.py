@@ -5,13 +5,14 @@ Where no cell is quoted the lines of the file are kept as well, and rows are wri
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.io.atomic import open_durable
-from tasks.io.csv_text import CELL_CAP, Row, is_plain, read_rows, write_rows
+from tasks.io.csv_text import CELL_CAP, ROWS_AT_ONCE, Row, is_plain, read_rows, write_rows
 
 _OTHERS = bytes(set(range(256)) - set(b",\n"))
 BOM = "\ufeff"
@@ -36,20 +37,25 @@ class Columns:
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Columns:
         """The table of rows, header first; without any, a table without columns."""
-        header, *body = [*rows] or [[]]
-        return cls(header, [list(cells) for cells in zip(*body, strict=True)] or [[] for _ in header])
+        remaining = iter(rows)
+        header = next(remaining, [])
+        columns: list[list[str]] = [[] for _ in header]
+        while some := list(itertools.islice(remaining, ROWS_AT_ONCE)):
+            for column, cells in zip(columns, zip(*some, strict=True), strict=True):
+                column.extend(cells)
+        return cls(header, columns)
 
     def __len__(self) -> int:
         return len(self._at)
 
     def column(self, name: str) -> list[str]:
         """The cells of a column (the first of that name). Raises ValueError where there is none."""
-        return self._cells(self.header.index(name))
+        return self.column_at(self.header.index(name))
 
-    def _cells(self, place: int) -> list[str]:
+    def column_at(self, place: int) -> list[str]:
         if place not in self._known:
             assert self._whole is not None
-            self._known[place] = _picked(self._whole._cells(place), self._at)
+            self._known[place] = _picked(self._whole.column_at(place), self._at)
         return self._known[place]
 
     def lines(self) -> list[str] | None:
@@ -75,11 +81,11 @@ class Columns:
     def replaced(self, name: str, cells: list[str]) -> Columns:
         """The same table with other cells in a column."""
         place = self.header.index(name)
-        return Columns(self.header, [cells if at == place else self._cells(at) for at in range(len(self.header))])
+        return Columns(self.header, [cells if at == place else self.column_at(at) for at in range(len(self.header))])
 
     def rows(self) -> list[Row]:
         """The table as rows, header first."""
-        return [self.header, *map(list, zip(*map(self._cells, range(len(self.header))), strict=True))]
+        return [self.header, *map(list, zip(*map(self.column_at, range(len(self.header))), strict=True))]
 
 
 def plain_numbers(cells: Sequence[str]) -> array[float] | None:
@@ -120,7 +126,8 @@ def write_columns(path: Path, table: Columns, mode: int = 0o644) -> None:
     """Write a table whole and durable, as `cells.write_rows` does."""
     lines = table.lines()
     if lines is None:
-        write_rows(path, table.rows(), mode)
+        columns = [table.column_at(index) for index in range(len(table.header))]
+        write_rows(path, itertools.chain([table.header], zip(*columns, strict=True)), mode)
         return
     with open_durable(path, mode) as stream:
         stream.write("\n".join([",".join(table.header), *lines, ""]))

@@ -69,7 +69,7 @@ def test_what_is_written_at_once_is_what_is_written_in_pieces(tmp_path: Path, mo
     kinds = (["1", "a"], ["2", "a, b"], ['"', "\n"], ["3", "a\rb"], ["\ufeff", ""])
     rows = [["id", "y"], *(kinds[at * at % 5] for at in range(60))]
     write_rows(tmp_path / "whole.csv", rows)
-    monkeypatch.setattr(cells_module, "AT_ONCE", 7)
+    monkeypatch.setattr(cells_module, "ROWS_AT_ONCE", 7)
     write_rows(tmp_path / "pieces.csv", rows)
     assert list(read_rows(tmp_path / "pieces.csv")) == list(read_rows(tmp_path / "whole.csv")) == rows
     plain = [row for row in rows if "\r" not in row[1] and "\ufeff" not in row[0]]
