@@ -18,7 +18,7 @@ from tasks.io.atomic import open_durable
 
 CELL_CAP = 100_000_000
 ROWS_AT_ONCE = 500
-"""Rows handled together. The garbage collector scans waiting rows again and again: with 100,000 it takes 3 times as long."""
+"""Rows handled together. More are slower: the garbage collector rescans waiting rows (at 100,000, 3 times slower)."""
 BOM = "\ufeff"
 Row = list[str]
 Number = int | Decimal
