@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.config.schema import parse_task_file
 from tasks.config.validate import Checks
-from tasks.config.yaml_with_lines import TaskError, read_marked_yaml
+from tasks.config.yaml_with_lines import TaskError, read_yaml_file
 from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, prepare_example
 from tasks.metrics.medals import Thresholds
 from tasks.mlebench.facts import Competition, Split, competitions, in_split
@@ -106,7 +106,7 @@ def _competition_row(one: Competition, home: Path) -> TaskRow:
 
 def _example_row(name: str, home: Path) -> TaskRow:
     folder, example = EXAMPLES_FOLDER / name, EXAMPLES[name]
-    marked = read_marked_yaml(folder / "task.yaml")
+    marked = read_yaml_file(folder / "task.yaml")
     file, checks = parse_task_file(marked), Checks(marked, folder)
     metric = checks.metric(file.metric)
     thresholds = checks.thresholds(file.thresholds, file.leaderboard, metric.lower_is_better if metric else None)
@@ -125,7 +125,7 @@ def _example_row(name: str, home: Path) -> TaskRow:
     )  # fmt: skip
 
 
-def row_of(task: Task) -> TaskRow:
+def task_row(task: Task) -> TaskRow:
     """The line of a loaded task; its labels and its sample are counted."""
     return TaskRow(
         task.id,

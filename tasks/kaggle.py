@@ -45,7 +45,7 @@ class KaggleError(TaskError):
 
 
 @dataclass(frozen=True)
-class Standing:
+class SubmissionStatus:
     """How a submission stands. Scores are None until Kaggle has told them; `problem` says why it failed."""
 
     ref: int
@@ -108,7 +108,7 @@ class Kaggle:
             raise KaggleError(f"{name}: Kaggle did not take the submission ({said}). Try again later.")
         return ref
 
-    def status(self, ref: int) -> Standing:
+    def status(self, ref: int) -> SubmissionStatus:
         """How a submission stands. Raises `KaggleError`."""
         from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
 
@@ -120,7 +120,7 @@ class Kaggle:
                 return client.competitions.competition_api_client.get_submission(request)
 
         found = self._ask(f"submission {ref}", get)
-        return Standing(
+        return SubmissionStatus(
             ref,
             found.status.name,
             _score(found.public_score),
@@ -128,7 +128,9 @@ class Kaggle:
             found.error_description or "",
         )
 
-    def wait(self, ref: int, seconds: float, tell: Callable[[Standing], None], pause: float = 5.0) -> Standing:
+    def wait(
+        self, ref: int, seconds: float, tell: Callable[[SubmissionStatus], None], pause: float = 5.0
+    ) -> SubmissionStatus:
         """Look, by its number, until Kaggle has scored a submission or the time is over. Raises `KaggleError`."""
         until = time.monotonic() + seconds
         while True:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.config.schema import ID_PATTERN
 from tasks.config.yaml_with_lines import TaskError
-from tasks.holdout.splitters import Parts, TooFewRows, deal_groups, deal_rows, how_many_parts, order
+from tasks.holdout.splitters import Parts, TooFewRows, assign_folds, assign_group_folds, choose_fold_count, order
 from tasks.io.csv_text import Row, as_number, write_rows
 from tasks.metrics.registry import METRICS
 from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
@@ -41,14 +41,14 @@ class TaskRequest:
 
 
 @dataclass(frozen=True)
-class Made:
+class CreatedTask:
     """The folder that was made, and sentences about what was guessed."""
 
     folder: Path
     guesses: tuple[str, ...]
 
 
-def make_task(wish: TaskRequest) -> Made:
+def make_task(wish: TaskRequest) -> CreatedTask:
     """Make a task folder of a table; it appears whole. Raises TaskError."""
     if wish.metric is not None and wish.metric not in METRICS:
         raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
@@ -74,7 +74,7 @@ def make_task(wish: TaskRequest) -> Made:
     guesses += _advice(wish, header, known, name)
     is_private = _split(wish, metric, header, known, guesses)
     _appear(wish, folder, metric, header, known, name, is_private)
-    return Made(folder, tuple(guesses))
+    return CreatedTask(folder, tuple(guesses))
 
 
 def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
@@ -133,7 +133,7 @@ def _split(wish: TaskRequest, metric: str, header: Row, rows: Sequence[Row], gue
         is_private = [part == 0 for part in _dealt(labels, groups, SHARE, _draw(wish))]
         left = [at for at, private in enumerate(is_private) if not private]
         rest = [labels[at] for at in left]
-        parts = _dealt(rest, groups and [groups[at] for at in left], how_many_parts(len(rest)), "0:held out")
+        parts = _dealt(rest, groups and [groups[at] for at in left], choose_fold_count(len(rest)), "0:held out")
     except TooFewRows:
         raise TaskError(
             f"{wish.data}: the groups in {wish.group} are too few or too large: a part of them becomes private, and of "
@@ -152,7 +152,9 @@ def _split(wish: TaskRequest, metric: str, header: Row, rows: Sequence[Row], gue
 
 def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw: str) -> Parts:
     """Rows in parts as a run's blend deals them."""
-    return deal_groups(groups, labels, parts, draw) if groups else deal_rows(labels, parts, draw, stratify=True)
+    return (
+        assign_group_folds(groups, labels, parts, draw) if groups else assign_folds(labels, parts, draw, stratify=True)
+    )
 
 
 def _draw(wish: TaskRequest) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from tasks.config.yaml_with_lines import TaskError
-from tasks.io.csv_text import Row, TableError, as_number, read_rows, rows_of
+from tasks.io.csv_text import Row, TableError, as_number, iter_rows, read_rows
 from tasks.metrics.registry import METRICS
 
 SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))
@@ -60,7 +60,7 @@ def _check_separator(data: Path, target: str) -> None:
 
 def _header_by(data: Path, mark: str) -> Row:
     with data.open(encoding="utf-8-sig", newline="") as stream:
-        return next((row for _, row in rows_of(stream, data.name, mark)), [])
+        return next((row for _, row in iter_rows(stream, data.name, mark)), [])
 
 
 def check_columns(data: Path, header: Row, named: Mapping[str, str | None]) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tasks.config.schema import AnswerPart, BlendPart, TaskFile, parse_task_file
 from tasks.config.validate import Checks
-from tasks.config.yaml_with_lines import TaskError, read_marked_yaml
+from tasks.config.yaml_with_lines import TaskError, read_yaml_file
 from tasks.holdout.recipe import Answer, Mark, Recipe, Renumber
 from tasks.io.hashing import hash_of_file
 from tasks.metrics.medals import Thresholds
@@ -95,7 +95,7 @@ class Task:
 def load_task(path: Path) -> Task:
     """The task of a task.yaml, or of a folder that holds one. Raises TaskError, listing every problem found."""
     path = _task_file(path)
-    marked = read_marked_yaml(path)
+    marked = read_yaml_file(path)
     file = parse_task_file(marked)
     checks = Checks(marked, path.absolute().parent)
     metric = checks.metric(file.metric)

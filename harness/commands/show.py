@@ -229,13 +229,13 @@ def _provenance(name: str) -> list[tuple[str, str]]:
 
 def show_task(name: str, settings: Settings) -> int:
     """Show one task: what is asked, how it is judged, where it lies. Prepares an example that was never used."""
-    from tasks.catalog import find_task, row_of
+    from tasks.catalog import find_task, task_row
     from tasks.mlebench.prepare import is_prepared, known
 
     if known(name) and not is_prepared(name, settings.home):
         return _show_unprepared(name, settings)
     task = find_task(name, settings.home)
-    row = row_of(task)
+    row = task_row(task)
     gold, silver, bronze, median = _lines(task.thresholds)
     board = f", from a leaderboard of {task.thresholds.rows}" if task.thresholds and task.thresholds.rows else ""
     lines = f"gold {gold}, silver {silver}, bronze {bronze}, median {median}{board}"

@@ -21,7 +21,7 @@ from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from sandboxes.base import JobStatus, Sandbox, log_of
 from sandboxes.select import open_sandbox
-from tasks.holdout.private_labels import leaked
+from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.recipe import Split
 from tasks.judging.judge import Judgement, run_judge
 
@@ -107,7 +107,7 @@ def _longest(run: Run) -> float:
 
 
 def _close(run: Run, opened: Evaluation, folder: Path, view: JobStatus) -> None:
-    for path in leaked(
+    for path in files_with_canary(
         run.blend.private_labels, [folder / "workspace" / "submission.csv", *([view.log] if view.log else [])]
     ):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {opened.id} holds a planted row"))

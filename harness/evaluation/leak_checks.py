@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runs.events.registry import Warned
 from tasks.holdout.blend import read_meta
-from tasks.holdout.sources import labelled
+from tasks.holdout.sources import labelled_source
 from tasks.io.csv_text import TableError, read_rows
 from tasks.io.path_templates import Template
 from tasks.leakage.code import check_claim, check_code, check_table
@@ -86,7 +86,7 @@ def _train_ids(task_path: str) -> frozenset[str]:
         task = load_task(Path(task_path))
         if task.labels is None:
             return frozenset()
-        source, template = labelled(task, task.labels), Template(task.labels.id)
+        source, template = labelled_source(task, task.labels), Template(task.labels.id)
         at = {name: source.header.index(name) for name in template.names}
         rows = islice(source.rows(), ROWS)
         return frozenset(template.fill({name: source.plain(row[place]) for name, place in at.items()}) for row in rows)

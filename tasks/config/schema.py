@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from tasks.config.yaml_with_lines import MarkedYaml, TaskError
+from tasks.config.yaml_with_lines import TaskError, YamlFile
 from tasks.metrics.registry import METRICS
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
@@ -170,7 +170,7 @@ class TaskFile(_Part):
     competition: Text | None = None
 
 
-def parse_task_file(marked: MarkedYaml) -> TaskFile:
+def parse_task_file(marked: YamlFile) -> TaskFile:
     """The file's content, checked for form. Raises TaskError with a line for every problem."""
     try:
         return TaskFile.model_validate(marked.values)
@@ -179,7 +179,7 @@ def parse_task_file(marked: MarkedYaml) -> TaskFile:
     raise TaskError("\n".join(dict.fromkeys(problems)))
 
 
-def _problem(marked: MarkedYaml, detail: ErrorDetails) -> str:
+def _problem(marked: YamlFile, detail: ErrorDetails) -> str:
     location = [step for step in detail["loc"] if step not in ("str", "float", "int")]
     name, kind = ".".join(map(str, location)), detail["type"]
     if kind == "extra_forbidden":

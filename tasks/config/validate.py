@@ -21,7 +21,7 @@ from tasks.config.schema import (
     ThresholdsPart,
     clip,
 )
-from tasks.config.yaml_with_lines import Location, MarkedYaml, TaskError
+from tasks.config.yaml_with_lines import Location, TaskError, YamlFile
 from tasks.io.path_templates import Template
 from tasks.metrics.medals import Thresholds, thresholds_from_leaderboard
 from tasks.metrics.registry import METRICS, Metric
@@ -48,7 +48,7 @@ class Checks:
     Its methods return None (or leave something out) after a problem; `raise_problems` comes before their use.
     """
 
-    def __init__(self, marked: MarkedYaml, folder: Path) -> None:
+    def __init__(self, marked: YamlFile, folder: Path) -> None:
         self.marked = marked
         self.folder = folder
         self._problems: list[str] = []

@@ -28,7 +28,7 @@ class TaskError(Exception):
 
 
 @dataclass(frozen=True)
-class MarkedYaml:
+class YamlFile:
     """A YAML mapping as plain values, its bytes, and the node tree that knows where each of them stands."""
 
     path: Path
@@ -56,7 +56,7 @@ class MarkedYaml:
         return mark
 
 
-def read_marked_yaml(path: Path) -> MarkedYaml:
+def read_yaml_file(path: Path) -> YamlFile:
     """Read the YAML mapping in the file `path`. Raises TaskError for anything that is not one."""
     content = _read(path)
     try:
@@ -70,7 +70,7 @@ def read_marked_yaml(path: Path) -> MarkedYaml:
     if reader.problems:
         raise TaskError("\n".join(reader.problems))
     assert isinstance(root, yaml.MappingNode) and isinstance(values, dict)
-    return MarkedYaml(path, content, values, root)
+    return YamlFile(path, content, values, root)
 
 
 def _read(path: Path) -> bytes:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.build import fill
-from tasks.holdout.link_files import is_as_shown
-from tasks.holdout.private_labels import plant
-from tasks.holdout.public_files import MOMENT
+from tasks.holdout.link_files import has_shown_attributes
+from tasks.holdout.private_labels import plant_canary
+from tasks.holdout.public_files import FILE_TIME
 from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import TooFewRows
 from tasks.io.atomic import open_durable
@@ -117,7 +117,7 @@ def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path)
         (building / "custody").mkdir(mode=0o700)
         store = folder.parent / ".files"
         filled = fill(task, seed, split, building / "public", building / "custody", store)
-        plant(building / "custody" / "answers.csv", fingerprint)
+        plant_canary(building / "custody" / "answers.csv", fingerprint)
         meta = {**_spoken_of(task), **asdict(filled), **asdict(split), "seed": seed, "fingerprint": fingerprint}
         with open_durable(building / "custody" / "blend.json", 0o600) as stream:
             stream.write(json.dumps(meta, indent=1, sort_keys=True) + "\n")
@@ -178,10 +178,10 @@ def _clear_abandoned(folder: Path) -> None:
 def _seal(folder: Path) -> None:
     """Readable by everyone and writable by no one in public, one date on everything, custody closed."""
     for path in sorted((folder / "public").rglob("*"), reverse=True):
-        if not is_as_shown(path.lstat()):  # what is linked is so already, and may not be ours to change
+        if not has_shown_attributes(path.lstat()):  # what is linked is so already, and may not be ours to change
             path.chmod(0o755 if path.is_dir() else 0o444)
-            os.utime(path, (MOMENT, MOMENT))
+            os.utime(path, (FILE_TIME, FILE_TIME))
     (folder / "public").chmod(0o755)
-    os.utime(folder / "public", (MOMENT, MOMENT))
+    os.utime(folder / "public", (FILE_TIME, FILE_TIME))
     (folder / "custody").chmod(0o700)
     folder.chmod(0o711)

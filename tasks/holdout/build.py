@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.holdout.choose_rows import hold_out
-from tasks.holdout.load_inputs import Book, Sample, fields_of, read_book, read_sample
-from tasks.holdout.public_files import Moves, show_all, show_files
+from tasks.holdout.choose_rows import choose_held_out
+from tasks.holdout.load_inputs import Sample, TaskInputs, fields_of, load_inputs, read_sample
+from tasks.holdout.public_files import Moves, write_all_files, write_files
 from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import order
 from tasks.io.archives import pack
-from tasks.io.csv_text import Row, TableError, as_number, write_rows, writing
+from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
 from tasks.leakage.order import rank_area, tells
 
@@ -67,8 +67,8 @@ def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path
     """
     if task.labels is None:
         return _as_it_is(task, public, private_labels)
-    book = read_book(task, task.labels)
-    held = hold_out(task, task.labels, book.train, seed, split)
+    book = load_inputs(task, task.labels)
+    held = choose_held_out(task, task.labels, book.train, seed, split)
     draw = f"{seed}{split.name}"
 
     def placed(path: Path) -> Path:
@@ -88,7 +88,7 @@ def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path
         draw=draw,
         rows=[one.row for one in shown if one.role != TEST],
     )
-    notes = show_files(task, book, moves, public, store)
+    notes = write_files(task, book, moves, public, store)
     notes = (*_varied(task, book), *book.notes, *held.notes, *notes, *_telltale(firsts))
     return Filled(counts[HELD_OUT], counts[SELECT], counts[TEST], held.labelled, held.plan.folds, notes)
 
@@ -96,7 +96,7 @@ def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path
 def _as_it_is(task: Task, public: Path, private_labels: Path) -> Filled:
     """The blend of a task without labels: nothing is held out, everything is shown."""
     sample = read_sample(task)
-    show_all(task, public)
+    write_all_files(task, public)
     _write_rest(sample, private_labels)
     write_rows(private_labels / "ids.csv", [["id"], *([name] for name in sample.ids)], 0o600)
     write_rows(
@@ -110,7 +110,7 @@ def _as_it_is(task: Task, public: Path, private_labels: Path) -> Filled:
 # --------------------------------------------------------------------------------------------- what is to be predicted
 
 
-def _test_units(task: Task, book: Book) -> Iterator[list[Shown]]:
+def _test_units(task: Task, book: TaskInputs) -> Iterator[list[Shown]]:
     """The task's own rows to predict, those of a unit together, in the order of the test table."""
     header, source, unit = book.test.header, book.test.source, task.recipe.unit
     units: dict[str, list[Shown]] = {}
@@ -122,7 +122,7 @@ def _test_units(task: Task, book: Book) -> Iterator[list[Shown]]:
 
 
 def _held_units(
-    task: Task, labels: Labels, book: Book, held: Mapping[int, str], moved: Mapping[int, Row]
+    task: Task, labels: Labels, book: TaskInputs, held: Mapping[int, str], moved: Mapping[int, Row]
 ) -> Iterator[list[Shown]]:
     """The rows taken from train, in the shape of test rows, those of a unit together."""
     train, unit = book.train, task.recipe.unit
@@ -133,7 +133,7 @@ def _held_units(
     units: dict[str, list[Shown]] = {}
     for at in sorted(held):
         fields = fields_of(header, moved[at], train.source, book.used)
-        belongs = groups[at] if groups else train.units[at] if unit else "" if book.answering.is_plain else str(at)
+        belongs = groups[at] if groups else train.units[at] if unit else "" if book.encoder.is_plain else str(at)
         one = Shown(held[at], [moved[at][column] for column in shape], fields, fields, belongs)
         units.setdefault(train.units[at] if unit else str(at), []).append(one)
     yield from units.values()
@@ -146,7 +146,7 @@ def _ordered(task: Task, units: list[list[Shown]], draw: str) -> list[list[Shown
     return sorted(mixed, key=lambda unit: Template(by).fill(unit[0].fields)) if by else mixed
 
 
-def _named(task: Task, book: Book, units: list[list[Shown]]) -> Iterator[Shown]:
+def _named(task: Task, book: TaskInputs, units: list[list[Shown]]) -> Iterator[Shown]:
     """The rows one by one, with new numbers where the recipe gives them."""
     renumber = task.recipe.renumber
     header = book.test.header
@@ -164,7 +164,7 @@ def _named(task: Task, book: Book, units: list[list[Shown]]) -> Iterator[Shown]:
 
 
 def _write_tables(
-    task: Task, book: Book, shown: Sequence[Shown], public: Path, private_labels: Path
+    task: Task, book: TaskInputs, shown: Sequence[Shown], public: Path, private_labels: Path
 ) -> tuple[Counter[str], list[tuple[str, str]]]:
     """Write sample, key and answers; how many rows of each role, and the id and role of each row's first one."""
     sample, renumbered = book.sample, task.recipe.renumber is not None
@@ -174,11 +174,11 @@ def _write_tables(
     target, pack_as = _sample_place(task, public)
     _write_rest(sample, private_labels)
     with (
-        writing(target) as to_sample,
-        writing(private_labels / "ids.csv", 0o600) as to_ids,
-        writing(private_labels / "key.csv", 0o600) as to_key,
-        writing(private_labels / "answers.csv", 0o600) as to_answers,
-        writing(private_labels / "select.csv", 0o600) as to_select,
+        open_writer(target) as to_sample,
+        open_writer(private_labels / "ids.csv", 0o600) as to_ids,
+        open_writer(private_labels / "key.csv", 0o600) as to_key,
+        open_writer(private_labels / "answers.csv", 0o600) as to_answers,
+        open_writer(private_labels / "select.csv", 0o600) as to_select,
     ):
         to_sample([sample.header])
         to_ids([["id"]])
@@ -189,16 +189,16 @@ def _write_tables(
             row = _blank(task, book, one)
             if one.role == TEST:
                 old = [sample.ids[place] for place in one.places]
-                ids = list(book.answering.ids(one.fields, one.named)) if renumbered else old
+                ids = list(book.encoder.ids(one.fields, one.named)) if renumbered else old
                 to_key(
                     [TEST, str(place), "", before if before != name else ""]
                     for name, place, before in zip(ids, one.places, old, strict=True)
                 )
             else:
-                ids = list(book.answering.ids(one.fields, one.named))
+                ids = list(book.encoder.ids(one.fields, one.named))
                 start = counts[one.role]
                 to_key([one.role, str(start + at), one.unit, ""] for at in range(len(ids)))
-                cells = book.answering.cells(one.fields)
+                cells = book.encoder.cells(one.fields)
                 answers = ([name, *found] for name, found in zip(ids, cells, strict=True))
                 (to_answers if one.role == HELD_OUT else to_select)(answers)
             counts[one.role] += len(ids)
@@ -213,7 +213,7 @@ def _write_tables(
     return counts, firsts
 
 
-def _refuse_repeated(sample: Sample, firsts: Sequence[tuple[str, str]], book: Book) -> None:
+def _refuse_repeated(sample: Sample, firsts: Sequence[tuple[str, str]], book: TaskInputs) -> None:
     names = [name for name, _ in firsts]
     if len(set(names)) < len(names) and len(set(sample.ids)) == len(sample.ids) and not book.train.groups:
         name = Counter(names).most_common(1)[0][0]
@@ -232,7 +232,7 @@ def _sample_place(task: Task, public: Path) -> tuple[Path, Path | None]:
     return target, None
 
 
-def _blank(task: Task, book: Book, one: Shown) -> Row:
+def _blank(task: Task, book: TaskInputs, one: Shown) -> Row:
     """A row of the shown sample without its id: constants, but for what the recipe fills in and what a row to predict
     says itself. Anything else that varied would tell held-out rows apart."""
     fills, targets = dict(task.recipe.fill), task.submission.targets
@@ -252,7 +252,7 @@ def _write_rest(sample: Sample, private_labels: Path) -> None:
         write_rows(private_labels / "rest.csv", [sample.header, *sample.rest], 0o600)
 
 
-def _varied(task: Task, book: Book) -> tuple[str, ...]:
+def _varied(task: Task, book: TaskInputs) -> tuple[str, ...]:
     known = {name for name, _ in task.recipe.fill} | set(book.test.header)
     varied = [name for name in book.sample.varied if name in task.submission.targets or name not in known]
     varied = [name for name in varied if name not in dict(task.recipe.fill) and name != task.submission.id]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from tasks.holdout import class_coverage
 from tasks.holdout.load_inputs import Train
-from tasks.holdout.recipe import Plan, Split, plan_parts, roles
-from tasks.holdout.splitters import Parts, deal_groups, deal_rows, deal_times
-from tasks.io.timestamps import read_moments
+from tasks.holdout.recipe import Plan, Split, plan_folds, roles
+from tasks.holdout.splitters import Parts, assign_folds, assign_group_folds, assign_late_folds
+from tasks.io.timestamps import parse_timestamps
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
@@ -28,7 +28,7 @@ class Held:
     notes: tuple[str, ...] = ()
 
 
-def hold_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) -> Held:
+def choose_held_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) -> Held:
     """The rows that a deal holds out. Raises `splitting.TooFewRows`, TableError."""
     recipe = task.recipe
     first = f"{seed}:held out"
@@ -38,10 +38,10 @@ def hold_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) 
         strata, notes = _without_tails(train, _largest_part(recipe.search, recipe.folds, len(train.labels)))
     counted = _units(train) if recipe.unit and not labels.group else strata
     labelled = sum(label is not None for label in counted)
-    plan = plan_parts(recipe, labelled)
+    plan = plan_folds(recipe, labelled)
     if recipe.time:
-        moments = read_moments(train.moments, recipe.time)
-        dealt = deal_times(moments, strata, plan.parts, draw, earlier=split.draw > 0)
+        moments = parse_timestamps(train.moments, recipe.time)
+        dealt = assign_late_folds(moments, strata, plan.parts, draw, earlier=split.draw > 0)
         if unknown := moments.count(None):
             says = f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late"
             notes = (*notes, says)
@@ -72,18 +72,18 @@ def _deal(task: Task, labels: Labels, train: Train, pool: _Pool, draws: tuple[st
 
     def dealing(parts: int, seed: str) -> Parts:
         if labels.group:
-            return deal_groups(train.groups, strata, parts, seed)
-        found = deal_rows(pool.units, parts, seed, labels.stratify)
+            return assign_group_folds(train.groups, strata, parts, seed)
+        found = assign_folds(pool.units, parts, seed, labels.stratify)
         return _spread(train, found) if task.recipe.unit else found
 
     class_coverage.refuse_one_label(task.metric, labels.targets, strata)
     needs_all = plan.folds > 0 and class_coverage.needs_every_label(task.metric)
     if needs_all:
-        parts = class_coverage.most_parts(strata, plan.parts, lambda count: dealing(count, first))
+        parts = class_coverage.max_fold_count(strata, plan.parts, lambda count: dealing(count, first))
         plan = replace(plan, parts=parts, folds=parts)
     dealt = dealing(plan.parts, draw)
-    for again in range(class_coverage.AGAIN if needs_all else 0):
-        if class_coverage.fewest(strata, dealt):
+    for again in range(class_coverage.REDRAWS if needs_all else 0):
+        if class_coverage.smallest_class_count(strata, dealt):
             break
         dealt = dealing(plan.parts, f"{draw}:{again}")
     if labels.group:

@@ -15,7 +15,7 @@ from tasks.holdout.splitters import ADVICE, Parts, TooFewRows
 if TYPE_CHECKING:
     from tasks.metrics.registry import Metric
 
-AGAIN = 20
+REDRAWS = 20
 """How often rows are dealt anew until every part has all labels of several columns."""
 FEWEST_FOLDS, ENOUGH = 2, 2
 Strata = Sequence[str | None]
@@ -45,19 +45,19 @@ def needs_every_label(metric: Metric) -> bool:
     return metric.file is None and metric.name == "roc_auc"
 
 
-def most_parts(strata: Strata, parts: int, split: Callable[[int], Parts]) -> int:
+def max_fold_count(strata: Strata, parts: int, split: Callable[[int], Parts]) -> int:
     """Into how many parts, as many as are asked for at most, rows can be dealt so that each has every label: two rows
     of it, if there are so many."""
     columns = _columns(Counter(strata).items())
     rarest = min((count for column in columns for count in column.values()), default=parts * ENOUGH)
     asked = min(parts, max(FEWEST_FOLDS, rarest // ENOUGH))
     for fewer in range(asked, FEWEST_FOLDS - 1, -1):
-        if fewest(strata, split(fewer)):
+        if smallest_class_count(strata, split(fewer)):
             return fewer
     return asked
 
 
-def fewest(strata: Strata, dealt: Parts) -> int:
+def smallest_class_count(strata: Strata, dealt: Parts) -> int:
     """How many rows the part has that has fewest of any one label of any column."""
     every = _columns(Counter(strata).items())
     parts = {part for part in dealt if part is not None}

@@ -16,7 +16,7 @@ from tasks.io.atomic import replacing
 from tasks.io.hashing import hash_of
 from tasks.leakage.order import tells
 
-MOMENT = 946_684_800
+FILE_TIME = 946_684_800
 """The one modification time of every file of a blend: dates would tell which rows moved (seconds since 1970)."""
 
 
@@ -30,7 +30,7 @@ def link_rows(
     found = {name: (source / name).stat() for name in ordered}
     beside = [name for name in ordered if name in held or names[name].rpartition("/")[0] in to_predict]
     by_number = [name in held for name in sorted(beside, key=lambda name: found[name].st_ino)]
-    are_plain = all(map(is_as_shown, found.values())) and not tells(by_number)
+    are_plain = all(map(has_shown_attributes, found.values())) and not tells(by_number)
     for name in ordered:
         place = target / names[name]
         if place.parent not in made:
@@ -40,9 +40,9 @@ def link_rows(
             _link_stored(source / name, name, found[name], place, store)
 
 
-def is_as_shown(found: os.stat_result) -> bool:
+def has_shown_attributes(found: os.stat_result) -> bool:
     """Whether a file already has the mode and date of a blend's files."""
-    return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o444 and found.st_mtime == MOMENT
+    return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o444 and found.st_mtime == FILE_TIME
 
 
 def _linked(source: Path, target: Path) -> bool:
@@ -61,12 +61,12 @@ def _link_stored(source: Path, name: str, found: os.stat_result, target: Path, s
         with replacing(kept) as draft:
             shutil.copyfile(source, draft)
             draft.chmod(0o444)
-            os.utime(draft, (MOMENT, MOMENT))
+            os.utime(draft, (FILE_TIME, FILE_TIME))
     if not _linked(kept, target):
         shutil.copyfile(kept, target)
 
 
 def link_or_copy(path: Path, place: Path) -> None:
     """Show a file that belongs to no row. A link shares mode and date, so the owner's files are copied."""
-    if not (is_as_shown(path.lstat()) and _linked(path, place)):
+    if not (has_shown_attributes(path.lstat()) and _linked(path, place)):
         shutil.copyfile(path, place)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.recipe import Answer
-from tasks.holdout.sources import Marked, Source, Table, labelled, source_of
-from tasks.holdout.target_encoding import Answering
+from tasks.holdout.sources import Marked, Source, Table, labelled_source, open_source
+from tasks.holdout.target_encoding import AnswerEncoder
 from tasks.io.csv_text import Positions, Row, TableError, read_header, read_rows
-from tasks.io.path_templates import Spot
+from tasks.io.path_templates import PathPattern
 from tasks.judging.validate_submission import number
 
 if TYPE_CHECKING:
@@ -72,31 +72,31 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Book:
+class TaskInputs:
     """All that a task's files say. `used` are the fields that its recipe speaks of, `notes` say what was guessed;
     `replaced` are the files that are written anew."""
 
     sample: Sample
     train: Train
     test: Test
-    answering: Answering
+    encoder: AnswerEncoder
     used: frozenset[str]
     notes: tuple[str, ...]
     replaced: frozenset[Path]
 
 
-def read_book(task: Task, labels: Labels) -> Book:
+def load_inputs(task: Task, labels: Labels) -> TaskInputs:
     """Read what must be known of a task to blend it. Raises TableError."""
     sample = read_sample(task)
     answer, notes = _answer(task, labels)
     page = task.recipe.files[0][1] if task.recipe.files else ""
-    answering = Answering(answer, labels.id, labels.targets, task.submission.targets, task.public, page)
-    train = scan(task, labels, answering)
-    test = find_test(task, labels, train, answering, sample)
-    _refuse_repeated(train, test, answering)
+    encoder = AnswerEncoder(answer, labels.id, labels.targets, task.submission.targets, task.public, page)
+    train = scan(task, labels, encoder)
+    test = find_test(task, labels, train, encoder, sample)
+    _refuse_repeated(train, test, encoder)
     paths = {*train.source.paths, *(test.source.paths if test.source else ()), task.submission.sample}
-    used = fields_used(task, labels, sample, answering)
-    return Book(sample, train, test, answering, used, notes, frozenset(paths))
+    used = fields_used(task, labels, sample, encoder)
+    return TaskInputs(sample, train, test, encoder, used, notes, frozenset(paths))
 
 
 # ------------------------------------------------------------------------------------------------------------ sample
@@ -132,20 +132,20 @@ def read_sample(task: Task) -> Sample:
 # ----------------------------------------------------------------------------------------------------- labelled rows
 
 
-def scan(task: Task, labels: Labels, answering: Answering) -> Train:
+def scan(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
     """Read what must be known of the labelled rows. Raises TableError."""
-    source, recipe = labelled(task, labels), task.recipe
+    source, recipe = labelled_source(task, labels), task.recipe
     header, train = source.header, Train(source)
-    targets = labels.targets if answering.reads_labels else ()
-    ids = [name for name in answering.id.names if answering.is_plain or name in header]
+    targets = labels.targets if encoder.reads_labels else ()
+    ids = [name for name in encoder.id.names if encoder.is_plain or name in header]
     extra = [(recipe.unit, train.units), (labels.group, train.groups), (recipe.time, train.moments)]
     for column in filter(None, (*ids, *targets, *(name for name, _ in extra))):
         if header.count(column) != 1:
             raise TableError(f"{source.name} needs one column {column!r}; it has {', '.join(header) or 'none'}")
     wanted = [(header.index(name), into) for name, into in extra if name]
     cells_of, id_of = _picker(header, targets), _picker(header, ids)
-    plain, weigh = source.plain, _weighing(task, labels, train, answering)
-    ids_differ = answering.is_plain and not (recipe.unit or recipe.renumber or set(ids) & {labels.group})
+    plain, weigh = source.plain, _weighing(task, labels, train, encoder)
+    ids_differ = encoder.is_plain and not (recipe.unit or recipe.renumber or set(ids) & {labels.group})
     known: dict[Any, tuple[str | None, float]] = {}
     for at_row, row in enumerate(source.rows()):
         cells = cells_of(row)
@@ -174,13 +174,13 @@ def _picker(header: Row, names: Sequence[str]) -> Callable[[Row], Any]:
 
 
 def _weighing(
-    task: Task, labels: Labels, train: Train, answering: Answering
+    task: Task, labels: Labels, train: Train, encoder: AnswerEncoder
 ) -> Callable[[Any, Any], tuple[str | None, float]]:
     """A function of label cells and a row's id: the stratum, None where the row has no label, and the label's number
     where tails are kept. Raises TableError for a label that cannot be an answer."""
-    plain, look = train.source.plain, answering.check(train.source.name, task.metric.needs != "labels")
-    has_strata = answering.is_plain and not task.recipe.unit
-    may_be_missing = task.submission.may_be_missing or not answering.is_plain
+    plain, look = train.source.plain, encoder.check(train.source.name, task.metric.needs != "labels")
+    has_strata = encoder.is_plain and not task.recipe.unit
+    may_be_missing = task.submission.may_be_missing or not encoder.is_plain
 
     def weigh(picked: str | tuple[str, ...], name: str | tuple[str, ...]) -> tuple[str | None, float]:
         cells = [plain(cell) for cell in ((picked,) if isinstance(picked, str) else picked)]
@@ -197,15 +197,15 @@ def _tests_name(task: Task) -> str:
     return task.recipe.test[0].rpartition("/")[2] if task.recipe.test else "test.csv"
 
 
-def _refuse_repeated(train: Train, test: Test, answering: Answering) -> None:
+def _refuse_repeated(train: Train, test: Test, encoder: AnswerEncoder) -> None:
     """No row to predict has the id of a labelled one."""
-    if not train.seen or not set(answering.id.names) <= set(test.header):
+    if not train.seen or not set(encoder.id.names) <= set(test.header):
         return
-    id_of = _picker(test.header, answering.id.names)
+    id_of = _picker(test.header, encoder.id.names)
     if any(hash(id_of(row)) in train.seen for row in test.rows):
         name = test.source.name if test.source else "the sample"
-        says = f"ids in column {answering.id.lone or answering.id.text!r} must be unique over {train.source.name}"
-        raise TableError(f"{says} and {name} together")
+        column = encoder.id.single_field or encoder.id.text
+        raise TableError(f"ids in column {column!r} must be unique over {train.source.name} and {name} together")
 
 
 def _answer(task: Task, labels: Labels) -> tuple[Answer, tuple[str, ...]]:
@@ -223,14 +223,14 @@ def _answer(task: Task, labels: Labels) -> tuple[Answer, tuple[str, ...]]:
 # --------------------------------------------------------------------------------------------------- rows to predict
 
 
-def find_test(task: Task, labels: Labels, train: Train, answering: Answering, sample: Sample) -> Test:
+def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, sample: Sample) -> Test:
     """The rows to predict: of the table named, of the one CSV of public that has the labels file's columns but for the
     targets, or, where a recipe names no table, of the sample. Raises TableError."""
     recipe, source = task.recipe, train.source
     if isinstance(source, Marked):
         asked: Source | None = Marked(source.paths[0], labels.targets[0], recipe.mark or "?", of_test=True)
     elif recipe.test:
-        asked = source_of(task, recipe.test)
+        asked = open_source(task, recipe.test)
         strange = set(asked.header) - (set(source.header) - set(labels.targets))
         if isinstance(asked, Table) and strange:
             raise TableError(f"{asked.name} has columns that {source.name} has not, or the targets")
@@ -239,12 +239,12 @@ def find_test(task: Task, labels: Labels, train: Train, answering: Answering, sa
     else:
         asked = Table([(_guessed(task, labels, source), "")])
     if asked is None:
-        if not answering.id.lone:
+        if not encoder.id.single_field:
             raise TableError("where the sample alone lists the rows to predict, `labels.id` must be one column")
-        header, rows = [answering.id.lone], [[name] for name in sample.ids]
+        header, rows = [encoder.id.single_field], [[name] for name in sample.ids]
         return Test(None, header, rows, [[at] for at in range(len(rows))])
     rows = list(asked.rows())
-    return Test(asked, asked.header, rows, _places(rows, asked, answering, sample))
+    return Test(asked, asked.header, rows, _places(rows, asked, encoder, sample))
 
 
 def _guessed(task: Task, labels: Labels, source: Source) -> Path:
@@ -263,16 +263,16 @@ def _guessed(task: Task, labels: Labels, source: Source) -> Path:
     )
 
 
-def _places(rows: Sequence[Row], source: Source, answering: Answering, sample: Sample) -> list[list[int]]:
+def _places(rows: Sequence[Row], source: Source, encoder: AnswerEncoder, sample: Sample) -> list[list[int]]:
     """For each row to predict, its rows in the sample; each of those is one row's."""
     find = Places(sample.ids)
     header = source.header
-    wanted = answering.names
+    wanted = encoder.names
     places: list[list[int]] = []
     count = 0
     for row in rows:
         fields = fields_of(header, row, source, wanted)
-        found = [find(name) for name in answering.ids(fields)]
+        found = [find(name) for name in encoder.ids(fields)]
         places.append([place for place in found if place is not None])
         count += len(found)
     seen = {place for found in places for place in found}
@@ -310,12 +310,12 @@ def fields_of(header: Row, row: Row, source: Source | None, wanted: Collection[s
     return {name: plain(cell) for name, cell in zip(header, row, strict=True) if name in wanted}
 
 
-def fields_used(task: Task, labels: Labels, sample: Sample, answering: Answering) -> frozenset[str]:
+def fields_used(task: Task, labels: Labels, sample: Sample, encoder: AnswerEncoder) -> frozenset[str]:
     """The fields that a recipe speaks of: a wide table has many more."""
     recipe = task.recipe
-    used = {*answering.id.names, *labels.targets, *dict(recipe.fill).values(), *dict(recipe.side).values()}
+    used = {*encoder.id.names, *labels.targets, *dict(recipe.fill).values(), *dict(recipe.side).values()}
     used |= {mark.key for _, mark in recipe.also_mark} | {recipe.unit or ""}
-    used |= {name for pair in recipe.files for text in pair for name in Spot(text).names}
-    used |= set(Spot(recipe.answer.image).names) if recipe.answer else set()
-    used |= {recipe.renumber.field, *Spot(recipe.renumber.order).names} if recipe.renumber else set()
+    used |= {name for pair in recipe.files for text in pair for name in PathPattern(text).names}
+    used |= set(PathPattern(recipe.answer.image).names) if recipe.answer else set()
+    used |= {recipe.renumber.field, *PathPattern(recipe.renumber.order).names} if recipe.renumber else set()
     return frozenset(used | (set(sample.header) if sample.rest else set()))

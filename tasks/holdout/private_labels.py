@@ -34,10 +34,10 @@ def read_labels(path: Path, purpose: str) -> Columns:
     labels = read_columns(path)
     firsts = labels.column(labels.header[0]) if labels.header else []
     canaries = {at for at, name in enumerate(firsts) if name.startswith(PREFIX)}
-    return labels.taken([at for at in range(len(labels)) if at not in canaries]) if canaries else labels
+    return labels.take([at for at in range(len(labels)) if at not in canaries]) if canaries else labels
 
 
-def plant(path: Path, seed: str) -> None:
+def plant_canary(path: Path, seed: str) -> None:
     """Add the canary to a file of labels that was just written; the same seed gives the same canary."""
     header = next(iter(read_rows(path)), [])
     canary = PREFIX + hash_of(f"canary {seed}")[:24]
@@ -53,7 +53,7 @@ def opaque_name(words: str) -> str:
     return hash_of(words)[:16]
 
 
-def leaked(private_labels: Path, files: Iterable[Path]) -> list[Path]:
+def files_with_canary(private_labels: Path, files: Iterable[Path]) -> list[Path]:
     """Those of the files that hold the canary of these labels: nobody who was kept from them can have written it."""
     try:
         canary = (private_labels / "canary").read_bytes()

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tasks.holdout.link_files import MOMENT as MOMENT
+from tasks.holdout.link_files import FILE_TIME as FILE_TIME
 from tasks.holdout.link_files import link_or_copy, link_rows
-from tasks.holdout.sources import members_of
-from tasks.io.archives import Sealed, contents, pack
+from tasks.holdout.sources import list_members
+from tasks.io.archives import Unreadable, contents, pack
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
-from tasks.io.path_templates import Spot
+from tasks.io.path_templates import PathPattern
 from tasks.leakage.label_copies import Known, known_of, tells
 
 if TYPE_CHECKING:
-    from tasks.holdout.load_inputs import Book
+    from tasks.holdout.load_inputs import TaskInputs
     from tasks.task import Task
 
 PLAIN = (".md", ".txt", ".csv", ".html", ".pdf")
@@ -57,17 +57,17 @@ class _Plan:
     others: list[str] = field(default_factory=list)
 
 
-def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) -> tuple[str, ...]:
+def write_files(task: Task, book: TaskInputs, moves: Moves, public: Path, store: Path) -> tuple[str, ...]:
     """Write all files but the tables of rows; notes on those shown by a guess. Raises TableError."""
     recipe = task.recipe
-    spots = [(Spot(before), Spot(after)) for before, after in recipe.files]
+    spots = [(PathPattern(before), PathPattern(after)) for before, after in recipe.files]
     moved = _moved(spots, moves)
     archives = sorted({spot.archive for pair in spots for spot in pair if spot.archive})
     written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
     written |= {path.relative_to(task.public).as_posix() for path in book.replaced if path.is_relative_to(task.public)}
     written |= {task.submission.shown} - {""}
     plan, unspoken = _Plan(), list[str]()
-    names = [name for name in all_files(task.public) if name not in written and not recipe.is_omitted(name)]
+    names = [name for name in list_files(task.public) if name not in written and not recipe.is_omitted(name)]
     for name in names:
         if ("", name) in moved or any(
             not spot.archive and spot and spot.match(name) for pair in spots for spot in pair
@@ -76,7 +76,7 @@ def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) 
             continue
         (plan.others if recipe.is_static(name) else unspoken).append(name)
     for archive in archives:
-        for name in members_of(task.public / archive):
+        for name in list_members(task.public / archive):
             at = (archive, name)
             if at not in moved and not any(spot.archive == archive and spot.match(name) for p in spots for spot in p):
                 raise TableError(f"no line of `blend:` speaks of {archive}!{name}: name it in `files:`")
@@ -92,7 +92,7 @@ def show_files(task: Task, book: Book, moves: Moves, public: Path, store: Path) 
     return notes
 
 
-def _moved(spots: Sequence[tuple[Spot, Spot]], moves: Moves) -> dict[At, At | None]:
+def _moved(spots: Sequence[tuple[PathPattern, PathPattern]], moves: Moves) -> dict[At, At | None]:
     """Where the files of the rows to predict go."""
     found: dict[At, At | None] = {}
     for before, after in spots:
@@ -110,7 +110,7 @@ def _write(task: Task, plan: _Plan, moves: Moves, public: Path, store: Path) -> 
         if one == other:
             raise TableError(f"two files would be called {one[1]}: say `renumber:` in `blend:`")
     plain = {before[1]: after[1] for before, after in plan.rows.items() if after and not before[0]}
-    held = {Spot(before).fill(fields) for before, _ in task.recipe.files for fields, _ in moves.held}
+    held = {PathPattern(before).fill(fields) for before, _ in task.recipe.files for fields, _ in moves.held}
     link_rows(task.public, public, plain, store, moves.draw, held & set(plain))
     for name in plan.others:
         link_or_copy(task.public / name, _made(public / name))
@@ -159,7 +159,7 @@ def _write_side(task: Task, moves: Moves, public: Path) -> None:
 # ------------------------------------------------------------------------------------------------ what nobody spoke of
 
 
-def _unspoken(task: Task, book: Book, moves: Moves, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+def _unspoken(task: Task, book: TaskInputs, moves: Moves, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """The files that are shown by a guess, and what people are told of it. Raises TableError for one that must not be.
 
     Hidden files are leavings of editors and systems: who lays a table out does not know that they are there.
@@ -184,17 +184,17 @@ def _unspoken(task: Task, book: Book, moves: Moves, names: Sequence[str]) -> tup
     return shown, tuple(notes)
 
 
-def _known(book: Book, moves: Moves) -> Known | None:
+def _known(book: TaskInputs, moves: Moves) -> Known | None:
     """What a second copy of the labels would hold of the rows held out here; None where nothing is."""
     fields = [fields for fields, _ in moves.held]
-    id_of, targets = book.answering.id, book.answering.labels
-    if not book.answering.is_plain or not fields or not set(targets) <= set(fields[0]):
+    id_of, targets = book.encoder.id, book.encoder.labels
+    if not book.encoder.is_plain or not fields or not set(targets) <= set(fields[0]):
         return None
     labels = [[one[name] for one in fields] for name in targets]
     return known_of([id_of.fill(one) for one in fields], labels, moves.rows, book.train.labels, moves.draw)
 
 
-def _refuse_telling(task: Task, book: Book, known: Known | None, name: str) -> None:
+def _refuse_telling(task: Task, book: TaskInputs, known: Known | None, name: str) -> None:
     """Raises TableError for a file that no line speaks of and that tells labels, or may."""
     path = task.public / name
     if task.recipe.is_written and path.suffix.lower() not in SPOKEN:
@@ -205,13 +205,13 @@ def _refuse_telling(task: Task, book: Book, known: Known | None, name: str) -> N
     labels = book.train.source.name
     if path.suffix.lower() == ".csv" and _is_table_of_labels(task, book, path):
         raise TableError(f"{path.name} holds labels of rows of {labels} too; take it out of public")
-    if zipfile.is_zipfile(path) and labels in {inside.rpartition("/")[2] for inside in members_of(path)}:
+    if zipfile.is_zipfile(path) and labels in {inside.rpartition("/")[2] for inside in list_members(path)}:
         raise TableError(f"{path.name} contains a copy of {labels}; take it out of public")
     if known is None:
         return
     ways = f"take it out of public, or write `blend: {{omit: [{name}]}}`"
     for one in contents(path, name):
-        if isinstance(one, Sealed):
+        if isinstance(one, Unreadable):
             raise TableError(
                 f"{one.name} cannot be read, so nobody knows whether it holds labels: {ways}, or `static: [{name}]` "
                 "there if it holds none"
@@ -220,9 +220,9 @@ def _refuse_telling(task: Task, book: Book, known: Known | None, name: str) -> N
             raise TableError(f"{one.name} is a second copy of the labels of {labels} ({says}): {ways}")
 
 
-def _is_table_of_labels(task: Task, book: Book, path: Path) -> bool:
+def _is_table_of_labels(task: Task, book: TaskInputs, path: Path) -> bool:
     assert task.labels is not None
-    header, key = read_header(path), book.answering.id.lone
+    header, key = read_header(path), book.encoder.id.single_field
     if key not in header or not set(task.labels.targets) & set(header):
         return False
     at = header.index(key)
@@ -233,14 +233,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def show_all(task: Task, public: Path) -> None:
+def write_all_files(task: Task, public: Path) -> None:
     """Show every file but those omitted, of one date and mode. Raises TableError."""
-    for name in all_files(task.public):
+    for name in list_files(task.public):
         if not task.recipe.is_omitted(name):
             link_or_copy(task.public / name, _made(public / name))
 
 
-def all_files(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     """The names of all files below a folder, in order. Raises TableError for what is no file."""
     found = []
     for parent, folders, names in os.walk(folder):

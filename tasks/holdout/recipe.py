@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from math import ceil
 from typing import Literal
 
-from tasks.holdout.splitters import FOLD_ROWS, SINGLE_PARTS, how_many_parts
+from tasks.holdout.splitters import FOLD_ROWS, SINGLE_PARTS, choose_fold_count
 
 LARGEST = 0.2
 """The largest share that a number of rows may come to: one meant for large data leaves something of small data."""
@@ -121,9 +121,9 @@ class Plan:
     select: int
 
 
-def plan_parts(recipe: Recipe, labelled: int) -> Plan:
+def plan_folds(recipe: Recipe, labelled: int) -> Plan:
     """The plan that row count and recipe make together. Raises `splitting.TooFewRows`."""
-    parts = how_many_parts(labelled)
+    parts = choose_fold_count(labelled)
     if recipe.folds:
         return Plan(recipe.folds, recipe.folds, 1, 0)
     if recipe.search:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from tasks.io.archives import pack
-from tasks.io.csv_text import Row, TableError, rows_of, write_rows
-from tasks.io.path_templates import Spot
+from tasks.io.csv_text import Row, TableError, iter_rows, write_rows
+from tasks.io.path_templates import PathPattern
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
@@ -67,7 +67,7 @@ class Table:
             if self._is_json:
                 yield from _json_rows(stream, self.name)
                 return
-            for _, row in rows_of(stream, self.name, self._delimiter):
+            for _, row in iter_rows(stream, self.name, self._delimiter):
                 yield row
 
     def rows(self) -> Iterator[Row]:
@@ -116,14 +116,14 @@ class Names:
     """Rows that are files: their names have fields, and the files are moved, not written."""
 
     def __init__(self, text: str, public: Path) -> None:
-        self._spot, self._public = Spot(text), public
+        self._spot, self._public = PathPattern(text), public
         self.name, self.header = f"{FILES}{text}", list(self._spot.names)
         self.paths: tuple[Path, ...] = ()
         self.plain: Callable[[str], str] = str
 
     def rows(self) -> Iterator[Row]:
         """The fields of each file, in the order of names."""
-        for name in sorted(names_in(self._public, self._spot)):
+        for name in sorted(list_candidates(self._public, self._spot)):
             found = self._spot.match(name)
             if found is not None:
                 yield [found[field] for field in self.header]
@@ -174,15 +174,15 @@ class Marked:
 # ---------------------------------------------------------------------------------------------------- finding sources
 
 
-def labelled(task: Task, labels: Labels) -> Source:
+def labelled_source(task: Task, labels: Labels) -> Source:
     """Where a task's labelled rows stand. Raises TableError."""
     where = labels.where or (str(labels.file),)
     if where[0].startswith(MARKED):
         return Marked(task.folder / where[0].removeprefix(MARKED), labels.targets[0], task.recipe.mark or "?")
-    return source_of(task, where)
+    return open_source(task, where)
 
 
-def source_of(task: Task, where: Sequence[str]) -> Source:
+def open_source(task: Task, where: Sequence[str]) -> Source:
     """The source that a task file names. Raises TableError."""
     if where[0].startswith(FILES):
         return Names(where[0].removeprefix(FILES), task.public)
@@ -190,10 +190,10 @@ def source_of(task: Task, where: Sequence[str]) -> Source:
     return Table([(task.folder / path, member) for path, _, member in parted])
 
 
-def names_in(public: Path, spot: Spot) -> list[str]:
+def list_candidates(public: Path, spot: PathPattern) -> list[str]:
     """The names among which a spot's are: of an archive's members, or of the files below the folder it begins with."""
     if spot.archive:
-        return members_of(public / spot.archive)
+        return list_members(public / spot.archive)
     start = spot.text.partition("{")[0].rpartition("/")[0]
     found = []
     for folder, _, names in os.walk(public / start):
@@ -202,7 +202,7 @@ def names_in(public: Path, spot: Spot) -> list[str]:
     return found
 
 
-def members_of(path: Path) -> list[str]:
+def list_members(path: Path) -> list[str]:
     """The names of the files in a zip. Raises TableError."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -220,7 +220,7 @@ def _opened(path: Path, member: str) -> Iterator[TextIO]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             yield stream
         return
-    if members_of(path) != [member]:
+    if list_members(path) != [member]:
         raise TableError(f"{path.name} must hold {member} and nothing else")
     with zipfile.ZipFile(path) as archive, archive.open(member) as raw:
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")

@@ -52,7 +52,7 @@ def _many(draw: random.Random, count: int) -> Any:
     return np.argsort(twister.random_sample(count), kind="stable")
 
 
-def how_many_parts(labelled: int) -> int:
+def choose_fold_count(labelled: int) -> int:
     """Into how many parts labelled rows are dealt: folds of at least 50 rows (at most 5 of them, at least 3) where
     rows are few, tenths of at most 100,000 rows where they are many. Raises `TooFewRows`."""
     if labelled < FEWEST_LABELLED:
@@ -62,7 +62,7 @@ def how_many_parts(labelled: int) -> int:
     return max(SINGLE_PARTS, math.ceil(labelled / MOST))
 
 
-def deal_rows(labels: Sequence[str | None], parts: int, seed: str, stratify: bool) -> Parts:
+def assign_folds(labels: Sequence[str | None], parts: int, seed: str, stratify: bool) -> Parts:
     """Deal rows into equal parts; a row whose label is None, or the only one of its label where labels are strata,
     is in none.
 
@@ -135,7 +135,7 @@ def _deal_many(labels: Sequence[str | None], parts: int, seed: str, stratify: bo
     return [None if part < 0 else part for part in dealt.tolist()]
 
 
-def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
+def assign_group_folds(groups: Sequence[str], labels: Sequence[str | None], parts: int, seed: str) -> Parts:
     """Deal whole groups into parts of about the same number of rows; a group with a row that has no label stays.
 
     Fewer groups than parts make fewer parts. Raises `TooFewRows`.
@@ -163,7 +163,7 @@ def deal_groups(groups: Sequence[str], labels: Sequence[str | None], parts: int,
     return [None if part is None else swap.get(part, part) for part in dealt]
 
 
-def deal_times(
+def assign_late_folds(
     moments: Sequence[float | None], labels: Sequence[str | None], parts: int, seed: str, earlier: bool = False
 ) -> Parts:
     """Hold the latest rows out, as a test set that lies in the future does: parts 0 and 1 are dealt from the last

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tasks.holdout.recipe import Answer
 from tasks.io.csv_text import Row, TableError
-from tasks.io.path_templates import Fields, Spot, Template
+from tasks.io.path_templates import Fields, PathPattern, Template
 from tasks.judging.validate_submission import number
 
 SHOWN = 8
 """How many names a message lists."""
 
 
-class Answering:
+class AnswerEncoder:
     """How one row becomes rows of the sample submission: their ids, and, where it is labelled, their target cells."""
 
     def __init__(
@@ -24,7 +24,7 @@ class Answering:
         self._answer, self.labels, self._targets = answer, tuple(labels), tuple(targets)
         self.id = Template(id)
         self._values = dict(answer.values)
-        self._image, self._page, self._public = Spot(answer.image), Spot(page), public
+        self._image, self._page, self._public = PathPattern(answer.image), PathPattern(page), public
 
     @property
     def is_plain(self) -> bool:

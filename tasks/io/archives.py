@@ -49,20 +49,20 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class Unreadable:
     """A file, or one in it, that cannot be looked into."""
 
     name: str
 
 
-def contents(path: Path, name: str) -> Iterator[Text | Sealed]:
+def contents(path: Path, name: str) -> Iterator[Text | Unreadable]:
     """The texts that a file holds, and what in it cannot be read."""
     left = [IN_ALL]
     with path.open("rb") as stream:
         yield from _inside(stream, name, 0, left)
 
 
-def _inside(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Sealed]:
+def _inside(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Unreadable]:
     """`left` counts, for all that a file holds together, the bytes that may still be read."""
     try:
         head = stream.read(_HEAD)
@@ -72,7 +72,7 @@ def _inside(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterat
         unpacked = next((opened for sign, opened in _PACKED if head.startswith(sign)), None)
         is_zip = head[:4] in (b"PK\3\4", b"PK\5\6")
         if depth == DEEPEST and (unpacked or is_zip or _is_tar(head)):
-            yield Sealed(name)
+            yield Unreadable(name)
         elif unpacked:
             yield from _inside(unpacked(stream), name, depth + 1, left)
         elif is_zip:
@@ -82,10 +82,10 @@ def _inside(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterat
         else:
             yield _read(stream, name, head, left)
     except _BROKEN:
-        yield Sealed(name)
+        yield Unreadable(name)
 
 
-def _zipped(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Sealed]:
+def _zipped(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Unreadable]:
     with zipfile.ZipFile(stream) as archive:
         for member in archive.infolist():
             if not member.is_dir():
@@ -93,7 +93,7 @@ def _zipped(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterat
                     yield from _inside(inner, f"{name}!{member.filename}", depth + 1, left)
 
 
-def _tarred(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Sealed]:
+def _tarred(stream: IO[bytes], name: str, depth: int, left: list[int]) -> Iterator[Text | Unreadable]:
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             inner = archive.extractfile(member) if member.isfile() else None
@@ -109,20 +109,20 @@ def _is_tar(head: bytes) -> bool:
     return True
 
 
-def _read(stream: IO[bytes], name: str, head: bytes, left: list[int]) -> Text | Sealed:
+def _read(stream: IO[bytes], name: str, head: bytes, left: list[int]) -> Text | Unreadable:
     wide = next((coding for sign, coding in _WIDE if head.startswith(sign)), None)
     if wide is None and b"\0" in head:
-        return Sealed(name)
+        return Unreadable(name)
     content = stream.read(min(MOST, left[0]))
     left[0] -= len(content)
     if wide is None and b"\0" in content:
-        return Sealed(name)
+        return Unreadable(name)
     text = content.decode(wide or "utf-8", "replace" if wide else "surrogateescape").removeprefix("\ufeff")
     # Bytes of a dense format without a zero among them are still no text: every second one is no letter of any.
     if wide is None and sum("\udc80" <= sign <= "\udcff" or sign < "\t" for sign in text[:4096]) > 0.3 * len(
         text[:4096]
     ):
-        return Sealed(name)
+        return Unreadable(name)
     return Text(name, io.StringIO(text, newline=None).read())
 
 

@@ -69,16 +69,16 @@ class Columns:
         """A column's numbers (float64), where all its cells are plainly written ones; else None."""
         if name not in self._numbers:
             known = self._whole._numbers.get(name) if self._whole else None
-            self._numbers[name] = plain_numbers(self.column(name)) if known is None else _numbers_at(known, self._at)
+            self._numbers[name] = parse_numbers(self.column(name)) if known is None else _numbers_at(known, self._at)
         return self._numbers[name]
 
-    def taken(self, at: Sequence[int]) -> Columns:
+    def take(self, at: Sequence[int]) -> Columns:
         """These rows, in this order."""
         part = Columns(self.header, ())
         part._whole, part._at = self, at
         return part
 
-    def replaced(self, name: str, cells: list[str]) -> Columns:
+    def with_column(self, name: str, cells: list[str]) -> Columns:
         """The same table with other cells in a column."""
         place = self.header.index(name)
         return Columns(self.header, [cells if at == place else self.column_at(at) for at in range(len(self.header))])
@@ -88,7 +88,7 @@ class Columns:
         return [self.header, *map(list, zip(*map(self.column_at, range(len(self.header))), strict=True))]
 
 
-def plain_numbers(cells: Sequence[str]) -> array[float] | None:
+def parse_numbers(cells: Sequence[str]) -> array[float] | None:
     """`checking.number` of each cell where all are written as plain numbers, a million in no time; else None."""
     try:
         values = array("d", map(float, cells))
@@ -97,7 +97,7 @@ def plain_numbers(cells: Sequence[str]) -> array[float] | None:
     return None if "_" in "".join(cells) else values  # Python reads 1_0 as ten; nobody else does
 
 
-def plain_columns(data: bytes, text: str) -> Columns | None:
+def parse_unquoted(data: bytes, text: str) -> Columns | None:
     """The table in a file's bytes (`text`, decoded) if no cell is quoted and all lines are of one width; else None."""
     text = text.removeprefix(BOM)
     lines = text.removesuffix("\n").split("\n")
@@ -118,7 +118,7 @@ def plain_columns(data: bytes, text: str) -> Columns | None:
 def read_columns(path: Path) -> Columns:
     """A CSV as text, bytes that are not UTF-8 kept. Raises `cells.TableError`, OSError."""
     data = path.read_bytes()
-    plain = plain_columns(data, data.decode("utf-8", "surrogateescape"))
+    plain = parse_unquoted(data, data.decode("utf-8", "surrogateescape"))
     return Columns.of(read_rows(path)) if plain is None else plain
 
 

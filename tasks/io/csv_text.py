@@ -28,7 +28,7 @@ class TableError(Exception):
     """A file cannot be read as a table; the message names the file and the line."""
 
 
-def rows_of(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
+def iter_rows(stream: TextIO, name: str, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
     """Line number and cells of each row of an open CSV, header first; blank lines are passed over.
 
     Raises `TableError` for a row that is longer or shorter than the header.
@@ -60,7 +60,7 @@ def _even(reader: Any, name: str) -> Iterator[Row]:
 def read_header(path: Path) -> Row:
     """The column names of a CSV; empty for an empty file. Raises `TableError`, OSError."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        for _, row in rows_of(stream, path.name):
+        for _, row in iter_rows(stream, path.name):
             return row
     return []
 
@@ -73,12 +73,14 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def write_rows(path: Path, rows: Iterable[Sequence[str]], mode: int = 0o644, delimiter: str = ",") -> None:
     """Write rows (header first) whole and durable, replacing `path` at once."""
-    with writing(path, mode, delimiter) as write:
+    with open_writer(path, mode, delimiter) as write:
         write(rows)
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: int = 0o644, delimiter: str = ",") -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
+def open_writer(
+    path: Path, mode: int = 0o644, delimiter: str = ","
+) -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
     """A function that writes rows, some at a time; the file appears whole and durable at the end, or not at all."""
     with open_durable(path, mode) as stream:
         yield partial_of(_write, stream, delimiter)

@@ -29,7 +29,7 @@ class Template:
         return tuple(found)
 
     @property
-    def lone(self) -> str:
+    def single_field(self) -> str:
         """The field that it is, where it is nothing else; else empty."""
         return self.names[0] if self.text == f"{{{self.names[0] if self.names else ''}}}" else ""
 
@@ -45,7 +45,7 @@ def _value(part: str, fields: Fields) -> str:
     return fields[part]
 
 
-class Spot:
+class PathPattern:
     """A file of public, or of an archive there (`archive!name`), named by fields; `name` is what stands after the `!`.
 
     An empty text is nowhere: the file is shown to nobody.

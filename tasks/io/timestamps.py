@@ -28,11 +28,11 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 Reader = Callable[[str], float | None]
 
 
-class Unclear(TableError):
+class UnreadableTimestamps(TableError):
     """Cells that should be moments are none, or may be two; the message names some."""
 
 
-def read_moments(cells: Sequence[str], column: str = "time") -> list[float | None]:
+def parse_timestamps(cells: Sequence[str], column: str = "time") -> list[float | None]:
     """A number for each cell, None for one that is missing. Raises `Unclear`."""
     if (plain := _plain(cells)) is not None:
         return plain
@@ -43,7 +43,9 @@ def read_moments(cells: Sequence[str], column: str = "time") -> list[float | Non
         if len(found) == len(known):
             return [found.get(cell) for cell in cells]
         best = max(best, found, key=len)
-    raise Unclear(_said(cells, [cell for cell in cells if cell in known and cell not in best], column, bool(best)))
+    raise UnreadableTimestamps(
+        _said(cells, [cell for cell in cells if cell in known and cell not in best], column, bool(best))
+    )
 
 
 def _plain(cells: Sequence[str]) -> list[float | None] | None:

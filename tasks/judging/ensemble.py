@@ -26,7 +26,7 @@ def combine(metric: Metric, targets: Sequence[str], tables: Sequence[Columns], w
     """
     made = tables[0]
     for target in targets:
-        made = made.replaced(target, _combined(metric, [table.column(target) for table in tables], weights))
+        made = made.with_column(target, _combined(metric, [table.column(target) for table in tables], weights))
     return made
 
 

@@ -62,9 +62,9 @@ def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
     """
     meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
     given = read_submission(submission, _format(meta, key), size_cap)
-    held_out, select, test = (given.taken(key.at[role]) for role in (HELD_OUT, SELECT, TEST))
+    held_out, select, test = (given.take(key.at[role]) for role in (HELD_OUT, SELECT, TEST))
     if key.originals:
-        test = test.replaced(meta["id"], [key.originals.get(at, key.ids[at]) for at in key.at[TEST]])
+        test = test.with_column(meta["id"], [key.originals.get(at, key.ids[at]) for at in key.at[TEST]])
     answers, units = answers_of(blend, HELD_OUT)
     return Cut(held_out, answers, units, select, _whole(blend, meta["columns"], test))
 

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.io.columns import Columns, plain_columns
-from tasks.io.csv_text import Positions, Row, TableError, rows_of
+from tasks.io.columns import Columns, parse_unquoted
+from tasks.io.csv_text import Positions, Row, TableError, iter_rows
 
 SIZE_CAP = 2_000_000_000
 PIECE = 1 << 20
@@ -72,7 +72,7 @@ def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Colum
             if table is None:
                 raw.seek(0)
                 with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
-                    table = _collect(rows_of(stream, "The submission"), form)
+                    table = _collect(iter_rows(stream, "The submission"), form)
         except UnicodeDecodeError:
             raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
         except TableError as error:
@@ -162,7 +162,7 @@ def _as_wanted(raw: BinaryIO, form: Format) -> Columns | None:
         return None
     raw.seek(0)
     data = raw.read()
-    table = plain_columns(data, data.decode("utf-8"))
+    table = parse_unquoted(data, data.decode("utf-8"))
     fits = table is not None and tuple(table.header) == form.columns and table.column(form.id) == form.ids
     return table if fits else None
 
@@ -198,7 +198,7 @@ def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
             f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
         )
     columns = [list(cells) for cells in zip(*whole, strict=True)] or [[] for _ in form.columns]
-    return Columns(form.columns, columns).replaced(form.id, list(form.ids))
+    return Columns(form.columns, columns).with_column(form.id, list(form.ids))
 
 
 def _columns(header: Row, form: Format) -> list[int]:

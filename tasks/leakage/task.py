@@ -31,19 +31,19 @@ def check_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
 
 def read_tables(task: Task) -> list[Tables]:
     """The task's train and test tables, once for each target. Raises TableError."""
-    from tasks.holdout.load_inputs import read_book
+    from tasks.holdout.load_inputs import load_inputs
     from tasks.holdout.sources import Table
 
     labels = task.labels
     if labels is None:
         return []
-    book = read_book(task, labels)
+    book = load_inputs(task, labels)
     train, test = book.train.source, book.test
-    if not isinstance(train, Table) or not isinstance(test.source, Table) or not book.answering.id.lone:
+    if not isinstance(train, Table) or not isinstance(test.source, Table) or not book.encoder.id.single_field:
         return []  # what is only names of files has no columns to look at
     known = [train.header, *(list(map(train.plain, row)) for row in islice(train.rows(), ROWS))]
     rows = [test.header, *(list(map(train.plain, row)) for row in test.rows[:ROWS])]
-    key = book.answering.id.lone
+    key = book.encoder.id.single_field
     return [Tables(known, rows, key, target, labels.group, task.recipe.time) for target in labels.targets[:3]]
 
 

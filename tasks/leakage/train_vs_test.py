@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tasks.io.timestamps import Unclear, read_moments
+from tasks.io.timestamps import UnreadableTimestamps, parse_timestamps
 from tasks.leakage.statistics import SURE, Finding, Tables, area, column, numbers, shared
 
 BY_CHANCE = math.log(1e-8)
@@ -71,8 +71,8 @@ def _is_key(train: Sequence[str], test: Sequence[str], may_be: bool) -> bool:
 def _moments(cells: Sequence[str]) -> list[float]:
     """Numbers or dates as numbers, missing ones as the one in the middle; nothing for a column of words."""
     try:
-        found = read_moments(cells)
-    except Unclear:
+        found = parse_timestamps(cells)
+    except UnreadableTimestamps:
         return []
     known = sorted(one for one in found if one is not None)
     return [known[len(known) // 2] if one is None else one for one in found] if known else []

@@ -22,7 +22,7 @@ from tasks.mlebench.transfer_rate import Throughput
 if TYPE_CHECKING:
     import pandas as pd
 
-MOMENT = (2000, 1, 1, 0, 0, 0)
+FILE_TIME = (2000, 1, 1, 0, 0, 0)
 """The one date inside archives, so that the same bytes come out everywhere and dates tell nothing."""
 _FICLONE = 0x40049409
 
@@ -137,7 +137,7 @@ class Workshop:
         def write(path: Path) -> None:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 for at, (source, inside) in enumerate(members):
-                    info = zipfile.ZipInfo(inside, MOMENT)
+                    info = zipfile.ZipInfo(inside, FILE_TIME)
                     info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
                     with source.open("rb") as reader, archive.open(info, "w", force_zip64=True) as writer:
                         shutil.copyfileobj(reader, writer, 1 << 20)

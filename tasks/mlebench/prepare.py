@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.config.yaml_with_lines import TaskError
-from tasks.holdout.public_files import MOMENT
+from tasks.holdout.public_files import FILE_TIME
 from tasks.mlebench.builder import Workshop
 from tasks.mlebench.extract import Tell, stamp_of, unpack, unpacked_size
 from tasks.mlebench.facts import Competition, competitions, with_notes
@@ -154,7 +154,7 @@ def _begin(source: Path, target: Path, tell: Tell) -> tuple[int, bool]:
 
 def _is_same(before: list[int] | None, now: list[int] | None) -> bool:
     # The seal of a prepared file is that of the raw file as well, where they are one by a hard link.
-    return before == now or bool(before and now and before[0] == now[0] and now[1] == MOMENT * 10**9)
+    return before == now or bool(before and now and before[0] == now[0] and now[1] == FILE_TIME * 10**9)
 
 
 def _finish(competition: Competition, prepared: Prepared, target: Path, tell: Tell) -> None:
@@ -284,7 +284,7 @@ def seal(prepared: Path) -> None:
             path = Path(parent) / name
             path.chmod(0o444 if is_public else 0o600)
             if is_public:
-                os.utime(path, (MOMENT, MOMENT))
+                os.utime(path, (FILE_TIME, FILE_TIME))
         for name in folders:
             (Path(parent) / name).chmod(0o755 if is_public or name == "public" else 0o700)
     prepared.chmod(0o755)

@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from harness.evaluation.final_selection import SEEDS
-from tasks.holdout.splitters import deal_rows
+from tasks.holdout.splitters import assign_folds
 from tasks.judging.select_final import choose
 from tasks.metrics.bootstrap import Part, compare, drawn_scores, scores_of
 from tests.benchmarks.selection_candidates import PRIVATE, datasets, random_pipeline
@@ -55,7 +55,9 @@ class Bench:
         return float((predicted == self.truth).mean())
 
     def parts(self, seed: str, count: int = FOLDS) -> list[Any]:
-        dealt = np.array(deal_rows([str(label) for label in self.y], count, f"{self.seed}:{seed}", True), dtype=object)
+        dealt = np.array(
+            assign_folds([str(label) for label in self.y], count, f"{self.seed}:{seed}", True), dtype=object
+        )
         return [np.flatnonzero(dealt == part) for part in range(count)]
 
     def run(self, at: int, held: Any) -> tuple[Any, Callable[[Any], Any]]:

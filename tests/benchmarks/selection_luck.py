@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
 from harness.evaluation.verdict import is_promoted
-from tasks.holdout.splitters import deal_rows
+from tasks.holdout.splitters import assign_folds
 from tasks.metrics.bootstrap import (
     AGAIN,
     Comparison,
@@ -61,7 +61,7 @@ def false_real(name: str, candidates: int, seed: int = 0) -> float:
     features, labels = datasets()[name](seed)
     private = PRIVATE if len(labels) >= PRIVATE + 400 else len(labels) // 2
     train, _, y, _ = train_test_split(features, labels, test_size=private, random_state=seed, stratify=labels)
-    dealt = np.array(deal_rows([str(label) for label in y], FOLDS, f"{seed}:a/a", True), dtype=object)
+    dealt = np.array(assign_folds([str(label) for label in y], FOLDS, f"{seed}:a/a", True), dtype=object)
     best: list[Any] = []
     called = 0
     for number in range(candidates):

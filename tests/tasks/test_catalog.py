@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.catalog import count_rows, find_task, list_tasks, row_of
+from tasks.catalog import count_rows, find_task, list_tasks, task_row
 from tasks.config.yaml_with_lines import TaskError
 
 
@@ -18,7 +18,7 @@ def test_the_list_says_what_the_prepared_tasks_hold_without_preparing(tmp_path: 
     assert not listed["diabetes"].prepared and listed["diabetes"].direction == "lower"
     for name, row in listed.items():
         task = find_task(name, tmp_path)
-        found = row_of(task)
+        found = task_row(task)
         assert (found.train_rows, found.test_rows, found.thresholds) == (row.train_rows, row.test_rows, row.thresholds)
         assert (found.title, found.metric, found.lower_is_better) == (row.title, row.metric, row.lower_is_better)
     assert all(row.prepared for row in list_tasks(tmp_path))
@@ -72,7 +72,7 @@ def test_rows_are_counted_as_csv_counts_them(tmp_path: Path) -> None:
 
 def test_listing_tasks_needs_no_pandas_or_scikit_learn() -> None:
     code = (
-        "import sys, pathlib; from tasks import card, catalogue; catalogue.list_tasks(pathlib.Path('none'));"
+        "import sys, pathlib; from tasks import catalog, prompt_card; catalog.list_tasks(pathlib.Path('none'));"
         "sys.exit(any(name in sys.modules for name in ('pandas', 'numpy', 'sklearn')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

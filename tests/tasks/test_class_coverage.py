@@ -10,9 +10,9 @@ import pytest
 from small_tasks import churn, read_table
 
 from tasks.holdout.blend import make_blend
-from tasks.holdout.class_coverage import fewest, most_parts
+from tasks.holdout.class_coverage import max_fold_count, smallest_class_count
 from tasks.holdout.recipe import Split
-from tasks.holdout.splitters import deal_rows
+from tasks.holdout.splitters import assign_folds
 from tasks.judging.judge import judge
 from tasks.task import Task, TaskError
 
@@ -71,6 +71,6 @@ def test_groups_make_fewer_folds_where_positives_are_in_few_of_them(tmp_path: Pa
 def test_every_column_of_several_is_looked_at() -> None:
     draw = random.Random(0)
     rows = ["\x1f".join("1" if draw.random() < 0.02 else "0" for _ in range(6)) for _ in range(600)]
-    count = most_parts(rows, 5, lambda parts: deal_rows(rows, parts, "s", False))
-    assert 2 <= count < 5 and fewest(rows, deal_rows(rows, count, "s", False)) > 0
-    assert fewest(["0", "1", None], [0, 1, None]) == 0
+    count = max_fold_count(rows, 5, lambda parts: assign_folds(rows, parts, "s", False))
+    assert 2 <= count < 5 and smallest_class_count(rows, assign_folds(rows, count, "s", False)) > 0
+    assert smallest_class_count(["0", "1", None], [0, 1, None]) == 0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.io.columns import Columns, plain_numbers, read_columns, write_columns
-from tasks.io.csv_text import TableError, read_rows, rows_of, write_rows
+from tasks.io.columns import Columns, parse_numbers, read_columns, write_columns
+from tasks.io.csv_text import TableError, iter_rows, read_rows, write_rows
 from tasks.judging.validate_submission import Format, _as_wanted, _collect, number
 
 
@@ -69,7 +69,7 @@ def test_rows_are_taken_replaced_and_written_in_any_order(data: st.DataObject, r
         table = read_columns(path)
         if data.draw(st.booleans()):
             table.numbers("t")  # those already known are taken along
-        part = table.taken(first).taken(second)
+        part = table.take(first).take(second)
         wanted = [["id", "t"], *(list(rows[first[at]]) for at in second)]
         assert part.rows() == wanted and len(part) == len(second)
         known = part.numbers("t")
@@ -77,7 +77,7 @@ def test_rows_are_taken_replaced_and_written_in_any_order(data: st.DataObject, r
             assert list(known) == [number(row[1]) for row in wanted[1:]]
         write_columns(path, part)
         assert list(read_rows(path)) == wanted
-        other = part.replaced("t", ["new"] * len(part))
+        other = part.with_column("t", ["new"] * len(part))
         write_columns(path, other)
         assert list(read_rows(path)) == [["id", "t"], *([row[0], "new"] for row in wanted[1:])]
         assert part.rows() == wanted
@@ -87,16 +87,16 @@ def test_many_rows_are_taken_as_few_are() -> None:
     cells = [f"{at}.5" if at % 7 else "" for at in range(30_000)]
     table = Columns(["t"], [cells], list(cells))
     order = random.Random(0).sample(range(30_000), 20_000)
-    part = table.taken(order)
+    part = table.take(order)
     assert part.column("t") == part.lines() == [cells[at] for at in order]
-    assert part.taken(range(100)).column("t") == [cells[at] for at in order[:100]]
+    assert part.take(range(100)).column("t") == [cells[at] for at in order[:100]]
 
 
 def test_many_plain_numbers_are_read_as_one_by_one() -> None:
     cells = ["1", " 2.5 ", "-3e4", "inf", "007"]
-    assert list(plain_numbers(cells) or ()) == [number(cell) for cell in cells]
+    assert list(parse_numbers(cells) or ()) == [number(cell) for cell in cells]
     for odd in ("1_0", "", "NA", "true", "word"):
-        assert plain_numbers([*cells, odd]) is None
+        assert parse_numbers([*cells, odd]) is None
     with pytest.raises(ValueError, match="1_0"):
         number("1_0")
 
@@ -121,11 +121,11 @@ def test_a_submission_is_read_alike_by_the_quick_way_and_by_the_thorough_one(
     as_in_the_sample = lines == ["id,y", "1,a", "2,b", "3,c"] and end == "\n"
     assert quick is not None or not as_in_the_sample, "what stands as in the sample is read quickly"
     if quick is not None:
-        assert quick.rows() == _collect(rows_of(io.StringIO(text, newline=""), "it"), form).rows()
+        assert quick.rows() == _collect(iter_rows(io.StringIO(text, newline=""), "it"), form).rows()
 
 
 def test_ids_are_handed_on_as_the_sample_writes_them() -> None:
     form = Format(("id", "y"), "id", ("y",), ["7", "8"], numbers=False)
-    found = _collect(rows_of(io.StringIO("y,id\nb,8.0\na,07\n", newline=""), "it"), form)
+    found = _collect(iter_rows(io.StringIO("y,id\nb,8.0\na,07\n", newline=""), "it"), form)
     assert found.rows() == [["id", "y"], ["7", "a"], ["8", "b"]]
     assert Columns.of([["id", "y"], ["7", "a"], ["8", "b"]]).rows() == found.rows()

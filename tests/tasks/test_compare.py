@@ -38,7 +38,7 @@ def predicted(blends: list[Blend], folder: Path, guess: Guess, seed: int = 0) ->
         cells = [guess(number, cell, draw) for cell in answers.column("y")]
         folder.mkdir(exist_ok=True)
         paths.append(folder / f"{number}.csv")
-        write_columns(paths[-1], answers.replaced("y", cells))
+        write_columns(paths[-1], answers.with_column("y", cells))
     return paths
 
 

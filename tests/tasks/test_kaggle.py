@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.kaggle import Kaggle, KaggleError, Standing, _pause
+from tasks.kaggle import Kaggle, KaggleError, SubmissionStatus, _pause
 from tests.servers.kaggle_server import KaggleServer, serving
 
 NAME = "spooky-author-identification"
@@ -144,7 +144,7 @@ def test_a_submission_goes_up_and_is_asked_for_by_its_number(server: KaggleServe
     assert created["submissionDescription"] == "run 7"
     seen: list[str] = []
     standing = kaggle.wait(ref, 30, lambda one: seen.append(one.status), pause=0.01)
-    assert standing == Standing(4711, "COMPLETE", 0.41, 0.42, "")
+    assert standing == SubmissionStatus(4711, "COMPLETE", 0.41, 0.42, "")
     assert seen == ["PENDING", "COMPLETE"]
     assert dict(server.requests)["GetSubmission"] == {"ref": 4711}
 

@@ -10,14 +10,14 @@ import pytest
 
 from tasks.catalog import find_task
 from tasks.holdout.blend import load_blend, make_blend
-from tasks.holdout.private_labels import PREFIX, leaked, plant, read_labels
+from tasks.holdout.private_labels import PREFIX, files_with_canary, plant_canary, read_labels
 
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
     path = tmp_path / "answers.csv"
     path.write_text("id,label\n1,0\n2,1\n")
-    plant(path, "seed")
+    plant_canary(path, "seed")
     return path
 
 
@@ -44,8 +44,8 @@ def test_a_leak_is_found_where_the_canary_turns_up(labels: Path, tmp_path: Path)
     stolen.write_bytes(b"\xff\n" + labels.read_bytes())
     os.mkfifo(pipe)
     link.symlink_to(labels)
-    assert leaked(tmp_path, [honest, stolen, pipe, link, tmp_path, tmp_path / "none"]) == [stolen]
-    assert leaked(tmp_path / "elsewhere", [stolen]) == []
+    assert files_with_canary(tmp_path, [honest, stolen, pipe, link, tmp_path, tmp_path / "none"]) == [stolen]
+    assert files_with_canary(tmp_path / "elsewhere", [stolen]) == []
 
 
 def test_a_blend_has_a_canary_and_its_agent_does_not_see_it(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_blend_has_a_canary_and_its_agent_does_not_see_it(tmp_path: Path) -> N
     blend = make_blend(task, 0, tmp_path / "blend")
     canary = (blend.private_labels / "canary").read_text()
     assert canary in (blend.private_labels / "answers.csv").read_text()
-    assert leaked(blend.private_labels, blend.public.rglob("*")) == []
+    assert files_with_canary(blend.private_labels, blend.public.rglob("*")) == []
     again = make_blend(task, 0, tmp_path / "again")
     assert (again.private_labels / "answers.csv").read_bytes() == (blend.private_labels / "answers.csv").read_bytes()
     assert load_blend(tmp_path / "blend").held_out_rows == blend.held_out_rows

@@ -11,7 +11,7 @@ from small_tasks import Row, read_table, write_table
 
 from tasks.holdout.blend import make_blend
 from tasks.holdout.recipe import Split
-from tasks.io.path_templates import Spot, Template
+from tasks.io.path_templates import PathPattern, Template
 from tasks.judging.judge import judge
 from tasks.leakage.task import read_tables
 from tasks.task import Task, TaskError, load_task
@@ -172,8 +172,8 @@ def test_a_file_that_is_not_ours_to_link_is_copied(tmp_path: Path, monkeypatch: 
 
 def test_names_are_made_of_fields_and_read_again() -> None:
     assert Template("{rec*100+k}").fill({"rec": "7", "k": "3"}) == "703"
-    assert Template("Comment").lone == "Comment" and Template("{a}_{b}").lone == ""
-    spot = Spot("train.zip!train/{date}_{label}.aif")
+    assert Template("Comment").single_field == "Comment" and Template("{a}_{b}").single_field == ""
+    spot = PathPattern("train.zip!train/{date}_{label}.aif")
     assert spot.archive == "train.zip" and spot.match("train/2009_1.aif") == {"date": "2009", "label": "1"}
     assert spot.match("train/deeper/2009_1.aif") is None and spot.fill({"date": "x", "label": "0"}) == "train/x_0.aif"
-    assert not Spot("")
+    assert not PathPattern("")

@@ -90,7 +90,7 @@ def test_classes_of_a_metric_of_the_tasks_own_are_voted_on_and_its_scores_are_no
     metric = Metric("hits", False, needs, file=Path("metric.py"), function="hits")
     tables = [Columns(["id", "t"], [["1", "2"], [one, "1"]]) for one in ("0", "2", "0")]
     assert combine(metric, ["t"], tables, [1.0, 1.0, 1.0]).column("t")[0] == first
-    halves = [table.replaced("t", ["0.5", "1"]) for table in tables]
+    halves = [table.with_column("t", ["0.5", "1"]) for table in tables]
     assert combine(metric, ["t"], [*tables, *halves], [1.0] * 6).column("t")[1] == "1.0"
 
 

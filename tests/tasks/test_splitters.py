@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.holdout import splitters
-from tasks.holdout.splitters import TooFewRows, deal_groups, deal_rows, deal_times, how_many_parts, order
-from tasks.io.timestamps import read_moments
+from tasks.holdout.splitters import (
+    TooFewRows,
+    assign_folds,
+    assign_group_folds,
+    assign_late_folds,
+    choose_fold_count,
+    order,
+)
+from tasks.io.timestamps import parse_timestamps
 
 
 @given(
@@ -21,8 +28,8 @@ from tasks.io.timestamps import read_moments
 )
 def test_every_row_is_in_one_part_and_no_part_takes_a_label_whole(counts: list[int], seed: str, parts: int) -> None:
     labels = [str(label) for label, count in enumerate(counts) for _ in range(count)]
-    dealt = deal_rows(labels, parts, seed, stratify=True)
-    assert dealt == deal_rows(labels, parts, seed, stratify=True)
+    dealt = assign_folds(labels, parts, seed, stratify=True)
+    assert dealt == assign_folds(labels, parts, seed, stratify=True)
     for part in range(parts):
         assert {label for label, at in zip(labels, dealt, strict=True) if at != part} == set(labels)
     singles = {str(label) for label, count in enumerate(counts) if count == 1}
@@ -33,28 +40,28 @@ def test_every_row_is_in_one_part_and_no_part_takes_a_label_whole(counts: list[i
 
 def test_rows_without_a_label_are_never_held_out() -> None:
     labels = [None if at % 3 else str(at) for at in range(300)]
-    dealt = deal_rows(labels, 5, "s", stratify=False)
+    dealt = assign_folds(labels, 5, "s", stratify=False)
     assert all((part is None) == (label is None) for part, label in zip(dealt, labels, strict=True))
     groups = [str(at // 3) for at in range(300)]
     full: list[str | None] = [str(at) for at in range(300)]
     full[0] = None
-    assert deal_groups(groups, full, 5, "s")[:3] == [None] * 3
+    assert assign_group_folds(groups, full, 5, "s")[:3] == [None] * 3
 
 
 def test_groups_stay_whole_and_parts_are_about_equal() -> None:
     groups = [str(at % 23) for at in range(500)]
-    dealt = deal_groups(groups, ["x"] * 500, 5, "s")
+    dealt = assign_group_folds(groups, ["x"] * 500, 5, "s")
     assert all(len({part for part, one in zip(dealt, groups, strict=True) if one == name}) == 1 for name in groups)
     assert all(70 <= count <= 130 for count in Counter(dealt).values())
     two_days = ["monday", "tuesday"] * 100
-    assert set(deal_groups(two_days, ["x"] * 200, 5, "s")) == {0, 1}
+    assert set(assign_group_folds(two_days, ["x"] * 200, 5, "s")) == {0, 1}
     with pytest.raises(TooFewRows):
-        deal_groups(["all"] * 200, ["x"] * 200, 5, "s")
+        assign_group_folds(["all"] * 200, ["x"] * 200, 5, "s")
 
 
 def held(moments: list[str], parts: int = 10) -> tuple[list[str], Counter[int | None]]:
     """The moments of the rows that are held out, and how many rows each part has."""
-    dealt = deal_times(read_moments(moments), ["x"] * len(moments), parts, "s")
+    dealt = assign_late_folds(parse_timestamps(moments), ["x"] * len(moments), parts, "s")
     return [moment for moment, part in zip(moments, dealt, strict=True) if part is not None], Counter(dealt)
 
 
@@ -79,9 +86,9 @@ def test_a_row_of_no_known_moment_stays_and_the_others_are_in_their_order(missin
 
 
 def test_few_rows_make_folds_and_many_make_tenths() -> None:
-    assert [how_many_parts(count) for count in (40, 200, 250, 20_000, 20_001, 3_600_000)] == [3, 4, 5, 5, 10, 36]
+    assert [choose_fold_count(count) for count in (40, 200, 250, 20_000, 20_001, 3_600_000)] == [3, 4, 5, 5, 10, 36]
     with pytest.raises(TooFewRows, match="39 labelled rows"):
-        how_many_parts(39)
+        choose_fold_count(39)
 
 
 def test_orders_are_the_same_on_every_machine() -> None:
@@ -95,20 +102,20 @@ def test_many_rows_are_dealt_by_arrays_as_few_are_by_lists(monkeypatch: pytest.M
     ]
     many: list[str | None] = [None if at % 9 == 0 else str(draw.randrange(400)) for at in range(3000)]
     asked = [(few, 7, True), (few, 100, False), (many, 10, False), (many, 10, True)]
-    before = [splitters.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked]
+    before = [splitters.assign_folds(labels, parts, "s", stratify) for labels, parts, stratify in asked]
     ordered = splitters.order(3000, "s")
     monkeypatch.setattr(splitters, "MANY", 1)
     assert splitters.order(3000, "s") == ordered
-    assert [splitters.deal_rows(labels, parts, "s", stratify) for labels, parts, stratify in asked] == before
+    assert [splitters.assign_folds(labels, parts, "s", stratify) for labels, parts, stratify in asked] == before
 
 
 def test_a_rare_class_begins_with_the_part_a_run_lives_in() -> None:
     for positives in (2, 3, 4):
         labels: list[str | None] = ["1" if at < positives else "0" for at in range(200)]
-        dealt = deal_rows(labels, 5, "s", stratify=False)
+        dealt = assign_folds(labels, 5, "s", stratify=False)
         assert sorted(part for part in dealt[:positives] if part is not None) == list(range(positives))
         assert set(Counter(dealt).values()) == {40}
     several: list[str | None] = [*"aaabbbcc", *("common" for _ in range(100))]
-    dealt = deal_rows(several, 5, "s", stratify=True)
+    dealt = assign_folds(several, 5, "s", stratify=True)
     assert {label for label, part in zip(several, dealt, strict=True) if part == 0} == {"a", "b", "c", "common"}
     assert max(Counter(dealt).values()) - min(Counter(dealt).values()) <= 1

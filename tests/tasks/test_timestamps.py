@@ -11,7 +11,7 @@ import pytest
 from small_tasks import churn, read_table, write_table
 
 from tasks.holdout.blend import make_blend
-from tasks.io.timestamps import Unclear, read_moments
+from tasks.io.timestamps import UnreadableTimestamps, parse_timestamps
 from tasks.task import TaskError, load_task
 
 DAYS = [date(2009, 11, 27) + timedelta(days=37 * at) for at in range(60)]
@@ -37,7 +37,7 @@ FORMS: dict[str, Callable[[date], str]] = {
 def test_a_column_of_dates_is_in_the_order_of_time(form: str) -> None:
     days = random.Random(1).sample(DAYS, len(DAYS))
     cells = [FORMS[form](day) for day in days]
-    found = read_moments([*cells, "NA", ""])
+    found = parse_timestamps([*cells, "NA", ""])
     assert found[-2:] == [None, None]
     known = [value for value in found if value is not None]
     assert [day for _, day in sorted(zip(known, days, strict=True))] == DAYS
@@ -45,14 +45,14 @@ def test_a_column_of_dates_is_in_the_order_of_time(form: str) -> None:
 
 def test_months_and_quarters_follow_each_other() -> None:
     for cells in (["2020-09", "2020-10", "2021-01"], ["2020Q3", "2020Q4", "2021Q1"]):
-        first, later, last = read_moments(cells)
+        first, later, last = parse_timestamps(cells)
         assert first is not None and later is not None and last is not None and first < later < last
 
 
 def test_a_clock_of_twelve_hours_and_zones_are_heard() -> None:
-    noon, night = read_moments(["05/31/2024 12:00 PM", "05/31/2024 12:30 AM"])
+    noon, night = parse_timestamps(["05/31/2024 12:00 PM", "05/31/2024 12:30 AM"])
     assert noon is not None and night is not None and noon > night
-    east, west = read_moments(["2024-05-31T10:00:00+02:00", "2024-05-31T09:00:00+00:00"])
+    east, west = parse_timestamps(["2024-05-31T10:00:00+02:00", "2024-05-31T09:00:00+00:00"])
     assert east is not None and west is not None and east < west
 
 
@@ -68,8 +68,8 @@ def test_a_clock_of_twelve_hours_and_zones_are_heard() -> None:
     ],
 )
 def test_what_is_no_moment_or_may_be_two_is_refused_by_its_cells(cells: list[str], says: str) -> None:
-    with pytest.raises(Unclear, match=says):
-        read_moments(cells, "when")
+    with pytest.raises(UnreadableTimestamps, match=says):
+        parse_timestamps(cells, "when")
 
 
 def test_a_task_split_by_time_is_told_of_unclean_moments(tmp_path: Path) -> None:

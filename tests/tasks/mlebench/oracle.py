@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.holdout.blend import Blend
-from tasks.holdout.load_inputs import Book, read_book
+from tasks.holdout.load_inputs import TaskInputs, load_inputs
 from tasks.io.csv_text import Row
-from tasks.io.path_templates import Spot
+from tasks.io.path_templates import PathPattern
 from tasks.task import Task
 
 Signature = tuple[object, ...]
@@ -46,9 +46,9 @@ def contents(public: Path) -> Iterator[tuple[str, bytes]]:
                     yield f"{name}!{member}", archive.read(member)
 
 
-def book_of(task: Task) -> Book:
+def book_of(task: Task) -> TaskInputs:
     assert task.labels is not None
-    return read_book(task, task.labels)
+    return load_inputs(task, task.labels)
 
 
 def read_as_task(task: Task, blend: Blend, folder: Path) -> Task:
@@ -77,7 +77,7 @@ class Oracle:
         self._says = [name for name in self._says if name in self.book.train.source.header and name != "labels"]
         self.answers: dict[Signature, list[Row]] = {}
         for fields in self._train():
-            self._learn(self._signature(task, fields, 0), list(self.book.answering.cells(fields)))
+            self._learn(self._signature(task, fields, 0), list(self.book.encoder.cells(fields)))
         right = self._private()
         for fields, places in self._test(self.book):
             self._learn(self._signature(task, fields, 1), [right[place] for place in places])
@@ -91,7 +91,7 @@ class Oracle:
         for row in source.rows():
             yield {name: source.plain(cell) for name, cell in zip(source.header, row, strict=True)}
 
-    def _test(self, book: Book) -> Iterator[tuple[dict[str, str], list[int]]]:
+    def _test(self, book: TaskInputs) -> Iterator[tuple[dict[str, str], list[int]]]:
         plain = book.test.source.plain if book.test.source else str
         for row, places in zip(book.test.rows, book.test.places, strict=True):
             yield {name: plain(cell) for name, cell in zip(book.test.header, row, strict=True)}, places
@@ -107,8 +107,8 @@ class Oracle:
     def _signature(self, task: Task, fields: dict[str, str], side: int) -> Signature:
         files = []
         for line in task.recipe.files:
-            spot = Spot(line[side])
-            if Spot(line[1]):  # a clean twin is the answer itself
+            spot = PathPattern(line[side])
+            if PathPattern(line[1]):  # a clean twin is the answer itself
                 files.append(_bytes(task.public, spot, spot.fill(fields)))
         return (*(fields[name] for name in self._says), *files)
 
@@ -125,7 +125,7 @@ class Oracle:
         return [[self.task.submission.id, *self.task.submission.targets], *rows]
 
 
-def _bytes(public: Path, spot: Spot, name: str) -> bytes:
+def _bytes(public: Path, spot: PathPattern, name: str) -> bytes:
     if not spot.archive:
         return (public / name).read_bytes()
     with zipfile.ZipFile(public / spot.archive) as archive:

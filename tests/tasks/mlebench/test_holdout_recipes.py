@@ -21,7 +21,7 @@ from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
 from tasks.holdout.recipe import Split
 from tasks.io.csv_text import Row, as_number
-from tasks.io.path_templates import Spot
+from tasks.io.path_templates import PathPattern
 from tasks.judging.judge import judge
 from tasks.judging.partition_submission import cut
 from tasks.mlebench.facts import competitions
@@ -206,7 +206,7 @@ def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_pat
             assert name in to_predict or not marks & words[name], name
         fields = dict(zip(source.header, row, strict=True))
         for old, new in task.recipe.files:
-            spot, after = Spot(old), Spot(new)
+            spot, after = PathPattern(old), PathPattern(new)
             name = f"{spot.archive}!{spot.fill(fields)}" if spot.archive else spot.fill(fields)
             assert name not in found or spot.text == after.text
             assert task.recipe.renumber or not [one for one in found if _twin(one, name) and one not in to_predict]
@@ -231,7 +231,7 @@ def _is_to_predict(oracle: Oracle, name: str) -> bool:
     if whole in (*tables, task.submission.shown or task.submission.sample.name):
         return True
     for _, line in task.recipe.files:
-        spot = Spot(line)
+        spot = PathPattern(line)
         if spot and (spot.archive == whole if spot.archive else not bar and spot.match(name)):
             return not bar or spot.match(member) is not None
     return False
@@ -306,13 +306,13 @@ def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[fl
         seen["place in the sample"].append(places[0])
         seen["place in the table"].append(at)
         for _, line in task.recipe.files:
-            if spot := Spot(line):
+            if spot := PathPattern(line):
                 for name, value in _looks(blend.public, spot, spot.fill(fields)).items():
                     seen[f"{name} of {line}"].append(value)
     return seen, held
 
 
-def _looks(public: Path, spot: Spot, name: str) -> dict[str, float]:
+def _looks(public: Path, spot: PathPattern, name: str) -> dict[str, float]:
     if spot.archive:
         with zipfile.ZipFile(public / spot.archive) as archive:
             info = archive.getinfo(name)
