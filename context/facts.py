@@ -1,7 +1,7 @@
-"""Facts: what turns that leave the window must not take with them, found by code and never rewritten.
+"""Facts in turns that leave the window: extracted by code, carried on verbatim, never rewritten.
 
-Scores, attempts and jobs are rendered from the record (`memory`, `head`). Here are the facts of the second rank, which
-stand only in the turns: paths, hashes, job ids, hyper-parameters, error signatures.
+Scores, attempts and jobs are rendered from events (`memory`, `first_message`). This module covers what only the turns
+contain: paths, hashes, job ids, hyper-parameters, error messages and scores in a program's own output.
 """
 
 from __future__ import annotations
@@ -12,57 +12,57 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from context.tokens import bytes_for
+from context.window import strip_harness_note
+from runs.views.messages import content_text
 
 KINDS = ("path", "hash", "job", "setting", "error", "score")
 FACT_TOKENS = 3_000
-"""Room that kept facts may take in the window's head; beyond it the oldest go (`recall` still finds them)."""
+"""Room for carried facts in the first message; the oldest are dropped (`recall` still finds them)."""
 LONGEST = 140
+HASH_LENGTH = 12
 
 _SUFFIXES = "py|csv|tsv|pkl|pickle|np[yz]|parquet|feather|json|txt|bin|pth?|ckpt|joblib|md|ya?ml|log|h5|onnx|zip|gz"
 _PATH = re.compile(rf"(?<![\w/.])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_SUFFIXES})\b")
-_WRITTEN = re.compile(r"(?i)\b(?:saved?|wrote|written|writing|dump(?:ed)?|created?|export(?:ed)?|checkpoint|model)\b")
+_SAVED = re.compile(r"(?i)\b(?:saved?|wrote|written|writing|dump(?:ed)?|created?|export(?:ed)?|checkpoint|model)\b")
 _HASH = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b")
 _JOB = re.compile(r"\bjob[ `]+([\w.-]*\d[\w-]*)")
 _FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)[= ]([-+]?\d[\w.+-]*|True|False|[a-z]+\b)")
 _SETTING = re.compile(r"\b([A-Za-z_]\w{0,40})\s?=\s?([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?![\w.])")
 _ERROR = re.compile(r"^\s*((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b: .+|Killed|.*out of memory.*)$", re.MULTILINE)
 _SCORE = re.compile(r"(?i)^.*\b(?:cv|oof|mean|best|final|held-out|valid(?:ation)?)\b.{0,60}?\d*\.\d+.*$", re.MULTILINE)
-_WROTE = re.compile(r"^wrote (\S+): \d+ bytes, sha256 ([0-9a-f]{12})")
-_NOTE = re.compile(r"\n<harness>.*</harness>\s*\Z", re.DOTALL)
-HASH_LETTERS = 12
+_WRITE_RESULT = re.compile(r"^wrote (\S+): \d+ bytes, sha256 ([0-9a-f]{12})")
 
 
 def extract_facts(messages: Iterable[bytes]) -> list[str]:
-    """The facts in these messages as `kind: text`, oldest first, each once."""
-    found: dict[str, None] = {}
-    for raw in messages:
-        message = json.loads(raw)
-        for fact in _of_message(message):
-            found.pop(fact, None)  # said again: it counts as new
-            found[fact] = None
-    return _latest(found)
+    """The facts in these messages as `kind: text`, each once, ordered by its last mention."""
+    ordered: dict[str, None] = {}
+    for message in messages:
+        for fact in _facts_of_message(json.loads(message)):
+            ordered.pop(fact, None)
+            ordered[fact] = None
+    return _drop_old_hashes(ordered)
 
 
 def find_missing(facts: Iterable[str], text: str) -> list[str]:
-    """The facts that a text does not hold word for word; `depth=1` is not held by `depth=12`."""
-    return [fact for fact in facts if not _holds(text, fact.partition(": ")[2])]
+    """The facts that a text does not contain verbatim; `depth=12` does not contain `depth=1`."""
+    return [fact for fact in facts if not _contains(text, fact.partition(": ")[2])]
 
 
-def _holds(text: str, fact: str) -> bool:
-    place = text.find(fact) if fact else -1
-    while place >= 0:
-        before, after = text[max(0, place - 1) : place], text[place + len(fact) : place + len(fact) + 2]
+def _contains(text: str, fact: str) -> bool:
+    index = text.find(fact) if fact else -1
+    while index >= 0:
+        before, after = text[max(0, index - 1) : index], text[index + len(fact) : index + len(fact) + 2]
         is_part = before.isalnum() or before in ("_", "-") or after[:1].isalnum() or after[:1] == "_"
         if not is_part and not (after[:1] == "." and after[1:].isalnum()):
             return True
-        place = text.find(fact, place + 1)
+        index = text.find(fact, index + 1)
     return False
 
 
 def merge_facts(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:
-    """All facts to carry on: the old ones, then those that are new, as many of the latest as there is room for."""
-    again = set(new)
-    merged = _latest([*(fact for fact in old if fact not in again), *new])
+    """Old facts, then new ones, oldest first: as many of the latest as fit into `tokens`."""
+    repeated = set(new)
+    merged = _drop_old_hashes([*(fact for fact in old if fact not in repeated), *new])
     room, kept = bytes_for(tokens), []
     for fact in reversed(merged):
         room -= len(fact.encode())
@@ -73,74 +73,66 @@ def merge_facts(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKEN
 
 
 def render(facts: Iterable[str]) -> str:
-    """Facts as lines, one for each kind; empty where there are none."""
+    """Facts as Markdown, one line per kind; empty if there are none."""
     by_kind: dict[str, list[str]] = {}
     for fact in facts:
         kind, _, text = fact.partition(": ")
         by_kind.setdefault(kind, []).append(text)
-    ordered = sorted(by_kind.items(), key=lambda pair: KINDS.index(pair[0]) if pair[0] in KINDS else 99)
-    return "\n".join(f"- {kind}: {('; ' if kind not in ('error', 'score') else ' | ').join(t)}" for kind, t in ordered)
+    ordered = sorted(by_kind.items(), key=lambda pair: KINDS.index(pair[0]) if pair[0] in KINDS else len(KINDS))
+    separators = {"error": " | ", "score": " | "}
+    return "\n".join(f"- {kind}: {separators.get(kind, '; ').join(texts)}" for kind, texts in ordered)
 
 
-def text_of_messages(messages: Iterable[bytes]) -> str:
-    """All that messages say and call, as plain text: what a fact is looked for in."""
-    parts: list[str] = []
-    for raw in messages:
-        message = json.loads(raw)
-        parts.append(plain_text(message.get("content")))
-        parts += [value for _, arguments in _calls(message) for value in map(str, arguments.values())]
-    return "\n".join(parts)
-
-
-def _latest(facts: Iterable[str]) -> list[str]:
-    """Of each file that was written only its last hash; a bare path says nothing beside that."""
+def _drop_old_hashes(facts: Iterable[str]) -> list[str]:
+    """Keep only the last hash of each written file, and no bare path of a file that has one."""
+    unique = list(dict.fromkeys(facts))
     last: dict[str, str] = {}
-    told = list(dict.fromkeys(facts))
-    for fact in told:
-        path, hashed, _ = fact.partition(" (sha256 ")
-        if hashed:
+    for fact in unique:
+        path, has_hash, _ = fact.partition(" (sha256 ")
+        if has_hash:
             last[path] = fact
-    return [fact for fact in told if last.get(fact.partition(" (sha256 ")[0], fact) == fact]
+    return [fact for fact in unique if last.get(fact.partition(" (sha256 ")[0], fact) == fact]
 
 
-def _of_message(message: dict[str, Any]) -> Iterable[str]:
+def _facts_of_message(message: dict[str, Any]) -> Iterable[str]:
     if message.get("role") == "tool":
-        yield from _of_result(_NOTE.sub("", plain_text(message.get("content"))))
+        yield from _facts_of_result(strip_harness_note(content_text(message.get("content"))))
     for name, arguments in _calls(message):
         if name in ("write_file", "edit_file"):
-            yield from _facts("path", [str(arguments.get("path", ""))])
+            yield from _format_facts("path", [str(arguments.get("path", ""))])
         command = str(arguments.get("command", ""))
-        yield from _facts("path", _PATH.findall(command))
-        yield from _facts("setting", (f"{key}={value}" for key, value in _FLAG.findall(command)))
-        yield from _facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(command)))
+        yield from _format_facts("path", _PATH.findall(command))
+        yield from _format_facts("setting", (f"{key}={value}" for key, value in _FLAG.findall(command)))
+        yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(command)))
 
 
-def _of_result(text: str) -> Iterable[str]:
-    if wrote := _WROTE.match(text):
-        yield from _facts("path", [f"{wrote[1]} (sha256 {wrote[2]})"])
+def _facts_of_result(text: str) -> Iterable[str]:
+    if written := _WRITE_RESULT.match(text):
+        yield from _format_facts("path", [f"{written[1]} (sha256 {written[2]})"])
         return
-    if text.startswith("evaluation "):  # the record has it
+    if text.startswith("evaluation "):  # rendered from its event
         return
     for line in text.split("\n"):
         if len(line) > 600:
             continue
-        if _WRITTEN.search(line):
-            yield from _facts("path", _PATH.findall(line))
-        yield from _facts("job", _JOB.findall(line))
-        yield from _facts("hash", (one[:HASH_LETTERS] for one in _HASH.findall(line)))
+        if _SAVED.search(line):
+            yield from _format_facts("path", _PATH.findall(line))
+        yield from _format_facts("job", _JOB.findall(line))
+        yield from _format_facts("hash", (digest[:HASH_LENGTH] for digest in _HASH.findall(line)))
         if "=" in line:
-            yield from _facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(line)))
-    yield from _facts("error", (one.strip() for one in _ERROR.findall(text)))
-    yield from _facts("score", (one.strip() for one in _SCORE.findall(text)[-2:]))
+            yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(line)))
+    yield from _format_facts("error", (line.strip() for line in _ERROR.findall(text)))
+    yield from _format_facts("score", (line.strip() for line in _SCORE.findall(text)[-2:]))
 
 
-def _facts(kind: str, texts: Iterable[str]) -> Iterable[str]:
+def _format_facts(kind: str, texts: Iterable[str]) -> Iterable[str]:
+    """`kind: text` for each text. Long errors are cut, other long texts are no facts."""
     for text in texts:
-        one = " ".join(text.split())
-        if one and len(one) <= LONGEST:
-            yield f"{kind}: {one}"
-        elif one and kind == "error":
-            yield f"{kind}: {one[:LONGEST].rstrip()}"
+        flat = " ".join(text.split())
+        if flat and len(flat) <= LONGEST:
+            yield f"{kind}: {flat}"
+        elif flat and kind == "error":
+            yield f"{kind}: {flat[:LONGEST].rstrip()}"
 
 
 def _calls(message: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -151,12 +143,3 @@ def _calls(message: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
         except ValueError:
             arguments = {}
         yield str(function.get("name")), arguments if isinstance(arguments, dict) else {}
-
-
-def plain_text(value: Any) -> str:
-    """The text of a message's content, whether a string, a list of parts, or nothing."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return plain_text(value.get("text"))
-    return "".join(map(plain_text, value)) if isinstance(value, list) else ""

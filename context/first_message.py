@@ -1,7 +1,7 @@
-"""The head of the window: the one user message, in the order in which its parts change.
+"""The first message: the only user message of a window, ordered by how often its parts change.
 
-Task card and budget (per run), the memory of attempts (per attempt, growing at its end), what is left of the turns that
-went (per epoch, growing too), and last the state, rendered by code from the record.
+Task card and budget change per run, the memory of earlier attempts per attempt, what replaces the turns that left the
+window per epoch, and the state, rendered by code from events, comes last.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from context.notebook import Notebook
 from context.tokens import bytes_for
 from context.window import prompt
 from runs.events.registry import CheckpointTaken
-from runs.state import State
+from runs.state import Attempt, Evaluation, State
+from runs.views.format import one_line
 
 MEMORY_TOKENS = 6_000
-WORDS_TOKENS = 4_000
-"""Room for the model's own words at checkpoints of this attempt; older ones are named, and found by `recall`."""
+CHECKPOINT_TOKENS = 4_000
+"""Room for the checkpoints of this attempt; older ones are left to `recall`."""
 MOST_LISTED = 40
 LONGEST = 400
-"""Letters of one decision or to-do in the window; a longer one is found whole by `recall`."""
+"""Characters of one decision or to-do in the window; `recall` shows longer ones whole."""
 STATE_HEADING = "# State"
 
 
 def render_first_message(
     state: State, deadline: str, limits: str, notebook: Notebook | None = None, memory_tokens: int = MEMORY_TOKENS
 ) -> str:
-    """The text of the one user message."""
+    """The text of the first message."""
     notes = render_notes(notebook) if notebook else ""
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
@@ -39,65 +40,74 @@ def render_first_message(
 
 
 def render_notes(notebook: Notebook) -> str:
-    """What stands for the turns of this attempt that left the window; empty where none did."""
-    parts = [*_words(notebook.checkpoints)]
+    """What replaces the turns of this attempt that left the window; empty if none did."""
+    parts = _render_checkpoints(notebook.checkpoints)
     if notebook.stubs:
-        parts.append("Turns before those below, one line a call (`recall` with the event's number shows it whole):")
+        parts.append("Older turns, one line per call (`recall` with the event number shows it whole):")
         parts.append("\n".join(notebook.stubs))
-    # What stands in the lines above already is not said twice; it is kept all the same, for when they go.
+    # Facts that the lines above contain are not repeated, but stay in the notebook for when those lines go.
     if kept := facts.find_missing(notebook.facts, "\n".join(parts)):
-        parts.append(f"Kept from earlier turns, word for word:\n{facts.render(kept)}")
+        parts.append(f"Facts from older turns, verbatim:\n{facts.render(kept)}")
     if notebook.last_stage == "alone":
-        parts.append("(This window was made smaller by the harness; a request for a checkpoint below is settled.)")
+        parts.append("(The harness shortened this window. Ignore checkpoint requests in the turns below.)")
     return "\n\n".join(parts)
 
 
 def render_state(state: State, notebook: Notebook) -> str:
-    """The state of the run, by code."""
+    """The state of the run, rendered by code."""
     attempt = state.attempts[-1] if state.attempts else None
-    best, chosen = state.best, state.chosen
-    of_best = (
-        f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short_commit(best.commit)}"
-        if best
-        else ""
-    )
-    origin = f"evaluation {chosen.evaluation}" if chosen and chosen.evaluation else "the sample submission"
-    parent = f"as commit {memory.short_commit(attempt.parent)}" if attempt and attempt.parent else "empty"
     lines = [
         f"attempt: {attempt.number if attempt else 1}",
-        f"best: {of_best or 'none yet'}",
-        f"submission of record: {origin if chosen else 'none yet'}, valid",
-        f"workspace: began {parent}",
+        f"best: {_describe_best(state.best)}",
+        f"submission of record: {_describe_submission(state)}, valid",
+        f"workspace: {_describe_workspace(attempt)}",
     ]
-    done = state.evaluations_in(attempt.number) if attempt else []
-    scored = [memory.render_evaluation(state, e, notebook.ideas.get(e.id, "")) for e in done]
-    jobs = [f"{job} `{memory.one_line(notebook.commands.get(job, ''))[:200]}`" for job in state.open_jobs]
-    lines += _listed("evaluations of this attempt", scored)
-    lines += _listed("open jobs", jobs)
-    lines += _listed("decided, with reasons (rejected ideas too)", notebook.decided)
-    lines += _listed("to do", [f"{name}: {text}" for name, text in notebook.todos.items()])
+    evaluations = state.evaluations_in(attempt.number) if attempt else []
+    scored = [memory.render_evaluation(state, e, notebook.ideas.get(e.id, "")) for e in evaluations]
+    jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in state.open_jobs]
+    lines += _render_list("evaluations of this attempt", scored)
+    lines += _render_list("open jobs", jobs)
+    lines += _render_list("decisions and rejected ideas", notebook.decided)
+    lines += _render_list("to do", [f"{name}: {text}" for name, text in notebook.todos.items()])
     return "\n".join(lines)
 
 
-def _listed(title: str, items: list[str]) -> list[str]:
+def _describe_best(best: Evaluation | None) -> str:
+    if best is None:
+        return "none yet"
+    return f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short_commit(best.commit)}"
+
+
+def _describe_submission(state: State) -> str:
+    if state.chosen is None:
+        return "none yet"
+    return f"evaluation {state.chosen.evaluation}" if state.chosen.evaluation else "the sample submission"
+
+
+def _describe_workspace(attempt: Attempt | None) -> str:
+    if attempt is None or not attempt.parent:
+        return "started empty"
+    return f"started as commit {memory.short_commit(attempt.parent)}"
+
+
+def _render_list(title: str, items: list[str]) -> list[str]:
     if not items:
         return []
     left_out = len(items) - MOST_LISTED
-    more = [f"- ({left_out} earlier ones: `recall` finds them)"] if left_out > 0 else []
-    return [f"{title}:", *more, *(f"- {memory.cut(item, LONGEST)}" for item in items[-MOST_LISTED:])]
+    more = [f"- ({left_out} older ones: use `recall`)"] if left_out > 0 else []
+    return [f"{title}:", *more, *(f"- {one_line(item, LONGEST)}" for item in items[-MOST_LISTED:])]
 
 
-def _words(checkpoints: list[CheckpointTaken]) -> list[str]:
-    """The words at each checkpoint as they were said. What does not fit is named, never summarised."""
-    told: list[str] = []
-    room, left_out = bytes_for(WORDS_TOKENS), 0
-    for place, one in reversed(list(enumerate(checkpoints, 1))):
-        text = "\n".join(
-            [f"## Checkpoint {place} (event {one.seq})", *(f"- done: {memory.one_line(x)}" for x in one.done)]
-        )
-        room -= len(text.encode())
-        if room < 0 and told:
-            left_out = place
+def _render_checkpoints(checkpoints: list[CheckpointTaken]) -> list[str]:
+    """The latest checkpoints that fit, in the model's own words; older ones are named, never summarised."""
+    sections: list[str] = []
+    room, left_out = bytes_for(CHECKPOINT_TOKENS), 0
+    for number, checkpoint in reversed(list(enumerate(checkpoints, 1))):
+        heading = f"## Checkpoint {number} (event {checkpoint.seq})"
+        section = "\n".join([heading, *(f"- done: {one_line(text)}" for text in checkpoint.done)])
+        room -= len(section.encode())
+        if room < 0 and sections:
+            left_out = number
             break
-        told.append(text)
-    return [*([f"Checkpoints 1 to {left_out}: `recall` finds them."] if left_out else []), *reversed(told)]
+        sections.append(section)
+    return [*([f"Checkpoints 1 to {left_out}: use `recall`."] if left_out else []), *reversed(sections)]

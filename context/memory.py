@@ -1,7 +1,7 @@
-"""Memory: the notes of a run, one Markdown entry per finished attempt. Facts by code, words by the model.
+"""The memory of a run: one Markdown entry per finished attempt. Code renders the facts, the model wrote the words.
 
-An entry is never rewritten, so the chain of entries in the window only grows and stays cached. When it passes its
-budget the older entries become the rows of a table, many at once; their full text stays in the record.
+Entries are never rewritten, so the memory in the window only grows at its end and stays cached. When it exceeds its
+budget, many of the oldest entries become table rows at once; `recall` still shows them whole.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 
 from context.tokens import bytes_for
 from runs.state import Attempt, Evaluation, State
+from runs.views.format import one_line
 
 KEPT_SHARE = 0.4
-"""How much of its budget the chain takes just after folding: far from full, so that it folds seldom."""
+"""Share of the budget that whole entries take right after folding. A low share makes folding rare."""
 MOST_ROWS = 150
 LONGEST = 2_000
-"""Letters of one part of an attempt's words; all of them are found by `recall`."""
-_TOLD = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
+"""Characters of one part of an attempt's report in the window; `recall` shows longer ones whole."""
+_SHOWN_SCORE = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
 
 def render_entry(state: State, attempt: Attempt) -> str:
@@ -27,24 +28,24 @@ def render_entry(state: State, attempt: Attempt) -> str:
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
     lines += [render_evaluation(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
-    for name, words in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
-        if words:
-            lines.append(f"{name}: {cut(words, LONGEST)}")
-    lines += [f"lesson: {cut(lesson, 400)}" for lesson in attempt.lessons[:20]]
+    for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
+        if text:
+            lines.append(f"{name}: {one_line(text, LONGEST)}")
+    lines += [f"lesson: {one_line(lesson, 400)}" for lesson in attempt.lessons[:20]]
     return "\n".join(lines)
 
 
 def render_memory(state: State, tokens: int | None = None) -> str:
-    """All entries, oldest first: the contents of `memory.md`, and with a budget of `tokens` of the window's memory."""
+    """All entries, oldest first. With a budget of `tokens` the oldest ones are folded into a table."""
     ended = [attempt for attempt in state.attempts if attempt.ended]
     entries = [render_entry(state, attempt) for attempt in ended]
-    folded = _folded([len(text.encode()) for text in entries], tokens)
-    parts = [_table(state, ended[:folded])] if folded else []
-    return "\n\n".join([*parts, *entries[folded:]]) or "(nothing yet: this is the first attempt)"
+    folded = _count_folded([len(text.encode()) for text in entries], tokens)
+    parts = [_render_table(state, ended[:folded])] if folded else []
+    return "\n\n".join([*parts, *entries[folded:]]) or "(empty: this is the first attempt)"
 
 
-def _folded(sizes: list[int], tokens: int | None) -> int:
-    """How many of the oldest entries are folded, decided entry by entry as they came, so that it never goes back."""
+def _count_folded(sizes: list[int], tokens: int | None) -> int:
+    """How many of the oldest entries are folded. Replays the entries in order, so that the count never falls."""
     if tokens is None:
         return 0
     folded, unfolded, limit = 0, 0, bytes_for(tokens)
@@ -57,80 +58,87 @@ def _folded(sizes: list[int], tokens: int | None) -> int:
     return folded
 
 
-def _table(state: State, attempts: list[Attempt]) -> str:
+def _render_table(state: State, attempts: list[Attempt]) -> str:
     hidden = attempts[:-MOST_ROWS]
-    rows = [f"| {_row(state, attempt)} |" for attempt in attempts[-MOST_ROWS:]]
+    rows = [f"| {_render_row(state, attempt)} |" for attempt in attempts[-MOST_ROWS:]]
     head = [
-        "## Earlier attempts, one row each (`recall` finds their full text)",
+        "## Earlier attempts, one row each (`recall` shows them whole)",
         "",
-        "| attempt | idea | score | verdict | why |",
+        "| attempt | idea | score | verdict | criticism |",
         "|---|---|---|---|---|",
     ]
     if hidden:
-        rows.insert(0, f"| 1 to {hidden[-1].number} | left out here | | | recall them |")
+        rows.insert(0, f"| 1 to {hidden[-1].number} | left out: use `recall` | | | |")
     return "\n".join([*head, *rows])
 
 
-def _row(state: State, attempt: Attempt) -> str:
-    done = [e for e in state.evaluations_in(attempt.number) if e.status]
-    scored = [e for e in done if e.score is not None]
+def _render_row(state: State, attempt: Attempt) -> str:
+    finished = [e for e in state.evaluations_in(attempt.number) if e.status]
+    scored = [e for e in finished if e.score is not None]
     pick = min if state.lower_is_better else max
-    best = pick(scored, key=lambda e: e.score or 0.0) if scored else (done[-1] if done else None)
+    best = pick(scored, key=lambda e: e.score or 0.0) if scored else (finished[-1] if finished else None)
     score = (best.shown_score or best.status) if best else "none"
-    verdict = (compare_with_best(state, best) or best.status) if best else "not evaluated"
-    if best and best.was_best:
-        verdict = f"best then{f', {verdict}' if compare_with_best(state, best) else ''}"
-    cells = (cut(attempt.did or "(no words)", 160), score, verdict, cut(attempt.criticism or attempt.ended, 120))
+    cells = (
+        one_line(attempt.did or "(no report)", 160),
+        score,
+        _row_verdict(state, best),
+        one_line(attempt.criticism or attempt.ended, 120),
+    )
     return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
 
 
+def _row_verdict(state: State, best: Evaluation | None) -> str:
+    if best is None:
+        return "not evaluated"
+    comparison = compare_with_best(state, best)
+    if best.was_best:
+        return f"best at the time{f', {comparison}' if comparison else ''}"
+    return comparison or best.status
+
+
 def render_evaluation(state: State, evaluation: Evaluation, idea: str = "") -> str:
-    """One evaluation: verdict, what the model was told of its score, how that compares, commit, command."""
+    """One evaluation in a line: status, score as the model saw it, comparison with the best, commit, command."""
     score = f" {evaluation.shown_score}" if evaluation.shown_score else ""
-    delta = f" ({told})" if (told := compare_with_best(state, evaluation)) else ""
-    best = ", best of the run then" if evaluation.was_best else ""
-    reason = f": {cut(evaluation.message, 400)}" if evaluation.status in ("invalid", "failed", "timeout") else ""
-    said = f"; idea: {one_line(idea)}" if idea else ""
+    comparison = compare_with_best(state, evaluation)
+    delta = f" ({comparison})" if comparison else ""
+    best = ", best at the time" if evaluation.was_best else ""
+    has_reason = evaluation.status in ("invalid", "failed", "timeout")
+    reason = f": {one_line(evaluation.message, 400)}" if has_reason else ""
+    suffix = f"; idea: {one_line(idea)}" if idea else ""
     return (
         f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, "
-        f"commit {short_commit(evaluation.commit)}, `{cut(evaluation.command, 300)}`{best}{reason}{said}"
+        f"commit {short_commit(evaluation.commit)}, `{one_line(evaluation.command, 300)}`{best}{reason}{suffix}"
     )
 
 
 def compare_with_best(state: State, evaluation: Evaluation) -> str:
-    """A score against the best before it, from what the model was told of both; empty where there is nothing to
-    compare."""
+    """A score against the best before it, computed only from scores the model saw; empty if none can be compared."""
+    before = _best_before(state, evaluation)
+    mine = _SHOWN_SCORE.match(evaluation.shown_score)
+    other = _SHOWN_SCORE.match(before.shown_score) if before else None
+    if evaluation.verdict and evaluation.status == "scored":  # the recorded verdict wins over rounded scores
+        against = f" vs {evaluation.against}" if evaluation.against else ""
+        if mine and other and before and before.id == evaluation.against and evaluation.verdict != "unclear":
+            return f"{float(mine[1]) - float(other[1]):+.6g}{against}: {evaluation.verdict}"
+        return f"{evaluation.verdict}{against}"
+    if before is None or mine is None or other is None or evaluation.status != "scored":
+        return ""
+    delta = float(mine[1]) - float(other[1])
+    noise = max(float(mine[2] or 0), float(other[2] or 0))
+    gain = -delta if state.lower_is_better else delta
+    verdict = "within noise" if abs(delta) <= noise else "better" if gain > 0 else "worse"
+    return f"{delta:+.6g} vs {before.id}: {verdict}"
+
+
+def _best_before(state: State, evaluation: Evaluation) -> Evaluation | None:
     before: Evaluation | None = None
     for other in state.evaluations.values():
         if other.id == evaluation.id:
             break
         before = other if other.was_best else before
-    mine, theirs = _TOLD.match(evaluation.shown_score), _TOLD.match(before.shown_score) if before else None
-    if evaluation.verdict and evaluation.status == "scored":  # as judged, not as rounded numbers suggest
-        on = f" on {evaluation.against}" if evaluation.against else ""
-        if mine and theirs and before and before.id == evaluation.against and evaluation.verdict != "unclear":
-            return f"{float(mine[1]) - float(theirs[1]):+.6g}{on}: {evaluation.verdict}"
-        return f"{evaluation.verdict}{on}"
-    if before is None or mine is None or theirs is None or evaluation.status != "scored":
-        return ""
-    delta = float(mine[1]) - float(theirs[1])
-    noise = max(float(mine[2] or 0), float(theirs[2] or 0))
-    gain = -delta if state.lower_is_better else delta
-    verdict = "within noise" if abs(delta) <= noise else "better" if gain > 0 else "worse"
-    return f"{delta:+.6g} on {before.id}: {verdict}"
+    return before
 
 
 def short_commit(commit: str | None) -> str:
-    """A commit as it is named in texts."""
+    """A commit's abbreviated hash, or `none`."""
     return commit[:10] if commit else "none"
-
-
-def one_line(text: str) -> str:
-    """A text without line ends or runs of spaces."""
-    return " ".join(text.split())
-
-
-def cut(text: str, most: int) -> str:
-    """A text in one line of at most so many letters."""
-    text = one_line(text)
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,7 +1,7 @@
-"""The notebook: what the harness keeps in mind for the model beyond the record of scores, folded from events.
+"""The notebook: what the harness keeps for the model besides scores, folded from events.
 
-To-dos with ids, decisions and rejected ideas word for word, the model's words at each checkpoint, the lines that stand
-for turns that left the window, the facts kept from them, and what forgetting has cost.
+To-dos with ids, decisions, the model's checkpoints, the stubs and facts of turns that left the window, and what it
+cost to look things up again afterwards.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from runs.events.registry import (
 from runs.views.messages import said_and_thought
 
 REWORK_TURNS = 10
-"""Turns after an epoch in which looking something up again counts as its price."""
+"""Turns after a new epoch in which repeated lookups count as its cost."""
 PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
-"""What one epoch's forgetting is taken to cost before any was measured; it weighs as one measurement."""
+"""Assumed rework of one epoch; weighs as one measurement."""
 MOST_DECIDED = 60
-_GOES_ON = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
+_RUNNING = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
 
 _ID = re.compile(r"(?i)(?<![\w-])todo-(\d+)(?!-?\w|\.\w)")
-_LEADING = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
-_KEPT = re.compile(r"(?:todo-|T)(\d+)")
-"""How ids stand in the record; old records call `todo-4` T4."""
+_LEADING_IDS = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
+_RECORDED_ID = re.compile(r"(?:todo-|T)(\d+)")
+"""An id in a `CheckpointTaken` event; old journals call `todo-4` T4."""
 
 
 @dataclass
 class Rework:
-    """What was looked up again after one epoch: tokens read and turns it took."""
+    """What was looked up again after an epoch: tokens read and turns taken."""
 
     tokens: int = 0
     turns: int = 0
@@ -50,32 +50,37 @@ class Rework:
 
 @dataclass
 class Notebook:
-    """Kept up to date event by event; read it, only `apply` changes it."""
+    """Folded from events; only `apply` changes it."""
 
     todos: dict[str, str] = field(default_factory=dict)
     decided: list[str] = field(default_factory=list)
     checkpoints: list[CheckpointTaken] = field(default_factory=list)
+    """Checkpoints of the open attempt."""
     stubs: list[str] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     ideas: dict[str, str] = field(default_factory=dict)
+    """What the model wrote before each evaluation, by evaluation id."""
     commands: dict[str, str] = field(default_factory=dict)
+    """Command of each job."""
     loops: LoopDetector = field(default_factory=LoopDetector)
     asked_turns: list[int] = field(default_factory=list)
-    """The turns after which a checkpoint was asked for in the open epoch."""
+    """Turns of the open epoch after which a checkpoint was requested."""
     refusals: int = 0
+    """Checkpoints of the open epoch that were refused for their content."""
     unreadable: int = 0
-    """Checkpoints of the open epoch whose arguments could not be read; they use up no refusal."""
+    """Checkpoints of the open epoch with unreadable arguments; they do not count as refusals."""
     refused_turn: int = -1
-    """The turn whose checkpoint was refused or could not be read, for the first time: it gets one more."""
+    """Turn of the first refused or unreadable checkpoint: the model may send it again."""
     needs_close: bool = False
-    """A checkpoint was taken whose epoch is not closed yet."""
+    """A checkpoint was taken and its epoch is not closed yet."""
     stubs_since: int = 0
+    """Epochs closed by stubs since the last checkpoint."""
     is_boundary: bool = False
     """A score was recorded since the last reply."""
     is_waiting: bool = False
-    """The last result said that a job goes on: a long wait may begin, in which the endpoint forgets the window."""
+    """The last result reported a running job. A long wait may begin, in which the endpoint's cache expires."""
     reason_turns: dict[str, int] = field(default_factory=dict)
-    """The turn in which each reason to leave the window of the open epoch as it is was put on record last."""
+    """Turn in which each reason to leave the window unchanged was last recorded, in the open epoch."""
     last_stage: str = ""
     """How the last epoch of this attempt was closed."""
     reworks: list[Rework] = field(default_factory=list)
@@ -86,27 +91,27 @@ class Notebook:
     _gone: set[str] = field(default_factory=set)
     _calls: dict[str, dict[str, object]] = field(default_factory=dict)
     _said: str = ""
-    _begun: str = ""
-    """The call that was begun last; one whose arguments cannot be read never is."""
+    _started_call: str = ""
+    """The last call with a `ToolStarted` event; a call with unreadable arguments has none."""
 
     def apply(self, event: Event) -> None:
-        """Take one more event into account."""
+        """Apply one event."""
         self.loops.apply(event)
         if isinstance(event, ModelReplied):
-            self._reply(event)
+            self._add_reply(event)
         elif isinstance(event, ToolStarted):
-            self._begun = event.call
+            self._started_call = event.call
             if event.job:
                 self.commands[event.job] = str(self._calls.get(event.call, {}).get("command", ""))
         elif isinstance(event, ToolFinished):
-            self._finish_tool(event)
+            self._add_result(event)
         elif isinstance(event, EvaluationStarted):
             self.ideas[event.evaluation] = self._said
             self.commands[event.job] = event.command
         elif isinstance(event, EvaluationFinished):
             self.is_boundary = event.status in ("scored", "unscored")
         elif isinstance(event, CheckpointTaken):
-            self._take(event)
+            self._add_checkpoint(event)
         elif isinstance(event, WindowWeighed):
             if event.stage == "none":
                 self.reason_turns[event.why.partition(":")[0]] = self.turn
@@ -118,49 +123,49 @@ class Notebook:
 
     @property
     def rework(self) -> Rework:
-        """What an epoch's forgetting costs, as measured so far, in this run."""
+        """Mean rework after an epoch of this run, measured and prior together."""
         count = len(self.reworks) + 1
-        tokens = (PRIOR_TOKENS + sum(one.tokens for one in self.reworks)) / count
-        return Rework(round(tokens), round((PRIOR_TURNS + sum(one.turns for one in self.reworks)) / count))
+        tokens = (PRIOR_TOKENS + sum(rework.tokens for rework in self.reworks)) / count
+        return Rework(round(tokens), round((PRIOR_TURNS + sum(rework.turns for rework in self.reworks)) / count))
 
     def has_checkpoint(self, call: str, turn: int) -> bool:
-        """Whether this very `checkpoint` call was taken already (its result may have been lost in a crash)."""
-        return any(one.call == call and one.turn == turn for one in self.checkpoints)
+        """Whether this `checkpoint` call was taken already (a crash may have lost its result)."""
+        return any(checkpoint.call == call and checkpoint.turn == turn for checkpoint in self.checkpoints)
 
-    def unmentioned_todos(self, words: list[str]) -> list[str]:
-        """The open to-dos that a checkpoint mentions nowhere, as `todo-3: …`."""
-        return find_unmentioned(self.todos, words)
+    def unmentioned_todos(self, texts: list[str]) -> list[str]:
+        """The open to-dos that a checkpoint does not mention, as `todo-3: text`."""
+        mentioned = _find_ids(texts)
+        return [f"{name}: {text}" for name, text in self.todos.items() if name not in mentioned]
 
     def merge_todos(self, done: list[str], todo: list[str]) -> list[str]:
-        """All to-dos that are open after a checkpoint which says this."""
-        return merge_todos(self.todos, self._todo_number, done, todo)
+        """All to-dos that are open after a checkpoint with these lists, as `todo-3: text`."""
+        return _merge_todos(self.todos, self._todo_number, done, todo)
 
-    def _reply(self, event: ModelReplied) -> None:
+    def _add_reply(self, event: ModelReplied) -> None:
         self.turn += 1
         self.is_boundary = self.is_waiting = False
-        self._begun = ""
+        self._started_call = ""
         self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
-        self._calls = {call.id: _arguments(call.arguments) for call in event.calls}
+        self._calls = {call.id: _read_arguments(call.arguments) for call in event.calls}
 
-    def _finish_tool(self, event: ToolFinished) -> None:
+    def _add_result(self, event: ToolFinished) -> None:
         self.is_waiting = reports_running_job(event.name, event.content)
         if event.asks:
             self.asked_turns.append(self.turn)
         if event.name == "checkpoint" and event.failed:
-            self._refuse(was_read=self._begun == event.call)
-        looked_up = self._looked_up(event)
-        if looked_up and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
+            self._count_refusal(was_readable=self._started_call == event.call)
+        is_lookup = self._is_repeated_lookup(event)
+        if is_lookup and self.reworks and 0 <= self.turn - self._epoch_turn <= REWORK_TURNS:
             self.reworks[-1].tokens += estimate_tokens(len(event.content.encode(errors="replace")))
             self.reworks[-1].turns += 1
 
-    def _refuse(self, *, was_read: bool) -> None:
-        """A checkpoint came to nothing: refused for what it says, or (nothing was begun) for how it came."""
-        self.refusals += was_read
-        self.unreadable += not was_read
-        is_first = (self.refusals if was_read else self.unreadable) == 1
+    def _count_refusal(self, *, was_readable: bool) -> None:
+        self.refusals += was_readable
+        self.unreadable += not was_readable
+        is_first = (self.refusals if was_readable else self.unreadable) == 1
         self.refused_turn = self.turn if is_first else -1
 
-    def _looked_up(self, event: ToolFinished) -> bool:
+    def _is_repeated_lookup(self, event: ToolFinished) -> bool:
         """Whether a result brings back what had left the window: a recall, or a file that was read before."""
         if event.name == "recall":
             return not event.failed
@@ -173,12 +178,12 @@ class Notebook:
             return True
         return False
 
-    def _take(self, event: CheckpointTaken) -> None:
+    def _add_checkpoint(self, event: CheckpointTaken) -> None:
         self.checkpoints.append(event)
         self.needs_close = event.closes
         self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
-        self.todos = read_recorded(event.todo)
-        self._todo_number = max([self._todo_number, *map(todo_number, self.todos)])
+        self.todos = _read_recorded(event.todo)
+        self._todo_number = max([self._todo_number, *(int(name.removeprefix("todo-")) for name in self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
         if event.reason in ("resume", "healed"):
@@ -194,66 +199,59 @@ class Notebook:
 
 
 def reports_running_job(name: str, content: str) -> bool:
-    """Whether a result says that a job is still running."""
-    return name in ("bash", "wait") and bool(_GOES_ON.search(content[:2_000]))
+    """Whether a tool result reports that a job is still running."""
+    return name in ("bash", "wait") and bool(_RUNNING.search(content[:2_000]))
 
 
-def _arguments(text: str) -> dict[str, object]:
+def _read_arguments(text: str) -> dict[str, object]:
     try:
-        found = json.loads(text)
+        arguments = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
-def find_ids(texts: Iterable[str]) -> set[str]:
-    """The ids that some texts name."""
+# ------------------------------------------------------------------------------------------------------------ to-dos
+# Only the id of a to-do in `done` closes it, so that the way a model phrases a checkpoint loses none. Ids look like
+# `todo-4`: model names (T5) and GPUs (T4) must not be mistaken for ids.
+
+
+def _find_ids(texts: Iterable[str]) -> set[str]:
     return {f"todo-{int(number)}" for text in texts for number in _ID.findall(text)}
 
 
-def find_unmentioned(still_open: Mapping[str, str], texts: Iterable[str]) -> list[str]:
-    """The open to-dos that texts do not name at all, as `todo-3: …`."""
-    found = find_ids(texts)
-    return [f"{name}: {text}" for name, text in still_open.items() if name not in found]
+def _merge_todos(todos: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
+    """Open to-dos after a checkpoint. An item that begins with open ids adds to those; any other is a new to-do.
 
-
-def merge_todos(still_open: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
-    """All to-dos that are open after a checkpoint, as `todo-3: …`; `last` is the highest number ever given.
-
-    An item of `todo` that begins with ids of open ones is a remark on these; any other is a new to-do.
+    `last` is the highest number ever used, so that no id is used twice.
     """
-    kept, again = dict(still_open), set[str]()
+    merged, kept_open = dict(todos), set[str]()
     for item in todo:
         text = " ".join(item.split())
-        start = _LEADING.match(text)
-        known = [name for name in sorted(find_ids([start[0]])) if name in still_open] if start else []
+        leading = _LEADING_IDS.match(text)
+        known = [name for name in sorted(_find_ids([leading[0]])) if name in todos] if leading else []
         for name in known:
-            kept[name] = _remarked(kept[name], text[start.end() if start else 0 :])
+            merged[name] = _add_remark(merged[name], text[leading.end() if leading else 0 :])
         if text and not known:
             last += 1
-            kept[f"todo-{last}"] = text
-        again.update(known)
-    closed = (find_ids(done) & set(still_open)) - again
-    return [f"{name}: {text}" for name, text in kept.items() if name not in closed]
+            merged[f"todo-{last}"] = text
+        kept_open.update(known)
+    closed = (_find_ids(done) & set(todos)) - kept_open
+    return [f"{name}: {text}" for name, text in merged.items() if name not in closed]
 
 
-def read_recorded(todo: Iterable[str]) -> dict[str, str]:
-    """To-dos as they stand in the record, by id."""
-    told: dict[str, str] = {}
+def _read_recorded(todo: Iterable[str]) -> dict[str, str]:
+    """To-dos of a recorded checkpoint, by id."""
+    todos: dict[str, str] = {}
     for item in todo:
         name, _, text = item.partition(": ")
-        if found := _KEPT.fullmatch(name):
-            told[f"todo-{found[1]}"] = text
-    return told
+        if match := _RECORDED_ID.fullmatch(name):
+            todos[f"todo-{match[1]}"] = text
+    return todos
 
 
-def todo_number(name: str) -> int:
-    """The number in an id."""
-    return int(name.removeprefix("todo-"))
-
-
-def _remarked(text: str, remark: str) -> str:
-    """A to-do with a remark added, unless it says so already; a remark that repeats all of it takes its place."""
+def _add_remark(text: str, remark: str) -> str:
+    """Append a remark to a to-do, unless the text contains it already or the remark repeats the whole text."""
     remark = remark.strip()
     if remark.startswith(text):
         return remark

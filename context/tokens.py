@@ -1,8 +1,8 @@
-"""Token counts without a tokenizer: the endpoint's own count as the base, an estimate for what it has not seen yet.
+"""Token counts without a tokenizer: the endpoint's last count plus an estimate for the text added since.
 
-Machine-learning text (float tables, logs, JSON) has 1.4 to 2.5 characters a token, prose and code up to 5, so bytes
-divided by three is a middle that errs on the safe side for what fills a window here. Each count that an endpoint
-sends with a reply fits the estimate to its tokenizer and to this run's text.
+Machine-learning text (float tables, logs, JSON) has 1.4 to 2.5 characters per token, prose and code up to 5. Three
+bytes per token is a middle value that errs on the safe side for tables and logs. Each count that an endpoint sends
+with a reply fits the estimate to its tokenizer and to this run's text.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 BYTES_PER_TOKEN = 3.0
 LEAST, MOST = 1.2, 8.0
+"""Bounds of a fitted number of bytes per token."""
 WEIGHT = 0.25
-"""How much the latest count says against all before."""
+"""Weight of the latest count against all earlier ones."""
 ENOUGH_BYTES = 400
-"""A shorter piece of text says nothing about a tokenizer."""
+"""Shorter additions are too noisy to fit from."""
 
 
 def estimate_tokens(size: int, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
-    """Tokens that `size` bytes of text come to, rounded up."""
+    """Estimated tokens of `size` bytes of text, rounded up."""
     return -int(-size // bytes_per_token)
 
 
@@ -29,10 +30,10 @@ def bytes_for(tokens: int) -> int:
 
 @dataclass
 class TokenFit:
-    """Bytes a token for one endpoint and run, fitted to its own counts.
+    """Bytes per token for one endpoint and run, fitted to its own counts.
 
-    `bytes_per_token` is for new text. The first count of an epoch tells it of the whole window, later ones of what was
-    added since the count before.
+    The first count of an epoch covers the whole window; later ones are compared with the count before, so that they
+    cover what was added.
     """
 
     bytes_per_token: float = BYTES_PER_TOKEN
@@ -41,20 +42,20 @@ class TokenFit:
     _tokens: int = 0
 
     def restart(self) -> None:
-        """A new epoch: what follows is no longer an addition to what was counted last."""
+        """Start a new epoch: the next count covers the whole window."""
         self._size = self._tokens = 0
 
     def learn(self, size: int, tokens: int) -> None:
-        """An endpoint counted `tokens` for a window of `size` bytes."""
+        """Fit to an endpoint's count of `tokens` for a window of `size` bytes."""
         added, new = size - self._size, tokens - self._tokens
         self._size, self._tokens = size, tokens
         if added < ENOUGH_BYTES or new <= 0:
             return
-        found = min(MOST, max(LEAST, added / new))
+        measured = min(MOST, max(LEAST, added / new))
         self.counts += 1
         weight = max(WEIGHT, 1 / self.counts)
-        self.bytes_per_token += weight * (found - self.bytes_per_token)
+        self.bytes_per_token += weight * (measured - self.bytes_per_token)
 
     def estimate(self, size: int) -> int:
-        """Tokens that `size` bytes of new text come to, rounded up."""
+        """Estimated tokens of `size` bytes of new text, rounded up."""
         return estimate_tokens(size, self.bytes_per_token)

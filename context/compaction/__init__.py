@@ -1,1 +1,1 @@
-"""When and how the window is made smaller."""
+"""When the window is shortened, and what replaces the turns that leave it."""

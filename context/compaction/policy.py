@@ -1,12 +1,12 @@
-"""Compaction: when turns leave the window, and by which stage, as a pure function of figures.
+"""Compaction policy: when turns leave the window, and by which stage, as a pure function of figures.
 
-Stage A (`stub`) is code alone: old exchanges become one line each. Stage B (`checkpoint`) asks the model for its words
-first. Either pays where the turns left read so much less that it outweighs the cost of the change:
+Stage A (`stub`) needs no model: old exchanges become one line per call. Stage B (`checkpoint`) first asks the model
+for its own words. A change pays if the remaining turns save more on reading than the change costs:
 
     turns * cached * (W - L)  +  cold * input * (W - L)   >   request  +  input * (L - P)  +  rework
 
-with W tokens before, L after, P of an unchanged beginning, `request` the price of asking for words (B only), `cold`
-whether the cache is about to be lost or was, and `rework` what is read again because it was forgotten (measured).
+with W tokens before, L after and P in the unchanged beginning. `request` is the price of asking for a checkpoint (B
+only), `cold` is 1 if the cache is lost or about to be, and `rework` is the measured cost of looking things up again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Stage = Literal["none", "stub", "checkpoint", "alone"]
 
 @dataclass(frozen=True)
 class Rates:
-    """Dollars per million tokens: read anew, read from the cache, written."""
+    """Dollars per million tokens: read uncached, read from the cache, written."""
 
     input: float = 0.30
     cached: float = 0.06
@@ -30,13 +30,17 @@ class Rates:
 
     @property
     def are_known(self) -> bool:
-        """Whether anything costs money here; where nothing does, the ratios of the defaults stand in for effort."""
+        """Whether the endpoint charges for tokens; if not, the defaults stand in as ratios of effort."""
         return self.input > 0 and self.output > 0
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where fill matters, in tokens. `limit` is what the endpoint and the settings allow at most."""
+    """Window sizes that matter, in tokens. `limit` is the most that the endpoint and the settings allow.
+
+    `high` starts a compaction, `low` does at a good moment; `batch` is the least that must leave, `tail` and
+    `kept_groups` bound what stays verbatim.
+    """
 
     limit: int
     high: int
@@ -48,19 +52,18 @@ class Thresholds:
 
     @classmethod
     def within(cls, limit: int) -> Thresholds:
-        """The marks for a window of at most `limit` tokens: made for 120,000, smaller in proportion."""
+        """Thresholds for a window of at most `limit` tokens: chosen for 120,000, scaled down for less."""
         share = min(1.0, limit / 120_000)
         return cls(limit, int(80_000 * share), int(50_000 * share), int(20_000 * share), int(16_000 * share))
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is known when the decision is made. Tokens, turns, and dollars per million tokens.
+    """Input of a decision. Tokens, turns, and dollars per million tokens.
 
-    `stable` is the unchanged beginning of the window, `stubbed` and `words` how large the window will be after either
-    stage. `rework_tokens` and `rework_turns` are what one epoch's forgetting cost so far. `stubs_since` counts the
-    stubbings since the last checkpoint, `is_boundary` says that a score was just recorded, `is_cold` that the cache
-    is lost, or will be in a wait that begins now.
+    `stable` is the unchanged beginning of the window; `after_stub` and `after_checkpoint` are its sizes after either
+    stage. `rework_tokens` and `rework_turns` are the measured cost of forgetting per epoch. `is_boundary`: a score was
+    just recorded. `is_cold`: the cache is lost, or will be in a wait that begins now.
     """
 
     fill: int
@@ -81,8 +84,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, with both sides of the inequality in dollars, and why in words. `refused` is set where the window is
-    large enough to be made smaller and is left as it is: the reason in a word or two."""
+    """What to do, both sides of the inequality in dollars, and an explanation.
+
+    `refused` is the reason in a few words if the window is large but stays unchanged.
+    """
 
     stage: Stage
     target: int = 0
@@ -92,60 +97,59 @@ class Decision:
     refused: str = ""
 
 
-def decide(figures: Figures, marks: Thresholds) -> Decision:
-    """Whether turns leave the window now, and how."""
-    if figures.fill > marks.limit:
-        return Decision(
-            "alone", figures.after_stub, why=f"{figures.fill:,} tokens are over the limit of {marks.limit:,}"
-        )
-    if figures.fill < (marks.low if figures.is_boundary or figures.is_cold else marks.high):
+def decide(figures: Figures, thresholds: Thresholds) -> Decision:
+    """Whether turns leave the window now, and by which stage."""
+    if figures.fill > thresholds.limit:
+        why = f"{figures.fill:,} tokens exceed the limit of {thresholds.limit:,}"
+        return Decision("alone", figures.after_stub, why=why)
+    if figures.fill < (thresholds.low if figures.is_boundary or figures.is_cold else thresholds.high):
         return Decision("none", why="the window is small enough")
-    if figures.turns_left < marks.least_turns:
-        return _refused("few turns are left", f"{figures.turns_left:.0f}, and {figures.fill:,} tokens")
+    if figures.turns_left < thresholds.least_turns:
+        return _refuse("few turns are left", f"{figures.turns_left:.0f}, and {figures.fill:,} tokens")
     order: list[Stage] = ["stub", "checkpoint"]
-    if figures.is_boundary or figures.stubs_since or figures.fill - figures.after_stub < marks.batch:
+    if figures.is_boundary or figures.stubs_since or figures.fill - figures.after_stub < thresholds.batch:
         order.reverse()
-    weighed = [_weigh(stage, figures, marks) for stage in order if stage == "stub" or figures.may_ask]
-    found = [one for one in weighed if one is not None]
-    if not found:
-        return _refused("too little would leave", f"less than {marks.batch:,} of {figures.fill:,} tokens")
-    paying = (one for one in found if one.saving > one.price)
-    nearest = max(found, key=lambda one: one.saving - one.price)
-    return next(paying, None) or _refused("no change pays", nearest.why, nearest)
+    weighed = [_weigh(stage, figures, thresholds) for stage in order if stage == "stub" or figures.may_ask]
+    options = [option for option in weighed if option is not None]
+    if not options:
+        return _refuse("too little would leave", f"less than {thresholds.batch:,} of {figures.fill:,} tokens")
+    paying = (option for option in options if option.saving > option.price)
+    nearest = max(options, key=lambda option: option.saving - option.price)
+    return next(paying, None) or _refuse("no change pays", nearest.why, nearest)
 
 
-def _refused(reason: str, why: str, nearest: Decision | None = None) -> Decision:
-    """The window is left as it is; `nearest` is the change that came closest to paying."""
+def _refuse(reason: str, why: str, nearest: Decision | None = None) -> Decision:
+    """Leave the window unchanged; `nearest` is the option that came closest to paying."""
     return replace(nearest or Decision("none"), stage="none", why=f"{reason}: {why}", refused=reason)
 
 
-def _weigh(stage: Stage, figures: Figures, marks: Thresholds) -> Decision | None:
-    """Both sides of the inequality; None where too little would leave (small batches are a sliding mask)."""
+def _weigh(stage: Stage, figures: Figures, thresholds: Thresholds) -> Decision | None:
+    """Both sides of the inequality; None if less than a batch would leave (small batches act as a sliding window)."""
     rates = figures.rates if figures.rates.are_known else Rates()
     target = figures.after_stub if stage == "stub" else figures.after_checkpoint
-    gone = figures.fill - target
-    if gone < marks.batch:
+    leaving = figures.fill - target
+    if leaving < thresholds.batch:
         return None
-    saving = gone * (figures.turns_left * rates.cached + figures.is_cold * rates.input)
+    saving = leaving * (figures.turns_left * rates.cached + figures.is_cold * rates.input)
     request = figures.fill * rates.cached + figures.checkpoint_tokens * rates.output if stage == "checkpoint" else 0.0
-    again = figures.rework_tokens * rates.input + figures.rework_turns * (
+    rework = figures.rework_tokens * rates.input + figures.rework_turns * (
         target * rates.cached + figures.turn_tokens * rates.output
     )
-    price = request + max(0, target - figures.stable) * rates.input + again
+    price = request + max(0, target - figures.stable) * rates.input + rework
     cold = ", cache cold" if figures.is_cold else ""
     why = (
         f"{figures.fill:,} -> {target:,} tokens ({figures.stable:,} unchanged), "
         f"{figures.turns_left:.0f} turns left{cold}: "
-        f"saves ${saving / 1e6:.4f}, costs ${price / 1e6:.4f}, of it ${again / 1e6:.4f} for what is read again"
+        f"saves ${saving / 1e6:.4f}, costs ${price / 1e6:.4f} (${rework / 1e6:.4f} of it rework)"
     )
     return Decision(stage, target, saving / 1e6, price / 1e6, why)
 
 
-def choose_tail(groups: Sequence[Group], marks: Thresholds, bytes_per_token: float) -> list[Group]:
-    """The last exchanges, which stay word for word: a few, within their room, always at least one."""
+def choose_tail(groups: Sequence[Group], thresholds: Thresholds, bytes_per_token: float) -> list[Group]:
+    """The last exchanges, which stay verbatim: a few, within their room, at least one."""
     kept: list[Group] = []
-    room = marks.tail * bytes_per_token
-    for group in reversed(groups[-marks.kept_groups :]):
+    room = thresholds.tail * bytes_per_token
+    for group in reversed(groups[-thresholds.kept_groups :]):
         room -= group.size
         if kept and room < 0:
             break
@@ -154,7 +158,7 @@ def choose_tail(groups: Sequence[Group], marks: Thresholds, bytes_per_token: flo
 
 
 def halve_tail(groups: Sequence[Group]) -> list[Group]:
-    """The exchanges to keep when the endpoint refuses the window as too large: the later half, by size."""
+    """The later half of the exchanges, by size; for a window that the endpoint refuses as too large."""
     left, kept = sum(group.size for group in groups) // 2, []
     for group in reversed(groups):
         left -= group.size

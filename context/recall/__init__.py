@@ -1,1 +1,1 @@
-"""Full-text search over the ended turns of a run."""
+"""Full-text search over a run, for the model."""

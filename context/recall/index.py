@@ -1,7 +1,7 @@
-"""Recall: full text of everything the model was ever shown or said, found again by words, by event or by path.
+"""Recall: full text of everything the model was shown or wrote, found by words, by event or by path.
 
-An index over the journal (SQLite, FTS5) in the run's folder: it can be deleted and is built again. Only events whose
-audience is the model are in it, so what is for people alone cannot be found.
+A full-text index (SQLite, FTS5) in the run folder, built from the journal; it can be deleted at any time. It contains
+only events whose audience is the model, so that what is for people alone cannot be found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from context.recall.snippets import Passage, excerpt, pattern, shown
+from context.recall.snippets import Passage, excerpt, match_any, render_passages
 from runs.events.registry import (
     AttemptEnded,
     CheckpointTaken,
@@ -29,21 +29,23 @@ from runs.events.registry import (
 from runs.journal import read_events
 from runs.views.messages import said_and_thought
 
-A = TypeVar("A")
+Answer = TypeVar("Answer")
 NAME = "recall.sqlite"
 TOOL = "recall"
 VERSION = "2"
 PASSAGE_BYTES = 1_200
 MOST_HITS = 40
 CANDIDATES = 300
-"""Passages that are looked at line by line before the best are shown."""
+"""Passages that are searched line by line before the best are shown."""
 RANKED = 2_000
+"""Above this many matches ranking is slow and useless: the latest are taken instead."""
 MOST_WORDS = 24
 FLUSH = 64
+"""Events that are written together."""
 _WORD = re.compile(r"[\w][\w.\-/=:+]*", re.UNICODE)
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,11}\b")
 _ROWS = "select rowid from passages where passages match ? limit ?"
-_TOUCHED = (
+_FILES = (
     "select distinct seq, what from files where backwards = ? or (backwards > ? and backwards < ?) "
     "order by seq desc limit ?"
 )
@@ -57,10 +59,10 @@ create index if not exists files_by_end on files (backwards, seq);
 
 
 class Recall:
-    """The index of one run, kept up to date by `note` and brought up to date by `catch_up`."""
+    """The index of one run. `note` adds events as they are recorded; a question first catches up with the journal."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the index in a run's folder, or make it anew where there is none or it cannot be read."""
+        """The index in a run folder; the file is opened, or built, by the first question."""
         self.folder = folder
         self._waiting: list[Event] = []
         self._titles: dict[str, str] = {}
@@ -69,60 +71,60 @@ class Recall:
         self._database: sqlite3.Connection | None = None
 
     def note(self, event: Event) -> None:
-        """Take one more event into account; it is written with the next ones."""
-        if event.audience != "model" or self._is_behind:  # until it is asked for, the journal alone holds them
+        """Add one event; it is written together with later ones."""
+        if event.audience != "model" or self._is_behind:  # before the first question the journal is enough
             return
         self._waiting.append(event)
         if len(self._waiting) >= FLUSH:
             try:
                 self._flush()
-            except sqlite3.Error:  # no run stops for its index: the next question builds it anew
-                self._forget()
+            except sqlite3.Error:  # an index error must not stop a run: the next question rebuilds it
+                self._discard()
 
     def search(self, query: str, tokens: int) -> str:
-        """The passages that fit the words best, within `tokens`."""
-        return self._answered(lambda: self._search(query, tokens))
+        """The passages that match the words best, within `tokens`."""
+        return self._answer(lambda: self._search(query, tokens))
 
     def _search(self, query: str, tokens: int) -> str:
-        found = self._matches(query)
-        if not found:
-            return f"nothing on record has the words {query[:80]!r}"
-        return shown(found, tokens, f"{len(found)} passages")
+        passages = self._matches(query)
+        if not passages:
+            return f"no match for {query[:80]!r}"
+        return render_passages(passages, tokens, f"{len(passages)} passages")
 
     def event(self, seq: int, tokens: int) -> str:
-        """One event whole, as far as `tokens` go."""
-        passages = self._answered(lambda: self._passages(seq)) if seq < 2**63 else []
+        """One event, within `tokens`."""
+        passages = self._answer(lambda: self._passages(seq)) if seq < 2**63 else []
         if not passages:
-            return f"event {seq} holds nothing for you to read"
+            return f"event {seq} has no text"
         whole = "".join(passage.text for passage in passages)
-        return shown([Passage(seq, passages[0].title, whole)], tokens, "1 event")
+        return render_passages([Passage(seq, passages[0].title, whole)], tokens, "1 event")
 
     def path(self, path: str, tokens: int) -> str:
-        """What was written to, read from or said about a path, latest first."""
-        return self._answered(lambda: self._path(path, tokens))
+        """Calls that wrote, read or mentioned a path, latest first; where there are none, a search for the path."""
+        return self._answer(lambda: self._path(path, tokens))
 
     def _path(self, path: str, tokens: int) -> str:
-        # Paths are kept letter by letter from their end, so that `train.py` finds `src/train.py` by the index.
-        end = _sound(path.removeprefix("./"))[::-1]
-        rows = self._open().execute(_TOUCHED, (end, f"{end}/", f"{end}0", MOST_HITS))  # "0" comes next after "/"
-        touched = [(int(seq), str(what)) for seq, what in rows]
-        if not touched:
+        # Paths are stored reversed, so that the index finds `src/train.py` for `train.py`.
+        end = _replace_surrogates(path.removeprefix("./"))[::-1]
+        rows = self._open().execute(_FILES, (end, f"{end}/", f"{end}0", MOST_HITS))  # "0" follows "/" in ASCII
+        calls = [(int(seq), str(what)) for seq, what in rows]
+        if not calls:
             return self._search(path, tokens)
         passages = []
-        for seq, what in touched:
-            found = self._passages(seq)
-            title = f"{what}; {found[0].title}" if found else what
-            passages.append(Passage(seq, title, "".join(one.text for one in found)))
-        return shown(passages, tokens, f"{len(passages)} events, latest first")
+        for seq, what in calls:
+            parts = self._passages(seq)
+            title = f"{what}; {parts[0].title}" if parts else what
+            passages.append(Passage(seq, title, "".join(part.text for part in parts)))
+        return render_passages(passages, tokens, f"{len(passages)} events, latest first")
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index file."""
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
 
-    # ---------------------------------------------------------------------------------------------------- finding
+    # ---------------------------------------------------------------------------------------------------- searching
 
     def _passages(self, seq: int) -> list[Passage]:
         rows = self._open().execute(
@@ -133,24 +135,27 @@ class Recall:
         return [Passage(seq, row[0], row[1]) for row in rows]
 
     def _matches(self, query: str) -> list[Passage]:
+        """The best passages with all words, or with any of them if none has all."""
         words = list(dict.fromkeys(_WORD.findall(query)))[:MOST_WORDS]
-        wanted = pattern(words)
-        for joint in (" ", " OR "):
-            if not words:
-                break
-            match = joint.join(f'"{word}"' for word in words)
-            # Ranking thousands of passages takes long and says little: of words that common, the latest are looked at.
-            few = len(self._open().execute(_ROWS, (match, RANKED + 1)).fetchall()) <= RANKED
-            order = "rank" if few else "rowid desc"
-            rows = self._open().execute(
-                f"select seq, title, text from passages where passages match ? order by {order} limit ?",
-                (match, CANDIDATES),
-            )
-            if found := [(int(row[0]), str(row[1]), *excerpt(row[2], wanted)) for row in rows]:
-                # A line that holds all the words says more than a passage in which they are scattered.
-                ranked = sorted(found, key=lambda one: -one[2])
+        if not words:
+            return []
+        pattern = match_any(words)
+        for operator in (" ", " OR "):
+            rows = self._candidates(operator.join(f'"{word}"' for word in words))
+            if hits := [(seq, title, *excerpt(text, pattern)) for seq, title, text in rows]:
+                # A line with all the words says more than a passage in which they are scattered.
+                ranked = sorted(hits, key=lambda hit: -hit[2])
                 return [Passage(seq, title, text) for seq, title, _, text in ranked[:MOST_HITS]]
         return []
+
+    def _candidates(self, match: str) -> list[tuple[int, str, str]]:
+        is_rare = len(self._open().execute(_ROWS, (match, RANKED + 1)).fetchall()) <= RANKED
+        order = "rank" if is_rare else "rowid desc"
+        rows = self._open().execute(
+            f"select seq, title, text from passages where passages match ? order by {order} limit ?",
+            (match, CANDIDATES),
+        )
+        return [(int(row[0]), str(row[1]), row[2]) for row in rows]
 
     # --------------------------------------------------------------------------------------------------- building
 
@@ -162,30 +167,29 @@ class Recall:
     def _connect(self) -> sqlite3.Connection:
         path = self.folder / NAME
         try:
-            database = _prepared(path)
+            database = _open_database(path)
         except sqlite3.DatabaseError:
-            self._forget()
-            database = _prepared(path)
+            self._discard()
+            database = _open_database(path)
         row = database.execute("select value from facts where name = 'next'").fetchone()
         self._next = int(row[0]) if row else 0
         return database
 
-    def _answered(self, question: Callable[[], A]) -> A:
-        """The answer of an index that is up to date. One that turns out to be broken is built anew, once: an index can
-        be lost without loss, so it must never stop a run. Raises `OSError` where even that fails."""
+    def _answer(self, question: Callable[[], Answer]) -> Answer:
+        """Ask an index that is up to date; rebuild a broken one once. Raises `OSError` if that fails too."""
         try:
             self._catch_up()
             return question()
         except sqlite3.Error:
-            self._forget()
+            self._discard()
         try:
             self._catch_up()
             return question()
         except sqlite3.Error as error:
-            self._forget()
-            raise OSError(f"the index of the record cannot be used now ({error})") from None
+            self._discard()
+            raise OSError(f"recall does not work at the moment ({error}); continue without it") from None
 
-    def _forget(self) -> None:
+    def _discard(self) -> None:
         self.close()
         for name in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
             (self.folder / name).unlink(missing_ok=True)
@@ -193,7 +197,7 @@ class Recall:
         self._is_behind = True
 
     def _catch_up(self) -> None:
-        """Bring the index to the last event: from the journal the first time, then from what was noted."""
+        """Index all recorded events: from the journal the first time, then those passed to `note`."""
         self._open()
         if self._is_behind:
             self._write(event for event in read_events(self.folder) if event.seq >= self._next)
@@ -217,29 +221,27 @@ class Recall:
 
     def _add(self, database: sqlite3.Connection, event: Event) -> None:
         for title, text in self._texts(event):
-            where = f"attempt {event.attempt}, {title}" if event.attempt else title
+            full_title = f"attempt {event.attempt}, {title}" if event.attempt else title
             rows = [
-                database.execute("insert into passages (text, seq, title) values (?, ?, ?)", (piece, event.seq, where))
-                for piece in _pieces(_sound(text))
+                database.execute(
+                    "insert into passages (text, seq, title) values (?, ?, ?)", (piece, event.seq, full_title)
+                )
+                for piece in _split(_replace_surrogates(text))
             ]
             if rows:
                 span = (event.seq, (rows[-1].lastrowid or 0) - len(rows) + 1, rows[-1].lastrowid)
                 database.execute("insert or replace into spans values (?, ?, ?)", span)
-        touched = dict.fromkeys(_paths(event))
-        rows_of_files = ((_sound(path)[::-1], event.seq, what) for path, what in touched)
-        database.executemany("insert into files values (?, ?, ?)", rows_of_files)
+        files = ((_replace_surrogates(path)[::-1], event.seq, what) for path, what in dict.fromkeys(_paths(event)))
+        database.executemany("insert into files values (?, ?, ?)", files)
 
     def _texts(self, event: Event) -> Iterator[tuple[str, str]]:
-        # Its own calls and answers are left out: they would be found before what they were asked for.
+        # Calls and results of `recall` itself are left out: a search would find them before what it is for.
         if isinstance(event, ToolFinished):
-            if event.name == TOOL:
-                return
-            yield f"result of {self._titles.get(event.call, event.name)}", event.content
+            if event.name != TOOL:
+                yield f"result of {self._titles.get(event.call, event.name)}", event.content
         elif isinstance(event, ModelReplied):
             self._titles = {call.id: f"{call.name} {' '.join(call.arguments.split())[:100]}" for call in event.calls}
-            said, thought = said_and_thought(event.message)
-            calls = "\n".join(f"{one.name}: {_readable(one.arguments)}" for one in event.calls if one.name != TOOL)
-            yield "your reply", "\n".join(part for part in (thought, said, calls) if part)
+            yield "your reply", _reply_text(event)
         elif isinstance(event, TaskDescribed):
             yield "task card", event.card
         elif isinstance(event, Reminded):
@@ -247,16 +249,16 @@ class Recall:
         elif isinstance(event, CheckpointTaken):
             yield "your checkpoint", "\n".join([*event.done, *event.decided, *event.todo])
         elif isinstance(event, AttemptEnded):
-            words = [event.did, event.criticism, event.next, *event.lessons]
-            yield f"end of attempt ({event.why})", "\n".join(filter(None, words))
+            report = [event.did, event.criticism, event.next, *event.lessons]
+            yield f"end of attempt ({event.why})", "\n".join(filter(None, report))
         elif isinstance(event, EvaluationStarted):
             yield "evaluation started", f"evaluation {event.evaluation} of commit {event.commit}: {event.command}"
         elif isinstance(event, JobFinished):
             yield "job ended", f"job {event.job} {event.ended}, exit {event.exit_code}"
 
 
-def _prepared(path: Path) -> sqlite3.Connection:
-    # What is lost in a power cut is built again, so nothing waits for the disk.
+def _open_database(path: Path) -> sqlite3.Connection:
+    # The index is rebuilt after a power cut, so no write waits for the disk.
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("pragma journal_mode = memory")
     database.execute("pragma synchronous = off")
@@ -271,39 +273,47 @@ def _prepared(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """A text in passages of about `PASSAGE_BYTES` characters, cut at line ends where there are any near."""
+def _split(text: str) -> Iterator[str]:
+    """Passages of about `PASSAGE_BYTES` characters, split at line ends if there are any nearby."""
     start = 0
     while start < len(text):
         end = start + PASSAGE_BYTES
-        cut = text.rfind("\n", start + PASSAGE_BYTES // 2, end) + 1 if end < len(text) else 0
-        yield text[start : cut or end]
-        start = cut or end
+        line_end = text.rfind("\n", start + PASSAGE_BYTES // 2, end) + 1 if end < len(text) else 0
+        yield text[start : line_end or end]
+        start = line_end or end
 
 
 def _paths(event: Event) -> Iterator[tuple[str, str]]:
+    """The paths that the calls of a reply name, each with the kind of call."""
     if not isinstance(event, ModelReplied):
         return
     for call in event.calls:
-        try:
-            arguments = json.loads(call.arguments)
-        except ValueError:
-            continue
-        if not isinstance(arguments, dict):
-            continue
+        arguments = _arguments(call.arguments)
         if isinstance(path := arguments.get("path"), str):
             yield path.removeprefix("./"), call.name
         if isinstance(command := arguments.get("command"), str):
             yield from ((path.removeprefix("./"), f"{call.name} command") for path in _PATH.findall(command)[:20])
 
 
-def _readable(arguments: str) -> str:
+def _arguments(text: str) -> dict[str, object]:
     try:
-        fields = json.loads(arguments)
+        arguments = json.loads(text)
     except ValueError:
-        return arguments
-    return "\n".join(map(str, fields.values())) if isinstance(fields, dict) else arguments
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
-def _sound(text: str) -> str:
+def _reply_text(event: ModelReplied) -> str:
+    said, thought = said_and_thought(event.message)
+    calls = (f"{call.name}: {_values(call.arguments)}" for call in event.calls if call.name != TOOL)
+    return "\n".join(part for part in (thought, said, *calls) if part)
+
+
+def _values(arguments: str) -> str:
+    """The values of a call's arguments without JSON escapes; text that is no JSON as it is."""
+    values = _arguments(arguments).values()
+    return "\n".join(map(str, values)) if values else arguments
+
+
+def _replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode()

@@ -1,1 +1,1 @@
-"""Clip long text once, keep the lines that matter."""
+"""Truncation of long outputs that keeps the lines that matter."""

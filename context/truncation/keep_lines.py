@@ -1,4 +1,4 @@
-"""Rescue: the lines of a long output that must not be lost, wherever they stand: scores, warnings, the last error."""
+"""Lines of a long output that must not be lost in truncation: scores, warnings, the last traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ERRORS = 3
 WARNINGS = 6
 SCORES, FORMS = 24, 6
 SCORE_LENGTH = 300
-"""A longer line is a table or a dump, and no score."""
+"""Longer lines are tables or dumps, not scores."""
 
 _MEASURE = (
     r"acc(?:uracy)?|auc|roc|f1|f_?beta|precision|recall|log_?loss|loss|rmsle|rmse|mse|mae|mape|smape|r2|kappa|qwk|map@?k?|"
@@ -30,14 +30,14 @@ Line = tuple[int, str]
 
 
 def is_score(line: str) -> bool:
-    """Whether a line tells a score."""
+    """Whether a line reports a score."""
     return "." in line and len(line) < SCORE_LENGTH and SCORE.search(line) is not None
 
 
-class Sieve:
-    """Lines that pass by one after the other: of any number of them it holds the few that `rescue` could choose.
+class KeptLines:
+    """A stream of lines of any length, of which only those that `choose_lines` could choose are held.
 
-    `first`, `last` and `size` (bytes, line ends included) are of all lines added.
+    `first`, `last` (line numbers) and `size` (bytes, line ends included) cover all lines added.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Sieve:
         self._is_open = False
 
     def add(self, line: Line) -> None:
-        """Take a line that will not be shown in its place."""
+        """Add a line that is left out of head and tail."""
         number, text = line
         self.first, self.last = self.first or number, number
         self.size += len(text.encode()) + 1
@@ -65,7 +65,7 @@ class Sieve:
             self._errors.append(line)
 
     def follow(self, line: Line) -> None:
-        """Watch a line that may be shown all the same: a traceback that it begins may end among those added."""
+        """Track tracebacks only, for a line of the head: a traceback may start there and end in the middle."""
         text = line[1]
         if TRACEBACK in text:
             self._traceback, self._is_open = [line], True
@@ -75,7 +75,7 @@ class Sieve:
             self._is_open = not text.strip() or text.startswith((" ", "\t"))
 
     def lines(self) -> list[Line]:
-        """What could be chosen of the lines added, in their order."""
+        """The held lines among those added, in order."""
         held = {*self._first_scores.values(), *self._last_scores, *self._warnings.values(), *self._errors}
         held |= {*self._traceback, *self._end}
         return sorted(line for line in held if self.first <= line[0] <= self.last)
@@ -87,57 +87,56 @@ def _keep_first(forms: dict[str, Line], line: Line, most: int) -> None:
 
 
 def _form(line: str) -> str:
+    """A line with its numbers masked: lines of one form differ only in numbers."""
     return _NUMBERS.sub("#", line)
 
 
-def rescue(lines: Sequence[Line], room: int) -> list[Line]:
-    """The lines worth keeping of those that are left out, in their order, within `room` bytes.
+def choose_lines(lines: Sequence[Line], room: int) -> list[Line]:
+    """The lines worth keeping among those left out, in order, within `room` bytes.
 
-    The last traceback comes first, then scores (of many of one form the first and the last ones), then warnings, one
-    of each form.
+    Priority: the last traceback, then scores (the first of each form and the last ones), then warnings (one per form).
     """
-    wanted = [*last_traceback(lines), *_scores(lines), *_warnings(lines)]
+    wanted = [*_last_traceback(lines), *_scores(lines), *_warnings(lines)]
     kept: dict[int, Line] = {}
-    for place in wanted:
-        number, line = lines[place]
+    for index in wanted:
+        number, line = lines[index]
         cost = len(f"{number}: {line}".encode()) + 1
-        if place not in kept and cost <= room:
-            kept[place] = lines[place]
+        if index not in kept and cost <= room:
+            kept[index] = lines[index]
             room -= cost
-    return [kept[place] for place in sorted(kept)]
-
-
-def last_traceback(lines: Sequence[Line]) -> list[int]:
-    """Where the last traceback stands, its end first (what was raised says most)."""
-    starts = [place for place, (_, line) in enumerate(lines) if TRACEBACK in line]
-    if not starts:
-        return [place for place, (_, line) in enumerate(lines) if ERROR.search(line)][-ERRORS:]
-    end = starts[-1] + 1
-    while end < len(lines) and (lines[end][1].startswith((" ", "\t")) or not lines[end][1].strip()):
-        end += 1
-    places = list(range(starts[-1], min(end + 1, len(lines))))
-    return [*reversed(places[-TRACEBACK_LINES:]), *places[:1]]
+    return [kept[index] for index in sorted(kept)]
 
 
 def score_lines(text: str, most: int) -> list[str]:
-    """The lines of a short text that carry a score, the last `most` of them."""
+    """The last `most` lines of a short text that report a score."""
     return [line.strip() for line in text.split("\n") if is_score(line)][-most:]
 
 
+def _last_traceback(lines: Sequence[Line]) -> list[int]:
+    """Indexes of the last traceback, its end first: the exception says most. Without one, the last errors."""
+    starts = [index for index, (_, line) in enumerate(lines) if TRACEBACK in line]
+    if not starts:
+        return [index for index, (_, line) in enumerate(lines) if ERROR.search(line)][-ERRORS:]
+    end = starts[-1] + 1
+    while end < len(lines) and (lines[end][1].startswith((" ", "\t")) or not lines[end][1].strip()):
+        end += 1
+    indexes = list(range(starts[-1], min(end + 1, len(lines))))
+    return [*reversed(indexes[-TRACEBACK_LINES:]), *indexes[:1]]
+
+
 def _scores(lines: Sequence[Line]) -> list[int]:
-    """The first of each form, then the last ones: the end of a training says more than its middle."""
-    places = [place for place, (_, line) in enumerate(lines) if is_score(line)]
-    latest = list(reversed(places))
-    firsts = _first_of_each_form(lines, places)
-    return [*firsts[:FORMS], *latest[:SCORES]]
+    """The first score of each form, then the last ones: the end of a training says more than its middle."""
+    indexes = [index for index, (_, line) in enumerate(lines) if is_score(line)]
+    return [*_first_of_each_form(lines, indexes)[:FORMS], *indexes[::-1][:SCORES]]
 
 
 def _warnings(lines: Sequence[Line]) -> list[int]:
-    return _first_of_each_form(lines, (p for p, (_, line) in enumerate(lines) if WARNING.search(line)))[:WARNINGS]
+    indexes = (index for index, (_, line) in enumerate(lines) if WARNING.search(line))
+    return _first_of_each_form(lines, indexes)[:WARNINGS]
 
 
-def _first_of_each_form(lines: Sequence[Line], places: Iterable[int]) -> list[int]:
+def _first_of_each_form(lines: Sequence[Line], indexes: Iterable[int]) -> list[int]:
     seen: dict[str, int] = {}
-    for place in places:
-        seen.setdefault(_form(lines[place][1]), place)
+    for index in indexes:
+        seen.setdefault(_form(lines[index][1]), index)
     return list(seen.values())

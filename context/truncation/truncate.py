@@ -1,7 +1,7 @@
-"""Clipping: what the model sees of a long output, decided once, when the output is born.
+"""Truncation: what the model sees of a long output, decided once, when the output is recorded.
 
-The full text stays on disk. The clipped text keeps head and tail, rescues what matters from the middle (scores,
-warnings, the last traceback), and says which lines were left out and where they are.
+The full text stays on disk. The model sees head, tail, the lines of the middle that matter (scores, warnings, the last
+traceback), and a notice with the line numbers left out and where the whole text is.
 """
 
 from __future__ import annotations
@@ -12,39 +12,67 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from context.tokens import bytes_for
-from context.truncation.keep_lines import Line, Sieve, rescue
+from context.truncation.keep_lines import KeptLines, Line, choose_lines
 
 HEAD_SHARE = 0.4
-RESCUE_SHARE = 0.35
-"""How much of the room lines from the middle may take."""
+MIDDLE_SHARE = 0.35
+"""The most of the room that lines from the middle may take."""
 LINE_BYTES = 2_000
-"""A longer line is cut in its middle before anything else, so that one line cannot push out all others."""
+"""Longer lines lose their middle first, so that one line cannot displace all others."""
 HELD_BYTES = 1 << 16
-"""Of a line that does not end, this much is held."""
+"""Bytes held of a line that does not end."""
 BINARY_SHARE = 0.15
-LOOKED_AT = 4096
+PEEK_BYTES = 4096
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BAR = re.compile(r"^.{0,60}?\b\d{1,3}%\s?\|")
+_PROGRESS_BAR = re.compile(r"^.{0,60}?\b\d{1,3}%\s?\|")
+
+
+def truncate(text: str, tokens: int, rest: str, first: int = 1) -> str:
+    """Shorten `text` to about `tokens`; a text that fits is returned unchanged.
+
+    `rest` says where the whole text is, `first` is the line number of the first line of `text`.
+    """
+    return _truncate(enumerate(text.split("\n"), first), bytes_for(tokens), rest)
+
+
+def truncate_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
+    """`truncate` for a stream of numbered lines, of which only those that may be shown are held."""
+    return _truncate(lines, bytes_for(tokens), rest)
+
+
+def truncate_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
+    """What the model sees of a command's output.
+
+    `raw` is the recorded output, whole or in pieces; `total` is the number of bytes the command wrote.
+    """
+    limit = bytes_for(tokens)
+    first, chunks = peek([raw] if isinstance(raw, bytes) else raw)
+    if is_binary(first):
+        shown = first[: min(64, limit // 4)].hex(" ", 4)
+        return f"[binary data, {total} bytes; {rest}; it begins with {shown}]"
+    return _truncate(_output_lines(chunks, total), limit, rest)
+
+
+# ------------------------------------------------------------------------------------------------ from bytes to lines
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a terminal's bytes, made readable, however long the whole is: one line is held at a time, and a
-    very long one loses its middle."""
-    held, cut = b"", 0
+    """The readable lines of a terminal's bytes. One line is held at a time; a very long one loses its middle."""
+    held, dropped = b"", 0
     for chunk in chunks:
-        *whole, begun = chunk.split(b"\n")
-        for line in whole:
-            yield _readable(held + line, cut)
-            held, cut = b"", 0
-        held += begun
+        *complete, rest = chunk.split(b"\n")
+        for line in complete:
+            yield _make_readable(held + line, dropped)
+            held, dropped = b"", 0
+        held += rest
         if len(held) > HELD_BYTES:
-            held, cut = _without_middle(held, cut)
-    yield _readable(held, cut)
+            held, dropped = _drop_middle(held, dropped)
+    yield _make_readable(held, dropped)
 
 
 def file_lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """`lines_of` a file: a line end at its end begins no further line."""
+    """`lines_of` a file: a line end at its end starts no further line."""
     held: str | None = None
     for line in lines_of(chunks):
         if held is not None:
@@ -54,48 +82,28 @@ def file_lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield held
 
 
-def _without_middle(held: bytes, cut: int) -> tuple[bytes, int]:
-    """The begun line, made short, and how many bytes of it are gone; what a redrawn line showed before just goes."""
-    redrawn = held.rstrip(b"\r").rfind(b"\r")
-    if redrawn >= 0:
-        held, cut = held[redrawn + 1 :], 0
-    if len(held) <= HELD_BYTES:
-        return held, cut
-    half = HELD_BYTES // 2
-    return held[:half] + held[-half:], cut + len(held) - 2 * half
-
-
-def _readable(raw: bytes, cut: int = 0) -> str:
-    """One line made readable: broken UTF-8 replaced, colours and control characters gone, of a progress bar redrawn
-    with carriage returns only its last state."""
-    line = raw.decode("utf-8", errors="replace")
-    if not line.isprintable():
-        line = _CONTROL.sub("�", _ANSI.sub("", line).rstrip("\r").rsplit("\r", 1)[-1])
-    return _shorten(line, LINE_BYTES, cut) if cut else line
-
-
 def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """What comes first, enough to tell whether it is text, and all pieces with it."""
+    """The first bytes, enough for `is_binary`, and an iterator over everything."""
     rest, first = iter(chunks), b""
-    while len(first) < LOOKED_AT and (chunk := next(rest, b"")):
+    while len(first) < PEEK_BYTES and (chunk := next(rest, b"")):
         first += chunk
     return first, chain([first], rest)
 
 
 def is_binary(raw: bytes) -> bool:
-    """Whether these bytes are no text: many control characters or broken UTF-8 in what comes first."""
-    head = raw[:LOOKED_AT]
+    """Whether the first bytes are not text: many control characters or much broken UTF-8."""
+    head = raw[:PEEK_BYTES]
     if not head:
         return False
     text = _ANSI.sub("", head.decode("utf-8", errors="replace"))
-    odd = sum(letter == "�" for letter in text[:-3]) + len(_CONTROL.findall(text))
+    odd = sum(character == "�" for character in text[:-3]) + len(_CONTROL.findall(text))
     return odd > BINARY_SHARE * len(text)
 
 
 def collapse_repeats(lines: Iterable[Line]) -> Iterator[Line]:
-    """Runs of more than three equal lines become one of them and a count; of lines of a progress bar, the last stays.
+    """Replace runs of more than three equal lines by one and a count, and a progress bar by its last line.
 
-    The numbers stay those of the whole text.
+    Line numbers stay those of the whole text.
     """
     held: Line | None = None
     run = 0
@@ -103,7 +111,7 @@ def collapse_repeats(lines: Iterable[Line]) -> Iterator[Line]:
         if held and line and line == held[1]:
             run += 1
             continue
-        if held and (run or not (_is_bar(line) and _is_bar(held[1]))):
+        if held and (run or not (_is_progress(line) and _is_progress(held[1]))):
             yield held
             yield from _repeats(held, run)
         held, run = (number, line), 0
@@ -112,66 +120,60 @@ def collapse_repeats(lines: Iterable[Line]) -> Iterator[Line]:
         yield from _repeats(held, run)
 
 
-def _is_bar(line: str) -> bool:
-    return "%" in line and _BAR.match(line) is not None
-
-
 def _repeats(line: Line, run: int) -> Iterator[Line]:
     number, text = line
     if run > 2:
         yield number + run, f"[the line above {run} more times]"
     else:
-        yield from ((number + place, text) for place in range(1, run + 1))
+        yield from ((number + offset, text) for offset in range(1, run + 1))
 
 
-def truncate(text: str, tokens: int, rest: str, first: int = 1) -> str:
-    """Keep head and tail of `text` within about `tokens`, and what matters of the middle; `rest` says where the whole
-    of it is, `first` which line of that whole `text` begins with.
-
-    A text that fits is returned as it is.
-    """
-    return _clip(enumerate(text.split("\n"), first), bytes_for(tokens), rest)
+def _is_progress(line: str) -> bool:
+    return "%" in line and _PROGRESS_BAR.match(line) is not None
 
 
-def truncate_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
-    """`clip` for lines that need not all be held; each comes with its number."""
-    return _clip(lines, bytes_for(tokens), rest)
+def _drop_middle(held: bytes, dropped: int) -> tuple[bytes, int]:
+    """Shorten an unfinished line; returns it with the bytes dropped so far. Overwritten text is not counted."""
+    redrawn = held.rstrip(b"\r").rfind(b"\r")
+    if redrawn >= 0:
+        held, dropped = held[redrawn + 1 :], 0
+    if len(held) <= HELD_BYTES:
+        return held, dropped
+    half = HELD_BYTES // 2
+    return held[:half] + held[-half:], dropped + len(held) - 2 * half
 
 
-def truncate_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
-    """What the model sees of a command's output: `raw` are the bytes at hand, whole or piece by piece, of which only
-    what may be shown is held; `total` is how many it wrote."""
-    limit = bytes_for(tokens)
-    first, chunks = peek([raw] if isinstance(raw, bytes) else raw)
-    if is_binary(first):
-        shown = first[: min(64, limit // 4)].hex(" ", 4)
-        return f"[binary data, {total} bytes; {rest}; it begins with {shown}]"
-    return _clip(_output_lines(chunks, total), limit, rest)
+def _make_readable(raw: bytes, dropped: int = 0) -> str:
+    """One line without colours and control characters; of a line redrawn with carriage returns the last state."""
+    line = raw.decode("utf-8", errors="replace")
+    if not line.isprintable():
+        line = _CONTROL.sub("�", _ANSI.sub("", line).rstrip("\r").rsplit("\r", 1)[-1])
+    return _shorten(line, LINE_BYTES, dropped) if dropped else line
 
 
 def _output_lines(chunks: Iterable[bytes], total: int) -> Iterator[Line]:
-    """The lines of an output, empty ones at its end left out; the last says so where more was written than is there."""
+    """The lines of an output without empty ones at its end; a last line says if more was written than recorded."""
     seen = 0
 
-    def counted() -> Iterator[bytes]:
+    def count_bytes() -> Iterator[bytes]:
         nonlocal seen
         for chunk in chunks:
             seen += len(chunk)
             yield chunk
 
     last = 0
-    for number, line in collapse_repeats(_without_empty_end(enumerate(lines_of(counted()), 1))):
+    for number, line in collapse_repeats(_strip_empty_end(enumerate(lines_of(count_bytes()), 1))):
         last = number
         yield number, line
     if total > seen:
-        yield last + 1, f"[the output went on: {total} bytes in all]"
+        yield last + 1, f"[the rest of the output was not recorded: {total} bytes in all]"
 
 
-def _without_empty_end(lines: Iterable[Line]) -> Iterator[Line]:
+def _strip_empty_end(lines: Iterable[Line]) -> Iterator[Line]:
     last = 0
     for number, line in lines:
         if line:
-            yield from ((at, "") for at in range(last + 1, number))
+            yield from ((empty, "") for empty in range(last + 1, number))
             yield number, line
             last = number
     if not last:
@@ -181,15 +183,15 @@ def _without_empty_end(lines: Iterable[Line]) -> Iterator[Line]:
 # --------------------------------------------------------------------------------------------------- head, middle, tail
 
 
-class _Parts:
-    """A text too long to be shown, taken line by line: as much of its head and its tail as could be shown, and of the
-    lines between them those that may be rescued."""
+class _LongText:
+    """A text too long to show, taken line by line. Holds the largest head and tail that could be shown, and the lines
+    between them that might be kept."""
 
     def __init__(self, lines: Iterator[Line], limit: int) -> None:
         self._limit = limit
         self._head: list[Line] = []
         self._tail: deque[Line] = deque()
-        self._between = Sieve()
+        self._between = KeptLines()
         room = int(limit * HEAD_SHARE)
         self._take_tail(self._take_head(lines, room), limit - room)
 
@@ -206,30 +208,30 @@ class _Parts:
             self._tail.append(line)
             room -= _size(line[1])
             while room < 0:
-                gone = self._tail.popleft()
-                self._between.add(gone)
-                room += _size(gone[1])
+                oldest = self._tail.popleft()
+                self._between.add(oldest)
+                room += _size(oldest[1])
 
-    def text(self, rest: str) -> str:
+    def render(self, rest: str) -> str:
         """The text as it is shown."""
-        most = int(self._limit * RESCUE_SHARE)
-        # What is rescued is found first, since it decides how much room head and tail have.
-        kept = rescue(self._left_out(*self._shown(self._limit - most)), most)
+        most = int(self._limit * MIDDLE_SHARE)
+        # Lines of the middle are chosen first: they decide how much room head and tail have.
+        kept = choose_lines(self._left_out(*self._cut_at(self._limit - most)), most)
         used = sum(_size(f"{number}: {line}") for number, line in kept)
-        begin, end = self._shown(self._limit - used)
+        begin, end = self._cut_at(self._limit - used)
         first = self._head[begin][0] if begin < len(self._head) else self._between.first
         last = self._tail[end - 1][0] if end > 0 else self._between.last
         size = self._between.size + sum(_size(line) for _, line in [*self._head[begin:], *list(self._tail)[:end]])
         kept = [(number, line) for number, line in kept if first <= number <= last]
         shown = [line for _, line in self._head[:begin]]
-        shown += _notice(first, last, size, kept, rest)
+        shown += _render_middle(first, last, size, kept, rest)
         return "\n".join([*shown, *(line for _, line in list(self._tail)[end:])])
 
     def _left_out(self, begin: int, end: int) -> list[Line]:
         return [*self._head[begin:], *self._between.lines(), *list(self._tail)[:end]]
 
-    def _shown(self, room: int) -> tuple[int, int]:
-        """Before which line of the head, and after which of the tail, the middle lies when both may take `room`."""
+    def _cut_at(self, room: int) -> tuple[int, int]:
+        """How many lines of the head, and from which line of the tail on, are shown within `room` bytes."""
         begin, left = 0, int(room * HEAD_SHARE)
         while begin < len(self._head) and (left := left - _size(self._head[begin][1])) >= 0:
             begin += 1
@@ -239,7 +241,7 @@ class _Parts:
         return begin, end
 
 
-def _clip(lines: Iterable[Line], limit: int, rest: str) -> str:
+def _truncate(lines: Iterable[Line], limit: int, rest: str) -> str:
     lines = iter(lines)
     taken, is_all = _take(lines, limit)
     if is_all:
@@ -249,11 +251,11 @@ def _clip(lines: Iterable[Line], limit: int, rest: str) -> str:
     taken, is_all = _take(short, limit)
     if is_all:
         return "\n".join(line for _, line in taken)
-    return _Parts(chain(taken, short), limit).text(rest)
+    return _LongText(chain(taken, short), limit).render(rest)
 
 
 def _take(lines: Iterator[Line], limit: int) -> tuple[list[Line], bool]:
-    """Lines until they are more than `limit` bytes, and whether these are all."""
+    """Lines until they exceed `limit` bytes, and whether these are all."""
     taken, size = [], -1
     for line in lines:
         taken.append(line)
@@ -263,21 +265,20 @@ def _take(lines: Iterator[Line], limit: int) -> tuple[list[Line], bool]:
     return taken, True
 
 
-def _notice(first: int, last: int, size: int, kept: list[Line], rest: str) -> list[str]:
-    span = f"lines {first} to {last}"
+def _render_middle(first: int, last: int, size: int, kept: list[Line], rest: str) -> list[str]:
+    notice = f"[… lines {first} to {last}, {size} bytes left out; {rest}"
     if not kept:
-        return [f"[… {span}, {size} bytes left out; {rest} …]"]
-    head = f"[… {span}, {size} bytes left out; {rest}; from them, with line numbers:"
-    return [head, *(f"{number}: {line}" for number, line in kept), "…]"]
+        return [f"{notice} …]"]
+    return [f"{notice}; kept lines, numbered:", *(f"{number}: {line}" for number, line in kept), "…]"]
 
 
-def _shorten(line: str, most: int, cut: int = 0) -> str:
-    """A line without its middle where it is longer than `most`, or where `cut` bytes of its middle are gone already."""
+def _shorten(line: str, most: int, dropped: int = 0) -> str:
+    """A line without its middle if it is longer than `most` bytes or `dropped` bytes of its middle are gone already."""
     raw = line.encode()
-    if len(raw) <= most and not cut:
+    if len(raw) <= most and not dropped:
         return line
     head, tail = raw[: most // 2].decode(errors="ignore"), raw[-(most // 3) :].decode(errors="ignore")
-    return f"{head}[… {len(raw) + cut - len(head.encode()) - len(tail.encode())} bytes …]{tail}"
+    return f"{head}[… {len(raw) + dropped - len(head.encode()) - len(tail.encode())} bytes …]{tail}"
 
 
 def _size(line: str) -> int:

@@ -17,17 +17,18 @@ def said_and_thought(message: str) -> tuple[str, str]:
         return message, ""
     if not isinstance(fields, dict):
         return message, ""
-    said = _text(fields.get("content"))
+    said = content_text(fields.get("content"))
     for name in ("reasoning_details", "reasoning_content", "reasoning"):
-        if thought := _text(fields.get(name)):
+        if thought := content_text(fields.get(name)):
             return said, thought
     tagged = _TAGGED.match(said)
     return (said[tagged.end() :], tagged[1]) if tagged else (said, "")
 
 
-def _text(value: Any) -> str:
+def content_text(value: Any) -> str:
+    """The text of a message field: a string, a list of parts, or nothing."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return _text(value.get("text"))
-    return "".join(map(_text, value)) if isinstance(value, list) else ""
+        return content_text(value.get("text"))
+    return "".join(map(content_text, value)) if isinstance(value, list) else ""

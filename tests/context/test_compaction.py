@@ -1,4 +1,4 @@
-"""When turns leave the window: a pure function of figures, so every rule of it is a line here."""
+"""The compaction policy is a pure function of figures: one test per rule."""
 
 from __future__ import annotations
 
@@ -10,74 +10,77 @@ from hypothesis import strategies as st
 from context.compaction.policy import Figures, Rates, Thresholds, choose_tail, decide, halve_tail
 from context.window import Group
 
-MARKS = Thresholds.within(120_000)
+THRESHOLDS = Thresholds.within(120_000)
 FULL = Figures(fill=85_000, stable=10_000, after_stub=28_000, after_checkpoint=24_000, turns_left=100)
 
 
-def test_a_window_below_its_mark_is_left_alone() -> None:
-    assert decide(replace(FULL, fill=79_000), MARKS).stage == "none"
+def test_window_below_the_high_threshold_is_unchanged() -> None:
+    assert decide(replace(FULL, fill=79_000), THRESHOLDS).stage == "none"
 
 
-def test_a_full_window_is_stubbed_first_and_next_time_asks_for_words() -> None:
-    assert decide(FULL, MARKS).stage == "stub"
-    assert decide(replace(FULL, stubs_since=1), MARKS).stage == "checkpoint"
+def test_full_window_is_stubbed_first_then_asks_for_a_checkpoint() -> None:
+    assert decide(FULL, THRESHOLDS).stage == "stub"
+    assert decide(replace(FULL, stubs_since=1), THRESHOLDS).stage == "checkpoint"
 
 
-def test_a_recorded_score_is_a_good_moment_for_words() -> None:
-    at_sixty = replace(FULL, fill=60_000)
-    assert decide(at_sixty, MARKS).stage == "none"
-    assert decide(replace(at_sixty, is_boundary=True), MARKS).stage == "checkpoint"
+def test_a_recorded_score_lowers_the_threshold() -> None:
+    sixty_thousand = replace(FULL, fill=60_000)
+    assert decide(sixty_thousand, THRESHOLDS).stage == "none"
+    assert decide(replace(sixty_thousand, is_boundary=True), THRESHOLDS).stage == "checkpoint"
 
 
-def test_near_the_end_nothing_changes_any_more() -> None:
-    assert decide(replace(FULL, turns_left=5), MARKS).stage == "none"
-    assert decide(replace(FULL, turns_left=20), MARKS).stage != "none"
+def test_few_turns_left_means_no_compaction() -> None:
+    assert decide(replace(FULL, turns_left=5), THRESHOLDS).stage == "none"
+    assert decide(replace(FULL, turns_left=20), THRESHOLDS).stage != "none"
 
 
-def test_a_small_batch_never_leaves_alone() -> None:
-    assert decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), MARKS).stage == "none"
+def test_less_than_a_batch_never_leaves() -> None:
+    assert decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), THRESHOLDS).stage == "none"
 
 
-def test_a_window_over_its_limit_is_made_smaller_whatever_it_costs() -> None:
-    assert decide(replace(FULL, fill=125_000, turns_left=1), MARKS).stage == "alone"
+def test_window_over_the_limit_is_shortened_at_any_price() -> None:
+    assert decide(replace(FULL, fill=125_000, turns_left=1), THRESHOLDS).stage == "alone"
 
 
-def test_what_was_read_again_after_earlier_epochs_makes_forgetting_dearer() -> None:
+def test_measured_rework_raises_the_price_of_compaction() -> None:
     near = replace(FULL, turns_left=9)
-    assert decide(near, MARKS).stage == "stub"
-    assert decide(replace(near, rework_tokens=120_000), MARKS).stage == "none"
+    assert decide(near, THRESHOLDS).stage == "stub"
+    assert decide(replace(near, rework_tokens=120_000), THRESHOLDS).stage == "none"
 
 
-def test_before_a_long_wait_words_are_asked_for_while_reading_is_still_cheap() -> None:
+def test_cold_cache_lowers_the_threshold() -> None:
     waiting = replace(FULL, fill=60_000, is_cold=True, stubs_since=1, turns_left=12)
-    assert decide(waiting, MARKS).stage == "checkpoint"
-    assert decide(replace(waiting, is_cold=False), MARKS).stage == "none"
+    assert decide(waiting, THRESHOLDS).stage == "checkpoint"
+    assert decide(replace(waiting, is_cold=False), THRESHOLDS).stage == "none"
 
 
-def test_an_endpoint_that_costs_nothing_is_weighed_by_the_usual_ratios() -> None:
-    assert decide(replace(FULL, rates=Rates(0, 0, 0)), MARKS) == decide(FULL, MARKS)
+def test_free_endpoint_is_weighed_with_default_rates() -> None:
+    assert decide(replace(FULL, rates=Rates(0, 0, 0)), THRESHOLDS) == decide(FULL, THRESHOLDS)
 
 
-def test_a_small_window_has_small_marks() -> None:
-    marks = Thresholds.within(30_000)
-    assert (marks.high, marks.low, marks.batch) == (20_000, 12_500, 5_000)
+def test_thresholds_scale_with_the_limit() -> None:
+    thresholds = Thresholds.within(30_000)
+    assert (thresholds.high, thresholds.low, thresholds.batch) == (20_000, 12_500, 5_000)
 
 
-def test_the_figures_that_decided_can_be_read() -> None:
-    why = decide(FULL, MARKS).why
+def test_decision_explains_its_figures() -> None:
+    why = decide(FULL, THRESHOLDS).why
     assert "85,000 -> 28,000 tokens (10,000 unchanged), 100 turns left: saves $0." in why
 
 
-def test_why_nothing_changes_can_be_read_too() -> None:
-    kept = decide(replace(FULL, turns_left=9, rework_tokens=120_000), MARKS)
+def test_refusal_explains_its_figures() -> None:
+    kept = decide(replace(FULL, turns_left=9, rework_tokens=120_000), THRESHOLDS)
     assert kept.refused == "no change pays" and 0 < kept.saving < kept.price
     assert "no change pays: 85,000 -> 28,000 tokens (10,000 unchanged), 9 turns left: saves $0." in kept.why
-    assert decide(replace(FULL, turns_left=5), MARKS).why == "few turns are left: 5, and 85,000 tokens"
-    assert decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), MARKS).refused == "too little would leave"
-    assert not decide(replace(FULL, fill=40_000), MARKS).refused, "a small window is not weighed"
+    assert decide(replace(FULL, turns_left=5), THRESHOLDS).why == "few turns are left: 5, and 85,000 tokens"
+    assert (
+        decide(replace(FULL, after_stub=70_000, after_checkpoint=68_000), THRESHOLDS).refused
+        == "too little would leave"
+    )
+    assert not decide(replace(FULL, fill=40_000), THRESHOLDS).refused, "a small window is not refused"
 
 
-figures = st.builds(
+FIGURES = st.builds(
     Figures,
     fill=st.integers(0, 200_000),
     stable=st.integers(0, 20_000),
@@ -91,41 +94,41 @@ figures = st.builds(
 )
 
 
-@given(figures)
-def test_whatever_is_decided_pays_or_is_forced(found: Figures) -> None:
-    decision = decide(found, MARKS)
+@given(FIGURES)
+def test_every_decision_pays_or_is_forced(figures: Figures) -> None:
+    decision = decide(figures, THRESHOLDS)
     if decision.stage in ("stub", "checkpoint"):
         assert decision.saving > decision.price > 0
-        assert found.fill - decision.target >= MARKS.batch
-        assert decision.stage == "stub" or found.may_ask
-    assert (decision.stage == "alone") == (found.fill > MARKS.limit)
+        assert figures.fill - decision.target >= THRESHOLDS.batch
+        assert decision.stage == "stub" or figures.may_ask
+    assert (decision.stage == "alone") == (figures.fill > THRESHOLDS.limit)
 
 
-@given(figures, st.floats(1, 500))
-def test_more_turns_never_make_keeping_cheaper(found: Figures, more: float) -> None:
-    if decide(found, MARKS).stage != "none":
-        assert decide(replace(found, turns_left=found.turns_left + more), MARKS).stage != "none"
+@given(FIGURES, st.floats(1, 500))
+def test_more_turns_left_never_cancel_a_compaction(figures: Figures, more: float) -> None:
+    if decide(figures, THRESHOLDS).stage != "none":
+        assert decide(replace(figures, turns_left=figures.turns_left + more), THRESHOLDS).stage != "none"
 
 
-sizes = st.lists(st.integers(1, 40_000), min_size=1, max_size=40)
+SIZES = st.lists(st.integers(1, 40_000), min_size=1, max_size=40)
 
 
-def groups_of(found: list[int]) -> list[Group]:
-    return [Group(place, place + 1, size) for place, size in enumerate(found)]
+def groups_of(sizes: list[int]) -> list[Group]:
+    return [Group(index, index + 1, size) for index, size in enumerate(sizes)]
 
 
-@given(sizes)
-def test_the_last_exchange_always_stays_and_few_others_do(found: list[int]) -> None:
-    groups = groups_of(found)
-    kept = choose_tail(groups, MARKS, 3.0)
+@given(SIZES)
+def test_choose_tail_keeps_the_last_exchange_and_few_others(sizes: list[int]) -> None:
+    groups = groups_of(sizes)
+    kept = choose_tail(groups, THRESHOLDS, 3.0)
     assert kept == groups[len(groups) - len(kept) :]
-    assert 1 <= len(kept) <= MARKS.kept_groups
-    assert len(kept) == 1 or sum(one.size for one in kept) <= MARKS.tail * 3
+    assert 1 <= len(kept) <= THRESHOLDS.kept_groups
+    assert len(kept) == 1 or sum(group.size for group in kept) <= THRESHOLDS.tail * 3
 
 
-@given(sizes)
-def test_a_refused_window_loses_at_least_half_of_its_turns(found: list[int]) -> None:
-    groups = groups_of(found)
+@given(SIZES)
+def test_halve_tail_drops_at_least_half(sizes: list[int]) -> None:
+    groups = groups_of(sizes)
     kept = halve_tail(groups)
-    assert sum(one.size for one in kept) <= sum(found) / 2
+    assert sum(group.size for group in kept) <= sum(sizes) / 2
     assert kept == groups[len(groups) - len(kept) :]

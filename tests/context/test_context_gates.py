@@ -1,4 +1,4 @@
-"""What the window costs over a long run, measured at an engine that caches as engines do. The figures are gates."""
+"""Gates on the cost of the window over a long run, measured at an engine that caches as real ones do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLIDING = 100_000
 
 
 def reading(turn: int) -> Calls:
-    """A turn of about 1,500 tokens, 600 of them written: some rows of the table, never the same ones twice in a row."""
+    """A turn of about 1,500 tokens, 600 of them written; no two turns in a row read the same rows."""
     return [call("read_file", path="data/train.csv", offset=2 + turn * 7 % 1_100, limit=18 + turn % 7)]
 
 
@@ -29,43 +29,43 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 
 def dollars(served: list[Served]) -> float:
-    return sum(one.dollars() for one in served)
+    return sum(request.dollars() for request in served)
 
 
 def exchanges(played: Played) -> list[tuple[int, int]]:
-    """Of each turn: tokens of the whole exchange in a prompt, and tokens written."""
-    told: list[tuple[int, int]] = []
+    """Per turn: tokens of the exchange in a prompt, and tokens written."""
+    sizes: list[tuple[int, int]] = []
     for event in played.events:
         if isinstance(event, ModelReplied):
-            told.append((tokens_of(render([json.loads(event.message)]).text), event.usage.completion))
+            sizes.append((tokens_of(render([json.loads(event.message)]).text), event.usage.completion))
         elif isinstance(event, ToolFinished):
-            size, written = told[-1]
-            told[-1] = (size + len(event.content.encode()) // 4, written)
-    return told
+            size, written = sizes[-1]
+            sizes[-1] = (size + len(event.content.encode()) // 4, written)
+    return sizes
 
 
-def priced(head: int, turns: list[tuple[int, int]], most: float) -> float:
-    """Dollars for the same turns where the oldest go one by one once the window holds more than `most` tokens."""
+def price_sliding(head: int, turns: list[tuple[int, int]], most: float) -> float:
+    """Dollars for the same turns with a sliding window of at most `most` tokens."""
     total, first, size, before = 0.0, 0, head, 0
-    for place, (exchange, written) in enumerate(turns):
+    for index, (exchange, written) in enumerate(turns):
         moved = False
         while size > most:
             size, first, moved = size - turns[first][0], first + 1, True
         cached = head if moved else before
         total += Served(size, cached // BLOCK_TOKENS * BLOCK_TOKENS, written, 0, 0, True).dollars()
         size, before = size + exchange, size
-        assert place >= first
+        assert index >= first
     return total
 
 
 @pytest.mark.slow
-def test_within_an_epoch_every_request_extends_the_one_before(long_run: Played) -> None:
+def test_every_request_extends_the_one_before_within_an_epoch(long_run: Played) -> None:
     turns = meter(long_run.events).turns
     assert len(turns) == len(long_run.engine.served) == 2 * TURNS
     undeclared = [
         turn.request
-        for turn, one in zip(turns, long_run.engine.served, strict=True)
-        if not one.extends and not turn.opens
+        for turn, request in zip(turns, long_run.engine.served, strict=True)
+        if not request.extends and not turn.opens
     ]
     assert undeclared == []
     assert meter(long_run.events).flushes == 0
@@ -73,25 +73,27 @@ def test_within_an_epoch_every_request_extends_the_one_before(long_run: Played) 
 
 
 @pytest.mark.slow
-def test_every_thought_in_the_window_is_rendered(long_run: Played) -> None:
-    assert sum(one.thoughts_sent for one in long_run.engine.served) > 20 * TURNS
-    assert all(one.thoughts_kept == one.thoughts_sent for one in long_run.engine.served)
+def test_all_thinking_in_the_window_is_rendered(long_run: Played) -> None:
+    assert sum(request.thoughts_sent for request in long_run.engine.served) > 20 * TURNS
+    assert all(request.thoughts_kept == request.thoughts_sent for request in long_run.engine.served)
 
 
 @pytest.mark.slow
-def test_twice_the_turns_cost_twice_the_money(long_run: Played) -> None:
+def test_cost_grows_linearly_with_turns(long_run: Played) -> None:
     half = dollars(long_run.engine.served[:TURNS])
     print(f"cost({TURNS}) ${half:.3f}, cost(2N)/cost(N) {dollars(long_run.engine.served) / half:.3f}")
     assert dollars(long_run.engine.served) / half <= 2.1
 
 
 @pytest.mark.slow
-def test_the_window_costs_a_fraction_of_what_simpler_ones_do(long_run: Played) -> None:
+def test_cost_is_a_fraction_of_simpler_windows(long_run: Played) -> None:
     ours = dollars(long_run.engine.served[:TURNS])
     turns, head = exchanges(long_run)[:TURNS], long_run.engine.served[0].prompt
-    sliding, everything = priced(head, turns, SLIDING), priced(head, turns, float("inf"))
+    sliding, everything = price_sliding(head, turns, SLIDING), price_sliding(head, turns, float("inf"))
     epochs = sum(isinstance(event, EpochStarted) for event in long_run.events)
-    reuse = sum(one.cached for one in long_run.engine.served) / sum(one.prompt for one in long_run.engine.served)
+    reuse = sum(request.cached for request in long_run.engine.served) / sum(
+        request.prompt for request in long_run.engine.served
+    )
     print(
         f"ours ${ours:.2f}, sliding ${sliding:.2f}, everything ${everything:.2f}; {epochs} epochs, {reuse:.1%} reused"
     )
@@ -100,16 +102,17 @@ def test_the_window_costs_a_fraction_of_what_simpler_ones_do(long_run: Played) -
 
 
 @pytest.mark.slow
-def test_the_endpoint_and_our_own_count_agree_on_what_was_cached(long_run: Played) -> None:
+def test_endpoint_and_local_cache_counts_agree(long_run: Played) -> None:
     sums = meter(long_run.events)
     assert sums.alarms == 0 and sums.alarm is None
-    apart = [abs(turn.provider - turn.local) for turn in sums.turns if turn.local is not None]
-    print(f"provider and local part by {max(apart):.2%} at most, {sum(apart) / len(apart):.2%} on average")
-    assert sum(apart) / len(apart) < 0.02
+    differences = [abs(turn.provider - turn.local) for turn in sums.turns if turn.local is not None]
+    mean = sum(differences) / len(differences)
+    print(f"endpoint and local count differ by {max(differences):.2%} at most, {mean:.2%} on average")
+    assert mean < 0.02
 
 
 @pytest.mark.slow
-def test_estimates_come_to_fit_the_endpoints_tokens(long_run: Played) -> None:
+def test_token_estimates_converge_to_the_endpoint_counts(long_run: Played) -> None:
     from context.window import Window
 
     window, wrong = Window(), []
@@ -119,10 +122,10 @@ def test_estimates_come_to_fit_the_endpoints_tokens(long_run: Played) -> None:
         window.apply(event)
     later = sorted(wrong[50:])
     middle, worst = later[len(later) // 2], later[int(0.99 * len(later))]
-    print(f"estimates are off by {middle:.2%} in the middle, {worst:.2%} at the 99th percentile")
+    print(f"estimates are off by {middle:.2%} in the median, {worst:.2%} at the 99th percentile")
     assert worst < 0.10
 
 
-def test_a_run_from_scratch_and_one_kept_up_to_date_agree(tmp_path: Path) -> None:
+def test_short_run_extends_every_request(tmp_path: Path) -> None:
     played = play(tmp_path / "home", Worker(reading, thinks=2_000), 12)
-    assert [one.extends for one in played.engine.served] == [False, *[True] * 11]
+    assert [request.extends for request in played.engine.served] == [False, *[True] * 11]

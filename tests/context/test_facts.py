@@ -1,4 +1,4 @@
-"""What turns state in passing is found, kept word for word, and looked for before they leave."""
+"""Facts in turns: extraction, merging, rendering, and the check for missing ones."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from context import facts
 from context.window import message_bytes
 
 
-def called(name: str, **arguments: object) -> bytes:
+def assistant_call(name: str, **arguments: object) -> bytes:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return message_bytes("assistant", "", tool_calls=[{"id": "c", "type": "function", "function": function}])
 
 
-def answered(content: str) -> bytes:
+def tool_result(content: str) -> bytes:
     return message_bytes("tool", content, tool_call_id="c")
 
 
-def test_facts_of_the_second_rank_are_found_in_calls_and_results() -> None:
-    found = facts.extract_facts(
+def test_extract_facts_finds_paths_settings_jobs_hashes_and_errors() -> None:
+    extracted = facts.extract_facts(
         [
-            called("bash", command="python src/train.py --lr 0.03 seed=7 --depth 6"),
-            answered(
+            assistant_call("bash", command="python src/train.py --lr 0.03 seed=7 --depth 6"),
+            tool_result(
                 "exit 1 after 2 s\nepoch=9 gamma=0.95\nsaved models/m_3.pkl, digest 3fa9c1d2e4\n"
                 "still running as job 00012-0 after 9 s\nTraceback (most recent call last):\n"
                 "KeyError: 'beak_length'"
             ),
-            answered("wrote src/a.py: 120 bytes, sha256 " + "ab12" * 16),
+            tool_result("wrote src/a.py: 120 bytes, sha256 " + "ab12" * 16),
         ]
     )
     for fact in (
@@ -41,36 +41,38 @@ def test_facts_of_the_second_rank_are_found_in_calls_and_results() -> None:
         "error: KeyError: 'beak_length'",
         "path: src/a.py (sha256 ab12ab12ab12)",
     ):
-        assert fact in found, fact
+        assert fact in extracted, fact
 
 
-def test_tables_of_numbers_are_no_facts() -> None:
+def test_number_tables_contain_no_facts() -> None:
     rows = "\n".join(",".join(str(n * k % 97) for k in range(20)) for n in range(200))
-    assert facts.extract_facts([answered(rows)]) == []
+    assert facts.extract_facts([tool_result(rows)]) == []
 
 
-def test_of_a_file_only_its_last_hash_is_kept() -> None:
-    writes = [answered(f"wrote a.py: 1 bytes, sha256 {letter * 64}") for letter in "abc"]
-    assert facts.extract_facts([called("write_file", path="a.py"), *writes]) == ["path: a.py (sha256 cccccccccccc)"]
+def test_only_the_last_hash_of_a_file_is_kept() -> None:
+    writes = [tool_result(f"wrote a.py: 1 bytes, sha256 {letter * 64}") for letter in "abc"]
+    assert facts.extract_facts([assistant_call("write_file", path="a.py"), *writes]) == [
+        "path: a.py (sha256 cccccccccccc)"
+    ]
 
 
-def test_what_a_window_does_not_hold_is_missing() -> None:
+def test_find_missing_returns_facts_absent_from_the_text() -> None:
     assert facts.find_missing(["path: a.py", "job: 7-1"], "see a.py") == ["job: 7-1"]
 
 
-def test_beyond_their_room_the_oldest_facts_go() -> None:
+def test_merge_drops_the_oldest_facts_beyond_the_budget() -> None:
     many = [f"setting: rate{n}=0.{n}" for n in range(2_000)]
     kept = facts.merge_facts(many[:1_000], many[1_000:], tokens=1_000)
     assert kept == many[-len(kept) :]
     assert 2_500 < sum(map(len, kept)) <= 3_000
 
 
-def test_facts_are_told_by_kind() -> None:
+def test_facts_are_rendered_one_line_per_kind() -> None:
     assert facts.render(["path: a.py", "job: 7-1", "path: b.py"]) == "- path: a.py; b.py\n- job: 7-1"
 
 
-def test_a_fact_is_not_held_by_a_longer_one() -> None:
+def test_a_fact_inside_a_longer_token_counts_as_missing() -> None:
     text = "depth=12 in data.py, lr=0.15; job 7-12, v=1.5"
-    near = ["setting: depth=1", "path: a.py", "setting: lr=0.1", "job: 7-1", "setting: v=1"]
-    assert facts.find_missing(near, text) == near
-    assert facts.find_missing(near, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []
+    shorter = ["setting: depth=1", "path: a.py", "setting: lr=0.1", "job: 7-1", "setting: v=1"]
+    assert facts.find_missing(shorter, text) == shorter
+    assert facts.find_missing(shorter, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []

@@ -1,6 +1,6 @@
-"""A window that is made smaller again and again: no fact goes with it, and whatever went can be found.
+"""A window that is shortened repeatedly loses no fact, and recall finds what left it.
 
-Whole runs in this process, at an engine that caches and renders as engines do.
+Whole runs in this process, at an engine that caches and renders as real ones do.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def reading(turn: int) -> Calls:
     return [call("read_file", path="data/train.csv", offset=2 + turn * 7 % 1_100, limit=14 + turn % 5)]
 
 
-def planted(number: int) -> list[str]:
-    """Facts of the second rank as an output of the `number`-th training states them."""
+def planted_facts(number: int) -> list[str]:
+    """Facts as the output of the `number`-th training states them."""
     digest = hashlib.sha256(str(number).encode()).hexdigest()[:12]
     return [
         f"models/fold_{number}.pkl",
@@ -57,7 +57,7 @@ def planted(number: int) -> list[str]:
 
 
 def training(turn: int) -> Calls:
-    """Every fifth turn of the first 200 brings facts, three of the first bring scores."""
+    """Every fifth of the first 200 turns prints facts, three of the first turns evaluate."""
     if turn in (3, 6, 9):
         return [
             call("write_file", path="solution.py", content=SOLUTION.replace("GUESS = 0", f"GUESS = {turn}")),
@@ -65,7 +65,7 @@ def training(turn: int) -> Calls:
         ]
     if turn % 5 or turn > 200:
         return reading(turn)
-    path, digest, job, setting, error = planted(turn // 5)
+    path, digest, job, setting, error = planted_facts(turn // 5)
     text = f"params {setting}\nsaved {path}\ndigest {digest}\njob {job} went on\n{error}\nrows follow\n"
     return [
         call("write_file", path=f"out_{turn}.log", content=text + "x,y,z\n" * 40),
@@ -84,7 +84,7 @@ def stages(events: list[Event]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_after_ten_epochs_every_score_and_the_state_are_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
+def test_ten_epochs_keep_scores_and_state_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     assert len(stages(played.events)) >= 10
     assert {"stub", "checkpoint"} <= set(stages(played.events))
@@ -98,7 +98,7 @@ def test_after_ten_epochs_every_score_and_the_state_are_in_the_window(ten_epochs
         and f"best: evaluation {state.best.id}, {state.best.shown_score}, commit {state.best.commit[:10]}" in head
     )
     assert f"submission of record: evaluation {state.best.id}" in head
-    notebook = folded(played.events)[1]
+    notebook = fold_window(played.events)[1]
     assert notebook.todos and notebook.decided
     before_last = [event for event in played.events if isinstance(event, CheckpointTaken)][:-1]
     for taken in before_last:
@@ -106,17 +106,17 @@ def test_after_ten_epochs_every_score_and_the_state_are_in_the_window(ten_epochs
 
 
 @pytest.mark.slow
-def test_after_ten_epochs_facts_of_the_second_rank_are_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
+def test_ten_epochs_keep_facts_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     window = json.dumps(worker.window, ensure_ascii=False)
-    facts = [fact for number in range(1, 41) for fact in planted(number)]
+    facts = [fact for number in range(1, 41) for fact in planted_facts(number)]
     held = sum(fact in window for fact in facts)
-    print(f"{held} of {len(facts)} facts of the second rank after {len(stages(played.events))} epochs")
+    print(f"{held} of {len(facts)} facts after {len(stages(played.events))} epochs")
     assert held >= 0.95 * len(facts)
 
 
 @pytest.mark.slow
-def test_small_windows_hold_to_the_same_laws(ten_epochs: tuple[Played, Worker]) -> None:
+def test_small_window_has_no_flush_and_stays_within_its_limit(ten_epochs: tuple[Played, Worker]) -> None:
     played, _ = ten_epochs
     sums = meter(played.events)
     assert sums.flushes == 0 and sums.alarms == 0
@@ -126,9 +126,7 @@ def test_small_windows_hold_to_the_same_laws(ten_epochs: tuple[Played, Worker]) 
 
 
 @pytest.mark.slow
-def test_cost_and_epochs_of_the_run_can_be_read(
-    ten_epochs: tuple[Played, Worker], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_prints_cost_and_epochs(ten_epochs: tuple[Played, Worker], capsys: pytest.CaptureFixture[str]) -> None:
     played, _ = ten_epochs
     show_cost(played.folder)
     show_epochs(played.folder)
@@ -139,7 +137,7 @@ def test_cost_and_epochs_of_the_run_can_be_read(
     assert "0 undeclared flushes" in (played.folder / "report.md").read_text()
 
 
-def test_why_a_large_window_was_left_as_it_is_can_be_read_and_takes_few_bytes(
+def test_show_epochs_explains_unchanged_windows_in_few_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played = play(tmp_path, Worker(reading), 20, settings_of(tmp_path, window_tokens=SMALL))
@@ -149,11 +147,11 @@ def test_why_a_large_window_was_left_as_it_is_can_be_read_and_takes_few_bytes(
     assert left and "left as it is" in printed and left[-1].why[:120] in " ".join(printed.split())
     assert printed.count("left as it is") <= len(stages(played.events)) + 1
     reasons = [(event.why.partition(":")[0]) for event in left]
-    assert len(reasons) == len(set(reasons)), "in so few turns each reason is told once"
+    assert len(reasons) == len(set(reasons)), "within 25 turns each reason is recorded once"
     assert sum(len(event.model_dump_json()) for event in left) < 1_500
 
 
-def folded(events: list[Event]) -> tuple[Window, Notebook]:
+def fold_window(events: list[Event]) -> tuple[Window, Notebook]:
     window, notebook = Window(), Notebook()
     for event in events:
         window.apply(event)
@@ -162,7 +160,7 @@ def folded(events: list[Event]) -> tuple[Window, Notebook]:
 
 
 @pytest.mark.slow
-def test_what_was_sent_is_what_a_fold_from_scratch_rebuilds(ten_epochs: tuple[Played, Worker]) -> None:
+def test_fold_from_scratch_rebuilds_every_request(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     window, asked = Window(), 0
     for event in played.events:
@@ -177,11 +175,11 @@ def test_what_was_sent_is_what_a_fold_from_scratch_rebuilds(ten_epochs: tuple[Pl
     assert window.breaches == 0 and asked == 260
 
 
-# ---------------------------------------------------------------------------------------------------------- needles
+# -------------------------------------------------------------------------------------------------------------- needles
 
 
 def needles(turn: int) -> Calls:
-    """Sixty outputs of the first 240 turns hold a fact each; the last sixty turns ask for them, oldest first."""
+    """Sixty outputs of the first 240 turns contain a fact each; the last sixty turns recall them, oldest first."""
     if turn > 240:
         return [call("recall", query=f"passphrase heron {turn - 240}", max_tokens=300)]
     if turn % 4:
@@ -190,7 +188,7 @@ def needles(turn: int) -> Calls:
 
 
 @pytest.mark.slow
-def test_sixty_facts_planted_in_outputs_are_found_again_in_one_call_each(tmp_path: Path) -> None:
+def test_recall_finds_sixty_planted_facts_in_one_call_each(tmp_path: Path) -> None:
     worker = Worker(needles, obeys=lambda turn: turn <= 240 and turn % 4 != 0)
     played = play(tmp_path, worker, 300, settings_of(tmp_path, window_tokens=SMALL))
     answers = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "recall"]
@@ -200,16 +198,16 @@ def test_sixty_facts_planted_in_outputs_are_found_again_in_one_call_each(tmp_pat
     assert found == 60
 
 
-# ---------------------------------------------------------------------------------------------- asks that go unheard
+# ----------------------------------------------------------------------------------------------------- ignored requests
 
 
-def test_a_model_that_ignores_two_requests_is_not_waited_for(tmp_path: Path) -> None:
+def test_two_ignored_checkpoint_requests_close_the_epoch(tmp_path: Path) -> None:
     worker = Worker(reading, obeys=lambda turn: False)
     played = play(tmp_path, worker, 40, settings_of(tmp_path, window_tokens=SMALL))
     asks = [event for event in played.events if isinstance(event, ToolFinished) and event.asks]
     assert stages(played.events)[:2] == ["stub", "alone"]
     assert len(asks) >= 2
-    assert any("a request for a checkpoint below is settled" in head for head in worker.heads)
+    assert any("Ignore checkpoint requests" in head for head in worker.heads)
     assert meter(played.events).flushes == 0
 
 
@@ -217,7 +215,7 @@ def forgetful(turn: int, todos: list[str]) -> dict[str, Any]:
     return {"done": [f"work of turn {turn}"], "decided": [], "todo": [] if todos else [f"check turn {turn}"]}
 
 
-def test_a_checkpoint_that_drops_an_open_todo_is_refused_once_and_then_completed(tmp_path: Path) -> None:
+def test_checkpoint_that_drops_a_todo_is_refused_once_then_completed(tmp_path: Path) -> None:
     played = play(tmp_path, Worker(reading, words=forgetful), 75, settings_of(tmp_path, window_tokens=SMALL))
     taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
     refused = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "checkpoint"]
@@ -225,10 +223,10 @@ def test_a_checkpoint_that_drops_an_open_todo_is_refused_once_and_then_completed
     second = [event.content for event in refused if event.seq > taken[0].seq]
     assert any("these to-dos are open and mentioned nowhere: todo-1: check turn" in content for content in second)
     assert taken[1].completed == taken[0].todo == taken[1].todo
-    assert taken[1].todo[0].removeprefix("todo-1: ") == folded(played.events)[1].todos["todo-1"]
+    assert taken[1].todo[0].removeprefix("todo-1: ") == fold_window(played.events)[1].todos["todo-1"]
 
 
-def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_goes_on(tmp_path: Path) -> None:
+def test_refused_window_is_shortened_and_the_attempt_continues(tmp_path: Path) -> None:
     played = play(tmp_path, Worker(reading), 60, context_tokens=15_000)
     epochs = [event for event in played.events if isinstance(event, EpochStarted)]
     assert [event.reason for event in epochs][:2] == ["attempt", "overflow"]
@@ -237,7 +235,7 @@ def test_an_endpoint_that_refuses_the_window_gets_a_smaller_one_and_the_attempt_
     assert sum(event.reason == "overflow" for event in epochs) == 1, "the limit was learned"
 
 
-def test_before_a_long_wait_the_window_is_made_smaller_on_the_way_in(tmp_path: Path) -> None:
+def test_window_is_shortened_before_a_long_wait(tmp_path: Path) -> None:
     def step(turn: int) -> Calls:
         return [call("bash", command="sleep 2", wait_seconds=0)] if turn == 9 else reading(turn)
 
@@ -245,14 +243,14 @@ def test_before_a_long_wait_the_window_is_made_smaller_on_the_way_in(tmp_path: P
     waited = next(event for event in played.events if isinstance(event, ToolFinished) and event.name == "bash")
     first = next(event for event in played.events if isinstance(event, EpochStarted) and event.stage)
     replies = [e.seq for e in played.events if isinstance(e, ModelReplied) and waited.seq < e.seq < first.seq]
-    assert first.seq > waited.seq and not replies, "the first request of the wait has the small window"
+    assert first.seq > waited.seq and not replies, "the first request after the wait begins has the short window"
     assert "cache cold" in first.why and first.fill < 13_000
 
 
-def test_going_in_circles_is_noted_then_names_the_loop_then_ends_the_attempt(tmp_path: Path) -> None:
+def test_loop_gets_a_warning_then_an_epoch_then_ends_the_attempt(tmp_path: Path) -> None:
     played = play(tmp_path, Worker(lambda turn: [call("read_file", path="data/none.csv")]), 12)
     results = [event for event in played.events if isinstance(event, ToolFinished)]
-    assert "You are going in circles: 3 times the same error" in results[2].content
+    assert "loop: 3 times the same error" in results[2].content
     closed = next(event for event in played.events if isinstance(event, EpochStarted) and event.stage)
     assert closed.seq > results[5].seq and "rejected: 6 times the same error" in closed.rejected[0]
     state = fold(played.events)
@@ -260,7 +258,7 @@ def test_going_in_circles_is_noted_then_names_the_loop_then_ends_the_attempt(tmp
     assert len(state.attempts) == 2
 
 
-# ------------------------------------------------------------------------------------------------ cut off anywhere
+# -------------------------------------------------------------------------------------------------- cut off at any step
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +269,7 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def instants(events: list[Event]) -> list[int]:
-    """The lines after which a kill is tried: around every step of making the window smaller."""
+    """The events after which the run is cut off: around every step of a compaction."""
     near: set[int] = set()
     for event in events:
         asks = isinstance(event, ToolFinished) and (event.asks or event.name == "checkpoint")
@@ -282,7 +280,7 @@ def instants(events: list[Event]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_run_cut_off_at_any_step_of_compaction_goes_on_with_nothing_lost_or_done_twice(short_run: Path) -> None:
+def test_resume_after_a_cut_at_any_compaction_step_loses_and_repeats_nothing(short_run: Path) -> None:
     folder = only_run(short_run)
     events = list(read_events(folder))
     assert {"stub", "checkpoint"} <= set(stages(events))
@@ -304,7 +302,7 @@ def test_a_run_cut_off_at_any_step_of_compaction_goes_on_with_nothing_lost_or_do
 
 
 def serve_at(folder: Path, url: str) -> None:
-    """The engine has another port now; the run must look for it there."""
+    """Point the journal to the engine's new port."""
     text = (folder / "events.jsonl").read_text()
     (folder / "events.jsonl").write_text(re.sub(r"http://127\.0\.0\.1:\d+/v1", url, text))
 
@@ -312,7 +310,7 @@ def serve_at(folder: Path, url: str) -> None:
 def check_resumed(events: list[Event], cut: int) -> None:
     assert isinstance(events[-1], RunEnded), cut
     assert sum(isinstance(event, ModelReplied) for event in events) == 45, cut
-    assert meter(events).flushes == 0 and folded(events)[0].breaches == 0, cut
+    assert meter(events).flushes == 0 and fold_window(events)[0].breaches == 0, cut
     calls = [event.call for event in events if isinstance(event, CheckpointTaken)]
     answered = [e.call for e in events if isinstance(e, ToolFinished) and e.name == "checkpoint" and not e.failed]
     assert calls == answered and len(set(calls)) == len(calls), cut
@@ -322,10 +320,10 @@ def check_resumed(events: list[Event], cut: int) -> None:
     assert len(done) == len(set(done)), cut
 
 
-# --------------------------------------------------------------------------------------- what a model may do to itself
+# ---------------------------------------------------------------------------------------------- unusual model behaviour
 
 
-def test_a_checkpoint_refused_after_the_second_request_may_be_said_again(tmp_path: Path) -> None:
+def test_checkpoint_refused_after_the_second_request_may_be_sent_again(tmp_path: Path) -> None:
     asks = iter([False, True, False, True, *[True] * 50])
     worker = Worker(reading, obeys=lambda turn: next(asks), words=forgetful)
     again: list[str] = []
@@ -347,7 +345,7 @@ def test_a_checkpoint_refused_after_the_second_request_may_be_said_again(tmp_pat
     assert "alone" not in stages(played.events)[: len(again) + 3]
 
 
-def test_an_exchange_too_large_for_the_window_leaves_and_the_attempt_goes_on(tmp_path: Path) -> None:
+def test_exchange_larger_than_the_window_leaves_it(tmp_path: Path) -> None:
     def step(turn: int) -> Calls:
         if turn != 4:
             return reading(turn)
@@ -359,7 +357,7 @@ def test_an_exchange_too_large_for_the_window_leaves_and_the_attempt_goes_on(tmp
     assert len(state.attempts) == 1 and state.attempts[0].turns == 10
 
 
-def test_words_without_end_neither_fill_the_head_nor_start_an_epoch_each_turn(tmp_path: Path) -> None:
+def test_endless_checkpoints_do_not_fill_the_first_message(tmp_path: Path) -> None:
     def endless(turn: int, todos: list[str]) -> dict[str, Any]:
         return {"done": ["d " * 50], "decided": ["because " * 1_500], "todo": [*todos, "todo " * 1_500]}
 

@@ -1,4 +1,4 @@
-"""What was ever shown or said can be found again; what is for people only cannot."""
+"""Recall finds everything the model was shown or wrote, and nothing that is for people only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def turn(number: int, command: str, result: str, name: str = "bash", **arguments
     ]
 
 
-STORY: list[Event] = [
+EVENTS: list[Event] = [
     TaskDescribed(card="Predict which penguins swim; metric accuracy."),
     ThresholdsKnown(gold=0.9871, silver=0.9762, bronze=0.9653, median=0.9544),
     AttemptStarted(attempt=1),
@@ -60,19 +60,19 @@ STORY: list[Event] = [
 ]
 
 
-def recorded(folder: Path) -> tuple[Journal, Recall]:
+def record(folder: Path) -> tuple[Journal, Recall]:
     journal = new_run(folder)
     recall = Recall(folder)
-    for event in STORY:
+    for event in EVENTS:
         recall.note(journal.append(event))
     return journal, recall
 
 
-def test_a_fact_is_found_by_its_words_with_the_number_of_its_event(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
-    found = recall.search("fold 3 auc", 500)
-    assert "--- event 5 (attempt 1, result of bash {" in found
-    assert "fold 3 auc 0.8712" in found
+def test_search_returns_text_with_event_numbers(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
+    answer = recall.search("fold 3 auc", 500)
+    assert "--- event 5 (attempt 1, result of bash {" in answer
+    assert "fold 3 auc 0.8712" in answer
     assert "ValueError" in recall.search("could not convert Adelie", 500)
     assert "--lr 0.031" in recall.search("0.031", 500)
     assert "penguins" in recall.search("penguins", 500)
@@ -80,28 +80,28 @@ def test_a_fact_is_found_by_its_words_with_the_number_of_its_event(tmp_path: Pat
     journal.close()
 
 
-def test_one_of_many_words_is_enough_where_not_all_are_found(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_search_falls_back_to_any_of_the_words(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     assert "Adelie" in recall.search("where did the Adelie albatross fail", 500)
-    assert "nothing on record" in recall.search("albatross", 500)
-    assert "nothing on record" in recall.search('"*( AND', 500) or "event" in recall.search('"*( AND', 500)
+    assert "no match" in recall.search("albatross", 500)
+    assert "no match" in recall.search('"*( AND', 500) or "event" in recall.search('"*( AND', 500)
     journal.close()
 
 
-def test_an_event_is_shown_whole_and_a_path_with_all_that_touched_it(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_event_and_path_return_all_their_text(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     assert "saved models/fold_3.pkl" in recall.event(5, 500)
     assert "BEAK = 1" in recall.path("src/features.py", 500)
     assert "BEAK = 1" in recall.path("features.py", 500)
     assert "fold_3.pkl" in recall.path("models/fold_3.pkl", 500)
-    assert "nothing for you" in recall.event(999, 500)
+    assert "has no text" in recall.event(999, 500)
     journal.close()
 
 
-def test_what_is_for_people_only_is_never_found(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_events_for_people_are_never_found(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     for secret in ("0.9871", "0.9762", "0.912345", "f00dfeed", "plover", "gold silver bronze median", "secret why"):
-        assert "nothing on record" in recall.search(secret, 2000), secret
+        assert "no match" in recall.search(secret, 2000), secret
     for event in journal.folder.joinpath("events.jsonl").read_text().splitlines():
         fields = json.loads(event)
         if fields.get("kind") in (
@@ -111,13 +111,13 @@ def test_what_is_for_people_only_is_never_found(tmp_path: Path) -> None:
             "warned",
             "run_created",
         ):
-            assert "nothing for you" in recall.event(fields["seq"], 2000) or fields["kind"] == "run_created"
+            assert "has no text" in recall.event(fields["seq"], 2000) or fields["kind"] == "run_created"
     raw = (journal.folder / NAME).read_bytes()
     assert b"0.9871" not in raw and b"0.912345" not in raw and b"plover" not in raw
     journal.close()
 
 
-def test_an_answer_stays_within_its_tokens(tmp_path: Path) -> None:
+def test_answers_stay_within_max_tokens(tmp_path: Path) -> None:
     journal = new_run(tmp_path / "run")
     recall = Recall(tmp_path / "run")
     for number in range(50):
@@ -132,8 +132,8 @@ def test_an_answer_stays_within_its_tokens(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_the_index_can_be_deleted_or_broken_and_is_built_again(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_deleted_or_damaged_index_is_rebuilt(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     before = recall.search("auc", 500)
     recall.close()
     (tmp_path / "run" / NAME).unlink()
@@ -143,29 +143,29 @@ def test_the_index_can_be_deleted_or_broken_and_is_built_again(tmp_path: Path) -
     journal.close()
 
 
-def test_a_resumed_run_finds_what_its_first_process_saw(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_resumed_run_finds_earlier_events(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     recall.search("auc", 100)
     later = journal.append(turn(9, "x", "exit 0\na kestrel")[1])
-    journal.close()  # killed before the index heard of it
+    journal.close()  # killed before the index got the event
     again = Recall(tmp_path / "run")
     assert f"event {later.seq} " in again.search("kestrel", 500)
     assert "fold 3 auc" in again.search("auc", 500)
 
 
-def test_whatever_is_asked_for_gets_an_answer(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_any_query_gets_an_answer(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     for query in ('"', "*", "auc*", "NEAR(a b)", "title:bash", "-auc", "OR NOT", "\x00auc", "\ud800", "_", "(auc"):
         assert recall.search(query, 200), query
     for path in ("%", "_", "", "\ud800", "\x00", "../events.jsonl", "a" * 100_000, "."):
         assert "0.9871" not in recall.path(path, 200), path
-    assert "nothing for you" in recall.event(10**30, 200)
-    assert "nothing on record" in recall.path("%", 200), "a wildcard is a letter like any other"
+    assert "has no text" in recall.event(10**30, 200)
+    assert "no match" in recall.path("%", 200), "wildcards match literally"
     journal.close()
 
 
-def test_an_index_that_breaks_under_a_run_is_built_again_and_stops_nothing(tmp_path: Path) -> None:
-    journal, recall = recorded(tmp_path / "run")
+def test_index_damaged_during_a_run_is_rebuilt(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
     before = recall.search("auc", 500)
     assert recall._database is not None
     recall._database.executescript("drop table spans; drop table passages")

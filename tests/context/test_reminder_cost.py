@@ -1,4 +1,4 @@
-"""What it costs to answer a reply that called nothing: three ways, priced at an engine that caches and renders."""
+"""Cost of answering a reply without calls in three ways, measured at an engine that caches and renders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.servers.engine import BlockCache, render, tokens_of
 TURNS = 60
 
 
-def exchanges(window: Window) -> None:
+def add_exchanges(window: Window) -> None:
     for number in range(TURNS):
         message = {
             "role": "assistant",
@@ -34,10 +34,10 @@ def parsed(window: Window) -> list[dict[str, Any]]:
 
 
 def uncached_after(way: str) -> tuple[int, int]:
-    """Tokens to be computed anew for the request after a text-only reply, and thoughts lost with it."""
+    """Uncached tokens of the request after a text-only reply, and thoughts lost."""
     window, cache = Window(), BlockCache()
     window.apply(EpochStarted(reason="attempt", system="You work. " * 200, tools="[]", user="The task. " * 800))
-    exchanges(window)
+    add_exchanges(window)
     cache.cached_tokens(render(parsed(window)).text)
     said = {"role": "assistant", "content": "I think it over.", "reasoning_content": "hm " * 100}
     window.apply(ModelReplied(request=99, message=json.dumps(said)))
@@ -47,24 +47,24 @@ def uncached_after(way: str) -> tuple[int, int]:
             EpochStarted(reason="compaction", system="You work. " * 200, tools="[]", user=head, kept=2 * 8 + 1)
         )
     else:
-        window.apply(Reminded(text="Call a tool.", call="harness_1" if way == "marked call" else ""))
+        window.apply(Reminded(text="Call a tool.", call="harness_1" if way == "added call" else ""))
     rendered = render(parsed(window))
     return tokens_of(rendered.text) - cache.cached_tokens(
         rendered.text
     ), rendered.thoughts_sent - rendered.thoughts_kept
 
 
-def test_a_marked_call_costs_least_and_loses_no_thought() -> None:
-    costs = {way: uncached_after(way) for way in ("marked call", "epoch", "user message")}
+def test_added_call_costs_least_and_keeps_all_thinking() -> None:
+    costs = {way: uncached_after(way) for way in ("added call", "epoch", "user message")}
     print(costs)
-    assert costs["marked call"][0] < 300
-    assert costs["marked call"][0] < costs["epoch"][0] / 10
-    assert costs["marked call"][0] < costs["user message"][0] / 10
-    assert costs["marked call"][1] == 0
+    assert costs["added call"][0] < 300
+    assert costs["added call"][0] < costs["epoch"][0] / 10
+    assert costs["added call"][0] < costs["user message"][0] / 10
+    assert costs["added call"][1] == 0
     assert costs["user message"][1] > TURNS
 
 
-def test_a_run_whose_model_now_and_then_only_talks_keeps_its_cache_and_thoughts(tmp_path: Path) -> None:
+def test_run_with_text_replies_keeps_cache_and_thinking(tmp_path: Path) -> None:
     def step(turn: int) -> Calls:
         return [] if turn % 4 == 0 else [call("read_file", path="data/train.csv", offset=turn, limit=5)]
 

@@ -1,4 +1,4 @@
-"""Estimates come to fit an endpoint's own counts."""
+"""Token estimates are fitted to an endpoint's own counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from context.tokens import BYTES_PER_TOKEN, LEAST, MOST, TokenFit
 
 
-def test_the_fit_follows_what_the_endpoint_counts() -> None:
+def test_fit_follows_the_endpoint_counts() -> None:
     fit = TokenFit()
     assert fit.estimate(300) == 100
     for turn in range(1, 20):
@@ -17,7 +17,7 @@ def test_the_fit_follows_what_the_endpoint_counts() -> None:
     assert fit.estimate(4_400) == 1_000
 
 
-def test_a_new_epoch_is_no_addition_to_the_last_one() -> None:
+def test_restart_counts_the_whole_window() -> None:
     fit = TokenFit()
     fit.learn(400_000, 100_000)
     fit.restart()
@@ -25,14 +25,14 @@ def test_a_new_epoch_is_no_addition_to_the_last_one() -> None:
     assert fit.bytes_per_token == 4.0
 
 
-def test_a_short_piece_says_nothing() -> None:
+def test_short_additions_are_ignored() -> None:
     fit = TokenFit()
     fit.learn(100, 90)
     assert fit.bytes_per_token == BYTES_PER_TOKEN
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=20))
-def test_whatever_is_counted_the_fit_stays_sane(counts: list[tuple[int, int]]) -> None:
+def test_fit_stays_within_bounds_for_any_counts(counts: list[tuple[int, int]]) -> None:
     fit = TokenFit()
     for size, tokens in counts:
         fit.learn(size, tokens)

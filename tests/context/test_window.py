@@ -1,4 +1,4 @@
-"""The window as a projection of events: it only grows within an epoch, and a fold from scratch gives the same."""
+"""The window as a projection of events: within an epoch it only grows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ events_of_an_epoch = st.lists(
 
 
 @given(events_of_an_epoch, st.integers(0, 30))
-def test_the_window_of_the_first_events_is_a_prefix_of_the_window_of_all(events: list[Event], cut: int) -> None:
+def test_window_of_a_prefix_of_events_is_a_prefix(events: list[Event], cut: int) -> None:
     early, late = Window(), Window()
     for event in [epoch(), *events[:cut]]:
         early.apply(event)
@@ -69,7 +69,7 @@ def test_the_window_of_the_first_events_is_a_prefix_of_the_window_of_all(events:
 
 
 @given(events_of_an_epoch)
-def test_every_message_is_json_that_a_server_can_read(events: list[Event]) -> None:
+def test_every_message_is_valid_json_with_a_role(events: list[Event]) -> None:
     window = Window()
     for event in [epoch(), *events]:
         window.apply(event)
@@ -78,7 +78,7 @@ def test_every_message_is_json_that_a_server_can_read(events: list[Event]) -> No
     assert window.size == len(window.system) + len(window.tools) + sum(map(len, window.messages))
 
 
-def test_a_resume_changes_the_head_and_keeps_the_turns() -> None:
+def test_resume_replaces_the_first_message_and_keeps_turns() -> None:
     window = Window()
     for event in [epoch("until noon"), reply(1), result(1, "ok"), epoch("until night", keeps_tail=True)]:
         window.apply(event)
@@ -86,14 +86,14 @@ def test_a_resume_changes_the_head_and_keeps_the_turns() -> None:
     assert len(window.messages) == 3
 
 
-def test_a_new_attempt_starts_with_the_head_alone() -> None:
+def test_new_attempt_starts_with_the_first_message_only() -> None:
     window = Window()
     for event in [epoch(), reply(1), result(1, "ok"), epoch("next")]:
         window.apply(event)
     assert len(window.messages) == 1
 
 
-def test_a_window_that_does_not_match_what_was_sent_is_noticed() -> None:
+def test_digest_mismatch_counts_as_a_breach() -> None:
     window = Window()
     for event in [epoch(), reply(1)]:
         window.apply(event)
@@ -103,7 +103,7 @@ def test_a_window_that_does_not_match_what_was_sent_is_noticed() -> None:
     assert window.breaches == 1
 
 
-def test_tokens_are_the_last_count_plus_an_estimate_of_what_came_since() -> None:
+def test_tokens_are_the_last_count_plus_an_estimate() -> None:
     window = Window()
     for event in [epoch("task " * 400), reply(5)]:
         window.apply(event)
@@ -114,15 +114,15 @@ def test_tokens_are_the_last_count_plus_an_estimate_of_what_came_since() -> None
     assert expected <= window.tokens() - before <= 1.1 * expected
 
 
-def test_a_count_of_more_tokens_than_bytes_is_not_believed() -> None:
-    """Some endpoints count all requests of a session: each reply would look like the last that fits."""
+def test_count_above_the_number_of_bytes_is_ignored() -> None:
+    """Some endpoints report a running total of all requests."""
     window = Window()
     for event in [epoch(), reply(5000)]:
         window.apply(event)
     assert window.tokens() <= window.size
 
 
-def played(*more: Event) -> State:
+def run_with(*more: Event) -> State:
     base: dict[str, Any] = {"commit": "a" * 40, "tree": "b" * 40}
     return fold(
         [
@@ -144,26 +144,28 @@ def played(*more: Event) -> State:
     )
 
 
-def test_the_memory_of_an_attempt_holds_its_facts_and_the_models_words() -> None:
-    head = render_first_message(played(AttemptStarted(parent="a" * 40, attempt=2)), "noon", "- At most 6 attempts.")
-    assert "evaluation 001-1: scored 0.91 ± 0.02, commit aaaaaaaaaa, `python s.py`, best of the run then" in head
-    assert "criticism: too small" in head
-    assert "lesson: scale" in head
-    assert "attempt: 2" in head
-    assert "best: evaluation 001-1, 0.91 ± 0.02" in head
+def test_first_message_contains_facts_and_report_of_an_attempt() -> None:
+    message = render_first_message(
+        run_with(AttemptStarted(parent="a" * 40, attempt=2)), "noon", "- At most 6 attempts."
+    )
+    assert "evaluation 001-1: scored 0.91 ± 0.02, commit aaaaaaaaaa, `python s.py`, best at the time" in message
+    assert "criticism: too small" in message
+    assert "lesson: scale" in message
+    assert "attempt: 2" in message
+    assert "best: evaluation 001-1, 0.91 ± 0.02" in message
 
 
-def test_neither_thresholds_nor_exact_scores_reach_the_window() -> None:
-    head = render_first_message(played(AttemptStarted(attempt=2)), "noon", "")
+def test_thresholds_and_exact_scores_never_reach_the_window() -> None:
+    message = render_first_message(run_with(AttemptStarted(attempt=2)), "noon", "")
     for secret in ("0.99", "0.98", "0.97", "0.912345"):
-        assert secret not in head
+        assert secret not in message
 
 
-def test_the_memory_only_grows_at_its_end() -> None:
+def test_memory_grows_at_its_end() -> None:
     from context import memory
 
-    one = memory.render_memory(played())
-    two = memory.render_memory(
-        played(AttemptStarted(attempt=2), AttemptEnded(why="turns", did="nothing", criticism="", next=""))
+    before = memory.render_memory(run_with())
+    after = memory.render_memory(
+        run_with(AttemptStarted(attempt=2), AttemptEnded(why="turns", did="nothing", criticism="", next=""))
     )
-    assert two.startswith(one)
+    assert after.startswith(before)

@@ -1,4 +1,4 @@
-"""Whatever happens, the projected history is one that a server accepts, and within an epoch it only grows."""
+"""Properties of the window: servers accept any projected history, and within an epoch it only grows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ texts = st.text(max_size=30)
 
 @st.composite
 def replies(draw: st.DrawFn) -> ModelReplied:
-    """A reply with up to three calls whose ids may come again in later replies."""
+    """A reply with up to three calls; later replies may repeat their ids."""
     ids = draw(st.lists(st.integers(0, 10_000), max_size=3, unique=True))
     message = {"role": "assistant", "content": draw(texts), "reasoning_content": draw(texts)}
     functions = [{"id": f"c{n}", "type": "function", "function": {"name": "bash", "arguments": "{}"}} for n in ids]
     calls = [Call(id=f"c{n}", name="bash", arguments="{}") for n in ids]
-    told = json.dumps({**message, "tool_calls": functions} if functions else message)
-    return ModelReplied(request=1, message=told, calls=calls, usage=Usage(prompt=draw(st.integers(0, 9_000))))
+    message_text = json.dumps({**message, "tool_calls": functions} if functions else message)
+    return ModelReplied(request=1, message=message_text, calls=calls, usage=Usage(prompt=draw(st.integers(0, 9_000))))
 
 
 epochs = st.builds(
@@ -33,17 +33,17 @@ epochs = st.builds(
     st.integers(-1, 12),
     st.booleans(),
 )
-nudges = st.builds(lambda text, marked: Reminded(text=text, call="n" * marked), texts, st.booleans())
+reminders = st.builds(lambda text, marked: Reminded(text=text, call="n" * marked), texts, st.booleans())
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> list[Event]:
-    """Events in any order; results come in the order of their calls, as the loop performs them, or for no call at all.
-    Ids are as unique as the reader of replies makes them."""
-    story: list[Event] = [EpochStarted(reason="attempt", system="s", tools="[]", user="u")]
+def event_lists(draw: st.DrawFn) -> list[Event]:
+    """Events in any order. Results come in the order of their calls or belong to no call; ids are unique, as the reply
+    parser makes them."""
+    events: list[Event] = [EpochStarted(reason="attempt", system="s", tools="[]", user="u")]
     due: list[str] = []
     for number in range(draw(st.integers(0, 25))):
-        event = draw(st.one_of(replies(), replies(), epochs, nudges, st.none(), st.none(), st.none()))
+        event = draw(st.one_of(replies(), replies(), epochs, reminders, st.none(), st.none(), st.none()))
         if event is None:
             is_due = bool(due) and draw(st.integers(0, 4)) > 0
             event = ToolFinished(call=due.pop(0) if is_due else "unheard-of", name="bash", content=draw(texts))
@@ -56,8 +56,8 @@ def stories(draw: st.DrawFn) -> list[Event]:
             calls = [call.model_copy(update={"id": f"{call.id}_{number}"}) for call in event.calls]
             event = event.model_copy(update={"message": json.dumps(renamed), "calls": calls})
             due = [call.id for call in calls]
-        story.append(event)
-    return story
+        events.append(event)
+    return events
 
 
 def messages_of(window: Window) -> list[dict[str, object]]:
@@ -65,12 +65,12 @@ def messages_of(window: Window) -> list[dict[str, object]]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(stories())
-def test_any_sequence_of_events_is_a_history_that_a_server_accepts(story: list[Event]) -> None:
+@given(event_lists())
+def test_any_events_give_a_history_that_servers_accept(events: list[Event]) -> None:
     window = Window()
-    for event in story:
+    for event in events:
         window.apply(event)
-    # Results that are still due come before anything is sent.
+    # Open calls are answered before the next request.
     for call in list(window._open):
         window.apply(ToolFinished(call=call, name="bash", content="late"))
     assert check_history(messages_of(window)) == ()
@@ -80,25 +80,25 @@ def test_any_sequence_of_events_is_a_history_that_a_server_accepts(story: list[E
 
 
 @settings(max_examples=200, deadline=None)
-@given(stories())
-def test_what_could_have_been_sent_stays_a_prefix_within_its_epoch(story: list[Event]) -> None:
+@given(event_lists())
+def test_requests_of_an_epoch_are_prefixes_of_later_ones(events: list[Event]) -> None:
     window = Window()
     sent: list[bytes] = []
-    for event in story:
+    for event in events:
         window.apply(event)
         if isinstance(event, EpochStarted):
             sent = []
-        is_due = not window._open and window.roles[-1] != "assistant"
-        if is_due:  # nothing is sent while a reply waits for its results, or for the harness's words
+        may_send = not window._open and window.roles[-1] != "assistant"
+        if may_send:  # no request while calls are open or a reply has no answer
             assert window.messages[: len(sent)] == sent
             sent = list(window.messages)
 
 
 @settings(max_examples=100, deadline=None)
-@given(stories())
-def test_groups_are_whole_exchanges_and_cover_the_tail(story: list[Event]) -> None:
+@given(event_lists())
+def test_groups_are_whole_exchanges_and_cover_the_tail(events: list[Event]) -> None:
     window = Window()
-    for event in story:
+    for event in events:
         window.apply(event)
     groups = window.groups()
     for group in groups:
@@ -108,7 +108,7 @@ def test_groups_are_whole_exchanges_and_cover_the_tail(story: list[Event]) -> No
     assert not groups or groups[-1].end == len(window.messages)
 
 
-def test_how_much_of_a_request_began_the_last_one_is_known_across_epochs() -> None:
+def test_reused_bytes_are_counted_across_epochs() -> None:
     from runs.events.registry import ModelAsked
 
     window = Window()
