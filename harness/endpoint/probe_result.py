@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from harness.endpoint.errors import shown_address
 from harness.endpoint.profiles import Profile, ThinkingField
 from harness.parsing.reasoning import CONTENT, NONE
+from tasks.io.atomic import replacing
 
 FRESH_SECONDS = 7 * 24 * 3600.0
 """How long a result is believed: servers are restarted with other flags."""
@@ -99,9 +99,8 @@ def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
     """Store a result for later runs."""
     path = _path(home, base_url, result.model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-    draft.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
 
 
 def as_result(fields: Mapping[str, Any] | None) -> ProbeResult | None:

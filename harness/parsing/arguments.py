@@ -48,7 +48,7 @@ REPAIR_STEPS = (
 
 _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.]|</?[\w:]+>)*")
+_HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.])*")
 _CLOSED_AGAIN = re.compile(r"[\"']\s*,?\s*[}\]]")
 _GOES_ON = re.compile(r"[^\s<`]|\s*[&|+%*/;=>]|.*\}", re.DOTALL)
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
@@ -90,7 +90,7 @@ def _climb(raw: str, known: Collection[str], needed: Collection[str]) -> Reading
     text = _unwrapped(raw)
     if text != raw and (reading := _attempt(_trimmed, text)):
         return reading
-    for step in (_mended, _python_literal, _mended_quotes):
+    for step in (_mended, _python_literal):
         if reading := _attempt(step, text):
             return reading
     outside = outside_strings(text)
@@ -148,13 +148,6 @@ def _mended(text: str) -> Reading | None:
     if start or found.tail:
         return _with_tail(found.value, found.tail)
     return Reading(found.value, ESCAPED)
-
-
-def _mended_quotes(text: str) -> Reading | None:
-    """Read JSON whose strings stand in single quotation marks, and that is no Python either (a comma is missing)."""
-    found = read_mended(text, single_quotes=True) if text.startswith("{") and "'" in text else None
-    is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
-    return Reading(found.value, JSON_REPAIRED, is_ambiguous=found.is_ambiguous) if found and is_whole else None
 
 
 def _with_tail(value: dict[str, Any], tail: str) -> Reading:

@@ -264,12 +264,7 @@ def _as_object(value: Any) -> Change | None:
     return Change(reading.value, is_ambiguous=reading.is_ambiguous) if reading else None
 
 
-def _as_null(value: Any) -> Change | None:
-    return Change(None) if value in ("None", "null") else None
-
-
 _CASTS = {
-    "null": _as_null,
     "integer": _as_integer,
     "number": _as_number,
     "boolean": _as_boolean,

@@ -19,9 +19,9 @@ _TAGS = (re.compile(r"<tool_call>"), "</tool_call>")
 _FENCES = (re.compile(r"```[\w-]*[ \t]*\n"), "```")
 _BLANKS = re.compile(r"\s*")
 _BEGINNING = re.compile(r"\s*[{\[]")
-_NAMED = re.compile(r"\s*\{\s*[\"']?(?:name|tool|function)[\"']?\s*:\s*[\"']([\w.:-]+)[\"']")
-_ARGUMENTS = re.compile(r"[\"']?(?:arguments|parameters|input|args)[\"']?\s*:")
-_CARRIERS = ("arguments", "parameters", "input", "args")
+_NAMED = re.compile(r"\s*\{\s*[\"']?name[\"']?\s*:\s*[\"']([\w.:-]+)[\"']")
+_ARGUMENTS = re.compile(r"[\"']?(?:arguments|parameters)[\"']?\s*:")
+_CARRIERS = ("arguments", "parameters")
 
 
 _Marks = tuple[re.Pattern[str], str]
@@ -137,9 +137,8 @@ def _calls(text: str, parameters: Parameters) -> list[SpokenCall]:
         return _listed(values, text, parameters)
     if _NAMED.match(text, end) and (before := _listed(values, text[:end], parameters)):
         return [*before, SpokenCall(_name_at(text, end), None, text[end:].strip(), is_cut=True)]
-    wrapped = '{"tool_calls":' + text + "}" if text.startswith("[") else text
-    reading = read_object(wrapped)
-    if reading is None or not wrapped.endswith("}") or (reading.repair_step != NATIVE and looks_cut(wrapped)):
+    reading = read_object(text)
+    if reading is None or not text.endswith("}") or (reading.repair_step != NATIVE and looks_cut(text)):
         return []
     found = _listed([reading.value], text, parameters)
     return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]
@@ -150,16 +149,12 @@ def _name_at(text: str, at: int) -> str:
     return named[1] if named else ""
 
 
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    return value if isinstance(value, list) else [value]
-
-
 def _listed(values: Sequence[Any], text: str, parameters: Parameters) -> list[SpokenCall]:
     """All of some values as calls; none where one is none. The same twice in a row was said once by a stream."""
     once = [value for place, value in enumerate(values) if not place or value != values[place - 1]]
-    calls = [_call(item, text, parameters) for value in once for item in _items(value)]
+    calls = [
+        _call(item, text, parameters) for value in once for item in (value if isinstance(value, list) else [value])
+    ]
     found = [call for call in calls if call is not None]
     return found if len(found) == len(calls) else []
 
@@ -168,11 +163,9 @@ def _call(item: Any, text: str, parameters: Parameters) -> SpokenCall | None:
     """Read one object as a call. It is one only if it names a tool and carries arguments, and little else."""
     if not isinstance(item, dict):
         return None
-    if isinstance(item.get("function"), dict):
-        item = item["function"]
-    name = item.get("name", item.get("tool", item.get("function")))
+    name = item.get("name")
     carriers = [key for key in _CARRIERS if key in item]
-    others = set(item) - {"name", "tool", "function", "id", "type", *carriers}
+    others = set(item) - {"name", "id", "type", *carriers}
     if not isinstance(name, str) or len(carriers) != 1 or others:
         return None
     if parameters(name) is None and set(item) != {"name", "arguments"}:

@@ -18,20 +18,19 @@ _STRINGS = re.compile(_STRING, re.DOTALL)
 # One that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
 _OR_OPEN = re.compile(rf"{_STRING}|(?P<open>['\"].*)", re.DOTALL)
 _LITERAL = re.compile(
-    r"\{(?:[\s{}\[\](),:]++|\b(?:True|False|None|true|false|null)\b|[-+]?\.?\d[\w.]*+(?:(?<=[eE])[-+]\d++)?"
+    r"\{(?:[\s{}\[\](),:]++|\b(?:True|False|None)\b|[-+]?\.?\d[\w.]*+(?:(?<=[eE])[-+]\d++)?"
     rf"|{_STRING}(?!\s*[\"']))*+(?<=\}})",
     re.DOTALL,
 )
 _JSON_TOKENS = re.compile(r'(?:[^"\'TFN]++|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")*+', re.DOTALL)
 _BLOCKS = ("'''", '"""')
 _SINGLE_QUOTED = re.compile(r"[:,\[{]\s*'")
-_JSON_WORDS = ("true", "false", "null")
 _JSON_ESCAPES = re.compile(r"(?:[^\\]++|\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))*+", re.DOTALL)
 _ODD = re.compile(r"(\\(?:[\\'\"nrtbf/]|u[0-9a-fA-F]{4}))|(\\)|([\r\n])")
 
 
 def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
-    """The dict that a text is, with JSON's own words and raw line ends taken for what they mean; None where it is none.
+    """The dict that a text is, with raw line ends taken for what they mean; None where it is none.
 
     The second value tells whether it is a guess: a backslash that is no escape to JSON stands for itself, as in JSON,
     though to Python it may be one (`\\1`, `\\x41`, one at the end of a line); so is a string in three quotation marks.
@@ -51,8 +50,7 @@ def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text, mode="eval")
-    has_json_words = any(word in text for word in _JSON_WORDS)
-    value = ast.literal_eval(_JsonWords().visit(tree) if has_json_words else tree)
+    value = ast.literal_eval(tree)
     if isinstance(tree.body, ast.Dict) and len(tree.body.keys) != len(value):
         raise Conflict("a key stands twice")
     return (value, has_odd or bool(blocks)) if isinstance(value, dict) else None
@@ -77,11 +75,3 @@ def _as_written(string: re.Match[str]) -> str:
         return odd[1] or ("\\" if goes_on else "\\\\")
 
     return _ODD.sub(mended, string[0])
-
-
-class _JsonWords(ast.NodeTransformer):
-    """Reads JSON's own words where they stand in a Python literal."""
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        words = {"true": True, "false": False, "null": None}
-        return ast.copy_location(ast.Constant(words[node.id]), node) if node.id in words else node

@@ -119,7 +119,6 @@ _MOST = 32
 
 _BARE_KEY = re.compile(r"([A-Za-z_$][\w$-]*)\s*:")
 _KEY = re.compile(r"(?:\"[^\"\\]*\"|'[^'\\]*')\s*:")
-_SINGLE_QUOTED = re.compile(r"'((?:[^'\\\n]|\\(?:['\"\\bfnrt]|u[0-9a-fA-F]{4}))*+)'(?=\s*[,:}\]]|[ \t]*\n)")
 _IN_SINGLE = re.compile(r"\\.|\"", re.DOTALL)
 _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _CLOSE = re.compile(r"\s*[}\]]")
@@ -139,27 +138,20 @@ class Mended:
     is_ambiguous: bool = False
 
 
-def read_mended(text: str, *, single_quotes: bool = False) -> Mended | None:
+def read_mended(text: str) -> Mended | None:
     """Decode the JSON that `text` begins with, control characters in strings and all; None where it is too far off.
 
-    Put right are commas before a closing bracket and commas that are missing, keys without quotation marks (and
-    strings in single ones behind them; before any such key only if `single_quotes`, since Python may read them all),
-    and comments. Raises ValueError for what no mending helps (a key given twice, NaN).
+    Put right are commas before a closing bracket and commas that are missing, keys without quotation marks, and
+    comments. Raises ValueError for what no mending helps (a key given twice, NaN).
     """
     is_repaired = is_ambiguous = False
     has_keys = bool(_KEY.search(text))
-    quotes = "\"'" if single_quotes else '"'
     for _ in range(_MOST):
         try:
             value, end = decoder(strict=False).raw_decode(text)
         except json.JSONDecodeError as stop:
-            quoted = _SINGLE_QUOTED.match(text, stop.pos) if is_repaired or single_quotes else None
-            if quoted:
-                text = f'{text[: stop.pos]}"{in_double_quotes(quoted[1])}"{text[quoted.end() :]}'
-                is_repaired, quotes = True, "\"'"
-                continue
             is_ambiguous = is_ambiguous or (has_keys and _follows_string(text, stop.pos))
-            text, is_edit = _edited(text, stop.pos, stop.msg, quotes)
+            text, is_edit = _edited(text, stop.pos, stop.msg)
             if not text:
                 return None
             is_repaired = is_repaired or is_edit
@@ -179,7 +171,7 @@ def in_double_quotes(inside: str) -> str:
     return _IN_SINGLE.sub(lambda found: {'"': '\\"', "\\'": "'"}.get(found[0], found[0]), inside)
 
 
-def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
+def _edited(text: str, at: int, why: str) -> tuple[str, bool]:
     """The text with the place mended that the decoder stopped at (empty: no mending known), and if that is a repair."""
     before, after = text[:at].rstrip(), text[at:]
     if before.endswith(",") and _CLOSE.match(after):
@@ -188,7 +180,7 @@ def _edited(text: str, at: int, why: str, quotes: str) -> tuple[str, bool]:
         return before + after[1:], False
     comment = _COMMENT.match(after)
     is_touching = before.endswith('"') and before == text[:at]
-    if comment and (is_touching or ('"' in before and any(mark in comment[0] for mark in quotes))):
+    if comment and (is_touching or ('"' in before and '"' in comment[0])):
         return "", False  # the string before it may go on there
     if comment:
         return before + " " + after[comment.end() :], True

@@ -60,17 +60,6 @@ def is_quoted(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     )
 
 
-def joined(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same spans, with those taken for one that nothing but blanks part."""
-    found = list(spans[:1])
-    for (_, left), (start, end) in pairwise(spans):
-        if text[left:start].strip():
-            found.append((start, end))
-        else:
-            found[-1] = (found[-1][0], end)
-    return found
-
-
 def _is_in_a_sentence(text: str, start: int, end: int, following: int) -> bool:
     line = text[text.rfind("\n", 0, start) + 1 : start].rstrip()
     if line.endswith("```"):

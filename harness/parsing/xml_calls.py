@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.parsing.arguments import read_object
-from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall, is_quoted, joined
+from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall, is_quoted
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class _Tag:
 # W and w open and close the wrapper, I and i a call, P and p a parameter.
 _QUOTED = r"(?:\"[^\"<>\n]*\"|'[^'<>\n]*'|[^\s\"'<>/]+)"
 _MINIMAX = re.compile(
-    r"<(?:(?P<W>minimax:tool_call|function_calls)>|(?P<w>/(?:minimax:tool_call|function_calls)>)"
+    r"<(?:(?P<W>minimax:tool_call)>|(?P<w>/minimax:tool_call>)"
     rf"|invoke\s+name\s*=\s*(?P<I>{_QUOTED})\s*(?P<alone>/?)>|(?P<i>/invoke\s*>)"
     rf"|parameter\s+name\s*=\s*(?P<P>{_QUOTED})[^<>\n]*>|(?P<p>/parameter\s*>))"
 )
 _FUNCTION = re.compile(
-    r"<(?:(?P<W>tool_calls?)>|(?P<w>/tool_calls?>)"
+    r"<(?:(?P<W>tool_call)>|(?P<w>/tool_call>)"
     r"|function=(?P<I>[^\s<>]+)\s*(?P<alone>/?)>|(?P<i>/function\s*>)"
     r"|parameter=(?P<P>[^\s<>]+)\s*>|(?P<p>/parameter\s*>))"
 )
@@ -45,7 +45,7 @@ _LOST_BRACKETS = (
     (re.compile(r"^([ \t]*)(?=invoke\s+name=|parameter\s+name=)", re.MULTILINE), r"\1<"),
     (re.compile(r"(?<!<)/(?=(?:parameter|invoke)>)|(?<![</])(?=(?:parameter|invoke)>)"), "</"),
 )
-_LEAKED = re.compile(r"</?(?:minimax:tool_call|function_calls)>")
+_LEAKED = re.compile(r"</?minimax:tool_call>")
 _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")
 
 
@@ -67,7 +67,7 @@ def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
     else:
         calls = [_whole_call(text, group) for group in _groups(tags[:whole])]
         calls += [replace(_whole_call(text, group), is_cut=True) for group in _groups(tags[whole:])]
-    if is_quoted(text, joined(text, _spans(tags))):
+    if is_quoted(text, _spans(tags)):
         calls = [replace(call, is_ambiguous=True) for call in calls]
     return Spoken(tuple(calls), _without(text, tags, kinds), not text[tags[-1].end :].strip(" \t\r\n`"))
 

@@ -61,8 +61,8 @@ def test_whatever_had_to_be_mended_is_told_so_that_the_raw_bytes_are_kept() -> N
 
 def test_rungs_are_counted() -> None:
     reply = read(native("bash", '{"command":"a"}'), native("bash", '{"command":"b",}'), native("none", "{}"))
-    assert reply.rungs == {"native": 1, "escaped": 1, "error": 1}
-    assert set(reply.rungs) <= set(REPAIR_STEPS)
+    assert reply.repair_steps == {"native": 1, "escaped": 1, "error": 1}
+    assert set(reply.repair_steps) <= set(REPAIR_STEPS)
 
 
 # ------------------------------------------------------------------------------------------------------------ ids
@@ -99,7 +99,7 @@ def filled(value: Any, name: str, key: str) -> Any:
     return json.loads(json.dumps(value).replace("{name}", name).replace("{key}", key))
 
 
-@pytest.mark.parametrize("rung", UNTIDY)
+@pytest.mark.parametrize("repair_step", UNTIDY)
 def test_what_cannot_be_taken_back_takes_only_the_first_three_rungs(repair_step: str) -> None:
     (bash,) = read(filled(UNTIDY[repair_step], "bash", "command")).calls
     assert (bash.repair_step, bash.problem) == (repair_step, "")
@@ -225,10 +225,25 @@ UNTIDY_FORMS = {
     "Python": repr,
     "bare keys": lambda given: json.dumps(given).replace('"path":', "path:").replace('"content":', "content:"),
     "no comma": lambda given: json.dumps(given).replace(', "content":', '\n"content":'),
-    "JavaScript": lambda given: f"{{path: {given['path']!r}, content: {given['content']!r},}}",
-    "Python without a comma": lambda given: f"{{'path': {given['path']!r}\n'content': {given['content']!r}}}",
     "comments": lambda given: '{ // a "file\n/* {} */' + json.dumps(given)[1:],
 }
+
+
+UNREPAIRED_FORMS = {
+    "JavaScript": lambda given: f"{{path: {given['path']!r}, content: {given['content']!r},}}",
+    "Python without a comma": lambda given: f"{{'path': {given['path']!r}\n'content': {given['content']!r}}}",
+}
+
+
+@pytest.mark.parametrize("form", UNREPAIRED_FORMS)
+@settings(max_examples=60, deadline=None)
+@given(path=plain, content=plain)
+def test_arguments_of_forms_without_a_repair_step_are_never_misread(form: str, path: str, content: str) -> None:
+    meant = {"path": path, "content": content}
+    text = UNREPAIRED_FORMS[form](meant)
+    for length in range(1, len(text) + 1):
+        (call,) = read(native("write_file", text[:length])).calls
+        assert call.problem or json.loads(call.arguments) == meant
 
 
 def test_a_call_cut_off_inside_a_string_of_the_other_quotation_mark_is_cut_off() -> None:
