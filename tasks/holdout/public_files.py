@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from tasks.holdout.link_files import FILE_TIME as FILE_TIME
 from tasks.holdout.link_files import link_or_copy, link_rows
 from tasks.holdout.sources import list_members
-from tasks.io.archives import Unreadable, contents, pack
+from tasks.io.archives import Unreadable, pack, read_texts
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
 from tasks.io.path_templates import PathPattern
 from tasks.leakage.label_copies import Known, known_of, tells
@@ -210,7 +210,7 @@ def _refuse_telling(task: Task, book: TaskInputs, known: Known | None, name: str
     if known is None:
         return
     ways = f"take it out of public, or write `blend: {{omit: [{name}]}}`"
-    for one in contents(path, name):
+    for one in read_texts(path, name):
         if isinstance(one, Unreadable):
             raise TableError(
                 f"{one.name} cannot be read, so nobody knows whether it holds labels: {ways}, or `static: [{name}]` "

@@ -12,80 +12,81 @@ _SUM = re.compile(r"^(\w+)\*(\d+)\+(\w+)$")
 
 
 class Template:
-    """A text made from fields. `{a*100+b}` is the one sum it knows; the braces may be left out around a lone field."""
+    """A text made from fields. `{a*100+b}` is the only arithmetic; a single field may be written without braces."""
 
     def __init__(self, text: str) -> None:
         self.text = text if "{" in text else f"{{{text}}}"
-        self._parts = [(at % 2, part) for at, part in enumerate(_FIELD.split(self.text)) if part]
+        self._pieces = [(index % 2, piece) for index, piece in enumerate(_FIELD.split(self.text)) if piece]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The fields it is made of."""
-        found: list[str] = []
-        for is_field, part in self._parts:
+        """The names of its fields."""
+        names: list[str] = []
+        for is_field, piece in self._pieces:
             if is_field:
-                sum_of = _SUM.match(part)
-                found += [sum_of[1], sum_of[3]] if sum_of else [part]
-        return tuple(found)
+                sum_match = _SUM.match(piece)
+                names += [sum_match[1], sum_match[3]] if sum_match else [piece]
+        return tuple(names)
 
     @property
     def single_field(self) -> str:
-        """The field that it is, where it is nothing else; else empty."""
+        """The field's name if the template is one field and nothing else; otherwise empty."""
         return self.names[0] if self.text == f"{{{self.names[0] if self.names else ''}}}" else ""
 
     def fill(self, fields: Fields) -> str:
-        """The text. Raises KeyError for a field that is not there, ValueError for a sum of no numbers."""
-        return "".join(_value(part, fields) if is_field else part for is_field, part in self._parts)
+        """The text for these fields. Raises KeyError for a missing field, ValueError for a sum of non-numbers."""
+        return "".join(_value(piece, fields) if is_field else piece for is_field, piece in self._pieces)
 
 
-def _value(part: str, fields: Fields) -> str:
-    sum_of = _SUM.match(part)
-    if sum_of and part not in fields:
-        return str(int(fields[sum_of[1]]) * int(sum_of[2]) + int(fields[sum_of[3]]))
-    return fields[part]
+def _value(field: str, fields: Fields) -> str:
+    sum_match = _SUM.match(field)
+    if sum_match and field not in fields:
+        return str(int(fields[sum_match[1]]) * int(sum_match[2]) + int(fields[sum_match[3]]))
+    return fields[field]
 
 
 class PathPattern:
-    """A file of public, or of an archive there (`archive!name`), named by fields; `name` is what stands after the `!`.
+    """A file of the public folder, or of an archive in it (`archive!name`), whose name contains fields.
 
-    An empty text is nowhere: the file is shown to nobody.
+    `fixed` is the text after the `!`. An empty pattern is false and matches no file: such a file is not shown.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text.strip()
         before, bar, after = self.text.partition("!")
         self.archive = before if bar else ""
-        self.name = Template(after if bar else before) if "{" in self.text else None
         self.fixed = after if bar else before
-        self._regex, self._groups = _compiled(self.fixed)
+        self._template = Template(self.fixed) if "{" in self.text else None
+        self._regex, self._groups = _compile(self.fixed)
 
     def __bool__(self) -> bool:
         return bool(self.text)
 
     def match(self, name: str) -> dict[str, str] | None:
-        """The fields of a name that has this form, else None."""
-        found = self._regex.match(name)
-        return {field: found[group] for field, group in self._groups.items()} if found else None
+        """The fields of a name that matches the pattern, else None."""
+        match = self._regex.match(name)
+        return {field: match[group] for field, group in self._groups.items()} if match else None
 
     def fill(self, fields: Fields) -> str:
         """The name for these fields."""
-        return self.name.fill(fields) if self.name else self.fixed
+        return self._template.fill(fields) if self._template else self.fixed
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields it is made of, in their order."""
+        """The names of its fields, in order."""
         return tuple(self._groups)
 
 
-def _compiled(text: str) -> tuple[re.Pattern[str], dict[str, str]]:
+def _compile(text: str) -> tuple[re.Pattern[str], dict[str, str]]:
+    """A regular expression for the names, and its group for each field."""
     groups: dict[str, str] = {}
-    parts = []
-    for at, part in enumerate(_FIELD.split(text)):
-        if at % 2 == 0:
-            parts.append(re.escape(part))
-        elif part in groups:
-            parts.append(f"(?P={groups[part]})")
+    pieces = []
+    for index, piece in enumerate(_FIELD.split(text)):
+        if index % 2 == 0:
+            pieces.append(re.escape(piece))
+        elif piece in groups:
+            pieces.append(f"(?P={groups[piece]})")
         else:
-            groups[part] = f"f{len(groups)}"
-            parts.append(f"(?P<{groups[part]}>[^/]+?)")
-    return re.compile("".join(parts) + r"\Z"), groups
+            groups[piece] = f"f{len(groups)}"
+            pieces.append(f"(?P<{groups[piece]}>[^/]+?)")
+    return re.compile("".join(pieces) + r"\Z"), groups

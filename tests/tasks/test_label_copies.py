@@ -20,8 +20,8 @@ import pytest
 from small_tasks import Row, churn, read_table, write_table
 
 from tasks.holdout.blend import make_blend
-from tasks.io import archives as contents_module
-from tasks.io.archives import Text, Unreadable, contents
+from tasks.io import archives
+from tasks.io.archives import Text, Unreadable, read_texts
 from tasks.leakage.label_copies import known_of, tells
 from tasks.task import Task, TaskError, load_task
 
@@ -214,15 +214,15 @@ def test_labels_that_follow_a_rule_are_not_looked_for_in_order() -> None:
 
 def test_archives_are_read_to_a_depth_and_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = b"at the bottom"
-    for _ in range(contents_module.DEEPEST):
+    for _ in range(archives.MAX_DEPTH):
         packed = gzip.compress(packed)
     (tmp_path / "deep").write_bytes(packed)
-    assert [one.text for one in contents(tmp_path / "deep", "deep") if isinstance(one, Text)] == ["at the bottom"]
+    assert [one.text for one in read_texts(tmp_path / "deep", "deep") if isinstance(one, Text)] == ["at the bottom"]
     (tmp_path / "deep").write_bytes(gzip.compress(packed))
-    assert list(contents(tmp_path / "deep", "deep")) == [Unreadable("deep")]
-    monkeypatch.setattr(contents_module, "MOST", 1000)
+    assert list(read_texts(tmp_path / "deep", "deep")) == [Unreadable("deep")]
+    monkeypatch.setattr(archives, "MAX_TEXT_BYTES", 1000)
     (tmp_path / "bomb").write_bytes(gzip.compress(b"x" * 10_000_000))
-    (found,) = contents(tmp_path / "bomb", "bomb")
+    (found,) = read_texts(tmp_path / "bomb", "bomb")
     assert isinstance(found, Text) and len(found.text) == 1000
 
 
@@ -231,4 +231,4 @@ def test_a_damaged_or_locked_archive_is_sealed(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\3\4 and nothing more")
     (tmp_path / "noise").write_bytes(bytes(at % 255 + 1 for at in range(9999)))
     for name in ("cut.gz", "cut.zip", "noise"):
-        assert list(contents(tmp_path / name, name)) == [Unreadable(name)]
+        assert list(read_texts(tmp_path / name, name)) == [Unreadable(name)]
