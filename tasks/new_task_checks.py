@@ -14,15 +14,20 @@ from pathlib import Path
 from tasks.config.yaml_with_lines import TaskError
 from tasks.io.csv_text import Row, TableError, as_number, iter_rows, read_rows
 from tasks.metrics.registry import METRICS
+from tasks.metrics.target_columns import ValueKind
 
 SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?|[-+]?\d+,\d+")
 """Numbers that only people read as such: 1,234.5 and 0,5."""
+ANSWERS: dict[ValueKind, tuple[str, Callable[[float], bool]]] = {
+    "binary": ("0 and 1", (0.0, 1.0).__contains__),
+    "whole": ("whole numbers", float.is_integer),
+    "non_negative": ("numbers from 0 up", lambda number: number >= 0),
+    "probabilities": ("numbers from 0 to 1", lambda number: 0 <= number <= 1),
+    "numbers": ("numbers", math.isfinite),
+}
+"""The answers a metric accepts: in words, and as a check."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-TWO_VALUED = ("roc_auc", "log_loss", "mean_columnwise_log_loss")
-RELATIVE = ("rmsle", "mean_columnwise_rmsle")
-COMPARING = ("roc_auc", "quadratic_weighted_kappa", "r2")
-"""Metrics that have no value where all answers are the same."""
 
 
 def read_table(data: Path, target: str) -> tuple[Row, list[Row]]:
@@ -92,24 +97,14 @@ def check_target(data: Path, target: str, kinds: Collection[str]) -> None:
 
 def check_metric(data: Path, target: str, metric: str, kinds: Collection[str]) -> None:
     """Refuse a metric that cannot be computed on the target's cells, whatever is predicted."""
-    if METRICS[metric].needs == "labels" and metric != "quadratic_weighted_kappa":
+    kind = METRICS[metric].answers
+    if kind == "any":
         return
-    takes, fits = _taken_by(metric)
+    takes, fits = ANSWERS[kind]
     if wrong := [cell for cell in kinds if as_number(cell) is None or not fits(float(cell))]:
         raise TaskError(f"{data}: --metric {metric} takes {takes}, and {target} is {min(wrong)[:40]!r} in some row.")
 
 
-def _taken_by(metric: str) -> tuple[str, Callable[[float], bool]]:
-    """The numbers that a metric takes for answers: in words, and whether one is of them."""
-    if metric in TWO_VALUED:
-        return "0 and 1", (0.0, 1.0).__contains__
-    if metric == "quadratic_weighted_kappa":
-        return "whole numbers", float.is_integer
-    if metric in RELATIVE:
-        return "numbers from 0 up", lambda number: number >= 0
-    return "numbers", math.isfinite
-
-
 def can_be_scored(metric: str, cells: Sequence[str]) -> bool:
     """Whether a metric has a value where these are the answers."""
-    return metric not in COMPARING or len({as_number(cell) for cell in cells}) > 1
+    return not METRICS[metric].needs_varied_answers or len({as_number(cell) for cell in cells}) > 1

@@ -18,7 +18,7 @@ from harness.evaluation.verdict import MAX_FOLD_Z, weigh
 from runs.events.registry import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
 from tasks.holdout.recipe import Split
-from tasks.judging.judge import run_look
+from tasks.judging.judge import run_check_test_rows
 from tasks.judging.select_final import (
     HELD_OUT,
     SELECT,
@@ -251,7 +251,7 @@ def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     for name, split in (("before", Split()), ("refit", REFIT), ("other", FRESH)):
         files = [folds.fold_dir(run, member, split) / "submission.csv" for member in members]
         run_combine(run.blend.folder, files, list(members.values()), out / f"{name}.csv", seconds)
-    if problem := run_look(run.blend.folder, out / "refit.csv", seconds):
+    if problem := run_check_test_rows(run.blend.folder, out / "refit.csv", seconds):
         return decide(run, "refit", "", f"it could not be scored: {problem}")
     moved, usual = (
         run_distance(run.blend.folder, out / "before.csv", out / f"{name}.csv", seconds) for name in ("refit", "other")

@@ -17,7 +17,7 @@ from tasks.judging.judge import Judgement
 from tasks.judging.select_final import run_combine
 from tasks.leakage.code import may_be_score
 from tasks.leakage.tables import Finding
-from tasks.metrics.bootstrap import AGAIN, REAL
+from tasks.metrics.bootstrap import REAL_SHARE, REPEAT_SHARE
 from tasks.subprocesses import ChildFailed
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _best(state: State) -> Evaluation | None:
 
 
 def _kind(share: float) -> str:
-    return "real" if share >= REAL else "worse" if share <= 1 - REAL else "unclear"
+    return "real" if share >= REAL_SHARE else "worse" if share <= 1 - REAL_SHARE else "unclear"
 
 
 def _on_first(judged: Judgement, best: Evaluation | None) -> Verdict:
@@ -117,7 +117,7 @@ def _against(verdict: Verdict, found: Judgement | Comparison, best: Evaluation |
 
 def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
     """A real gain is. So is an unclear one that is repeated: on two sets of rows with none in common."""
-    repeated = share >= AGAIN and len(shares) > 1 and all(side > 0.5 for side in shares)
+    repeated = share >= REPEAT_SHARE and len(shares) > 1 and all(side > 0.5 for side in shares)
     return kind == "real" or (kind == "unclear" and repeated)
 
 

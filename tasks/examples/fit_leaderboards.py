@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, Example, write_data
 from tasks.metrics.medals import SCORE_DIGITS
-from tasks.metrics.registry import METRICS, Metric, score
+from tasks.metrics.registry import METRICS, Metric
+from tasks.metrics.score import score
 
 if TYPE_CHECKING:
     import pandas as pd

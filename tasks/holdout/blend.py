@@ -26,7 +26,7 @@ from tasks.holdout.splitters import TooFewRows
 from tasks.io.atomic import open_durable
 from tasks.io.csv_text import TableError, read_header
 from tasks.io.hashing import hash_of, hash_of_file
-from tasks.metrics.registry import Metric
+from tasks.metrics.registry import Metric, metric_from_record
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -87,13 +87,12 @@ def load_blend(folder: Path) -> Blend:
     public, private_labels = folder / "public", folder / "custody"
     try:
         meta = read_meta(private_labels)
-    except (OSError, ValueError) as error:
+        metric = metric_from_record(meta["metric"])
+    except (OSError, ValueError, KeyError) as error:
         from tasks.task import TaskError  # not above: the judge's child would pay for it at every start
 
         raise TaskError(f"{folder} is not a blend that can be read ({error}); start a new run to make one") from None
     held_out, test = meta["held_out_rows"], meta["test_rows"]
-    file = meta["metric"]["file"]
-    metric = Metric(**{**meta["metric"], "file": Path(file) if file else None})
     counts = (meta["select_rows"], meta["labelled_rows"], meta["folds"])
     return Blend(folder, public, private_labels, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
 
@@ -134,14 +133,13 @@ def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path)
 
 def _spoken_of(task: Task) -> dict[str, Any]:
     """What the blend must know of the task, so that a run can be judged from its blend alone."""
-    file = task.metric.file
     return {
         "task": task.id,
         "columns": read_header(task.submission.sample),
         "id": task.submission.id,
         "targets": list(task.submission.targets),
         "may_be_missing": task.submission.may_be_missing,
-        "metric": {**asdict(task.metric), "file": str(file) if file else None},
+        "metric": task.metric.record(),
     }
 
 

@@ -19,7 +19,7 @@ from tasks.holdout.splitters import order
 from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
-from tasks.leakage.order import rank_area, tells
+from tasks.leakage.order import order_auc, reveals_class
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
@@ -269,7 +269,7 @@ def _telltale(firsts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     else:
         ranked = [one for _, one in sorted(zip(numbers, firsts, strict=True), key=lambda pair: pair[0] or 0)]
     kinds = [role != TEST for _, role in ranked]
-    if not tells(kinds):
+    if not reveals_class(kinds):
         return ()
-    area, _ = rank_area(kinds)
+    area, _ = order_auc(kinds)
     return (f"ids tell held-out rows from test rows (rank AUC {area:.2f}); give train and test ids from one range",)

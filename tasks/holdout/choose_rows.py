@@ -77,7 +77,7 @@ def _deal(task: Task, labels: Labels, train: Train, pool: _Pool, draws: tuple[st
         return _spread(train, found) if task.recipe.unit else found
 
     class_coverage.refuse_one_label(task.metric, labels.targets, strata)
-    needs_all = plan.folds > 0 and class_coverage.needs_every_label(task.metric)
+    needs_all = plan.folds > 0 and task.metric.needs_both_classes
     if needs_all:
         parts = class_coverage.max_fold_count(strata, plan.parts, lambda count: dealing(count, first))
         plan = replace(plan, parts=parts, folds=parts)

@@ -27,22 +27,17 @@ def refuse_one_label(metric: Metric, targets: Sequence[str], strata: Strata) -> 
         return
     columns = _columns(Counter(strata).items())
     constant = [column for column in columns if len(column) < 2]
-    if constant and (len(constant) == len(columns) or needs_every_label(metric)):
+    if constant and (len(constant) == len(columns) or metric.needs_both_classes):
         name, label = targets[columns.index(constant[0])], next(iter(constant[0]), "")
         says = f"every labelled row has {name} = {label!r}, so {metric.name} cannot tell one solution from another"
         raise TooFewRows(f"{says}; {ADVICE}")
-    if not needs_every_label(metric) or not columns:
+    if not metric.needs_both_classes or not columns:
         return
     for name, column in zip(targets, columns, strict=True):
         label, count = min(column.items(), key=lambda one: one[1])
         if count < FEWEST_FOLDS:
             says = f"only one labelled row has {name} = {label!r}, and {metric.name} needs it in train and held out"
             raise TooFewRows(f"{says}; {ADVICE}")
-
-
-def needs_every_label(metric: Metric) -> bool:
-    """Whether rows of one label cannot be scored by a metric of the harness's own."""
-    return metric.file is None and metric.name == "roc_auc"
 
 
 def max_fold_count(strata: Strata, parts: int, split: Callable[[int], Parts]) -> int:

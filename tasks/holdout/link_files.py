@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.io.atomic import replacing
 from tasks.io.hashing import hash_of
-from tasks.leakage.order import tells
+from tasks.leakage.order import reveals_class
 
 FILE_TIME = 946_684_800
 """The one modification time of every file of a blend: dates would tell which rows moved (seconds since 1970)."""
@@ -30,7 +30,7 @@ def link_rows(
     found = {name: (source / name).stat() for name in ordered}
     beside = [name for name in ordered if name in held or names[name].rpartition("/")[0] in to_predict]
     by_number = [name in held for name in sorted(beside, key=lambda name: found[name].st_ino)]
-    are_plain = all(map(has_shown_attributes, found.values())) and not tells(by_number)
+    are_plain = all(map(has_shown_attributes, found.values())) and not reveals_class(by_number)
     for name in ordered:
         place = target / names[name]
         if place.parent not in made:

@@ -1,7 +1,7 @@
-"""Candidates weighed over several blends: one score, its noise, and the verdict against the best so far.
+"""Compare a candidate with the best so far over several splits: its score, its noise, and whether the splits agree.
 
-`run_weigh` runs this module as a child process, `python -I -m tasks.judging.compare REQUEST.json`, so that the harness
-process never opens an answer.
+The harness process never opens an answer. `run_compare` runs this module as a child process,
+`python -I -m tasks.judging.compare REQUEST.json`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.blend import load_blend
 from tasks.io.columns import read_columns
-from tasks.judging.judge import part_of, tell
-from tasks.judging.score import NoScore
+from tasks.judging.judge import format_score, load_fold
+from tasks.metrics.score import NoScore
 from tasks.subprocesses import Reply, run_isolated, serve
 
 if TYPE_CHECKING:
-    from tasks.metrics.bootstrap import Part
+    from tasks.metrics.folds import Fold
 
-UNLIKE = 2.0
-"""Times the noise of their rows by which folds spread where they are not of one kind: by chance, in one of 140."""
+HETEROGENEOUS = 2.0
+"""Folds whose scores spread this many times wider than the noise of their rows differ in kind; 1 in 140 by chance."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a candidate is worth over several blends.
+    """The score of a candidate over several splits, and its gain on another candidate.
 
-    `score` is the parts' (`parts`, one a blend) mean by rows. Against another candidate: `gain` (above 0: better),
-    its noise, and `share`, how many draws favour it; `shares` says the same of the first blend and of the others by
-    themselves, two sets of rows with none in common. `apart` is how much better the candidate is on the other blends
-    than on the first (negative: worse), in standard errors of the difference, by its score or by its gain, whichever
-    is further.
+    `score` is the mean over folds by rows, `parts` the score of each fold. `gain` (above 0: better), its noise and
+    `share` (of draws in the candidate's favour) compare with the other candidate; `shares` are the same on the first
+    fold and on the others, two disjoint sets of rows. `fold_z` is how much better the candidate is on the other folds
+    than on the first, in standard errors of the difference (negative: worse), by its score or by its gain, whichever
+    is further from 0.
     """
 
     score: float
@@ -50,127 +50,134 @@ class Comparison:
 
 
 def run_compare(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Comparison:
-    """Weigh predictions kept by `judging`, a file a blend; `theirs` may be fewer, of the first blends, or none.
+    """Compare predictions that the judge kept, one file per blend, in a child process.
 
-    Raises `children.ChildFailed`.
+    `theirs` may hold files of the first blends only, or none. Raises `ChildFailed`.
     """
     names = {"blends": blends, "ours": ours, "theirs": theirs}
     request = {name: [str(path.absolute()) for path in paths] for name, paths in names.items()}
     return Comparison(**run_isolated("tasks.judging.compare", request, seconds))
 
 
-def weigh(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Comparison:
-    """Weigh in this process: see `run_weigh`."""
-    from tasks.metrics.bootstrap import noise_of
+def compare_predictions(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Comparison:
+    """Compare in this process: see `run_compare`."""
+    from tasks.metrics.bootstrap import estimate_noise
 
-    parts = []
-    for at, blend in enumerate(map(load_blend, blends)):
-        files = [ours[at], *theirs[at : at + 1]]
-        parts.append(part_of(blend, [read_columns(path) for path in files]))
-    looks = _Looks(parts)
-    mine = looks.at(slice(None), 1)
-    noise = noise_of(mine.parts, mine.drawn)[0]
-    each = [_or_none(looks, at) for at in range(len(parts))]
-    weighed = Comparison(mine.scores[0], noise, tell(mine.scores[0], noise), each, fold_z=looks.fold_z(_of_score, 1))
+    folds = []
+    for index, blend in enumerate(map(load_blend, blends)):
+        files = [ours[index], *theirs[index : index + 1]]
+        folds.append(load_fold(blend, [read_columns(path) for path in files]))
+    drawn = _DrawnFolds(folds)
+    whole = drawn.select(slice(None), 1)
+    score, noise = whole.scores[0], estimate_noise(whole.folds, whole.draws)[0]
+    fold_scores = [_fold_score(drawn, index) for index in range(len(folds))]
+    fold_z = drawn.fold_z(_score_and_noise, 1)
+    if theirs and len(theirs) == len(folds):
+        fold_z = max(fold_z, drawn.fold_z(_gain_and_noise, 2), key=abs)
+    comparison = Comparison(score, noise, format_score(score, noise), fold_scores, fold_z=fold_z)
     if not theirs:
-        return weighed
-    if len(theirs) == len(parts):
-        weighed = replace(weighed, fold_z=max(weighed.fold_z, looks.fold_z(_of_gain, 2), key=abs))
-    return replace(weighed, **_compared(_Looks(parts[: len(theirs)], looks.drawn[: len(theirs)])))
+        return comparison
+    return replace(comparison, **_gains(_DrawnFolds(folds[: len(theirs)], drawn.draws[: len(theirs)])))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Candidates over some parts: their scores, and their scores on every draw."""
+class _Selection:
+    """Candidates over some folds: their scores, and their scores on every draw."""
 
-    parts: Sequence[Part]
+    folds: Sequence[Fold]
     scores: list[float]
-    drawn: Any
+    draws: Any
 
 
-class _Looks:
-    """Any of the parts, of the same draws: these are what costs."""
+class _DrawnFolds:
+    """Folds with their bootstrap draws, which are expensive and shared by every selection of folds."""
 
-    def __init__(self, parts: Sequence[Part], drawn: Sequence[Any] = ()) -> None:
-        from tasks.metrics.bootstrap import drawn_by_part
+    def __init__(self, folds: Sequence[Fold], draws: Sequence[Any] = ()) -> None:
+        from tasks.metrics.bootstrap import draw_scores_by_fold
 
-        self.parts = parts
-        self.drawn = drawn or drawn_by_part(parts)
+        self.folds = folds
+        self.draws = draws or draw_scores_by_fold(folds)
 
-    def at(self, place: slice, count: int) -> _Look:
-        """The first `count` candidates over these parts. Raises `scoring.NoScore`."""
-        from tasks.metrics.bootstrap import drawn_scores, joined, pooled, scores_of
+    def select(self, indices: slice, count: int) -> _Selection:
+        """The first `count` candidates over these folds. Raises `NoScore`."""
+        from tasks.metrics.bootstrap import average_draws, draw_scores, score_candidates
+        from tasks.metrics.folds import pool_rare_classes
 
-        some = [replace(part, given=part.given[:count]) for part in self.parts[place]]
-        together = pooled(some)
-        if together is some:
-            return _Look(some, scores_of(some), joined(some, [one[:count] for one in self.drawn[place]]))
-        return _Look(together, scores_of(together), drawn_scores(together))
+        folds = [replace(fold, predictions=fold.predictions[:count]) for fold in self.folds[indices]]
+        pooled = pool_rare_classes(folds)
+        if pooled is folds:
+            draws = average_draws(folds, [scores[:count] for scores in self.draws[indices]])
+            return _Selection(folds, score_candidates(folds), draws)
+        return _Selection(pooled, score_candidates(pooled), draw_scores(pooled))
 
-    def fold_z(self, look: Callable[[_Look], tuple[float, float]], count: int) -> float:
-        """How much more the other blends make of a candidate than the first, in standard errors of the difference.
+    def fold_z(self, measure: Callable[[_Selection], tuple[float, float]], count: int) -> float:
+        """The z-score between the first fold and the others, of a measure of candidate 0 and its noise.
 
-        Folds of whole groups may differ by more than their rows do by themselves: then what the other folds spread by
-        among each other is the noise.
+        Folds of whole groups may differ by more than the noise of their rows. Then the standard error comes from the
+        spread among the other folds.
         """
-        if len(self.parts) < 2:
+        if len(self.folds) < 2:
             return 0.0
         try:
-            (first, noise), (rest, other) = (look(self.at(side, count)) for side in (slice(1), slice(1, None)))
+            (first, noise), (others, others_noise) = (
+                measure(self.select(indices, count)) for indices in (slice(1), slice(1, None))
+            )
         except NoScore:
             return 0.0
-        each = []
-        for at in range(1, len(self.parts)):
+        values = []
+        for index in range(1, len(self.folds)):
             with contextlib.suppress(NoScore):
-                each.append(look(self.at(slice(at, at + 1), count))[0])
-        among = statistics.stdev(each) * math.sqrt(1 + 1 / len(each)) if len(each) > 1 else 0.0
-        spread = math.hypot(noise, other)
-        spread = among if among > UNLIKE * spread else spread
-        return (rest - first) / spread if 0 < spread < math.inf else 0.0
+                values.append(measure(self.select(slice(index, index + 1), count))[0])
+        between = statistics.stdev(values) * math.sqrt(1 + 1 / len(values)) if len(values) > 1 else 0.0
+        within = math.hypot(noise, others_noise)
+        error = between if between > HETEROGENEOUS * within else within
+        return (others - first) / error if 0 < error < math.inf else 0.0
 
 
-def _or_none(looks: _Looks, at: int) -> float | None:
-    """The score of one part; None where it has none, as with rows of one class."""
+def _fold_score(drawn: _DrawnFolds, index: int) -> float | None:
+    """The score of one fold; None where there is none, as with rows of one class."""
     try:
-        return looks.at(slice(at, at + 1), 1).scores[0]
+        return drawn.select(slice(index, index + 1), 1).scores[0]
     except NoScore:
         return None
 
 
-def _compared(looks: _Looks) -> dict[str, Any]:
-    """Candidate 0 against candidate 1, over all parts, and over the first and the others by themselves."""
-    from tasks.metrics.bootstrap import compare, rarest
+def _gains(drawn: _DrawnFolds) -> dict[str, Any]:
+    """Candidate 0 against candidate 1 over all folds, and its share on the first fold and on the others."""
+    from tasks.metrics.bootstrap import compare_candidates
+    from tasks.metrics.folds import rarest_class_rows
 
-    lower = looks.parts[0].metric.lower_is_better
-    whole = looks.at(slice(None), 2)
-    found = compare(whole.scores, whole.drawn, lower, rarest=rarest(whole.parts))
+    lower = drawn.folds[0].metric.lower_is_better
+    whole = drawn.select(slice(None), 2)
+    paired = compare_candidates(whole.scores, whole.draws, lower, rarest=rarest_class_rows(whole.folds))
     shares = []
-    for side in (slice(1), slice(1, None)) if len(looks.parts) > 1 else ():
+    for indices in (slice(1), slice(1, None)) if len(drawn.folds) > 1 else ():
         with contextlib.suppress(NoScore):
-            one = looks.at(side, 2)
-            shares.append(compare(one.scores, one.drawn, lower).share)
-    return {"gain": found.gain, "gain_noise": found.noise, "share": found.share, "shares": shares}
+            side = drawn.select(indices, 2)
+            shares.append(compare_candidates(side.scores, side.draws, lower).share)
+    return {"gain": paired.gain, "gain_noise": paired.noise, "share": paired.share, "shares": shares}
 
 
-def _of_score(look: _Look) -> tuple[float, float]:
-    """A candidate's score (above: better) and its noise."""
-    from tasks.metrics.bootstrap import noise_of
+def _score_and_noise(selection: _Selection) -> tuple[float, float]:
+    """The score of candidate 0 (higher is better) and its noise."""
+    from tasks.metrics.bootstrap import estimate_noise
 
-    sign = -1 if look.parts[0].metric.lower_is_better else 1
-    return sign * look.scores[0], noise_of(look.parts, look.drawn)[0] or 0.0
+    sign = -1 if selection.folds[0].metric.lower_is_better else 1
+    return sign * selection.scores[0], estimate_noise(selection.folds, selection.draws)[0] or 0.0
 
 
-def _of_gain(look: _Look) -> tuple[float, float]:
-    """A candidate's gain on the other one, and its noise: not less than what rows that were not seen may cost."""
-    from tasks.metrics.bootstrap import compare, unseen
+def _gain_and_noise(selection: _Selection) -> tuple[float, float]:
+    """The gain of candidate 0 on candidate 1, and its noise: at least what unseen rows may cost."""
+    from tasks.metrics.bootstrap import compare_candidates, noise_of_unseen_rows
 
-    found = compare(look.scores, look.drawn, look.parts[0].metric.lower_is_better)
-    return found.gain, max(found.noise, unseen(look.parts, 0) or 0.0)
+    lower = selection.folds[0].metric.lower_is_better
+    paired = compare_candidates(selection.scores, selection.draws, lower)
+    return paired.gain, max(paired.noise, noise_of_unseen_rows(selection.folds, 0) or 0.0)
 
 
 def _perform(request: dict[str, Any]) -> Reply:
     paths = {name: [Path(path) for path in request[name]] for name in ("blends", "ours", "theirs")}
-    return asdict(weigh(paths["blends"], paths["ours"], paths["theirs"]))
+    return asdict(compare_predictions(paths["blends"], paths["ours"], paths["theirs"]))
 
 
 if __name__ == "__main__":

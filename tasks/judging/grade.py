@@ -70,8 +70,8 @@ def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) 
 
 def grade(task: Task, submission: Path | None) -> Report:
     """Grade a submission in this process: see `run_grade`. None stands for no submission. Raises TaskError."""
-    from tasks.judging.score import NoScore
     from tasks.judging.validate_submission import SubmissionRefused
+    from tasks.metrics.score import NoScore
 
     if task.competition:
         return _grade_officially(task, submission)
@@ -158,8 +158,9 @@ def aggregate(reports: Sequence[Report]) -> dict[str, Any]:
 
 def _score(task: Task, submission: Path) -> float:
     """The score on all private answers. Raises `SubmissionRefused`, `NoScore`, TaskError."""
-    from tasks.judging.score import frames, guarded_score
+    from tasks.judging.frames import frames
     from tasks.judging.validate_submission import Format, read_submission
+    from tasks.metrics.score import guarded_score
 
     answers = _answers(task)
     wanted = task.submission

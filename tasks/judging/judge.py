@@ -1,7 +1,7 @@
-"""Judging an evaluation: cut the submission, score its held-out rows, hand on the submission of the test rows.
+"""Judge the submission of an evaluation: score its held-out rows and write the submission of the test rows.
 
-`run_judge` is for the harness, which never opens an answer itself: it asks a child process, this module run as
-`python -I -m tasks.judging.judge REQUEST.json`. Its messages describe problems of format and reveal no answer.
+The harness process never opens an answer. `run_judge` runs this module as a child process,
+`python -I -m tasks.judging.judge REQUEST.json`. Messages describe the format of a submission and reveal no answer.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.holdout.blend import Blend, load_blend
 from tasks.holdout.build import HELD_OUT
 from tasks.io.columns import Columns, read_columns, write_columns
-from tasks.judging.partition_submission import answers_of, cut
+from tasks.judging.partition_submission import Partition, answers_of, partition_submission
 from tasks.judging.validate_submission import SubmissionRefused
 from tasks.subprocesses import ChildKilled, ChildTimeout, Reply, run_isolated, serve
 
 if TYPE_CHECKING:
-    from tasks.metrics.bootstrap import Part
+    from tasks.metrics.folds import Fold
 
 TOO_HEAVY = "The submission could not be judged within {seconds:g} seconds and the memory there is: is it too large?"
+KEPT_FILES = ("held_out.csv", "select.csv")
+"""Predictions of the held-out and the select rows, each in the order of its answers."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a submission.
+    """The result of judging a submission.
 
-    `score` is exact and for people, `noise` its standard error; `told` is the score as the model may see it.
-    `sha256` is that of the submission of the test rows, written for status `scored` and `unscored`. `problem` is for
+    `score` is exact and for people, `noise` its standard error; `shown_score` is what the model may see. `gain`,
+    `gain_noise` and `share` compare with another submission (see `PairedGain`), `shares` on each half of the rows.
+    `sha256` is that of the written submission of the test rows (status `scored` and `unscored`). `problem` is for
     people: what a task's own metric raised.
     """
 
@@ -49,22 +52,17 @@ class Judgement:
     problem: str = ""
 
 
-KEPT = ("held_out.csv", "select.csv")
-"""What is kept of a judged submission beside its test rows: its predictions of the other rows, in their own order."""
-
-
 def run_judge(
     blend: Path, submission: Path, out: Path, seconds: float, keep: bool = False, against: Path | None = None
 ) -> Judgement:
-    """Judge a submission for the blend in a folder, in a process of its own; the test rows' part goes to `out`.
+    """Judge a submission for the blend in a folder, in a child process; write the submission of the test rows to `out`.
 
-    `keep`: the predictions of the other rows go beside `out`. `against` is a file kept so of another submission for
-    the same blend: `gain`, its noise, the share of draws in this one's favour, and where that is neither small nor
-    beyond doubt the share on each half of the rows by itself are told.
+    `keep`: write KEPT_FILES beside `out`. `against`: such a file of held-out predictions, of another submission for
+    the same blend, to compare with.
 
-    Raises `spec.TaskError` for a blend that cannot be read, `children.ChildFailed` where the judge itself broke.
+    Raises TaskError for a blend that cannot be read, `ChildFailed` where the judge itself failed.
     """
-    load_blend(blend)  # a broken blend is told here, in the user's words
+    load_blend(blend)  # so that a broken blend is reported from here, as a TaskError
     paths = {"blend": blend, "submission": submission, "out": out}
     request: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items()}
     request |= {"keep": keep, "against": str(against.absolute()) if against else ""}
@@ -77,61 +75,81 @@ def run_judge(
 
 def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
-    from tasks.judging.score import NoScore
-    from tasks.metrics.bootstrap import AGAIN, REAL, compare, drawn_scores, half_of, noise_of, rarest, scores_of
+    from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
+    from tasks.metrics.score import NO_SCORE, NoScore
 
     try:
-        parts = cut(blend, submission)
+        rows = partition_submission(blend, submission)
         if not blend.has_labels:
-            write_columns(out, parts.test)
+            write_columns(out, rows.test)
             return Judgement("unscored", sha256=_digest(out))
-        _meet(blend, parts.answers, parts.test, parts.select)
-        both = [parts.held_out, *([read_columns(against)] if against else [])]
-        part = _part(blend, both, parts.answers, parts.units)
-        scores = scores_of([part])
+        _check_values(blend, rows.answers, rows.test, rows.select)
+        candidates = [rows.held_out, *([read_columns(against)] if against else [])]
+        fold = _make_fold(blend, candidates, rows.answers, rows.units)
+        scores = score_candidates([fold])
         if not math.isfinite(scores[0]):
-            raise NoScore("The metric gave no finite number for these predictions.")
-    except (SubmissionRefused, NoScore) as refused:
-        return Judgement("invalid", str(refused), problem=getattr(refused, "problem", ""))
-    write_columns(out, parts.test)
+            raise NoScore(NO_SCORE)
+    except (SubmissionRefused, NoScore) as error:
+        return Judgement("invalid", str(error), problem=getattr(error, "problem", ""))
+    _write(rows, out, keep)
+    draws = draw_scores([fold])
+    noise = estimate_noise([fold], draws)[0]
+    judgement = Judgement("scored", "", scores[0], noise, format_score(scores[0], noise), _digest(out))
+    return replace(judgement, **_compare(fold, scores, draws)) if against else judgement
+
+
+def _write(rows: Partition, out: Path, keep: bool) -> None:
+    write_columns(out, rows.test)
     if keep:
-        for name, rows in zip(KEPT, (parts.held_out, parts.select), strict=True):
-            write_columns(out.with_name(name), rows, 0o600)
-    drawn = drawn_scores([part])
-    noise = noise_of([part], drawn)[0]
-    judged = Judgement("scored", "", scores[0], noise, tell(scores[0], noise), _digest(out))
-    if against is None:
-        return judged
-    found = compare(scores, drawn, blend.metric.lower_is_better, rarest=rarest([part]))
+        for name, table in zip(KEPT_FILES, (rows.held_out, rows.select), strict=True):
+            write_columns(out.with_name(name), table, 0o600)
+
+
+def _compare(fold: Fold, scores: list[float], draws: Any) -> dict[str, Any]:
+    """Candidate 0 against candidate 1. The halves are compared only where the verdict depends on them."""
+    from tasks.metrics.bootstrap import (
+        REAL_SHARE,
+        REPEAT_SHARE,
+        compare_candidates,
+        draw_scores,
+        score_candidates,
+    )
+    from tasks.metrics.folds import rarest_class_rows, take_half
+    from tasks.metrics.score import NoScore
+
+    lower = fold.metric.lower_is_better
+    paired = compare_candidates(scores, draws, lower, rarest=rarest_class_rows([fold]))
+    result = {"gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
+    if not REPEAT_SHARE <= paired.share < REAL_SHARE:
+        return result
     shares: list[float] = []
-    if not AGAIN <= found.share < REAL:  # nobody asks whether it is repeated
-        return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share)
-    for side in (half_of(part, 0), half_of(part, 1)):
-        with contextlib.suppress(NoScore):  # half of the rows may hold one class only
-            shares.append(compare(scores_of([side]), drawn_scores([side]), blend.metric.lower_is_better).share)
-    return replace(judged, gain=found.gain, gain_noise=found.noise, share=found.share, shares=shares)
+    for half in (take_half(fold, 0), take_half(fold, 1)):
+        with contextlib.suppress(NoScore):  # half of the rows may have one class only
+            shares.append(compare_candidates(score_candidates([half]), draw_scores([half]), lower).share)
+    return {**result, "shares": shares}
 
 
-def part_of(blend: Blend, given: Sequence[Columns], role: str = HELD_OUT) -> Part:
-    """The held-out (or select) rows of a blend with the predictions of each candidate, ready to be resampled."""
-    return _part(blend, given, *answers_of(blend, role))
+def load_fold(blend: Blend, candidates: Sequence[Columns], role: str = HELD_OUT) -> Fold:
+    """The held-out (or select) rows of a blend with each candidate's predictions, as the bootstrap takes them."""
+    return _make_fold(blend, candidates, *answers_of(blend, role))
 
 
-def _part(blend: Blend, given: Sequence[Columns], answers: Columns, units: list[str]) -> Part:
-    from tasks.judging.score import answer_frame, given_frame
-    from tasks.metrics.bootstrap import Part
+def _make_fold(blend: Blend, candidates: Sequence[Columns], answers: Columns, units: list[str]) -> Fold:
+    from tasks.judging.frames import answer_frame, prediction_frame
+    from tasks.metrics.folds import Fold
 
     targets = answers.header[1:]
-    wanted = answer_frame(answers, targets, blend.metric.needs != "labels")
-    return Part(blend.metric, tuple(targets), wanted, tuple(given_frame(one, wanted) for one in given), tuple(units))
+    frame = answer_frame(answers, targets, blend.metric.needs != "labels")
+    predictions = tuple(prediction_frame(one, frame) for one in candidates)
+    return Fold(blend.metric, tuple(targets), frame, predictions, tuple(units))
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def tell(score: float, noise: float | None) -> str:
-    """A score as the model may see it: no finer than the first digit of its standard error."""
+def format_score(score: float, noise: float | None) -> str:
+    """A score as the model may see it: rounded to the first digit of its standard error."""
     if not noise or not math.isfinite(noise):
         return f"{score:.4g}"
     decimals = -math.floor(math.log10(noise))
@@ -139,55 +157,61 @@ def tell(score: float, noise: float | None) -> str:
     return f"{score:.{max(0, decimals)}f} ± {noise:.{max(0, decimals)}f}"
 
 
-def run_look(blend: Path, test: Path, seconds: float) -> str:
-    """What keeps the metric of a blend from scoring a submission of the test rows, in a process of its own; empty where
-    nothing does. Raises `children.ChildFailed`."""
-    request = {"blend": str(blend.absolute()), "look": str(test.absolute())}
+# ------------------------------------------------------------------------------------------- values of the test rows
+
+
+def run_check_test_rows(blend: Path, test: Path, seconds: float) -> str:
+    """Why the metric of a blend cannot score a submission of the test rows, in a child process; empty if it can.
+
+    Raises `ChildFailed`.
+    """
+    request = {"blend": str(blend.absolute()), "check": str(test.absolute())}
     return str(run_isolated("tasks.judging.judge", request, seconds)["problem"])
 
 
-def look(blend: Blend, test: Path) -> str:
-    """The same in this process."""
-    from tasks.judging.score import NoScore
+def check_test_rows(blend: Blend, test: Path) -> str:
+    """`run_check_test_rows` in this process."""
+    from tasks.metrics.score import NoScore
 
     if not blend.has_labels:
         return ""
     try:
-        _meet(blend, answers_of(blend, HELD_OUT)[0], read_columns(test))
-    except NoScore as refused:
-        return str(refused)
+        _check_values(blend, answers_of(blend, HELD_OUT)[0], read_columns(test))
+    except NoScore as error:
+        return str(error)
     return ""
 
 
-def _meet(blend: Blend, answers: Columns, *others: Columns) -> None:
-    """A built-in metric refuses bad values where it meets them: let it meet those of the test and select rows too.
+def _check_values(blend: Blend, answers: Columns, *tables: Columns) -> None:
+    """Let a built-in metric refuse bad values among test and select rows too, by scoring them against other answers.
 
     Raises `NoScore`.
     """
     import numpy as np
 
-    from tasks.judging.score import answer_frame, given_frame, guarded_score, require_numbers
+    from tasks.judging.frames import answer_frame, prediction_frame
+    from tasks.metrics.score import guarded_score, require_numbers
 
     metric, targets = blend.metric, answers.header[1:]
     if metric.file is not None:
         return
-    wanted = answer_frame(answers, targets, metric.needs != "labels")
-    for given in others:
-        table = given_frame(given, wanted)
-        if metric.name == "roc_auc":  # it takes any number, and to rank a million takes as long as to read them
-            require_numbers(table, targets)
-        elif len(table):
-            count = np.arange(max(len(table), len(wanted)))  # all answers: some of them may be of one class
-            stand_ins, repeated = (one.iloc[count % len(one)].reset_index(drop=True) for one in (wanted, table))
-            guarded_score(metric, stand_ins, repeated, targets)
+    frame = answer_frame(answers, targets, metric.needs != "labels")
+    for table in tables:
+        predictions = prediction_frame(table, frame)
+        if metric.is_rank_based:  # any number is valid, and ranking a million takes as long as reading them
+            require_numbers(predictions, targets)
+        elif len(predictions):
+            rows = np.arange(max(len(predictions), len(frame)))  # all answers: some of them may be of one class
+            expected, repeated = (one.iloc[rows % len(one)].reset_index(drop=True) for one in (frame, predictions))
+            guarded_score(metric, expected, repeated, targets)
 
 
 def _perform(request: dict[str, Any]) -> Reply:
-    if "look" in request:
-        return {"problem": look(load_blend(Path(request["blend"])), Path(request["look"]))}
+    blend = load_blend(Path(request["blend"]))
+    if "check" in request:
+        return {"problem": check_test_rows(blend, Path(request["check"]))}
     submission, out = (Path(request[name]) for name in ("submission", "out"))
     against = Path(request["against"]) if request.get("against") else None
-    blend = load_blend(Path(request["blend"]))
     return asdict(judge(blend, submission, out, bool(request.get("keep")), against))
 
 

@@ -1,6 +1,6 @@
-"""A submission for a blend cut apart: held-out rows, select rows, and the task's own submission of the test rows.
+"""Partition a submission for a blend: held-out rows, select rows, and the task's own submission of the test rows.
 
-`<custody>/ids.csv` has the ids of the shown sample, `key.csv` what each of its rows is.
+Of the blend's private labels, `ids.csv` has the ids of the shown sample and `key.csv` the role of each of its rows.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ANSWERS = {HELD_OUT: "answers.csv", SELECT: "select.csv"}
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A submission cut apart, cells as text.
+class Partition:
+    """The parts of a submission, cells as text.
 
-    `held_out`: id and targets in the order of `answers`; `units` names what each row must stay together with.
-    `select`: the same of the select rows. `test`: the task's own submission, in the original order, ids and columns.
+    `held_out`: id and targets in the order of `answers`; `units` names the rows that must stay together.
+    `select`: the same for the select rows. `test`: the task's own submission, with its order, ids and columns.
     """
 
     held_out: Columns
@@ -38,14 +38,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class _Key:
-    """What the rows of the shown sample are; there may be ten million of them.
+    """The role of each row of the shown sample, of which there may be ten million.
 
-    `at` says of each role where its rows stand in the sample, in the order of the role's own file. `units` may be
-    empty: each row is one of its own. `originals` are ids in the task's own sample, by place, where they are others.
+    `rows` has for each role the indices of its rows in the sample, in the order of the role's own file. `units` may be
+    empty: each row is its own unit. `originals` has the ids in the task's own sample, by row, where they differ.
     """
 
     ids: list[str]
-    at: Mapping[str, array[int]]
+    rows: Mapping[str, array[int]]
     units: list[str]
     originals: Mapping[int, str]
 
@@ -55,28 +55,28 @@ def format_of(blend: Blend) -> Format:
     return _format(read_meta(blend.private_labels), _read_key(blend.private_labels))
 
 
-def cut(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Cut:
-    """Cut a submission for the blend into its held-out rows, its select rows and the submission of the test rows.
+def partition_submission(blend: Blend, submission: Path, size_cap: int = SIZE_CAP) -> Partition:
+    """Partition a submission for the blend into held-out rows, select rows and the submission of the test rows.
 
-    Raises `checking.SubmissionRefused`.
+    Raises `SubmissionRefused`.
     """
     meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
-    given = read_submission(submission, _format(meta, key), size_cap)
-    held_out, select, test = (given.take(key.at[role]) for role in (HELD_OUT, SELECT, TEST))
+    table = read_submission(submission, _format(meta, key), size_cap)
+    held_out, select, test = (table.take(key.rows[role]) for role in (HELD_OUT, SELECT, TEST))
     if key.originals:
-        test = test.with_column(meta["id"], [key.originals.get(at, key.ids[at]) for at in key.at[TEST]])
+        test = test.with_column(meta["id"], [key.originals.get(row, key.ids[row]) for row in key.rows[TEST]])
     answers, units = answers_of(blend, HELD_OUT)
-    return Cut(held_out, answers, units, select, _whole(blend, meta["columns"], test))
+    return Partition(held_out, answers, units, select, _restore_columns(blend, meta["columns"], test))
 
 
 def answers_of(blend: Blend, role: str) -> tuple[Columns, list[str]]:
-    """The answers of a role's rows and the unit of each row, in the order of `cut`."""
+    """The answers of a role's rows and the unit of each row, in the order of `Partition`."""
     answers, key = read_labels(blend.private_labels / ANSWERS[role], "judging"), _read_key(blend.private_labels)
-    return answers, [key.units[at] for at in key.at[role]] if key.units else [""] * len(answers)
+    return answers, [key.units[row] for row in key.rows[role]] if key.units else [""] * len(answers)
 
 
-def _whole(blend: Blend, header: list[str], test: Columns) -> Columns:
-    """The task's own submission: the sample's columns, in its order; what no one is asked for is as in the sample."""
+def _restore_columns(blend: Blend, header: list[str], test: Columns) -> Columns:
+    """The sample's columns in its order; columns that are no targets have the sample's cells."""
     if header == test.header:
         return test
     path = blend.private_labels / "rest.csv"
@@ -95,23 +95,20 @@ def _read_key(private_labels: Path) -> _Key:
     frame = pd.read_csv(
         private_labels / "key.csv", usecols=[*types], dtype=types, na_filter=False, encoding_errors="surrogateescape"
     )
-    at = {}
+    indices = {}
     for role in (HELD_OUT, SELECT, TEST):
         rows = np.flatnonzero(frame["role"] == role)
         ordered = np.empty(len(rows), dtype=np.int64)
         ordered[frame["row"].to_numpy()[rows]] = rows
-        at[role] = array("q", ordered.tobytes())
+        indices[role] = array("q", ordered.tobytes())
     units, originals = frame["unit"], frame["original"]
-    others = np.flatnonzero(originals != "")
-    ids = private_labels / "ids.csv"
-    names = read_columns(ids if ids.exists() else private_labels / "key.csv").column(
-        "id"
-    )  # one file in blends made before
+    renamed = np.flatnonzero(originals != "")
+    ids = private_labels / "ids.csv"  # older blends have the ids in key.csv
     return _Key(
-        names,
-        at,
+        read_columns(ids if ids.exists() else private_labels / "key.csv").column("id"),
+        indices,
         units.tolist() if (units != "").any() else [],
-        dict(zip(others.tolist(), originals.to_numpy()[others], strict=True)),
+        dict(zip(renamed.tolist(), originals.to_numpy()[renamed], strict=True)),
     )
 
 

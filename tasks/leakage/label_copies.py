@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 
 from tasks.holdout.splitters import CLASSES
 from tasks.io.csv_text import Row, as_number
-from tasks.leakage.statistics import rank_correlation
+from tasks.metrics.ranking import rank_correlation
 
 LOOKED_FOR = 64
 """Held-out rows that are looked for in a text: a copy of a third of the labels names twenty of them."""

@@ -1,25 +1,25 @@
-"""Whether an order tells which things are of one kind."""
+"""Whether the order of some items reveals their class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-TELLTALE = 0.1
-"""How far from one half the area under the ROC curve may be before an order is said to tell."""
+from tasks.metrics.ranking import area_under_roc
+
+REVEALING = 0.1
+"""Distance of the AUC from 0.5 from which on an order reveals the class."""
 
 
-def rank_area(ranked: Sequence[bool]) -> tuple[float, float]:
-    """The area under the ROC curve of an order (0.5: it tells nothing), and three standard errors of it by chance."""
-    held = [rank for rank, positive in enumerate(ranked) if positive]
-    pairs = len(held) * (len(ranked) - len(held))
+def order_auc(is_positive: Sequence[bool]) -> tuple[float, float]:
+    """The AUC of an order (0.5: it reveals nothing) and three of its standard errors under chance."""
+    pairs = sum(is_positive) * (len(is_positive) - sum(is_positive))
     if not pairs:
         return 0.5, 1.0
-    area = (sum(held) - len(held) * (len(held) - 1) / 2) / pairs
-    return area, 3 * math.sqrt((len(ranked) + 1) / 12 / pairs)
+    return area_under_roc(is_positive, range(len(is_positive))), 3 * math.sqrt((len(is_positive) + 1) / 12 / pairs)
 
 
-def tells(ranked: Sequence[bool]) -> bool:
-    """Whether an order tells more than chance would."""
-    area, chance = rank_area(ranked)
-    return abs(area - 0.5) > max(TELLTALE, chance)
+def reveals_class(is_positive: Sequence[bool]) -> bool:
+    """Whether an order reveals the class by more than chance."""
+    auc, chance = order_auc(is_positive)
+    return abs(auc - 0.5) > max(REVEALING, chance)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tasks.io.csv_text import Row, as_number
 
@@ -55,28 +53,3 @@ def numbers(cells: Sequence[str]) -> list[float] | None:
         return None
     middle = known[len(known) // 2]
     return [middle if one is None else float(one) for one in found]
-
-
-def _ranked(values: Sequence[float]) -> Any:
-    """The rank of each value from 0 on, ties sharing theirs, as an array."""
-    import numpy as np
-
-    _, where, counts = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[where]
-
-
-def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's rank correlation; 0 where one of them never changes."""
-    first, second = (ranks - (len(ranks) - 1) / 2 for ranks in (_ranked(one), _ranked(other)))
-    spread = math.sqrt(float((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / spread if spread else 0.0
-
-
-def area(values: Sequence[float], labels: Sequence[str], positive: str) -> float:
-    """The area under the ROC curve of values that should rank the rows of one label above the others."""
-    import numpy as np
-
-    ranks, ours = _ranked(values), np.array([label == positive for label in labels])
-    count = int(ours.sum())
-    pairs = count * (len(ranks) - count)
-    return float(ranks[ours].sum() - count * (count - 1) / 2) / pairs if pairs else 0.5

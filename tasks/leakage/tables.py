@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from tasks.io.csv_text import Row
-from tasks.leakage.statistics import SURE, area, column, numbers, rank_correlation, shared
+from tasks.leakage.statistics import SURE, column, numbers, shared
 from tasks.leakage.statistics import Finding as Finding
 from tasks.leakage.statistics import Tables as Tables
 from tasks.leakage.train_vs_test import check_train_vs_test
+from tasks.metrics.ranking import area_under_roc, rank_correlation
 
 ROWS = 20_000
 """Rows looked at of each table; more would tell nothing new."""
@@ -143,7 +144,8 @@ def _features(tables: Tables) -> Iterator[Finding]:
             continue
         found = numbers(cells)
         if len(classes) == 2 and found is not None:
-            alone = area(found, target, next(iter(classes)))
+            positive = next(iter(classes))
+            alone = area_under_roc([label == positive for label in target], found)
             if max(alone, 1 - alone) > NEAR_ONE and min(classes.values()) >= 10:
                 yield Finding(
                     "one feature is enough", f"column {name} alone ranks the classes (AUC {alone:.3f}){where}"

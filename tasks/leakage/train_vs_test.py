@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tasks.io.timestamps import UnreadableTimestamps, parse_timestamps
-from tasks.leakage.statistics import SURE, Finding, Tables, area, column, numbers, shared
+from tasks.leakage.statistics import SURE, Finding, Tables, column, numbers, shared
+from tasks.metrics.ranking import area_under_roc
 
 BY_CHANCE = math.log(1e-8)
 """How unlikely it must be (log) that a random split parts a column's values so well."""
@@ -44,7 +45,7 @@ def check_train_vs_test(tables: Tables) -> list[Finding]:
 
 def _split(name: str, train: list[str], test: list[str], moments: list[float]) -> Finding | None:
     if moments:
-        later = area(moments, ["a"] * len(train) + ["b"] * len(test), "b")
+        later = area_under_roc(_is_test(train, test), moments)
         is_apart = max(moments[: len(train)]) < min(moments[len(train) :])
         if later > LATER and not _is_key(train, test, is_apart and not _TIME.search(name)):
             if _is_date(train) or _TIME.search(name):
@@ -56,6 +57,10 @@ def _split(name: str, train: list[str], test: list[str], moments: list[float]) -
     if _is_key(train, test, True):
         return Finding("split by group", f"no value of {name} is in both files: hold out by `group: {name}`")
     return None
+
+
+def _is_test(train: Sequence[str], test: Sequence[str]) -> list[bool]:
+    return [False] * len(train) + [True] * len(test)
 
 
 def _is_key(train: Sequence[str], test: Sequence[str], may_be: bool) -> bool:
@@ -89,13 +94,13 @@ def _shift(tables: Tables, name: str, train: list[str], test: list[str], values:
     """What tells train from test rows in one column: where its values lie, how wide, how often each is there."""
     kind = "ids tell the files apart" if name == tables.id else "train and test differ"
     if values:
-        sides = ["a"] * len(train) + ["b"] * len(test)
+        is_test = _is_test(train, test)
         apart = max(SURE * _chance(len(train), len(test)), MAX_FOLD_Z)
-        here = area(values, sides, "b")
+        here = area_under_roc(is_test, values)
         if abs(here - 0.5) > apart:
             return Finding(kind, f"column {name} tells train from test rows (AUC {here:.2f})")
         middle = sorted(values)[len(values) // 2]
-        wide = area([abs(value - middle) for value in values], sides, "b")
+        wide = area_under_roc(is_test, [abs(value - middle) for value in values])
         if abs(wide - 0.5) > apart and name != tables.id:
             how = "wider" if wide > 0.5 else "narrower"
             return Finding(
@@ -152,7 +157,7 @@ def _together(tables: Tables, names: Sequence[str]) -> Iterator[Finding]:
     model = RandomForestClassifier(50, min_samples_leaf=10, random_state=0, n_jobs=1)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     told = cross_val_predict(model, table, sides, cv=folds, method="predict_proba")[:, 1]
-    found = area(told.tolist(), ["b" if side else "a" for side in sides], "b")
+    found = area_under_roc(sides, told)
     if found - 0.5 > max(SURE * _chance(*count), TOGETHER):
         says = f"a small forest tells test rows it has not seen from training rows (AUC {found:.2f})"
         yield Finding("train and test differ", f"{says}, by no one column but by several together")

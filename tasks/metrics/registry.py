@@ -1,17 +1,28 @@
-"""How predictions are scored: the metrics a task may name, and metrics of a task's own in a Python file.
+"""The metrics a task may name, each with its traits, and metrics of a task's own in a Python file.
 
-A metric takes the answers, the predictions (rows in the same order) and the names of the target columns, and
-returns one float. Predictions it cannot score raise ValueError with a fixed sentence that says nothing of the
-answers. pandas, numpy and scikit-learn are imported only when something is scored.
+One more metric is one entry here: a function with the decorator `_built_in`. It takes the answers, the predictions
+(rows in the same order) and the names of the target columns, and returns one float. pandas, numpy and scikit-learn
+are imported only when something is scored.
 """
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.metrics import row_statistics
+from tasks.metrics.ranking import area_under_roc
+from tasks.metrics.row_statistics import MakeStatistics
+from tasks.metrics.target_columns import (
+    ValueKind,
+    clipped_probabilities,
+    comparable_labels,
+    normalized_probabilities,
+    target_numbers,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +30,21 @@ if TYPE_CHECKING:
 Needs = Literal["labels", "scores", "numbers"]
 Scorer = Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str]], float]
 
-NOT_A_NUMBER = "A prediction is missing or is not a finite number."
-NOT_A_PROBABILITY = "A prediction is not a probability between 0 and 1."
-NEGATIVE = "A prediction is negative; this metric takes numbers from 0 up."
-NOT_A_WHOLE_NUMBER = "A prediction is not a whole number."
-WRONG_ROWS = "The predictions do not have one row for each row that is asked for."
-NO_SCORE = "The metric gave no finite number for these predictions."
+RECORDED = ("name", "lower_is_better", "needs", "doc", "file", "function")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as a task names it.
+    """A metric and its traits. No other code compares names of metrics.
 
     `needs` says what a prediction is: a class label, a score that ranks (or a probability), or a number.
-    `file` and `function` are set for a metric of the task's own.
+    `file` and `function` are set for a metric of the task's own, `scorer` for the others.
+    `row_statistics`: how draws of the bootstrap are scored; None: by scoring resampled rows, in fewer draws.
+    `answers` and `predictions`: the values that are accepted.
+    `is_rank_based`: only the order of predictions counts. Ensembles then average ranks.
+    `needs_both_classes`: there is no score on rows of one class. Each fold must have both, folds with few rows of one
+    are pooled, and a score with few such rows has a least noise. Answers must be `binary`.
+    `needs_varied_answers`: there is no score where all answers are equal.
     """
 
     name: str
@@ -41,234 +53,195 @@ class Metric:
     doc: str = ""
     file: Path | None = None
     function: str | None = None
+    scorer: Scorer | None = field(default=None, repr=False)
+    row_statistics: MakeStatistics | None = field(default=None, repr=False)
+    answers: ValueKind = "any"
+    predictions: ValueKind = "any"
+    is_rank_based: bool = False
+    needs_both_classes: bool = False
+    needs_varied_answers: bool = False
+
+    @property
+    def noise_method(self) -> str:
+        """How the bootstrap scores its draws, in words."""
+        return "row statistics" if self.row_statistics else "scoring resampled rows"
+
+    def record(self) -> dict[str, Any]:
+        """What a blend keeps of the metric, as JSON values; `metric_from_record` reads it."""
+        return {name: getattr(self, name) for name in RECORDED} | {"file": str(self.file) if self.file else None}
 
 
-def score(metric: Metric, answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
-    """Score `predictions` against `answers` (same rows, same order) on the columns `targets`, unrounded.
-
-    Raises ValueError, with a sentence fit for the model's eyes, where the predictions cannot be scored.
-    """
-    import math
-
-    if len(answers) != len(predictions):
-        raise ValueError(WRONG_ROWS)
-    try:
-        value = float(_scorer(metric)(answers, predictions, list(targets)))
-    except Exception as error:
-        # Only our own sentences pass: what a library or a task's own function says may quote the answers.
-        if isinstance(error, ValueError) and str(error) in _SENTENCES:
-            raise
-        raise ValueError(NO_SCORE) from error
-    if not math.isfinite(value):
-        raise ValueError(NO_SCORE)
-    return value
+METRICS: dict[str, Metric] = {}
+"""Every metric that a task may call by name."""
 
 
-def _scorer(metric: Metric) -> Scorer:
-    if metric.file is None or metric.function is None:
-        return _FUNCTIONS[metric.name]
-    found = runpy.run_path(str(metric.file)).get(metric.function)
-    if not callable(found):
-        raise ValueError(NO_SCORE)
-    function: Scorer = found
-    return function
+def metric_from_record(record: dict[str, Any]) -> Metric:
+    """The metric of a blend. Raises KeyError for a name that is not registered."""
+    if record["file"] is None:
+        return METRICS[record["name"]]
+    return Metric(**{**record, "file": Path(record["file"])})
 
 
-# -------------------------------------------------------------------------------------------------- reading columns
+def _built_in(lower_is_better: bool, needs: Needs, **traits: Any) -> Callable[[Scorer], Scorer]:
+    """Register a function under its name, with the first line of its docstring."""
+
+    def register(scorer: Scorer) -> Scorer:
+        name, doc = scorer.__name__, (scorer.__doc__ or "").strip().split("\n")[0]
+        METRICS[name] = Metric(name, lower_is_better, needs, doc, scorer=scorer, **traits)
+        return scorer
+
+    return register
 
 
-def target_numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
-    """The target columns as a float array (rows x targets); every cell must be a finite number."""
-    import numpy as np
-    import pandas as pd
-
-    columns = [pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float) for name in targets]
-    values = np.column_stack(columns)
-    if not np.isfinite(values).all():
-        raise ValueError(NOT_A_NUMBER)
-    return values
+def _mean_over(targets: Sequence[str], score_column: Callable[[int], float]) -> float:
+    return sum(score_column(index) for index in range(len(targets))) / len(targets)
 
 
-def compared_labels(answers: pd.Series[Any], predictions: pd.Series[Any]) -> tuple[Any, Any]:
-    """Both columns as comparable labels: numbers where all answers are numbers, otherwise trimmed text.
-
-    A prediction that is no label at all is a wrong one, not an error.
-    """
-    import pandas as pd
-
-    wanted = pd.to_numeric(answers, errors="coerce")
-    if wanted.notna().all():
-        given = pd.to_numeric(predictions, errors="coerce")
-        unheard_of = wanted.min() - 1
-        return wanted.to_numpy(float), given.fillna(unheard_of).to_numpy(float)
-    return _text(answers), _text(predictions)
+# ----------------------------------------------------------------------------------------------------------- labels
 
 
-def _text(column: pd.Series[Any]) -> Any:
-    return column.astype(object).where(column.notna(), "").astype(str).str.strip().to_numpy(dtype=object)
-
-
-def target_probabilities(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
-    import numpy as np
-
-    values = target_numbers(frame, targets)
-    if (values < 0).any() or (values > 1).any():
-        raise ValueError(NOT_A_PROBABILITY)
-    return np.clip(values, 1e-15, 1 - 1e-15)
-
-
-def _mean_over(targets: Sequence[str], one: Callable[[int], float]) -> float:
-    return sum(one(column) for column in range(len(targets))) / len(targets)
-
-
-# ------------------------------------------------------------------------------------------------------ the metrics
-
-
+@_built_in(False, "labels", row_statistics=row_statistics.accuracy)
 def accuracy(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Share of rows with the right label; averaged over several columns."""
 
-    def one(name: str) -> float:
-        wanted, given = compared_labels(answers[name], predictions[name])
-        return float((wanted == given).mean())
+    def score_column(index: int) -> float:
+        expected, predicted = comparable_labels(answers[targets[index]], predictions[targets[index]])
+        return float((expected == predicted).mean())
 
-    return _mean_over(targets, lambda column: one(targets[column]))
+    return _mean_over(targets, score_column)
 
 
+@_built_in(False, "labels", row_statistics=row_statistics.f1_macro)
 def f1_macro(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """F1 of each label, averaged over the labels of the answers, then over the columns."""
     import numpy as np
     from sklearn.metrics import f1_score
 
-    def one(name: str) -> float:
-        wanted, given = compared_labels(answers[name], predictions[name])
-        known, codes = np.unique(wanted, return_inverse=True)
-        guesses = np.full(len(given), -1)
-        for code, label in enumerate(known):
-            guesses[given == label] = code
-        return float(f1_score(codes, guesses, labels=range(len(known)), average="macro", zero_division=0))
+    def score_column(index: int) -> float:
+        expected, predicted = comparable_labels(answers[targets[index]], predictions[targets[index]])
+        labels, codes = np.unique(expected, return_inverse=True)
+        predicted_codes = np.full(len(predicted), -1)
+        for code, label in enumerate(labels):
+            predicted_codes[predicted == label] = code
+        return float(f1_score(codes, predicted_codes, labels=range(len(labels)), average="macro", zero_division=0))
 
-    return _mean_over(targets, lambda column: one(targets[column]))
+    return _mean_over(targets, score_column)
 
 
+@_built_in(
+    False,
+    "labels",
+    row_statistics=row_statistics.quadratic_weighted_kappa,
+    answers="whole",
+    predictions="whole",
+    needs_varied_answers=True,
+)
 def quadratic_weighted_kappa(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Cohen's kappa of whole-number grades, with the square of the distance as weight."""
     from sklearn.metrics import cohen_kappa_score
 
-    wanted, given = target_numbers(answers, targets), target_numbers(predictions, targets).clip(-1e9, 1e9)
-    if (given != given.round()).any():
-        raise ValueError(NOT_A_WHOLE_NUMBER)
-    return _mean_over(
-        targets,
-        lambda c: float(cohen_kappa_score(wanted[:, c].astype(int), given[:, c].astype(int), weights="quadratic")),
-    )
+    expected = target_numbers(answers, targets).astype(int)
+    predicted = whole_numbers(predictions, targets).astype(int)
+    return _mean_over(targets, lambda c: float(cohen_kappa_score(expected[:, c], predicted[:, c], weights="quadratic")))
 
 
-def _area(wanted: Any, given: Any) -> float:
-    """Area under the ROC curve from ranks, ties shared (Mann-Whitney). Importing scikit-learn for it costs 1.3 s."""
-    import numpy as np
-
-    positive = wanted == 1
-    count, others = int(positive.sum()), int((~positive).sum())
-    if not count or not others:
-        return float("nan")
-    _, where, counts = np.unique(given, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
+# ----------------------------------------------------------------------------------------- scores and probabilities
 
 
+@_built_in(
+    False,
+    "scores",
+    row_statistics=row_statistics.roc_auc,
+    answers="binary",
+    predictions="numbers",
+    is_rank_based=True,
+    needs_both_classes=True,
+    needs_varied_answers=True,
+)
 def roc_auc(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Area under the ROC curve of a 0/1 column; averaged over several columns."""
-    wanted, given = target_numbers(answers, targets), target_numbers(predictions, targets)
-    return _mean_over(targets, lambda column: _area(wanted[:, column], given[:, column]))
+    expected, predicted = target_numbers(answers, targets), target_numbers(predictions, targets)
+    return _mean_over(targets, lambda c: area_under_roc(expected[:, c] == 1, predicted[:, c]))
 
 
+@_built_in(True, "scores", row_statistics=row_statistics.log_loss, answers="binary", predictions="probabilities")
 def log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Negative mean log likelihood; several columns are one class each, scaled to sum to 1 in every row."""
     import numpy as np
 
-    wanted, given = target_numbers(answers, targets), target_probabilities(predictions, targets)
+    expected = target_numbers(answers, targets)
     if len(targets) == 1:
-        return float(-np.mean(wanted * np.log(given) + (1 - wanted) * np.log(1 - given)))
-    given = np.clip(given / given.sum(axis=1, keepdims=True), 1e-15, 1 - 1e-15)
-    return float(-np.mean((wanted * np.log(given)).sum(axis=1)))
+        predicted = clipped_probabilities(predictions, targets)
+        return float(-np.mean(expected * np.log(predicted) + (1 - expected) * np.log(1 - predicted)))
+    predicted = normalized_probabilities(predictions, targets)
+    return float(-np.mean((expected * np.log(predicted)).sum(axis=1)))
 
 
+@_built_in(
+    True,
+    "scores",
+    row_statistics=row_statistics.mean_columnwise_log_loss,
+    answers="binary",
+    predictions="probabilities",
+)
 def mean_columnwise_log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Log loss of every 0/1 column by itself, averaged over the columns."""
-    return _mean_over(targets, lambda column: log_loss(answers, predictions, [targets[column]]))
+    return _mean_over(targets, lambda c: log_loss(answers, predictions, [targets[c]]))
 
 
-def mae(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
-    """Mean absolute error over all rows and columns."""
-    return float(abs(target_numbers(answers, targets) - target_numbers(predictions, targets)).mean())
+# ---------------------------------------------------------------------------------------------------------- numbers
 
 
+@_built_in(True, "numbers", row_statistics=row_statistics.rmse, answers="numbers", predictions="numbers")
 def rmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Root of the mean squared error over all rows and columns."""
     return float(((target_numbers(answers, targets) - target_numbers(predictions, targets)) ** 2).mean() ** 0.5)
 
 
-def mcrmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
-    """RMSE of every column by itself, averaged over the columns."""
-    return float(
-        (((target_numbers(answers, targets) - target_numbers(predictions, targets)) ** 2).mean(axis=0) ** 0.5).mean()
-    )
+@_built_in(True, "numbers", row_statistics=row_statistics.mae, answers="numbers", predictions="numbers")
+def mae(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
+    """Mean absolute error over all rows and columns."""
+    return float(abs(target_numbers(answers, targets) - target_numbers(predictions, targets)).mean())
 
 
+@_built_in(True, "numbers", row_statistics=row_statistics.rmsle, answers="non_negative", predictions="non_negative")
 def rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """RMSE of log(1 + value): relative errors of numbers from 0 up."""
     import numpy as np
 
-    given = target_numbers(predictions, targets)
-    if (given < 0).any():
-        raise ValueError(NEGATIVE)
-    return float(((np.log1p(target_numbers(answers, targets)) - np.log1p(given)) ** 2).mean() ** 0.5)
+    expected, predicted = target_numbers(answers, targets), target_numbers(predictions, targets)
+    return float(((np.log1p(expected) - np.log1p(predicted)) ** 2).mean() ** 0.5)
 
 
+@_built_in(
+    True,
+    "numbers",
+    row_statistics=row_statistics.mean_columnwise_rmsle,
+    answers="non_negative",
+    predictions="non_negative",
+)
 def mean_columnwise_rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """RMSLE of every column by itself, averaged over the columns."""
-    return _mean_over(targets, lambda column: rmsle(answers, predictions, [targets[column]]))
+    return _mean_over(targets, lambda c: rmsle(answers, predictions, [targets[c]]))
 
 
+@_built_in(True, "numbers", row_statistics=row_statistics.mcrmse, answers="numbers", predictions="numbers")
+def mcrmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
+    """RMSE of every column by itself, averaged over the columns."""
+    errors = target_numbers(answers, targets) - target_numbers(predictions, targets)
+    return float(((errors**2).mean(axis=0) ** 0.5).mean())
+
+
+@_built_in(
+    False,
+    "numbers",
+    row_statistics=row_statistics.r2,
+    answers="numbers",
+    predictions="numbers",
+    needs_varied_answers=True,
+)
 def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Share of the variance explained; averaged over several columns."""
     from sklearn.metrics import r2_score
 
     return float(r2_score(target_numbers(answers, targets), target_numbers(predictions, targets)))
-
-
-_SENTENCES = {NOT_A_NUMBER, NOT_A_PROBABILITY, NEGATIVE, NOT_A_WHOLE_NUMBER}
-
-_FUNCTIONS: dict[str, Scorer] = {
-    function.__name__: function
-    for function in (
-        accuracy,
-        f1_macro,
-        quadratic_weighted_kappa,
-        roc_auc,
-        log_loss,
-        mean_columnwise_log_loss,
-        rmse,
-        mae,
-        rmsle,
-        mean_columnwise_rmsle,
-        mcrmse,
-        r2,
-    )
-}  # fmt: skip
-
-_LOWER = {"log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mean_columnwise_rmsle", "mcrmse"}
-_NEEDS: dict[str, Needs] = {
-    "accuracy": "labels",
-    "f1_macro": "labels",
-    "quadratic_weighted_kappa": "labels",
-    "roc_auc": "scores",
-    "log_loss": "scores",
-    "mean_columnwise_log_loss": "scores",
-}
-
-METRICS: dict[str, Metric] = {
-    name: Metric(name, name in _LOWER, _NEEDS.get(name, "numbers"), (function.__doc__ or "").strip().split("\n")[0])
-    for name, function in _FUNCTIONS.items()
-}
-"""Every metric that a task may call by name."""

@@ -1,8 +1,7 @@
-"""Metrics as functions of sums over rows, so that resampling them costs a matrix product instead of a scoring.
+"""Metrics as functions of sums over rows: a bootstrap draw then costs a matrix product instead of a new scoring.
 
-The built-in metrics are such functions exactly, but for the area under the ROC curve: there a draw is scored by
-DeLong's placement values, its linear part around the whole sample. A metric of a task's own is resampled by scoring
-it anew.
+The built-in metrics have exactly this form, except AUC: its draws use DeLong's placement values, the linear part of
+the metric around the whole sample.
 """
 
 from __future__ import annotations
@@ -11,210 +10,186 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tasks.metrics.ranking import placement_values
+from tasks.metrics.target_columns import (
+    clipped_probabilities,
+    comparable_labels,
+    normalized_probabilities,
+    target_numbers,
+    whole_numbers,
+)
+
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tasks.metrics.registry import Metric
 
 Finish = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
-class RowSums:
-    """`rows` (rows x statistics) are added up over the rows drawn; `finish` makes scores of the sums.
+class RowStatistics:
+    """`rows` (rows x statistics) are summed over the rows of a draw; `finish` turns the sums into scores.
 
-    `finish` takes sums (draws x statistics) and the numbers of rows drawn (draws), and gives scores (draws).
+    `finish` takes sums (draws x statistics) and the number of rows drawn (draws), and returns scores (draws).
     """
 
     rows: Any
     finish: Finish
 
 
-def row_sums(metric: Metric, answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums | None:
-    """The metric's statistics for these predictions; None for one that has no such form."""
-    maker = None if metric.file is not None else _MAKERS.get(metric.name)
-    return maker(answers, given, list(targets)) if maker else None
+MakeStatistics = Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str]], RowStatistics]
+"""From answers, predictions and target columns to the row statistics of these predictions."""
 
 
-def _mean(rows: Any) -> RowSums:
-    return RowSums(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1))
-
-
-def _accuracy(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
+def accuracy(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Whether each cell is right."""
     import numpy as np
 
-    from tasks.metrics.registry import compared_labels
-
-    pairs = [compared_labels(answers[name], given[name]) for name in targets]
-    return _mean(np.column_stack([wanted == found for wanted, found in pairs]).astype(float))
+    pairs = [comparable_labels(answers[name], predictions[name]) for name in targets]
+    return _mean(np.column_stack([expected == predicted for expected, predicted in pairs]).astype(float))
 
 
-def _absolute(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    return _mean(abs(_difference(answers, given, targets)))
-
-
-def _log_loss(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
+def f1_macro(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """For each label: hits, occurrences among the answers, occurrences among the predictions."""
     import numpy as np
-
-    from tasks.metrics.registry import target_numbers, target_probabilities
-
-    wanted, found = target_numbers(answers, targets), target_probabilities(given, targets)
-    if len(targets) == 1:
-        return _mean(-(wanted * np.log(found) + (1 - wanted) * np.log(1 - found)))
-    found = np.clip(found / found.sum(axis=1, keepdims=True), 1e-15, 1 - 1e-15)
-    return _mean(-(wanted * np.log(found)).sum(axis=1, keepdims=True))
-
-
-def _columnwise_log_loss(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    import numpy as np
-
-    return _mean(np.column_stack([_log_loss(answers, given, [name]).rows for name in targets]))
-
-
-def _root_mean_square(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    rows = _difference(answers, given, targets) ** 2
-    return RowSums(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1) ** 0.5)
-
-
-def _columnwise_root_mean_square(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    rows = _difference(answers, given, targets) ** 2
-    return RowSums(rows, lambda sums, count: ((sums / count[:, None]) ** 0.5).mean(axis=1))
-
-
-def _root_mean_square_log(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    rows = _log_difference(answers, given, targets) ** 2
-    return RowSums(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1) ** 0.5)
-
-
-def _columnwise_root_mean_square_log(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    rows = _log_difference(answers, given, targets) ** 2
-    return RowSums(rows, lambda sums, count: ((sums / count[:, None]) ** 0.5).mean(axis=1))
-
-
-def _log_difference(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> Any:
-    import numpy as np
-
-    from tasks.metrics.registry import target_numbers
-
-    return np.log1p(target_numbers(given, targets)) - np.log1p(target_numbers(answers, targets))
-
-
-def _explained(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    import numpy as np
-
-    from tasks.metrics.registry import target_numbers
-
-    wanted, width = target_numbers(answers, targets), len(targets)
-    wanted = wanted - wanted.mean(axis=0)  # only the spread matters, and large numbers would cost digits
-    rows = np.column_stack([_difference(answers, given, targets) ** 2, wanted, wanted**2])
-
-    def finish(sums: Any, count: Any) -> Any:
-        error, first, second = (sums[:, at * width : (at + 1) * width] for at in range(3))
-        return (1 - error / (second - first**2 / count[:, None])).mean(axis=1)
-
-    return RowSums(rows, finish)
-
-
-def _area(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    import numpy as np
-
-    from tasks.metrics.registry import target_numbers
-
-    wanted, found = target_numbers(answers, targets), target_numbers(given, targets)
-    columns, areas = [], []
-    for at in range(len(targets)):
-        positive = wanted[:, at] == 1
-        placed = _placements(found[:, at], positive)
-        areas.append(placed[positive].mean() if positive.any() else np.nan)
-        columns += [placed * positive, positive, placed * ~positive, ~positive]
-
-    def finish(sums: Any, count: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            each = [
-                sums[:, at] / sums[:, at + 1] + sums[:, at + 2] / sums[:, at + 3] - areas[at // 4]
-                for at in range(0, 4 * len(targets), 4)
-            ]
-        return np.mean(each, axis=0)
-
-    return RowSums(np.column_stack(columns).astype(float), finish)
-
-
-def _placements(scores: Any, positive: Any) -> Any:
-    """For each row, the share of rows of the other kind that it is ranked rightly against, ties by half."""
-    import numpy as np
-
-    order = np.argsort(scores, kind="stable")  # looked up in order, a million rows take no time
-    ranked, kinds = scores[order], positive[order]
-    ours, others = ranked[kinds], ranked[~kinds]
-    placed, found = np.empty(len(scores)), np.empty(len(scores))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below = np.searchsorted(others, ours, "left") + np.searchsorted(others, ours, "right")
-        above = 2 * len(ours) - np.searchsorted(ours, others, "left") - np.searchsorted(ours, others, "right")
-        found[kinds] = below / (2 * len(others))
-        found[~kinds] = above / (2 * len(ours))
-    placed[order] = found
-    return placed
-
-
-def _f1(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
-    import numpy as np
-
-    from tasks.metrics.registry import compared_labels
 
     columns, widths = [], []
     for name in targets:
-        wanted, found = compared_labels(answers[name], given[name])
-        known = np.unique(wanted)
-        true, said = wanted[:, None] == known, found[:, None] == known
-        columns += [true & said, true, said]
-        widths.append(len(known))
+        expected, predicted = comparable_labels(answers[name], predictions[name])
+        labels = np.unique(expected)
+        is_expected, is_predicted = expected[:, None] == labels, predicted[:, None] == labels
+        columns += [is_expected & is_predicted, is_expected, is_predicted]
+        widths.append(len(labels))
 
     def finish(sums: Any, count: Any) -> Any:
-        each, at = [], 0
+        scores, start = [], 0
         for width in widths:
-            hit, true, said = (sums[:, at + part * width : at + (part + 1) * width] for part in range(3))
-            each.append((2 * hit / np.maximum(true + said, 1)).mean(axis=1))
-            at += 3 * width
-        return np.mean(each, axis=0)
+            hits, expected, predicted = (sums[:, start + n * width : start + (n + 1) * width] for n in range(3))
+            scores.append((2 * hits / np.maximum(expected + predicted, 1)).mean(axis=1))
+            start += 3 * width
+        return np.mean(scores, axis=0)
 
-    return RowSums(np.column_stack(columns).astype(float), finish)
+    return RowStatistics(np.column_stack(columns).astype(float), finish)
 
 
-def _kappa(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> RowSums:
+def quadratic_weighted_kappa(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared differences and the first two moments of both grades.
+
+    kappa = 1 - sum (a - p)^2 / (n * expected), where the expected squared difference of two independent grades
+    depends only on these moments.
+    """
     import numpy as np
 
-    from tasks.metrics.registry import target_numbers
-
-    # 1 - sum (w - g)^2 / (n * expected), where the expected square of two independent grades needs moments only.
-    wanted, found = target_numbers(answers, targets), target_numbers(given, targets).clip(-1e9, 1e9)
-    rows = np.column_stack([(wanted - found) ** 2, wanted, found, wanted**2, found**2])
+    expected, predicted = target_numbers(answers, targets), whole_numbers(predictions, targets)
+    rows = np.column_stack([(expected - predicted) ** 2, expected, predicted, expected**2, predicted**2])
     width = len(targets)
 
     def finish(sums: Any, count: Any) -> Any:
-        error, one, two, one2, two2 = (sums[:, at * width : (at + 1) * width] / count[:, None] for at in range(5))
+        error, one, two, one2, two2 = (sums[:, n * width : (n + 1) * width] / count[:, None] for n in range(5))
         with np.errstate(divide="ignore", invalid="ignore"):
             return (1 - error / (one2 + two2 - 2 * one * two)).mean(axis=1)
 
-    return RowSums(rows, finish)
+    return RowStatistics(rows, finish)
 
 
-def _difference(answers: pd.DataFrame, given: pd.DataFrame, targets: Sequence[str]) -> Any:
-    from tasks.metrics.registry import target_numbers
+def roc_auc(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Placement values of positive and negative rows, and the class of each row."""
+    import numpy as np
 
-    return target_numbers(answers, targets) - target_numbers(given, targets)
+    expected, predicted = target_numbers(answers, targets), target_numbers(predictions, targets)
+    columns, areas = [], []
+    for index in range(len(targets)):
+        positive = expected[:, index] == 1
+        placements = placement_values(positive, predicted[:, index])
+        areas.append(placements[positive].mean() if positive.any() else np.nan)
+        columns += [placements * positive, positive, placements * ~positive, ~positive]
+
+    def finish(sums: Any, count: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = [
+                sums[:, n] / sums[:, n + 1] + sums[:, n + 2] / sums[:, n + 3] - areas[n // 4]
+                for n in range(0, 4 * len(targets), 4)
+            ]
+        return np.mean(scores, axis=0)
+
+    return RowStatistics(np.column_stack(columns).astype(float), finish)
 
 
-_MAKERS: dict[str, Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], RowSums]] = {
-    "accuracy": _accuracy,
-    "f1_macro": _f1,
-    "quadratic_weighted_kappa": _kappa,
-    "roc_auc": _area,
-    "log_loss": _log_loss,
-    "mean_columnwise_log_loss": _columnwise_log_loss,
-    "rmse": _root_mean_square,
-    "mae": _absolute,
-    "rmsle": _root_mean_square_log,
-    "mean_columnwise_rmsle": _columnwise_root_mean_square_log,
-    "mcrmse": _columnwise_root_mean_square,
-    "r2": _explained,
-}
+def log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """The log loss of each row."""
+    import numpy as np
+
+    expected = target_numbers(answers, targets)
+    if len(targets) == 1:
+        predicted = clipped_probabilities(predictions, targets)
+        return _mean(-(expected * np.log(predicted) + (1 - expected) * np.log(1 - predicted)))
+    predicted = normalized_probabilities(predictions, targets)
+    return _mean(-(expected * np.log(predicted)).sum(axis=1, keepdims=True))
+
+
+def mean_columnwise_log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """The log loss of each cell."""
+    import numpy as np
+
+    return _mean(np.column_stack([log_loss(answers, predictions, [name]).rows for name in targets]))
+
+
+def mae(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Absolute errors."""
+    return _mean(abs(_errors(answers, predictions, targets)))
+
+
+def rmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors; the root is taken over all columns."""
+    return _root_of_mean(_errors(answers, predictions, targets) ** 2)
+
+
+def mcrmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors; the root is taken of each column."""
+    return _mean_of_roots(_errors(answers, predictions, targets) ** 2)
+
+
+def rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors of log(1 + value); the root is taken over all columns."""
+    return _root_of_mean(_log_errors(answers, predictions, targets) ** 2)
+
+
+def mean_columnwise_rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors of log(1 + value); the root is taken of each column."""
+    return _mean_of_roots(_log_errors(answers, predictions, targets) ** 2)
+
+
+def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors and the first two moments of the answers."""
+    import numpy as np
+
+    expected, width = target_numbers(answers, targets), len(targets)
+    expected = expected - expected.mean(axis=0)  # only the variance matters, and a large mean would cost digits
+    rows = np.column_stack([_errors(answers, predictions, targets) ** 2, expected, expected**2])
+
+    def finish(sums: Any, count: Any) -> Any:
+        error, first, second = (sums[:, n * width : (n + 1) * width] for n in range(3))
+        return (1 - error / (second - first**2 / count[:, None])).mean(axis=1)
+
+    return RowStatistics(rows, finish)
+
+
+def _mean(rows: Any) -> RowStatistics:
+    return RowStatistics(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1))
+
+
+def _root_of_mean(rows: Any) -> RowStatistics:
+    return RowStatistics(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1) ** 0.5)
+
+
+def _mean_of_roots(rows: Any) -> RowStatistics:
+    return RowStatistics(rows, lambda sums, count: ((sums / count[:, None]) ** 0.5).mean(axis=1))
+
+
+def _errors(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> Any:
+    return target_numbers(answers, targets) - target_numbers(predictions, targets)
+
+
+def _log_errors(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> Any:
+    import numpy as np
+
+    return np.log1p(target_numbers(predictions, targets)) - np.log1p(target_numbers(answers, targets))

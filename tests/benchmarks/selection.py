@@ -25,7 +25,8 @@ from sklearn.model_selection import train_test_split
 from harness.evaluation.final_selection import SEEDS
 from tasks.holdout.splitters import assign_folds
 from tasks.judging.select_final import choose
-from tasks.metrics.bootstrap import Part, compare, drawn_scores, scores_of
+from tasks.metrics.bootstrap import compare_candidates, draw_scores, score_candidates
+from tasks.metrics.folds import Fold
 from tests.benchmarks.selection_candidates import PRIVATE, datasets, random_pipeline
 from tests.benchmarks.selection_luck import FOLDS, adaptive, false_real, judged, part_of, power, weighed
 from tests.benchmarks.selection_report import ONE_BLEND, RULES, report
@@ -97,14 +98,14 @@ class Bench:
             runs = [self.run(at, own[0])]
             if best is not None:
                 first = self._parts(own[:1], [runs, ran[best]])
-                if compare(scores_of(first), drawn_scores(first), False).verdict == "worse":
+                if compare_candidates(score_candidates(first), draw_scores(first), False).verdict == "worse":
                     continue
             runs += [self.run(at, held) for held in own[1:]]
             if best is None or weighed(self._parts(own, [runs, ran[best]]))[1]:
                 best = at
             ran[at] = runs
         assert best is not None
-        scores = {at: scores_of(self._parts(own, [runs]))[0] for at, runs in ran.items()}
+        scores = {at: score_candidates(self._parts(own, [runs]))[0] for at, runs in ran.items()}
         finalists = sorted(scores, key=lambda at: (-scores[at], at != best))[:FINALISTS]
         finalists = finalists if best in finalists else [best, *finalists[:-1]]
         again = {at: [self.run(at, held) for held in fresh] for at in finalists}
@@ -130,7 +131,7 @@ class Bench:
             ran[at] = [predict(self.train[rows]) for rows in (held, select)] + [predict(self.private)]
             if best is None or judged(part_of(self.y[held], [ran[at][0], ran[best][0]]))[1]:
                 best = at
-        scores = {at: scores_of([part_of(self.y[held], [one[0]])])[0] for at, one in ran.items()}
+        scores = {at: score_candidates([part_of(self.y[held], [one[0]])])[0] for at, one in ran.items()}
         finalists = sorted(scores, key=lambda at: (-scores[at], at != best))[:FINALISTS]
         finalists = finalists if best in finalists else [best or 0, *finalists[:-1]]
         search, judging = (
@@ -155,7 +156,7 @@ class Bench:
         votes = sum(weight * (guesses[at][:, None] == self.known) for at, weight in weights.items())
         return self.known[np.asarray(votes).argmax(axis=1)]
 
-    def _parts(self, folds: list[Any], runs: list[list[Any]]) -> list[Part]:
+    def _parts(self, folds: list[Any], runs: list[list[Any]]) -> list[Fold]:
         return [
             part_of(self.y[held], [candidate[number][0] for candidate in runs]) for number, held in enumerate(folds)
         ]

@@ -13,17 +13,16 @@ from sklearn.model_selection import train_test_split
 from harness.evaluation.verdict import is_promoted
 from tasks.holdout.splitters import assign_folds
 from tasks.metrics.bootstrap import (
-    AGAIN,
-    Comparison,
-    Part,
-    compare,
-    drawn_by_part,
-    drawn_scores,
-    half_of,
-    joined,
-    noise_of,
-    scores_of,
+    REPEAT_SHARE,
+    PairedGain,
+    average_draws,
+    compare_candidates,
+    draw_scores,
+    draw_scores_by_fold,
+    estimate_noise,
+    score_candidates,
 )
+from tasks.metrics.folds import Fold, take_half
 from tasks.metrics.registry import METRICS
 from tests.benchmarks.selection_candidates import PRIVATE, datasets
 
@@ -31,28 +30,31 @@ ACCURACY = METRICS["accuracy"]
 FOLDS = 5
 
 
-def part_of(truth: Any, given: list[Any]) -> Part:
+def part_of(truth: Any, predictions: list[Any]) -> Fold:
     """Held-out rows as the judge sees them."""
-    frames = [pd.DataFrame({"y": np.asarray(one, dtype=float)}) for one in (truth, *given)]
-    return Part(ACCURACY, ("y",), frames[0], tuple(frames[1:]), ("",) * len(truth))
+    frames = [pd.DataFrame({"y": np.asarray(one, dtype=float)}) for one in (truth, *predictions)]
+    return Fold(ACCURACY, ("y",), frames[0], tuple(frames[1:]), ("",) * len(truth))
 
 
-def weighed(parts: list[Part]) -> tuple[Comparison, bool]:
+def weighed(parts: list[Fold]) -> tuple[PairedGain, bool]:
     """The first candidate against the second over several folds: the verdict, and whether it is promoted."""
-    drawn = drawn_by_part(parts)
-    found = compare(scores_of(parts), joined(parts, drawn), False)
+    drawn = draw_scores_by_fold(parts)
+    found = compare_candidates(score_candidates(parts), average_draws(parts, drawn), False)
     pieces = (slice(1), slice(1, None))
-    shares = [compare(scores_of(parts[at]), joined(parts[at], drawn[at]), False).share for at in pieces]
+    shares = [
+        compare_candidates(score_candidates(parts[at]), average_draws(parts[at], drawn[at]), False).share
+        for at in pieces
+    ]
     return found, is_promoted(found.verdict, found.share, shares)
 
 
-def judged(part: Part) -> tuple[Comparison, bool]:
+def judged(part: Fold) -> tuple[PairedGain, bool]:
     """The same over one blend, whose two halves stand for the two sets of rows."""
-    found = compare(scores_of([part]), drawn_scores([part]), False)
+    found = compare_candidates(score_candidates([part]), draw_scores([part]), False)
     shares = []
-    if found.share >= AGAIN:
-        halves = [half_of(part, side) for side in (0, 1)]
-        shares = [compare(scores_of([half]), drawn_scores([half]), False).share for half in halves]
+    if found.share >= REPEAT_SHARE:
+        halves = [take_half(part, side) for side in (0, 1)]
+        shares = [compare_candidates(score_candidates([half]), draw_scores([half]), False).share for half in halves]
     return found, is_promoted(found.verdict, found.share, shares)
 
 
@@ -93,7 +95,7 @@ def power(draws: int = 200) -> dict[int, list[tuple[float, float]]]:
                 other = generator.random(rows)
                 better = np.where(base == 1, other > (gain + 0.02) / 0.15, other < 0.02 / 0.85).astype(float)
                 part = part_of(truth, [better, base])
-                real += compare(scores_of([part]), drawn_scores([part]), False).verdict == "real"
+                real += compare_candidates(score_candidates([part]), draw_scores([part]), False).verdict == "real"
             found.setdefault(rows, []).append((gain, real / draws))
     return found
 
@@ -119,7 +121,7 @@ def _search(generator: Any, features: Any, truth: Any, rows: int, looks: int, la
             part = part_of(truth[:rows], guesses)
             if not judged(part)[1]:
                 continue
-            step = noise_of([part], drawn_scores([part]))[0] or 0.01
+            step = estimate_noise([part], draw_scores([part]))[0] or 0.01
             best, told, steps = tried, round(score, -math.floor(math.log10(step))), steps + 1
         elif score > told:
             best, told, steps = tried, score, steps + 1

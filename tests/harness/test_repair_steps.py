@@ -11,7 +11,7 @@ from harness.evaluation.verdict import FAILED_ELSEWHERE, NOT_REPRODUCED, Verdict
 from runs.state import State
 from runs.state_types import Evaluation
 from runs.views.final_choice import holdout_queries
-from tasks.metrics.bootstrap import REAL
+from tasks.metrics.bootstrap import REAL_SHARE
 
 BEST = Evaluation("001-1", 1, "c", "python s.py", "0" * 40, "t", "e-001-1", "scored", 0.9, 0.01, "0.90 ± 0.01")
 HEARD = Verdict("unclear", 0.91, 0.01, "0.91 ± 0.01")
@@ -51,7 +51,7 @@ def test_an_alarm_is_a_look_even_if_no_score_is_told() -> None:
 
 @given(share=st.floats(0, 1), sides=st.lists(st.floats(0, 1), max_size=2))
 def test_only_a_real_gain_or_one_repeated_on_two_sets_of_rows_is_promoted(share: float, sides: list[float]) -> None:
-    kind = "real" if share >= REAL else "worse" if share <= 1 - REAL else "unclear"
+    kind = "real" if share >= REAL_SHARE else "worse" if share <= 1 - REAL_SHARE else "unclear"
     promoted = is_promoted(kind, share, sides)
     assert promoted == (
         kind == "real" or (kind == "unclear" and share >= 0.75 and len(sides) == 2 and min(sides) > 0.5)

@@ -19,7 +19,7 @@ from small_tasks import Row, churn, read_table, truth, write_table
 from tasks.examples.prepare import prepare_example
 from tasks.holdout.blend import Blend, load_blend, make_blend
 from tasks.io.csv_text import as_number
-from tasks.judging.partition_submission import cut, format_of
+from tasks.judging.partition_submission import format_of, partition_submission
 from tasks.task import Task, TaskError, load_task
 
 
@@ -203,7 +203,7 @@ def test_a_task_without_labels_is_shown_as_it_is(tmp_path: Path) -> None:
     for path in task.public.rglob("*"):
         if path.is_file():
             assert (blend.public / path.relative_to(task.public)).read_bytes() == path.read_bytes()
-    parts = cut(blend, task.submission.sample)
+    parts = partition_submission(blend, task.submission.sample)
     assert parts.test.rows() == read_table(task.submission.sample)
     assert len(parts.held_out) == 0
 
@@ -316,7 +316,7 @@ def test_a_perfect_submission_in_any_order_is_cut_exactly(tmp_path: Path) -> Non
     header, *rows = [row[::-1] for row in perfect(task, blend)]
     random.Random(1).shuffle(rows)
     write_table(tmp_path / "submission.csv", [header, *rows])
-    parts = cut(blend, tmp_path / "submission.csv")
+    parts = partition_submission(blend, tmp_path / "submission.csv")
     assert parts.held_out.rows() == parts.answers.rows()
     assert task.answers is not None
     assert parts.test.rows() == read_table(task.answers)
@@ -343,7 +343,7 @@ def test_cut_does_not_depend_on_order_columns_or_how_ids_are_written(draw: rando
     rows = [[row[0], text.format(row[1]) if draw.random() < 0.5 else row[1], row[2]] for row in rows]
     path = blend.folder.parent / "submission.csv"
     write_table(path, [[row[at] for at in places] for row in [header, *rows]])
-    parts = cut(blend, path)
+    parts = partition_submission(blend, path)
     assert parts.held_out.rows() == parts.answers.rows()
     assert task.answers is not None
     assert parts.test.rows() == read_table(task.answers)
@@ -352,7 +352,9 @@ def test_cut_does_not_depend_on_order_columns_or_how_ids_are_written(draw: rando
 def test_the_shown_sample_is_itself_a_valid_submission(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
-    assert cut(blend, blend.public / "sample_submission.csv").test.rows() == read_table(task.submission.sample)
+    assert partition_submission(blend, blend.public / "sample_submission.csv").test.rows() == read_table(
+        task.submission.sample
+    )
     assert len(format_of(blend).ids) == 110
 
 
@@ -365,7 +367,7 @@ def test_a_blend_whose_key_holds_the_ids_too_is_cut_alike(tmp_path: Path) -> Non
     write_table(before.private_labels / "key.csv", [[*name, *rest] for name, rest in pairs])
     (before.private_labels / "ids.csv").unlink()
     submission = now.public / "sample_submission.csv"
-    one, other = cut(now, submission), cut(before, submission)
+    one, other = partition_submission(now, submission), partition_submission(before, submission)
     for part in ("held_out", "answers", "select", "test"):
         assert getattr(one, part).rows() == getattr(other, part).rows()
     assert one.units == other.units and any(one.units)

@@ -12,7 +12,7 @@ from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
 from tasks.holdout.recipe import Split
 from tasks.judging.judge import judge
-from tasks.judging.partition_submission import cut
+from tasks.judging.partition_submission import partition_submission
 from tasks.task import Task, TaskError, load_task
 
 
@@ -42,7 +42,7 @@ def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_s
     for split in splits:
         blend = make_blend(task, 0, tmp_path / f"b{split.draw}{split.fold}", split)
         assert task.answers is not None
-        parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
+        parts = partition_submission(blend, perfect(task, blend, tmp_path / "s.csv"))
         assert parts.test.rows() == read_table(task.answers)
         assert parts.held_out.rows() == parts.answers.rows()
         seen[split.draw] += held_out(blend) if split.fold >= 0 else []
@@ -65,7 +65,7 @@ def test_many_rows_make_one_blend_with_rows_that_are_opened_once(tmp_path: Path)
     task = churn(tmp_path / "task", train_rows=20_100, test_rows=50)
     blend = make_blend(task, 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows, blend.select_rows) == (0, 2010, 2010)
-    parts = cut(blend, perfect(task, blend, tmp_path / "s.csv"))
+    parts = partition_submission(blend, perfect(task, blend, tmp_path / "s.csv"))
     assert parts.select.rows() == read_table(blend.private_labels / "select.csv")
     assert not set(parts.select.column("customer")) & set(parts.held_out.column("customer"))
     judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv", keep=True)

@@ -18,8 +18,8 @@ from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.io.columns import Columns
-from tasks.judging.compare import run_compare, weigh
-from tasks.judging.judge import Judgement, judge, run_judge, tell
+from tasks.judging.compare import compare_predictions, run_compare
+from tasks.judging.judge import Judgement, format_score, judge, run_judge
 from tasks.judging.validate_submission import Format, SubmissionRefused, read_submission
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, TaskError, load_task
@@ -201,11 +201,11 @@ def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
 
 
 def test_a_score_is_told_no_finer_than_its_noise() -> None:
-    assert tell(0.937312, 0.01432) == "0.94 ± 0.01"
-    assert tell(84.1193, 5.5535) == "84 ± 6"
-    assert tell(123456.7, 4321.0) == "123000 ± 4000"
-    assert tell(0.123456, 0.0) == tell(0.123456, None) == "0.1235"
-    assert tell(-0.5, 0.0999) == "-0.50 ± 0.10"
+    assert format_score(0.937312, 0.01432) == "0.94 ± 0.01"
+    assert format_score(84.1193, 5.5535) == "84 ± 6"
+    assert format_score(123456.7, 4321.0) == "123000 ± 4000"
+    assert format_score(0.123456, 0.0) == format_score(0.123456, None) == "0.1235"
+    assert format_score(-0.5, 0.0999) == "-0.50 ± 0.10"
 
 
 def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task, blend: Blend, tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task
     found = run_compare([blend.folder], kept[:1], kept[1:], 60)
     assert (found.score, found.share, found.parts) == (1.0, 1.0, [1.0])
     assert found.gain == pytest.approx(verdict.gain)
-    assert weigh([blend.folder], kept[1:], kept[:1]).share == 0.0
-    assert weigh([blend.folder], kept[:1], kept[:1]).share == 0.5
+    assert compare_predictions([blend.folder], kept[1:], kept[:1]).share == 0.0
+    assert compare_predictions([blend.folder], kept[:1], kept[:1]).share == 0.5
 
 
 def test_a_value_that_only_test_rows_hold_wrong_is_refused_too(tmp_path: Path) -> None:

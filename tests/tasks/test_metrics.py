@@ -1,4 +1,4 @@
-"""Metrics on cases whose value is known by hand, and predictions that cannot be scored."""
+"""Metrics on cases worked out by hand, predictions that cannot be scored, and a metric with one entry."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.metrics import registry
-from tasks.metrics.registry import METRICS, Metric, score
+from tasks.metrics import score as scoring
+from tasks.metrics import target_columns
+from tasks.metrics.registry import METRICS, Metric
+from tasks.metrics.score import score
 
 
-def scored(name: str, wanted: list[object], given: list[object]) -> float:
-    return score(METRICS[name], pd.DataFrame({"y": wanted}), pd.DataFrame({"y": given}), ["y"])
+def score_cells(name: str, answers: list[object], predictions: list[object]) -> float:
+    return score(METRICS[name], pd.DataFrame({"y": answers}), pd.DataFrame({"y": predictions}), ["y"])
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "given", "expected"),
+    ("name", "answers", "predictions", "expected"),
     [
         ("accuracy", [1, 2, 3, 4], [1, 2, 3, 9], 0.75),
         ("accuracy", ["cat", "dog"], [" cat", "cow"], 0.5),
@@ -41,52 +43,52 @@ def scored(name: str, wanted: list[object], given: list[object]) -> float:
     ],
 )
 def test_a_metric_gives_the_value_worked_out_by_hand(
-    name: str, wanted: list[object], given: list[object], expected: float
+    name: str, answers: list[object], predictions: list[object], expected: float
 ) -> None:
-    assert scored(name, wanted, given) == pytest.approx(expected)
+    assert score_cells(name, answers, predictions) == pytest.approx(expected)
 
 
 def test_several_target_columns_are_averaged() -> None:
     answers = pd.DataFrame({"a": [1, 0], "b": [0.0, 4.0]})
-    given = pd.DataFrame({"b": [0.0, 0.0], "a": [1, 0]})
-    assert score(METRICS["mcrmse"], answers, given, ["a", "b"]) == pytest.approx(8**0.5 / 2)
-    assert score(METRICS["accuracy"], answers, given, ["a", "b"]) == pytest.approx(0.75)
+    predictions = pd.DataFrame({"b": [0.0, 0.0], "a": [1, 0]})
+    assert score(METRICS["mcrmse"], answers, predictions, ["a", "b"]) == pytest.approx(8**0.5 / 2)
+    assert score(METRICS["accuracy"], answers, predictions, ["a", "b"]) == pytest.approx(0.75)
 
 
-def test_class_probabilities_are_scaled_to_one_a_row() -> None:
+def test_class_probabilities_are_scaled_to_sum_to_one_in_each_row() -> None:
     answers = pd.DataFrame({"a": [1, 0], "b": [0, 1]})
-    given = pd.DataFrame({"a": [0.2, 0.1], "b": [0.2, 0.1]})
-    assert score(METRICS["log_loss"], answers, given, ["a", "b"]) == pytest.approx(np.log(2))
+    predictions = pd.DataFrame({"a": [0.2, 0.1], "b": [0.2, 0.1]})
+    assert score(METRICS["log_loss"], answers, predictions, ["a", "b"]) == pytest.approx(np.log(2))
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "says"),
+    ("name", "predictions", "sentence"),
     [
-        ("rmse", ["0.1", "x"], registry.NOT_A_NUMBER),
-        ("rmse", [np.nan, 1], registry.NOT_A_NUMBER),
-        ("roc_auc", [np.inf, 1], registry.NOT_A_NUMBER),
-        ("log_loss", [1.5, 0], registry.NOT_A_PROBABILITY),
-        ("rmsle", [-1, 0], registry.NEGATIVE),
-        ("quadratic_weighted_kappa", [0.5, 1], registry.NOT_A_WHOLE_NUMBER),
-        ("mae", [1], registry.WRONG_ROWS),
+        ("rmse", ["0.1", "x"], target_columns.NOT_A_NUMBER),
+        ("rmse", [np.nan, 1], target_columns.NOT_A_NUMBER),
+        ("roc_auc", [np.inf, 1], target_columns.NOT_A_NUMBER),
+        ("log_loss", [1.5, 0], target_columns.NOT_A_PROBABILITY),
+        ("rmsle", [-1, 0], target_columns.NEGATIVE),
+        ("quadratic_weighted_kappa", [0.5, 1], target_columns.NOT_A_WHOLE_NUMBER),
+        ("mae", [1], scoring.WRONG_ROWS),
     ],
 )
-def test_what_cannot_be_scored_is_refused_with_a_fixed_sentence(name: str, given: list[object], says: str) -> None:
+def test_invalid_predictions_raise_a_fixed_sentence(name: str, predictions: list[object], sentence: str) -> None:
     with pytest.raises(ValueError) as caught:
-        scored(name, [0, 1], given)
-    assert str(caught.value) == says
+        score_cells(name, [0, 1], predictions)
+    assert str(caught.value) == sentence
 
 
-def test_a_library_s_words_about_the_answers_do_not_pass() -> None:
+def test_messages_of_libraries_about_the_answers_are_replaced() -> None:
     with pytest.raises(ValueError) as caught:
-        scored("roc_auc", ["secret", "other"], [0, 1])
+        score_cells("roc_auc", ["secret", "other"], [0, 1])
     assert "secret" not in str(caught.value)
     with pytest.raises(ValueError) as caught:
         score(METRICS["rmse"], pd.DataFrame({"y": [1]}), pd.DataFrame({"z": [1]}), ["y"])
-    assert str(caught.value) == registry.NO_SCORE
+    assert str(caught.value) == scoring.NO_SCORE
 
 
-def test_a_task_may_bring_its_own_metric(tmp_path: Path) -> None:
+def test_a_task_may_have_its_own_metric(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
         "def gap(answers, predictions, targets):\n"
@@ -94,15 +96,15 @@ def test_a_task_may_bring_its_own_metric(tmp_path: Path) -> None:
         "def broken(answers, predictions, targets):\n"
         "    raise KeyError(answers['y'].tolist())\n"
     )
-    answers, given = pd.DataFrame({"y": [1, 2]}), pd.DataFrame({"y": [1, 5]})
-    assert score(Metric("gap", True, "numbers", file=file, function="gap"), answers, given, ["y"]) == 3
+    answers, predictions = pd.DataFrame({"y": [1, 2]}), pd.DataFrame({"y": [1, 5]})
+    assert score(Metric("gap", True, "numbers", file=file, function="gap"), answers, predictions, ["y"]) == 3
     for function in ("broken", "absent"):
         with pytest.raises(ValueError) as caught:
-            score(Metric("x", True, "numbers", file=file, function=function), answers, given, ["y"])
-        assert str(caught.value) == registry.NO_SCORE
+            score(Metric("x", True, "numbers", file=file, function=function), answers, predictions, ["y"])
+        assert str(caught.value) == scoring.NO_SCORE
 
 
-def test_every_metric_says_what_it_is_and_which_way_is_better() -> None:
+def test_every_metric_has_a_name_a_description_and_a_direction() -> None:
     assert {name for name, metric in METRICS.items() if metric.lower_is_better} == {
         *("log_loss", "mean_columnwise_log_loss", "rmse", "mae", "rmsle", "mean_columnwise_rmsle", "mcrmse")
     }

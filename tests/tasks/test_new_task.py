@@ -13,7 +13,7 @@ from tasks.config.yaml_with_lines import TaskError
 from tasks.holdout.blend import make_blend
 from tasks.holdout.recipe import Split
 from tasks.judging.grade import grade
-from tasks.judging.partition_submission import cut
+from tasks.judging.partition_submission import partition_submission
 from tasks.new_task import TaskRequest, make_task
 from tasks.task import load_task
 
@@ -45,7 +45,7 @@ def test_a_table_becomes_a_task_that_can_be_played(label: str, metric: str, tmp_
     }
     sample = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [sample[0], *([row[0], answers[row[0]]] for row in sample[1:])])
-    parts = cut(blend, tmp_path / "s.csv")
+    parts = partition_submission(blend, tmp_path / "s.csv")
     assert parts.held_out.rows() == parts.answers.rows()
     write_table(tmp_path / "test.csv", parts.test.rows())
     best = {"rmse": 0.0}.get(metric, 1.0)

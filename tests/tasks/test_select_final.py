@@ -1,18 +1,20 @@
-"""What is handed in is chosen on rows that did not choose the candidates, and two ways to mix them are one."""
+"""The final choice is made on rows that did not choose the candidates; both implementations of ensembles agree."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pytest
 
 from tasks.holdout.blend import make_blend
 from tasks.io.columns import Columns, write_columns
 from tasks.judging.ensemble import combine
-from tasks.judging.select_final import choose, mixed_score, propose, run_distance
-from tasks.metrics.bootstrap import Part
+from tasks.judging.propose_ensemble import propose_weights, score_ensemble
+from tasks.judging.select_final import Judges, choose, run_distance
+from tasks.metrics.bootstrap import score_candidates
+from tasks.metrics.folds import Fold
 from tasks.metrics.registry import METRICS, Metric, Needs
 from tasks.task import load_task
 from tests.harness.judged_runs import two_numbers
@@ -20,103 +22,94 @@ from tests.harness.judged_runs import two_numbers
 ROWS = 600
 
 
-def numbers(seed: int, *spreads: float, name: str = "rmse", same: bool = False) -> Part:
+def make_fold(seed: int, *spreads: float, name: str = "rmse", same: bool = False) -> Fold:
     """Answers, and a candidate for each spread of errors (the same errors, or independent ones)."""
     import numpy as np
-    import pandas as pd
 
     draw = np.random.default_rng(seed)
-    wanted = draw.normal(size=ROWS)
+    answers = draw.normal(size=ROWS)
     errors = [draw.normal(size=ROWS) for _ in spreads]
-    given = [wanted + spread * (errors[0] if same else error) for spread, error in zip(spreads, errors, strict=True)]
+    candidates = [
+        answers + spread * (errors[0] if same else error) for spread, error in zip(spreads, errors, strict=True)
+    ]
     if name != "rmse":
-        wanted = (wanted > 0).astype(float)
+        answers = (answers > 0).astype(float)
     if name == "accuracy":
-        given = [(one > 0).astype(float) for one in given]
-    tables = [pd.DataFrame({"t": one}) for one in (wanted, *given)]
-    return Part(METRICS[name], ("t",), tables[0], tuple(tables[1:]), ("",) * ROWS)
+        candidates = [(one > 0).astype(float) for one in candidates]
+    frames = [pd.DataFrame({"t": one}) for one in (answers, *candidates)]
+    return Fold(METRICS[name], ("t",), frames[0], tuple(frames[1:]), ("",) * ROWS)
 
 
 def test_the_pick_is_made_on_the_judging_rows() -> None:
-    searched, judged = numbers(0, 0.5, 0.6, same=True), numbers(1, 0.6, 0.5, same=True)
-    found = choose([searched], [judged], "fresh")
-    assert found.pick == 1
-    assert not found.is_ensemble
-    assert found.weights == [0.0, 1.0]
+    search, judging = make_fold(0, 0.5, 0.6, same=True), make_fold(1, 0.6, 0.5, same=True)
+    choice = choose([search], [judging], "fresh")
+    assert (choice.pick, choice.is_ensemble, choice.weights) == (1, False, [0.0, 1.0])
 
 
 @pytest.mark.parametrize("judges", ["fresh", "halves"])
-def test_an_ensemble_of_independent_errors_is_taken_and_one_of_equal_errors_is_not(judges: Any) -> None:
-    judging = [numbers(3, 0.5, 0.5, 0.5)] if judges == "fresh" else None
-    found = choose([numbers(2, 0.5, 0.5, 0.5)], judging, judges)
-    assert found.is_ensemble and (found.gain or 0) > 0.1
-    judging = [numbers(3, 0.5, 0.55, same=True)] if judges == "fresh" else None
-    found = choose([numbers(2, 0.5, 0.55, same=True)], judging, judges)
-    assert not found.is_ensemble
-    assert found.weights == [1.0, 0.0]
+def test_an_ensemble_is_accepted_for_independent_errors_only(judges: Judges) -> None:
+    judging = [make_fold(3, 0.5, 0.5, 0.5)] if judges == "fresh" else None
+    choice = choose([make_fold(2, 0.5, 0.5, 0.5)], judging, judges)
+    assert choice.is_ensemble and (choice.gain or 0) > 0.1
+    judging = [make_fold(3, 0.5, 0.55, same=True)] if judges == "fresh" else None
+    choice = choose([make_fold(2, 0.5, 0.55, same=True)], judging, judges)
+    assert (choice.is_ensemble, choice.weights) == (False, [1.0, 0.0])
 
 
-def test_an_ensemble_that_only_the_searched_rows_like_is_not_taken() -> None:
-    searched = numbers(2, 0.5, 0.5)
-    judged = replace(numbers(3, 0.5, 0.5), given=(numbers(3, 0.1, 0.5).given[0], numbers(3, 0.5, 3.0).given[1]))
-    found = choose([searched], [judged], "select")
-    assert sum(weight > 0 for weight in found.proposed) == 2
-    assert not found.is_ensemble and found.pick == 0
+def test_an_ensemble_that_is_better_on_the_search_rows_only_is_rejected() -> None:
+    search = make_fold(2, 0.5, 0.5)
+    good, bad = make_fold(3, 0.1, 0.5).predictions[0], make_fold(3, 0.5, 3.0).predictions[1]
+    choice = choose([search], [replace(make_fold(3, 0.5, 0.5), predictions=(good, bad))], "select")
+    assert sum(weight > 0 for weight in choice.proposed) == 2
+    assert not choice.is_ensemble and choice.pick == 0
 
 
 @pytest.mark.parametrize("name", ["rmse", "roc_auc", "accuracy"])
-def test_mixing_tables_and_mixing_submissions_are_the_same(name: str) -> None:
-    import pandas as pd
-
-    from tasks.metrics.bootstrap import scores_of
-
-    part = numbers(5, 0.5, 0.8, 1.2, name=name)
+def test_ensembles_of_frames_and_of_submissions_are_equal(name: str) -> None:
+    fold = make_fold(5, 0.5, 0.8, 1.2, name=name)
     weights = [2.0, 1.0, 1.0]
-    count = list(map(str, range(len(part.answers))))
-    tables = [Columns(["id", "t"], [count, [repr(float(cell)) for cell in one["t"]]]) for one in part.given]
-    mixed = combine(METRICS[name], ["t"], tables, weights)
-    frame = pd.DataFrame({"t": list(map(float, mixed.column("t")))})
-    assert scores_of([replace(part, given=(frame,))])[0] == pytest.approx(mixed_score([part], weights))
+    ids = list(map(str, range(len(fold.answers))))
+    tables = [Columns(["id", "t"], [ids, [repr(float(cell)) for cell in one["t"]]]) for one in fold.predictions]
+    combined = combine(METRICS[name], ["t"], tables, weights)
+    frame = pd.DataFrame({"t": list(map(float, combined.column("t")))})
+    expected = pytest.approx(score_ensemble([fold], weights))
+    assert score_candidates([replace(fold, predictions=(frame,))])[0] == expected
 
 
-def test_votes_count_words_too_and_a_tie_goes_to_the_first() -> None:
-    tables = [Columns(["id", "t"], [["1", "2"], [one, "x"]]) for one in ("cat", "dog", "dog")]
+def test_text_labels_are_voted_on_and_the_first_voter_breaks_ties() -> None:
+    tables = [Columns(["id", "t"], [["1", "2"], [cell, "x"]]) for cell in ("cat", "dog", "dog")]
     assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0]).rows()[1:] == [["1", "dog"], ["2", "x"]]
     assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0]).column("t")[0] == "cat"
 
 
 @pytest.mark.parametrize(("needs", "first"), [("numbers", "0"), ("scores", repr(2 / 3))])
-def test_classes_of_a_metric_of_the_tasks_own_are_voted_on_and_its_scores_are_not(needs: Needs, first: str) -> None:
+def test_an_own_metric_votes_on_classes_and_averages_scores(needs: Needs, first: str) -> None:
     metric = Metric("hits", False, needs, file=Path("metric.py"), function="hits")
-    tables = [Columns(["id", "t"], [["1", "2"], [one, "1"]]) for one in ("0", "2", "0")]
+    tables = [Columns(["id", "t"], [["1", "2"], [cell, "1"]]) for cell in ("0", "2", "0")]
     assert combine(metric, ["t"], tables, [1.0, 1.0, 1.0]).column("t")[0] == first
     halves = [table.with_column("t", ["0.5", "1"]) for table in tables]
     assert combine(metric, ["t"], [*tables, *halves], [1.0] * 6).column("t")[1] == "1.0"
 
 
-def test_without_other_rows_the_best_so_far_stays_the_pick() -> None:
-    lucky = numbers(11, 0.8, 0.5)
-    found = choose([lucky], None, "halves")
-    assert found.pick == 0 and found.weights[0] > 0
-
-
-def test_a_half_that_cannot_be_scored_ends_no_choice() -> None:
-    """Eight rows of one class in two hundred may all lie in one half."""
-    import pandas as pd
-
-    wanted = pd.DataFrame({"t": [float(row in (0, 2)) for row in range(200)]})
-    given = tuple(pd.DataFrame({"t": [(row * step) % 7 / 7 for row in range(200)]}) for step in (3.0, 5.0))
-    part = Part(METRICS["roc_auc"], ("t",), wanted, given, ("",) * 200)
-    found = choose([part], None, "halves")
-    assert (found.pick, found.is_ensemble, found.weights) == (0, False, [1.0, 0.0])
-
-
-def test_one_label_written_in_two_ways_is_one(tmp_path: Path) -> None:
+def test_labels_written_in_two_ways_are_one_label() -> None:
     tables = [Columns(["id", "t"], [["1"], [cell]]) for cell in ("1", "1.0", "0")]
     assert combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.5]).column("t") == ["1"]
 
 
-def test_cells_that_are_missing_in_both_are_no_distance(tmp_path: Path) -> None:
+def test_without_judging_rows_the_best_so_far_stays_the_pick() -> None:
+    choice = choose([make_fold(11, 0.8, 0.5)], None, "halves")
+    assert choice.pick == 0 and choice.weights[0] > 0
+
+
+def test_a_half_that_cannot_be_scored_leaves_the_pick() -> None:
+    """Two positive rows among two hundred, both in one half."""
+    answers = pd.DataFrame({"t": [float(row in (0, 2)) for row in range(200)]})
+    predictions = tuple(pd.DataFrame({"t": [(row * step) % 7 / 7 for row in range(200)]}) for step in (3.0, 5.0))
+    choice = choose([Fold(METRICS["roc_auc"], ("t",), answers, predictions, ("",) * 200)], None, "halves")
+    assert (choice.pick, choice.is_ensemble, choice.weights) == (0, False, [1.0, 0.0])
+
+
+def test_cells_missing_in_both_submissions_do_not_differ(tmp_path: Path) -> None:
     task = load_task(two_numbers(tmp_path / "sum", lambda draw, a, b: f"{a + b:.3f}", metric="rmse"))
     blend = make_blend(task, 0, tmp_path / "blend")
     for name, cells in (("one", ["1", "", "3"]), ("same", ["1", "", "3"]), ("other", ["1", "2", "3"])):
@@ -127,5 +120,5 @@ def test_cells_that_are_missing_in_both_are_no_distance(tmp_path: Path) -> None:
 
 
 def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:
-    weights = propose([numbers(7, 0.3, 0.3, 9.0)])
+    weights = propose_weights([make_fold(7, 0.3, 0.3, 9.0)])
     assert weights[0] > 0 and weights[1] > 0 and weights[2] == 0

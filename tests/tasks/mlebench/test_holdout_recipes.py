@@ -23,7 +23,7 @@ from tasks.holdout.recipe import Split
 from tasks.io.csv_text import Row, as_number
 from tasks.io.path_templates import PathPattern
 from tasks.judging.judge import judge
-from tasks.judging.partition_submission import cut
+from tasks.judging.partition_submission import partition_submission
 from tasks.mlebench.facts import competitions
 from tasks.mlebench.graders import RULES, read_table, score_file
 from tasks.mlebench.official_metrics import guarded
@@ -148,7 +148,7 @@ def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(ora
     for part in [*range(count), -1]:
         blend = blended(oracle, tmp_path / f"b{part}", Split(0, part)) if part else first
         submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror"), part))
-        parts = cut(blend, submission)
+        parts = partition_submission(blend, submission)
         assert parts.held_out.column(oracle.task.submission.id) == parts.answers.column(oracle.task.submission.id)
         cuts.add(tuple(map(tuple, parts.test.rows())))
         taken += _left(oracle, blend, tmp_path / "mirror")
