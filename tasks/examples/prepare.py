@@ -8,7 +8,6 @@ may later move labelled rows among the test rows unseen.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.config.yaml_with_lines import TaskError
+from tasks.io.hashing import hash_of
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
 EXAMPLES_FOLDER = Path(__file__).parent
@@ -184,7 +184,7 @@ def write_data(example: Example, folder: Path) -> None:
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return int(hash_of(text)[:16], 16)
 
 
 def _draw_ids(salt: str, count: int) -> list[int]:

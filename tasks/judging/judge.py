@@ -7,7 +7,6 @@ The harness process never opens an answer. `run_judge` runs this module as a chi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.holdout.blend import Blend, load_blend
 from tasks.holdout.build import HELD_OUT
 from tasks.io.columns import Columns, read_columns, write_columns
+from tasks.io.hashing import hash_of_file
 from tasks.judging.partition_submission import Partition, answers_of, partition_submission
 from tasks.judging.validate_submission import SubmissionRefused
 from tasks.subprocesses import ChildKilled, ChildTimeout, Reply, run_isolated, serve
@@ -82,7 +82,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         rows = partition_submission(blend, submission)
         if not blend.has_labels:
             write_columns(out, rows.test)
-            return Judgement("unscored", sha256=_digest(out))
+            return Judgement("unscored", sha256=hash_of_file(out))
         _check_values(blend, rows.answers, rows.test, rows.select)
         candidates = [rows.held_out, *([read_columns(against)] if against else [])]
         fold = _make_fold(blend, candidates, rows.answers, rows.units)
@@ -94,7 +94,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
     _write(rows, out, keep)
     draws = draw_scores([fold])
     noise = estimate_noise([fold], draws)[0]
-    judgement = Judgement("scored", "", scores[0], noise, format_score(scores[0], noise), _digest(out))
+    judgement = Judgement("scored", "", scores[0], noise, format_score(scores[0], noise), hash_of_file(out))
     return replace(judgement, **_compare(fold, scores, draws)) if against else judgement
 
 
@@ -142,10 +142,6 @@ def _make_fold(blend: Blend, candidates: Sequence[Columns], answers: Columns, un
     frame = answer_frame(answers, targets, blend.metric.needs != "labels")
     predictions = tuple(prediction_frame(one, frame) for one in candidates)
     return Fold(blend.metric, tuple(targets), frame, predictions, tuple(units))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def format_score(score: float, noise: float | None) -> str:

@@ -8,7 +8,6 @@ it, in both directions. `run_choose`, `run_combine` and `run_distance` run this 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.holdout.blend import load_blend, read_meta
 from tasks.holdout.build import HELD_OUT, SELECT
 from tasks.io.columns import read_columns, write_columns
+from tasks.io.hashing import hash_of_file
 from tasks.judging.propose_ensemble import best_index, propose_weights, with_ensemble
 from tasks.metrics.score import NoScore
 from tasks.subprocesses import Reply, run_isolated, serve
@@ -165,7 +165,7 @@ def _combine(request: dict[str, Any]) -> Reply:
     out = Path(request["out"])
     out.parent.mkdir(parents=True, exist_ok=True)
     write_columns(out, combine(blend.metric, targets_of(blend.folder), tables, request["weights"]))
-    return {"sha256": hashlib.sha256(out.read_bytes()).hexdigest()}
+    return {"sha256": hash_of_file(out)}
 
 
 def targets_of(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tasks.config.yaml_with_lines import TaskError
+from tasks.io.atomic import replacing
 from tasks.mlebench.extract import Tell, unpack
 from tasks.mlebench.read_raw import read_csv
 from tasks.mlebench.transfer_rate import Throughput
@@ -105,10 +106,11 @@ class Workshop:
     def write_by(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` fill a file beside the prepared one, then put it in place."""
         path = self.path(name)
-        draft = path.with_name(f".{path.name}.part")
-        with self._throughput.of(f"writing {name}", lambda: path.stat().st_size):
+        with (
+            self._throughput.of(f"writing {name}", lambda: path.stat().st_size),
+            replacing(path, one_writer=True) as draft,
+        ):
             write(draft)
-            draft.replace(path)
 
     def copy(self, source: Path, name: str) -> None:
         """Copy a raw file byte for byte."""

@@ -52,7 +52,9 @@ def interpreter(home: Path) -> Path | None:
     own = home / ENVIRONMENT / "bin" / "python"
     if own.is_file():
         return own
-    return Path(sys.executable) if importlib.util.find_spec("mlebench") else None
+    spec = importlib.util.find_spec("mlebench")
+    # A mere folder of that name on the path is a namespace package, without an origin.
+    return Path(sys.executable) if spec is not None and spec.origin is not None else None
 
 
 def how_to_install(home: Path) -> str:

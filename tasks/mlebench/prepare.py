@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from tasks.config.yaml_with_lines import TaskError
 from tasks.holdout.public_files import FILE_TIME
+from tasks.io.atomic import replacing
+from tasks.io.hashing import hash_of_file
 from tasks.mlebench.builder import Workshop
 from tasks.mlebench.extract import Tell, stamp_of, unpack, unpacked_size
 from tasks.mlebench.facts import Competition, competitions, with_notes
@@ -177,9 +178,8 @@ def _finish(competition: Competition, prepared: Prepared, target: Path, tell: Te
 
 
 def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------- raw files
@@ -216,7 +216,7 @@ def _check_zip(competition: Competition, archive: Path, tell: Tell) -> list[Diff
     if not zipfile.is_zipfile(archive):
         raise TaskError(f"{archive} is no zip archive, or is cut off: delete it and download it again")
     tell(f"checking {archive.name}", 0, 0)
-    found, expected = _md5(archive), competition.md5["zip"]
+    found, expected = hash_of_file(archive, "md5"), competition.md5["zip"]
     return [] if found == expected else [Difference(archive.name, expected, found)]
 
 
@@ -265,15 +265,10 @@ def compare(competition: Competition, prepared: Path) -> list[Difference]:
         if name == "zip":
             continue
         path = prepared / name
-        found = _md5(path) if path.is_file() else ""
+        found = hash_of_file(path, "md5") if path.is_file() else ""
         if found != expected:
             differences.append(Difference(name, expected, found))
     return differences
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def seal(prepared: Path) -> None:
