@@ -120,7 +120,7 @@ def compare_with_best(state: State, evaluation: Evaluation) -> str:
         against = f" vs {evaluation.against}" if evaluation.against else ""
         if mine and other and before and before.id == evaluation.against and evaluation.verdict != "unclear":
             return f"{float(mine[1]) - float(other[1]):+.6g}{against}: {evaluation.verdict}"
-        return f"{evaluation.verdict}{against}"
+        return "first score" if evaluation.verdict == "first" else f"{evaluation.verdict}{against}"
     if before is None or mine is None or other is None or evaluation.status != "scored":
         return ""
     delta = float(mine[1]) - float(other[1])

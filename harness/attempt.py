@@ -35,7 +35,7 @@ def turn(run: Run) -> None:
     """One reply of the model and the calls it asked for."""
     if not run.state.pending:
         if run.state.needs_reminder:
-            nudge(run)
+            remind(run)
         request.ask(run)
     # `finish` ends the attempt, so whatever was asked for beside it comes first.
     for pending in sorted(run.state.pending.values(), key=lambda one: one.call.name == "finish"):
@@ -46,13 +46,13 @@ def turn(run: Run) -> None:
             return
 
 
-def nudge(run: Run) -> None:
-    """Answer a reply that called nothing: as the result of a marked call, since a user message would cost the cache
-    and every thought before it."""
+def remind(run: Run) -> None:
+    """Answer a reply without a call, as the result of an added call: a user message would cost the cache and all
+    thinking before it."""
     loops = run.notebook.loops
     is_loop = loops.text_replies and loops.text_replies % TEXT_REPLIES == 0
-    circles = f"\n<harness>{loops.warning()}</harness>" if is_loop else ""
-    run.record(Reminded(text=prompt("nudge") + circles, call=f"harness_{run.state.turns}"))
+    warning = f"\n<harness>{loops.warning()}</harness>" if is_loop else ""
+    run.record(Reminded(text=prompt("reminder") + warning, call=f"harness_{run.state.turns}"))
 
 
 def begin(run: Run) -> None:

@@ -89,7 +89,7 @@ class Recall:
         passages = self._matches(query)
         if not passages:
             return f"no match for {query[:80]!r}"
-        return render_passages(passages, tokens, f"{len(passages)} passages")
+        return render_passages(passages, tokens, f"passages: {len(passages)}")
 
     def event(self, seq: int, tokens: int) -> str:
         """One event, within `tokens`."""
@@ -97,7 +97,7 @@ class Recall:
         if not passages:
             return f"event {seq} has no text"
         whole = "".join(passage.text for passage in passages)
-        return render_passages([Passage(seq, passages[0].title, whole)], tokens, "1 event")
+        return render_passages([Passage(seq, passages[0].title, whole)], tokens, "events: 1")
 
     def path(self, path: str, tokens: int) -> str:
         """Calls that wrote, read or mentioned a path, latest first; where there are none, a search for the path."""
@@ -115,7 +115,7 @@ class Recall:
             parts = self._passages(seq)
             title = f"{what}; {parts[0].title}" if parts else what
             passages.append(Passage(seq, title, "".join(part.text for part in parts)))
-        return render_passages(passages, tokens, f"{len(passages)} events, latest first")
+        return render_passages(passages, tokens, f"events: {len(passages)}, latest first")
 
     def close(self) -> None:
         """Close the index file."""

@@ -82,4 +82,4 @@ def test_recorded_verdict_is_used() -> None:
         ]  # fmt: skip
     state = fold(events)
     comparisons = [memory.compare_with_best(state, evaluation) for evaluation in state.evaluations.values()]
-    assert comparisons == ["first", "unclear vs 001-1", "worse vs 001-1", "+0.01 vs 001-1: real"]
+    assert comparisons == ["first score", "unclear vs 001-1", "worse vs 001-1", "+0.01 vs 001-1: real"]
