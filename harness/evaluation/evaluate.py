@@ -19,6 +19,7 @@ from harness.evaluation import folds, leak_checks, submission
 from harness.evaluation.verdict import Verdict, claimed, reach
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
+from runs.versions.refs import refs_of
 from sandboxes.base import JobStatus, Sandbox, log_of
 from sandboxes.select import open_sandbox
 from tasks.holdout.private_labels import files_with_canary
@@ -75,7 +76,8 @@ def _open(run: Run, call: str, command: str) -> Evaluation:
     number = len(run.state.evaluations_in(attempt.number)) + 1
     name = f"{attempt.number:03d}-{number}"
     unlock(run.sandbox.paths.workspace)
-    commit = run.versions.commit(run.sandbox.paths.workspace, f"evaluation {name}\n\n{command}", attempt.parent)
+    parent = next((e.commit for e in reversed(run.state.evaluations_in(attempt.number))), attempt.parent)
+    commit = run.versions.commit(run.sandbox.paths.workspace, f"evaluation {name}\n\n{command}", parent)
     if commit.left_out:
         run.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
     run.record(
@@ -83,6 +85,7 @@ def _open(run: Run, call: str, command: str) -> Evaluation:
             evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=f"e-{name}"
         )
     )
+    run.versions.set_refs(refs_of(run.state))
     return run.state.evaluations[name]
 
 

@@ -17,6 +17,7 @@ from context import memory
 from runs.events.registry import RunEnded, SubmissionChosen
 from runs.journal import read_events
 from runs.state import Evaluation
+from runs.versions.refs import refs_of
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
 from runs.views.report import write_report
 from runs.views.summary import write_results, write_summary
@@ -47,6 +48,7 @@ def choose(run: Run, evaluation: Evaluation, why: str) -> None:
 
 def restore_submission(run: Run) -> None:
     """Put the submission of record back where a crash, or anybody, left something else."""
+    run.versions.set_refs(refs_of(run.state))
     chosen = run.state.chosen
     path = run.folder / "submission.csv"
     if chosen is None or (path.is_file() and _sha(path.read_bytes()) == chosen.sha256):

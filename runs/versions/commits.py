@@ -1,48 +1,47 @@
-"""Versions of a workspace: one git commit per evaluated attempt, in a bare repository outside every mount.
+"""Versions of a workspace: one git commit per evaluation, in a bare repository outside every sandbox.
 
-Git is only the store here. It never sees the workspace: the harness reads and writes the files (`snapshot`) and git is
-handed their bytes, so that no hook, filter, attribute, fsmonitor or nested repository of a workspace can make the host
-run or read anything, no index is left locked by a crash, and it does not matter who owns the workspace.
+Git never sees the workspace: the harness reads and writes the files (`files.py`) and git gets only their bytes. So no
+hook, filter, attribute, fsmonitor or nested repository of a workspace can make the host run or read anything, a crash
+leaves no locked index, and the owner of the workspace does not matter.
+
+Reading goes through GitPython's commit, tree and blob objects. Three things do not: commits are written with `git
+fast-import` (one fsynced pack instead of thousands of objects without fsync), patches come from `git diff-tree` (Diff
+objects lose file modes and renames), and refs are written as files (a kill would leave GitPython's `.lock` behind).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from os import fsencode
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, Any
 
+from runs.files import replace_file
+from runs.versions.errors import VersionsError as VersionsError
+from runs.versions.errors import find_git
 from runs.versions.files import Caps, LeftOut, Taken, clear, put, take
 
+if TYPE_CHECKING:
+    from git.objects import Blob
+
+    from runs.versions.repository import RunRepository
+
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-_WHO = b"harness <harness@localhost>"
+MAIN = "refs/heads/main"
+"""The branch HEAD names: the submission of record."""
+_IDENTITY = b"harness <harness@localhost>"
 _NAMED_LEFT_OUT = 50
-_SETTINGS = {
-    "core.hooksPath": "/dev/null",
-    "core.attributesFile": "/dev/null",
-    "core.fsmonitor": "false",
-    "core.compression": "1",
-    "core.fsync": "all",
-    "core.fsyncMethod": "batch",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-}
-
-
-class VersionsError(Exception):
-    """Git is missing, a commit is not there, or there is no room; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A version of the workspace. Equal files give an equal `tree`. `left_out` names what was not kept, and why."""
+    """A version of the workspace. Equal files give an equal `tree`. `left_out` says what was not stored, and why."""
 
     hash: str
     tree: str
@@ -51,165 +50,185 @@ class Commit:
 
 @dataclass(frozen=True)
 class Versions:
-    """The versions of one run, in the bare repository `repo` (made by the first commit)."""
+    """The versions of one run, in the bare repository `repo` (created by the first commit)."""
 
     repo: Path
     caps: Caps = field(default_factory=Caps)
 
     def commit(self, workspace: Path, message: str, parent: str | None = None, when: int | None = None) -> Commit:
-        """Keep the workspace as it is now, without `data`, `.jobs`, `submission.csv` and caches.
+        """Store the workspace as it is now, without `data`, `.jobs`, `submission.csv` and caches. No ref is changed.
 
-        `when` (seconds since 1970; None: now) dates the commit, so that the same arguments give the same commit.
+        `when` (seconds since 1970; default: now) dates the commit, so that equal arguments give an equal commit.
         Raises `VersionsError`.
         """
-        self._prepare()
-        process = self._start("fast-import", "--quiet", "--done")
+        self._create_repository()
         left_out: list[LeftOut] = []
-        try:
-            pipe = _stdin(process)
-            pipe.write(_commit_head(message, parent, int(time.time()) if when is None else when))
-            for item in take(workspace, self.caps):
-                if isinstance(item, LeftOut):
-                    left_out.append(item)
-                else:
-                    pipe.write(_commit_line(item))
-            pipe.write(b'get-mark :1\nls :1 ""\ndone\n')
-        except BrokenPipeError:
-            pass  # git gave up: its own words, below, say why
-        except OSError as error:
-            process.kill()
-            process.communicate()
-            raise VersionsError(f"The workspace {workspace} cannot be read ({error.strerror})") from error
-        found = re.fullmatch(rb"([0-9a-f]{40})\n040000 tree ([0-9a-f]{40})\t\n", _finish(process, "commit"))
-        if not found:
+        with self._opened() as repo:
+            process: Any = repo.git.fast_import("--quiet", "--done", as_process=True, istream=-1)
+            try:
+                process.stdin.write(_commit_head(message, parent, int(time.time()) if when is None else when))
+                for item in take(workspace, self.caps):
+                    if isinstance(item, LeftOut):
+                        left_out.append(item)
+                    else:
+                        process.stdin.write(_commit_line(item))
+                process.stdin.write(_COMMIT_END)
+            except BrokenPipeError:
+                pass  # git stopped; its message is read below
+            except OSError as error:
+                process.kill()
+                process.communicate()
+                raise VersionsError(f"The workspace {workspace} cannot be read ({error.strerror})") from error
+            answer = self._finish(process)
+        match = re.fullmatch(rb"([0-9a-f]{40})\n040000 tree ([0-9a-f]{40})\t\n", answer)
+        if not match:
             raise VersionsError(f"git made no commit in {self.repo}: check it with `git --git-dir {self.repo} fsck`")
-        return Commit(found[1].decode(), found[2].decode(), _names(left_out))
+        return Commit(match[1].decode(), match[2].decode(), _left_out_lines(left_out))
+
+    def set_refs(self, refs: Mapping[str, str]) -> None:
+        """Point refs (`refs/heads/...`, `refs/tags/...`) at commits and HEAD at `main`. Repeating it changes nothing.
+
+        Only one process writes a run's repository, so a ref is a file that is replaced atomically, without git's
+        lock, which a kill would leave behind. Raises `VersionsError`.
+        """
+        if not self.repo.exists():
+            return
+        try:
+            for name, value in {**refs, "HEAD": f"ref: {MAIN}"}.items():
+                _write_ref(self.repo / name, f"{value}\n".encode())
+        except OSError as error:
+            raise VersionsError(f"{self.repo} cannot be written ({error.strerror}): check the disk") from error
 
     def checkout(self, commit: str, into: Path) -> None:
-        """Make a clean folder of a commit's files; it appears all at once, in the place of what was there.
+        """Make `into` a folder with exactly a commit's files, atomically replacing what was there.
 
-        Raises `VersionsError`, and leaves what was there, where the commit cannot be had.
+        Raises `VersionsError`; `into` is then unchanged.
         """
-        into.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
-        try:
-            (draft / "new").mkdir(mode=0o755)
-            put(self._contents(commit), draft / "new")
-            if into.is_symlink() or into.exists():
-                into.rename(draft / "old")
-            (draft / "new").rename(into)
-        except OSError as error:
-            raise VersionsError(f"{into} cannot be written ({error.strerror}): check the disk") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with self._files(commit) as files, _beside(into) as temporary:
+            try:
+                (temporary / "new").mkdir(mode=0o755)
+                put(_contents(files), temporary / "new")
+                if into.is_symlink() or into.exists():
+                    into.rename(temporary / "old")
+                (temporary / "new").rename(into)
+            except OSError as error:
+                raise VersionsError(f"{into} cannot be written ({error.strerror}): check the disk") from error
 
     def reset(self, workspace: Path, commit: str | None) -> None:
-        """Make a workspace equal to a commit (None: empty). Its `data` and `.jobs` stay as they are."""
-        files = self._listing(commit) if commit else []  # before anything is removed: the commit may not be there
-        try:
-            clear(workspace)
-            put(self._read_all(files), workspace)
-        except OSError as error:
-            raise VersionsError(f"The workspace {workspace} cannot be reset ({error.strerror})") from error
+        """Make a workspace equal to a commit (None: empty). Its `data` and `.jobs` are left alone.
+
+        Raises `VersionsError`; a commit that does not exist removes nothing.
+        """
+        with self._files(commit) as files:
+            try:
+                clear(workspace)
+                put(_contents(files), workspace)
+            except OSError as error:
+                raise VersionsError(f"The workspace {workspace} cannot be reset ({error.strerror})") from error
 
     def diff(self, before: str | None, after: str) -> str:
-        """What changed between two commits (None: nothing yet), as a unified diff."""
-        names = [_checked(before) if before else EMPTY_TREE, _checked(after)]
-        plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
-        output = self._run("diff-tree", "-p", *plain, *names, "--")
-        return output.decode("utf-8", "replace")
+        """The changes between two commits (None: the empty tree) as a unified diff. Raises `VersionsError`."""
+        commits = [_checked(before) if before else EMPTY_TREE, _checked(after)]
+        options = ("-p", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
+        with self._opened() as repo:
+            patch: bytes = repo.git.diff_tree(
+                *options, *commits, "--", stdout_as_string=False, strip_newline_in_stdout=False
+            )
+        return patch.decode("utf-8", "replace")
 
     def files(self, commit: str) -> list[str]:
-        """The paths of a commit's files; bytes that are no UTF-8 appear as surrogates (`os.fsencode` undoes them)."""
-        return [os.fsdecode(path) for _, _, path in self._listing(commit)]
+        """The paths of a commit's files. Bytes that are not UTF-8 become surrogates (`os.fsencode` restores them)."""
+        with self._files(commit) as files:
+            return [str(blob.path) for blob in files]
 
     def read(self, commit: str, path: str) -> bytes:
-        """The content of one file of a commit. Raises `VersionsError` where it has none."""
-        wanted = [item for item in self._listing(commit) if item[2] == os.fsencode(path)]
-        if not wanted:
-            raise VersionsError(f"Commit {commit} has no file {path}")
-        return next(iter(self._read_all(wanted))).content
+        """The content of one file of a commit. Raises `VersionsError` if there is no such file."""
+        with self._files(commit) as files:
+            for blob in files:
+                if blob.path == path:
+                    return next(_contents([blob])).content
+        raise VersionsError(f"Commit {commit} has no file {path}")
 
-    def _prepare(self) -> None:
+    @contextmanager
+    def _opened(self) -> Iterator[RunRepository]:
+        find_git()  # first, since importing GitPython without git fails
+        try:
+            from runs.versions.repository import opened
+        except ImportError as error:
+            raise VersionsError(f"GitPython cannot be imported ({error}): run `pip install -e .` again") from error
+        with opened(self.repo) as repo:
+            yield repo
+
+    @contextmanager
+    def _files(self, commit: str | None) -> Iterator[list[Blob]]:
+        """The files of a commit (None: no files), readable while the context is open."""
+        if commit is None:
+            yield []
+            return
+        with self._opened() as repo:
+            from runs.versions.repository import files_of
+
+            yield list(files_of(repo, _checked(commit)))
+
+    def _finish(self, process: Any) -> bytes:
+        from runs.versions.repository import explain
+
+        output, errors = process.communicate()
+        if process.returncode != 0:
+            raise VersionsError(explain(errors.decode("utf-8", "replace"), self.repo))
+        return bytes(output)
+
+    def _create_repository(self) -> None:
         if self.repo.exists():
             return
-        self.repo.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{self.repo.name}.", dir=self.repo.parent))
-        try:
-            self._run("init", "--quiet", "--bare", "--template=", "--initial-branch=none", directory=draft)
-            # Should somebody check one of these out by hand, bytes stay bytes.
-            (draft / "info").mkdir(exist_ok=True)
-            (draft / "info" / "attributes").write_text("* -text -filter -ident !diff !merge !working-tree-encoding\n")
-            draft.rename(self.repo)
-        except OSError as error:
-            if not self.repo.exists():  # else another process was quicker
-                raise VersionsError(f"{self.repo} cannot be made ({error.strerror}): check the disk") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with _beside(self.repo) as temporary:
+            try:
+                with Versions(temporary)._opened() as repo:
+                    repo.git.init("--quiet", "--bare", "--template=", f"--initial-branch={Path(MAIN).name}")
+                # For somebody who checks a commit out by hand in this repository: files stay byte for byte.
+                (temporary / "info").mkdir(exist_ok=True)
+                attributes = "* -text -filter -ident !diff !merge !working-tree-encoding\n"
+                (temporary / "info" / "attributes").write_text(attributes)
+                temporary.rename(self.repo)
+            except OSError as error:
+                if not self.repo.exists():  # else another process created it meanwhile
+                    raise VersionsError(f"{self.repo} cannot be created ({error.strerror}): check the disk") from error
 
-    def _listing(self, commit: str) -> list[tuple[bytes, str, bytes]]:
-        """Mode, object name and path of each file of a commit."""
-        entries = self._run("ls-tree", "-r", "-z", "--full-tree", _checked(commit)).split(b"\0")
-        return [_entry(entry) for entry in entries if entry]
 
-    def _contents(self, commit: str) -> Iterator[Taken]:
-        return self._read_all(self._listing(commit))
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary folder next to a path, which can be renamed to it; removed afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
-    def _read_all(self, files: list[tuple[bytes, str, bytes]]) -> Iterator[Taken]:
-        if not files:
+
+def _contents(files: list[Blob]) -> Iterator[Taken]:
+    for blob in files:
+        from runs.versions.repository import content_of
+
+        yield Taken(fsencode(str(blob.path)), b"%06o" % blob.mode, content_of(blob))
+
+
+def _write_ref(path: Path, content: bytes) -> None:
+    with suppress(FileNotFoundError):
+        if path.read_bytes() == content:
             return
-        process = self._start("cat-file", "--batch")
-        answers = process.stdout
-        assert answers is not None
-        try:
-            for mode, name, path in files:
-                _stdin(process).write(name.encode() + b"\n")
-                _stdin(process).flush()
-                header = answers.readline().split()
-                if len(header) != 3 or header[1] != b"blob":
-                    raise VersionsError(f"{self.repo} has lost object {name}: check it with `git fsck`")
-                content = answers.read(int(header[2]) + 1)[:-1]
-                yield Taken(path, mode, content)
-        finally:
-            process.kill()
-            process.communicate()
-
-    def _run(self, *words: str, directory: Path | None = None) -> bytes:
-        return _finish(self._start(*words, directory=directory), words[0])
-
-    def _start(self, *words: str, directory: Path | None = None) -> subprocess.Popen[bytes]:
-        git = shutil.which("git")
-        if git is None:
-            raise VersionsError("git is not installed, and every evaluated attempt is kept with it: install git")
-        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        pipe = subprocess.PIPE
-        environment = _environment(directory or self.repo)
-        return subprocess.Popen(
-            [git, *settings, *words], stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
-        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content, is_durable=True)
 
 
-def _environment(directory: Path) -> dict[str, str]:
-    # Nothing of the user's: neither their GIT_* variables nor their configuration may change what a commit is.
-    return {
-        "GIT_DIR": str(directory.absolute()),
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "HOME": "/nonexistent",
-        "PATH": os.defpath,
-        "LC_ALL": "C",
-    }
+_COMMIT_END = b'get-mark :1\nls :1 ""\nreset refs/new\n\ndone\n'
+"""Asks for the names of commit and tree, then drops the ref that fast-import insists on, before it is written."""
 
 
 def _commit_head(message: str, parent: str | None, when: int) -> bytes:
-    # The branch keeps the commit from ever being collected. Its name is new, so that no lock of a crash is in its way.
     text = message.replace("\0", " ").encode("utf-8", "replace")
-    head = b"feature done\ncommit refs/heads/v-%d-%s\nmark :1\n" % (when, secrets.token_hex(4).encode())
-    head += b"committer %s %d +0000\ndata %d\n%s\n" % (_WHO, when, len(text), text)
+    head = b"feature done\ncommit refs/new\nmark :1\n"
+    head += b"committer %s %d +0000\ndata %d\n%s\n" % (_IDENTITY, when, len(text), text)
     head += b"from %s\n" % _checked(parent).encode() if parent else b""
     return head + b"deleteall\n"
 
@@ -223,35 +242,13 @@ def _is_plain(byte: int) -> bool:
     return 32 <= byte < 127 and byte not in b'"\\'
 
 
-def _entry(entry: bytes) -> tuple[bytes, str, bytes]:
-    about, path = entry.split(b"\t", 1)
-    mode, _, name = about.split(b" ")
-    if any(part in (b"", b".", b"..", b".git") for part in path.split(b"/")):
-        raise VersionsError(f"A commit holds the path {path!r}, which no workspace can have")
-    return mode, name.decode(), path
-
-
 def _checked(commit: str | None) -> str:
     if not commit or not re.fullmatch(r"(?!0+$)[0-9a-f]{40}", commit):
-        raise VersionsError(f"{commit!r} is not the name of a commit")
+        raise VersionsError(f"{commit!r} is not the hash of a commit (40 hex digits)")
     return commit
 
 
-def _names(left_out: list[LeftOut]) -> tuple[str, ...]:
-    names = tuple(str(item) for item in left_out[:_NAMED_LEFT_OUT])
-    more = len(left_out) - len(names)
-    return (*names, f"and {more} more") if more else names
-
-
-def _stdin(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdin is not None
-    return process.stdin
-
-
-def _finish(process: subprocess.Popen[bytes], doing: str) -> bytes:
-    output, errors = process.communicate()
-    if process.returncode != 0:
-        lines = errors.decode("utf-8", "replace").strip().splitlines()
-        why = next((line for line in lines if line.startswith(("fatal", "error"))), lines[-1] if lines else "no word")
-        raise VersionsError(f"git {doing} failed: {why}. Check the disk and that git is 2.30 or newer, then resume")
-    return output
+def _left_out_lines(left_out: list[LeftOut]) -> tuple[str, ...]:
+    lines = tuple(str(item) for item in left_out[:_NAMED_LEFT_OUT])
+    more = len(left_out) - len(lines)
+    return (*lines, f"and {more} more") if more else lines

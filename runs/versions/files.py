@@ -1,12 +1,13 @@
-"""Files of a workspace, taken and put back by the harness itself, never by git: no link is followed, nothing is run.
+"""Reads a workspace and writes it back, without git: no link is followed, and nothing is run.
 
-An agent may swap a file for a link while it is read, so every step goes through an open folder and refuses links.
-Names are bytes: an agent may use any.
+An agent may replace a file by a link while it is read, so every step works on an open folder and refuses links. Names
+are bytes: an agent may use any.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -20,15 +21,15 @@ COUNT_CAP = 20_000
 DEPTH_CAP = 40
 
 LINK = b"120000"
-KEPT_APART = frozenset({b"data", b".jobs"})
-"""Entries at the top of a workspace that are the sandbox's: never taken, never touched."""
-_NOT_TAKEN = KEPT_APART | {b"submission.csv"}
-_NEVER_TAKEN = frozenset({b"__pycache__", b".ipynb_checkpoints"})
+SANDBOX_ENTRIES = frozenset({b"data", b".jobs"})
+"""Entries at the top of a workspace that belong to the sandbox: never read, never changed."""
+_NOT_STORED = SANDBOX_ENTRIES | {b"submission.csv"}
+_CACHES = frozenset({b"__pycache__", b".ipynb_checkpoints"})
 
 
 @dataclass(frozen=True)
 class Caps:
-    """How much of a workspace is taken: bytes of one file, bytes in all, files, folders within folders."""
+    """How much of a workspace is stored: bytes of one file, bytes in all, number of files, depth of folders."""
 
     file: int = FILE_CAP
     total: int = TOTAL_CAP
@@ -38,7 +39,7 @@ class Caps:
 
 @dataclass(frozen=True)
 class Taken:
-    """One file as it is kept: `path` relative to the workspace, `mode` as git writes it; of a link, its target."""
+    """One stored file: `path` relative to the workspace, `mode` as git writes it, and content (of a link: target)."""
 
     path: bytes
     mode: bytes
@@ -47,7 +48,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One entry that is not kept, and why."""
+    """One entry that is not stored, and why."""
 
     path: bytes
     why: str
@@ -57,14 +58,14 @@ class LeftOut:
 
 
 def take(workspace: Path, caps: Caps = Caps()) -> Iterator[Taken | LeftOut]:
-    """Read a workspace, in the order of names. Raises OSError where it is not a folder that can be read."""
-    room = _Room(caps)
-    with _folder(workspace) as root:
-        yield from _take(root, b"", 0, room)
+    """Read a workspace, in the order of names. Raises OSError if it is not a readable folder."""
+    allowance = _Allowance(caps)
+    with _open_folder(workspace) as root:
+        yield from _take(root, b"", 0, allowance)
 
 
-class _Room:
-    """What is left of the caps."""
+class _Allowance:
+    """What the caps still allow."""
 
     def __init__(self, caps: Caps) -> None:
         self.caps = caps
@@ -72,61 +73,83 @@ class _Room:
         self.files = caps.count
 
     def refuses(self, size: int) -> str:
+        """Why a file of this size is not stored; empty if it is."""
         if size > self.caps.file:
             return f"larger than {self.caps.file:,} bytes"
         if size > self.bytes:
             return f"more than {self.caps.total:,} bytes in all"
         return f"more than {self.caps.count:,} files" if self.files <= 0 else ""
 
-    def fill(self, size: int) -> None:
+    def use(self, size: int) -> None:
         self.bytes -= size
         self.files -= 1
 
 
-def _take(folder: int, prefix: bytes, depth: int, room: _Room) -> Iterator[Taken | LeftOut]:
+def _take(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iterator[Taken | LeftOut]:
     for name in sorted(_names(folder)):
-        if name in _NEVER_TAKEN or (depth == 0 and name in _NOT_TAKEN):
+        if name in _CACHES or (depth == 0 and name in _NOT_STORED):
             continue
         path = prefix + name
         try:
             status = os.lstat(name, dir_fd=folder)
             if name.lower() == b".git":
-                yield LeftOut(path, "a git repository within the workspace")
+                yield LeftOut(path, "a git repository inside the workspace")
+            elif _is_refused_by_git(name, stat.S_ISLNK(status.st_mode)):
+                yield LeftOut(path, "git refuses this name")
             elif stat.S_ISDIR(status.st_mode):
-                yield from _take_folder(folder, name, path, depth, room)
+                yield from _take_folder(folder, name, path, depth, allowance)
             else:
-                yield _take_file(folder, name, path, status, room)
+                yield _take_file(folder, name, path, status, allowance)
         except FileNotFoundError:
-            continue  # gone since it was listed
+            continue  # removed since it was listed
         except OSError as error:
             yield LeftOut(path, f"not readable: {error.strerror}")
 
 
-def _take_folder(parent: int, name: bytes, path: bytes, depth: int, room: _Room) -> Iterator[Taken | LeftOut]:
-    if depth + 1 >= room.caps.depth:
-        yield LeftOut(path, f"more than {room.caps.depth} folders deep")
+_IGNORED_BY_HFS = str.maketrans(
+    "", "", "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
+)
+_GITMODULES = re.compile(r"\.gitmodules|(?:gitmod|g?i?7?e?b?a?)~[1-9][0-9]*")
+
+
+def _is_refused_by_git(name: bytes, is_link: bool) -> bool:
+    """Whether git would refuse to check a name out, as another spelling of `.git` (or, of a link, of `.gitmodules`) on
+    Windows or macOS. Such a file would make the whole commit unreadable for GitPython and for `git clone`."""
+    for part in os.fsdecode(name).split("\\"):
+        windows = part.split(":", 1)[0].rstrip(" .").lower()
+        macos = part.translate(_IGNORED_BY_HFS).lower()
+        if windows in (".git", "git~1") or macos == ".git":
+            return True
+        if is_link and (_GITMODULES.fullmatch(windows) or macos == ".gitmodules"):
+            return True
+    return False
+
+
+def _take_folder(parent: int, name: bytes, path: bytes, depth: int, allowance: _Allowance) -> Iterator[Taken | LeftOut]:
+    if depth + 1 >= allowance.caps.depth:
+        yield LeftOut(path, f"more than {allowance.caps.depth} folders deep")
         return
-    with _folder(name, parent) as folder:
-        yield from _take(folder, path + b"/", depth + 1, room)
+    with _open_folder(name, parent) as folder:
+        yield from _take(folder, path + b"/", depth + 1, allowance)
 
 
-def _take_file(parent: int, name: bytes, path: bytes, status: os.stat_result, room: _Room) -> Taken | LeftOut:
+def _take_file(parent: int, name: bytes, path: bytes, status: os.stat_result, allowance: _Allowance) -> Taken | LeftOut:
     if stat.S_ISLNK(status.st_mode):
         mode, content = LINK, os.readlink(name, dir_fd=parent)
     elif not stat.S_ISREG(status.st_mode):
         return LeftOut(path, "not a regular file")
-    elif why := room.refuses(status.st_size):
+    elif why := allowance.refuses(status.st_size):
         return LeftOut(path, why)
     else:
-        mode, content = _read(parent, name, room.caps.file)
-    if why := room.refuses(len(content)):
+        mode, content = _read(parent, name, allowance.caps.file)
+    if why := allowance.refuses(len(content)):
         return LeftOut(path, why)
-    room.fill(len(content))
+    allowance.use(len(content))
     return Taken(path, mode, content)
 
 
 def _read(parent: int, name: bytes, cap: int) -> tuple[bytes, bytes]:
-    # Without blocking, should it have become a pipe since it was looked at.
+    # Non-blocking, in case it has become a pipe since it was listed.
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -136,8 +159,8 @@ def _read(parent: int, name: bytes, cap: int) -> tuple[bytes, bytes]:
 
 
 def put(files: Iterable[Taken], into: Path) -> None:
-    """Write files into a folder that has none of them. They get the owner of the folder, where we may give it."""
-    with _folder(into) as root:
+    """Write files into a folder that has none of them. They get the owner of the folder if we run as root."""
+    with _open_folder(into) as root:
         owner = os.fstat(root)
         for file in files:
             *folders, name = file.path.split(b"/")
@@ -148,8 +171,8 @@ def _put(folder: int, folders: list[bytes], name: bytes, file: Taken, owner: os.
     if folders:
         with suppress(FileExistsError):
             os.mkdir(folders[0], 0o755, dir_fd=folder)
-        with _folder(folders[0], folder) as inner:
-            _give(inner, owner)
+        with _open_folder(folders[0], folder) as inner:
+            _change_owner(inner, owner)
             return _put(inner, folders[1:], name, file, owner)
     if file.mode == LINK:
         os.symlink(file.content, name, dir_fd=folder)
@@ -159,20 +182,20 @@ def _put(folder: int, folders: list[bytes], name: bytes, file: Taken, owner: os.
     with os.fdopen(descriptor, "wb") as target:
         target.write(file.content)
         os.fchmod(descriptor, 0o755 if file.mode == b"100755" else 0o644)
-        _give(descriptor, owner)
+        _change_owner(descriptor, owner)
     return None
 
 
-def _give(descriptor: int, owner: os.stat_result) -> None:
+def _change_owner(descriptor: int, owner: os.stat_result) -> None:
     if os.geteuid() == 0:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def clear(workspace: Path) -> None:
-    """Remove all of a workspace but `data` and `.jobs`, whatever an agent made of it."""
-    with _folder(workspace) as root:
-        _unlock(root)
-        while names := [name for name in _names(root) if name not in KEPT_APART]:
+    """Remove everything in a workspace but `data` and `.jobs`, whatever permissions and depth an agent gave it."""
+    with _open_folder(workspace) as root:
+        _make_writable(root)
+        while names := [name for name in _names(root) if name not in SANDBOX_ENTRIES]:
             for name in names:
                 _remove(root, name, root, 0)
 
@@ -181,7 +204,7 @@ def _remove(parent: int, name: bytes, root: int, depth: int) -> None:
     if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
         os.unlink(name, dir_fd=parent)
     elif depth >= DEPTH_CAP:
-        # Thousands of folders within folders exhaust descriptors: carry on with the rest from the top.
+        # Thousands of nested folders would exhaust file descriptors: move the rest to the top and continue there.
         os.rename(name, b".removed-" + secrets.token_hex(8).encode(), src_dir_fd=parent, dst_dir_fd=root)
     else:
         try:
@@ -190,7 +213,7 @@ def _remove(parent: int, name: bytes, root: int, depth: int) -> None:
             os.chmod(name, 0o700, dir_fd=parent)
             folder = os.open(name, _FOLDER, dir_fd=parent)
         try:
-            _unlock(folder)
+            _make_writable(folder)
             for inner in _names(folder):
                 _remove(folder, inner, root, depth + 1)
         finally:
@@ -198,7 +221,7 @@ def _remove(parent: int, name: bytes, root: int, depth: int) -> None:
         os.rmdir(name, dir_fd=parent)
 
 
-def _unlock(folder: int) -> None:
+def _make_writable(folder: int) -> None:
     with suppress(OSError):
         os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | stat.S_IRWXU)
 
@@ -212,7 +235,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def _folder(name: Path | bytes, parent: int | None = None) -> Iterator[int]:
+def _open_folder(name: Path | bytes, parent: int | None = None) -> Iterator[int]:
     descriptor = os.open(name, _FOLDER, dir_fd=parent)
     try:
         yield descriptor

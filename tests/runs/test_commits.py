@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runs.events.registry import Decided, EvaluationStarted, SubmissionChosen
+from runs.state import State
 from runs.versions.commits import Commit, Versions, VersionsError
 from runs.versions.files import Caps
+from runs.versions.refs import refs_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,7 +153,7 @@ def test_any_workspace_comes_back_as_it_was(files: dict[bytes, bytes]) -> None:
         workspace.mkdir()
         for name, content in files.items():
             clean = name.translate(None, b"\0/") or b"x"
-            if clean not in NOT_KEPT and clean.lower() != b".git":
+            if clean not in NOT_KEPT and b"git" not in clean.lower():
                 Path(os.fsdecode(bytes(workspace) + b"/" + clean)).write_bytes(content)
         versions = Versions(Path(home) / "repo.git")
         versions.checkout(versions.commit(workspace, "m").hash, Path(home) / "clean")
@@ -166,6 +170,94 @@ def test_what_is_too_large_or_no_file_is_left_out_and_named(versions: Versions, 
     assert [line.split(" ")[0] for line in commit.left_out] == ["big.bin", "mc", "pipe"]
     assert "larger than 100 bytes" in commit.left_out[0]
     assert sorted(small.files(commit.hash)) == ["ma", "mb", "train.py"]
+
+
+def test_names_that_git_refuses_to_check_out_are_left_out_so_that_the_commit_can_be_cloned(
+    versions: Versions, workspace: Path, tmp_path: Path
+) -> None:
+    refused = ["git~1", ".git ", ".GIT.", ".git::$INDEX", "a\\.git", ".g\u200cit", ".gitmodules"]
+    for name in refused[:-1]:
+        (workspace / name).write_text("x")
+    (workspace / ".gitmodules").symlink_to("elsewhere")
+    (workspace / ".gitignore").write_text("kept")
+    (workspace / "git~10").write_text("kept")
+    commit = versions.commit(workspace, "m")
+    assert sorted(line.rpartition(" (git")[0] for line in commit.left_out) == sorted(refused)
+    versions.set_refs({"refs/heads/main": commit.hash})
+    assert sorted(tree(clone(versions, tmp_path / "clone"))) == [".gitignore", "git~10", "train.py"]
+    versions.checkout(commit.hash, tmp_path / "clean")
+    assert sorted(tree(tmp_path / "clean")) == [".gitignore", "git~10", "train.py"]
+
+
+def plain_git(*words: str | Path) -> str:
+    """What the git command line prints, with a user's usual settings."""
+    return subprocess.run(["git", *map(str, words)], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def clone(versions: Versions, into: Path) -> Path:
+    plain_git("clone", "--quiet", versions.repo, into)
+    plain_git("-C", versions.repo, "fsck", "--strict")
+    shutil.rmtree(into / ".git")
+    return into
+
+
+def run_with_evaluations(versions: Versions, workspace: Path) -> State:
+    """The state of a run with two attempts of two and one evaluations, each of a commit of its own."""
+    state = State()
+    parent = None
+    for seq, (attempt, name) in enumerate([(1, "001-1"), (1, "001-2"), (2, "002-1")]):
+        (workspace / "train.py").write_text(f"print({name!r})\n")
+        commit = versions.commit(workspace, f"evaluation {name}\n\npython train.py {name}", parent, when=1_700_000_000)
+        parent = commit.hash
+        started = EvaluationStarted(
+            evaluation=name, call="c", command="python", commit=commit.hash, tree=commit.tree, job="j"
+        )
+        state.apply(started.model_copy(update={"seq": seq, "attempt": attempt}))
+    return state
+
+
+def test_a_clone_shows_the_search_and_checks_out_the_submission_of_record(
+    versions: Versions, workspace: Path, tmp_path: Path
+) -> None:
+    state = run_with_evaluations(versions, workspace)
+    versions.set_refs(refs_of(state))
+    assert plain_git("-C", versions.repo, "branch", "--list") == "attempt/001\n  attempt/002"
+    state.apply(SubmissionChosen(evaluation="001-2", sha256="0" * 64, why="best"))
+    versions.set_refs(refs_of(state))
+    winner = tmp_path / "winner"
+    plain_git("clone", "--quiet", versions.repo, winner)
+    assert (winner / "train.py").read_text() == "print('001-2')\n"
+    assert plain_git("-C", winner, "log", "-1", "--format=%b") == "python train.py 001-2"
+    assert plain_git("-C", winner, "branch", "--show-current") == "main"
+    assert plain_git("-C", winner, "tag").split() == ["evaluation/001-1", "evaluation/001-2", "evaluation/002-1"]
+    remote = plain_git("-C", winner, "branch", "--remotes", "--format=%(refname:short)").split()
+    assert {"origin/attempt/001", "origin/attempt/002", "origin/main"} <= set(remote)
+    subjects = plain_git("-C", winner, "log", "--graph", "--all", "--format=%s").splitlines()
+    assert subjects == ["* evaluation 002-1", "* evaluation 001-2", "* evaluation 001-1"]
+
+
+def test_refs_written_again_after_a_kill_are_the_same(versions: Versions, workspace: Path) -> None:
+    state = run_with_evaluations(versions, workspace)
+    state.apply(SubmissionChosen(evaluation="002-1", sha256="0" * 64, why="best"))
+    versions.set_refs(refs_of(state))
+    before = plain_git("-C", versions.repo, "for-each-ref")
+    main = versions.repo / "refs" / "heads" / "main"
+    (main.parent / "main.lock").touch()  # as a killed git would leave it
+    main.write_text("")  # as a power cut may leave it
+    (versions.repo / "refs" / "tags" / "evaluation" / "001-1").unlink()
+    for _ in range(2):
+        versions.set_refs(refs_of(state))
+        assert plain_git("-C", versions.repo, "for-each-ref") == before
+    assert plain_git("-C", versions.repo, "rev-parse", "HEAD") == state.evaluations["002-1"].commit
+
+
+def test_an_ensemble_of_record_puts_head_at_its_first_member(versions: Versions, workspace: Path) -> None:
+    state = run_with_evaluations(versions, workspace)
+    state.apply(SubmissionChosen(evaluation="", sha256="0" * 64, why="the sample"))
+    assert "refs/heads/main" not in refs_of(state)
+    state.apply(SubmissionChosen(evaluation="final", sha256="0" * 64, why="the mean"))
+    state.apply(Decided(step="record", chosen="001-2 002-1", why="the mean"))
+    assert refs_of(state)["refs/heads/main"] == state.evaluations["001-2"].commit
 
 
 ATTACK = {
@@ -198,6 +290,11 @@ def test_no_attack_of_a_workspace_runs_code_or_changes_bytes(
     monkeypatch.setenv("GIT_DIR", str(workspace / ".git"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(workspace / ".gitconfig"))
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", f"touch {pwned}")
+    for name in ("GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NAMESPACE"):
+        monkeypatch.setenv(name, str(workspace / ".git"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", f"touch {pwned}")
     monkeypatch.chdir(workspace)
     before = tree(workspace)
     one = versions.commit(workspace, "attack")
@@ -205,8 +302,10 @@ def test_no_attack_of_a_workspace_runs_code_or_changes_bytes(
     two = versions.commit(workspace, "again", parent=one.hash)
     versions.checkout(one.hash, tmp_path / "clean")
     versions.diff(one.hash, two.hash)
+    versions.set_refs({"refs/heads/main": two.hash})
     versions.reset(workspace, one.hash)
     assert not pwned.exists()
+    assert (versions.repo / "refs" / "heads" / "main").is_file()
     assert tree(tmp_path / "clean") == {
         name: content for name, content in before.items() if ".git/" not in name.lower()
     }
