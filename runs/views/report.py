@@ -115,6 +115,13 @@ def _result(state: State) -> Iterator[str]:
         yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
         if why := why_best_is_not_handed_in(state):
             yield f"- **the submission of record is** {why}"
+    if members := of_record(state):
+        first = state.evaluations[members[0]]
+        which = "its code" if len(members) == 1 else f"the code of its first member, {first.id}"
+        yield (
+            f"- {which}: `git clone repo.git winner` (commit `{first.commit[:12]}`); with the task's data in "
+            f"`winner/data`, run there: `{one_line(first.command)}`"
+        )
     if state.thresholds:
         lines = state.thresholds
         words = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from runs.events.registry import EndpointProbed, Event, ModelAsked, ModelFailed, ModelReplied, RunEnded
 from runs.state import fold
 from runs.usage.cost import account
+from runs.views.final_choice import of_record
 from tests.playing import engineer, events_of, harness, jobs_of, normalised, only_run, start_harness, turns_asked
 from tests.servers.chat_server import ChatServer, wait_until
 
@@ -85,6 +87,35 @@ def play_and_kill(home: Path, server: ChatServer, chance: random.Random, most: i
             return kills, printed
 
 
+def refs_and_trees(folder: Path) -> str:
+    """Every ref of a run's repository and the tree it points at."""
+    words = ["git", "-C", str(folder / "repo.git"), "for-each-ref", "--format=%(refname) %(tree)"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_clone_of_a_run_makes_the_submission_again_by_its_recorded_command(
+    unbroken: tuple[Path, list[Event]], tmp_path: Path
+) -> None:
+    home, events = unbroken
+    folder, state = only_run(home), fold(events)
+    names = [line.split()[0] for line in refs_and_trees(folder).splitlines()]
+    assert names == [
+        *("refs/heads/attempt/001", "refs/heads/attempt/002", "refs/heads/main"),
+        *("refs/tags/evaluation/001-1", "refs/tags/evaluation/002-1"),
+    ]
+    subprocess.run(["git", "clone", "--quiet", folder / "repo.git", tmp_path / "winner"], check=True)
+    assert state.created is not None
+    (tmp_path / "winner" / "data").symlink_to(home / state.created.options["blend"] / "public")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    code = 'sh -c "$(git log -1 --format=%b)"'
+    subprocess.run(["sh", "-c", code], cwd=tmp_path / "winner", env={**os.environ, "PATH": path}, check=True)
+    made = set((tmp_path / "winner" / "submission.csv").read_text().splitlines())
+    (winner,) = (e for e in state.evaluations.values() if e.id in of_record(state))
+    kept = (folder / "evaluations" / winner.id / "fold0" / "submission.csv").read_text().splitlines()
+    assert len(kept) > 1 and set(kept) <= made
+    assert "solution.py" in winner.command and winner.command in (folder / "report.md").read_text()
+
+
 @pytest.mark.slow(seconds=90)
 @pytest.mark.timeout(1200)
 def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
@@ -105,6 +136,7 @@ def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
             assert normalised(events, home) == normalised(model_events, model_home), story
             assert jobs_of(events) == jobs_of(model_events), story
             assert isinstance(events[-1], RunEnded), story
+            assert refs_and_trees(only_run(home)) == refs_and_trees(only_run(model_home)), story
             assert [event.seq for event in events] == list(range(len(events)))
             replies = Counter(event.request for event in events if isinstance(event, ModelReplied))
             asked = [event.request for event in events if isinstance(event, ModelAsked)]
