@@ -25,7 +25,7 @@ from runs.events.registry import (
     ToolStarted,
     WindowWeighed,
 )
-from runs.views.messages import said_and_thought
+from runs.views.messages import split_thinking
 
 REWORK_TURNS = 10
 """Turns after a new epoch in which repeated lookups count as its cost."""
@@ -145,7 +145,7 @@ class Notebook:
         self.turn += 1
         self.is_boundary = self.is_waiting = False
         self._started_call = ""
-        self._said = " ".join(said_and_thought(event.message)[0].split())[:200]
+        self._said = " ".join(split_thinking(event.message)[0].split())[:200]
         self._calls = {call.id: _read_arguments(call.arguments) for call in event.calls}
 
     def _add_result(self, event: ToolFinished) -> None:

@@ -180,7 +180,7 @@ def turns_left(run: Run) -> float:
 
 def _is_cold(run: Run) -> bool:
     """Whether the endpoint has probably forgotten the window: nothing was asked of it for too long."""
-    lives = min(run.settings.cache_seconds, run.meter.forgets_after)
+    lives = min(run.settings.cache_seconds, run.meter.cache_lifetime)
     return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
 
 

@@ -21,7 +21,7 @@ from harness.settings import Settings
 from runs.events.registry import Event, JobFinished, RunCreated, Waited
 from runs.journal import Journal
 from runs.state import State
-from runs.usage.cache import Meter
+from runs.usage.cache import CacheMeter
 from runs.versions.commits import Versions
 from sandboxes.base import JobStatus, Limits, Sandbox
 from tasks.holdout.blend import Blend
@@ -52,7 +52,7 @@ class Run:
     state: State
     window: Window
     notebook: Notebook
-    meter: Meter
+    meter: CacheMeter
     recall: Recall
     model: Model
     sandbox: Sandbox

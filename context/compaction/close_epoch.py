@@ -13,7 +13,7 @@ from context.notebook import Notebook
 from context.truncation.keep_lines import score_lines
 from context.window import NOTE_CALL, Group, Window, strip_harness_note
 from runs.views.format import one_line
-from runs.views.messages import content_text, said_and_thought
+from runs.views.messages import content_text, split_thinking
 
 LONGEST = 150
 """Characters of an argument or reply in a stub."""
@@ -81,7 +81,7 @@ def _stubs_of_exchange(messages: Sequence[bytes], seqs: Sequence[int]) -> list[s
         content, seq = results.get(str(call.get("id")), ("no result", seqs[0]))
         if call["function"]["name"] not in (NOTE_CALL, "checkpoint"):
             stubs.append(_stub(seq, call["function"], content))
-    said = said_and_thought(messages[0].decode(errors="replace"))[0].strip()
+    said = split_thinking(messages[0].decode(errors="replace"))[0].strip()
     return stubs or ([f"- event {seqs[0]} said: {one_line(said, LONGEST)}"] if said else [])
 
 

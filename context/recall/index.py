@@ -27,7 +27,7 @@ from runs.events.registry import (
     ToolFinished,
 )
 from runs.journal import read_events
-from runs.views.messages import said_and_thought
+from runs.views.messages import split_thinking
 
 Answer = TypeVar("Answer")
 NAME = "recall.sqlite"
@@ -304,7 +304,7 @@ def _arguments(text: str) -> dict[str, object]:
 
 
 def _reply_text(event: ModelReplied) -> str:
-    said, thought = said_and_thought(event.message)
+    said, thought = split_thinking(event.message)
     calls = (f"{call.name}: {_values(call.arguments)}" for call in event.calls if call.name != TOOL)
     return "\n".join(part for part in (thought, said, *calls) if part)
 

@@ -112,10 +112,10 @@ def _read_reports(path: Path) -> list[dict[str, Any]]:
 def _of_run(folder: Path, settings: Settings) -> Entry:
     from runs.journal import read_events
     from runs.state import fold
-    from runs.usage.cost import account
+    from runs.usage.cost import sum_usage
 
     events = list(read_events(folder))
-    state, total = fold(events), account(events).total
+    state, total = fold(events), sum_usage(events).total
     created = state.created
     assert created is not None
     try:

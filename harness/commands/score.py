@@ -21,7 +21,7 @@ from harness import errors
 from harness.commands.show import find_run, is_driven
 from harness.settings import Settings
 from harness.ui.format import table
-from runs.views.final_choice import handed_in
+from runs.views.final_choice import submitted_evaluation
 from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
         submission = folder / "submission.csv"
         report = run_grade(task_path(state, settings), submission if submission.exists() else None)
         chosen = state.chosen
-        estimate = handed_in(state)
+        estimate = submitted_evaluation(state)
         was_changed = bool(chosen and submission.exists() and _sha(submission) != chosen.sha256)
         graded = Graded(folder, state, report, estimate, was_changed)
         _keep(graded, settings)

@@ -15,7 +15,7 @@ from runs.events.registry import (
     WindowWeighed,
 )
 from runs.journal import read_events
-from runs.usage.cache import Meter, Turn, meter
+from runs.usage.cache import CacheMeter, Turn, measure_cache
 from runs.views.format import money_text, one_line
 
 COST_HEAD = ("turn", "attempt", "epoch", "in", "cached", "reuse", "our count", "out", "dollars", "in all", "")
@@ -25,7 +25,7 @@ SUM_HEAD = ("attempt", "turns", "epochs", "in", "billed anew", "reuse", "our cou
 def show_cost(folder: Path, attempt: int | None = None) -> None:
     """Print the cache meter of a run: every turn (or those of one attempt), then a line for each attempt."""
     events = list(read_events(folder))
-    sums = meter(events)
+    sums = measure_cache(events)
     probes = [event for event in events if isinstance(event, EndpointProbed) and event.calls]
     turns = [turn for turn in sums.turns if attempt is None or turn.attempt == attempt]
     rows: list[tuple[str, ...]] = [COST_HEAD]
@@ -57,7 +57,7 @@ def show_epochs(folder: Path) -> None:
     )
 
 
-def reuse_line(sums: Meter) -> str:
+def reuse_line(sums: CacheMeter) -> str:
     """The meter in one line."""
     prompt, cached = sum(turn.prompt for turn in sums.turns), sum(turn.cached for turn in sums.turns)
     share = f"{cached / prompt:.1%}" if prompt else "nothing"

@@ -30,7 +30,7 @@ from runs.events.registry import (
 )
 from runs.journal import Journal, JournalError
 from runs.state import State
-from runs.usage.cache import Meter
+from runs.usage.cache import CacheMeter
 from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
 from sandboxes.select import open_sandbox
@@ -80,7 +80,7 @@ def _exit_code(run: Run) -> int:
 
 def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, held: ExitStack) -> Run:
     """Fold the journal and open the parts that act on it; what is lent to the run is given back with `held`."""
-    state, window, notebook, meter = State(), Window(), Notebook(), Meter()
+    state, window, notebook, meter = State(), Window(), Notebook(), CacheMeter()
     for event in journal.past:
         state.apply(event)
         window.apply(event)

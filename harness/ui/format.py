@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from runs.state import State
-from runs.views.final_choice import stands_for
+from runs.views.final_choice import result_evaluation
 from runs.views.format import ESTIMATE, evaluation_text, medal_text
 
 _NOT_PLAIN = re.compile(r"[^\t\n -~]")
@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 def standing(state: State) -> str:
     """The best score so far, at the end that of what is handed in, the medal it would bring and every mark that belongs
     beside it."""
-    found = stands_for(state)
+    found = result_evaluation(state)
     if found is None:
         return "no score yet"
     if found.score is None:

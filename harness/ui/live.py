@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.ui.format import estimate, printable, standing
-from runs.views.format import evaluation_text, model_text, money_text, sandbox_text, span_text
+from runs.views.format import duration_text, evaluation_text, model_text, money_text, sandbox_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -93,7 +93,7 @@ def _evaluated(state: State, event: Any) -> str:
 
 
 def _model_failed(_: State, event: Any) -> str:
-    again = "" if event.again_in is None else f"; asking again in {span_text(event.again_in)}"
+    again = "" if event.again_in is None else f"; asking again in {duration_text(event.again_in)}"
     return f"the endpoint failed: {event.error}{again}"
 
 
@@ -105,7 +105,7 @@ def _paused(state: State, event: Any) -> str:
 def _ended(state: State, event: Any) -> str:
     name = state.created.run_id if state.created else "last"
     spend = money_text(state.cost, state.is_cost_estimated)
-    told = f"ended ({event.why}) after {len(state.attempts)} attempts, {span_text(state.active_seconds)}, {spend}"
+    told = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
     made = state.chosen is not None and state.chosen.evaluation == "final"
     told += f". Handed in: {state.chosen.why}" if made and state.chosen else ""
     return f"{told}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
@@ -269,11 +269,11 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     if created is None:
         return []
     active = state.active_seconds + waited
-    left = f"{span_text(active)} so far"
+    left = f"{duration_text(active)} so far"
     if created.hours is not None:
         seconds = max(0.0, created.hours * 3600 - active)
         until = time.strftime("%H:%M", time.localtime(time.time() + seconds))
-        left = f"{span_text(seconds)} left, until {until}; {left}"
+        left = f"{duration_text(seconds)} left, until {until}; {left}"
     attempts = f"{len(state.attempts)}" + (f" of {created.attempts}" if created.attempts else "")
     turn = state.attempt.turns if state.attempt else 0
     turns = f"turn {turn} (of the run: {state.turns}" + (f" of {created.turns})" if created.turns else ")")

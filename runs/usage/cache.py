@@ -55,7 +55,7 @@ class Alarm:
 
 
 @dataclass
-class Meter:
+class CacheMeter:
     """The meter of a run, kept up to date event by event. `keep` keeps every turn, for a table."""
 
     keep: bool = False
@@ -65,7 +65,7 @@ class Meter:
     """Requests that did not extend the one before although no epoch was declared."""
     alarm: Alarm | None = None
     alarms: int = 0
-    forgets_after: float = math.inf
+    cache_lifetime: float = math.inf
     """The shortest pause, in seconds, after which the endpoint was seen to have lost the cache; a longer one that it
     outlived takes that back."""
     _has_cached: bool = False
@@ -125,10 +125,10 @@ class Meter:
             return
         if turn.provider > local / 2:
             self._has_cached = True
-            if self._pause >= self.forgets_after:
-                self.forgets_after = math.inf
+            if self._pause >= self.cache_lifetime:
+                self.cache_lifetime = math.inf
         elif self._has_cached and self._pause >= LEAST_PAUSE:
-            self.forgets_after = min(self.forgets_after, self._pause)
+            self.cache_lifetime = min(self.cache_lifetime, self._pause)
 
     def _compare(self, turn: Turn, local: float) -> None:
         if abs(turn.provider - local) <= POINTS:
@@ -152,9 +152,9 @@ class Meter:
         )
 
 
-def meter(events: Iterable[Event]) -> Meter:
+def measure_cache(events: Iterable[Event]) -> CacheMeter:
     """The meter of a whole run, with every turn."""
-    sums = Meter(keep=True)
+    sums = CacheMeter(keep=True)
     for event in events:
         sums.apply(event)
     return sums

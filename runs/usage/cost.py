@@ -60,7 +60,7 @@ class Spend:
 
 
 @dataclass
-class Account:
+class UsageTotals:
     """The spend of a run, kept up to date event by event; `attempts` by number (0: outside any attempt)."""
 
     total: Spend = field(default_factory=Spend)
@@ -115,9 +115,9 @@ def _count(spend: Spend, event: Event) -> None:
         spend.cost += event.cost
 
 
-def account(events: Iterable[Event]) -> Account:
+def sum_usage(events: Iterable[Event]) -> UsageTotals:
     """Add up events, oldest first."""
-    sums = Account()
+    sums = UsageTotals()
     for event in events:
         sums.add(event)
     return sums

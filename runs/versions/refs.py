@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runs.state import State
 from runs.versions.commits import MAIN
-from runs.views.final_choice import of_record
+from runs.views.final_choice import members_of_record
 
 
 def refs_of(state: State) -> dict[str, str]:
@@ -16,6 +16,6 @@ def refs_of(state: State) -> dict[str, str]:
     evaluations = state.evaluations.values()
     refs = {f"refs/tags/evaluation/{evaluation.id}": evaluation.commit for evaluation in evaluations}
     refs |= {f"refs/heads/attempt/{evaluation.attempt:03d}": evaluation.commit for evaluation in evaluations}
-    if members := of_record(state):
+    if members := members_of_record(state):
         refs[MAIN] = state.evaluations[members[0]].commit
     return refs

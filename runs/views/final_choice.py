@@ -11,7 +11,7 @@ from runs.views.format import one_line, score_text
 NAMES = {"select": "select rows", "fresh": "fresh folds", "halves": "halves of the rows searched on"}
 
 
-def choices(state: State) -> Iterator[str]:
+def final_choice_section(state: State) -> Iterator[str]:
     """The section as Markdown lines; nothing where no evaluation was scored."""
     scored = [e for e in state.evaluations.values() if e.score is not None]
     if not scored:
@@ -32,10 +32,10 @@ def choices(state: State) -> Iterator[str]:
     yield from _decisions(state)
 
 
-def handed_in(state: State) -> Evaluation | None:
+def submitted_evaluation(state: State) -> Evaluation | None:
     """The evaluation whose submission is of record, with the score that rows which did not choose it gave what was
     handed in, if any did; of several made one, or of one refitted, the first. None for the sample."""
-    names = of_record(state)
+    names = members_of_record(state)
     if not names:
         return None
     ensemble, first = state.decisions.get("ensemble"), state.evaluations[names[0]]
@@ -46,12 +46,12 @@ def handed_in(state: State) -> Evaluation | None:
     return first if found is None or found == first.score else replace(first, score=found, noise=None)
 
 
-def stands_for(state: State) -> Evaluation | None:
+def result_evaluation(state: State) -> Evaluation | None:
     """What a run is worth: what it handed in once it has chosen that, and the best so far before."""
-    return (handed_in(state) if "record" in state.decisions else None) or state.best
+    return (submitted_evaluation(state) if "record" in state.decisions else None) or state.best
 
 
-def of_record(state: State) -> list[str]:
+def members_of_record(state: State) -> list[str]:
     """The evaluations that the submission of record is made of; none for the sample."""
     if state.chosen is None:
         return []
@@ -60,7 +60,7 @@ def of_record(state: State) -> list[str]:
     return [name for name in names if name in state.evaluations]
 
 
-def why_best_is_not_handed_in(state: State) -> str:
+def why_best_not_submitted(state: State) -> str:
     """What is of record instead, and why, where it is not the submission of the best evaluation; else empty."""
     chosen, best = state.chosen, state.best
     if chosen is None or best is None or chosen.evaluation == best.id:

@@ -66,7 +66,7 @@ def sandbox_text(created: RunCreated) -> str:
     return created.sandbox if created.protects_labels else f"{created.sandbox} ({LABELS_UNPROTECTED})"
 
 
-def span_text(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A stretch of time: `23 h 04 min`, `4 min 10 s`, `9 s`; never negative."""
     whole = max(0, round(seconds))
     if whole < 60:

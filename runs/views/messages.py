@@ -9,7 +9,7 @@ from typing import Any
 _TAGGED = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 
 
-def said_and_thought(message: str) -> tuple[str, str]:
+def split_thinking(message: str) -> tuple[str, str]:
     """Text and thinking of a canonical assistant message; a message that is no JSON object is all text."""
     try:
         fields = json.loads(message)

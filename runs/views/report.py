@@ -8,14 +8,15 @@ from pathlib import Path
 
 from runs.events.registry import Event, Paused, Resumed, RunCreated, Warned
 from runs.state import Attempt, Evaluation, State
-from runs.usage.cache import Meter
-from runs.usage.cost import Account
+from runs.usage.cache import CacheMeter
+from runs.usage.cost import UsageTotals
 from runs.usage.repair_steps import count_repair_steps, repair_line
-from runs.views.final_choice import choices, of_record, stands_for, why_best_is_not_handed_in
+from runs.views.final_choice import final_choice_section, members_of_record, result_evaluation, why_best_not_submitted
 from runs.views.format import (
     DEMO_MODEL,
     ESTIMATE,
     LABELS_UNPROTECTED,
+    duration_text,
     evaluation_text,
     is_protected,
     medal_text,
@@ -24,7 +25,6 @@ from runs.views.format import (
     one_line,
     sandbox_text,
     score_text,
-    span_text,
     status_text,
 )
 from runs.views.summary import replace_file
@@ -42,7 +42,7 @@ def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
 
 def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
-    sums, trouble, cache = Account(), _Trouble(), Meter(keep=True)
+    sums, trouble, cache = UsageTotals(), _Trouble(), CacheMeter(keep=True)
     repair_steps: Counter[str] = Counter()
     for event in events:
         sums.add(event)
@@ -55,7 +55,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _head(state, state.created),
         _result(state),
         _attempts(state, sums),
-        choices(state),
+        final_choice_section(state),
         _spend(sums, cache, repair_line(repair_steps)),
         _notes(state, state.created, trouble),
     ]
@@ -92,7 +92,7 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
 
 
 def _result_line(state: State) -> str:
-    found = stands_for(state)
+    found = result_evaluation(state)
     if found is None:
         return "no scored submission"
     medal = medal_text(found.score, state.thresholds, state.lower_is_better)
@@ -113,9 +113,9 @@ def _result(state: State) -> Iterator[str]:
         name = state.chosen.evaluation
         origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
         yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
-        if why := why_best_is_not_handed_in(state):
+        if why := why_best_not_submitted(state):
             yield f"- **the submission of record is** {why}"
-    if members := of_record(state):
+    if members := members_of_record(state):
         first = state.evaluations[members[0]]
         which = "its code" if len(members) == 1 else f"the code of its first member, {first.id}"
         yield (
@@ -131,7 +131,7 @@ def _result(state: State) -> Iterator[str]:
     yield ""
 
 
-def _attempts(state: State, sums: Account) -> Iterator[str]:
+def _attempts(state: State, sums: UsageTotals) -> Iterator[str]:
     yield "## Attempts"
     yield ""
     mark = "" if is_protected(state) else f" ({LABELS_UNPROTECTED})"
@@ -142,10 +142,14 @@ def _attempts(state: State, sums: Account) -> Iterator[str]:
     yield ""
 
 
-def _attempt_row(attempt: Attempt, state: State, sums: Account) -> list[str]:
+def _attempt_row(attempt: Attempt, state: State, sums: UsageTotals) -> list[str]:
     best = _best_of(state.evaluations_in(attempt.number), state.lower_is_better)
     spend = sums.attempts.get(attempt.number)
-    mark = ", of record" if any(state.evaluations[name].attempt == attempt.number for name in of_record(state)) else ""
+    mark = (
+        ", of record"
+        if any(state.evaluations[name].attempt == attempt.number for name in members_of_record(state))
+        else ""
+    )
     return [
         str(attempt.number),
         (attempt.parent or "")[:12] or "none",
@@ -177,7 +181,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _spend(sums: Account, cache: Meter, repairs: str) -> Iterator[str]:
+def _spend(sums: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
     total = sums.total
     yield "## What it took"
     yield ""
@@ -187,9 +191,9 @@ def _spend(sums: Account, cache: Meter, repairs: str) -> Iterator[str]:
         f"{total.replies} replies to {total.requests} requests ({total.failures} failed, {total.retries} retried)"
     )
     yield (
-        f"- time: {span_text(total.active_seconds)} active: model {span_text(total.model_seconds)}, "
-        f"jobs and tools {span_text(total.working_seconds)}, waiting for the endpoint "
-        f"{span_text(total.waiting_seconds)}, the harness itself {span_text(total.own_seconds)}"
+        f"- time: {duration_text(total.active_seconds)} active: model {duration_text(total.model_seconds)}, "
+        f"jobs and tools {duration_text(total.working_seconds)}, waiting for the endpoint "
+        f"{duration_text(total.waiting_seconds)}, the harness itself {duration_text(total.own_seconds)}"
     )
     known = [turn for turn in cache.turns if turn.local is not None]
     prompt = sum(turn.prompt for turn in known)
@@ -200,7 +204,7 @@ def _spend(sums: Account, cache: Meter, repairs: str) -> Iterator[str]:
     )
     if repairs:
         yield f"- tool calls: {repairs}"
-    yield f"- jobs: {total.jobs}, {span_text(total.job_seconds)} together"
+    yield f"- jobs: {total.jobs}, {duration_text(total.job_seconds)} together"
     yield ""
 
 

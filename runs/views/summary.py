@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runs.state import Evaluation, State
-from runs.views.final_choice import stands_for
+from runs.views.final_choice import result_evaluation
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
 
 COLUMNS = ("commit", "score", "status", "minutes", "description")
@@ -41,7 +41,7 @@ def summary(state: State) -> dict[str, Any]:
     created = state.created
     if created is None:
         return {}
-    best, stands = state.best, stands_for(state)
+    best, stands = state.best, result_evaluation(state)
     return {
         "id": created.run_id,
         "task": created.task_id,

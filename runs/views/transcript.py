@@ -37,10 +37,11 @@ from runs.events.registry import (
     Warned,
 )
 from runs.state import State
-from runs.views.final_choice import stands_for, why_best_is_not_handed_in
+from runs.views.final_choice import result_evaluation, why_best_not_submitted
 from runs.views.format import (
     DEMO_MODEL,
     ESTIMATE,
+    duration_text,
     evaluation_text,
     marked_score,
     medal_text,
@@ -48,9 +49,8 @@ from runs.views.format import (
     money_text,
     one_line,
     sandbox_text,
-    span_text,
 )
-from runs.views.messages import said_and_thought
+from runs.views.messages import split_thinking
 
 SHORT_LINES, SHORT_CHARACTERS = 12, 1_200
 SHORT_THINKING = 300
@@ -88,14 +88,14 @@ class _Teller:
         state = self.state
         if state.created is None:
             return
-        spent = f"{money_text(state.cost, state.is_cost_estimated)}, {span_text(state.active_seconds)} active"
+        spent = f"{money_text(state.cost, state.is_cost_estimated)}, {duration_text(state.active_seconds)} active"
         yield ""
         if state.best is None:
             yield f"**So far: no valid submission; {spent}**"
             return
-        if why := why_best_is_not_handed_in(state):
+        if why := why_best_not_submitted(state):
             yield f"**The submission of record is {why}**"
-        found = stands_for(state) or state.best
+        found = result_evaluation(state) or state.best
         medal = medal_text(found.score, state.thresholds, state.lower_is_better)
         would = f", would bring: {medal} ({ESTIMATE})" if medal else ""
         name = "Handed in" if "record" in state.decisions else "Best"
@@ -141,9 +141,9 @@ class _Teller:
         yield from (f"  - {finding}" for finding in event.findings)
 
     def _reply(self, event: ModelReplied) -> Iterator[str]:
-        said, thought = said_and_thought(event.message)
+        said, thought = split_thinking(event.message)
         used = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
-        told = f"{used}, {span_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
+        told = f"{used}, {duration_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
         again = f", {event.retries} retries" if event.retries else ""
         yield ""
         yield f"### Turn {self.state.turns} ({told}{again}; event {event.seq})"
@@ -170,7 +170,7 @@ class _Teller:
             yield f"not performed: {one_line(call.problem)}"
 
     def _fail(self, event: ModelFailed) -> Iterator[str]:
-        then = f"tried again in {span_text(event.again_in)}" if event.again_in is not None else "given up"
+        then = f"tried again in {duration_text(event.again_in)}" if event.again_in is not None else "given up"
         yield ""
         yield f"! request {event.request} failed: {one_line(event.error)}; {then} ({event.at})"
 
@@ -185,7 +185,7 @@ class _Teller:
         if self.full or event.ended != "exited" or event.exit_code:
             code = "" if event.exit_code is None else f", code {event.exit_code}"
             yield ""
-            yield f"job {event.job}: {event.ended}{code} after {span_text(event.seconds)}"
+            yield f"job {event.job}: {event.ended}{code} after {duration_text(event.seconds)}"
 
     def _take_checkpoint(self, event: CheckpointTaken) -> Iterator[str]:
         yield ""
@@ -211,7 +211,7 @@ class _Teller:
         parts += [f"the model was told: {event.shown_score}"] if event.shown_score else []
         parts += [one_line(event.message)] if event.message else []
         yield ""
-        yield f"evaluation {event.evaluation} {', '.join([*parts, span_text(event.seconds)])}"
+        yield f"evaluation {event.evaluation} {', '.join([*parts, duration_text(event.seconds)])}"
 
     def _choose(self, event: SubmissionChosen) -> Iterator[str]:
         origin = f"evaluation {event.evaluation}" if event.evaluation else "the sample submission"
@@ -228,7 +228,7 @@ class _Teller:
         yield ""
         yield (
             f"**Attempt {number} ended ({event.why}): {score}; {attempt.turns} turns, "
-            f"{span_text(attempt.active_seconds)}, {spent}**"
+            f"{duration_text(attempt.active_seconds)}, {spent}**"
         )
         words = (("did", event.did), ("criticism", event.criticism), ("next", event.next))
         for name, text in (*words, *(("lesson", lesson) for lesson in event.lessons)):

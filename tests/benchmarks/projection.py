@@ -23,7 +23,7 @@ from context.notebook import Notebook
 from context.recall.index import NAME, Recall
 from context.window import Window
 from runs.events.registry import Call, EpochStarted, Event, ModelAsked, ModelReplied, ToolFinished, Usage
-from runs.usage.cache import Meter
+from runs.usage.cache import CacheMeter
 
 BYTES_A_TOKEN = 4
 ROW = "0,1,4,12,9,16,3,0,7,11,2,15,8,13,6,10,"
@@ -49,7 +49,7 @@ def turn(number: int, window: Window) -> list[Event]:
 def projection(tokens: int, turns: int = 200) -> tuple[float, float, float, float]:
     """Median microseconds a turn: projecting, serialising alone, weighing the groups; and MB beside the messages."""
     tracemalloc.start()
-    window, notebook, meter = Window(), Notebook(), Meter()
+    window, notebook, meter = Window(), Notebook(), CacheMeter()
     window.apply(EpochStarted(reason="attempt", system="s" * 8_000, tools="[]", user="u" * 16_000))
     number = 0
     while window.size < tokens * BYTES_A_TOKEN:

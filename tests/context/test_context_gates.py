@@ -9,7 +9,7 @@ import pytest
 
 from runs.events.registry import EpochStarted, ModelReplied, ToolFinished
 from runs.state import fold
-from runs.usage.cache import meter
+from runs.usage.cache import measure_cache
 from tests.long_play import Calls, Played, Worker, play
 from tests.playing import call
 from tests.servers.engine import BLOCK_TOKENS, Served, render, tokens_of
@@ -60,7 +60,7 @@ def price_sliding(head: int, turns: list[tuple[int, int]], most: float) -> float
 
 @pytest.mark.slow
 def test_every_request_extends_the_one_before_within_an_epoch(long_run: Played) -> None:
-    turns = meter(long_run.events).turns
+    turns = measure_cache(long_run.events).turns
     assert len(turns) == len(long_run.engine.served) == 2 * TURNS
     undeclared = [
         turn.request
@@ -68,7 +68,7 @@ def test_every_request_extends_the_one_before_within_an_epoch(long_run: Played) 
         if not request.extends and not turn.opens
     ]
     assert undeclared == []
-    assert meter(long_run.events).flushes == 0
+    assert measure_cache(long_run.events).flushes == 0
     assert fold(long_run.events).breaches == 0
 
 
@@ -103,7 +103,7 @@ def test_cost_is_a_fraction_of_simpler_windows(long_run: Played) -> None:
 
 @pytest.mark.slow
 def test_endpoint_and_local_cache_counts_agree(long_run: Played) -> None:
-    sums = meter(long_run.events)
+    sums = measure_cache(long_run.events)
     assert sums.alarms == 0 and sums.alarm is None
     differences = [abs(turn.provider - turn.local) for turn in sums.turns if turn.local is not None]
     mean = sum(differences) / len(differences)

@@ -32,7 +32,7 @@ from runs.events.registry import (
 )
 from runs.journal import read_events
 from runs.state import fold
-from runs.usage.cache import meter
+from runs.usage.cache import measure_cache
 from tests.long_play import Calls, Played, Worker, engine_of, play, settings_of
 from tests.playing import SOLUTION, call, only_run
 
@@ -118,7 +118,7 @@ def test_ten_epochs_keep_facts_in_the_window(ten_epochs: tuple[Played, Worker]) 
 @pytest.mark.slow
 def test_small_window_has_no_flush_and_stays_within_its_limit(ten_epochs: tuple[Played, Worker]) -> None:
     played, _ = ten_epochs
-    sums = meter(played.events)
+    sums = measure_cache(played.events)
     assert sums.flushes == 0 and sums.alarms == 0
     assert all(one.extends or turn.opens for one, turn in zip(played.engine.served, sums.turns, strict=True))
     assert all(one.thoughts_kept == one.thoughts_sent for one in played.engine.served)
@@ -208,7 +208,7 @@ def test_two_ignored_checkpoint_requests_close_the_epoch(tmp_path: Path) -> None
     assert stages(played.events)[:2] == ["stub", "alone"]
     assert len(asks) >= 2
     assert any("Ignore checkpoint requests" in head for head in worker.heads)
-    assert meter(played.events).flushes == 0
+    assert measure_cache(played.events).flushes == 0
 
 
 def forgetful(turn: int, todos: list[str]) -> dict[str, Any]:
@@ -310,7 +310,7 @@ def serve_at(folder: Path, url: str) -> None:
 def check_resumed(events: list[Event], cut: int) -> None:
     assert isinstance(events[-1], RunEnded), cut
     assert sum(isinstance(event, ModelReplied) for event in events) == 45, cut
-    assert meter(events).flushes == 0 and fold_window(events)[0].breaches == 0, cut
+    assert measure_cache(events).flushes == 0 and fold_window(events)[0].breaches == 0, cut
     calls = [event.call for event in events if isinstance(event, CheckpointTaken)]
     answered = [e.call for e in events if isinstance(e, ToolFinished) and e.name == "checkpoint" and not e.failed]
     assert calls == answered and len(set(calls)) == len(calls), cut

@@ -8,7 +8,7 @@ from typing import Any
 
 from context.window import Window
 from runs.events.registry import Call, EpochStarted, ModelReplied, Reminded, ToolFinished
-from runs.usage.cache import meter
+from runs.usage.cache import measure_cache
 from tests.long_play import Calls, Worker, play
 from tests.playing import call
 from tests.servers.engine import BlockCache, render, tokens_of
@@ -72,4 +72,4 @@ def test_run_with_text_replies_keeps_cache_and_thinking(tmp_path: Path) -> None:
     assert sum(isinstance(event, Reminded) for event in played.events) >= 4
     assert all(one.extends for one in played.engine.served[1:])
     assert all(one.thoughts_kept == one.thoughts_sent for one in played.engine.served)
-    assert meter(played.events).flushes == 0
+    assert measure_cache(played.events).flushes == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runs.events.registry import CheckpointTaken, EpochStarted, Event, RunEnded, ToolFinished
-from runs.usage.cache import meter
+from runs.usage.cache import measure_cache
 from tests.long_play import ASKED, Calls, Worker, engine_of
 from tests.playing import call, events_of, harness, normalised, only_run, start_harness
 from tests.servers.chat_server import Message
@@ -115,6 +115,6 @@ def test_a_run_killed_twice_between_a_request_for_a_checkpoint_and_its_epoch_is_
     assert "checkpoint" in [told[0] for told in windows(unbroken, whole)]
     assert windows(events, broken) == windows(unbroken, whole)
     assert normalised(events, broken) == normalised(unbroken, whole)
-    assert meter(events).flushes == 0
+    assert measure_cache(events).flushes == 0
     assert {mark.name for mark in worker.marks.iterdir()} == {mark.name for mark in (whole / "marks").iterdir()}
     assert all(mark.read_text() == "x\n" for mark in worker.marks.iterdir()), "a command ran twice"

@@ -16,8 +16,8 @@ import pytest
 
 from runs.events.registry import EndpointProbed, Event, ModelAsked, ModelFailed, ModelReplied, RunEnded
 from runs.state import fold
-from runs.usage.cost import account
-from runs.views.final_choice import of_record
+from runs.usage.cost import sum_usage
+from runs.views.final_choice import members_of_record
 from tests.playing import engineer, events_of, harness, jobs_of, normalised, only_run, start_harness, turns_asked
 from tests.servers.chat_server import ChatServer, wait_until
 
@@ -110,7 +110,7 @@ def test_a_clone_of_a_run_makes_the_submission_again_by_its_recorded_command(
     code = 'sh -c "$(git log -1 --format=%b)"'
     subprocess.run(["sh", "-c", code], cwd=tmp_path / "winner", env={**os.environ, "PATH": path}, check=True)
     made = set((tmp_path / "winner" / "submission.csv").read_text().splitlines())
-    (winner,) = (e for e in state.evaluations.values() if e.id in of_record(state))
+    (winner,) = (e for e in state.evaluations.values() if e.id in members_of_record(state))
     kept = (folder / "evaluations" / winner.id / "fold0" / "submission.csv").read_text().splitlines()
     assert len(kept) > 1 and set(kept) <= made
     assert "solution.py" in winner.command and winner.command in (folder / "report.md").read_text()
@@ -194,7 +194,7 @@ def test_a_request_under_way_in_a_crash_is_in_the_spend_of_the_resumed_run_once(
     for event in lost:
         assert event.cost == pytest.approx(sizes[event.request] / 3 * PRICE / 1e6, rel=0.01)
     paid = sum(event.cost for event in events if isinstance(event, (EndpointProbed, ModelReplied)))
-    spend = account(events).total
+    spend = sum_usage(events).total
     assert state.cost == pytest.approx(paid + sum(event.cost for event in lost)) == spend.cost
     assert state.is_cost_estimated and spend.is_estimated
     probed = sum(event.cost for event in events if isinstance(event, EndpointProbed))

@@ -13,7 +13,7 @@ import pytest
 from harness.evaluation.verdict import FAILED_ELSEWHERE, MEMORIZED, NOT_REPRODUCED
 from runs.events.registry import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.state import fold
-from runs.views.final_choice import stands_for
+from runs.views.final_choice import result_evaluation
 from runs.views.summary import read_summary
 from tests.harness.judged_runs import (
     cheating,
@@ -191,7 +191,7 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
     assert made["select"].chosen == honest.evaluation and made["refit"].chosen == "refit"
     assert record(events).why == "refitted on all labelled rows"
     state, summary = fold(events), read_summary(only_run(tmp_path)) or {}
-    stands = stands_for(state)
+    stands = result_evaluation(state)
     assert (
         stands is not None and summary["score"] == stands.score == made["select"].numbers["judged"][honest.evaluation]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from runs.events.registry import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied, Resumed, Usage
-from runs.usage.cache import Meter, meter
+from runs.usage.cache import CacheMeter, measure_cache
 
 
 def turn(number: int, cached: int, reused: int, breach: bool = False, estimated: bool = False) -> list[Event]:
@@ -18,7 +18,7 @@ def turn(number: int, cached: int, reused: int, breach: bool = False, estimated:
 
 def test_each_turn_is_metered_by_both_counts() -> None:
     epoch = EpochStarted(reason="attempt", system="", tools="", user="")
-    sums = meter([epoch, *turn(1, 0, 0), *turn(2, 9_800, 39_400), *turn(3, 9_900, 39_600, breach=True)])
+    sums = measure_cache([epoch, *turn(1, 0, 0), *turn(2, 9_800, 39_400), *turn(3, 9_900, 39_600, breach=True)])
     first, second, third = sums.turns
     assert (first.opens, second.opens) == ("attempt", "")
     assert (second.provider, second.local) == (0.98, 0.985)
@@ -27,7 +27,7 @@ def test_each_turn_is_metered_by_both_counts() -> None:
 
 
 def test_figures_that_part_for_three_calls_raise_one_alarm() -> None:
-    sums = Meter()
+    sums = CacheMeter()
     for number in range(1, 4):
         assert sums.alarm is None
         for event in turn(number, 5_000, 39_000):
@@ -42,13 +42,13 @@ def test_figures_that_part_for_three_calls_raise_one_alarm() -> None:
 
 
 def test_an_endpoint_that_counts_nothing_is_named_as_such() -> None:
-    sums = meter([event for number in range(3) for event in turn(number, 0, 39_000)])
+    sums = measure_cache([event for number in range(3) for event in turn(number, 0, 39_000)])
     assert sums.alarm and "may not count cached tokens" in sums.alarm.message
 
 
 def test_old_journals_and_estimates_raise_no_alarm() -> None:
-    assert meter([event for n in range(5) for event in turn(n, 0, -1)]).alarm is None
-    assert meter([event for n in range(5) for event in turn(n, 0, 39_000, estimated=True)]).alarm is None
+    assert measure_cache([event for n in range(5) for event in turn(n, 0, -1)]).alarm is None
+    assert measure_cache([event for n in range(5) for event in turn(n, 0, 39_000, estimated=True)]).alarm is None
 
 
 def paused(*turns: tuple[float, int]) -> float:
@@ -58,7 +58,7 @@ def paused(*turns: tuple[float, int]) -> float:
     for number, (pause, cached) in enumerate(turns):
         now += pause
         events += [one.model_copy(update={"mono": now}) for one in turn(number, cached, 39_000)]
-    return meter(events).forgets_after
+    return measure_cache(events).cache_lifetime
 
 
 def test_how_long_an_endpoint_keeps_the_cache_is_learned_from_pauses() -> None:
@@ -72,6 +72,6 @@ def test_a_cache_lost_without_a_pause_or_never_counted_says_nothing_of_its_life(
     assert paused((0, 0), (120, 0), (120, 0)) == math.inf
     before, after = turn(1, 9_700, 39_000), turn(2, 0, 39_000)
     later = [one.model_copy(update={"mono": 500.0}) for one in after]
-    assert meter([*before, *later]).forgets_after == 500
+    assert measure_cache([*before, *later]).cache_lifetime == 500
     resumed = Resumed(harness_version="1")
-    assert meter([*before, resumed, *later]).forgets_after == math.inf, "another process, another clock"
+    assert measure_cache([*before, resumed, *later]).cache_lifetime == math.inf, "another process, another clock"

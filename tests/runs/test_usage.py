@@ -19,11 +19,11 @@ from runs.events.registry import (
     Warned,
 )
 from runs.state import fold
-from runs.usage.cost import account
+from runs.usage.cost import sum_usage
 
 
 def test_tokens_and_dollars_add_up_in_all_and_by_attempt() -> None:
-    sums = account(small_run())
+    sums = sum_usage(small_run())
     assert (sums.total.cost, sums.total.requests, sums.total.replies, sums.total.failures) == (0.5, 4, 2, 2)
     assert (sums.total.prompt_tokens, sums.total.cached_tokens, sums.total.completion_tokens) == (2000, 800, 100)
     assert sums.total.cached_share == 0.4
@@ -33,7 +33,7 @@ def test_tokens_and_dollars_add_up_in_all_and_by_attempt() -> None:
 
 def test_a_request_cut_off_costs_what_it_is_estimated_to() -> None:
     events = [created(), ModelFailed(request=1, error="cut", cost=0.5)]
-    assert (account(events).total.cost, account(events).total.is_estimated) == (0.5, True)
+    assert (sum_usage(events).total.cost, sum_usage(events).total.is_estimated) == (0.5, True)
 
 
 def test_every_second_is_thinking_working_waiting_or_our_own() -> None:
@@ -48,7 +48,7 @@ def test_every_second_is_thinking_working_waiting_or_our_own() -> None:
         (2.0, Resumed(harness_version="1")),  # a new process: own: 2
         (5.0, Warned(message="w")),  # own: 3
     ]
-    total = account(stamp(event, seq, mono) for seq, (mono, event) in enumerate(story)).total
+    total = sum_usage(stamp(event, seq, mono) for seq, (mono, event) in enumerate(story)).total
     assert (total.own_seconds, total.waiting_seconds, total.model_seconds, total.working_seconds) == (6, 8, 10, 31)
     assert total.active_seconds == 55
     assert total.is_estimated
@@ -65,4 +65,4 @@ def test_the_clock_agrees_with_the_state_s_whatever_happens(steps: list[tuple[Ev
         seconds.append(mono)
     clocked = [stamp(event, seq, at) for seq, ((event, _), at) in enumerate(zip(steps, seconds, strict=True))]
     only_clock = [event if isinstance(event, Resumed) else Waited(on="", mono=event.mono) for event in clocked]
-    assert account(clocked).total.active_seconds == pytest.approx(fold(only_clock).active_seconds)
+    assert sum_usage(clocked).total.active_seconds == pytest.approx(fold(only_clock).active_seconds)
