@@ -1,11 +1,11 @@
-"""What a sandbox is: a place in which every command is a job that outlives the harness.
+"""The sandbox interface. A sandbox runs commands as jobs, and jobs outlive the harness.
 
-    SandboxError            the sandbox, not the command, failed
-    ├── SandboxUnavailable  this kind cannot work here: the message says what to install or choose
-    ├── SandboxFailed       it worked before and does not now; the run is resumable
-    └── PathRefused         a path that leaves the workspace, is no regular file, or is too large
+    SandboxError            the sandbox failed, not the command in it
+    ├── SandboxUnavailable  this kind does not work on this machine; the message says what to install or choose
+    ├── SandboxFailed       it worked before and fails now; the run can be resumed
+    └── PathRefused         a path leaves the workspace, is not a regular file, or is too large
 
-A command's own failure is a result (`JobStatus`), never an exception.
+A failed command is a result (`JobStatus`), never an exception.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class SandboxUnavailable(SandboxError):
 
 
 class SandboxFailed(SandboxError):
-    """The sandbox stopped working; the run can be resumed once it does again."""
+    """The sandbox stopped working; the run can be resumed once it works again."""
 
 
 class PathRefused(SandboxError):
-    """A path leaves the workspace, is not a regular file, or holds more than may be read."""
+    """A path leaves the workspace, is not a regular file, or is too large."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one job. Seconds and bytes; None means unbounded.
+    """Limits of one job, in seconds and bytes. None means unlimited.
 
-    `memory_bytes` and `file_bytes` hold for each process and each file. A job is ended when the disk of its workspace
-    has fewer than `free_bytes` left, since what the harness has to write down comes first; and when the workspace holds
-    more than `workspace_bytes`, unless the job is about to make room.
+    `memory_bytes` applies to each process, `file_bytes` to each file. A job is ended when its disk has less than
+    `free_bytes` left, so that the harness can still write its records, and when the workspace holds more than
+    `workspace_bytes`, unless the job is deleting files.
     """
 
     wall_seconds: float = 3600.0
@@ -52,13 +52,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class SandboxPaths:
-    """Where a sandbox's jobs work, as host paths.
+    """Host paths and container options of a sandbox.
 
-    `workspace` is their working directory, writable; `data` is shown read-only at `./data`; `jobs` holds one
-    folder per job (`<id>/log`, control records), is never writable for the agent, and is shared by all sandboxes
-    of a run, so that job ids are unique in it. The log of a job can be read inside at `.jobs/<id>/log`.
-    `hidden` are packages' answer files to mask, as paths relative to site-packages. `models` is a folder of
-    pretrained weights, shown read-only at `/models`. `image`, `gpus` (device ids) and `runtime` are for containers.
+    `workspace`: working directory of the jobs, writable.
+    `data`: visible read-only as `./data`.
+    `jobs`: one folder per job, shared by all sandboxes of a run so that job ids are unique in it. The agent cannot write
+    to it; it reads a job's log as `.jobs/<id>/log`.
+    `models`: folder of pretrained weights, visible read-only as `/models`.
+    `hidden`: answer files of packages to mask, relative to site-packages.
+    `image`, `gpus` (device ids), `runtime`: for containers.
     """
 
     workspace: Path
@@ -74,7 +76,7 @@ class SandboxPaths:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """One command (a line for `bash -c`) to run under an id that the caller chose and recorded."""
+    """A command for `bash -c`, and the id under which the caller recorded it."""
 
     id: str
     command: str
@@ -83,21 +85,21 @@ class JobRequest:
 
 
 JobState = Literal["unknown", "running", "finished", "lost"]
-Ended = Literal["", "exited", "timeout", "output", "memory", "disk", "killed", "lost"]
+EndReason = Literal["", "exited", "timeout", "output", "memory", "disk", "killed", "lost"]
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job as it stands. `unknown`: never started here. `lost`: it was started, left no exit record and is gone.
+    """The current status of a job. `unknown`: never started here. `lost`: started, but gone without an exit record.
 
-    `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts what it wrote, `kept_bytes` what
-    is in `log`; they differ where output passed the cap. `why` explains `lost`. `survivors` are processes of an ended
+    `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts all output, `kept_bytes` the part in
+    `log`; they differ when the output passed its limit. `why` explains `lost`. `survivors` counts processes of an ended
     job that could not be killed.
     """
 
     id: str
     state: JobState
-    ended: Ended = ""
+    ended: EndReason = ""
     exit_code: int | None = None
     seconds: float = 0.0
     output_bytes: int = 0
@@ -109,7 +111,7 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Isolation:
-    """What a kind of sandbox enforces, for the doctor, the report and the *labels unprotected* mark."""
+    """What a kind of sandbox enforces: shown by the doctor and the report, source of the *labels unprotected* mark."""
 
     network: bool
     files: bool
@@ -120,55 +122,58 @@ class Isolation:
 
 
 class Sandbox(Protocol):
-    """Start a job, look at it, kill it, move files in and out: the whole interface."""
+    """Start a job, get its status, kill it, move files in and out."""
 
     kind: str
     isolation: Isolation
     paths: SandboxPaths
 
     def start(self, request: JobRequest) -> None:
-        """Start a job; starting an id that was started before does nothing."""
+        """Start a job. An id that was started before is not started again."""
 
     def status(self, job: str) -> JobStatus:
-        """The job as it stands now."""
+        """The current status of the job."""
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
-        """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
+        """Return when one of the jobs is not running, or after `seconds`: the status of each job."""
 
     def kill(self, job: str) -> JobStatus:
-        """Kill the job and every process it left behind; returns when none is alive."""
+        """Kill the job and every process it started; returns when none is alive."""
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
         """Bytes of the job's log from `offset`; negative offsets count from the end."""
 
     def read(self, path: str, limit: int = 100_000_000) -> bytes:
-        """A regular file of the workspace or of `./data`, no link followed. Raises `PathRefused`, FileNotFoundError."""
+        """Read a regular file of the workspace or `./data`; links are not followed.
+
+        Raises `PathRefused`, FileNotFoundError.
+        """
 
     def open(self, path: str, limit: int = 100_000_000) -> IO[bytes]:
-        """The same file to be read piece by piece. Raises the same."""
+        """Open a file under the same rules, to read it in chunks. Raises the same errors."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
+        """Replace a file of the workspace; missing folders are made. Raises `PathRefused`."""
 
     def packages(self) -> tuple[str, ...]:
         """Names and versions of the packages installed for the agent."""
 
     def close(self) -> None:
-        """Let go. Jobs that run go on; what no job needs any more is taken away."""
+        """Free resources that no running job needs. Running jobs continue."""
 
 
-PIECE_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18
 
 
-def log_of(sandbox: Sandbox, job: str) -> Iterator[bytes]:
-    """The job's log as it is now, piece by piece: it may be large."""
+def read_log(sandbox: Sandbox, job: str) -> Iterator[bytes]:
+    """The job's current log in chunks, since it may be large."""
     offset = 0
-    while piece := sandbox.output(job, offset, PIECE_BYTES):
-        yield piece
-        offset += len(piece)
+    while chunk := sandbox.output(job, offset, CHUNK_BYTES):
+        yield chunk
+        offset += len(chunk)
 
 
-def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
-    """What is left of a file, piece by piece."""
-    while piece := file.read(PIECE_BYTES):
-        yield piece
+def read_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The rest of an open file in chunks."""
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk

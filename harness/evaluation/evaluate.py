@@ -20,7 +20,7 @@ from harness.evaluation.verdict import Verdict, claimed, reach
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from runs.versions.refs import refs_of
-from sandboxes.base import JobStatus, Sandbox, log_of
+from sandboxes.base import JobStatus, Sandbox, read_log
 from sandboxes.select import open_sandbox
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.recipe import Split
@@ -200,7 +200,7 @@ def _tell(run: Run, done: Evaluation) -> str:
     lines.append(f"commit {done.commit[:10]}")
     lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {done.id}:" in warning]
     if done.status != "scored":
-        log, rest = log_of(run.sandbox, done.job), f"all of it: .jobs/{done.job}/log"
+        log, rest = read_log(run.sandbox, done.job), f"all of it: .jobs/{done.job}/log"
         lines.append(truncate_output(log, 0, run.settings.output_tokens, rest))
     return "\n".join(lines).rstrip("\n")
 

@@ -21,7 +21,7 @@ from runs.versions.refs import refs_of
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
 from runs.views.report import write_report
 from runs.views.summary import write_results, write_summary
-from sandboxes.base import log_of
+from sandboxes.base import read_log
 
 if TYPE_CHECKING:
     from harness.budget import Why
@@ -99,7 +99,7 @@ def keep_attempt(run: Run, number: int) -> None:
         if path.exists():
             write_atomically(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
-        write_atomically(folder / "output.log", log_of(run.sandbox, done[-1].job))
+        write_atomically(folder / "output.log", read_log(run.sandbox, done[-1].job))
     write_atomically(folder / "notes.md", f"{_marks(run)}{memory.render_entry(run.state, attempt)}\n".encode())
 
 

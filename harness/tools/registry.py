@@ -39,7 +39,7 @@ from harness.tools.arguments import (
 )
 from runs.events.registry import Call, ToolFinished, ToolStarted
 from runs.state import Pending
-from sandboxes.base import JobRequest, JobStatus, PathRefused, log_of, pieces_of
+from sandboxes.base import JobRequest, JobStatus, PathRefused, read_chunks, read_log
 
 if TYPE_CHECKING:
     from harness.loop import Run
@@ -126,7 +126,7 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
 
 def shown_output(run: Run, view: JobStatus, tokens: int) -> str:
     """The output of a job as the model sees it."""
-    return truncate_output(log_of(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
+    return truncate_output(read_log(run.sandbox, view.id), view.kept_bytes, tokens, f"all of it: .jobs/{view.id}/log")
 
 
 # ------------------------------------------------------------------------------------------------------------ tools
@@ -159,9 +159,9 @@ def _read_file(run: Run, pending: Pending, arguments: ReadFile) -> str:
     if log and run.sandbox.status(log[1]).state == "unknown":
         raise Refused(f"there is no job {log[1]}")
     if log:
-        return _lines_shown(run, arguments, log_of(run.sandbox, log[1]), run.sandbox.status(log[1]).kept_bytes)
+        return _lines_shown(run, arguments, read_log(run.sandbox, log[1]), run.sandbox.status(log[1]).kept_bytes)
     with run.sandbox.open(arguments.path) as file:
-        return _lines_shown(run, arguments, pieces_of(file), os.fstat(file.fileno()).st_size)
+        return _lines_shown(run, arguments, read_chunks(file), os.fstat(file.fileno()).st_size)
 
 
 def _lines_shown(run: Run, arguments: ReadFile, pieces: Iterator[bytes], size: int) -> str:
