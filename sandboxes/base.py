@@ -56,8 +56,8 @@ class SandboxPaths:
 
     `workspace`: working directory of the jobs, writable.
     `data`: visible read-only as `./data`.
-    `jobs`: one folder per job, shared by all sandboxes of a run so that job ids are unique in it. The agent cannot write
-    to it; it reads a job's log as `.jobs/<id>/log`.
+    `jobs`: one folder per job, shared by all sandboxes of a run so that job ids are unique in it. The agent cannot
+    write to it; it reads a job's log as `.jobs/<id>/log`.
     `models`: folder of pretrained weights, visible read-only as `/models`.
     `hidden`: answer files of packages to mask, relative to site-packages.
     `image`, `gpus` (device ids), `runtime`: for containers.

@@ -1,13 +1,12 @@
-"""Commands in namespaces of their own, made by `bwrap`: no network, only what they need of the files, no rights.
+"""The bubblewrap sandbox: each command in its own namespaces, made by `bwrap`, without network or privileges.
 
-Started by root, the namespaces are made with root's rights, so that sources in root's own folders can be mounted,
-and the command is dropped to a user without any (`setpriv`). Started by anybody else, a user namespace does it.
+As root, `bwrap` mounts with root's privileges, so that sources in root's own folders can be mounted, and `setpriv`
+drops the command to an unprivileged user. As an ordinary user, `bwrap` makes a user namespace.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import shutil
 import subprocess
@@ -17,7 +16,14 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
 from sandboxes.base import Isolation, JobRequest, Limits, SandboxFailed, SandboxPaths, SandboxUnavailable
-from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
+from sandboxes.cache import store_file
+from sandboxes.host import (
+    HostSandbox,
+    common_environment,
+    make_mount_points,
+    make_workspace,
+    model_hub_variables,
+)
 from sandboxes.jobs.client import Command
 from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.seccomp import make_filter
@@ -31,34 +37,33 @@ ISOLATION = Isolation(
     notice="The bubblewrap sandbox hides network, files and processes; it cannot bound total memory, CPU or disk.",
 )
 TEMPORARY_BYTES = 2 << 30
-"""Size of /tmp and of /dev/shm, each; both are memory."""
-PROCESSES = 4096
-"""How many a job may have where nothing else is said; there is no bound for all jobs together."""
-FILTER_HANDLE, VIEW_HANDLE = 100, 101
+"""Size of /tmp and of /dev/shm, each. Both are in memory."""
+MAX_PROCESSES = 4096
+"""Processes of a job whose request sets no limit."""
+FILTER_HANDLE, ARGUMENTS_HANDLE = 100, 101
 SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 SITE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "local/lib/python3*/*-packages")
 VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": "/environment"}
 
 
 def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
-    """A sandbox of namespaces. Raises `SandboxUnavailable` where `bwrap` is missing or may not work."""
-    check_place(paths)
+    """Open a bubblewrap sandbox. Raises `SandboxUnavailable` if `bwrap` is missing or does not work."""
+    make_workspace(paths)
     check_bubblewrap(paths.home)
     root = os.geteuid() == 0
     if root and (paths.data.stat().st_mode & 0o005) != 0o005:
-        raise SandboxFailed(f"{paths.data} cannot be read by others: chmod -R o+rX it, for commands do not run as root")
+        raise SandboxFailed(f"commands do not run as root and cannot read {paths.data}: run chmod -R o+rX {paths.data}")
     environment = make_environment(paths.home)
-    files = {VIEW_HANDLE: _kept(paths.jobs / ".views", "\0".join((*_namespaces(root), *_view(paths, environment))))}
+    folder = paths.jobs / ".bubblewrap"
+    options = (*_namespaces(root), *_mounts(paths, environment))
+    # Files, since the arguments of a process are visible in every process list.
+    files = {ARGUMENTS_HANDLE: store_file(folder, "\0".join(options).encode())}
     if content := make_filter():
-        files[FILTER_HANDLE] = _kept(paths.jobs / ".views", content)
-    head = [_bwrap(), "--args", str(VIEW_HANDLE), *(("--seccomp", str(FILTER_HANDLE)) if content else ())]
+        files[FILTER_HANDLE] = store_file(folder, content)
+    head = [_bwrap(), "--args", str(ARGUMENTS_HANDLE), *(("--seccomp", str(FILTER_HANDLE)) if content else ())]
 
     def prepare(request: JobRequest) -> Command:
-        for name in ("data", ".jobs"):
-            mount_point = paths.workspace / name
-            if mount_point.is_symlink() or not mount_point.is_dir():
-                put_aside(mount_point)
-                mount_point.mkdir()
+        make_mount_points(paths.workspace)
         argv = (*head, *_variables(request, paths.models is not None), *_shell(request, root))
         return Command(argv, paths.workspace.absolute(), {}, files, bounds_itself=True)
 
@@ -68,18 +73,16 @@ def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
 
 @functools.cache
 def check_bubblewrap(home: Path) -> str:
-    """Run `true` in such a sandbox; the version that works. Raises `SandboxUnavailable` with what to do."""
+    """Start Python in a bubblewrap sandbox; returns the version of `bwrap`. Raises `SandboxUnavailable`."""
     program = _bwrap()
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-        places = [Path(folder, name) for name in ("workspace", "data", "jobs/.logs")]
-        for path in places:
+        paths = SandboxPaths(Path(folder, "workspace"), Path(folder, "data"), Path(folder, "jobs"), home)
+        for path in (paths.workspace, paths.data, paths.jobs / ".logs"):
             path.mkdir(parents=True)
         Path(folder).chmod(0o755)
-        for name in ("data", ".jobs"):
-            (places[0] / name).mkdir()
+        make_mount_points(paths.workspace)
         root = os.geteuid() == 0
-        paths = SandboxPaths(places[0], places[1], places[2].parent, home)
-        argv = [program, *_namespaces(root), *_view(paths, make_environment(home))]
+        argv = [program, *_namespaces(root), *_mounts(paths, make_environment(home))]
         argv += _shell(JobRequest("probe", "exec /environment/bin/python -I -S -c ''"), root)
         try:
             done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=30, env={})
@@ -105,17 +108,17 @@ def _bwrap() -> str:
 
 def _advice(message: str) -> str:
     if os.geteuid() == 0:
-        return "the harness seems to run in a container without the right to mount; start it outside of one"
+        return "the harness seems to run in a container that may not mount; start it outside the container"
     if "uid map" in message or "namespace" in message or "Permission" in message:
         return (
-            "let ordinary users make user namespaces (sysctl kernel.unprivileged_userns_clone=1,"
+            "allow ordinary users to make user namespaces (sysctl kernel.unprivileged_userns_clone=1,"
             " user.max_user_namespaces above 0, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)"
         )
-    return "see the message of bwrap"
+    return "see the message from bwrap"
 
 
 @functools.cache
-def _knows_disable_userns(program: str) -> bool:
+def _supports_disable_userns(program: str) -> bool:
     return "--disable-userns" in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
 
 
@@ -124,18 +127,18 @@ def _namespaces(root: bool) -> Iterable[str]:
         yield f"--unshare-{kind}"
     yield from ("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL")
     if root:
-        for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):  # for setpriv, which gives them up
-            yield from ("--cap-add", right)
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):  # setpriv needs and then drops them
+            yield from ("--cap-add", capability)
         return
     yield from ("--unshare-user", "--uid", "1000", "--gid", "1000")
-    if _knows_disable_userns(_bwrap()):
+    if _supports_disable_userns(_bwrap()):
         yield "--disable-userns"
 
 
-def _view(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
-    """All that can be seen inside."""
-    yield from _system(paths, environment)
-    yield from _interpreter_view(paths, environment)
+def _mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
+    """Everything that is visible inside."""
+    yield from _system_mounts(paths, environment)
+    yield from _environment_mounts(paths, environment)
     size = str(TEMPORARY_BYTES)
     yield from ("--proc", "/proc", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
@@ -145,12 +148,12 @@ def _view(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     yield from ("--ro-bind", str(paths.jobs.absolute() / ".logs"), "/workspace/.jobs")
     if paths.models:
         yield from ("--ro-bind", str(paths.models.absolute()), "/models")
-    yield from _made("/home")  # where agents of MLE-bench look
+    yield from _make_folders("/home")  # the paths of MLE-bench
     yield from ("--symlink", "/workspace/data", "/home/data", "--symlink", "/workspace", "/home/submission")
     yield from ("--remount-ro", "/", "--chdir", "/workspace")
 
 
-def _system(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
+def _system_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """Programs and libraries of this machine, the base interpreter, and a small /etc."""
     roots = [Path("/usr")]
     for prefix in (environment.base, interpreter().resolve().parents[1]):
@@ -158,14 +161,14 @@ def _system(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
             roots.append(prefix)
     for root in roots:
         if Path.home().is_relative_to(root):
-            raise SandboxUnavailable(f"Python is installed in {root}, a home folder: use one with a folder of its own")
-        yield from _made(*reversed(root.parents[:-1]))
+            raise SandboxUnavailable(f"Python is installed in {root}, a home folder: install it in a folder of its own")
+        yield from _make_folders(*reversed(root.parents[:-1]))
         yield from ("--ro-bind", str(root), str(root))
-        for pattern in SITE_PACKAGES:  # ours are mounted below; others may hold the harness, or answers
-            for found in root.glob(pattern):
-                yield from _empty(found)
+        for pattern in SITE_PACKAGES:  # may contain the harness, or answers; the agent's packages are mounted elsewhere
+            for packages in root.glob(pattern):
+                yield from _mask(packages)
         if paths.home.absolute().is_relative_to(root):
-            yield from _empty(paths.home.absolute())
+            yield from _mask(paths.home.absolute())
     for name in SYSTEM_FOLDERS:
         path = Path("/", name)
         if path.is_symlink():
@@ -175,8 +178,8 @@ def _system(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     yield from ("--ro-bind", str(environment.folder / "etc"), "/etc")
 
 
-def _interpreter_view(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
-    """The environment under a name that says nothing, answers masked."""
+def _environment_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
+    """The agent's Python environment at `/environment`, with answer files masked."""
     inside = PurePosixPath("/environment")
     site_packages = inside / environment.site_packages
     yield from ("--ro-bind", str(environment.folder), str(inside))
@@ -186,25 +189,24 @@ def _interpreter_view(paths: SandboxPaths, environment: Environment) -> Iterable
             raise SandboxFailed(f"{hidden} cannot be hidden: name it relative to site-packages")
         real = environment.folder / environment.site_packages / path
         if real.is_dir():
-            yield from _empty(site_packages / path)
+            yield from _mask(site_packages / path)
         elif real.exists():
             yield from ("--ro-bind", str(environment.folder / "etc" / "empty"), str(site_packages / path))
 
 
-def _made(*folders: PurePath | str) -> Iterable[str]:
-    """Folders that mounts stand in; left to `bwrap`, only root could pass them."""
+def _make_folders(*folders: PurePath | str) -> Iterable[str]:
+    """Parent folders of mounts. Those that `bwrap` makes itself only root can enter."""
     for folder in folders:
         yield from ("--perms", "0755", "--dir", str(folder))
 
 
-def _empty(folder: PurePath) -> Iterable[str]:
+def _mask(folder: PurePath) -> Iterable[str]:
     yield from ("--perms", "0755", "--tmpfs", str(folder), "--remount-ro", str(folder))
 
 
 def _variables(request: JobRequest, has_models: bool) -> Iterable[str]:
-    fixed = {**common_environment(), **VARIABLES, **hub_variables(has_models), "HOME": "/tmp", "TMPDIR": "/tmp"}
-    variables = {**fixed, **request.environment}
-    for name, value in variables.items():
+    fixed = {**common_environment(), **VARIABLES, **model_hub_variables(has_models), "HOME": "/tmp", "TMPDIR": "/tmp"}
+    for name, value in {**fixed, **request.environment}.items():
         yield from ("--setenv", name, value)
 
 
@@ -214,29 +216,17 @@ def _shell(request: JobRequest, root: bool) -> Iterable[str]:
         user = str(SANDBOX_USER)
         yield from ("/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs")
         yield from ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
-    yield from ("/bin/bash", "-c", "; ".join((*_bounds(request.limits), request.command)))
+    yield from ("/bin/bash", "-c", "; ".join((*_set_limits(request.limits), request.command)))
 
 
-def _bounds(limits: Limits) -> Iterable[str]:
-    """What the kernel holds each process to, on the first line of the command, so that it counts lines as written.
+def _set_limits(limits: Limits) -> Iterable[str]:
+    """Shell commands that set the limits of each process, in kB. They cannot be raised again.
 
-    In whole kilobytes. A bound that is lower already stays; none can be raised again.
+    They precede the command on its first line, so that line numbers in error messages stay correct.
     """
-    kilobytes = {"f": limits.file_bytes, "v": limits.memory_bytes}
-    bounds = {"c": 0, "u": limits.processes or PROCESSES}
-    bounds |= {name: value // 1024 for name, value in kilobytes.items() if value is not None}
-    for name, value in bounds.items():
+    bytes_of = {"f": limits.file_bytes, "v": limits.memory_bytes}
+    values = {"c": 0, "u": limits.processes or MAX_PROCESSES}
+    values |= {name: value // 1024 for name, value in bytes_of.items() if value is not None}
+    for name, value in values.items():
         yield f"ulimit -{name} {value} 2>/dev/null"
-    yield "echo 500 >/proc/self/oom_score_adj"  # where memory runs short, the job goes first
-
-
-def _kept(folder: Path, content: str | bytes) -> Path:
-    """A file with this content, for `bwrap` to read: in its arguments, it would be in every list of processes."""
-    data = content.encode() if isinstance(content, str) else content
-    path = folder.absolute() / hashlib.sha256(data).hexdigest()[:16]
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(data)
-        Path(file.name).rename(path)
-    return path
+    yield "echo 500 >/proc/self/oom_score_adj"  # when memory runs out, the kernel kills the job before the harness

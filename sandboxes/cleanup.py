@@ -1,7 +1,7 @@
-"""Taking away what nobody needs any more: containers and temporary folders of runs that are gone or let go.
+"""Remove containers and temporary folders that no run needs any more.
 
-Only what bears our label and names this harness home is touched. Processes need no reaper: a supervisor and its keepers
-end, with their jobs, when their folder is gone.
+Only containers with our label and this harness home are touched. Processes need no cleanup: supervisors and runners
+end, with their jobs, when their folder is removed.
 """
 
 from __future__ import annotations
@@ -14,63 +14,65 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.base import SandboxError
-from sandboxes.docker.daemon import LABEL, connect, patiently, remove
-from sandboxes.jobs.client import Box, Jobs
+from sandboxes.docker.daemon import LABEL, connect, remove_container, with_retries
+from sandboxes.jobs.client import Container, Jobs
 
-OLD_SECONDS = 3600.0
-TEMPORARY = ("probe/*", "environment/.making-*", "images/.making-*")
+STALE_SECONDS = 3600.0
+TEMPORARY_FOLDERS = ("probe/*", "environment/.making-*", "images/.making-*")
 
 
-def reap_containers(home: Path, is_driven: Callable[[Path], bool]) -> list[str]:
-    """Remove containers of this home that serve nobody; their names.
+def remove_unused_containers(home: Path, is_active: Callable[[Path], bool]) -> list[str]:
+    """Remove unused containers of this home; returns their names.
 
-    One stays while a process drives its run (`is_driven` is asked with its jobs folder) or a job runs in it: that job
-    outlives the harness on purpose.
+    A container is used while a harness process works on its run (`is_active` of its jobs folder), or while a job runs
+    in it, since jobs outlive the harness on purpose.
     """
-    gone = []
+    removed = []
     with contextlib.suppress(SandboxError):
-        found = patiently(
+        containers = with_retries(
             lambda: connect().containers.list(
                 all=True, ignore_removed=True, filters={"label": f"{LABEL}.home={home.absolute()}"}
             ),
             seconds=5,
         )
-        for container in found:
-            if not _is_needed(container, is_driven):
-                remove(container)
-                gone.append(str(container.name))
-    return gone
+        for container in containers:
+            if not _is_used(container, is_active):
+                remove_container(container)
+                removed.append(str(container.name))
+    return removed
 
 
-def reap_folders(home: Path) -> list[Path]:
-    """Remove temporary folders that something which was killed left behind; those of the last hour may be in use."""
-    gone = [path for path in _temporary(home) if _age(path) > OLD_SECONDS]
-    for path in gone:
+def remove_stale_folders(home: Path) -> list[Path]:
+    """Remove temporary folders of killed processes; returns them. Younger than an hour, they may be in use."""
+    stale = [path for path in _temporary_folders(home) if _age_seconds(path) > STALE_SECONDS]
+    for path in stale:
         shutil.rmtree(path, ignore_errors=True)
-    return gone
+    return stale
 
 
-def _is_needed(container: Any, is_driven: Callable[[Path], bool]) -> bool:
-    jobs = Path(container.labels.get(f"{LABEL}.jobs", "/"))
-    if not jobs.is_dir() or container.labels.get(LABEL) != "1":
-        return bool(container.labels.get(LABEL) != "1")
-    if is_driven(jobs):
+def _is_used(container: Any, is_active: Callable[[Path], bool]) -> bool:
+    if container.labels.get(LABEL) != "1":
         return True
-    return bool(container.status in ("running", "paused")) and _has_running_job(jobs, container.name.rpartition("-")[2])
+    jobs = Path(container.labels.get(f"{LABEL}.jobs", "/"))
+    if not jobs.is_dir():
+        return False
+    if is_active(jobs):
+        return True
+    return container.status in ("running", "paused") and _has_running_job(jobs, container.name.rpartition("-")[2])
 
 
-def _has_running_job(folder: Path, box: str) -> bool:
-    jobs = Jobs(folder, box=Box(box, lambda: None, lambda: ""))
+def _has_running_job(folder: Path, container: str) -> bool:
+    jobs = Jobs(folder, container=Container(container, lambda: None, lambda: ""))
     names = [path.name for path in folder.glob("[!.]*")]
-    return any(jobs.is_ours(name) and jobs.status(name).state == "running" for name in names)
+    return any(jobs.is_own(name) and jobs.status(name).state == "running" for name in names)
 
 
-def _temporary(home: Path) -> Iterator[Path]:
-    for pattern in TEMPORARY:
+def _temporary_folders(home: Path) -> Iterator[Path]:
+    for pattern in TEMPORARY_FOLDERS:
         yield from home.glob(pattern)
 
 
-def _age(path: Path) -> float:
+def _age_seconds(path: Path) -> float:
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime
     return 0.0

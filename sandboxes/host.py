@@ -1,4 +1,4 @@
-"""A sandbox on this machine's own file system: jobs, files, and a command line that each kind makes in its way."""
+"""The part of the sandbox interface that all kinds share: jobs and file access on this machine's file system."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import IO
 
 from sandboxes.base import Isolation, JobRequest, JobStatus, PathRefused, SandboxFailed, SandboxPaths
-from sandboxes.jobs.client import Box, Command, Jobs
+from sandboxes.jobs.client import Command, Container, Jobs
 from sandboxes.python_env import list_packages, make_environment
-from sandboxes.safe_files import Owner, give, open_file, parts_of, read_file, write_file
+from sandboxes.safe_files import Owner, change_owner, open_file, read_file, split_path, write_file
 
 ARGUMENT_BYTES = 100_000
-"""Linux takes at most 128 kB in one argument."""
+"""A longer command is passed as a file; Linux accepts at most 128 kB in one argument."""
 
 
 class HostSandbox:
-    """What `local` and `bubblewrap` have in common, which is all but `prepare`.
+    """A sandbox whose kind is defined by `prepare`.
 
-    `prepare` makes the command of a request, and whatever has to be in the workspace for it; `owner` is the user
-    to whom files in the workspace belong, where that is not the harness's own.
+    `prepare` turns a request into a command line and makes the mount points or links it needs in the workspace. `owner`
+    is the user that owns the files of the workspace, if it is not the harness's own user.
     """
 
     def __init__(
@@ -32,26 +32,26 @@ class HostSandbox:
         paths: SandboxPaths,
         prepare: Callable[[JobRequest], Command],
         owner: Owner = None,
-        box: Box | None = None,
+        container: Container | None = None,
     ) -> None:
         self.kind = kind
         self.isolation = isolation
         self.paths = paths
-        self.jobs = Jobs(paths.jobs, box=box)
+        self.jobs = Jobs(paths.jobs, container=container)
         self._prepare = prepare
         self._owner = owner
-        self._is_given = False
+        self._has_owner = False
 
     def start(self, request: JobRequest) -> None:
-        """Start a job; starting an id that was started before does nothing."""
-        command = self._prepare(self._fitted(request))
-        if self._owner and not self._is_given:  # once: what the harness writes later it gives to the folder's owner
-            give(self.paths.workspace, self._owner)
-            self._is_given = True
+        """Start a job. An id that was started before is not started again."""
+        command = self._prepare(self._shorten(request))
+        if self._owner and not self._has_owner:  # once, since later writes set the owner themselves
+            change_owner(self.paths.workspace, self._owner)
+            self._has_owner = True
         self.jobs.start(request.id, command, request.limits)
 
-    def _fitted(self, request: JobRequest) -> JobRequest:
-        """The request; a command too long for the kernel becomes a file beside the job's log, which it reads."""
+    def _shorten(self, request: JobRequest) -> JobRequest:
+        """The request; a command too long for one argument is written to a file beside the job's log."""
         if len(request.command.encode(errors="replace")) <= ARGUMENT_BYTES:
             return request
         folder = self.jobs.logs / request.id
@@ -62,15 +62,15 @@ class HostSandbox:
         return replace(request, command=f". ./.jobs/{request.id}/command")
 
     def status(self, job: str) -> JobStatus:
-        """The job as it stands now."""
+        """The current status of the job."""
         return self.jobs.status(job)
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
-        """Return as soon as one of the jobs is not running, or after `seconds`; the views of all of them."""
+        """Return when one of the jobs is not running, or after `seconds`: the status of each job."""
         return self.jobs.wait(jobs, seconds)
 
     def kill(self, job: str) -> JobStatus:
-        """Kill the job and every process it left behind; returns when none is alive."""
+        """Kill the job and every process it started; returns when none is alive."""
         return self.jobs.kill(job)
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
@@ -78,16 +78,16 @@ class HostSandbox:
         return self.jobs.output(job, offset, limit)
 
     def read(self, path: str, limit: int = 100_000_000) -> bytes:
-        """A regular file of the workspace, of `./data` or `./.jobs`. Raises `PathRefused`, FileNotFoundError."""
-        return read_file(*self._found(path), limit)
+        """Read a regular file of the workspace, `./data` or `./.jobs`. Raises `PathRefused`, FileNotFoundError."""
+        return read_file(*self._locate(path), limit)
 
     def open(self, path: str, limit: int = 100_000_000) -> IO[bytes]:
-        """The same file to be read piece by piece. Raises the same."""
-        return open_file(*self._found(path), limit)
+        """Open a file under the same rules, to read it in chunks. Raises the same errors."""
+        return open_file(*self._locate(path), limit)
 
     def write(self, path: str, content: bytes) -> None:
-        """Replace a file of the workspace whole, making its folders. Raises `PathRefused`."""
-        parts = self._parts(path)
+        """Replace a file of the workspace; missing folders are made. Raises `PathRefused`."""
+        parts = self._split(path)
         if parts[0] in ("data", ".jobs"):
             raise PathRefused(f"{path}: `{parts[0]}` is read-only")
         write_file(self.paths.workspace, parts, content, self._owner)
@@ -97,30 +97,30 @@ class HostSandbox:
         return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.paths.home)))
 
     def close(self) -> None:
-        """Let go. Jobs that run go on; the supervisor leaves, and the next job starts another."""
-        self.jobs.dismiss()
+        """Stop the supervisor. Running jobs continue; the next job starts a new supervisor."""
+        self.jobs.stop_supervisor()
 
-    def _found(self, path: str) -> tuple[Path, tuple[str, ...]]:
-        """The folder a path lies below, and its parts there."""
-        parts = self._parts(path)
-        shown = {"data": self.paths.data, ".jobs": self.jobs.logs}
-        if parts[0] in shown and len(parts) > 1:
-            return shown[parts[0]], parts[1:]
+    def _locate(self, path: str) -> tuple[Path, tuple[str, ...]]:
+        """The host folder that a path is below, and the path's components there."""
+        parts = self._split(path)
+        mounted = {"data": self.paths.data, ".jobs": self.jobs.logs}
+        if parts[0] in mounted and len(parts) > 1:
+            return mounted[parts[0]], parts[1:]
         return self.paths.workspace, parts
 
-    def _parts(self, path: str) -> tuple[str, ...]:
-        return parts_of(path, ("/workspace", str(self.paths.workspace)))
+    def _split(self, path: str) -> tuple[str, ...]:
+        return split_path(path, ("/workspace", str(self.paths.workspace)))
 
 
-def check_place(paths: SandboxPaths) -> None:
-    """Make the workspace; raise `SandboxFailed` where there is no data to show."""
+def make_workspace(paths: SandboxPaths) -> None:
+    """Make the workspace. Raises `SandboxFailed` if the data folder is missing."""
     paths.workspace.mkdir(parents=True, exist_ok=True)
     if not paths.data.is_dir():
-        raise SandboxFailed(f"{paths.data} is gone: the data of the task has to be prepared again")
+        raise SandboxFailed(f"{paths.data} is missing: the data of the task must be prepared again")
 
 
 def common_environment(cores: int | None = None) -> dict[str, str]:
-    """Variables of every job, made from nothing: none of the harness's own can slip through."""
+    """Variables of every job. None is copied from the harness, so that no key reaches a job."""
     threads = str(cores or len(os.sched_getaffinity(0)))
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return {
@@ -136,8 +136,8 @@ def common_environment(cores: int | None = None) -> dict[str, str]:
     }
 
 
-def hub_variables(has_models: bool) -> dict[str, str]:
-    """What makes the usual hubs of weights look into `/models` and nowhere else: there is no network to try."""
+def model_hub_variables(has_models: bool) -> dict[str, str]:
+    """Variables that make the usual model hubs read from `/models` and stay offline."""
     if not has_models:
         return {}
     offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "DIFFUSERS_OFFLINE", "WANDB_DISABLED")
@@ -154,8 +154,24 @@ def hub_variables(has_models: bool) -> dict[str, str]:
     }
 
 
-def put_aside(path: Path) -> None:
-    """Move away what stands where the sandbox shows something of its own; an empty folder or a link just goes."""
+def make_mount_points(workspace: Path) -> None:
+    """Make the folders `data` and `.jobs` of the workspace, on which the sandbox mounts."""
+    for name in ("data", ".jobs"):
+        path = workspace / name
+        if path.is_symlink() or not path.is_dir():
+            move_aside(path)
+            path.mkdir()
+
+
+def limit_processes(request: JobRequest) -> str:
+    """The command of a request, preceded by its limit of processes."""
+    if request.limits.processes is None:
+        return request.command
+    return f"ulimit -u {request.limits.processes}; {request.command}"
+
+
+def move_aside(path: Path) -> None:
+    """Free a path that the sandbox needs: remove a link or an empty folder, rename anything else."""
     if path.is_symlink():
         path.unlink()
     elif path.exists():

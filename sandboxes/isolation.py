@@ -1,4 +1,4 @@
-"""What each kind of sandbox enforces, line by line: the one place that says it, for the doctor and this room's card."""
+"""What each kind of sandbox enforces: the table of the doctor and of this README, and the task card's section."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from sandboxes.base import Sandbox
 
+SAME = "the same"
+"""The same as in the column to the left."""
+
 
 @dataclass(frozen=True)
-class Line:
-    """One thing that a sandbox may enforce, and how far each kind does. Words in ** are warnings."""
+class Row:
+    """One property and what each kind of sandbox enforces of it. Words in ** are warnings."""
 
     what: str
     local: str
@@ -18,150 +21,93 @@ class Line:
     docker: str
 
 
-LINES = (
-    Line(
-        "wall time, output, size of a file, whole tree killed; memory of a process where a limit is set",
+ROWS = (
+    Row(
+        "wall time, output, file size, all processes killed at the end; memory of a process if limited",
         "yes",
         "yes",
         "yes",
     ),
-    Line(
-        "total memory, CPU share",
-        "no",
-        "no",
-        "nine tenths of the machine's; all cores",
-    ),
-    Line(
-        "disk",
-        "100 GB a workspace, 500 MB kept free",
-        "the same",
-        "the same",
-    ),
-    Line(
+    Row("total memory, CPU", "no limit", "no limit", "nine tenths of the machine's memory; all cores"),
+    Row("disk", "100 GB per workspace, 500 MB kept free", SAME, SAME),
+    Row(
         "/tmp and /dev/shm",
         "the machine's",
-        "2 GiB each, gone with the job",
-        "2 GiB, a quarter of the memory; both count",
+        "2 GiB each, deleted with the job",
+        "2 GiB and a quarter of the memory; both count as memory",
     ),
-    Line(
-        "number of processes",
-        "where a limit is set, and not as root",
-        "4096 for all jobs of the user",
-        "4096",
-    ),
-    Line(
-        "network",
-        "open",
-        "none, nor sockets to the hypervisor",
-        "the same",
-    ),
-    Line(
-        "the harness's home, answers, other runs, other files",
-        "**can be read**",
-        "not mounted",
-        "not mounted",
-    ),
-    Line(
+    Row("number of processes", "if limited, except as root", "4096 for all jobs of the user", "4096"),
+    Row("network", "open", "none, nor sockets to the hypervisor", SAME),
+    Row("the harness's home, answers, other runs, other files", "**readable**", "not mounted", "not mounted"),
+    Row(
         "`./data`, `./.jobs`",
-        "links, writable as their owner may",
+        "links, writable with your permissions",
         "read-only mounts",
         "read-only mounts",
     ),
-    Line(
-        "`/home/data`, `/home/submission`, as in MLE-bench",
-        "no",
-        "yes",
-        "yes",
+    Row("`/home/data`, `/home/submission` as in MLE-bench", "no", "yes", "yes"),
+    Row("answer files inside packages (`SandboxPaths.hidden`)", "**readable**", "masked", "masked"),
+    Row(
+        "environment variables of the harness (keys)",
+        "not passed on, but readable in /proc",
+        "not passed on, not readable",
+        SAME,
     ),
-    Line(
-        "answer files inside packages (`SandboxPaths.hidden`)",
-        "**can be read**",
-        "masked",
-        "masked",
-    ),
-    Line(
-        "harness's variables (keys)",
-        "not passed on, but to be found in /proc",
-        "not passed on, not to be found",
-        "the same",
-    ),
-    Line(
-        "other processes",
-        "can be seen and killed",
-        "own process namespace",
-        "own process namespace",
-    ),
-    Line(
-        "rights",
-        "those of whoever started the harness",
-        "none; an ordinary user on the host too",
-        "the same",
-    ),
-    Line(
+    Row("other processes", "visible, can be killed", "own process namespace", "own process namespace"),
+    Row("privileges", "those of your user", "none; an unprivileged user on the host too", SAME),
+    Row(
         "new namespaces, mounts, kernel keys",
-        "as the user may",
-        "refused by our own filter (x86_64, aarch64)",
-        "refused by our own filter, and by Docker's",
+        "as your user may",
+        "refused by our filter (x86_64, aarch64)",
+        "refused by our filter and by Docker's",
     ),
-    Line(
-        "programs of 32 bits",
-        "run where the kernel runs them",
-        "none: our own filter refuses every call of another architecture",
-        "the same",
+    Row(
+        "32-bit programs",
+        "run if the kernel supports them",
+        "none: our filter refuses system calls of other architectures",
+        SAME,
     ),
-    Line(
-        "packages installed",
-        "the harness's numpy, pandas, scikit-learn",
-        "the same",
-        "the image's",
-    ),
-    Line(
-        "labels",
-        "**unprotected**",
-        "protected",
-        "protected",
-    ),
+    Row("installed packages", "the harness's numpy, pandas, scikit-learn", SAME, "the image's"),
+    Row("labels", "**unprotected**", "protected", "protected"),
 )
 
 
-def as_markdown() -> str:
-    """The table of this room's README."""
-    rows = [("", "local", "bubblewrap", "docker"), *((x.what, x.local, x.bubblewrap, x.docker) for x in LINES)]
-    texts = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
-    return "\n".join([texts[0], "|---|---|---|---|", *texts[1:]])
+def table_as_markdown() -> str:
+    """The table of this package's README."""
+    rows = [("", "local", "bubblewrap", "docker"), *((x.what, x.local, x.bubblewrap, x.docker) for x in ROWS)]
+    lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
+    return "\n".join([lines[0], "|---|---|---|---|", *lines[1:]])
 
 
-def as_text() -> Iterator[str]:
-    """The same for a terminal: the strongest kind first, and kinds that do the same together."""
-    for line in LINES:
-        yield line.what.replace("`", "")
-        said = {"docker": line.docker, "bubblewrap": line.bubblewrap, "local": line.local}
-        if line.docker == "the same":
-            said["docker"] = line.bubblewrap
-        if line.bubblewrap == "the same":
-            said |= {"bubblewrap": line.local, "docker": line.local if line.docker == "the same" else line.docker}
-        for words in dict.fromkeys(said.values()):
-            kinds = ", ".join(kind for kind in said if said[kind] == words)
-            yield f"    {kinds}: {words.replace('**', '')}"
+def table_as_text() -> Iterator[str]:
+    """The table for a terminal: strongest kind first, kinds with equal text on one line."""
+    for row in ROWS:
+        yield row.what.replace("`", "")
+        bubblewrap = row.local if row.bubblewrap == SAME else row.bubblewrap
+        docker = bubblewrap if row.docker == SAME else row.docker
+        texts = {"docker": docker, "bubblewrap": bubblewrap, "local": row.local}
+        for text in dict.fromkeys(texts.values()):
+            kinds = ", ".join(kind for kind in texts if texts[kind] == text)
+            yield f"    {kinds}: {text.replace('**', '')}"
 
 
-PLUMBING = ("nvidia-", "types-")
-"""Packages that others need and nobody asks for, by how their names begin."""
+DEPENDENCIES = ("nvidia-", "types-")
+"""Name prefixes of packages that only other packages need; not listed to the model."""
 
 
 def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None) -> str:
-    """A part of the task card, as Markdown."""
+    """The task card's section about the sandbox, as Markdown."""
     paths = sandbox.paths
-    installed = ", ".join(name for name in sandbox.packages() if not name.startswith(PLUMBING))
-    network = "There is no network." if sandbox.isolation.network else "Do not rely on a network."
+    installed = ", ".join(name for name in sandbox.packages() if not name.startswith(DEPENDENCIES))
+    network = "There is no network." if sandbox.isolation.network else "Do not rely on the network."
     lines = ["", "## Where commands run", "", f"- {network} Installed for Python: {installed}"]
     if workspace_bytes:
-        lines.append(f"- The workspace may hold {workspace_bytes / 1e9:g} GB in all; a job that passes that is ended")
+        lines.append(f"- The workspace may hold {workspace_bytes / 1e9:g} GB in all; a job that exceeds this is ended")
     if paths.models:
-        shown = "/models" if sandbox.isolation.files else str(paths.models.absolute())
+        folder = "/models" if sandbox.isolation.files else str(paths.models.absolute())
         lines.append(
-            f"- Pretrained weights lie in `{shown}` (`$MODELS_DIR`), read-only. The usual hubs are set to look there "
-            "and to stay offline: `huggingface/hub`, `torch`, `keras`, `tfhub`, `sentence-transformers`, `nltk_data`"
+            f"- Pretrained weights are in `{folder}` (`$MODELS_DIR`), read-only. The usual model hubs read from it and "
+            "stay offline: `huggingface/hub`, `torch`, `keras`, `tfhub`, `sentence-transformers`, `nltk_data`"
         )
     if paths.gpus:
         lines.append(f"- GPUs: {len(paths.gpus)}")

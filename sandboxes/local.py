@@ -1,13 +1,20 @@
-"""Commands as plain processes of this machine: bounded in time, output and size of files, isolated in nothing."""
+"""The local sandbox: plain processes with limits of time, output and file size, and no isolation."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, SandboxPaths, SandboxUnavailable
-from sandboxes.host import HostSandbox, check_place, common_environment, hub_variables, put_aside
+from sandboxes.cache import short_hash
+from sandboxes.host import (
+    HostSandbox,
+    common_environment,
+    limit_processes,
+    make_workspace,
+    model_hub_variables,
+    move_aside,
+)
 from sandboxes.jobs.client import Command
 from sandboxes.python_env import Environment, make_environment
 
@@ -17,55 +24,49 @@ ISOLATION = Isolation(
     processes=False,
     memory=False,
     protects_labels=False,
-    notice="The local sandbox isolates nothing: commands of the model run with your own rights, can read your files, "
-    "reach the network, and find the answers of the task (labels unprotected).",
+    notice="The local sandbox isolates nothing: the model's commands run as your user, can read your files, use the "
+    "network, and find the answers of the task (labels unprotected).",
 )
 
 
 def open_local(paths: SandboxPaths) -> HostSandbox:
-    """A sandbox of plain processes. Raises `SandboxUnavailable` on other systems than Linux."""
+    """Open a local sandbox. Raises `SandboxUnavailable` on systems other than Linux."""
     environment = check_local(paths.home)
-    check_place(paths)
-    name = hashlib.sha256(str(paths.workspace).encode()).hexdigest()[:12]
-    own = paths.jobs.absolute() / ".home" / name
-    own.mkdir(parents=True, exist_ok=True)
+    make_workspace(paths)
+    job_home = paths.jobs.absolute() / ".home" / short_hash(str(paths.workspace), 12)
+    job_home.mkdir(parents=True, exist_ok=True)
     variables = {
         **common_environment(),
-        **(_moved(paths.models) if paths.models else {}),
+        **(_local_hub_variables(paths.models) if paths.models else {}),
         "PATH": f"{environment.folder}/bin:/usr/local/bin:/usr/bin:/bin",
         "VIRTUAL_ENV": str(environment.folder),
-        "HOME": str(own),
-        "TMPDIR": str(own),
+        "HOME": str(job_home),
+        "TMPDIR": str(job_home),
     }
 
     def prepare(request: JobRequest) -> Command:
         _link(paths.workspace / "data", paths.data.absolute())
         _link(paths.workspace / ".jobs", paths.jobs.absolute() / ".logs")
-        command = request.command
-        if request.limits.processes is not None:
-            command = f"ulimit -u {request.limits.processes}; {command}"
-        argv = ("/bin/bash", "-c", command)
+        argv = ("/bin/bash", "-c", limit_processes(request))
         return Command(argv, paths.workspace.absolute(), {**variables, **request.environment})
 
     return HostSandbox("local", ISOLATION, paths, prepare)
 
 
 def check_local(home: Path) -> Environment:
-    """The interpreter environment of local jobs. Raises `SandboxUnavailable` with what to do."""
+    """The Python environment of local jobs. Raises `SandboxUnavailable`."""
     if sys.platform != "linux":
-        raise SandboxUnavailable(
-            "sandboxes need Linux; on other systems run the harness in a Linux machine or container"
-        )
+        raise SandboxUnavailable("sandboxes need Linux: run the harness in a Linux machine or container")
     return make_environment(home)
 
 
-def _moved(models: Path) -> dict[str, str]:
-    """The variables that name `/models`, with its true place: nothing is mounted here."""
-    named = hub_variables(True).items()
-    return {name: value.replace("/models", str(models.absolute()), 1) for name, value in named}
+def _local_hub_variables(models: Path) -> dict[str, str]:
+    """The hub variables with the host path of the models, since nothing is mounted at `/models`."""
+    variables = model_hub_variables(True).items()
+    return {name: value.replace("/models", str(models.absolute()), 1) for name, value in variables}
 
 
 def _link(path: Path, target: Path) -> None:
     if not (path.is_symlink() and path.readlink() == target):
-        put_aside(path)
+        move_aside(path)
         path.symlink_to(target)

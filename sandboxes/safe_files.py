@@ -1,7 +1,7 @@
-"""Moving files in and out of folders that hostile code can write: no link is followed, nothing can block or flood.
+"""Read and write files in folders that hostile code can change: follows no link, never blocks, limits the size.
 
-Every component of a path is opened on its own, relative to the folder opened before it, so that nothing which is
-swapped meanwhile can lead out of the folder.
+Each component of a path is opened relative to the folder opened before it, so that swapping a component meanwhile
+cannot lead out of the folder.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import IO
 from sandboxes.base import PathRefused
 
 Owner = tuple[int, int] | None
-"""User and group that shall own what is written; None: whoever writes."""
+"""User and group that own written files; None: the writing process."""
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def parts_of(path: str, roots: tuple[str, ...] = ("/workspace",)) -> tuple[str, ...]:
-    """The components of a path below the workspace; an absolute one must name it by one of `roots`."""
+def split_path(path: str, roots: tuple[str, ...] = ("/workspace",)) -> tuple[str, ...]:
+    """The components of a path below the workspace. An absolute path must start with one of `roots`."""
     if "\0" in path:
-        raise PathRefused("a path cannot hold a zero byte")
+        raise PathRefused("a path cannot contain a zero byte")
     pure = PurePosixPath(path)
     if pure.is_absolute():
         root = next((root for root in roots if pure.is_relative_to(root)), None)
@@ -34,14 +34,14 @@ def parts_of(path: str, roots: tuple[str, ...] = ("/workspace",)) -> tuple[str, 
             raise PathRefused(f"{path} is outside the workspace: write it relative to the workspace")
         pure = pure.relative_to(root)
     if ".." in pure.parts:
-        raise PathRefused(f"{path} has `..` in it: write it without")
+        raise PathRefused(f"{path} contains `..`: write the path without it")
     if not pure.parts:
-        raise PathRefused(f"{path or 'an empty path'} names no file")
+        raise PathRefused(f"{path or 'an empty path'} does not name a file")
     return pure.parts
 
 
 def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
-    """A regular file of at most `limit` bytes below `root`. Raises `PathRefused`, FileNotFoundError."""
+    """Read a regular file of at most `limit` bytes below `root`. Raises `PathRefused`, FileNotFoundError."""
     with open_file(root, parts, limit) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
@@ -50,21 +50,21 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytes:
 
 
 def open_file(root: Path, parts: tuple[str, ...], limit: int) -> IO[bytes]:
-    """A regular file of at most `limit` bytes below `root`, to be read. Raises `PathRefused`, FileNotFoundError."""
+    """Open a regular file of at most `limit` bytes below `root`. Raises `PathRefused`, FileNotFoundError."""
     name = "/".join(parts)
-    with _folder(root, parts[:-1], None, make=False) as folder:
+    with _open_folder(root, parts[:-1], None, make=False) as folder:
         try:
-            handle = os.open(parts[-1], FILE, dir_fd=folder)
+            handle = os.open(parts[-1], FILE_FLAGS, dir_fd=folder)
         except FileNotFoundError:
             raise FileNotFoundError(f"{name} does not exist") from None
         except OSError as error:
-            raise PathRefused(f"{name} cannot be read: it is a link or no regular file ({error.strerror})") from None
+            raise PathRefused(f"{name} cannot be read: it is a link or not a regular file ({error.strerror})") from None
         try:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
                 raise PathRefused(f"{name} is not a regular file")
-            if found.st_size > limit:
-                raise PathRefused(f"{name} holds {found.st_size} bytes; at most {limit} can be read")
+            if status.st_size > limit:
+                raise PathRefused(f"{name} has {status.st_size} bytes; at most {limit} can be read")
         except PathRefused:
             os.close(handle)
             raise
@@ -72,16 +72,16 @@ def open_file(root: Path, parts: tuple[str, ...], limit: int) -> IO[bytes]:
 
 
 def write_file(root: Path, parts: tuple[str, ...], content: bytes, owner: Owner) -> None:
-    """Replace a file below `root` at once, making its folders; its mode stays as it was. Raises `PathRefused`."""
+    """Replace a file below `root` atomically; missing folders are made, the mode is kept. Raises `PathRefused`."""
     name = "/".join(parts)
-    with _folder(root, parts[:-1], owner, make=True) as folder:
+    with _open_folder(root, parts[:-1], owner, make=True) as folder:
         mode = 0o644
         with contextlib.suppress(FileNotFoundError):
-            found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
+            status = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
                 raise PathRefused(f"{name} is a folder")
-            if stat.S_ISREG(found.st_mode):
-                mode = stat.S_IMODE(found.st_mode) & 0o777
+            if stat.S_ISREG(status.st_mode):
+                mode = stat.S_IMODE(status.st_mode) & 0o777
         temporary = f".{secrets.token_hex(8)}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -97,8 +97,8 @@ def write_file(root: Path, parts: tuple[str, ...], content: bytes, owner: Owner)
             raise
 
 
-def give(root: Path, owner: tuple[int, int]) -> None:
-    """Make everything below `root` belong to `owner`, without following a link."""
+def change_owner(root: Path, owner: tuple[int, int]) -> None:
+    """Make `owner` own everything below `root`, without following links."""
     for _, folders, names, handle in os.fwalk(root, follow_symlinks=False):
         if os.fstat(handle).st_uid != owner[0]:
             os.fchown(handle, *owner)
@@ -109,11 +109,11 @@ def give(root: Path, owner: tuple[int, int]) -> None:
 
 
 @contextlib.contextmanager
-def _folder(root: Path, parts: tuple[str, ...], owner: Owner, make: bool) -> Iterator[int]:
+def _open_folder(root: Path, parts: tuple[str, ...], owner: Owner, make: bool) -> Iterator[int]:
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:
-            below = _step(handle, part, parts, owner, make)
+            below = _open_or_make(handle, part, parts, owner, make)
             os.close(handle)
             handle = below
         yield handle
@@ -121,21 +121,21 @@ def _folder(root: Path, parts: tuple[str, ...], owner: Owner, make: bool) -> Ite
         os.close(handle)
 
 
-def _step(folder: int, part: str, parts: tuple[str, ...], owner: Owner, make: bool) -> int:
+def _open_or_make(folder: int, part: str, parts: tuple[str, ...], owner: Owner, make: bool) -> int:
     name = "/".join(parts)
     try:
-        return os.open(part, FOLDER, dir_fd=folder)
+        return os.open(part, FOLDER_FLAGS, dir_fd=folder)
     except FileNotFoundError:
         if not make:
             raise FileNotFoundError(f"{name} does not exist") from None
     except OSError as error:
-        raise PathRefused(f"{name} is a link or no folder ({error.strerror})") from None
+        raise PathRefused(f"{name} is a link or not a folder ({error.strerror})") from None
     with contextlib.suppress(FileExistsError):
         os.mkdir(part, 0o755, dir_fd=folder)
     try:
-        handle = os.open(part, FOLDER, dir_fd=folder)
+        handle = os.open(part, FOLDER_FLAGS, dir_fd=folder)
     except OSError as error:
-        raise PathRefused(f"{name} is a link or no folder ({error.strerror})") from None
+        raise PathRefused(f"{name} is a link or not a folder ({error.strerror})") from None
     if owner:
         os.fchown(handle, *owner)
     return handle

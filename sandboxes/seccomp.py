@@ -1,9 +1,9 @@
-"""A filter of system calls for sandboxes: no new user namespaces, mounts, kernel keys, or odd kinds of sockets.
+"""A system call filter for sandboxes: no new user namespaces, mounts, kernel keys or unusual sockets.
 
-It is a list of what is refused, not of what is allowed: ordinary programs must not notice it. What it closes are
-doors that a command without any right can open by itself into large parts of the kernel, and sockets that a network
-namespace does not hold back (those to the hypervisor, for one). Docker's own filter, which lets some of them pass,
-depends on its version; ours comes on top. Standard library only: the keeper of a job in a container uses it too.
+It lists what is refused, so that ordinary programs are not affected: calls with which an unprivileged command reaches
+large parts of the kernel, and sockets that a network namespace does not block (to the hypervisor, for example).
+Docker's own filter lets some of them pass, depending on its version; this one is added to it. Standard library only:
+runs inside containers.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ REFUSED = (
     "kexec_load kexec_file_load init_module finit_module delete_module name_to_handle_at open_by_handle_at "
     "swapon swapoff reboot settimeofday clock_settime adjtimex clock_adjtime acct quotactl syslog sethostname"
 )
-LOOKED_AT = "clone unshare clone3 socket socketpair"
-"""A pair is made by the family's own code as well, also where that then says it has none."""
+CHECKED_BY_ARGUMENT = "clone unshare clone3 socket socketpair"
+"""`socketpair` too: it runs the code of the socket family even where the family then refuses to make a pair."""
 NUMBERS = {
     "x86_64": (
         0xC000003E,
@@ -46,19 +46,24 @@ NUMBERS = {
 
 
 def make_filter(machine: str | None = None) -> bytes | None:
-    """The filter as the kernel takes it, for this machine; None for one whose call numbers are not known here."""
+    """The BPF program for this machine; None if its call numbers are not listed here."""
     if (machine or os.uname().machine) not in NUMBERS:
         return None
     architecture, numbers = NUMBERS[machine or os.uname().machine]
-    calls = dict(zip(f"{REFUSED} {LOOKED_AT}".split(), map(int, numbers.split()), strict=True))
-    special = {name: calls.pop(name) for name in LOOKED_AT.split()}
+    calls = dict(zip(f"{REFUSED} {CHECKED_BY_ARGUMENT}".split(), map(int, numbers.split()), strict=True))
+    special = {name: calls.pop(name) for name in CHECKED_BY_ARGUMENT.split()}
     program: list[tuple[int, int, str, str]] = [
         (LOAD, ARCHITECTURE, "", ""),
         (JUMP_EQUAL, architecture, "", "unknown"),
         (LOAD, NUMBER, "", ""),
         (JUMP_AT_LEAST, 0x40000000, "unknown", ""),
         *((JUMP_EQUAL, number, "refused", "") for number in calls.values()),
-        (JUMP_EQUAL, special["clone3"], "unknown", ""),  # its flags lie in memory; programs fall back to clone
+        (
+            JUMP_EQUAL,
+            special["clone3"],
+            "unknown",
+            "",
+        ),  # its flags are in memory, out of the filter's reach; programs fall back to clone
         (JUMP_EQUAL, special["clone"], "flags", ""),
         (JUMP_EQUAL, special["unshare"], "flags", ""),
         (JUMP_EQUAL, special["socket"], "family", ""),
@@ -79,23 +84,23 @@ def make_filter(machine: str | None = None) -> bytes | None:
     ):
         labels[label] = len(program)
         program.append((RETURN, value, "", ""))
-    return b"".join(_instruction(at, labels, *line) for at, line in enumerate(program))
+    return b"".join(_instruction(index, labels, *line) for index, line in enumerate(program))
 
 
-def hold(libc: ctypes.CDLL, program: bytes) -> None:
-    """Put this process, and whatever it starts, under a filter for good; it must have given up new rights before.
+def apply_filter(libc: ctypes.CDLL, program: bytes) -> None:
+    """Apply a filter to this process and all it starts, for good. `no_new_privs` must be set before.
 
-    Raises OSError where the kernel does not take it.
+    Raises OSError if the kernel refuses the filter.
     """
 
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
-    given: Any = Program(len(program) // INSTRUCTION_BYTES, program)
-    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(given), 0, 0):
-        raise OSError("the kernel did not take the filter of system calls")
+    filter_program: Any = Program(len(program) // INSTRUCTION_BYTES, program)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(filter_program), 0, 0):
+        raise OSError("the kernel refused the system call filter")
 
 
-def _instruction(at: int, labels: dict[str, int], code: int, value: int, then: str, otherwise: str) -> bytes:
-    jumps = [labels[label] - at - 1 if label else 0 for label in (then, otherwise)]
+def _instruction(index: int, labels: dict[str, int], code: int, value: int, then: str, otherwise: str) -> bytes:
+    jumps = [labels[label] - index - 1 if label else 0 for label in (then, otherwise)]
     return struct.pack("=HBBI", code, *jumps, value)

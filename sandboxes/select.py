@@ -1,4 +1,4 @@
-"""Which sandbox to use: opens the one asked for, and tells for each kind whether it works here."""
+"""Open the requested kind of sandbox, and check which kinds work on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = ("auto", "docker", "bubblewrap", "local")
 
 @dataclass(frozen=True)
 class Probe:
-    """Whether a kind of sandbox works on this machine; `advice` says what to do where it does not."""
+    """Whether a kind of sandbox works on this machine; `advice` says what to do if it does not."""
 
     kind: str
     works: bool
@@ -23,9 +23,9 @@ class Probe:
 
 
 def open_sandbox(kind: str, paths: SandboxPaths) -> Sandbox:
-    """The sandbox of this kind at this place; `auto` takes the strongest that works and never one without isolation.
+    """Open a sandbox. `auto` takes Docker, else bubblewrap, and never the local kind, which does not isolate.
 
-    Raises `SandboxUnavailable` with what to install or to choose.
+    Raises `SandboxUnavailable` with what to install or choose.
     """
     from sandboxes.bubblewrap import open_bubblewrap
     from sandboxes.docker.sandbox import open_docker
@@ -40,36 +40,36 @@ def open_sandbox(kind: str, paths: SandboxPaths) -> Sandbox:
     if kind != "auto":
         raise SandboxUnavailable(f"there is no sandbox {kind!r}: choose one of {', '.join(KINDS)}")
     reasons = []
-    for opened in (open_docker, open_bubblewrap):
+    for open_kind in (open_docker, open_bubblewrap):
         try:
-            return opened(paths)
+            return open_kind(paths)
         except SandboxUnavailable as error:
             reasons.append(str(error))
     raise SandboxUnavailable(
-        f"no sandbox that isolates works here: {'; '.join(reasons)}; or say `--sandbox local` to run the model's "
-        "commands with your own rights and the labels unprotected"
+        f"no isolating sandbox works on this machine: {'; '.join(reasons)}; or use `--sandbox local` to run the "
+        "model's commands as your user, with labels unprotected"
     )
 
 
 def probe_sandboxes(home: Path, image: str = "") -> list[Probe]:
-    """Try each kind for real, strongest first."""
+    """Start each kind of sandbox, strongest first, and report which ones work."""
     from sandboxes import bubblewrap, local
     from sandboxes.docker import sandbox
 
-    found = []
+    probes = []
     checks: list[tuple[str, Callable[[], str], Isolation]] = [
         ("docker", lambda: sandbox.check_docker(home, image), sandbox.ISOLATION),
         ("bubblewrap", lambda: bubblewrap.check_bubblewrap(home), bubblewrap.ISOLATION),
     ]
     for kind, check, isolation in checks:
         try:
-            found.append(Probe(kind, True, check(), "", isolation))
+            probes.append(Probe(kind, True, check(), "", isolation))
         except SandboxUnavailable as error:
             detail, _, advice = str(error).rpartition(": ")
-            found.append(Probe(kind, False, detail, advice, isolation))
+            probes.append(Probe(kind, False, detail, advice, isolation))
     try:
         local.check_local(home)
-        found.append(Probe("local", True, "isolates nothing", "", local.ISOLATION))
+        probes.append(Probe("local", True, "isolates nothing", "", local.ISOLATION))
     except SandboxUnavailable as error:
-        found.append(Probe("local", False, str(error), str(error), local.ISOLATION))
-    return found
+        probes.append(Probe("local", False, str(error), str(error), local.ISOLATION))
+    return probes

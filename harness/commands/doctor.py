@@ -16,7 +16,7 @@ from typing import Literal
 
 from harness import errors
 from harness.settings import Settings
-from sandboxes.isolation import as_text
+from sandboxes.isolation import table_as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
@@ -50,7 +50,7 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
         if finding.health == "bad":
             codes.append(finding.code)
     print("What each sandbox enforces:")
-    for line in as_text():
+    for line in table_as_text():
         print(f"  {line}")
     print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
     return max(codes, default=errors.DONE)

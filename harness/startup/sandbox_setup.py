@@ -112,9 +112,9 @@ def check_gpus(count: int, kind: str) -> None:
         return
     if kind != "docker":
         errors.fail("--gpus needs --sandbox docker: no other sandbox lends single devices")
-    from sandboxes.gpus import ask_gpus
+    from sandboxes.gpus import query_gpus
 
-    there = len(ask_gpus()[0])
+    there = len(query_gpus()[0])
     if count > there:
         raise SandboxUnavailable(f"--gpus {count}: nvidia-smi tells of {there} here")
 
@@ -125,33 +125,33 @@ def gpus_of(created: RunCreated, settings: Settings) -> Iterator[tuple[str, ...]
 
     Raises `SandboxUnavailable` where so many are not free.
     """
-    from sandboxes.gpus import ask_gpus, leased
+    from sandboxes.gpus import lease_gpus, query_gpus
 
     count = int(created.options.get("gpus", 0))
     if not count:
         yield ()
         return
-    gpus, near, _ = ask_gpus()
-    with leased(settings.home, gpus, near, count) as mine:
+    gpus, near, _ = query_gpus()
+    with lease_gpus(settings.home, gpus, near, count) as mine:
         yield tuple(gpu.uuid for gpu in mine)
 
 
 def gpu_complaints(place: SandboxPaths) -> list[str]:
     """What is wrong with the GPUs of a place at this moment, for the attempt that is about to use them."""
-    from sandboxes.gpus import ask_gpus, complaints
+    from sandboxes.gpus import health_problems, query_gpus
 
     if not place.gpus:
         return []
-    gpus, _, xids = ask_gpus()
+    gpus, _, xids = query_gpus()
     gone = [f"GPU {uuid} is gone" for uuid in place.gpus if uuid not in {gpu.uuid for gpu in gpus}]
-    return gone + [words for gpu in gpus if gpu.uuid in place.gpus for words in complaints(gpu, xids)]
+    return gone + [words for gpu in gpus if gpu.uuid in place.gpus for words in health_problems(gpu, xids)]
 
 
 def _tidy(settings: Settings, sandbox: Sandbox) -> None:
     """Take away what runs that are gone left behind; a failure of it is nobody's."""
     from harness.commands.show import is_driven
-    from sandboxes.cleanup import reap_containers, reap_folders
+    from sandboxes.cleanup import remove_stale_folders, remove_unused_containers
 
-    reap_folders(settings.home)
+    remove_stale_folders(settings.home)
     if sandbox.kind == "docker":
-        reap_containers(settings.home, lambda jobs: is_driven(jobs.parent))
+        remove_unused_containers(settings.home, lambda jobs: is_driven(jobs.parent))

@@ -1,1 +1,1 @@
-"""The Docker sandbox: containers, images, the daemon."""
+"""The Docker sandbox: containers, images and requests to the daemon."""

@@ -1,12 +1,11 @@
-"""Making the images that containers are started from: `ml` from its Dockerfile, `small` from this machine's own files.
+"""Build the images for containers: `ml` from its Dockerfile, `small` from files of this machine.
 
-`small` needs no registry and no network: shell tools, this Python and the data science packages of the harness, with
-the libraries they load, put into one archive. It holds what bubblewrap shows, for tests and small tabular tasks.
+`small` needs no registry and no network. It is one archive of shell tools, this Python, the data science packages of
+the harness and the libraries they load: the same that bubblewrap mounts, for tests and small tabular tasks.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from sandboxes.base import SandboxUnavailable
+from sandboxes.cache import short_hash
 from sandboxes.docker.daemon import IMAGES, LABEL, connect
 from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
 
@@ -31,22 +31,22 @@ mkfifo mknod mktemp more mount mv nice nl nohup nproc od paste pgrep pkill print
 realpath rm rmdir sed seq setsid sh sha256sum shuf sleep sort split stat stdbuf sync tac tail tar tee test time
 timeout top touch tr true truncate tsort tty uname uniq unlink unshare uptime wc which who xargs yes su
 """
-LOADED_LATER = """
+LOADED_BY_NAME = """
 libpthread.so.0 libdl.so.2 librt.so.1 libutil.so.1 libm.so.6 libresolv.so.2 libgomp.so.1 libstdc++.so.6 libgcc_s.so.1
 """
-"""Libraries that wheels ask for by name and that no program here is linked with."""
-LEFT_OUT = ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "ensurepip", "turtledemo")
+"""Libraries that wheels load by name and that none of the programs is linked with."""
+EXCLUDED = ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "ensurepip", "turtledemo")
 FOLDERS = ("tmp", "proc", "sys", "dev", "etc", "run", "workspace", "home/data", "home/submission", "models", "harness")
-MERGED = ("bin", "sbin", "lib", "lib64")
+MERGED_FOLDERS = ("bin", "sbin", "lib", "lib64")
 
 
 def build(kind: str, home: Path) -> str:
-    """Make an image, `small` or `ml`, unless it is there; its name. Raises `SandboxUnavailable`."""
+    """Build the image `small` or `ml` if it is missing; returns its name. Raises `SandboxUnavailable`."""
     return build_small(home) if kind == "small" else build_ml()
 
 
 def build_ml() -> str:
-    """Build the image of real runs by the daemon, which fetches its base and packages from their registries."""
+    """Build the image for real runs. The daemon fetches its base and packages from their registries."""
     from docker.errors import BuildError, DockerException
 
     folder = Path(__file__).parent / "images" / "ml"
@@ -58,12 +58,12 @@ def build_ml() -> str:
 
 
 def build_small(home: Path) -> str:
-    """Put this machine's Python and packages into an image. Raises `SandboxUnavailable`."""
+    """Build an image from this machine's Python and packages. Raises `SandboxUnavailable`."""
     from docker.errors import DockerException, ImageNotFound
 
     name = IMAGES[1]
     environment = make_environment(home)
-    recipe = hashlib.sha256(f"{RECIPE} {environment.folder.name}".encode()).hexdigest()[:16]
+    recipe = short_hash(f"{RECIPE} {environment.folder.name}")
     client = connect()
     try:
         if client.images.get(name).labels.get(f"{LABEL}.recipe") == recipe:
@@ -78,31 +78,37 @@ def build_small(home: Path) -> str:
     ]
     with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
         with tarfile.open(archive.name, "w") as tar:
-            _Root(tar).fill(environment)
+            _RootFolder(tar).fill(environment)
         try:
             client.api.import_image_from_file(archive.name, repository=repository, tag=tag, changes=changes)
             client.images.get(name)
         except DockerException as error:
-            raise SandboxUnavailable(f"the image could not be made: {' '.join(str(error).split())[-400:]}") from error
+            raise SandboxUnavailable(f"the image could not be built: {' '.join(str(error).split())[-400:]}") from error
     return name
 
 
-class _Root:
-    """The root folder of an image as an archive: each path once, its folders before it, all of it root's."""
+class _RootFolder:
+    """Writes the root folder of an image into an archive: each path once, after its parent folders, owned by root."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self.tar = tar
-        self.known: set[str] = set()
+        self.paths: set[str] = set()
 
     def fill(self, environment: Environment) -> None:
-        for name in MERGED:
+        for name in MERGED_FOLDERS:
             self.folder(f"usr/{name}")
             self.link(name, f"usr/{name}")
         for name in FOLDERS:
             self.folder(name, 0o1777 if name == "tmp" else 0o755)
-        programs = [
-            Path(found) for name in PROGRAMS.split() if (found := shutil.which(name, path="/usr/bin:/bin:/usr/sbin"))
-        ]
+        self._add_programs_and_python(environment)
+        users = ((0, "root"), (1000, "agent"), (SANDBOX_USER, "agent"))
+        self.text("etc/passwd", "".join(f"{name}:x:{number}:{number}::/tmp:/bin/bash\n" for number, name in users))
+        self.text("etc/group", "".join(f"{name}:x:{number}:\n" for number, name in users))
+        self.text("etc/nsswitch.conf", "hosts: files dns\npasswd: files\ngroup: files\n")
+
+    def _add_programs_and_python(self, environment: Environment) -> None:
+        search = "/usr/bin:/bin:/usr/sbin"
+        programs = [Path(path) for name in PROGRAMS.split() if (path := shutil.which(name, path=search))]
         python = interpreter().resolve()
         standard = Path(sysconfig.get_path("stdlib", vars={"installed_base": environment.base}))
         extensions = sorted((standard / "lib-dynload").glob("*.so"))
@@ -111,20 +117,16 @@ class _Root:
         for library in _libraries([*programs, python, *extensions]):
             self.file(library, library)
         self.file(python, python)
-        self.tree(standard, standard, LEFT_OUT)
+        self.tree(standard, standard, EXCLUDED)
         for package in environment.packages:
             self.tree(package, standard / "site-packages" / package.name, ("tests",))
         for name in ("python3", "python"):
             self.link(f"usr/bin/{name}", str(python))
-        users = ((0, "root"), (1000, "agent"), (SANDBOX_USER, "agent"))
-        self.text("etc/passwd", "".join(f"{name}:x:{number}:{number}::/tmp:/bin/bash\n" for number, name in users))
-        self.text("etc/group", "".join(f"{name}:x:{number}:\n" for number, name in users))
-        self.text("etc/nsswitch.conf", "hosts: files dns\npasswd: files\ngroup: files\n")
 
     def folder(self, path: str, mode: int = 0o755) -> None:
         for parent in reversed(Path(path).parents[:-1]):
             self.folder(str(parent))
-        if path not in self.known:
+        if path not in self.paths:
             entry = tarfile.TarInfo(path)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             self._add(entry)
@@ -141,44 +143,41 @@ class _Root:
         self._add(entry, io.BytesIO(content.encode()))
 
     def file(self, source: Path, inside: Path) -> None:
-        """A file, links followed, under a path whose merged folders are named by what they are."""
+        """Add a file, links followed. A path in `/bin`, `/lib` etc. becomes one in `/usr`."""
         first = inside.parts[1]
-        path = str(inside)[1:] if first not in MERGED else f"usr{inside}"
-        if path in self.known or not source.is_file():
+        path = str(inside)[1:] if first not in MERGED_FOLDERS else f"usr{inside}"
+        if path in self.paths or not source.is_file():
             return
         self.folder(str(Path(path).parent))
-        found = source.stat()
+        status = source.stat()
         entry = tarfile.TarInfo(path)
-        entry.size, entry.mtime, entry.mode = (
-            found.st_size,
-            int(found.st_mtime),
-            0o755 if found.st_mode & 0o111 else 0o644,
-        )
+        entry.size, entry.mtime = status.st_size, int(status.st_mtime)
+        entry.mode = 0o755 if status.st_mode & 0o111 else 0o644
         with source.open("rb") as content:
             self._add(entry, content)
 
-    def tree(self, source: Path, inside: Path, left_out: Iterable[str]) -> None:
+    def tree(self, source: Path, inside: Path, excluded: Iterable[str]) -> None:
         if source.is_file():
             return self.file(source, inside)
         for folder, names, files in os.walk(source):
-            names[:] = [name for name in names if name not in left_out and not name.startswith("config-")]
+            names[:] = [name for name in names if name not in excluded and not name.startswith("config-")]
             for name in sorted(files):
                 path = Path(folder, name)
                 self.file(path, inside / path.relative_to(source))
         return None
 
     def _add(self, entry: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
-        if entry.name not in self.known:
-            self.known.add(entry.name)
+        if entry.name not in self.paths:
+            self.paths.add(entry.name)
             self.tar.addfile(entry, content)
 
 
 def _libraries(files: list[Path]) -> Iterator[Path]:
-    """What these programs and libraries load, as the dynamic linker names it."""
-    told = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True).stdout
-    yield from map(Path, sorted(set(re.findall(r"(/[^ ()]+\.so[^ ()]*) \(0x", told))))
+    """The libraries that these programs and libraries load, as named by the dynamic linker."""
+    output = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True).stdout
+    yield from map(Path, sorted(set(re.findall(r"(/[^ ()]+\.so[^ ()]*) \(0x", output))))
     program = shutil.which("ldconfig", path="/usr/sbin:/sbin:/usr/bin")
-    cached = subprocess.run([program, "-p"], capture_output=True, text=True).stdout if program else ""
-    for name in LOADED_LATER.split():
-        if found := re.search(rf"^\s*{re.escape(name)} \(.*\) => (\S+)$", cached, re.MULTILINE):
-            yield Path(found[1])
+    known = subprocess.run([program, "-p"], capture_output=True, text=True).stdout if program else ""
+    for name in LOADED_BY_NAME.split():
+        if match := re.search(rf"^\s*{re.escape(name)} \(.*\) => (\S+)$", known, re.MULTILINE):
+            yield Path(match[1])

@@ -1,10 +1,9 @@
-"""What the harness asks of a Docker daemon: is it there, which image is meant, what is in it, one container by name."""
+"""Requests to the Docker daemon: connect, find and inspect images, find and remove containers."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -12,16 +11,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sandboxes.atomic import write_atomically
 from sandboxes.base import SandboxFailed, SandboxUnavailable
+from sandboxes.cache import short_hash
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 IMAGES = ("open-harness/ml:1", "open-harness/small:1")
-"""Taken in this order where no image was asked for; `sandboxes/images/README.md` says how they are made."""
+"""Tried in this order if no image was requested; `images/README.md` says how they are built."""
 LABEL = "open-harness"
-"""Every container of ours has labels that begin with it: nothing without them is ever touched."""
-PATIENCE_SECONDS = 60.0
-LOOK = """
+"""Prefix of the labels of our containers. Containers without these labels are never touched."""
+RETRY_SECONDS = 60.0
+INSPECT_SCRIPT = """
 import importlib.metadata as m, json, os, shutil, sys
 hidden = json.loads(sys.argv[1])
 roots = [p for p in sys.path if p.endswith("-packages") and os.path.isdir(p)]
@@ -41,7 +42,7 @@ FIND_PYTHON = 'p=$(command -v python3 || command -v python) || exit 9; exec "$p"
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was looked into: `hidden` are paths to mask in it, True for folders."""
+    """An inspected image. `hidden` maps the paths to mask to whether each is a folder."""
 
     id: str
     name: str
@@ -55,7 +56,7 @@ class Image:
 
 @functools.cache
 def connect() -> Any:
-    """A client of the daemon that `DOCKER_HOST` or the default names. Raises `SandboxUnavailable` with what to do."""
+    """A client of the daemon at `DOCKER_HOST` or the default address. Raises `SandboxUnavailable`."""
     import docker
     from docker.errors import DockerException
 
@@ -63,46 +64,46 @@ def connect() -> Any:
         client = docker.from_env(timeout=60)
         client.ping()
     except (DockerException, OSError) as error:
-        raise SandboxUnavailable(f"no Docker daemon answers ({_short(error)}): {_advice(str(error))}") from None
+        raise SandboxUnavailable(f"no Docker daemon answers ({_summary(error)}): {_advice(str(error))}") from None
     return client
 
 
-def patiently(ask: Callable[[], Found], seconds: float = PATIENCE_SECONDS) -> Found:
-    """Ask the daemon, again for a while where it does not answer: it may be restarting. Raises `SandboxFailed`."""
+def with_retries(request: Callable[[], Result], seconds: float = RETRY_SECONDS) -> Result:
+    """Send a request to the daemon, again if it does not answer: it may be restarting. Raises `SandboxFailed`."""
     import requests
     from docker.errors import APIError, DockerException
 
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return ask()
+            return request()
         except APIError as error:
             if error.response is None or error.response.status_code < 500 or time.monotonic() > deadline:
-                raise SandboxFailed(f"Docker refused: {_short(error)}") from error
+                raise SandboxFailed(f"Docker refused: {_summary(error)}") from error
         except (DockerException, requests.RequestException, OSError) as error:
             if time.monotonic() > deadline:
-                raise SandboxFailed(f"the Docker daemon stopped answering ({_short(error)}): start it again") from error
+                raise SandboxFailed(f"the Docker daemon stopped answering ({_summary(error)}): restart it") from error
         time.sleep(0.5)
 
 
 def runtimes() -> tuple[str, ...]:
-    """What the daemon can run containers with, by name."""
-    found: Mapping[str, Any] = patiently(lambda: connect().info())["Runtimes"]
-    return tuple(sorted(found))
+    """Names of the runtimes that the daemon has."""
+    names: Mapping[str, Any] = with_retries(lambda: connect().info())["Runtimes"]
+    return tuple(sorted(names))
 
 
 def check_runtime(wanted: str) -> None:
-    """Refuse a runtime that the daemon does not know. Raises `SandboxUnavailable` with those it does."""
+    """Raises `SandboxUnavailable`, with the known names, if the daemon does not have the runtime."""
     known = runtimes() if wanted else ()
     if wanted and wanted not in known:
         raise SandboxUnavailable(
-            f"the Docker daemon has no runtime {wanted}: install it and name it in daemon.json, or take one of "
+            f"the Docker daemon has no runtime {wanted}: install it and add it to daemon.json, or use one of "
             + ", ".join(known)
         )
 
 
-def choose_image(wanted: str = "") -> Any:
-    """The image asked for, or the first of ours that is there. Raises `SandboxUnavailable`."""
+def find_image(wanted: str = "") -> Any:
+    """The requested image, or the first of `IMAGES` that exists. Raises `SandboxUnavailable`."""
     from docker.errors import ImageNotFound
 
     client = connect()
@@ -112,38 +113,41 @@ def choose_image(wanted: str = "") -> Any:
     if wanted:
         raise SandboxUnavailable(f"there is no image {wanted}: build or pull it, or unset HARNESS_IMAGE")
     raise SandboxUnavailable(
-        "Docker works, but there is no image of ours yet: build one with `harness doctor --build-image small`"
+        "Docker works, but the sandbox image is missing: build it with `harness doctor --build-image small`"
     )
 
 
-def look_into(found: Any, home: Path, hidden: tuple[str, ...]) -> Image:
-    """What an image has to offer, asked of itself once. Raises `SandboxUnavailable` for one that cannot be used."""
-    key = hashlib.sha256(json.dumps([found.id, LOOK, hidden]).encode()).hexdigest()[:16]
-    kept = home / "images" / f"{key}.json"
-    if kept.exists():
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        return Image(**{**known, "packages": tuple(known["packages"])})
-    told = _ask_image(found, hidden)
-    pairs = [item.partition("=") for item in found.attrs["Config"].get("Env") or ()]
-    image = Image(
-        id=found.id,
-        name=(found.tags or [found.id])[0],
+def inspect_image(image: Any, home: Path, hidden: tuple[str, ...]) -> Image:
+    """Python, shell and packages of an image, from a container of it; cached under `home`.
+
+    Raises `SandboxUnavailable` if the image cannot be used.
+    """
+    key = short_hash(json.dumps([image.id, INSPECT_SCRIPT, hidden]))
+    cache = home / "images" / f"{key}.json"
+    if cache.exists():
+        fields = json.loads(cache.read_text(encoding="utf-8"))
+        return Image(**{**fields, "packages": tuple(fields["packages"])})
+    answer = _run_inspection(image, hidden)
+    pairs = [item.partition("=") for item in image.attrs["Config"].get("Env") or ()]
+    inspected = Image(
+        id=image.id,
+        name=(image.tags or [image.id])[0],
         environment={name: value for name, _, value in pairs},
-        **{**told, "packages": tuple(told["packages"])},
+        **{**answer, "packages": tuple(answer["packages"])},
     )
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(asdict(image)), encoding="utf-8")
-    return image
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(cache, json.dumps(asdict(inspected)).encode(), 0o644)
+    return inspected
 
 
-def _ask_image(found: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
+def _run_inspection(image: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
     from docker.errors import DockerException
 
-    asked = None
+    container = None
     try:
-        asked = connect().containers.create(
-            found.id,
-            entrypoint=["/bin/sh", "-c", FIND_PYTHON, LOOK, json.dumps(hidden)],
+        container = connect().containers.create(
+            image.id,
+            entrypoint=["/bin/sh", "-c", FIND_PYTHON, INSPECT_SCRIPT, json.dumps(hidden)],
             command=[],
             network_mode="none",
             user="65534:65534",
@@ -152,44 +156,44 @@ def _ask_image(found: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
             read_only=True,
             labels={LABEL: "1", f"{LABEL}.probe": "1"},
         )
-        asked.start()
-        asked.wait(timeout=PATIENCE_SECONDS)
-        told: dict[str, Any] = json.loads(asked.logs(stdout=True, stderr=False))
+        container.start()
+        container.wait(timeout=RETRY_SECONDS)
+        answer: dict[str, Any] = json.loads(container.logs(stdout=True, stderr=False))
     except (DockerException, ValueError, OSError) as error:
-        name = (found.tags or [found.id])[0]
-        raise SandboxUnavailable(f"image {name} cannot be used: it needs a Python 3 ({_short(error)})") from None
+        name = (image.tags or [image.id])[0]
+        raise SandboxUnavailable(f"image {name} cannot be used: it needs a Python 3 ({_summary(error)})") from None
     finally:
-        if asked is not None:
-            remove(asked)
-    return told
+        if container is not None:
+            remove_container(container)
+    return answer
 
 
-def container_named(name: str) -> Any | None:
-    """The container of this name with its state as of now, or None."""
+def find_container(name: str) -> Any | None:
+    """The container of this name with its current state, or None."""
     from docker.errors import NotFound
 
-    def ask() -> Any | None:
+    def request() -> Any | None:
         with contextlib.suppress(NotFound):
             return connect().containers.get(name)
         return None
 
-    return patiently(ask)
+    return with_retries(request)
 
 
-def remove(container: Any) -> None:
-    """Kill and remove a container; one that is gone already is fine."""
+def remove_container(container: Any) -> None:
+    """Kill and remove a container, unless it was removed already."""
     from docker.errors import APIError
 
     with contextlib.suppress(APIError):
         container.remove(force=True, v=True)
 
 
-def _short(error: BaseException) -> str:
+def _summary(error: BaseException) -> str:
     text = " ".join(str(getattr(error, "explanation", None) or getattr(error, "stderr", None) or error).split())
     return text[-300:] or type(error).__name__
 
 
 def _advice(message: str) -> str:
     if "Permission" in message or "denied" in message:
-        return "let this user use it (group `docker`, which is as good as root), or use `--sandbox bubblewrap`"
+        return "add this user to the group `docker` (equivalent to root), or use `--sandbox bubblewrap`"
     return "install and start Docker (package `docker.io`), or use `--sandbox bubblewrap`"

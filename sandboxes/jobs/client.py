@@ -1,53 +1,44 @@
-"""The harness's side of a jobs folder: ask for a job, look at it, wait for it, kill it, read its output.
+"""The harness's side of a jobs folder: start a job, get its status, wait for it, kill it, read its output.
 
-Nothing is remembered here: a job is what its folder says, so any process that opens the folder finds it again.
-The other side, and the layout of the folder, is `supervisor.py`.
+Nothing is kept in memory: a job is what its folder says, so any process that opens the folder finds it again. The other
+side, and the layout of the folder, is `supervisor.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import re
-import secrets
 import select
 import signal
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandboxes.atomic import write_atomically
 from sandboxes.base import JobStatus, Limits, SandboxFailed
-from sandboxes.jobs.processes import boot_id, pids
-from sandboxes.jobs.records import is_held, read_record, size_of, why_gone
-from sandboxes.jobs.runner import poke
-from sandboxes.jobs.supervisor import fifo_of
+from sandboxes.cache import short_hash
+from sandboxes.jobs.processes import boot_id, pid_namespace
+from sandboxes.jobs.records import is_locked, loss_reason, read_record, size_of
+from sandboxes.jobs.runner import notify
+from sandboxes.jobs.start_supervisor import start_supervisor
+from sandboxes.jobs.supervisor import requests_fifo
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-LOOK_SECONDS = 0.5
-"""How long a wait trusts that it will be woken, before it looks for itself."""
+POLL_SECONDS = 0.5
+"""How long a wait relies on being woken before it checks the status itself."""
 KILL_SECONDS = 30.0
-BOOT = """
-import sys
-sys.path.append(sys.argv[1])
-from sandboxes.jobs.supervisor import main
-main(sys.argv[2], float(sys.argv[3]))
-"""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line made ready: what to execute where. `files` are opened for it under fixed, high numbers.
+    """A complete command line. `files` are opened for it under fixed, high numbers. `cwd` is the workspace.
 
-    `cwd` is the workspace. One that `bounds_itself` keeps the limits of its job's processes, ends with its parent, and
-    goes to its own folder.
+    A command that `bounds_itself` sets the limits of its processes, ends with its parent and changes to its folder.
     """
 
     argv: tuple[str, ...]
@@ -59,135 +50,126 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Box:
-    """A container that serves the jobs that name it: how to start it, and why a job that was in it is gone.
+class Container:
+    """A container whose supervisor serves the jobs that name it.
 
-    `shared` where its root is not the harness's user, and both need what the other wrote: their group is the same.
+    `launch` makes sure that it runs; `explain` says why a job in it is gone. `is_shared` if its root and the harness
+    are different users of one group, and each must read what the other writes.
     """
 
     name: str
     launch: Callable[[], None]
     explain: Callable[[], str]
-    shared: bool = False
+    is_shared: bool = False
 
 
 class Jobs:
-    """One jobs folder, served by a supervisor process that this class starts whenever none is there."""
+    """One jobs folder. Starts a supervisor whenever the folder needs one and none is running."""
 
-    def __init__(self, folder: Path, idle_seconds: float = 120.0, box: Box | None = None) -> None:
+    def __init__(self, folder: Path, idle_seconds: float = 120.0, container: Container | None = None) -> None:
         self.folder = folder.absolute()
         self.idle_seconds = idle_seconds
-        self.box = box
+        self.container = container
         self.logs = self.folder / ".logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         for path in (self.folder, self.logs):
             self._share(path)
-        for fifo in {".done", ".requests", fifo_of(box.name if box else "")}:
+        for fifo in {".done", ".requests", requests_fifo(self._container_name)}:
             with contextlib.suppress(FileExistsError):
                 os.mkfifo(self.folder / fifo, 0o600)
             self._share(self.folder / fifo)
 
-    # -------------------------------------------------------------------------------------------------------- asking
-
     def start(self, job: str, command: Command, limits: Limits) -> None:
-        """Ask for a job once; a job that was asked for before is only made sure of."""
-        folder = self._of(job)
+        """Request a job once. If it was requested before, only make sure that it starts."""
+        folder = self._folder_of(job)
         if not (folder / "request.json").exists():
             folder.mkdir(exist_ok=True)
             self._share(folder)
             *before, last = command.argv
-            request = {"base": self._base(command, before), "last": last, "limits": asdict(limits), "boot": boot_id()}
-            if self.box:
-                request["box"] = self.box.name
-            self._put(folder / "request.json", json.dumps(request))
+            base = self._write_base(command, before)
+            request = {"base": base, "last": last, "limits": asdict(limits), "boot": boot_id()}
+            if self.container:
+                request["container"] = self.container.name
+            self._write(folder / "request.json", json.dumps(request))
         if not (folder / "started").exists():
-            self._wake(job)
+            self._wake_supervisor(job)
 
     def kill(self, job: str) -> JobStatus:
-        """End a job with everything it started; returns its final view. Raises `SandboxFailed` if it will not die."""
-        view = self.status(job)
-        if view.state != "running":
-            return view
-        (self._of(job) / "kill").touch(mode=0o600)
-        self._signal(job)
+        """Kill a job and all its processes; returns its final status. Raises `SandboxFailed` if it does not end."""
+        status = self.status(job)
+        if status.state != "running":
+            return status
+        (self._folder_of(job) / "kill").touch(mode=0o600)
+        self._wake_runner(job)
         deadline = time.monotonic() + KILL_SECONDS
-        while view.state == "running" and time.monotonic() < deadline:
-            view = self.wait([job], 0.2)[0]
-        if view.state == "running":
-            raise SandboxFailed(f"job {job} could not be killed in {KILL_SECONDS:.0f} s; end its processes by hand")
-        return view
-
-    # ------------------------------------------------------------------------------------------------------- looking
+        while status.state == "running" and time.monotonic() < deadline:
+            status = self.wait([job], 0.2)[0]
+        if status.state == "running":
+            raise SandboxFailed(f"job {job} could not be killed in {KILL_SECONDS:.0f} s; kill its processes by hand")
+        return status
 
     def status(self, job: str) -> JobStatus:
-        """The job as its folder and the process table show it; a name that no job can have is `unknown`."""
+        """The job's status by its folder and the process table; `unknown` for a name that is not a job id."""
         if not JOB_ID.fullmatch(job):
             return JobStatus(job, "unknown")
-        folder = self._of(job)
+        folder = self._folder_of(job)
         if not (folder / "request.json").exists():
             return JobStatus(job, "unknown")
         if ended := self._ended(job):
             return ended
         started = read_record(folder / "started")
         if started is None:
-            if (read_record(folder / "request.json") or {}).get("boot") != boot_id():
-                return self._lost(job, "the machine was restarted after it was asked for")
-            if time.time() - (folder / "request.json").stat().st_mtime > LOOK_SECONDS:
-                self._wake(job)  # whoever asked for it died before it woke the supervisor, or the supervisor did
-            return JobStatus(job, "running", log=folder / "log")
-        why = self._why_gone(job, started)
-        if not why:
-            size = size_of(folder / "log")
-            seconds = max(0.0, time.time() - started["at"])
-            return JobStatus(job, "running", "", None, seconds, size, size, folder / "log")
-        return self._ended(job) or self._lost(job, why)
+            return self._not_started(job)
+        if why := self._loss_reason(job, started):
+            return self._ended(job) or self._lost(job, why)  # it may have ended since the first look
+        size = size_of(folder / "log")
+        seconds = max(0.0, time.time() - started["at"])
+        return JobStatus(job, "running", "", None, seconds, size, size, folder / "log")
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
-        """The views of all of them, as soon as one is not running or the time is over."""
+        """The status of each job, as soon as one is not running or the time is over."""
         deadline = time.monotonic() + seconds
-        bell = os.open(self.folder / ".done", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        done = os.open(self.folder / ".done", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             while True:
-                views = [self.status(job) for job in jobs]
+                statuses = [self.status(job) for job in jobs]
                 left = deadline - time.monotonic()
-                if left <= 0 or any(view.state != "running" for view in views):
-                    return views
-                if select.select([bell], [], [], min(left, LOOK_SECONDS))[0]:
+                if left <= 0 or any(status.state != "running" for status in statuses):
+                    return statuses
+                if select.select([done], [], [], min(left, POLL_SECONDS))[0]:
                     with contextlib.suppress(BlockingIOError):
-                        os.read(bell, 65536)
+                        os.read(done, 65536)
         finally:
-            os.close(bell)
+            os.close(done)
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
-        """Bytes of the job's log from `offset` (from the end where negative); empty when there is none."""
+        """Bytes of the job's log from `offset` (from the end if negative); empty if there is no log."""
         try:
-            with (self._of(job) / "log").open("rb") as log:
+            with (self._folder_of(job) / "log").open("rb") as log:
                 size = os.fstat(log.fileno()).st_size
                 log.seek(max(0, size + offset) if offset < 0 else offset)
                 return log.read(limit)
         except FileNotFoundError:
             return b""
 
-    def supervisor(self) -> int | None:
-        """The process id of the supervisor, if one serves the folder now."""
-        try:
-            with (self.folder / ".supervisor.lock").open("r+") as lock:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return None
-        except BlockingIOError:
-            return int((self.folder / ".supervisor.lock").read_text() or 0) or None
-        except FileNotFoundError:
-            return None
+    def limits(self, job: str) -> dict[str, Any]:
+        """The limits a job was requested with; empty if there is no such job."""
+        request = read_record(self._folder_of(job) / "request.json")
+        return dict(request["limits"]) if request else {}
 
-    def dismiss(self) -> None:
-        """Let this machine's supervisor leave now; running jobs keep their keepers, the next one starts another."""
-        if self.box is None:
-            poke(str(self.folder / ".requests"), b"-\n")
+    def is_own(self, job: str) -> bool:
+        """Whether a job of this folder belongs to this sandbox's own supervisor."""
+        return self._container_of(job) == self._container_name
 
-    # -------------------------------------------------------------------------------------------------------- inside
+    def stop_supervisor(self) -> None:
+        """Make this machine's supervisor exit. Running jobs continue; the next job starts a new supervisor."""
+        if self.container is None:
+            notify(str(self.folder / ".requests"), b"-\n")
 
-    def _base(self, command: Command, before: Sequence[str]) -> str:
-        """Put down, once for many jobs, what a request shares with others of its sandbox; returns its name."""
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    def _write_base(self, command: Command, before: Sequence[str]) -> str:
+        """Write the part of a request that all jobs of a sandbox share, once; returns its name."""
         base: dict[str, Any] = {
             "argv": list(before),
             "cwd": str(command.cwd),
@@ -199,59 +181,49 @@ class Jobs:
         if command.bounds_itself:
             base["bounds_itself"] = True
         text = json.dumps(base, sort_keys=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        name = short_hash(text)
         path = self.folder / ".bases" / f"{name}.json"
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._share(path.parent)
-            self._put(path, text)
+            self._write(path, text)
         return name
 
+    def _write(self, path: Path, text: str) -> None:
+        """Write a file that only the harness, and the root of its container, can read."""
+        write_atomically(path, text.encode(), 0o640 if self.container and self.container.is_shared else 0o600)
+
     def _share(self, path: Path) -> None:
-        """Let the group have what a container's root must use as well."""
-        if self.box and self.box.shared:
+        """Give the group access to what root of a container must use too."""
+        if self.container and self.container.is_shared:
             mode = path.stat().st_mode
             path.chmod(0o660 if stat.S_ISFIFO(mode) else 0o2775 if path == self.logs else 0o2770)
 
-    def _put(self, path: Path, text: str) -> None:
-        """Write a file only the harness may read, and its container; it appears whole."""
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-            if self.box and self.box.shared:
-                os.fchmod(handle, 0o640)
-        temporary.rename(path)
+    @property
+    def _container_name(self) -> str:
+        return self.container.name if self.container else ""
 
-    def _why_gone(self, job: str, started: Mapping[str, Any]) -> str:
-        """Why the keeper that wrote this record no longer lives; empty while it does."""
-        if started.get("pids", pids()) == pids() or started["boot"] != boot_id():
-            return why_gone(started)
-        if is_held(self._of(job) / "started"):
-            return ""
-        own = self.box and self.box.name == self._box_of(job)
-        return (self.box.explain() if self.box and own else "") or "its container ended while it ran"
+    def _container_of(self, job: str) -> str:
+        request = read_record(self._folder_of(job) / "request.json")
+        return str(request.get("container", "")) if request else ""
 
-    def limits(self, job: str) -> dict[str, Any]:
-        """The bounds a job was asked for with; empty when there is no such job."""
-        request = read_record(self._of(job) / "request.json")
-        return dict(request["limits"]) if request else {}
-
-    def is_ours(self, job: str) -> bool:
-        """Whether a job of this folder is for this sandbox's own supervisor."""
-        return self._box_of(job) == (self.box.name if self.box else "")
-
-    def _box_of(self, job: str) -> str:
-        request = read_record(self._of(job) / "request.json")
-        return str(request.get("box", "")) if request else ""
-
-    def _of(self, job: str) -> Path:
+    def _folder_of(self, job: str) -> Path:
         if not JOB_ID.fullmatch(job):
             raise ValueError(f"not a job id: {job!r}")
         return self.folder / job
 
+    # --------------------------------------------------------------------------------------------------------- status
+
+    def _not_started(self, job: str) -> JobStatus:
+        request = self._folder_of(job) / "request.json"
+        if (read_record(request) or {}).get("boot") != boot_id():
+            return self._lost(job, "the machine was restarted after the job was requested")
+        if time.time() - request.stat().st_mtime > POLL_SECONDS:
+            self._wake_supervisor(job)  # the requester died before it woke the supervisor, or the supervisor died
+        return JobStatus(job, "running", log=self._folder_of(job) / "log")
+
     def _ended(self, job: str) -> JobStatus | None:
-        folder = self._of(job)
+        folder = self._folder_of(job)
         record = read_record(folder / "exit.json")
         if record is None:
             return None
@@ -270,67 +242,46 @@ class Jobs:
         )
 
     def _lost(self, job: str, why: str) -> JobStatus:
-        log = self._of(job) / "log"
+        log = self._folder_of(job) / "log"
         size = size_of(log)
         return JobStatus(job, "lost", "lost", None, 0.0, size, size, log, why)
 
-    def _signal(self, job: str) -> None:
-        """Wake the keeper of a job, never another process that has got its number since."""
-        started = read_record(self._of(job) / "started")
+    def _loss_reason(self, job: str, started: Mapping[str, Any]) -> str:
+        """Why the runner that wrote `started` is gone; empty while it lives."""
+        if started.get("pid_namespace", pid_namespace()) == pid_namespace() or started["boot"] != boot_id():
+            return loss_reason(started)
+        if is_locked(self._folder_of(job) / "started"):
+            return ""
+        explanation = self.container.explain() if self.container and self.is_own(job) else ""
+        return explanation or "its container ended while it ran"
+
+    # ------------------------------------------------------------------------------------------------------ processes
+
+    def _wake_runner(self, job: str) -> None:
+        """Make the runner of a job look for `kill`; never signals another process that reused its process id."""
+        started = read_record(self._folder_of(job) / "started")
         if started is None:
             return
-        if started.get("pids", pids()) != pids():
-            self._wake(f"!{job}")
+        if started.get("pid_namespace", pid_namespace()) != pid_namespace():
+            self._wake_supervisor(f"!{job}")
             return
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(started["pid"])
             try:
-                if not why_gone(started):
+                if not loss_reason(started):
                     signal.pidfd_send_signal(handle, signal.SIGTERM)
             finally:
                 os.close(handle)
 
-    def _wake(self, job: str) -> None:
-        """Tell the supervisor whose job it is; where there is none, a new one finds the request by itself."""
-        box, own = self._box_of(job.removeprefix("!")), self.box.name if self.box else ""
+    def _wake_supervisor(self, line: str) -> None:
+        """Send a line to the job's supervisor. If there is none, a new one is started and finds the request."""
+        container = self._container_of(line.removeprefix("!"))
         try:
-            fifo = os.open(self.folder / fifo_of(box), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fifo = os.open(self.folder / requests_fifo(container), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            if box == own and not job.startswith("!"):
-                self.box.launch() if self.box else self._start_supervisor()
+            if container == self._container_name and not line.startswith("!"):
+                self.container.launch() if self.container else start_supervisor(self.folder, self.idle_seconds)
             return
         with contextlib.suppress(BlockingIOError):
-            os.write(fifo, f"{job}\n".encode())
+            os.write(fifo, f"{line}\n".encode())
         os.close(fifo)
-
-    def _start_supervisor(self) -> None:
-        # The base interpreter, isolated and without site: an environment that is upgraded meanwhile does not touch it.
-        python = str(getattr(sys, "_base_executable", None) or sys.executable)
-        argv = [
-            python,
-            "-I",
-            "-S",
-            "-c",
-            BOOT,
-            str(Path(__file__).parents[2]),
-            str(self.folder),
-            str(self.idle_seconds),
-        ]
-        log = os.open(self.folder / ".supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            code = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={"LANG": "C.UTF-8"},
-                cwd="/",
-                start_new_session=True,
-                timeout=60,
-            ).returncode
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SandboxFailed(f"the supervisor of jobs could not be started: {error}") from error
-        finally:
-            os.close(log)
-        if code:
-            raise SandboxFailed(f"the supervisor of jobs ended with code {code}: see {self.folder}/.supervisor.log")

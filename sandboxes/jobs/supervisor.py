@@ -1,20 +1,21 @@
-"""The resident helper of one jobs folder: it starts each requested job once, in a keeper of its own.
+"""The supervisor of one jobs folder: a resident process that starts each requested job once, in a runner of its own.
 
-A container has a supervisor of its own, as root of the container and its only process that the agent did not start.
-Containers of a run share the folder: each has a name, a FIFO `.requests-NAME`, and starts the jobs that name it.
+A container has its own supervisor, root of the container. Containers of one run share the jobs folder: each has a name
+and a FIFO `.requests-NAME`, and starts only the jobs that name it.
 
-Run by the base interpreter with `-I -S`, it imports the standard library and five files here only, so it
-goes on whatever becomes of the harness. One process serves a folder (a lock says so); it leaves when nobody has asked
-for anything for a while, and its keepers need it no more than the harness.
+Started by the base interpreter with `-I -S`, the supervisor imports only the standard library and the modules of this
+package that run inside containers, so upgrades of the harness do not affect it. A lock ensures one process per folder.
+It exits after a while without requests; runners do not depend on it.
 
-    JOBS/.requests      FIFO: one job id a line, `!` before one that is to be killed; an empty line asks to look for
-                        all requests that were not started, `-` to leave
-    JOBS/.done          FIFO: a byte for each job that ended, if anybody reads it
-    JOBS/.logs/ID/log   the output; the one folder an agent may see
-    JOBS/ID/            request.json (the harness), started and exit.json (the keeper), log (link), kill (the harness)
+    JOBS/.requests      FIFO, one line each: a job id to start, `!ID` to kill a job, an empty line to look for all
+                        requests that were not started, `-` to exit
+    JOBS/.done          FIFO: one byte per ended job, if a process reads it
+    JOBS/.bases/        the parts of requests that many jobs share
+    JOBS/.logs/ID/log   the output; the only folder an agent can read
+    JOBS/ID/            request.json and kill (written by the harness), started, exit.json and log (by the runner)
 """
 
-# pathlib would double what is loaded in a process that is kept for every job:
+# A runner process is forked for every job; pathlib would double what it loads:
 # ruff: noqa: PTH101, PTH103, PTH110, PTH116, PTH120, PTH123, PTH208
 
 from __future__ import annotations
@@ -32,105 +33,68 @@ import traceback
 from typing import Any
 
 from sandboxes.jobs import records, resource_limits
-from sandboxes.jobs.processes import boot_id, pids, process_status, send
+from sandboxes.jobs.processes import (
+    PR_SET_CHILD_SUBREAPER,
+    boot_id,
+    pid_namespace,
+    process_status,
+    send_signal,
+    set_process_option,
+)
 from sandboxes.jobs.records import write_record
-from sandboxes.jobs.runner import PR_SET_CHILD_SUBREAPER, keep, poke, process_control
+from sandboxes.jobs.runner import notify, run_job
 
-KEEPERS: set[int] = set()
-"""Those that this process started and that may still live."""
-
-
-def fifo_of(box: str) -> str:
-    """The name of the FIFO by which the supervisor of a container, or of this machine (""), is asked."""
-    return f".requests-{box}" if box else ".requests"
+RUNNERS: set[int] = set()
+"""Runners that this process started in its container and that may still live."""
 
 
-def waiting(job: str, box: str = "") -> dict[str, Any] | None:
-    """The request of a job that was asked for here and never started."""
-    if "/" in job or not os.path.exists(f"{job}/request.json"):
-        return None
-    if os.path.exists(f"{job}/started") or os.path.exists(f"{job}/exit.json"):
-        return None
-    with contextlib.suppress(OSError, ValueError), open(f"{job}/request.json") as file:  # a power cut may empty one
-        request: dict[str, Any] = json.load(file)
-        return request if request.get("box", "") == box and request.get("boot") == boot_id() else None
-    return None
+def requests_fifo(container: str) -> str:
+    """Name of the FIFO for requests to the supervisor of a container, or of this machine ("")."""
+    return f".requests-{container}" if container else ".requests"
 
 
-@functools.lru_cache(8)
-def read_base(name: str) -> dict[str, Any]:
-    """What the requests of one sandbox share."""
-    with open(f".bases/{name}.json") as file:
-        base: dict[str, Any] = json.load(file)
-    return base
+def main(jobs: str, idle_seconds: float) -> None:
+    """Serve a jobs folder of this machine in a new session; returns at once in the caller's process."""
+    os.chdir(jobs)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.umask(0o022)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # runners need not be waited for
+    os.makedirs(".logs", exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(".requests", 0o600)
+    lock = lock_folder()
+    if lock is not None:
+        serve(lock, idle_seconds)
 
 
-def whole(request: dict[str, Any]) -> dict[str, Any]:
-    """The whole request of a job: its own part, and the base it shares with others."""
-    base = read_base(request["base"])
-    return {**base, "argv": [*base["argv"], request["last"]], "limits": request["limits"]}
+def container_main(jobs: str, container: str, idle_seconds: float) -> None:
+    """Serve the folder in the foreground of a container, which ends with this process.
+
+    The parent folder is closed to others first: the image's own folder can override the mode asked for at its mount.
+    """
+    os.chmod(os.path.dirname(jobs), 0o700)
+    os.chdir(jobs)
+    os.umask(0o002)
+    records.record_mode = 0o640
+    resource_limits.in_container = True
+    set_process_option(PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    lock = lock_folder(container)
+    if lock is not None:
+        serve(lock, idle_seconds, container)
 
 
-def start(job: str, inherited: tuple[int, ...], box: str = "") -> None:
-    """Fork the keeper of a job that was asked for and not yet started."""
-    request = waiting(job, box)
-    if request is None:
-        return
-    with contextlib.suppress(OSError, ValueError):
-        read_base(request["base"])  # for the fork to find it read
-    if number := os.fork():
-        if box:
-            KEEPERS.add(number)
-        return
-    try:
-        for handle in inherited:
-            os.close(handle)
-        os.setsid()
-        keep(job, whole(request))
-    except BaseException:
-        with contextlib.suppress(OSError):
-            why = "its keeper failed: " + traceback.format_exc(limit=-1)
-            write_record(f"{job}/exit.json", {"ended": "lost", "why": why})
-    os._exit(0)
-
-
-def start_all(inherited: tuple[int, ...], box: str = "") -> None:
-    for name in sorted(os.listdir(".")):
-        if not name.startswith("."):
-            start(name, inherited, box)
-
-
-def wake_keeper(job: str) -> None:
-    """Let a keeper of ours look whether its job is to be killed; the harness cannot signal into a container."""
-    with contextlib.suppress(OSError, ValueError), open(f"{job}/started") as file:
-        pid = json.load(file)["pid"]
-        if pid in KEEPERS:
-            os.kill(pid, signal.SIGTERM)
-
-
-def tidy() -> bool:
-    """Kill what a keeper left that was itself killed; say whether any keeper is left."""
-    me = os.getpid()
-    mine = {int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me}
-    KEEPERS.intersection_update(mine)
-    send(signal.SIGKILL, mine - KEEPERS)
-    return bool(KEEPERS)
-
-
-def _parent(pid: str) -> int:
-    status = process_status(int(pid))
-    return status[1] if status else 0
-
-
-def lock_folder(box: str = "") -> int | None:
-    """The lock of this folder; None when another process serves it."""
-    name = f".supervisor-{box}.lock" if box else ".supervisor.lock"
+def lock_folder(container: str = "") -> int | None:
+    """The lock of this folder; None if another process serves it."""
+    name = f".supervisor-{container}.lock" if container else ".supervisor.lock"
     lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    for _ in range(500):  # one that is about to leave holds the lock a little longer than the FIFO
+    for _ in range(500):  # a supervisor that exits closes its FIFO shortly before it releases the lock
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            if poke(fifo_of(box), b"\n"):
+            if notify(requests_fifo(container), b"\n"):
                 return None
             time.sleep(0.01)
         else:
@@ -140,72 +104,122 @@ def lock_folder(box: str = "") -> int | None:
     return None
 
 
-def serve(lock: int, idle_seconds: float, box: str = "") -> None:
-    """Start what is asked for until nobody has asked for long, or the folder is gone."""
-    pids(), boot_id()  # known before the first fork: every keeper needs them
-    gc.disable()  # a fork shares all that it does not write to, and a collection writes to everything
+def serve(lock: int, idle_seconds: float, container: str = "") -> None:
+    """Start requested jobs until there is no request for `idle_seconds`, or the folder is removed."""
+    pid_namespace(), boot_id()  # cached before the first fork, since every runner needs them
+    gc.disable()  # a fork shares the memory it does not write to, and a collection writes to everything
     gc.freeze()
     while True:
-        fifo = os.open(fifo_of(box), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        start_all((fifo, lock), box)
-        unread = listen(fifo, lock, idle_seconds, box)
+        fifo = os.open(requests_fifo(container), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        start_all((fifo, lock), container)
+        is_removed = listen(fifo, lock, idle_seconds, container)
         os.close(fifo)
-        if unread or not any(
-            waiting(name, box) for name in os.listdir(".")
-        ):  # whoever asks from here on finds no reader, and starts a new supervisor
+        # A later request finds no reader and starts a new supervisor.
+        if is_removed or not any(pending_request(name, container) for name in os.listdir(".")):
             return
 
 
-def listen(fifo: int, lock: int, idle_seconds: float, box: str = "") -> bool:
-    """Serve requests as they come; True when the folder is gone."""
+def listen(fifo: int, lock: int, idle_seconds: float, container: str = "") -> bool:
+    """Serve requests as they arrive. True if the folder was removed, False if it is time to exit."""
     buffer = b""
     last = time.monotonic()
     while os.stat(".").st_nlink:
         if select.select([fifo], [], [], min(idle_seconds, 10.0))[0]:
-            *jobs, buffer = (buffer + os.read(fifo, 65536)).split(b"\n")
-            for job in map(bytes.decode, jobs):
-                if job == "-" and not box:
+            *lines, buffer = (buffer + os.read(fifo, 65536)).split(b"\n")
+            for line in map(bytes.decode, lines):
+                if line == "-" and not container:
                     return False
-                if job.startswith("!"):
-                    wake_keeper(job[1:])
-                else:
-                    start(job, (fifo, lock), box) if job else start_all((fifo, lock), box)
+                _serve_line(line, (fifo, lock), container)
             last = time.monotonic()
-        elif box and tidy():
-            last = time.monotonic()  # where this process ends, the container does
+        elif container and kill_orphans():
+            last = time.monotonic()  # the container ends with this process, so it stays while a job runs
         elif time.monotonic() - last >= idle_seconds:
             return False
     return True
 
 
-def main(jobs: str, idle_seconds: float) -> None:
-    """Leave the caller's session and serve the folder; returns at once in the caller's child."""
-    os.chdir(jobs)
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    os.umask(0o022)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no one to wait for them
-    os.makedirs(".logs", exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.mkfifo(".requests", 0o600)
-    lock = lock_folder()
-    if lock is not None:
-        serve(lock, idle_seconds)
+def _serve_line(line: str, inherited: tuple[int, ...], container: str) -> None:
+    if line.startswith("!"):
+        wake_runner(line[1:])
+    elif line:
+        start(line, inherited, container)
+    else:
+        start_all(inherited, container)
 
 
-def main_of_container(jobs: str, box: str, idle_seconds: float) -> None:
-    """Serve the folder in the foreground, for a container that ends with this process.
+def start_all(inherited: tuple[int, ...], container: str = "") -> None:
+    """Start every job that was requested and not started."""
+    for name in sorted(os.listdir(".")):
+        if not name.startswith("."):
+            start(name, inherited, container)
 
-    The folder above it is closed first: the mode asked for at its mount gives way to that of the image's own folder.
-    """
-    os.chmod(os.path.dirname(jobs), 0o700)
-    os.chdir(jobs)
-    os.umask(0o002)
-    records.record_mode = 0o640
-    resource_limits.ours_alone = True
-    process_control(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    lock = lock_folder(box)
-    if lock is not None:
-        serve(lock, idle_seconds, box)
+
+def start(job: str, inherited: tuple[int, ...], container: str = "") -> None:
+    """Fork the runner of a job that was requested and not started."""
+    request = pending_request(job, container)
+    if request is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        read_base(request["base"])  # cached before the fork
+    if pid := os.fork():
+        if container:
+            RUNNERS.add(pid)
+        return
+    try:
+        for handle in inherited:
+            os.close(handle)
+        os.setsid()
+        run_job(job, complete_request(request))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            why = "its runner failed: " + traceback.format_exc(limit=-1)
+            write_record(f"{job}/exit.json", {"ended": "lost", "why": why})
+    os._exit(0)
+
+
+def pending_request(job: str, container: str = "") -> dict[str, Any] | None:
+    """The request of a job that this supervisor has to start; None for any other name."""
+    if "/" in job or not os.path.exists(f"{job}/request.json"):
+        return None
+    if os.path.exists(f"{job}/started") or os.path.exists(f"{job}/exit.json"):
+        return None
+    with contextlib.suppress(OSError, ValueError), open(f"{job}/request.json") as file:  # a power cut may empty it
+        request: dict[str, Any] = json.load(file)
+        return request if request.get("container", "") == container and request.get("boot") == boot_id() else None
+    return None
+
+
+@functools.lru_cache(8)
+def read_base(name: str) -> dict[str, Any]:
+    """The part of a request that the jobs of one sandbox share."""
+    with open(f".bases/{name}.json") as file:
+        base: dict[str, Any] = json.load(file)
+    return base
+
+
+def complete_request(request: dict[str, Any]) -> dict[str, Any]:
+    """A job's request merged with its shared part."""
+    base = read_base(request["base"])
+    return {**base, "argv": [*base["argv"], request["last"]], "limits": request["limits"]}
+
+
+def wake_runner(job: str) -> None:
+    """Make a runner check whether its job is to be killed; the harness cannot send signals into a container."""
+    with contextlib.suppress(OSError, ValueError), open(f"{job}/started") as file:
+        pid = json.load(file)["pid"]
+        if pid in RUNNERS:
+            os.kill(pid, signal.SIGTERM)
+
+
+def kill_orphans() -> bool:
+    """Kill the processes that a killed runner left behind; says whether any runner is alive."""
+    own_pid = os.getpid()
+    children = {int(name) for name in os.listdir("/proc") if name.isdigit() and _parent_of(name) == own_pid}
+    RUNNERS.intersection_update(children)
+    send_signal(signal.SIGKILL, children - RUNNERS)
+    return bool(RUNNERS)
+
+
+def _parent_of(pid: str) -> int:
+    status = process_status(int(pid))
+    return status[1] if status else 0

@@ -20,7 +20,7 @@ from runs.events.registry import (
     SubmissionChosen,
 )
 from runs.state import fold
-from sandboxes.jobs.client import Jobs
+from sandboxes.jobs.start_supervisor import supervisor_pid
 from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message, unused_port
 
@@ -118,7 +118,7 @@ def test_nothing_of_a_run_is_left_running_when_it_has_ended(churn: Path, tmp_pat
     code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
     assert code == 0, printed
     folders = [only_run(home) / "jobs", *(only_run(home) / "fold_jobs").glob("*")]
-    wait_until(lambda: all(Jobs(folder).supervisor() is None for folder in folders if folder.is_dir()))
+    wait_until(lambda: all(supervisor_pid(folder) is None for folder in folders if folder.is_dir()))
 
 
 def test_a_disk_that_is_full_where_the_output_goes_is_told(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from harness.settings import Settings
 from harness.startup.create_run import RunRequest, create
 from harness.startup.sandbox_setup import check_gpus, check_kind, gpu_complaints, sandbox_paths
 from sandboxes.base import SandboxPaths, SandboxUnavailable
-from sandboxes.gpus import ask_gpus
+from sandboxes.gpus import query_gpus
 from tasks.new_task import TaskRequest, make_task
 
 
 def test_gpus_that_are_not_there_are_refused_in_words() -> None:
-    there = len(ask_gpus()[0])
+    there = len(query_gpus()[0])
     with pytest.raises(SandboxUnavailable, match=f"--gpus {there + 1}: nvidia-smi tells of {there} here"):
         check_gpus(there + 1, "docker")
     check_gpus(0, "local")

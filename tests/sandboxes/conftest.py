@@ -1,4 +1,4 @@
-"""Places for sandboxes to work in, and the end of every process that a test left behind."""
+"""Sandboxes of each kind for tests, and cleanup of the processes and containers they leave."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from sandboxes.bubblewrap import check_bubblewrap
 from sandboxes.docker import daemon
 from sandboxes.docker.build_image import build
 from sandboxes.jobs.client import Command, Jobs
+from sandboxes.jobs.start_supervisor import supervisor_pid
 from sandboxes.select import open_sandbox
 
 
 @dataclass
-class Bench:
-    """A sandbox of one kind, and short words for what tests do with it."""
+class SandboxDriver:
+    """A sandbox of one kind, with short methods to run commands in it."""
 
-    box: Sandbox
+    sandbox: Sandbox
     number: int = field(default=0)
 
     def start(self, command: str, **limits: float) -> str:
         self.number += 1
         job = f"t{self.number}"
-        self.box.start(JobRequest(job, command, Limits(**limits)))  # type: ignore[arg-type]
+        self.sandbox.start(JobRequest(job, command, Limits(**limits)))  # type: ignore[arg-type]
         return job
 
     def run(self, command: str, **limits: float) -> JobStatus:
         job = self.start(command, **limits)
-        [view] = self.box.wait([job], 300)
-        assert view.state != "running", f"{command} did not end"
-        return view
+        [status] = self.sandbox.wait([job], 300)
+        assert status.state != "running", f"{command} did not end"
+        return status
 
-    def says(self, command: str, **limits: float) -> str:
-        return self.box.output(self.run(command, **limits).id).decode(errors="replace").strip()
+    def output_of(self, command: str, **limits: float) -> str:
+        return self.sandbox.output(self.run(command, **limits).id).decode(errors="replace").strip()
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One harness home for all tests, so that the interpreter environment is made once."""
+    """One harness home for all tests, so that the Python environment is made once."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -60,11 +61,11 @@ def paths(tmp_path: Path, home: Path) -> Iterator[SandboxPaths]:
 
 
 def end_containers(jobs: Path) -> None:
-    """Remove what a test left of containers, and only that."""
+    """Remove the containers that a test left."""
     daemon.connect.cache_clear()
     label = f"{daemon.LABEL}.jobs={jobs}"
     for found in daemon.connect().containers.list(all=True, filters={"label": label}):
-        daemon.remove(found)
+        daemon.remove_container(found)
 
 
 def end_jobs(folder: Path) -> None:
@@ -72,14 +73,14 @@ def end_jobs(folder: Path) -> None:
     for path in folder.iterdir():
         if not path.name.startswith("."):
             jobs.kill(path.name)
-    if supervisor := jobs.supervisor():
+    if supervisor := supervisor_pid(jobs.folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(supervisor, signal.SIGKILL)
 
 
 @pytest.fixture
-def open_bench(paths: SandboxPaths, request: pytest.FixtureRequest) -> Callable[[str], Bench]:
-    def open_it(kind: str) -> Bench:
+def open_driver(paths: SandboxPaths, request: pytest.FixtureRequest) -> Callable[[str], SandboxDriver]:
+    def open_it(kind: str) -> SandboxDriver:
         if kind == "docker":
             request.getfixturevalue("docker")
         if kind == "bubblewrap":
@@ -87,48 +88,48 @@ def open_bench(paths: SandboxPaths, request: pytest.FixtureRequest) -> Callable[
                 check_bubblewrap(paths.home)
             except SandboxUnavailable as error:
                 pytest.skip(f"bubblewrap cannot be tested: {error}")
-        return Bench(open_sandbox(kind, paths))
+        return SandboxDriver(open_sandbox(kind, paths))
 
     return open_it
 
 
 @pytest.fixture(params=["local", "bubblewrap", "docker"])
-def bench(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench]) -> Bench:
-    return open_bench(request.param)
+def driver(request: pytest.FixtureRequest, open_driver: Callable[[str], SandboxDriver]) -> SandboxDriver:
+    return open_driver(request.param)
 
 
 @pytest.fixture
-def wrapped(open_bench: Callable[[str], Bench]) -> Bench:
-    return open_bench("bubblewrap")
+def bubblewrap(open_driver: Callable[[str], SandboxDriver]) -> SandboxDriver:
+    return open_driver("bubblewrap")
 
 
 @pytest.fixture
-def contained(open_bench: Callable[[str], Bench]) -> Bench:
-    return open_bench("docker")
+def container(open_driver: Callable[[str], SandboxDriver]) -> SandboxDriver:
+    return open_driver("docker")
 
 
 @pytest.fixture(params=["bubblewrap", "docker"])
-def isolated(request: pytest.FixtureRequest, open_bench: Callable[[str], Bench]) -> Bench:
-    """One of the kinds that keep hostile code in."""
-    return open_bench(request.param)
+def isolated(request: pytest.FixtureRequest, open_driver: Callable[[str], SandboxDriver]) -> SandboxDriver:
+    """A sandbox of each isolating kind."""
+    return open_driver(request.param)
 
 
 @pytest.fixture
 def docker(paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A daemon that answers, with the small image; its containers of this test end with it.
+    """A Docker daemon with the small image. The test's containers are removed after it.
 
-    HARNESS_TEST_DOCKER is the address of a daemon that must not be missing. Without it the default daemon is tried, and
-    the test skipped where there is none.
+    HARNESS_TEST_DOCKER is the address of a daemon that must work. Without it, the default daemon is tried, and the test
+    is skipped if there is none.
     """
-    demanded = os.environ.get("HARNESS_TEST_DOCKER")
-    if demanded:
-        monkeypatch.setenv("DOCKER_HOST", demanded)
+    required = os.environ.get("HARNESS_TEST_DOCKER")
+    if required:
+        monkeypatch.setenv("DOCKER_HOST", required)
     daemon.connect.cache_clear()
     try:
         build("small", paths.home)
     except SandboxUnavailable as error:
-        if demanded:
-            pytest.fail(f"HARNESS_TEST_DOCKER demands the tests of Docker: {error}")
+        if required:
+            pytest.fail(f"HARNESS_TEST_DOCKER is set, but Docker does not work: {error}")
         pytest.skip(f"Docker cannot be tested: {error}")
     yield
     end_containers(paths.jobs)
@@ -142,5 +143,5 @@ def jobs(paths: SandboxPaths) -> Jobs:
 
 @pytest.fixture
 def shell(paths: SandboxPaths) -> Callable[[str], Command]:
-    """A plain command, in no sandbox at all."""
+    """A plain command without a sandbox."""
     return lambda line: Command(("/bin/bash", "-c", line), paths.workspace, {"PATH": "/usr/bin:/bin"})

@@ -1,4 +1,4 @@
-"""What a command in bubblewrap cannot see, reach or become."""
+"""Isolation of commands in bubblewrap: network, files, processes and privileges."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from sandboxes.bubblewrap import open_bubblewrap
 from sandboxes.seccomp import make_filter
 
 
-def python(bench: Any, script: str) -> str:
-    said: str = bench.says(f"python - <<'EOF'\n{script}\nEOF")
-    return said
+def python(driver: Any, script: str) -> str:
+    output: str = driver.output_of(f"python - <<'EOF'\n{script}\nEOF")
+    return output
 
 
-def test_there_is_no_network(wrapped: Any) -> None:
-    said = python(
-        wrapped,
+def test_network_is_unreachable(bubblewrap: Any) -> None:
+    output = python(
+        bubblewrap,
         "import socket\n"
         "for kind, to in ((1, ('192.0.2.1', 80)), (2, ('192.0.2.1', 53))):\n"
         "    try: socket.socket(2, kind).connect(to); print('reached')\n"
@@ -36,125 +37,124 @@ def test_there_is_no_network(wrapped: Any) -> None:
         "except OSError as error: print(error.errno)\n"
         "print(sorted(name for _, name in socket.if_nameindex()))\n",
     )
-    assert said.split("\n") == ["101", "101", "no names", "97", "['lo']"]
+    assert output.split("\n") == ["101", "101", "no names", "97", "['lo']"]
 
 
-def test_a_server_of_the_harness_cannot_be_reached(wrapped: Any) -> None:
+def test_servers_of_the_host_are_unreachable(bubblewrap: Any) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as hidden:
         hidden.bind(f"\0harness-{os.getpid()}")
         hidden.listen()
-        said = python(
-            wrapped,
+        output = python(
+            bubblewrap,
             "import socket\n"
             f"for family, to in ((2, ('127.0.0.1', {server.getsockname()[1]})), (1, '\\0harness-{os.getpid()}')):\n"
             "    try: socket.socket(family).connect(to); print('reached')\n"
             "    except OSError as error: print(error.strerror)\n",
         )
-    assert said == "Connection refused\nConnection refused"
+    assert output == "Connection refused\nConnection refused"
 
 
-def test_a_command_is_nobody_and_can_become_nobody_else(wrapped: Any) -> None:
-    status = wrapped.says("cat /proc/self/status")
+def test_command_has_no_privileges_and_gains_none(bubblewrap: Any) -> None:
+    status = bubblewrap.output_of("cat /proc/self/status")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     assert fields["Uid"].split()[0] != "0"
     assert {fields[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert fields["NoNewPrivs"].strip() == "1"
     if make_filter():
         assert fields["Seccomp"].strip() == "2"
-    refused = wrapped.says(
+    refused = bubblewrap.output_of(
         "unshare -U true; unshare -r true; su root -c id; mount -t tmpfs x /tmp; hostname evil; chroot / true"
     )
     assert "uid=0" not in refused
-    assert wrapped.run("unshare -U true").exit_code != 0
+    assert bubblewrap.run("unshare -U true").exit_code != 0
 
 
-def test_a_command_is_an_ordinary_user_on_the_host_too(wrapped: Any, paths: SandboxPaths) -> None:
-    wrapped.run("touch made")
+def test_command_runs_as_unprivileged_user_of_the_host(bubblewrap: Any, paths: SandboxPaths) -> None:
+    bubblewrap.run("touch made")
     expected = 65534 if os.geteuid() == 0 else os.geteuid()
     assert (paths.workspace / "made").stat().st_uid == expected
 
 
-def test_only_the_workspace_and_temporary_folders_can_be_written(wrapped: Any) -> None:
-    places = "/ /dev /etc /usr /proc/sys/kernel /workspace/data /workspace/.jobs /environment /environment/bin"
-    places += " /workspace /tmp /dev/shm"
-    said = wrapped.says(f"for d in {places}; do touch $d/probe 2>/dev/null && echo $d; done; true")
-    assert said.split() == ["/workspace", "/tmp", "/dev/shm"]
-    assert "Permission" in wrapped.says("echo x > /proc/sys/kernel/hostname") or os.geteuid()
-    assert wrapped.run("rm -rf data; rm -rf .jobs; mv data other || ln -sfn /etc data").exit_code is not None
-    assert wrapped.says("cat data/train.csv").startswith("id,label")
+def test_only_workspace_and_temporary_folders_are_writable(bubblewrap: Any) -> None:
+    folders = "/ /dev /etc /usr /proc/sys/kernel /workspace/data /workspace/.jobs /environment /environment/bin"
+    folders += " /workspace /tmp /dev/shm"
+    output = bubblewrap.output_of(f"for d in {folders}; do touch $d/probe 2>/dev/null && echo $d; done; true")
+    assert output.split() == ["/workspace", "/tmp", "/dev/shm"]
+    assert "Permission" in bubblewrap.output_of("echo x > /proc/sys/kernel/hostname") or os.geteuid()
+    assert bubblewrap.run("rm -rf data; rm -rf .jobs; mv data other || ln -sfn /etc data").exit_code is not None
+    assert bubblewrap.output_of("cat data/train.csv").startswith("id,label")
 
 
-def test_homes_other_runs_and_the_harness_cannot_be_seen(wrapped: Any, paths: SandboxPaths) -> None:
+def test_homes_other_runs_and_harness_are_invisible(bubblewrap: Any, paths: SandboxPaths) -> None:
     private_labels = paths.home / "data" / "custody"
     private_labels.mkdir(parents=True, exist_ok=True)
     (private_labels / "answers.csv").write_text("answer-3141592653")
     (paths.workspace.parent / "events.jsonl").write_text("answer-3141592653")
     harness = Path(__file__).parents[2]
     outside = f"{private_labels} {paths.workspace.parent} {paths.home} {harness}"
-    said = wrapped.says(f"ls -d {outside} /home/[!ds]* /root/.ssh /var /mnt 2>/dev/null")
-    assert said == ""
+    output = bubblewrap.output_of(f"ls -d {outside} /home/[!ds]* /root/.ssh /var /mnt 2>/dev/null")
+    assert output == ""
     named = "find / -path /proc -prune -o -path /usr -prune -o -name answers.csv -print -o -name events.jsonl -print"
-    assert wrapped.says(named) == ""
+    assert bubblewrap.output_of(named) == ""
 
 
-def test_control_files_of_jobs_cannot_be_seen(wrapped: Any) -> None:
-    first = wrapped.run("echo 1")
-    assert wrapped.says("find .jobs -type f -o -type p -o -type s") == f".jobs/{first.id}/log\n.jobs/t2/log"
+def test_only_logs_are_visible_in_jobs_folder(bubblewrap: Any) -> None:
+    first = bubblewrap.run("echo 1")
+    assert bubblewrap.output_of("find .jobs -type f -o -type p -o -type s") == f".jobs/{first.id}/log\n.jobs/t2/log"
 
 
-def test_processes_of_the_host_cannot_be_seen_or_reached(wrapped: Any) -> None:
-    said = wrapped.says("ls /proc | grep -c '^[0-9]'; kill -9 1 2>&1; kill -9 -1; echo")
-    assert int(said.split()[0]) < 10
-    listing = wrapped.says("cat /proc/1/cmdline | tr '\\0' ' '")
+def test_host_processes_are_invisible_and_unreachable(bubblewrap: Any) -> None:
+    output = bubblewrap.output_of("ls /proc | grep -c '^[0-9]'; kill -9 1 2>&1; kill -9 -1; echo")
+    assert int(output.split()[0]) < 10
+    listing = bubblewrap.output_of("cat /proc/1/cmdline | tr '\\0' ' '")
     assert "ro-bind" not in listing
 
 
-def test_answer_files_of_packages_are_masked(wrapped: Any) -> None:
-    said = wrapped.says(
+def test_package_answer_files_are_masked(bubblewrap: Any) -> None:
+    output = bubblewrap.output_of(
         "cd /environment/lib/python3*/site-packages/sklearn/datasets; ls -A data; wc -c < _base.py; "
         "find / -path /proc -prune -o -path /usr/share -prune -o -name 'digits.csv*' -print -o -name 'iris.csv' -print"
     )
-    assert said == "0"
+    assert output == "0"
 
 
-def test_joblib_and_multiprocessing_work(wrapped: Any) -> None:
+def test_joblib_and_multiprocessing_work(bubblewrap: Any) -> None:
     script = "import sklearn.utils; from joblib import Parallel, delayed; import multiprocessing as m; "
     script += (
         "print(sum(Parallel(n_jobs=2)(delayed(abs)(-n) for n in range(5)))); m.Lock(); print(m.Pool(2).map(abs, [-1]))"
     )
-    assert wrapped.says(f'python -c "{script}"') == "10\n[1]"
+    assert bubblewrap.output_of(f'python -c "{script}"') == "10\n[1]"
 
 
-def test_temporary_files_are_bounded_and_gone_with_their_job(wrapped: Any) -> None:
-    assert "No space" in wrapped.says("fallocate -l 3G /dev/shm/big")
-    assert wrapped.says("ls -A /tmp /dev/shm") == "/dev/shm:\n\n/tmp:"
+def test_temporary_files_are_limited_and_deleted_with_the_job(bubblewrap: Any) -> None:
+    assert "No space" in bubblewrap.output_of("fallocate -l 3G /dev/shm/big")
+    assert bubblewrap.output_of("ls -A /tmp /dev/shm") == "/dev/shm:\n\n/tmp:"
 
 
-def test_the_number_of_processes_is_bounded_where_it_is_asked_for(wrapped: Any) -> None:
+def test_process_limit_is_enforced(bubblewrap: Any) -> None:
     script = "import os, time\nfor n in range(60):\n    if os.fork() == 0: time.sleep(9)"
-    said = wrapped.says(f'python -c "{script}"', processes=30)
-    assert "Resource temporarily unavailable" in said
+    output = bubblewrap.output_of(f'python -c "{script}"', processes=30)
+    assert "Resource temporarily unavailable" in output
 
 
-def test_pretrained_weights_can_be_read_only(wrapped: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+def test_models_folder_is_read_only(bubblewrap: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "weights").write_text("w")
-    box = open_bubblewrap(SandboxPaths(paths.workspace, paths.data, paths.jobs, paths.home, models=tmp_path / "models"))
-    wrapped.box = box
-    assert wrapped.says("cat /models/weights; touch /models/x 2>/dev/null || echo no") == "wno"
+    bubblewrap.sandbox = open_bubblewrap(replace(paths, models=tmp_path / "models"))
+    assert bubblewrap.output_of("cat /models/weights; touch /models/x 2>/dev/null || echo no") == "wno"
 
 
-def test_a_hidden_file_outside_the_packages_is_our_mistake(wrapped: Any, paths: SandboxPaths) -> None:
+def test_hidden_path_outside_packages_raises(bubblewrap: Any, paths: SandboxPaths) -> None:
     with pytest.raises(SandboxFailed, match="relative to site-packages"):
-        open_bubblewrap(SandboxPaths(paths.workspace, paths.data, paths.jobs, paths.home, hidden=("../../x",)))
+        open_bubblewrap(replace(paths, hidden=("../../x",)))
 
 
 # ------------------------------------------------------------------------------------------------- as an ordinary user
 
 USER = 12345
-BODY = """
+SCRIPT = """
 import sys
 from pathlib import Path
 from sandboxes.base import JobRequest, SandboxPaths
@@ -174,7 +174,7 @@ for kind in ("local", "bubblewrap"):
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
+def public_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="ordinary-"))
     folder.chmod(0o755)
     yield folder
@@ -182,25 +182,25 @@ def open_folder() -> Iterator[Path]:
 
 
 def python_for(user: int) -> list[str]:
-    """A Python of this version that an ordinary user may execute, run as that user with our packages."""
+    """Arguments that run a Python of this version as another user, with our packages."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
-        pytest.skip("only root can become an ordinary user; run as one, the other tests say the same")
-    become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+        pytest.skip("only root can become another user; as an ordinary user, the other tests cover this")
+    drop_privileges = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     import numpy
 
     paths = f"{Path(__file__).parents[2]}:{Path(numpy.__file__).parents[1]}"
     for program in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
-        argv = [*become, "env", f"PYTHONPATH={paths}", "HOME=/nonexistent", program]
+        argv = [*drop_privileges, "env", f"PYTHONPATH={paths}", "HOME=/nonexistent", program]
         if subprocess.run([*argv, "-c", "import numpy, sandboxes"], capture_output=True).returncode == 0:
             return argv
-    pytest.skip("no Python of this version can be executed by an ordinary user here")
+    pytest.skip("no Python of this version can be executed by an ordinary user")
 
 
-def test_an_ordinary_user_has_the_same_sandboxes(wrapped: Any, open_folder: Path) -> None:
+def test_sandboxes_work_for_unprivileged_user(bubblewrap: Any, public_folder: Path) -> None:
     argv = python_for(USER)
-    os.chown(open_folder, USER, USER)
-    done = subprocess.run([*argv, "-c", BODY, str(open_folder)], capture_output=True, text=True, timeout=60)
-    local, bubblewrap = done.stdout.splitlines() if done.returncode == 0 else (done.stderr, "")
+    os.chown(public_folder, USER, USER)
+    done = subprocess.run([*argv, "-c", SCRIPT, str(public_folder)], capture_output=True, text=True, timeout=60)
+    local, isolated = done.stdout.splitlines() if done.returncode == 0 else (done.stderr, "")
     assert local.startswith("local 0 ['datagiven', ")
-    assert bubblewrap == "bubblewrap 0 ['datagiven', 'ro', 'no', '1000']"
+    assert isolated == "bubblewrap 0 ['datagiven', 'ro', 'no', '1000']"

@@ -1,4 +1,4 @@
-"""What nobody needs is taken away, and nothing else."""
+"""Unused containers and stale folders are removed, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.base import SandboxPaths
-from sandboxes.cleanup import OLD_SECONDS, reap_containers, reap_folders
-from sandboxes.docker.daemon import LABEL, connect, container_named
+from sandboxes.cleanup import STALE_SECONDS, remove_stale_folders, remove_unused_containers
+from sandboxes.docker.daemon import LABEL, connect, find_container
 
 
-def test_a_container_of_a_run_that_is_driven_or_has_a_job_stays(contained: Any, paths: SandboxPaths) -> None:
-    contained.says("true")
-    assert reap_containers(paths.home, lambda jobs: jobs == paths.jobs) == []
-    job = contained.start("sleep 60")
-    while contained.box.status(job).seconds == 0:
+def test_used_container_is_kept_until_its_job_ends(container: Any, paths: SandboxPaths) -> None:
+    container.output_of("true")
+    assert remove_unused_containers(paths.home, lambda jobs: jobs == paths.jobs) == []
+    job = container.start("sleep 60")
+    while container.sandbox.status(job).seconds == 0:
         time.sleep(0.02)
-    assert reap_containers(paths.home, lambda _: False) == []
-    contained.box.kill(job)
-    assert reap_containers(paths.home, lambda _: False) == [contained.box.name]
-    assert container_named(contained.box.name) is None
+    assert remove_unused_containers(paths.home, lambda _: False) == []
+    container.sandbox.kill(job)
+    assert remove_unused_containers(paths.home, lambda _: False) == [container.sandbox.name]
+    assert find_container(container.sandbox.name) is None
 
 
-def test_a_container_whose_run_was_removed_goes_with_its_jobs(contained: Any, paths: SandboxPaths) -> None:
-    contained.start("sleep 60")
-    while not container_named(contained.box.name):
+def test_container_of_deleted_run_is_removed(container: Any, paths: SandboxPaths) -> None:
+    container.start("sleep 60")
+    while not find_container(container.sandbox.name):
         time.sleep(0.02)
-    while paths.jobs.exists():  # its supervisor goes on writing there for as long as it can
+    while paths.jobs.exists():  # its supervisor still writes into it
         shutil.rmtree(paths.jobs, ignore_errors=True)
-    assert reap_containers(paths.home, lambda _: True) == [contained.box.name]
+    assert remove_unused_containers(paths.home, lambda _: True) == [container.sandbox.name]
     paths.jobs.mkdir()
 
 
-def test_what_is_not_ours_is_never_touched(contained: Any, paths: SandboxPaths, tmp_path: Path) -> None:
-    """Neither a container of another home, nor one that bears our folder's name but not our label."""
-    image = contained.box.image
+def test_foreign_containers_are_never_removed(container: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+    """Neither a container of another home nor one with our folder but without our label."""
+    image = container.sandbox.image
     labels = [{LABEL: "1", f"{LABEL}.home": str(tmp_path / "other")}, {f"{LABEL}.home": str(paths.home)}, {}]
-    made = [connect().containers.create(image.id, entrypoint=["/bin/true"], labels=one) for one in labels]
+    containers = [connect().containers.create(image.id, entrypoint=["/bin/true"], labels=each) for each in labels]
     try:
-        assert reap_containers(paths.home, lambda _: False) == []
-        assert all(container_named(one.name) for one in made)
+        assert remove_unused_containers(paths.home, lambda _: False) == []
+        assert all(find_container(each.name) for each in containers)
     finally:
-        for one in made:
-            one.remove(force=True)
+        for each in containers:
+            each.remove(force=True)
 
 
-def test_old_temporary_folders_go_and_young_ones_stay(tmp_path: Path) -> None:
+def test_only_stale_temporary_folders_are_removed(tmp_path: Path) -> None:
     for name in ("probe/old", "probe/young", "environment/.making-old", "environment/key", "runs/old"):
         (tmp_path / name).mkdir(parents=True)
         if name.endswith("old"):
-            os.utime(tmp_path / name, (0, time.time() - 2 * OLD_SECONDS))
-    assert sorted(path.name for path in reap_folders(tmp_path)) == [".making-old", "old"]
+            os.utime(tmp_path / name, (0, time.time() - 2 * STALE_SECONDS))
+    assert sorted(path.name for path in remove_stale_folders(tmp_path)) == [".making-old", "old"]
     assert (tmp_path / "runs" / "old").exists()
     assert (tmp_path / "probe" / "young").exists()

@@ -1,4 +1,4 @@
-"""The daemon itself comes and goes: a job that runs meanwhile is none the worse."""
+"""Jobs while the Docker daemon is restarted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.docker.build_image import build
-from sandboxes.docker.daemon import connect, container_named
+from sandboxes.docker.daemon import connect, find_container
 from sandboxes.docker.sandbox import open_docker
 from tests.sandboxes.conftest import end_containers
 
@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).parents[2] / ".ci" / "docker"
 
 
 class Daemon:
-    """A second daemon on this machine, with its own data."""
+    """A second daemon on this machine with its own data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Daemon:
         subprocess.run([str(SCRIPT), "stop", str(self.folder)], check=True, timeout=30)
         until = time.monotonic() + 30
         line = Path(f"/proc/{number}/cmdline")
-        while line.exists() and line.read_bytes() and time.monotonic() < until:  # empty: it has ended, unreaped
+        while line.exists() and line.read_bytes() and time.monotonic() < until:  # empty: a zombie
             time.sleep(0.1)
 
 
@@ -59,28 +59,28 @@ def daemon(docker: Any, paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) ->
             second.stop()
             connect.cache_clear()
             for line in Path("/proc/mounts").read_text().splitlines():
-                if line.split()[1].startswith(f"{folder}/"):  # its own data, mounted on itself
+                if line.split()[1].startswith(f"{folder}/"):  # the data folder is mounted on itself
                     subprocess.run(["umount", line.split()[1]], check=True)
             shutil.rmtree(folder)
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_while_the_daemon_is_restarted(daemon: Daemon, paths: SandboxPaths) -> None:
-    """The job is seen to run without the daemon, ends as it would have, and the next one finds the same container."""
-    box = open_docker(paths)
-    box.start(JobRequest("one", "echo once >> count; sleep 8; echo through"))
+def test_job_survives_daemon_restart(daemon: Daemon, paths: SandboxPaths) -> None:
+    """The job is reported as running without the daemon and ends normally; the next job uses the same container."""
+    sandbox = open_docker(paths)
+    sandbox.start(JobRequest("one", "echo once >> count; sleep 8; echo through"))
     until = time.monotonic() + 30
     while not (paths.jobs / "one" / "started").exists() and time.monotonic() < until:
         time.sleep(0.1)
-    before = container_named(box.name)
+    before = find_container(sandbox.name)
     daemon.stop()
-    assert box.status("one").state == "running"
+    assert sandbox.status("one").state == "running"
     daemon.start()
     connect.cache_clear()
     again = open_docker(paths)
-    (view,) = again.wait(["one"], 60)
-    assert (view.state, view.exit_code, again.output("one")) == ("finished", 0, b"through\n")
+    (status,) = again.wait(["one"], 60)
+    assert (status.state, status.exit_code, again.output("one")) == ("finished", 0, b"through\n")
     again.start(JobRequest("two", "cat count"))
     assert again.wait(["two"], 60)[0].exit_code == 0 and again.output("two") == b"once\n"
-    after = container_named(box.name)
+    after = find_container(sandbox.name)
     assert before and after and before.id == after.id

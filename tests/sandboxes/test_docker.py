@@ -1,4 +1,4 @@
-"""What a container shows, hides and bounds, and what becomes of its jobs when it is paused, killed or run twice."""
+"""Containers: what they show, hide and limit, and their jobs when the container is paused, killed or shared."""
 
 from __future__ import annotations
 
@@ -17,62 +17,64 @@ from typing import Any
 import pytest
 
 from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
-from sandboxes.docker.daemon import LABEL, connect, container_named
-from sandboxes.docker.sandbox import DockerSandbox, Share, check_docker, open_docker
+from sandboxes.docker.daemon import LABEL, connect, find_container
+from sandboxes.docker.sandbox import ContainerLimits, DockerSandbox, check_docker, open_docker
 from sandboxes.isolation import describe_sandbox
 from sandboxes.select import open_sandbox
 
-SMALL = Share(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
+SMALL = ContainerLimits(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
 
 
-def wait_for(claim: Callable[[], Any], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
-def test_data_and_submission_lie_where_agents_of_mle_bench_look(isolated: Any, paths: SandboxPaths) -> None:
-    said = isolated.says(
+def test_mle_bench_paths_exist(isolated: Any, paths: SandboxPaths) -> None:
+    output = isolated.output_of(
         "cat /home/data/train.csv; touch /home/data/x || echo refused; "
         "cp data/train.csv /home/submission/submission.csv"
     )
-    assert said.startswith("id,label\n1,0\n")
-    assert said.endswith("refused")
-    assert isolated.box.read("submission.csv") == b"id,label\n1,0\n"
-    isolated.says("echo mine > submission.csv")
-    assert isolated.says("cat /home/submission/submission.csv") == "mine"
+    assert output.startswith("id,label\n1,0\n")
+    assert output.endswith("refused")
+    assert isolated.sandbox.read("submission.csv") == b"id,label\n1,0\n"
+    isolated.output_of("echo mine > submission.csv")
+    assert isolated.output_of("cat /home/submission/submission.csv") == "mine"
 
 
-def test_a_command_has_no_rights_and_its_supervisor_three(contained: Any) -> None:
-    fields = dict(line.split(":", 1) for line in contained.says("cat /proc/self/status").splitlines())
+def test_command_has_no_capabilities_and_supervisor_three(container: Any) -> None:
+    fields = dict(line.split(":", 1) for line in container.output_of("cat /proc/self/status").splitlines())
     assert {fields[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
     assert fields["Uid"].split() == ["65534" if os.geteuid() == 0 else str(os.geteuid())] * 4
     assert fields["Groups"].split() == []
     assert (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()) == ("1", "2")
-    bounding = contained.says("grep CapEff /proc/1/status; grep CapBnd /proc/1/status").split()
+    bounding = container.output_of("grep CapEff /proc/1/status; grep CapBnd /proc/1/status").split()
     assert {int(bounding[1], 16), int(bounding[3], 16)} == {1 << 5 | 1 << 6 | 1 << 7}  # KILL, SETGID, SETUID
 
 
-def test_the_supervisor_cannot_be_touched_by_a_command(contained: Any) -> None:
-    said = contained.says(
+def test_command_cannot_reach_the_supervisor(container: Any) -> None:
+    output = container.output_of(
         "kill -9 1; for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline | grep -q supervisor && "
         "{ kill -9 ${p#/proc/}; ls $p/fd $p/root; cat $p/environ $p/mem; }; done; "
         "ls /harness; cat /harness/jobs/*; kill -9 -1"
     )
-    assert "not permitted" in said or "Killed" in said or said == ""
-    assert "request.json" not in said
-    assert contained.says("stat -c %a-%u /harness; ls /harness 2>&- || echo closed").split() == ["700-0", "closed"]
-    assert contained.says("echo still here") == "still here"
+    assert "not permitted" in output or "Killed" in output or output == ""
+    assert "request.json" not in output
+    assert container.output_of("stat -c %a-%u /harness; ls /harness 2>&- || echo closed").split() == ["700-0", "closed"]
+    assert container.output_of("echo still here") == "still here"
 
 
-def test_the_root_of_the_container_cannot_be_written(contained: Any) -> None:
-    places = "/ /dev /etc /usr /home /proc/sys/kernel /sys /workspace/data /workspace/.jobs /home/data /harness"
-    said = contained.says(f"for d in {places} /workspace /tmp /dev/shm; do touch $d/probe 2>&- && echo $d; done; true")
-    assert said.split() == ["/workspace", "/tmp", "/dev/shm"]
+def test_container_root_is_read_only(container: Any) -> None:
+    folders = "/ /dev /etc /usr /home /proc/sys/kernel /sys /workspace/data /workspace/.jobs /home/data /harness"
+    output = container.output_of(
+        f"for d in {folders} /workspace /tmp /dev/shm; do touch $d/probe 2>&- && echo $d; done; true"
+    )
+    assert output.split() == ["/workspace", "/tmp", "/dev/shm"]
 
 
-def test_no_network_no_new_namespaces_and_no_socket_of_the_daemon(contained: Any) -> None:
+def test_no_network_namespaces_or_daemon_socket(container: Any) -> None:
     script = (
         "import os, socket\n"
         "for kind in (1, 2):\n"
@@ -81,99 +83,101 @@ def test_no_network_no_new_namespaces_and_no_socket_of_the_daemon(contained: Any
         "print([n for _, n in socket.if_nameindex()])\n"
         "print([d + '/' + f for d, _, fs in os.walk('/run') for f in fs], os.path.exists('/var/run/docker.sock'))\n"
     )
-    said = contained.says(f"python - <<'EOF'\n{script}\nEOF\nunshare -r true; unshare -n true; mount -t tmpfs x /tmp")
-    assert said.splitlines()[:4] == ["101", "101", "['lo']", "[] False"]
-    assert said.count("not permitted") + said.count("must be superuser") + said.count("ermission denied") == 3
+    output = container.output_of(
+        f"python - <<'EOF'\n{script}\nEOF\nunshare -r true; unshare -n true; mount -t tmpfs x /tmp"
+    )
+    assert output.splitlines()[:4] == ["101", "101", "['lo']", "[] False"]
+    assert output.count("not permitted") + output.count("must be superuser") + output.count("ermission denied") == 3
 
 
-def test_answer_files_of_packages_are_masked_in_a_container(contained: Any) -> None:
-    said = contained.says(
+def test_package_answer_files_are_masked_in_container(container: Any) -> None:
+    output = container.output_of(
         "cd $(python -c 'import sklearn; print(sklearn.__path__[0])')/datasets; ls -A data; wc -c < _base.py; "
         "find / -xdev -name 'digits.csv*' -o -xdev -name 'iris.csv' 2>/dev/null"
     )
-    assert said == "0"
+    assert output == "0"
 
 
-def test_memory_is_bounded_for_all_processes_together(paths: SandboxPaths, contained: Any) -> None:
-    contained.box = open_docker(paths, SMALL)
+def test_total_memory_is_limited(paths: SandboxPaths, container: Any) -> None:
+    container.sandbox = open_docker(paths, SMALL)
     hog = 'python -c "a = bytearray(150 << 20); import time; time.sleep(20)"'
-    view = contained.run(f"{hog} & {hog} & {hog} & {hog} & wait -n; echo one died; exit 137")
-    assert (view.ended, contained.box.output(view.id).splitlines()[-1]) == ("memory", b"one died")
-    assert contained.says("echo alive") == "alive"
+    status = container.run(f"{hog} & {hog} & {hog} & {hog} & wait -n; echo one died; exit 137")
+    assert (status.ended, container.sandbox.output(status.id).splitlines()[-1]) == ("memory", b"one died")
+    assert container.output_of("echo alive") == "alive"
 
 
-def test_processes_cpu_and_temporary_space_are_bounded(paths: SandboxPaths, contained: Any) -> None:
-    contained.box = open_docker(paths, SMALL)
+def test_processes_cpu_and_temporary_space_are_limited(paths: SandboxPaths, container: Any) -> None:
+    container.sandbox = open_docker(paths, SMALL)
     script = "import os, time\nfor n in range(300):\n    if os.fork() == 0: time.sleep(9)"
-    assert "Resource temporarily unavailable" in contained.says(f'python -c "{script}"')
-    assert "No space" in contained.says("head -c 64M /dev/zero > /tmp/big")
-    assert contained.says("echo $OMP_NUM_THREADS") == "1"
-    found = container_named(contained.box.name)
+    assert "Resource temporarily unavailable" in container.output_of(f'python -c "{script}"')
+    assert "No space" in container.output_of("head -c 64M /dev/zero > /tmp/big")
+    assert container.output_of("echo $OMP_NUM_THREADS") == "1"
+    found = find_container(container.sandbox.name)
     assert found is not None
     host = found.attrs["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (400 << 20, 400 << 20, 10**9)
 
 
-def test_one_container_serves_a_workspace_and_another_an_evaluation(paths: SandboxPaths, contained: Any) -> None:
-    contained.says("echo left behind > /tmp/note; echo x > made")
-    assert contained.says("cat /tmp/note") == "left behind"
+def test_each_workspace_has_its_own_container(paths: SandboxPaths, container: Any) -> None:
+    container.output_of("echo left behind > /tmp/note; echo x > made")
+    assert container.output_of("cat /tmp/note") == "left behind"
     other = replace(paths, workspace=paths.workspace.parent / "evaluation")
-    box = open_docker(other)
-    box.start(JobRequest("e-1", "ls -A; cat /tmp/note"))
-    assert box.wait(["e-1"], 60)[0].state == "finished"
-    assert contained.box.output("e-1").decode().split("\n")[:2] == [".jobs", "data"]
-    assert b"No such file" in contained.box.output("e-1")
-    assert container_named(box.name) is not None
-    box.close()
-    assert container_named(box.name) is None
-    assert contained.box.status("e-1").state == "finished"
+    sandbox = open_docker(other)
+    sandbox.start(JobRequest("e-1", "ls -A; cat /tmp/note"))
+    assert sandbox.wait(["e-1"], 60)[0].state == "finished"
+    assert container.sandbox.output("e-1").decode().split("\n")[:2] == [".jobs", "data"]
+    assert b"No such file" in container.sandbox.output("e-1")
+    assert find_container(sandbox.name) is not None
+    sandbox.close()
+    assert find_container(sandbox.name) is None
+    assert container.sandbox.status("e-1").state == "finished"
 
 
-def test_closing_leaves_a_container_whose_job_runs(contained: Any) -> None:
-    job = contained.start("sleep 30")
-    wait_for(lambda: contained.box.status(job).seconds > 0)
-    contained.box.close()
-    assert contained.box.status(job).state == "running"
-    contained.box.kill(job)
-    contained.box.close()
-    assert container_named(contained.box.name) is None
+def test_close_keeps_container_with_running_job(container: Any) -> None:
+    job = container.start("sleep 30")
+    wait_for(lambda: container.sandbox.status(job).seconds > 0)
+    container.sandbox.close()
+    assert container.sandbox.status(job).state == "running"
+    container.sandbox.kill(job)
+    container.sandbox.close()
+    assert find_container(container.sandbox.name) is None
 
 
-def test_a_job_whose_container_died_is_lost_and_says_why(contained: Any, paths: SandboxPaths) -> None:
-    job = contained.start("echo began; sleep 30")
-    wait_for(lambda: contained.box.output(job))
-    found = container_named(contained.box.name)
+def test_job_of_dead_container_is_lost_with_reason(container: Any, paths: SandboxPaths) -> None:
+    job = container.start("echo began; sleep 30")
+    wait_for(lambda: container.sandbox.output(job))
+    found = find_container(container.sandbox.name)
     assert found is not None
     found.kill()
-    [view] = contained.box.wait([job], 20)
-    assert (view.state, view.why) == ("lost", "its container ended while it ran (code 137)")
-    assert contained.says("echo a new one") == "a new one"
-    contained.box.start(JobRequest(job, "echo began; sleep 30"))
-    assert contained.box.status(job).state == "lost", "nothing runs twice"
-    found = container_named(contained.box.name)
+    [status] = container.sandbox.wait([job], 20)
+    assert (status.state, status.why) == ("lost", "its container ended while it ran (code 137)")
+    assert container.output_of("echo a new one") == "a new one"
+    container.sandbox.start(JobRequest(job, "echo began; sleep 30"))
+    assert container.sandbox.status(job).state == "lost", "a lost job is not started again"
+    found = find_container(container.sandbox.name)
     assert found is not None
-    job = contained.start("sleep 30")
-    wait_for(lambda: contained.box.status(job).seconds > 0)
+    job = container.start("sleep 30")
+    wait_for(lambda: container.sandbox.status(job).seconds > 0)
     found.remove(force=True)
-    assert contained.box.wait([job], 20)[0].why == "its container was removed while it ran"
+    assert container.sandbox.wait([job], 20)[0].why == "its container was removed while it ran"
 
 
-def test_a_paused_container_is_found_again_and_goes_on(contained: Any, paths: SandboxPaths) -> None:
-    job = contained.start("sleep 1; echo through")
-    wait_for(lambda: contained.box.status(job).seconds > 0)
-    found = container_named(contained.box.name)
+def test_paused_container_is_resumed(container: Any, paths: SandboxPaths) -> None:
+    job = container.start("sleep 1; echo through")
+    wait_for(lambda: container.sandbox.status(job).seconds > 0)
+    found = find_container(container.sandbox.name)
     assert found is not None
     found.pause()
     again = open_sandbox("docker", paths)
     assert again.wait([job], 2)[0].state == "running"
     again.start(JobRequest("next", "echo next"))
     assert isinstance(again, DockerSandbox)
-    again._launch()
+    again.ensure_container()
     assert again.wait(["next"], 20)[0].exit_code == 0
     assert again.wait([job], 20)[0].exit_code == 0
 
 
-def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(contained: Any, paths: SandboxPaths) -> None:
+def test_concurrent_harnesses_share_container_and_run_job_once(container: Any, paths: SandboxPaths) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
         "from sandboxes.select import open_sandbox\n"
@@ -182,36 +186,36 @@ def test_two_harnesses_at_once_get_one_container_and_each_job_runs_once(containe
     )
     arguments = [str(path) for path in (paths.workspace, paths.data, paths.jobs, paths.home)]
     argv = [sys.executable, "-c", code, *arguments]
-    several = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
-    assert [one.communicate(timeout=90)[0] for one in several] == [b"0\n"] * 3
-    assert contained.box.read("count") == b"ran\n"
+    processes = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    assert [process.communicate(timeout=90)[0] for process in processes] == [b"0\n"] * 3
+    assert container.sandbox.read("count") == b"ran\n"
     label = f"{LABEL}.jobs={paths.jobs}"
     assert len(connect().containers.list(all=True, filters={"label": label})) == 1
 
 
-def test_a_strange_image_is_refused_in_words(contained: Any, paths: SandboxPaths) -> None:
+def test_image_without_python_is_refused(container: Any, paths: SandboxPaths) -> None:
     import io
     import tarfile
 
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("nothing"))
-    told = connect().api.import_image_from_data(packed.getvalue(), repository="open-harness/test-empty", tag="1")
-    assert "status" in told
+    answer = connect().api.import_image_from_data(packed.getvalue(), repository="open-harness/test-empty", tag="1")
+    assert "status" in answer
     try:
-        with pytest.raises(SandboxUnavailable, match=r"open-harness/test-empty:1 cannot be used: it needs a Python 3"):
+        with pytest.raises(SandboxUnavailable, match=r"test-empty:1 .* Python 3"):
             open_docker(replace(paths, image="open-harness/test-empty:1"))
     finally:
         connect().images.remove("open-harness/test-empty:1")
 
 
-def test_the_packages_of_the_image_are_listed(contained: Any) -> None:
-    assert any(name.startswith("scikit-learn ") for name in contained.box.packages())
-    kept = list((contained.box.paths.home / "images").glob("*.json"))
-    assert kept and all(json.loads(path.read_text())["python"] for path in kept)
+def test_packages_of_image_are_listed(container: Any) -> None:
+    assert any(name.startswith("scikit-learn ") for name in container.sandbox.packages())
+    cached = list((container.sandbox.paths.home / "images").glob("*.json"))
+    assert cached and all(json.loads(path.read_text())["python"] for path in cached)
 
 
-ORDINARY = """
+SCRIPT = """
 import os, shutil, sys
 from pathlib import Path
 from sandboxes.base import JobRequest, SandboxPaths
@@ -233,51 +237,55 @@ shutil.rmtree(root / "jobs")
 """
 
 
-def test_an_ordinary_user_of_the_daemon_has_the_same_sandbox(contained: Any) -> None:
-    """The agent is then that very user, and still cannot pass to the jobs folder, which is the user's own."""
+def test_docker_works_for_unprivileged_user(container: Any) -> None:
+    """Commands then run as the harness's user, and still cannot enter the jobs folder."""
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     if os.geteuid() != 0 or not Path(address).is_socket():
-        pytest.skip("only root can become an ordinary user, and needs a daemon on a socket")
+        pytest.skip("only root can become another user, and needs a daemon on a socket")
     from tests.sandboxes.test_bubblewrap import USER, python_for
 
-    become = [*python_for(USER)]
-    become[become.index("--clear-groups")] = f"--groups={Path(address).stat().st_gid}"
-    become.insert(become.index("HOME=/nonexistent"), f"DOCKER_HOST=unix://{address}")
+    drop_privileges = [*python_for(USER)]
+    drop_privileges[drop_privileges.index("--clear-groups")] = f"--groups={Path(address).stat().st_gid}"
+    drop_privileges.insert(drop_privileges.index("HOME=/nonexistent"), f"DOCKER_HOST=unix://{address}")
     folder = Path(tempfile.mkdtemp(prefix="ordinary-"))
     try:
         folder.chmod(0o755)
         os.chown(folder, USER, USER)
-        done = subprocess.run([*become, "-c", ORDINARY, str(folder)], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*drop_privileges, "-c", SCRIPT, str(folder)], capture_output=True, text=True, timeout=120
+        )
     finally:
         shutil.rmtree(folder)
     assert done.stdout.splitlines() == [f"0 datagiven ro {USER} closed", "killed"], done.stderr
 
 
-def test_a_named_runtime_is_used_and_an_unknown_one_refused(contained: Any, paths: SandboxPaths) -> None:
+def test_named_runtime_is_used_and_unknown_one_refused(container: Any, paths: SandboxPaths) -> None:
     named = replace(paths, runtime="runc")
-    contained.box = open_docker(named)
-    assert contained.says("echo in it") == "in it"
-    assert container_named(contained.box.name).attrs["HostConfig"]["Runtime"] == "runc"  # type: ignore[union-attr]
-    with pytest.raises(SandboxUnavailable, match=r"no runtime no-such: install .* take one of .*\brunc\b"):
+    container.sandbox = open_docker(named)
+    assert container.output_of("echo in it") == "in it"
+    assert find_container(container.sandbox.name).attrs["HostConfig"]["Runtime"] == "runc"  # type: ignore[union-attr]
+    with pytest.raises(SandboxUnavailable, match=r"no runtime no-such: install .*\brunc\b"):
         open_docker(replace(paths, runtime="no-such"))
     assert ", runtimes " in check_docker(paths.home) and "runc" in check_docker(paths.home)
 
 
-def test_weights_are_read_only_and_hubs_stay_offline(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+def test_models_are_read_only_and_hubs_stay_offline(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     (tmp_path / "models" / "huggingface").mkdir(parents=True)
     (tmp_path / "models" / "huggingface" / "weights").write_text("w")
     (tmp_path / "models").chmod(0o755)
-    assert isolated.says("echo $HF_HOME$HF_HUB_OFFLINE; ls /models/huggingface 2>&- || echo none") == "none"
+    assert isolated.output_of("echo $HF_HOME$HF_HUB_OFFLINE; ls /models/huggingface 2>&- || echo none") == "none"
     shown = replace(paths, models=tmp_path / "models", workspace=paths.workspace.parent / "with-models")
-    isolated.box = open_sandbox(isolated.box.kind, shown)
-    said = isolated.says("echo $HF_HUB_OFFLINE $TORCH_HOME; cat $HF_HOME/weights; touch /models/x 2>&- || echo no")
-    assert said == "1 /models/torch\nwno"
-    told = describe_sandbox(isolated.box)
-    assert "`/models`" in told and "scikit-learn" in told and "There is no network" in told
+    isolated.sandbox = open_sandbox(isolated.sandbox.kind, shown)
+    output = isolated.output_of(
+        "echo $HF_HUB_OFFLINE $TORCH_HOME; cat $HF_HOME/weights; touch /models/x 2>&- || echo no"
+    )
+    assert output == "1 /models/torch\nwno"
+    section = describe_sandbox(isolated.sandbox)
+    assert "`/models`" in section and "scikit-learn" in section and "There is no network" in section
 
 
 @pytest.mark.slow
-def test_a_demo_run_leaves_no_container_behind(contained: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+def test_demo_run_leaves_no_container(container: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "harness.cli", "run", "digits", "--sandbox", "docker", "--attempts", "1", "--plain"]
     argv += ["--runtime", "runc"]
     environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}

@@ -1,4 +1,4 @@
-"""What every sandbox on this machine does, whatever it isolates."""
+"""Behaviour that all kinds of sandbox share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandboxes.select import open_sandbox
 
 
 def processes_with(word: str) -> list[str]:
-    """Command lines on this machine that hold a word, ours aside."""
+    """Command lines of other processes that contain a word."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -30,92 +30,92 @@ def processes_with(word: str) -> list[str]:
     return found
 
 
-def test_a_command_runs_in_the_workspace_and_its_end_is_told(bench: Any) -> None:
-    view = bench.run("echo hello > made.txt; cat data/train.csv; echo oops >&2; exit 3")
-    assert (view.state, view.ended, view.exit_code) == ("finished", "exited", 3)
-    assert bench.box.output(view.id) == b"id,label\n1,0\noops\n"
-    assert (view.output_bytes, view.kept_bytes) == (18, 18)
-    assert bench.box.read("made.txt") == b"hello\n"
+def test_command_runs_in_workspace_and_reports_exit(driver: Any) -> None:
+    status = driver.run("echo hello > made.txt; cat data/train.csv; echo oops >&2; exit 3")
+    assert (status.state, status.ended, status.exit_code) == ("finished", "exited", 3)
+    assert driver.sandbox.output(status.id) == b"id,label\n1,0\noops\n"
+    assert (status.output_bytes, status.kept_bytes) == (18, 18)
+    assert driver.sandbox.read("made.txt") == b"hello\n"
 
 
-def test_a_command_that_dies_by_a_signal_has_its_number(bench: Any) -> None:
-    assert bench.run("kill -SEGV $$").exit_code == 128 + signal.SIGSEGV
+def test_exit_code_contains_signal_number(driver: Any) -> None:
+    assert driver.run("kill -SEGV $$").exit_code == 128 + signal.SIGSEGV
 
 
-def test_the_agents_python_has_the_packages_and_not_the_harness(bench: Any) -> None:
+def test_agent_python_has_packages_but_no_harness(driver: Any) -> None:
     wanted, ours = (
         ("numpy", "pandas", "sklearn"),
         ("harness", "tasks", "sandboxes", "runs", "context", "openai", "pytest"),
     )
     script = f"import numpy, importlib.util as u; print([n for n in {wanted + ours} if u.find_spec(n)])"
-    assert bench.says(f'python -c "{script}"') == str(list(wanted))
+    assert driver.output_of(f'python -c "{script}"') == str(list(wanted))
 
 
-def test_no_variable_of_the_harness_reaches_a_job(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_harness_variable_reaches_a_job(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    listing = bench.says("env; cat /proc/self/environ | tr '\\0' '\\n'; cat /proc/$PPID/environ 2>/dev/null")
+    listing = driver.output_of("env; cat /proc/self/environ | tr '\\0' '\\n'; cat /proc/$PPID/environ 2>/dev/null")
     assert "PATH=" in listing
     assert "secret" not in listing
 
 
-def test_a_request_may_add_variables(bench: Any) -> None:
-    bench.box.start(JobRequest("v", "echo $SEED", environment={"SEED": "7"}))
-    bench.box.wait(["v"], 30)
-    assert bench.box.output("v") == b"7\n"
+def test_request_adds_environment_variables(driver: Any) -> None:
+    driver.sandbox.start(JobRequest("v", "echo $SEED", environment={"SEED": "7"}))
+    driver.sandbox.wait(["v"], 30)
+    assert driver.sandbox.output("v") == b"7\n"
 
 
-def test_a_job_can_read_the_log_of_another_one(bench: Any) -> None:
-    first = bench.run("echo from the first")
-    assert bench.says(f"cat .jobs/{first.id}/log; ls -A .jobs/{first.id}") == "from the first\nlog"
-    assert bench.box.read(f".jobs/{first.id}/log") == b"from the first\n"
+def test_job_can_read_log_of_another_job(driver: Any) -> None:
+    first = driver.run("echo from the first")
+    assert driver.output_of(f"cat .jobs/{first.id}/log; ls -A .jobs/{first.id}") == "from the first\nlog"
+    assert driver.sandbox.read(f".jobs/{first.id}/log") == b"from the first\n"
 
 
-def test_starting_an_id_twice_starts_it_once(bench: Any) -> None:
+def test_starting_an_id_twice_runs_it_once(driver: Any) -> None:
     for _ in range(3):
-        bench.box.start(JobRequest("once", "echo ran >> count; sleep 0.2"))
-    bench.box.wait(["once"], 30)
-    bench.box.start(JobRequest("once", "echo ran >> count"))
-    assert bench.box.wait(["once"], 30)[0].exit_code == 0
-    assert bench.box.read("count") == b"ran\n"
+        driver.sandbox.start(JobRequest("once", "echo ran >> count; sleep 0.2"))
+    driver.sandbox.wait(["once"], 30)
+    driver.sandbox.start(JobRequest("once", "echo ran >> count"))
+    assert driver.sandbox.wait(["once"], 30)[0].exit_code == 0
+    assert driver.sandbox.read("count") == b"ran\n"
 
 
-def test_the_wall_limit_leaves_none_of_a_daemonised_tree_alive(bench: Any) -> None:
+def test_wall_limit_kills_daemonised_processes(driver: Any) -> None:
     mark = f"9{os.getpid()}{time.monotonic_ns() % 10**9}"
     tree = (
         f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {mark} &) ; sleep {mark}' &) ; trap '' TERM; sleep {mark}"
     )
-    view = bench.run(tree, wall_seconds=1)
-    assert view.ended == "timeout"
-    assert 0.9 < view.seconds < 5
+    status = driver.run(tree, wall_seconds=1)
+    assert status.ended == "timeout"
+    assert 0.9 < status.seconds < 5
     assert processes_with(mark) == []
 
 
-def test_a_background_child_that_holds_the_output_neither_delays_nor_survives(bench: Any) -> None:
+def test_background_child_neither_delays_nor_survives_the_job(driver: Any) -> None:
     mark = f"8{os.getpid()}{time.monotonic_ns() % 10**9}"
-    view = bench.run(f"sleep {mark} & echo done")
-    assert (view.ended, view.exit_code, bench.box.output(view.id)) == ("exited", 0, b"done\n")
-    assert view.seconds < 3
+    status = driver.run(f"sleep {mark} & echo done")
+    assert (status.ended, status.exit_code, driver.sandbox.output(status.id)) == ("exited", 0, b"done\n")
+    assert status.seconds < 3
     assert processes_with(mark) == []
 
 
-def test_a_job_that_ignores_signals_is_killed_all_the_same(bench: Any) -> None:
+def test_job_that_ignores_signals_is_killed(driver: Any) -> None:
     mark = f"7{os.getpid()}{time.monotonic_ns() % 10**9}"
-    job = bench.start(f"trap '' TERM INT HUP; echo up; while :; do sleep {mark}; done")
-    while not bench.box.output(job):
+    job = driver.start(f"trap '' TERM INT HUP; echo up; while :; do sleep {mark}; done")
+    while not driver.sandbox.output(job):
         time.sleep(0.01)
-    view = bench.box.kill(job)
-    assert (view.state, view.ended, view.exit_code) == ("finished", "killed", 137)
+    status = driver.sandbox.kill(job)
+    assert (status.state, status.ended, status.exit_code) == ("finished", "killed", 137)
     assert processes_with(mark) == []
-    assert bench.box.kill(job) == view
+    assert driver.sandbox.kill(job) == status
 
 
-def test_wait_returns_at_the_first_job_that_ends(bench: Any) -> None:
-    slow, fast = bench.start("sleep 30"), bench.start("true")
+def test_wait_returns_when_first_job_ends(driver: Any) -> None:
+    slow, fast = driver.start("sleep 30"), driver.start("true")
     began = time.monotonic()
-    views = bench.box.wait([slow, fast], 20)
-    assert [view.state for view in views] == ["running", "finished"]
+    statuses = driver.sandbox.wait([slow, fast], 20)
+    assert [status.state for status in statuses] == ["running", "finished"]
     assert time.monotonic() - began < 5
-    assert bench.box.wait([slow], 0.05)[0].state == "running"
+    assert driver.sandbox.wait([slow], 0.05)[0].state == "running"
 
 
 HARNESS = """
@@ -133,80 +133,80 @@ box.wait(["long"], 600)
 """
 
 
-def test_a_job_outlives_a_killed_harness_and_is_found_again(bench: Any, paths: SandboxPaths) -> None:
-    argv = [bench.box.kind, str(paths.workspace), str(paths.data), str(paths.jobs), str(paths.home)]
+def test_job_outlives_killed_harness(driver: Any, paths: SandboxPaths) -> None:
+    argv = [driver.sandbox.kind, str(paths.workspace), str(paths.data), str(paths.jobs), str(paths.home)]
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", HARNESS, *argv], stdout=subprocess.PIPE, cwd=root) as harness:
         assert harness.stdout and harness.stdout.readline() == b"up\n"
         harness.kill()
-    again = open_sandbox(bench.box.kind, paths)
+    again = open_sandbox(driver.sandbox.kind, paths)
     assert again.status("long").state == "running"
-    [view] = again.wait(["long"], 30)
-    assert (view.exit_code, again.output("long")) == (4, b"began\nended\n")
+    [status] = again.wait(["long"], 30)
+    assert (status.exit_code, again.output("long")) == (4, b"began\nended\n")
 
 
-def test_a_file_can_only_be_as_large_as_the_limit(bench: Any) -> None:
-    view = bench.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000)
-    assert view.exit_code != 0
-    assert len(bench.box.read("big")) == 1_024_000
+def test_file_size_limit_is_enforced(driver: Any) -> None:
+    status = driver.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000)
+    assert status.exit_code != 0
+    assert len(driver.sandbox.read("big")) == 1_024_000
 
 
-def test_memory_is_bounded_where_it_is_asked_for(bench: Any) -> None:
-    said = bench.says("/usr/bin/env python -S -c 'bytearray(10**9)'", memory_bytes=500_000_000)
-    assert "MemoryError" in said
+def test_memory_limit_is_enforced(driver: Any) -> None:
+    output = driver.output_of("/usr/bin/env python -S -c 'bytearray(10**9)'", memory_bytes=500_000_000)
+    assert "MemoryError" in output
 
 
-def test_the_agent_and_the_harness_can_both_write_a_file(bench: Any) -> None:
-    bench.box.write("deep/solution.py", b"print(1)\n")
-    assert bench.says("echo 'print(2)' >> deep/solution.py && python deep/solution.py") == "1\n2"
-    bench.box.write("deep/solution.py", b"print(3)\n")
-    assert bench.says("rm deep/solution.py; ls deep; ls -A deep") == ""
+def test_agent_and_harness_can_write_the_same_file(driver: Any) -> None:
+    driver.sandbox.write("deep/solution.py", b"print(1)\n")
+    assert driver.output_of("echo 'print(2)' >> deep/solution.py && python deep/solution.py") == "1\n2"
+    driver.sandbox.write("deep/solution.py", b"print(3)\n")
+    assert driver.output_of("rm deep/solution.py; ls deep; ls -A deep") == ""
 
 
-def test_what_the_harness_puts_into_the_workspace_belongs_to_the_agent(bench: Any, paths: SandboxPaths) -> None:
-    """A checkout lies there before its sandbox is opened; what a reset writes gets the owner of the workspace."""
+def test_files_written_by_harness_belong_to_agent(driver: Any, paths: SandboxPaths) -> None:
+    """A checkout exists before its sandbox is opened; later writes get the owner of the workspace."""
     (paths.workspace / "checkout").mkdir()
     (paths.workspace / "checkout" / "a.py").write_text("old")
-    assert bench.says("echo new > checkout/a.py; echo more > checkout/b.py; cat checkout/*") == "new\nmore"
+    assert driver.output_of("echo new > checkout/a.py; echo more > checkout/b.py; cat checkout/*") == "new\nmore"
 
 
 @pytest.mark.parametrize(
     "path", ["data/x", ".jobs/x", "../x", "/etc/x", "/workspace/../x", "a/../../x", "", "/workspace"]
 )
-def test_writes_outside_the_workspace_are_refused(bench: Any, path: str) -> None:
+def test_writes_outside_workspace_are_refused(driver: Any, path: str) -> None:
     from sandboxes.base import PathRefused
 
     with pytest.raises(PathRefused):
-        bench.box.write(path, b"x")
+        driver.sandbox.write(path, b"x")
 
 
-def test_data_is_read_where_the_harness_keeps_it(bench: Any, paths: SandboxPaths) -> None:
-    assert bench.box.read("data/train.csv") == (paths.data / "train.csv").read_bytes()
-    assert bench.box.read("/workspace/data/train.csv") == (paths.data / "train.csv").read_bytes()
+def test_data_can_be_read_through_the_sandbox(driver: Any, paths: SandboxPaths) -> None:
+    assert driver.sandbox.read("data/train.csv") == (paths.data / "train.csv").read_bytes()
+    assert driver.sandbox.read("/workspace/data/train.csv") == (paths.data / "train.csv").read_bytes()
     with pytest.raises(FileNotFoundError):
-        bench.box.read("data/nothing.csv")
+        driver.sandbox.read("data/nothing.csv")
 
 
-def test_a_workspace_is_made_and_missing_data_is_told(bench: Any, paths: SandboxPaths) -> None:
+def test_workspace_is_made_and_missing_data_raises(driver: Any, paths: SandboxPaths) -> None:
     shutil.rmtree(paths.workspace)
-    bench.box = open_sandbox(bench.box.kind, paths)
-    assert bench.says("cat data/train.csv").startswith("id,label")
+    driver.sandbox = open_sandbox(driver.sandbox.kind, paths)
+    assert driver.output_of("cat data/train.csv").startswith("id,label")
     shutil.rmtree(paths.data)
-    with pytest.raises(SandboxFailed, match="prepared again"):
-        open_sandbox(bench.box.kind, paths)
+    with pytest.raises(SandboxFailed, match="prepared"):
+        open_sandbox(driver.sandbox.kind, paths)
 
 
-def test_what_stands_where_data_belongs_is_put_aside(bench: Any, paths: SandboxPaths) -> None:
+def test_files_at_mount_points_are_moved_aside(driver: Any, paths: SandboxPaths) -> None:
     (paths.workspace / "data").mkdir()
     (paths.workspace / "data" / "mine.txt").write_text("kept")
     paths.workspace.joinpath(".jobs").symlink_to("/etc")
-    said = bench.says("cat data/train.csv; ls .jobs/passwd")
-    assert said.startswith("id,label")
-    assert "No such file" in said or bench.box.kind == "bubblewrap"
+    output = driver.output_of("cat data/train.csv; ls .jobs/passwd")
+    assert output.startswith("id,label")
+    assert "No such file" in output or driver.sandbox.kind == "bubblewrap"
 
 
-def test_both_kinds_can_follow_each_other_in_one_workspace(open_bench: Any) -> None:
-    boxes = [open_bench(kind) for kind in ("local", "bubblewrap", "local")]
-    for number, bench in enumerate(boxes):
-        bench.number = 10 * number
-        assert bench.says("cat data/train.csv").startswith("id,label")
+def test_local_and_bubblewrap_can_share_a_workspace(open_driver: Any) -> None:
+    drivers = [open_driver(kind) for kind in ("local", "bubblewrap", "local")]
+    for number, driver in enumerate(drivers):
+        driver.number = 10 * number
+        assert driver.output_of("cat data/train.csv").startswith("id,label")

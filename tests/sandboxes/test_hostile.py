@@ -1,4 +1,4 @@
-"""Hostile and clumsy commands, each with what must happen beside it, in every kind that keeps them in."""
+"""Hostile and faulty commands in every isolating sandbox; each docstring says what must happen."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import pytest
 
 from runs.versions.commits import Versions
 from sandboxes.base import JobRequest, Limits, PathRefused, SandboxPaths
-from sandboxes.docker.sandbox import Share, open_docker
+from sandboxes.docker.container_options import ContainerLimits
+from sandboxes.docker.sandbox import open_docker
 
 
 def mark() -> str:
-    """A number of seconds that names the sleepers of one test among all processes of this machine."""
+    """An unusual number of seconds, which identifies the `sleep` processes of one test."""
     return f"9{os.getpid()}{time.monotonic_ns() % 10**9}"
 
 
@@ -34,147 +35,148 @@ def sleepers(word: str) -> list[str]:
     return found
 
 
-# ----------------------------------------------------------------------------------- what eats the machine
+# ----------------------------------------------------------------------------------- resource exhaustion -
 
 
-def test_a_fork_bomb_ends_with_its_job(isolated: Any) -> None:
-    """It is ended at its time with all that it forked, and the next command runs at once."""
+def test_fork_bomb_is_killed_at_wall_limit(isolated: Any) -> None:
+    """It ends with all its processes, and the next command runs."""
     word = mark()
     bomb = f"import os, time\nwhile True:\n    try:\n        if os.fork() == 0: os.execlp('sleep', 'sleep', '{word}')\n"
     bomb += "    except OSError: time.sleep(0.01)\n"
-    view = isolated.run(f'python -c "{bomb}"', wall_seconds=2, processes=150)
-    assert (view.ended, view.exit_code, view.survivors) == ("timeout", 137, 0)
+    status = isolated.run(f'python -c "{bomb}"', wall_seconds=2, processes=150)
+    assert (status.ended, status.exit_code, status.survivors) == ("timeout", 137, 0)
     assert sleepers(word) == []
-    assert isolated.says("echo calm") == "calm"
+    assert isolated.output_of("echo calm") == "calm"
 
 
-def test_a_memory_hog_is_killed_and_nothing_else(isolated: Any, paths: SandboxPaths) -> None:
-    """Docker bounds all processes together and says so; bubblewrap bounds each process, where it is asked to."""
+def test_memory_hog_is_killed_alone(isolated: Any, paths: SandboxPaths) -> None:
+    """Docker limits all processes together; bubblewrap limits each process if requested."""
     hog = 'python -c "x = []\nwhile True: x.append(bytearray(10_000_000))"'
-    if isolated.box.kind == "docker":
-        isolated.box = open_docker(paths, Share(memory=300 << 20, cpus=1.0))
+    if isolated.sandbox.kind == "docker":
+        isolated.sandbox = open_docker(paths, ContainerLimits(memory=300 << 20, cpus=1.0))
         assert isolated.run(hog).ended == "memory"
     else:
-        assert "MemoryError" in isolated.says(hog, memory_bytes=500_000_000)
-    assert isolated.says("echo alive") == "alive"
+        assert "MemoryError" in isolated.output_of(hog, memory_bytes=500_000_000)
+    assert isolated.output_of("echo alive") == "alive"
 
 
-def test_a_disk_filler_is_ended_while_there_is_room_for_the_record(isolated: Any, paths: SandboxPaths) -> None:
-    """The job ends as soon as the disk has less left than must stay free."""
+def test_disk_filler_is_ended_before_disk_is_full(isolated: Any, paths: SandboxPaths) -> None:
+    """The job ends when the disk has less than `free_bytes` left."""
     free = shutil.disk_usage(paths.workspace).free
-    view = isolated.run("while :; do head -c 20M /dev/zero >> filler; done", free_bytes=free - 200_000_000)
-    assert (view.ended, view.exit_code) == ("disk", 137)
+    status = isolated.run("while :; do head -c 20M /dev/zero >> filler; done", free_bytes=free - 200_000_000)
+    assert (status.ended, status.exit_code) == ("disk", 137)
     assert (paths.workspace / "filler").stat().st_size < 3_000_000_000
 
 
-def test_a_workspace_that_grows_past_its_cap_ends_the_job_and_room_can_be_made(isolated: Any) -> None:
-    """The job ends as `disk` with a line that says what to do; one that only removes files is let be."""
+def test_workspace_limit_ends_job_and_allows_deleting(isolated: Any) -> None:
+    """The job ends as `disk`, its log says what to do, and a job that only deletes files may run."""
     fill = "mkdir -m 700 own; n=0; while :; do n=$((n+1)); head -c 4M /dev/zero > own/$n; sleep 0.01; done"
-    view = isolated.run(fill, workspace_bytes=100_000_000)
-    assert (view.ended, view.exit_code) == ("disk", 137)
-    last = isolated.box.output(view.id).decode().splitlines()[-1]
+    status = isolated.run(fill, workspace_bytes=100_000_000)
+    assert (status.ended, status.exit_code) == ("disk", 137)
+    last = isolated.sandbox.output(status.id).decode().splitlines()[-1]
     assert "may hold 100.0 MB in all: remove files that are not needed" in last
     freed = isolated.run("rm -r own; sleep 2; echo free", workspace_bytes=100_000_000)
-    assert (freed.ended, isolated.box.output(freed.id)) == ("exited", b"free\n")
+    assert (freed.ended, isolated.sandbox.output(freed.id)) == ("exited", b"free\n")
 
 
-def test_what_is_hidden_from_the_count_counts_as_all_that_the_disk_lost(isolated: Any, paths: SandboxPaths) -> None:
-    """A folder that nobody may open is no hiding place: neither for an ordinary user nor for a container's root."""
-    root = isolated.box.kind == "bubblewrap" and os.geteuid() == 0  # which sees through all modes
+def test_unreadable_folder_counts_as_lost_disk_space(isolated: Any, paths: SandboxPaths) -> None:
+    """A folder without permissions hides nothing, neither from an ordinary user nor from a container's root."""
+    root = isolated.sandbox.kind == "bubblewrap" and os.geteuid() == 0  # which can read every folder
     hide = "true" if root else "chmod 000 ."
     fill = f"mkdir own; cd own; exec 3> f; {hide}; while head -c 4M /dev/zero >&3; do sleep 0.01; done"
-    view = isolated.run(fill, workspace_bytes=100_000_000, wall_seconds=60)
+    status = isolated.run(fill, workspace_bytes=100_000_000, wall_seconds=60)
     (paths.workspace / "own").chmod(0o700)
-    assert (view.ended, view.exit_code) == ("disk", 137)
+    assert (status.ended, status.exit_code) == ("disk", 137)
 
 
-def test_links_of_one_file_count_once_and_what_they_point_to_not_at_all(isolated: Any) -> None:
+def test_hard_links_count_once_and_symlinks_not_at_all(isolated: Any) -> None:
     command = "head -c 20M /dev/zero > f; for n in 1 2 3 4 5 6 7 8 9; do ln f $n; done; ln -s / all; sleep 3; echo ok"
-    assert isolated.says(command, workspace_bytes=50_000_000) == "ok"
+    assert isolated.output_of(command, workspace_bytes=50_000_000) == "ok"
 
 
-def test_a_single_file_has_a_bound(isolated: Any) -> None:
-    """The kernel ends whoever writes past it."""
+def test_single_file_size_is_limited(isolated: Any) -> None:
+    """The kernel ends a process that writes past the limit."""
     assert isolated.run("head -c 3000000 /dev/zero > big", file_bytes=1_024_000).exit_code != 0
-    assert len(isolated.box.read("big")) == 1_024_000
+    assert len(isolated.sandbox.read("big")) == 1_024_000
 
 
-def test_five_gigabytes_of_output_end_the_job_and_fill_no_disk(isolated: Any, paths: SandboxPaths) -> None:
-    """It is counted past its cap, and ended at twenty times that; the log stays small."""
-    view = isolated.run("head -c 5G /dev/zero", output_bytes=1_000_000)
-    assert view.ended == "output"
-    assert view.output_bytes < 200_000_000
-    assert (paths.jobs / view.id / "log").stat().st_size < 1_200_000
+def test_five_gigabytes_of_output_end_the_job(isolated: Any, paths: SandboxPaths) -> None:
+    """Output past the limit is counted; the job ends at twenty times the limit, and the log stays small."""
+    status = isolated.run("head -c 5G /dev/zero", output_bytes=1_000_000)
+    assert status.ended == "output"
+    assert status.output_bytes < 200_000_000
+    assert (paths.jobs / status.id / "log").stat().st_size < 1_200_000
 
 
-def test_output_without_newlines_and_without_sense_arrives_as_it_is(isolated: Any) -> None:
-    """Byte by byte, undecoded."""
-    view = isolated.run(r"head -c 1000000 /dev/zero | tr '\0' x; printf '\xff\xfe\x00\x1b[2J'")
-    assert isolated.box.output(view.id, 0, 2_000_000) == b"x" * 1_000_000 + b"\xff\xfe\x00\x1b[2J"
+def test_binary_output_without_newlines_is_kept(isolated: Any) -> None:
+    status = isolated.run(r"head -c 1000000 /dev/zero | tr '\0' x; printf '\xff\xfe\x00\x1b[2J'")
+    assert isolated.sandbox.output(status.id, 0, 2_000_000) == b"x" * 1_000_000 + b"\xff\xfe\x00\x1b[2J"
 
 
 @pytest.mark.slow
-def test_a_workspace_of_200000_files_slows_no_command(isolated: Any) -> None:
-    """Nothing walks it: a command starts as fast as in an empty one, once the folder is the agent's."""
+def test_workspace_of_200000_files_does_not_slow_commands(isolated: Any) -> None:
+    """Nothing walks the workspace: a command starts as fast as in an empty one."""
     made = "import os\nfor d in range(200):\n    os.mkdir(f'd{d}')\n"
     made += "    for n in range(1000): os.close(os.open(f'd{d}/{n}', os.O_CREAT))"
     assert isolated.run(f'python -c "{made}"').exit_code == 0
     began = time.monotonic()
-    assert isolated.says("echo quick") == "quick"
-    assert time.monotonic() - began < 10  # walking it takes far longer on a busy machine
-    assert isolated.box.read("d7/7") == b""
+    assert isolated.output_of("echo quick") == "quick"
+    assert time.monotonic() - began < 10  # a walk takes far longer
+    assert isolated.sandbox.read("d7/7") == b""
 
 
-# ------------------------------------------------------------------------------------------ what will not die
+# ------------------------------------------------------------------------------------------ processes that resist -
 
 
-def test_a_job_that_ignores_every_signal_it_can_is_killed(isolated: Any) -> None:
-    """The kill returns when nothing of it is left."""
+def test_job_that_ignores_all_signals_is_killed(isolated: Any) -> None:
+    """`kill` returns when no process is left."""
     word = mark()
     job = isolated.start(f"trap '' TERM INT HUP QUIT; echo up; while :; do sleep {word}; done")
-    while not isolated.box.output(job):
+    while not isolated.sandbox.output(job):
         time.sleep(0.02)
-    view = isolated.box.kill(job)
-    assert (view.state, view.ended, view.survivors) == ("finished", "killed", 0)
+    status = isolated.sandbox.kill(job)
+    assert (status.state, status.ended, status.survivors) == ("finished", "killed", 0)
     assert sleepers(word) == []
 
 
-def test_daemonised_children_end_with_their_job(isolated: Any) -> None:
-    """Twice forked, in sessions of their own, deaf to signals: gone when the job's end is told."""
+def test_daemonised_children_end_with_job(isolated: Any) -> None:
+    """Twice forked, in their own sessions, ignoring signals: gone when the job has ended."""
     word = mark()
     tree = f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {word} &); sleep {word}' &) >/dev/null 2>&1; sleep 0.3"
     assert isolated.run(tree).ended == "exited"
     assert sleepers(word) == []
 
 
-def test_nobody_is_left_to_rewrite_the_submission(isolated: Any) -> None:
-    """What a job handed in stays what it was once the job has ended."""
+def test_no_process_can_change_submission_after_job(isolated: Any) -> None:
+    """A file stays as it was when the job ended."""
     isolated.run("(setsid bash -c 'sleep 1; echo forged > submission.csv' &) ; echo honest > submission.csv")
     time.sleep(1.5)
-    assert isolated.box.read("submission.csv") == b"honest\n"
+    assert isolated.sandbox.read("submission.csv") == b"honest\n"
 
 
-def test_the_clock_cannot_be_changed(isolated: Any) -> None:
-    """It is refused, and the host's clock goes on as it was."""
+def test_clock_cannot_be_changed(isolated: Any) -> None:
+    """The calls are refused and the host's clock is unchanged."""
     before = time.time()
     script = "import time; time.clock_settime(time.CLOCK_REALTIME, 0)"
-    said = isolated.says(f'date -s "2001-01-01"; python -c "{script}"; echo 0 > /proc/sys/kernel/randomize_va_space')
-    assert "not permitted" in said
+    output = isolated.output_of(
+        f'date -s "2001-01-01"; python -c "{script}"; echo 0 > /proc/sys/kernel/randomize_va_space'
+    )
+    assert "not permitted" in output
     assert 0 <= time.time() - before < 120
 
 
-# -------------------------------------------------------------------------------- what is not where it seems
+# -------------------------------------------------------------------------------- misleading files -
 
 
-def test_the_data_cannot_be_changed(isolated: Any, paths: SandboxPaths) -> None:
-    """Neither its files nor its names; the host's files stay as they are."""
-    isolated.says(
+def test_data_cannot_be_changed(isolated: Any, paths: SandboxPaths) -> None:
+    """Neither the files nor their names; the host's files are unchanged."""
+    isolated.output_of(
         "echo 9,9 >> data/train.csv; rm -rf data; mv data other; chmod -R 777 data; touch data/new; ln -sfn /tmp data; "
         "echo x > /home/data/train.csv; rm -rf /home/submission/data; truncate -s 0 data/train.csv"
     )
     assert (paths.data / "train.csv").read_text() == "id,label\n1,0\n"
     assert [path.name for path in paths.data.iterdir()] == ["train.csv"]
-    assert isolated.says("cat data/train.csv") == "id,label\n1,0"
+    assert isolated.output_of("cat data/train.csv") == "id,label\n1,0"
 
 
 @pytest.mark.parametrize(
@@ -193,41 +195,41 @@ def test_the_data_cannot_be_changed(isolated: Any, paths: SandboxPaths) -> None:
         "truncate -s 200G submission.csv 2>/dev/null || truncate -s 2G submission.csv",
     ],
 )
-def test_a_submission_that_is_no_plain_file_is_refused_at_once(isolated: Any, tmp_path: Path, trick: str) -> None:
-    """No link is followed, no pipe waited for, nothing huge is read."""
+def test_submission_that_is_no_regular_file_is_refused(isolated: Any, tmp_path: Path, trick: str) -> None:
+    """It follows no link, waits for no pipe and reads no huge file."""
     (tmp_path / "secret.txt").write_text("the secret")
     isolated.run(trick.format(secret=tmp_path / "secret.txt", folder=tmp_path), file_bytes=None)
     began = time.monotonic()
     with pytest.raises(PathRefused):
-        isolated.box.read("submission.csv")
+        isolated.sandbox.read("submission.csv")
     assert time.monotonic() - began < 2
 
 
-def test_a_link_for_a_folder_leads_the_file_tools_nowhere(isolated: Any, tmp_path: Path) -> None:
-    """Neither reading nor writing leaves the workspace."""
+def test_file_access_does_not_follow_folder_links(isolated: Any, tmp_path: Path) -> None:
+    """Neither reads nor writes leave the workspace."""
     (tmp_path / "secret.txt").write_text("the secret")
     isolated.run(f"ln -s {tmp_path} out; mkdir real; ln -s ../../../../../../.. real/up")
     for path in ("out/secret.txt", f"real/up{tmp_path}/secret.txt", "../secret.txt", str(tmp_path / "secret.txt")):
         with pytest.raises(PathRefused):
-            isolated.box.read(path)
+            isolated.sandbox.read(path)
         with pytest.raises(PathRefused):
-            isolated.box.write(path, b"overwritten")
+            isolated.sandbox.write(path, b"overwritten")
     assert (tmp_path / "secret.txt").read_text() == "the secret"
 
 
-def test_odd_file_names_harm_nobody(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
-    """Newlines, bytes that are no text, names like options: they can be made, kept and removed."""
-    isolated.says(
+def test_odd_file_names_are_handled(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+    """Newlines, invalid UTF-8, names like options: they can be made, committed and removed."""
+    isolated.output_of(
         r"touch $'a\nb' $'\xff\xfe' -- '-rf' '$(touch x)' ' ' $'\x1b[2J'; mkdir $'d\n\xff'; echo x > $'d\n\xff/f'"
     )
-    assert isolated.says("ls -A | wc -l; test -e x || echo none").split() == ["11", "none"]
+    assert isolated.output_of("ls -A | wc -l; test -e x || echo none").split() == ["11", "none"]
     versions = Versions(tmp_path / "repo.git")
     commit = versions.commit(paths.workspace, "odd names")
     assert len(versions.files(commit.hash)) == 7
 
 
-def test_git_in_the_workspace_makes_the_host_run_nothing(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
-    """Configuration, hooks, filters, attributes, a monitor, a nested repository: the host's commit runs none of it."""
+def test_git_files_in_workspace_run_nothing_on_host(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+    """A commit on the host runs no config, hook, filter, attribute, monitor or nested repository."""
     proof = tmp_path / "proof"
     isolated.run(
         f"mkdir -p .git/hooks inner/.git; for h in pre-commit post-commit post-checkout; do "
@@ -245,25 +247,23 @@ def test_git_in_the_workspace_makes_the_host_run_nothing(isolated: Any, paths: S
     assert not proof.exists()
 
 
-# ------------------------------------------------------------------------------------- what is not their own
+# ------------------------------------------------------------------------------------- other processes' data
 
 
-def test_nothing_of_the_harness_can_be_read_from_proc_and_environment(
-    isolated: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No variable, argument or open file of another process shows what the harness knows."""
+def test_harness_secrets_are_not_in_proc_or_environment(isolated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable, argument or open file of another process shows a secret."""
     monkeypatch.setenv("HARNESS_API_KEY", "sk-very-secret")
-    said = isolated.says(
+    output = isolated.output_of(
         "env; cat /proc/*/environ /proc/*/cmdline /proc/[0-9]*/task/*/environ 2>/dev/null | tr '\\0' '\\n'; "
         "ls -l /proc/*/fd /proc/*/cwd /proc/*/root 2>/dev/null; cat /proc/keys /proc/1/maps 2>/dev/null"
     )
-    assert "sk-very-secret" not in said
-    assert "API_KEY" not in said
-    assert str(Path(__file__).parents[2]) not in said
+    assert "sk-very-secret" not in output
+    assert "API_KEY" not in output
+    assert str(Path(__file__).parents[2]) not in output
 
 
-def test_no_network_and_no_server_of_this_machine_is_reached(isolated: Any) -> None:
-    """Neither by address nor by name nor by an abstract socket."""
+def test_no_network_or_host_server_is_reachable(isolated: Any) -> None:
+    """Neither by address, by name nor by an abstract socket."""
     with socket.create_server(("0.0.0.0", 0)) as server, socket.socket(socket.AF_UNIX) as hidden:
         hidden.bind(f"\0harness-{os.getpid()}")
         hidden.listen()
@@ -277,54 +277,54 @@ def test_no_network_and_no_server_of_this_machine_is_reached(isolated: Any) -> N
             "try: socket.getaddrinfo('example.com', 80); print('named')\n"
             "except OSError: print('no')\n"
         )
-        assert isolated.says(f"python - <<'EOF'\n{script}\nEOF").split() == ["no"] * 6
+        assert isolated.output_of(f"python - <<'EOF'\n{script}\nEOF").split() == ["no"] * 6
 
 
-def test_harness_folders_and_job_records_are_out_of_reach(isolated: Any, paths: SandboxPaths) -> None:
-    """Neither seen nor written, by the name the host knows them by or by any other."""
+def test_harness_folders_and_job_records_are_unreachable(isolated: Any, paths: SandboxPaths) -> None:
+    """They can be neither read nor written, by their host path or any other."""
     run, jobs = paths.workspace.parent, paths.jobs
     (run / "events.jsonl").write_text("{}")
     first = isolated.run("echo true")
-    isolated.says(
+    isolated.output_of(
         f"echo forged > .jobs/{first.id}/log; echo '{{}}' > .jobs/{first.id}/exit.json; rm -rf .jobs; "
         f"for d in {run} {jobs} {paths.home} /harness/jobs; do echo forged > $d/{first.id}/exit.json; "
         f"echo forged >> $d/events.jsonl; touch $d/{first.id}/kill; echo t9 > $d/.requests; done"
     )
-    assert isolated.box.status(first.id) == first
-    assert isolated.box.output(first.id) == b"true\n"
+    assert isolated.sandbox.status(first.id) == first
+    assert isolated.sandbox.output(first.id) == b"true\n"
     assert (run / "events.jsonl").read_text() == "{}"
-    said = isolated.says(
+    output = isolated.output_of(
         f"cat {run}/events.jsonl /harness/jobs/*/request.json; find / -name request.json 2>/dev/null; true"
     )
-    assert "request.json\n" not in said.replace("No such file or directory", "").replace("Permission denied", "")
+    assert "request.json\n" not in output.replace("No such file or directory", "").replace("Permission denied", "")
 
 
-def test_a_request_cannot_be_forged_through_the_log_folder(isolated: Any, paths: SandboxPaths) -> None:
-    """Nothing of what the agent can write is ever read as a request."""
-    isolated.says(
+def test_request_cannot_be_forged_in_log_folder(isolated: Any, paths: SandboxPaths) -> None:
+    """No file that the agent can write is read as a request."""
+    isolated.output_of(
         "mkdir -p forged .jobs/forged; echo '{}' > forged/request.json; echo '{}' > .jobs/forged/request.json"
     )
-    isolated.box.start(JobRequest("after", "echo fine", Limits()))
-    assert isolated.box.wait(["after"], 30)[0].exit_code == 0
-    assert isolated.box.status("forged").state == "unknown"
+    isolated.sandbox.start(JobRequest("after", "echo fine", Limits()))
+    assert isolated.sandbox.wait(["after"], 30)[0].exit_code == 0
+    assert isolated.sandbox.status("forged").state == "unknown"
 
 
-def test_another_run_beside_this_one_is_not_seen(isolated: Any, paths: SandboxPaths) -> None:
-    """Two sandboxes share no folder for temporary files, no memory and no processes."""
+def test_other_sandboxes_are_invisible(isolated: Any, paths: SandboxPaths) -> None:
+    """Two sandboxes share no temporary folder, memory or processes."""
     other = replace(paths, workspace=paths.workspace.parent / "other")
-    if isolated.box.kind == "docker":
-        box = open_docker(other)
+    if isolated.sandbox.kind == "docker":
+        sandbox = open_docker(other)
     else:
         from sandboxes.bubblewrap import open_bubblewrap
 
-        box = open_bubblewrap(other)
+        sandbox = open_bubblewrap(other)
     word = mark()
-    box.start(JobRequest("other", f"echo here > /tmp/note; echo here > /dev/shm/note; touch mine; sleep {word}"))
+    sandbox.start(JobRequest("other", f"echo here > /tmp/note; echo here > /dev/shm/note; touch mine; sleep {word}"))
     while not (other.workspace / "mine").exists():
         time.sleep(0.02)
-    said = isolated.says(
+    output = isolated.output_of(
         f"cat /tmp/note /dev/shm/note; ls /workspace; cat /proc/*/cmdline | tr '\\0' ' ' | grep -c 'sleep {word}' "
     )
-    box.kill("other")
-    assert "here" not in said
-    assert "mine" not in said
+    sandbox.kill("other")
+    assert "here" not in output
+    assert "mine" not in output

@@ -128,16 +128,16 @@ ATTACKS: dict[str, str] = {
 class Vault:
     """A task's folders as the harness lays them out, with canaries where labels are."""
 
-    box: Sandbox
+    sandbox: Sandbox
     canary: str
     words: dict[str, Any]
 
     def attack(self, name: str) -> str:
         job = f"a-{abs(hash(name))}"
-        self.box.start(JobRequest(job, ATTACKS[name].format(**self.words), Limits(wall_seconds=30)))
-        [view] = self.box.wait([job], 60)
-        assert view.state == "finished", view
-        return self.box.output(job).decode(errors="replace")
+        self.sandbox.start(JobRequest(job, ATTACKS[name].format(**self.words), Limits(wall_seconds=30)))
+        [status] = self.sandbox.wait([job], 60)
+        assert status.state == "finished", status
+        return self.sandbox.output(job).decode(errors="replace")
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]
         path.chmod(0o600)
     (blend / "custody").chmod(0o700)
     (blend / "public" / "train.csv").write_text("id,label\n2,0\n")
-    box = open_sandbox(isolated.box.kind, replace(paths, data=blend / "public"))
+    sandbox = open_sandbox(isolated.sandbox.kind, replace(paths, data=blend / "public"))
     yield Vault(
-        box,
+        sandbox,
         canary,
         {
             "custody": blend / "custody",
@@ -174,27 +174,27 @@ def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]
     )
 
 
-def test_no_command_brings_back_a_label(vault: Vault) -> None:
+def test_no_attack_reads_a_label(vault: Vault) -> None:
     """Thirty-odd ways, one after the other in one workspace, so that what one leaves may serve the next."""
     assert len(ATTACKS) >= 25
-    leaks = {name: said for name in ATTACKS if vault.canary in (said := vault.attack(name))}
+    leaks = {name: output for name in ATTACKS if vault.canary in (output := vault.attack(name))}
     assert leaks == {}
     learnt = vault.attack("from the packages")
     assert "[0 1 2" not in learnt and "[0, 1, 2" not in learnt
-    for path in vault.box.paths.workspace.rglob("*"):
+    for path in vault.sandbox.paths.workspace.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert vault.canary.encode() not in path.read_bytes(), path
 
 
-def test_no_link_makes_the_harness_read_a_label_for_the_agent(vault: Vault) -> None:
+def test_harness_follows_no_planted_link_to_labels(vault: Vault) -> None:
     """What an attack left in the workspace under the names the harness reads leads nowhere."""
     vault.attack("by a link")
     for path in ("a", "b/answers.csv", "../../data/custody/answers.csv", "data/../custody/answers.csv"):
         with pytest.raises((PathRefused, FileNotFoundError)):
-            vault.box.read(path)
+            vault.sandbox.read(path)
 
 
-def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_path: Path) -> None:
+def test_host_runs_no_planted_code(vault: Vault, tmp_path: Path) -> None:
     """The judge and the commit read the workspace as bytes, from elsewhere, in isolated mode."""
     import subprocess
     import sys
@@ -202,7 +202,7 @@ def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_
     from runs.versions.commits import Versions
 
     vault.attack("by planting code for the host")
-    workspace = vault.box.paths.workspace
+    workspace = vault.sandbox.paths.workspace
     Versions(tmp_path / "repo.git").commit(workspace, "planted")
     subprocess.run(
         [sys.executable, "-I", "-m", "tasks.judging.judge", "/nonexistent"], cwd=workspace, capture_output=True
@@ -210,14 +210,14 @@ def test_code_planted_in_the_workspace_is_not_run_by_the_host(vault: Vault, tmp_
     assert not (workspace / "stolen").exists()
 
 
-def test_the_command_that_tried_stands_in_the_record(vault: Vault) -> None:
+def test_attack_command_is_kept_in_job_record(vault: Vault) -> None:
     """Its words are kept with its job, where nobody inside can change them."""
     vault.attack("by its path")
-    kept = [path.read_text() for path in vault.box.paths.jobs.glob("*/request.json")]
+    kept = [path.read_text() for path in vault.sandbox.paths.jobs.glob("*/request.json")]
     assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in kept)
 
 
-def test_the_command_that_tried_stands_in_the_journal(isolated: Any, tmp_path: Path) -> None:
+def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> None:
     """A whole run whose model tries: its words are on record, what came back holds no label, and nor does the window."""
     home = tmp_path / "home"
     attack = f"cat {home}/data/digits/private/answers.csv {home}/data/.blends/*/*/custody/*; echo tried; id -u; grep blends /proc/self/mountinfo"
@@ -230,7 +230,17 @@ def test_the_command_that_tried_stands_in_the_journal(isolated: Any, tmp_path: P
         )
 
     with ChatServer(script) as server:
-        words = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", isolated.box.kind, "--plain"]
+        words = [
+            "--attempts",
+            "1",
+            "--model",
+            "m",
+            "--base-url",
+            server.url,
+            "--sandbox",
+            isolated.sandbox.kind,
+            "--plain",
+        ]
         code, printed = harness(home, "run", "digits", *words)
         asked = b"".join(one.body for one in server.received)
     assert code == 0, printed
@@ -247,23 +257,23 @@ def test_the_command_that_tried_stands_in_the_journal(isolated: Any, tmp_path: P
     assert canary and canary not in asked
 
 
-def test_labels_lie_where_only_their_owner_may_look(vault: Vault) -> None:
+def test_label_files_are_readable_by_owner_only(vault: Vault) -> None:
     """0700 for folders, 0600 for files, and the agent is another user where the harness is root."""
     assert vault.words["custody"].stat().st_mode & 0o077 == 0
     if os.geteuid() == 0:
         vault.attack("by its path")
-        vault.box.write("made.txt", b"x")
-        assert (vault.box.paths.workspace / "made.txt").stat().st_uid != 0
+        vault.sandbox.write("made.txt", b"x")
+        assert (vault.sandbox.paths.workspace / "made.txt").stat().st_uid != 0
 
 
 HARMLESS = ("by its path", "by its own root", "beside the data", "by a link", "by a hard link", "by copying links")
 
 
-def test_the_same_commands_do_find_labels_where_nothing_isolates(vault: Vault) -> None:
+def test_same_attacks_succeed_without_isolation(vault: Vault) -> None:
     """So an attack that fails elsewhere fails because of the sandbox. Only those that merely read are tried here."""
-    paths = vault.box.paths
+    paths = vault.sandbox.paths
     for name in ("data", ".jobs", "a", "b"):
         (paths.workspace / name).rmdir() if (paths.workspace / name).is_dir() else None
-    open_to_all = replace(vault, box=open_sandbox("local", paths))
+    open_to_all = replace(vault, sandbox=open_sandbox("local", paths))
     found = [name for name in HARMLESS if vault.canary in open_to_all.attack(name)]
     assert set(found) >= {"by its path", "by its own root", "by a link"}

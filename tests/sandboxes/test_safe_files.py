@@ -1,4 +1,4 @@
-"""Files are moved in and out without following what hostile code has laid there."""
+"""File access in folders that hostile code can change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandboxes.base import PathRefused
-from sandboxes.safe_files import give, parts_of, read_file, write_file
+from sandboxes.safe_files import change_owner, read_file, split_path, write_file
 
 
 @pytest.fixture
@@ -19,25 +19,25 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
-def test_a_link_is_not_read_through_wherever_it_stands(root: Path) -> None:
+def test_read_follows_no_link(root: Path) -> None:
     (root / "submission.csv").symlink_to(root.parent / "secret" / "answers.csv")
     (root / "folder").symlink_to(root.parent / "secret")
     for path in ("submission.csv", "folder/answers.csv"):
         with pytest.raises(PathRefused, match="link"):
-            read_file(root, parts_of(path), 1000)
+            read_file(root, split_path(path), 1000)
 
 
-def test_a_link_is_not_written_through(root: Path) -> None:
+def test_write_follows_no_link(root: Path) -> None:
     (root / "a.txt").symlink_to(root.parent / "secret" / "answers.csv")
     (root / "folder").symlink_to(root.parent / "secret")
-    write_file(root, parts_of("a.txt"), b"mine", None)
+    write_file(root, split_path("a.txt"), b"mine", None)
     assert not (root / "a.txt").is_symlink()
     with pytest.raises(PathRefused, match="link"):
-        write_file(root, parts_of("folder/answers.csv"), b"mine", None)
+        write_file(root, split_path("folder/answers.csv"), b"mine", None)
     assert (root.parent / "secret" / "answers.csv").read_text() == "the answers"
 
 
-def test_a_fifo_does_not_block_and_is_refused(root: Path) -> None:
+def test_fifo_is_refused_without_blocking(root: Path) -> None:
     os.mkfifo(root / "submission.csv")
     with pytest.raises(PathRefused, match="not a regular file"):
         read_file(root, ("submission.csv",), 1000)
@@ -45,7 +45,7 @@ def test_a_fifo_does_not_block_and_is_refused(root: Path) -> None:
     assert read_file(root, ("submission.csv",), 1000) == b"x"
 
 
-def test_devices_folders_and_missing_files_are_told_apart(root: Path) -> None:
+def test_devices_folders_and_missing_files_are_distinguished(root: Path) -> None:
     (root / "folder").mkdir()
     with pytest.raises(PathRefused, match="not a regular file"):
         read_file(Path("/dev"), ("zero",), 10)
@@ -58,7 +58,7 @@ def test_devices_folders_and_missing_files_are_told_apart(root: Path) -> None:
             read_file(root, parts, 10)
 
 
-def test_more_than_the_limit_is_refused(root: Path) -> None:
+def test_file_over_limit_is_refused(root: Path) -> None:
     (root / "big").write_bytes(b"12345")
     assert read_file(root, ("big",), 5) == b"12345"
     with pytest.raises(PathRefused, match="5 bytes; at most 4"):
@@ -66,16 +66,16 @@ def test_more_than_the_limit_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["..", "a/../b", "/etc/passwd", "/workspacex/a", "", ".", "/workspace", "a\0b"])
-def test_paths_that_leave_or_name_nothing_are_refused(path: str) -> None:
+def test_invalid_paths_are_refused(path: str) -> None:
     with pytest.raises(PathRefused):
-        parts_of(path)
+        split_path(path)
 
 
-def test_the_workspace_may_be_named_in_full() -> None:
-    assert parts_of("/workspace/a/b") == parts_of("a/b") == parts_of("./a//b") == ("a", "b")
+def test_absolute_workspace_path_is_accepted() -> None:
+    assert split_path("/workspace/a/b") == split_path("a/b") == split_path("./a//b") == ("a", "b")
 
 
-def test_a_write_keeps_the_mode_and_leaves_nothing_beside_it(root: Path) -> None:
+def test_write_keeps_mode_and_leaves_no_temporary_file(root: Path) -> None:
     write_file(root, ("deep", "er", "run.sh"), b"1", None)
     (root / "deep" / "er" / "run.sh").chmod(0o755)
     write_file(root, ("deep", "er", "run.sh"), b"2", None)
@@ -83,18 +83,18 @@ def test_a_write_keeps_the_mode_and_leaves_nothing_beside_it(root: Path) -> None
     assert [path.name for path in (root / "deep" / "er").iterdir()] == ["run.sh"]
 
 
-def test_names_of_any_bytes_survive(root: Path) -> None:
+def test_file_names_of_any_bytes_are_kept(root: Path) -> None:
     name = os.fsdecode(b"new\nline \xff")
     write_file(root, (name,), b"x", None)
     assert read_file(root, (name,), 10) == b"x"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_giving_a_folder_does_not_follow_links(root: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change owners")
+def test_change_owner_follows_no_link(root: Path) -> None:
     (root / "link").symlink_to(root.parent / "secret")
     (root / "mine").mkdir()
     (root / "mine" / "file").touch()
-    give(root, (65534, 65534))
+    change_owner(root, (65534, 65534))
     assert (root / "mine" / "file").stat().st_uid == 65534
     assert (root / "link").lstat().st_uid == 65534
     assert (root.parent / "secret").stat().st_uid == 0

@@ -1,4 +1,4 @@
-"""The filter of system calls: what it says to each, and that every command which is to be kept in is under it."""
+"""The system call filter: its result for each call, and that commands in isolating sandboxes run under it."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ NEW_USER, THREAD = 0x10000000, 0x3D0F00
 UNIX, INET, PACKET, VSOCK, NONE = 1, 2, 17, 40, 99
 
 
-def said(program: bytes, architecture: int, number: int, first: int) -> int:
-    """What the kernel would do with one call: the filter's few kinds of instructions, one after the other."""
+def filter_result(program: bytes, architecture: int, number: int, first: int) -> int:
+    """The filter's result for one call, by interpreting its instructions."""
     data = struct.pack("=IIQQ", number, architecture, 0, first)
     lines = list(struct.iter_unpack("=HBBI", program))
-    at = loaded = 0
+    index = loaded = 0
     while True:
-        code, then, otherwise, value = lines[at]
+        code, then, otherwise, value = lines[index]
         if code == 0x06:
             return int(value)
         if code == 0x20:
             (loaded,) = struct.unpack_from("=I", data, value)
-            at += 1
+            index += 1
         else:
             holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
-            at += 1 + (then if holds else otherwise)
+            index += 1 + (then if holds else otherwise)
 
 
 @pytest.mark.parametrize("machine", CALLS)
-def test_what_opens_doors_is_refused_and_ordinary_programs_notice_nothing(machine: str) -> None:
+def test_filter_refuses_dangerous_calls_only(machine: str) -> None:
     program = make_filter(machine) or b""
     architecture, numbers = CALLS[machine]
     number = dict(zip(NAMES.split(), numbers, strict=True))
 
     def verdict(name: str, first: int = 0) -> int:
-        return said(program, architecture, number[name], first)
+        return filter_result(program, architecture, number[name], first)
 
     assert {verdict(name) for name in ("mount", "keyctl", "io_uring_setup", "bpf")} == {REFUSED}
     assert [verdict(name, NEW_USER) for name in ("clone", "unshare", "read")] == [REFUSED, REFUSED, ALLOWED]
@@ -58,19 +58,19 @@ def test_what_opens_doors_is_refused_and_ordinary_programs_notice_nothing(machin
     for name in ("socket", "socketpair"):
         assert {verdict(name, family) for family in (UNIX, INET)} == {ALLOWED}
         assert {verdict(name, family) for family in (PACKET, VSOCK, NONE)} == {NO_FAMILY}
-    assert {said(program, I386, call, 0) for call in numbers} == {UNKNOWN}
-    assert said(program, architecture, number["read"] | 0x40000000, 0) == UNKNOWN, "the numbers of x32"
+    assert {filter_result(program, I386, call, 0) for call in numbers} == {UNKNOWN}
+    assert filter_result(program, architecture, number["read"] | 0x40000000, 0) == UNKNOWN, "x32 call numbers"
 
 
-def test_a_machine_whose_calls_are_not_known_has_no_filter() -> None:
+def test_unknown_machine_has_no_filter() -> None:
     assert make_filter("unheard-of") is None
 
 
-DOORS = """
+CALLS_SCRIPT = """
 import ctypes, errno, platform, socket
 libc = ctypes.CDLL(None, use_errno=True)
 calls = {"x86_64": (425, 323, 250, 248, 321, 298, 428, 303), "aarch64": (425, 282, 219, 217, 280, 241, 428, 264)}
-for number in calls[platform.machine()]:  # rings of requests, faults by a user, keys, programs in the kernel, mounts
+for number in calls[platform.machine()]:  # io_uring, userfaultfd, keys, bpf, mounts
     if libc.syscall(number, 0, 0, 0, 0, 0) >= 0 or ctypes.get_errno() != 1:
         print("open:", number, ctypes.get_errno())
 for family in (socket.AF_VSOCK, socket.AF_PACKET, socket.AF_ALG):
@@ -78,31 +78,32 @@ for family in (socket.AF_VSOCK, socket.AF_PACKET, socket.AF_ALG):
         try:
             print("open:", make(family, socket.SOCK_SEQPACKET if family == socket.AF_ALG else socket.SOCK_STREAM))
         except OSError as error:
-            if error.errno != errno.EAFNOSUPPORT:  # a packet socket without right: refused only once it was made
+            if error.errno != errno.EAFNOSUPPORT:  # refused only after the kernel made it
                 print("reached:", make.__name__, family, error)
 print("tried")
 """
 
 
 @KNOWN
-def test_doors_into_the_kernel_and_to_the_hypervisor_are_shut(isolated: Any) -> None:
-    """Whatever Docker's own filter lets pass: older ones leave sockets to the hypervisor and rings of requests open."""
-    isolated.box.write("doors.py", DOORS.encode())
-    assert isolated.says("python doors.py") == "tried"
+def test_dangerous_calls_and_sockets_are_refused(isolated: Any) -> None:
+    """Also where Docker's own filter lets them pass: older versions allow vsock and io_uring."""
+    isolated.sandbox.write("calls.py", CALLS_SCRIPT.encode())
+    assert isolated.output_of("python calls.py") == "tried"
 
 
 @KNOWN
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-def test_what_becomes_the_agents_user_in_a_container_is_under_the_filter_too() -> None:
-    """Tried without a container, whose daemon has a filter of its own."""
-    code = f"from sandboxes.jobs.runner import become\nimport ctypes, socket, platform\nbecome(65534, 65534)\n{DOORS}"
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
+def test_drop_privileges_applies_the_filter() -> None:
+    """Tested without a container, since Docker has a filter of its own."""
+    setup = "from sandboxes.jobs.start_command import drop_privileges\ndrop_privileges(65534, 65534)"
+    code = f"import ctypes, socket, platform\n{setup}\n{CALLS_SCRIPT}"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("tried\n", "")
 
 
 def program_of_32_bits(code: bytes) -> bytes:
-    """The smallest file that Linux runs as a program of another architecture."""
+    """A minimal 32-bit ELF executable."""
     start, size = 0x08048000, 52 + 32 + len(code)
     head = struct.pack("<16s2H5I6H", b"\x7fELF\x01\x01\x01", 2, 3, 1, start + 84, 52, 0, 0, 52, 32, 1, 0, 0, 0)
     return head + struct.pack("<8I", 1, 0, start, start, size, size, 5, 0x1000) + code
@@ -113,14 +114,14 @@ EXIT_WITH_7 = b"\xb8\x01\x00\x00\x00\xbb\x07\x00\x00\x00\xcd\x80\xf4"
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the program is one for i386")
-def test_a_program_of_32_bits_does_not_run(isolated: Any, paths: SandboxPaths) -> None:
-    """Its calls have other numbers, and one of them is all of those of sockets."""
+def test_32_bit_program_does_not_run(isolated: Any, paths: SandboxPaths) -> None:
+    """Its calls have other numbers, and one call covers all socket calls."""
     program = paths.workspace / "small"
     program.write_bytes(program_of_32_bits(EXIT_WITH_7))
     program.chmod(0o755)
     try:
         if subprocess.run([program]).returncode != 7:
-            pytest.skip("this kernel runs no such programs anyway")
+            pytest.skip("this kernel runs no 32-bit programs")
     except OSError:
-        pytest.skip("this kernel runs no such programs anyway")
+        pytest.skip("this kernel runs no 32-bit programs")
     assert isolated.run("./small").exit_code == 139

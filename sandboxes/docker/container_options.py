@@ -1,0 +1,169 @@
+"""The options with which a sandbox container is created: limits, mounts, masks and the supervisor's code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandboxes.base import SandboxPaths
+from sandboxes.cache import make_folder_once, short_hash
+from sandboxes.docker.daemon import LABEL, Image
+
+IDLE_SECONDS = 3600.0
+"""A container ends by itself after this time without requests."""
+CODE = (
+    "__init__.py",
+    "atomic.py",
+    "seccomp.py",
+    "jobs/__init__.py",
+    "jobs/output_log.py",
+    "jobs/processes.py",
+    "jobs/records.py",
+    "jobs/resource_limits.py",
+    "jobs/runner.py",
+    "jobs/start_command.py",
+    "jobs/supervisor.py",
+)
+"""The modules that the supervisor and the runners import, relative to `sandboxes/`."""
+START_SUPERVISOR = (
+    "import sys; sys.path.append('/harness/code'); from sandboxes.jobs.supervisor import container_main as m; "
+    "m('/harness/jobs', sys.argv[1], float(sys.argv[2]))"
+)
+
+
+@dataclass(frozen=True)
+class ContainerLimits:
+    """The part of this machine that one container may use. Bytes; `cpus` in cores."""
+
+    memory: int
+    cpus: float
+    processes: int = 4096
+    temporary: int = 2 << 30
+
+    @property
+    def shared_memory(self) -> int:
+        """Size of /dev/shm, which data loaders need. It counts as memory."""
+        return self.memory // 4
+
+
+def default_limits() -> ContainerLimits:
+    """All cores, and the memory except for a tenth (at least 1 GB), which the machine and the harness keep."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = max(memory // 2, memory - max(memory // 10, 1 << 30))
+    return ContainerLimits(available, float(len(os.sched_getaffinity(0))))
+
+
+def container_options(name: str, paths: SandboxPaths, logs: Path, image: Image, limits: ContainerLimits) -> Any:
+    """Arguments for `containers.create` of the Docker client."""
+    return {
+        "image": image.id,
+        "name": name,
+        "entrypoint": [image.python, "-I", "-S", "-c", START_SUPERVISOR],
+        "command": [name.rpartition("-")[2], str(IDLE_SECONDS)],
+        "labels": {
+            LABEL: "1",
+            f"{LABEL}.home": str(paths.home.absolute()),
+            f"{LABEL}.jobs": str(paths.jobs.absolute()),
+            f"{LABEL}.user": str(os.geteuid()),
+        },
+        "environment": {},
+        "working_dir": "/",
+        "hostname": "sandbox",
+        "init": True,
+        "mounts": _mounts(paths, logs, image),
+        **_isolation(),
+        **_limits(limits),
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary}", **_masks(image)},
+        **_devices(paths),
+    }
+
+
+def _isolation() -> dict[str, Any]:
+    from docker.types import LogConfig
+
+    return {
+        "user": "0:0",
+        "group_add": [os.getegid()],
+        "network_mode": "none",
+        "ipc_mode": "private",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": ["KILL", "SETUID", "SETGID"],
+        "security_opt": ["no-new-privileges"],
+        "log_config": LogConfig(type="none"),
+    }
+
+
+def _limits(limits: ContainerLimits) -> dict[str, Any]:
+    return {
+        "mem_limit": limits.memory,
+        "memswap_limit": limits.memory,
+        "nano_cpus": int(limits.cpus * 1e9),
+        "pids_limit": limits.processes,
+        "shm_size": limits.shared_memory,
+    }
+
+
+def _devices(paths: SandboxPaths) -> dict[str, Any]:
+    from docker.types import DeviceRequest
+
+    options: dict[str, Any] = {}
+    if paths.gpus:
+        request = DeviceRequest(driver="nvidia", device_ids=list(paths.gpus), capabilities=[["gpu"]])
+        options["device_requests"] = [request]
+    if paths.runtime:
+        options["runtime"] = paths.runtime
+    return options
+
+
+def _masks(image: Image) -> dict[str, str]:
+    """Empty folders: `/harness`, which only root can enter, and one over each hidden folder."""
+    closed = "ro,nosuid,nodev,mode=0755,size=4k"
+    hidden = {path: closed for path, is_folder in image.hidden.items() if is_folder}
+    return {"/harness": "rw,nosuid,nodev,noexec,mode=0700,size=64k", **hidden}
+
+
+def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
+    from docker.types import Mount
+
+    sources: dict[str, tuple[Path, bool]] = {
+        "/harness/code": (_supervisor_code(paths.home), False),
+        "/harness/jobs": (paths.jobs, True),
+        "/workspace": (paths.workspace, True),
+        "/workspace/data": (paths.data, False),
+        "/workspace/.jobs": (logs, False),
+        "/home/submission": (paths.workspace, True),
+        "/home/data": (paths.data, False),
+    }
+    if paths.models:
+        sources["/models"] = (paths.models, False)
+    empty = _empty_file(paths.home)
+    sources |= {path: (empty, False) for path, is_folder in image.hidden.items() if not is_folder}
+    return [
+        Mount(target, str(source.absolute()), type="bind", read_only=not writable, propagation="rprivate")
+        for target, (source, writable) in sources.items()
+    ]
+
+
+def _supervisor_code(home: Path) -> Path:
+    """A copy of `CODE` named by its content, so that an upgrade does not change a running container."""
+    sources = {name: Path(__file__).parents[1] / name for name in CODE}
+
+    def fill(draft: Path) -> None:
+        for name, source in sources.items():
+            target = draft / "sandboxes" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+    key = short_hash(b"\0".join(path.read_bytes() for path in sources.values()), 12)
+    return make_folder_once(home.absolute() / "images" / f"code-{key}", fill)
+
+
+def _empty_file(home: Path) -> Path:
+    path = home.absolute() / "images" / "empty"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o644)
+    return path
