@@ -53,14 +53,18 @@ def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environmen
     """Find or make the environment under `home`. Raises `SandboxUnavailable` if a wanted package is missing."""
     chosen = _closure(wanted)
     folder = home.absolute() / "environment" / _key(chosen)
-    try:
-        make_folder_once(folder, lambda draft: _fill(draft, chosen))
-    except OSError as error:  # shutil.Error is one
-        reason = error.strerror or "a file could not be copied"
-        raise SandboxUnavailable(
-            f"the Python environment of the agent cannot be made in {folder.parent} ({reason}). It takes up to 500 MB "
-            "if HARNESS_HOME is on another disk than the packages: free disk space, or set HARNESS_HOME"
-        ) from None
+
+    def fill(draft: Path) -> None:
+        try:
+            _fill(draft, chosen)
+        except OSError as error:  # shutil.Error is one
+            reason = error.strerror or "a file could not be copied"
+            raise SandboxUnavailable(
+                f"the Python environment of the agent cannot be made in {folder.parent} ({reason}). It takes up to 500 "
+                "MB if HARNESS_HOME is on another disk than the packages: free some space, or set HARNESS_HOME"
+            ) from None
+
+    make_folder_once(folder, fill)
     environment = Environment(folder, Path(sys.base_prefix), ())
     return replace(environment, packages=tuple(sorted((folder / environment.site_packages).iterdir())))
 
