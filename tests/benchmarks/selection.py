@@ -1,10 +1,10 @@
 """Does the contract pick well? Real scikit-learn pipelines, no model: optimism and regret of four ways to choose.
 
-    OMP_NUM_THREADS=1 python -m tests.benchmarks.selection [--minutes 60] [--report]
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.selection [--minutes 60] [--report | --check]
 
 *Optimism*: the score told minus the private score of what is handed in. *Regret*: the private score of the best single
 candidate minus that. What was measured is appended to figures/selection.csv, a line a repeat, and never measured again;
-`--report` measures nothing more, holds the gates against the numbers there and draws the figures.
+`--report` measures nothing, checks the gates and draws the figures; `--check` repeats three lines and compares them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ FINALISTS = 5
 LARGE = ("syn2000", "syn20000")
 """Sets with rows enough to take a tenth for the search and another for the pick."""
 FIGURES = Path(__file__).parent / "figures"
+CHECKED = ("breast", "diabetes", f"{ONE_BLEND}syn2000")
 COLUMNS = ("what", "repeat", "size", "seconds", "numbers")
 
 
@@ -177,6 +178,23 @@ def on_one_blend(name: str, repeat: int, pipelines: int) -> list[float]:
     return list(Bench(*datasets()[name](repeat), pipelines, repeat).one_blend())
 
 
+def measure_line(what: str, repeat: int, pipelines: int) -> list[float]:
+    """The numbers of a data set, or of one blend of it."""
+    name = what.removeprefix(ONE_BLEND)
+    return (selected if name == what else on_one_blend)(name, repeat, pipelines)
+
+
+def check(measured: dict[tuple[str, int, int], list[float]], pipelines: int) -> int:
+    """Measure repeat 0 of three lines again; 1 where a number differs from the record."""
+    differing = []
+    for what in CHECKED:
+        pairs = zip(measure_line(what, 0, pipelines), measured[what, 0, pipelines], strict=True)
+        if any(abs(now - before) > 1e-4 for now, before in pairs):
+            differing.append(what)
+    print(f"differ from the record: {', '.join(differing) or 'none'} of {', '.join(CHECKED)}")
+    return int(bool(differing))
+
+
 def work(pipelines: int, repeats: int, candidates: int) -> list[tuple[str, int, int, Callable[[], list[float]]]]:
     """Everything there is to measure, the repeats of all data sets in turn, so that it may end early."""
     from functools import partial
@@ -236,9 +254,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=24 * 60)
     parser.add_argument("--figures", type=Path, default=FIGURES)
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     path = options.figures / "selection.csv"
+    if options.check:
+        return check(read(path), options.pipelines)
     if not options.report:
         tasks = work(options.pipelines, options.repeats, options.candidates)
         measure(path, tasks, 60 * options.minutes)

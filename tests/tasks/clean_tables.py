@@ -1,11 +1,14 @@
-"""Pairs of tables in which nothing leaks, of many kinds: what a sentinel must be silent about."""
+"""Tables of many kinds in which nothing leaks: the leak checks must raise no alarm on them."""
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 from collections.abc import Callable
 
 from tasks.io.csv_text import Row
+from tasks.leakage.label_copies import known_of, tells
 
 Pair = tuple[list[Row], list[Row]]
 
@@ -86,3 +89,29 @@ def texts(draw: random.Random) -> Pair:
 
 
 KINDS = (wide, counts, skewed, grouped, little, texts)
+
+
+def make_unrelated_table(draw: random.Random, names: list[str]) -> str:
+    """The ids of all rows beside columns that are independent of the labels: few values, many values, words."""
+    makers: list[Callable[[], str]] = [
+        lambda: draw.choice("01"), lambda: str(draw.randrange(6)), lambda: f"{draw.gauss(0, 1):.3f}",
+        lambda: draw.choice(["yes", "no"]), lambda: str(draw.randrange(500)),
+        lambda: "1" if draw.random() < 0.1 else "0",
+    ]  # fmt: skip
+    stream = io.StringIO()
+    csv.writer(stream).writerows([name, *(make() for make in makers)] for name in names)
+    return stream.getvalue()
+
+
+def count_false_copies(seeds: int) -> int:
+    """How many unrelated tables are taken for a copy of the labels."""
+    alarms = 0
+    for seed in range(seeds):
+        draw = random.Random(seed)
+        count = draw.choice([14, 40, 50, 200])
+        names = [str(n) for n in (range(1, count + 1) if seed % 3 else draw.sample(range(10_000, 99_999), count))]
+        classes = (2, 2, 5, 99)[seed % 4]
+        labels = [str(min(draw.randrange(classes), draw.randrange(classes))) for _ in names]
+        order = [draw.choice(labels) for _ in range(5 * count)]
+        alarms += bool(tells(known_of(names, [labels], [], order, "s"), make_unrelated_table(draw, names)))
+    return alarms

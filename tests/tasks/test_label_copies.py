@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import io
 import json
@@ -24,6 +23,7 @@ from tasks.io import archives
 from tasks.io.archives import Text, Unreadable, read_texts
 from tasks.leakage.label_copies import known_of, tells
 from tasks.task import Task, TaskError, load_task
+from tests.tasks.clean_tables import count_false_copies
 
 
 def rows_of(task: Task) -> list[Row]:
@@ -178,29 +178,9 @@ def test_what_tells_nothing_is_shown(tmp_path: Path) -> None:
     assert ".DS_Store" not in shown and "hidden files are not shown: .DS_Store" in blend.notes
 
 
-def noise(draw: random.Random, names: list[str]) -> str:
-    """A table of numbers that know nothing of labels, beside the names of all rows: few values, many, words."""
-    makers: list[Callable[[], str]] = [
-        lambda: draw.choice("01"), lambda: str(draw.randrange(6)), lambda: f"{draw.gauss(0, 1):.3f}",
-        lambda: draw.choice(["yes", "no"]), lambda: str(draw.randrange(500)),
-        lambda: "1" if draw.random() < 0.1 else "0",
-    ]  # fmt: skip
-    stream = io.StringIO()
-    csv.writer(stream).writerows([name, *(make() for make in makers)] for name in names)
-    return stream.getvalue()
-
-
-def test_a_table_that_names_rows_and_tells_no_label_raises_no_alarm() -> None:
-    alarms = 0
-    for seed in range(120):
-        draw = random.Random(seed)
-        count = draw.choice([14, 40, 50, 200])
-        names = [str(at) for at in (range(1, count + 1) if seed % 3 else draw.sample(range(10_000, 99_999), count))]
-        classes = (2, 2, 5, 99)[seed % 4]
-        labels = [str(min(draw.randrange(classes), draw.randrange(classes))) for _ in names]
-        order = [draw.choice(labels) for _ in range(5 * count)]
-        alarms += bool(tells(known_of(names, [labels], [], order, "s"), noise(draw, names)))
-    assert alarms <= 3
+def test_a_table_with_the_ids_of_all_rows_and_no_labels_is_no_copy() -> None:
+    """Of 120 tables in `tests.benchmarks.leak_alarms` at most 3 may be taken for one."""
+    assert count_false_copies(8) == 0
 
 
 def test_labels_that_follow_a_rule_are_not_looked_for_in_order() -> None:
