@@ -1,7 +1,7 @@
-"""The cache meter: what of each request the endpoint had cached, by its own count and by ours, as a fold over events.
+"""How much of each request was cached: the endpoint's count against our own, as a fold over events.
 
-Ours is how many of a request's bytes began the request before as well. The two should agree but for blocks that are
-not full; where they part for several calls, the endpoint has lost the cache, or does not count it.
+Our count is the length of the prefix that a request shares with the one before it. The two shares agree up to one cache
+block. If they differ for several requests in a row, the endpoint lost its cache or does not count cached tokens.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 
 from runs.events.registry import CacheAlarm, EpochStarted, Event, ModelAsked, ModelReplied, Resumed
 
-POINTS = 0.05
-CALLS = 3
-LEAST_TOKENS = 1_024
-"""Smaller prompts are not cached by every endpoint, and blocks weigh too much in them."""
+MAX_DIFFERENCE = 0.05
+"""The largest difference of the two shares that counts as agreement."""
+ALARM_AFTER = 3
+"""Differing requests in a row that raise an alarm."""
+MIN_TOKENS = 1_024
+"""Shorter prompts are ignored: not every endpoint caches them, and one cache block is a large share of them."""
 
-LEAST_PAUSE = 20.0
-"""Seconds; after a shorter pause a lost cache says nothing of how long it lives."""
+MIN_PAUSE = 20.0
+"""Seconds. A cache lost after a shorter pause tells nothing about the cache lifetime."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One request that was answered. Tokens, dollars; `local` is a share, 0 to 1 (None: not known)."""
+    """One answered request: tokens, dollars, and `local`, our share of cached bytes (0 to 1; None: unknown)."""
 
     request: int
     attempt: int
@@ -34,19 +36,19 @@ class Turn:
     cost: float
     local: float | None
     opens: str = ""
-    """Why an epoch began with this request, if one did."""
+    """The reason of the epoch that began with this request, if one did."""
     breach: bool = False
     seq: int = -1
 
     @property
     def provider(self) -> float:
-        """The share of the prompt that the endpoint had cached."""
+        """The share of the prompt tokens that the endpoint counted as cached."""
         return self.cached / self.prompt if self.prompt else 0.0
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Provider and local figures parted for `calls` requests in a row."""
+    """The endpoint's share and ours, averaged over `calls` requests in a row in which they differed."""
 
     provider: float
     local: float
@@ -56,28 +58,28 @@ class Alarm:
 
 @dataclass
 class CacheMeter:
-    """The meter of a run, kept up to date event by event. `keep` keeps every turn, for a table."""
+    """Cache figures of a run, updated event by event. With `keep`, `turns` holds every turn."""
 
     keep: bool = False
     turns: list[Turn] = field(default_factory=list)
     epochs: int = 0
     flushes: int = 0
-    """Requests that did not extend the one before although no epoch was declared."""
+    """Requests that did not extend the one before although no new epoch had started."""
     alarm: Alarm | None = None
     alarms: int = 0
     cache_lifetime: float = math.inf
-    """The shortest pause, in seconds, after which the endpoint was seen to have lost the cache; a longer one that it
-    outlived takes that back."""
+    """The shortest pause in seconds after which the endpoint had lost the cache; infinite if none did, or if the cache
+    later survived a pause as long."""
     _has_cached: bool = False
     _replied: float = math.inf
     _pause: float = 0.0
     _asked: ModelAsked | None = None
     _opens: str = ""
     _streak: list[tuple[float, float]] = field(default_factory=list)
-    _is_told: bool = False
+    _is_alarmed: bool = False
 
     def apply(self, event: Event) -> None:
-        """Take one more event into account."""
+        """Update the figures by one event."""
         if isinstance(event, EpochStarted):
             self.epochs += 1
             self._opens = f"{event.reason} {event.stage}".strip()
@@ -93,7 +95,7 @@ class CacheMeter:
         elif isinstance(event, CacheAlarm):
             self.alarm = None
             self.alarms += 1
-            self._is_told = True
+            self._is_alarmed = True
 
     def _reply(self, event: ModelReplied) -> None:
         asked, self._asked = self._asked, None
@@ -115,46 +117,43 @@ class CacheMeter:
         self._opens = ""
         if self.keep:
             self.turns.append(turn)
-        if local is not None and not event.usage.estimated and event.usage.prompt >= LEAST_TOKENS:
-            self._learn_life(turn, local)
+        if local is not None and not event.usage.estimated and event.usage.prompt >= MIN_TOKENS:
+            self._update_lifetime(turn, local)
             self._compare(turn, local)
 
-    def _learn_life(self, turn: Turn, local: float) -> None:
-        """Learn from a pause how long the endpoint keeps the cache, where it is known to keep one at all."""
+    def _update_lifetime(self, turn: Turn, local: float) -> None:
+        """Learn the cache lifetime from the pause before this turn, once the endpoint is known to cache at all."""
         if local < 0.5 or turn.opens:
             return
         if turn.provider > local / 2:
             self._has_cached = True
             if self._pause >= self.cache_lifetime:
                 self.cache_lifetime = math.inf
-        elif self._has_cached and self._pause >= LEAST_PAUSE:
+        elif self._has_cached and self._pause >= MIN_PAUSE:
             self.cache_lifetime = min(self.cache_lifetime, self._pause)
 
     def _compare(self, turn: Turn, local: float) -> None:
-        if abs(turn.provider - local) <= POINTS:
-            self._streak, self._is_told, self.alarm = [], False, None
+        if abs(turn.provider - local) <= MAX_DIFFERENCE:
+            self._streak, self._is_alarmed, self.alarm = [], False, None
             return
         self._streak.append((turn.provider, local))
-        if len(self._streak) < CALLS or self._is_told:
+        if len(self._streak) < ALARM_AFTER or self._is_alarmed:
             return
         provider, ours = (sum(column) / len(self._streak) for column in zip(*self._streak, strict=True))
-        told = (
+        cause = (
             "it may not count cached tokens"
             if provider == 0
-            else "it may lose its cache between calls, or spread them over replicas"
+            else "it may lose its cache between calls or spread them over replicas"
         )
-        self.alarm = Alarm(
-            round(provider, 4),
-            round(ours, 4),
-            len(self._streak),
-            f"the endpoint says that {provider:.0%} of the prompts were cached, by our count it should be {ours:.0%}: "
-            f"{told}",
+        message = (
+            f"the endpoint reports {provider:.0%} of the prompt tokens as cached, our count is {ours:.0%}: {cause}"
         )
+        self.alarm = Alarm(round(provider, 4), round(ours, 4), len(self._streak), message)
 
 
 def measure_cache(events: Iterable[Event]) -> CacheMeter:
-    """The meter of a whole run, with every turn."""
-    sums = CacheMeter(keep=True)
+    """The cache figures of a whole run, with every turn."""
+    meter = CacheMeter(keep=True)
     for event in events:
-        sums.apply(event)
-    return sums
+        meter.apply(event)
+    return meter

@@ -1,7 +1,7 @@
-"""What a run used: dollars, tokens and seconds, in all and by attempt, as a fold over its events.
+"""What a run used: dollars, tokens and seconds, in total and by attempt, as a fold over its events.
 
-Every second of the active clock is counted once, by the event that ended it: a reply ends thinking, a failed request
-and the pause after it are waiting for the endpoint, a result ends work in jobs and tools, the rest is the harness's.
+Each active second is counted once, by the event that ended it: time before a reply is model time; a failed request and
+the pause after it are waiting time; time before a result is job and tool time; the rest is the harness's own time.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from runs.events.registry import (
 
 @dataclass
 class Spend:
-    """What was used. Tokens are counts, `cost` dollars, the rest seconds.
+    """Counts, tokens, dollars (`cost`) and seconds.
 
-    `active_seconds` is the sum of `model_seconds` (replies), `waiting_seconds` (an endpoint that failed),
-    `working_seconds` (jobs and tools, as the clock saw them) and `own_seconds`. `job_seconds` adds up the jobs
-    themselves, which may overlap.
+    `active_seconds` is the sum of `model_seconds` (replies), `waiting_seconds` (failed requests and retries),
+    `working_seconds` (wall time of jobs and tools) and `own_seconds` (the rest). `job_seconds` is the sum over jobs,
+    which may overlap.
     """
 
     requests: int = 0
@@ -50,18 +50,18 @@ class Spend:
 
     @property
     def active_seconds(self) -> float:
-        """Seconds a process was at work on it; time between a crash and its resume is not counted."""
+        """Seconds in which a harness process ran; time between a crash and the resume is not counted."""
         return self.model_seconds + self.waiting_seconds + self.working_seconds + self.own_seconds
 
     @property
     def cached_share(self) -> float:
-        """The part of the prompt tokens that the endpoint had cached, 0 to 1."""
+        """The share of the prompt tokens that the endpoint counted as cached, 0 to 1."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
 
 @dataclass
 class UsageTotals:
-    """The spend of a run, kept up to date event by event; `attempts` by number (0: outside any attempt)."""
+    """What a run used, updated event by event; `attempts` by number (0: outside any attempt)."""
 
     total: Spend = field(default_factory=Spend)
     attempts: dict[int, Spend] = field(default_factory=dict)
@@ -69,19 +69,19 @@ class UsageTotals:
     _is_endpoint_down: bool = False
 
     def add(self, event: Event) -> None:
-        """Take one more event into account."""
+        """Add one event."""
         if isinstance(event, Resumed):
             self._mono = 0.0
             self._is_endpoint_down = False
         seconds = max(0.0, event.mono - self._mono)
         self._mono = event.mono
         for spend in (self.total, self.attempts.setdefault(event.attempt, Spend())):
-            self._clock(spend, event, seconds)
-            _count(spend, event)
+            self._add_seconds(spend, event, seconds)
+            _add_counts(spend, event)
         if isinstance(event, ModelFailed | ModelAsked):
             self._is_endpoint_down = isinstance(event, ModelFailed)
 
-    def _clock(self, spend: Spend, event: Event, seconds: float) -> None:
+    def _add_seconds(self, spend: Spend, event: Event, seconds: float) -> None:
         if isinstance(event, ModelReplied):
             spend.model_seconds += seconds
         elif isinstance(event, ModelFailed) or self._is_endpoint_down:
@@ -92,7 +92,7 @@ class UsageTotals:
             spend.own_seconds += seconds
 
 
-def _count(spend: Spend, event: Event) -> None:
+def _add_counts(spend: Spend, event: Event) -> None:
     if isinstance(event, ModelAsked):
         spend.requests += 1
     elif isinstance(event, EndpointProbed):
@@ -116,8 +116,8 @@ def _count(spend: Spend, event: Event) -> None:
 
 
 def sum_usage(events: Iterable[Event]) -> UsageTotals:
-    """Add up events, oldest first."""
-    sums = UsageTotals()
+    """What a run used, from its events, oldest first."""
+    totals = UsageTotals()
     for event in events:
-        sums.add(event)
-    return sums
+        totals.add(event)
+    return totals

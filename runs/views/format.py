@@ -1,4 +1,4 @@
-"""How a run is spoken of: scores, medals, money, time, who played and under which protection; said once."""
+"""How views write scores, medals, money, durations, model and sandbox, so that all of them use the same words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from runs.events.registry import RunCreated, ThresholdsKnown
 from runs.state import Evaluation, State
 
 LABELS_UNPROTECTED = "labels unprotected"
-"""Shown beside every score of a run whose sandbox does not keep the agent from the answers."""
+"""Stands next to every score of a run whose sandbox does not hide the held-out labels."""
 
 DEMO_MODEL = "demo model, not an LLM"
-"""What the built-in scripted model is called wherever it shows."""
+"""What every view calls the built-in scripted model."""
 
 ESTIMATE = "estimate from held-out rows"
-"""What stands beside a medal that no private answer has confirmed."""
+"""Stands next to every medal that was not graded against the private answers."""
 
 
 def score_text(score: float | None, noise: float | None = None) -> str:
-    """A score with one standard error: `0.9642 ± 0.0051`; `-` where there is none."""
+    """A score with one standard error, such as `0.9642 ± 0.0051`; `-` if there is none."""
     if score is None:
         return "-"
     digits = 4 if noise is None or not 0 < noise < math.inf else max(0, min(8, 1 - math.floor(math.log10(noise))))
@@ -27,13 +27,13 @@ def score_text(score: float | None, noise: float | None = None) -> str:
 
 
 def marked_score(score: float | None, noise: float | None, state: State) -> str:
-    """A score with its noise, and the mark that belongs beside it where labels were not protected."""
+    """A score with its noise, marked if the labels were not protected."""
     text = score_text(score, noise)
     return text if score is None or is_protected(state) else f"{text} ({LABELS_UNPROTECTED})"
 
 
 def evaluation_text(evaluation: Evaluation, state: State) -> str:
-    """What came of an evaluation in a few words."""
+    """The score or status of an evaluation."""
     if evaluation.score is not None:
         return marked_score(evaluation.score, evaluation.noise, state)
     if evaluation.status == "unscored":
@@ -42,12 +42,12 @@ def evaluation_text(evaluation: Evaluation, state: State) -> str:
 
 
 def is_protected(state: State) -> bool:
-    """Whether no label of a held-out row could be reached in this run."""
+    """Whether the sandbox of this run hides the held-out labels."""
     return state.created is not None and state.created.protects_labels
 
 
 def medal_text(score: float | None, thresholds: ThresholdsKnown | None, lower_is_better: bool) -> str:
-    """The medal a score would bring: gold, silver, bronze, `no medal`; empty where nobody knows the lines."""
+    """The medal of a score: gold, silver, bronze or `no medal`; empty if score or thresholds are unknown."""
     if score is None or thresholds is None:
         return ""
     lines = {"gold": thresholds.gold, "silver": thresholds.silver, "bronze": thresholds.bronze}
@@ -57,17 +57,17 @@ def medal_text(score: float | None, thresholds: ThresholdsKnown | None, lower_is
 
 
 def model_text(created: RunCreated) -> str:
-    """Who played."""
+    """The model, marked if it is the demo model."""
     return f"{created.model} ({DEMO_MODEL})" if created.is_demo else created.model
 
 
 def sandbox_text(created: RunCreated) -> str:
-    """Where commands ran."""
+    """The sandbox, marked if it does not protect the labels."""
     return created.sandbox if created.protects_labels else f"{created.sandbox} ({LABELS_UNPROTECTED})"
 
 
 def duration_text(seconds: float) -> str:
-    """A stretch of time: `23 h 04 min`, `4 min 10 s`, `9 s`; never negative."""
+    """A duration: `23 h 04 min`, `4 min 10 s`, `9 s`; negative ones are 0."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -77,18 +77,18 @@ def duration_text(seconds: float) -> str:
 
 
 def money_text(dollars: float, is_estimated: bool = False) -> str:
-    """Dollars: `$0.0312`, `$12.40`, with `~` where tokens had to be estimated."""
+    """Dollars: `$0.0312`, `$12.40`, with `~` if tokens were estimated."""
     return f"{'~' if is_estimated else ''}${dollars:.{2 if dollars >= 1 or dollars == 0 else 4}f}"
 
 
 def status_text(state: State) -> str:
-    """How the run stands, as far as its journal knows: `ended: …`, `paused: …`, or `open`."""
+    """The status of a run according to its journal: `ended: …`, `paused: …`, or `open`."""
     if state.ended:
         return f"ended: {state.ended}"
     return f"paused: {one_line(state.paused)}" if state.paused else "open"
 
 
 def one_line(text: str, width: int = 0) -> str:
-    """A text on one line, cut to `width` characters if one is given."""
+    """A text on one line, cut to `width` characters (0: not cut)."""
     flat = " ".join(text.split())
     return flat if not width or len(flat) <= width else flat[: width - 1] + "…"

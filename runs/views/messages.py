@@ -1,4 +1,4 @@
-"""What a recorded assistant message says and what it thinks, wherever its endpoint put the thinking."""
+"""Separates text and thinking of a recorded assistant message, whichever field the endpoint put the thinking in."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _TAGGED = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 
 
 def split_thinking(message: str) -> tuple[str, str]:
-    """Text and thinking of a canonical assistant message; a message that is no JSON object is all text."""
+    """Text and thinking of a canonical assistant message. A message that is not a JSON object is all text."""
     try:
         fields = json.loads(message)
     except ValueError:
         return message, ""
     if not isinstance(fields, dict):
         return message, ""
-    said = content_text(fields.get("content"))
+    text = content_text(fields.get("content"))
     for name in ("reasoning_details", "reasoning_content", "reasoning"):
-        if thought := content_text(fields.get(name)):
-            return said, thought
-    tagged = _TAGGED.match(said)
-    return (said[tagged.end() :], tagged[1]) if tagged else (said, "")
+        if thinking := content_text(fields.get(name)):
+            return text, thinking
+    tagged = _TAGGED.match(text)
+    return (text[tagged.end() :], tagged[1]) if tagged else (text, "")
 
 
 def content_text(value: Any) -> str:
