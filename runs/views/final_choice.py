@@ -1,129 +1,145 @@
-"""The panel of the report on how the submission of record came about: ways to choose, side by side, and their luck."""
+"""How the submission of record was chosen: the selection rules side by side, with their selection bias."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from runs.events.registry import Decided
 from runs.state import Evaluation, State
 from runs.views.format import one_line, score_text
 
-NAMES = {"select": "select rows", "fresh": "fresh folds", "halves": "halves of the rows searched on"}
+SELECTION_ROWS = {"select": "select rows", "fresh": "fresh folds", "halves": "halves of the search rows"}
+"""The decision steps that compare finalists, and the rows they compare them on."""
 
 
 def final_choice_section(state: State) -> Iterator[str]:
-    """The section as Markdown lines; nothing where no evaluation was scored."""
+    """The section as Markdown lines; nothing if no evaluation was scored."""
     scored = [e for e in state.evaluations.values() if e.score is not None]
     if not scored:
         return
-    yield "## How it was chosen"
+    yield "## Final choice"
     yield ""
     if state.plan:
-        how = f"{state.plan.folds} folds" if state.plan.folds else "one blend"
-        yield f"- judged over {how}: {one_line(state.plan.why)}"
-    looks = holdout_queries(state)
-    yield f"- looks: {looks} of {len(scored)} scored evaluations told more than that they are within the noise"
+        splits = f"{state.plan.folds} folds" if state.plan.folds else "one split"
+        yield f"- scored on {splits}: {one_line(state.plan.why)}"
+    queries = holdout_queries(state)
+    yield f"- holdout queries: {queries} of {len(scored)} scored evaluations told the model more than `unclear`"
     yield ""
-    yield "| chosen by | evaluation | score there |"
+    yield "| selection rule | evaluation | score |"
     yield "|---|---|---|"
-    yield from _rows(state, scored)
+    yield from _rule_rows(state, scored)
+    yield from _self_reported_rows(state, scored)
     yield ""
-    yield from _over_time(state, scored)
-    yield from _decisions(state)
+    yield from _progress_table(state, scored)
+    yield from _decision_lines(state)
 
 
 def submitted_evaluation(state: State) -> Evaluation | None:
-    """The evaluation whose submission is of record, with the score that rows which did not choose it gave what was
-    handed in, if any did; of several made one, or of one refitted, the first. None for the sample."""
-    names = members_of_record(state)
-    if not names:
+    """The evaluation whose submission is of record, or its first member; None for the sample submission.
+
+    Its score is the one on rows that did not choose it, if there is one, or that of the accepted ensemble.
+    """
+    members = members_of_record(state)
+    if not members:
         return None
-    ensemble, first = state.decisions.get("ensemble"), state.evaluations[names[0]]
-    if len(names) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
+    ensemble, first = state.decisions.get("ensemble"), state.evaluations[members[0]]
+    if len(members) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
         return replace(first, score=ensemble.numbers["score"], noise=None)
-    judged = next((state.decisions[step] for step in NAMES if step in state.decisions), None)
-    found = judged.numbers["judged"].get(first.id) if judged else None
-    return first if found is None or found == first.score else replace(first, score=found, noise=None)
+    selection = _selection(state)
+    score = selection.numbers["judged"].get(first.id) if selection else None
+    return first if score is None or score == first.score else replace(first, score=score, noise=None)
 
 
 def result_evaluation(state: State) -> Evaluation | None:
-    """What a run is worth: what it handed in once it has chosen that, and the best so far before."""
+    """The evaluation that stands for the run: the submitted one after the final choice, before it the best so far."""
     return (submitted_evaluation(state) if "record" in state.decisions else None) or state.best
 
 
 def members_of_record(state: State) -> list[str]:
-    """The evaluations that the submission of record is made of; none for the sample."""
+    """The evaluations that the submission of record is made of; none for the sample submission."""
     if state.chosen is None:
         return []
-    made = state.decisions.get("record")
-    names = made.chosen.split() if state.chosen.evaluation == "final" and made else [state.chosen.evaluation]
+    record = state.decisions.get("record")
+    names = record.chosen.split() if state.chosen.evaluation == "final" and record else [state.chosen.evaluation]
     return [name for name in names if name in state.evaluations]
 
 
 def why_best_not_submitted(state: State) -> str:
-    """What is of record instead, and why, where it is not the submission of the best evaluation; else empty."""
+    """What the submission of record is, and why, if it is not that of the best evaluation; else empty."""
     chosen, best = state.chosen, state.best
     if chosen is None or best is None or chosen.evaluation == best.id:
         return ""
-    made = next((state.decisions[step] for step in NAMES if step in state.decisions), None)
+    instead = f"not the file of evaluation {best.id}, the best of the search"
     if chosen.evaluation != "final":
-        origin = f"that of evaluation {chosen.evaluation}" if chosen.evaluation else "the sample"
-        return f"not that of evaluation {best.id}, the best so far, but {origin} ({one_line(chosen.why)})"
+        source = f"that of evaluation {chosen.evaluation}" if chosen.evaluation else "the sample submission"
+        return f"{source} ({one_line(chosen.why)}), {instead}"
     members = state.decisions["record"].chosen if "record" in state.decisions else chosen.why
-    judged = f"; {made.chosen} was {one_line(made.why)}" if made is not None and best.id not in members.split() else ""
-    made_of = f"made at the end of {members} ({one_line(chosen.why)}{judged})"
-    return f"not that of evaluation {best.id}, the best so far, as it stood, but {made_of}"
+    selection = _selection(state)
+    reason = one_line(chosen.why)
+    if selection is not None and best.id not in members.split():
+        reason += f"; {selection.chosen} was {one_line(selection.why)}"
+    return f"built at the end of the run from {members} ({reason}), {instead}"
 
 
 def holdout_queries(state: State) -> int:
-    """How many evaluations told more than that they are within the noise of the best so far."""
-    told = (e for e in state.evaluations.values() if e.score is not None)
-    return sum(e.verdict != "unclear" or e.was_best or bool(e.alarm) for e in told)
+    """How many evaluations told the model more than that their score is within noise of the best."""
+    scored = (e for e in state.evaluations.values() if e.score is not None)
+    return sum(e.verdict != "unclear" or e.was_best or bool(e.alarm) for e in scored)
 
 
-def _rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
+def _selection(state: State) -> Decided | None:
+    """The decision that picked one finalist, if it was made."""
+    return next((state.decisions[step] for step in SELECTION_ROWS if step in state.decisions), None)
+
+
+def _rule_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
     top = _best(scored, state)
-    yield f"| any attempt (a lucky maximum) | {top.id} | {score_text(top.score, top.noise)} |"
+    yield f"| highest score of all evaluations (biased by selection) | {top.id} | {score_text(top.score, top.noise)} |"
     if state.best is not None and state.best.score is not None:
-        yield f"| verdicts during the search | {state.best.id} | {score_text(state.best.score, state.best.noise)} |"
-    for step, name in NAMES.items():
-        if (made := state.decisions.get(step)) is not None:
-            yield f"| {name} | {made.chosen} | {score_text(made.numbers.get('judged', {}).get(made.chosen))} |"
-    if (made := state.decisions.get("ensemble")) is not None:
-        taken = "taken" if made.numbers.get("accepted") else "proposed, not taken"
-        members = [name for name, weight in made.numbers.get("proposed", {}).items() if weight]
+        yield f"| verdicts of the search | {state.best.id} | {score_text(state.best.score, state.best.noise)} |"
+    for step, rows in SELECTION_ROWS.items():
+        if (decision := state.decisions.get(step)) is not None:
+            score = decision.numbers.get("judged", {}).get(decision.chosen)
+            yield f"| {rows} | {decision.chosen} | {score_text(score)} |"
+    if (decision := state.decisions.get("ensemble")) is not None:
+        status = "accepted" if decision.numbers.get("accepted") else "rejected"
+        members = [name for name, weight in decision.numbers.get("proposed", {}).items() if weight]
         if len(members) > 1:
-            yield f"| ensemble ({taken}) | {' + '.join(members)} | {score_text(made.numbers.get('score'))} |"
-    if (made := state.decisions.get("refit")) is not None:
-        yield f"| refit on all labelled rows | {'taken' if made.chosen else 'not taken'} | {one_line(made.why)} |"
+            yield f"| ensemble ({status}) | {' + '.join(members)} | {score_text(decision.numbers.get('score'))} |"
+    if (decision := state.decisions.get("refit")) is not None:
+        status = "accepted" if decision.chosen else "rejected"
+        yield f"| refit on all labelled rows | {status} | {one_line(decision.why)} |"
+
+
+def _self_reported_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
     claims = [e for e in scored if e.claimed is not None]
     if claims:
-        pick = (min if state.lower_is_better else max)(claims, key=lambda e: e.claimed or 0.0)
-        yield f"| self-reported (what solutions printed) | {pick.id} | {score_text(pick.claimed)} |"
-        gap = ((pick.score or 0.0) - (pick.claimed or 0.0)) * (1 if state.lower_is_better else -1)
-        yield f"| optimism of the self-reported number | {pick.id} | {gap:+.4g} |"
+        best = (min if state.lower_is_better else max)(claims, key=lambda e: e.claimed or 0.0)
+        optimism = ((best.score or 0.0) - (best.claimed or 0.0)) * (1 if state.lower_is_better else -1)
+        yield f"| best self-reported score (printed by the solution) | {best.id} | {score_text(best.claimed)} |"
+        yield f"| optimism of that score | {best.id} | {optimism:+.4g} |"
 
 
 def _best(scored: list[Evaluation], state: State) -> Evaluation:
     return (min if state.lower_is_better else max)(scored, key=lambda e: e.score or 0.0)
 
 
-def _over_time(state: State, scored: list[Evaluation]) -> Iterator[str]:
-    """After each attempt: the best of any evaluation so far, and the one the verdicts had chosen by then."""
-    yield "| after attempt | any so far | chosen so far | best self-reported so far |"
+def _progress_table(state: State, scored: list[Evaluation]) -> Iterator[str]:
+    yield "| after attempt | best of all | best by verdict | best self-reported |"
     yield "|---|---|---|---|"
     for number in sorted({e.attempt for e in scored}):
         so_far = [e for e in scored if e.attempt <= number]
-        chosen = [e for e in so_far if e.was_best]
+        promoted = [e for e in so_far if e.was_best]
         claims = [e.claimed for e in so_far if e.claimed is not None]
         claim = score_text((min if state.lower_is_better else max)(claims)) if claims else "-"
-        held = score_text(chosen[-1].score) if chosen else "-"
-        yield f"| {number} | {score_text(_best(so_far, state).score)} | {held} | {claim} |"
+        by_verdict = score_text(promoted[-1].score) if promoted else "-"
+        yield f"| {number} | {score_text(_best(so_far, state).score)} | {by_verdict} | {claim} |"
     yield ""
 
 
-def _decisions(state: State) -> Iterator[str]:
-    for step, made in state.decisions.items():
-        yield f"- {step}: {made.chosen or 'none'} ({one_line(made.why)})"
+def _decision_lines(state: State) -> Iterator[str]:
+    for step, decision in state.decisions.items():
+        yield f"- {step}: {decision.chosen or 'none'} ({one_line(decision.why)})"
     if state.decisions:
         yield ""

@@ -1,4 +1,4 @@
-"""The report of a run, `report.md`: what came of it, what it cost, and how far it can be trusted, on one page."""
+"""The report of a run, `report.md`: its result, what it cost, and how far the score can be trusted, on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runs.events.registry import Event, Paused, Resumed, RunCreated, Warned
+from runs.events.registry import Event, Paused, Resumed, RunCreated, SubmissionChosen, Warned
+from runs.files import replace_file
 from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import CacheMeter
 from runs.usage.cost import UsageTotals
@@ -27,43 +28,39 @@ from runs.views.format import (
     score_text,
     status_text,
 )
-from runs.views.summary import replace_file
 
 
 def write_report(folder: Path, state: State, events: Iterable[Event]) -> Path:
-    """Write `report.md` of a run into its folder and return the path. `state` is the fold of `events`.
-
-    Raises OSError.
-    """
+    """Write `report.md` into a run folder and return its path. `state` is the fold of `events`. Raises OSError."""
     path = folder / "report.md"
-    replace_file(path, report(state, events))
+    replace_file(path, report(state, events).encode(errors="replace"))
     return path
 
 
 def report(state: State, events: Iterable[Event]) -> str:
     """The report as Markdown. Reads the events once and keeps none of them."""
-    sums, trouble, cache = UsageTotals(), _Trouble(), CacheMeter(keep=True)
+    totals, incidents, cache = UsageTotals(), _Incidents(), CacheMeter(keep=True)
     repair_steps: Counter[str] = Counter()
     for event in events:
-        sums.add(event)
-        trouble.add(event)
+        totals.add(event)
+        incidents.add(event)
         cache.apply(event)
         repair_steps += count_repair_steps([event])
     if state.created is None:
         return "# No run\n\nThe journal is empty.\n"
-    parts = [
+    sections = [
         _head(state, state.created),
         _result(state),
-        _attempts(state, sums),
+        _attempts(state, totals),
         final_choice_section(state),
-        _spend(sums, cache, repair_line(repair_steps)),
-        _notes(state, state.created, trouble),
+        _usage(totals, cache, repair_line(repair_steps)),
+        _notes(state, state.created, incidents),
     ]
-    return "\n".join(line for part in parts for line in part)
+    return "\n".join(line for section in sections for line in section)
 
 
-class _Trouble:
-    """What a reader should know before trusting the run."""
+class _Incidents:
+    """Interruptions and warnings, collected from the events."""
 
     def __init__(self) -> None:
         self.torn = 0
@@ -92,11 +89,11 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
 
 
 def _result_line(state: State) -> str:
-    found = result_evaluation(state)
-    if found is None:
+    result = result_evaluation(state)
+    if result is None:
         return "no scored submission"
-    medal = medal_text(found.score, state.thresholds, state.lower_is_better)
-    return evaluation_text(found, state) + (f", {medal} ({ESTIMATE})" if medal else "")
+    medal = medal_text(result.score, state.thresholds, state.lower_is_better)
+    return evaluation_text(result, state) + (f", {medal} ({ESTIMATE})" if medal else "")
 
 
 def _result(state: State) -> Iterator[str]:
@@ -104,47 +101,51 @@ def _result(state: State) -> Iterator[str]:
     yield ""
     best = state.best
     if best is None:
-        yield "No evaluation brought a valid submission."
+        yield "No evaluation made a valid submission."
     else:
-        yield f"- {'handed in' if 'record' in state.decisions else 'so far'}: {_result_line(state)}"
-        found = evaluation_text(best, state)
-        yield f"- best of the search: {found}, attempt {best.attempt}, commit `{best.commit[:12]}`"
+        yield f"- {'submitted' if 'record' in state.decisions else 'so far'}: {_result_line(state)}"
+        score = evaluation_text(best, state)
+        yield f"- best of the search: {score}, attempt {best.attempt}, commit `{best.commit[:12]}`"
     if state.chosen:
-        name = state.chosen.evaluation
-        origin = "made at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
-        yield f"- submission of record: {origin}, {one_line(state.chosen.why)} (sha256 `{state.chosen.sha256[:12]}`)"
+        yield _record_line(state.chosen)
         if why := why_best_not_submitted(state):
             yield f"- **the submission of record is** {why}"
     if members := members_of_record(state):
         first = state.evaluations[members[0]]
-        which = "its code" if len(members) == 1 else f"the code of its first member, {first.id}"
+        whose = "code" if len(members) == 1 else f"code of its first member, {first.id}"
         yield (
-            f"- {which}: `git clone repo.git winner` (commit `{first.commit[:12]}`); with the task's data in "
-            f"`winner/data`, run there: `{one_line(first.command)}`"
+            f"- {whose}: commit `{first.commit[:12]}`, checked out by `git clone repo.git winner`; run it there with "
+            f"the task's data in `data`: `{one_line(first.command)}`"
         )
     if state.thresholds:
         lines = state.thresholds
-        words = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
-        known = ", ".join(f"{word} {value:.6g}" for word, value in words if value is not None)
+        levels = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
+        known = ", ".join(f"{word} {value:.6g}" for word, value in levels if value is not None)
         origin = f" (leaderboard of {lines.rows})" if lines.rows else ""
         yield f"- thresholds: {known}{origin}; the medal is an estimate until `harness score` grades the run"
     yield ""
 
 
-def _attempts(state: State, sums: UsageTotals) -> Iterator[str]:
+def _record_line(chosen: SubmissionChosen) -> str:
+    name = chosen.evaluation
+    source = "built at the end" if name == "final" else f"evaluation `{name}`" if name else "the sample submission"
+    return f"- submission of record: {source}, {one_line(chosen.why)} (sha256 `{chosen.sha256[:12]}`)"
+
+
+def _attempts(state: State, totals: UsageTotals) -> Iterator[str]:
     yield "## Attempts"
     yield ""
     mark = "" if is_protected(state) else f" ({LABELS_UNPROTECTED})"
     yield f"| attempt | parent | commit | score{mark} | minutes | cost | ended | did |"
     yield "|---|---|---|---|---|---|---|---|"
     for attempt in state.attempts:
-        yield "| " + " | ".join(_cell(text) for text in _attempt_row(attempt, state, sums)) + " |"
+        yield "| " + " | ".join(_cell(text) for text in _attempt_row(attempt, state, totals)) + " |"
     yield ""
 
 
-def _attempt_row(attempt: Attempt, state: State, sums: UsageTotals) -> list[str]:
+def _attempt_row(attempt: Attempt, state: State, totals: UsageTotals) -> list[str]:
     best = _best_of(state.evaluations_in(attempt.number), state.lower_is_better)
-    spend = sums.attempts.get(attempt.number)
+    spend = totals.attempts.get(attempt.number)
     mark = (
         ", of record"
         if any(state.evaluations[name].attempt == attempt.number for name in members_of_record(state))
@@ -163,7 +164,7 @@ def _attempt_row(attempt: Attempt, state: State, sums: UsageTotals) -> list[str]
 
 
 def _best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
-    """The evaluation with the best score; the last one where none was scored; None of none."""
+    """The evaluation with the best score, or the last one if none was scored."""
     scored = [(item.score, item) for item in evaluations if item.score is not None]
     if not scored:
         return evaluations[-1] if evaluations else None
@@ -181,9 +182,9 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _spend(sums: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
-    total = sums.total
-    yield "## What it took"
+def _usage(totals: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
+    total = totals.total
+    yield "## Usage"
     yield ""
     yield f"- cost: {money_text(total.cost, total.is_estimated)}"
     yield (
@@ -200,7 +201,7 @@ def _spend(sums: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
     local = sum(turn.prompt * (turn.local or 0.0) for turn in known) / prompt if prompt else 0.0
     yield (
         f"- window: {cache.epochs} epochs, {cache.flushes} undeclared flushes; {total.cached_share:.1%} of the prompt "
-        f"tokens cached by the endpoint's count, {local:.1%} by ours; {cache.alarms} cache alarms"
+        f"tokens cached according to the endpoint, {local:.1%} according to our count; {cache.alarms} cache alarms"
     )
     if repairs:
         yield f"- tool calls: {repairs}"
@@ -208,16 +209,16 @@ def _spend(sums: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
     yield ""
 
 
-def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str]:
+def _notes(state: State, created: RunCreated, incidents: _Incidents) -> Iterator[str]:
     yield "## Notes"
     yield ""
     if not created.protects_labels:
         yield (
-            f"- **{LABELS_UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the held-out labels "
-            f"could be reached; the scores above cannot be trusted as those of an isolated run"
+            f"- **{LABELS_UNPROTECTED}**: the sandbox `{created.sandbox}` does not isolate, so the agent's code could "
+            f"read the held-out labels; trust the scores less than those of an isolated run"
         )
     if created.is_demo:
-        yield f"- **{DEMO_MODEL}**: a scripted engineer played this run"
+        yield f"- **{DEMO_MODEL}**: this run was played by a script"
     if created.options.get("models"):
         yield f"- pretrained weights were mounted: `{created.options['models']}`"
     if created.options.get("packages"):
@@ -225,10 +226,10 @@ def _notes(state: State, created: RunCreated, trouble: _Trouble) -> Iterator[str
         if runtime := created.options.get("runtime"):
             image += f" (runtime `{runtime}`)"
         yield f"- installed for the agent{image}: {', '.join(created.options['packages'])}"
-    yield f"- resumed {state.resumes} times, {trouble.torn} torn last lines dropped"
-    yield f"- {state.breaches} requests did not extend the one before within an epoch"
-    for why in trouble.pauses:
+    yield f"- resumed {state.resumes} times; {incidents.torn} incomplete last lines of the journal dropped"
+    yield f"- {state.breaches} requests did not extend the one before in the same epoch"
+    for why in incidents.pauses:
         yield f"- paused: {one_line(why)}"
-    for message, times in trouble.warnings.items():
+    for message, times in incidents.warnings.items():
         yield f"- warning: {one_line(message)}" + (f" ({times} times)" if times > 1 else "")
     yield ""

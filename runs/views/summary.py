@@ -1,16 +1,15 @@
-"""The small files beside a journal: `results.tsv`, which people tail, and `summary.json`, which lists of runs read.
+"""`results.tsv`, one line per evaluation, for `tail -f`, and `summary.json`, which `harness runs` reads.
 
-Both can be made again from the journal at any time; they are replaced whole, never half written.
+Both are derived from the journal, can be deleted, and are replaced atomically.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from runs.files import replace_file
 from runs.state import Evaluation, State
 from runs.views.final_choice import result_evaluation
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
@@ -19,7 +18,7 @@ COLUMNS = ("commit", "score", "status", "minutes", "description")
 
 
 def results_tsv(state: State) -> str:
-    """One line per finished evaluation, oldest first, under a line of column names."""
+    """A header line, then one line per finished evaluation, oldest first."""
     finished = [evaluation for evaluation in state.evaluations.values() if evaluation.status]
     rows = [COLUMNS, *(_row(evaluation, state) for evaluation in finished)]
     return "".join("\t".join(one_line(cell) for cell in row) + "\n" for row in rows)
@@ -28,8 +27,8 @@ def results_tsv(state: State) -> str:
 def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
     score = "" if evaluation.score is None else f"{evaluation.score:.6g}"
     attempt = next((item for item in state.attempts if item.number == evaluation.attempt), None)
-    words = (attempt.did if attempt else "") or evaluation.message or evaluation.command
-    description = f"attempt {evaluation.attempt}: {one_line(words, 160)}"
+    text = (attempt.did if attempt else "") or evaluation.message or evaluation.command
+    description = f"attempt {evaluation.attempt}: {one_line(text, 160)}"
     if score and not is_protected(state):
         description += f" ({LABELS_UNPROTECTED})"
     status = "best" if evaluation.was_best and evaluation.status == "scored" else evaluation.status
@@ -37,11 +36,11 @@ def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
 
 
 def summary(state: State) -> dict[str, Any]:
-    """A run in one small object. `status` is what the journal knows: a run that crashed says `open`."""
+    """The main facts of a run. `status` comes from the journal alone: a run that crashed is `open`."""
     created = state.created
     if created is None:
         return {}
-    best, stands = state.best, result_evaluation(state)
+    best, result = state.best, result_evaluation(state)
     return {
         "id": created.run_id,
         "task": created.task_id,
@@ -60,9 +59,9 @@ def summary(state: State) -> dict[str, Any]:
         "turns": state.turns,
         "best_score": best.score if best else None,
         "best_noise": best.noise if best else None,
-        "score": stands.score if stands else None,
-        "noise": stands.noise if stands else None,
-        "medal_estimate": medal_text(stands.score if stands else None, state.thresholds, created.lower_is_better),
+        "score": result.score if result else None,
+        "noise": result.noise if result else None,
+        "medal_estimate": medal_text(result.score if result else None, state.thresholds, created.lower_is_better),
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,
         "active_seconds": round(state.active_seconds, 1),
@@ -72,32 +71,20 @@ def summary(state: State) -> dict[str, Any]:
 
 
 def write_results(folder: Path, state: State) -> None:
-    """Bring `results.tsv` of a run folder up to date. Raises OSError."""
-    replace_file(folder / "results.tsv", results_tsv(state))
+    """Write `results.tsv` of a run folder. Raises OSError."""
+    replace_file(folder / "results.tsv", results_tsv(state).encode(errors="replace"))
 
 
 def write_summary(folder: Path, state: State) -> None:
-    """Bring `summary.json` of a run folder up to date. Raises OSError."""
-    replace_file(folder / "summary.json", json.dumps(summary(state), ensure_ascii=False, indent=1) + "\n")
+    """Write `summary.json` of a run folder. Raises OSError."""
+    text = json.dumps(summary(state), ensure_ascii=False, indent=1) + "\n"
+    replace_file(folder / "summary.json", text.encode(errors="replace"))
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of a run as last written; None where there is none that can be read."""
+    """The summary of a run as last written; None if it is missing or unreadable."""
     try:
         fields = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return fields if isinstance(fields, dict) else None
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file whole: a reader sees the old or the new text, never a part. Raises OSError."""
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            os.fchmod(descriptor, 0o644)
-            file.write(text)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -1,7 +1,6 @@
-"""The transcript: events as Markdown for a reader who asks "why did it do that, what did it cost, can I trust this?"
+"""The transcript of a run as Markdown, for people who ask why it did something, what it cost, and if a score is valid.
 
-Long texts are clipped unless all is asked for; then nothing is. Lines come one event at a time, so a run of any length
-can be shown while it is read.
+Long texts are clipped unless `full` is set. Lines come event by event, so memory use does not grow with the run.
 """
 
 from __future__ import annotations
@@ -57,30 +56,30 @@ SHORT_THINKING = 300
 
 
 def transcript(events: Iterable[Event], attempt: int | None = None, full: bool = False) -> Iterator[str]:
-    """Lines of the transcript, each with its newline. With `attempt`, only the head of the run and that attempt.
+    """Lines of the transcript, each with its newline.
 
-    `full` clips nothing.
+    `attempt` limits it to the head of the run and that attempt; with `full`, nothing is clipped.
     """
     state = State()
-    teller = _Teller(state, full)
+    renderer = _Renderer(state, full)
     for event in events:
         state.apply(event)
         if attempt is None or event.attempt == attempt or isinstance(event, RunCreated):
-            yield from (f"{line}\n" for line in teller.tell(event))
+            yield from (f"{line}\n" for line in renderer.render(event))
     if attempt is None or state.attempts[attempt - 1 : attempt]:
-        yield from (f"{line}\n" for line in teller.close())
+        yield from (f"{line}\n" for line in renderer.close())
     else:
         yield f"\nThis run has no attempt {attempt}; it has {len(state.attempts)}.\n"
 
 
-class _Teller:
-    """Tells one event after another, each in the light of the state it left the run in."""
+class _Renderer:
+    """Renders one event after another; `state` already includes the event."""
 
     def __init__(self, state: State, full: bool) -> None:
         self.state = state
         self.full = full
 
-    def tell(self, event: Event) -> Iterator[str]:
+    def render(self, event: Event) -> Iterator[str]:
         handler = _HANDLERS.get(type(event))
         return handler(self, event) if handler else iter(())
 
@@ -88,18 +87,18 @@ class _Teller:
         state = self.state
         if state.created is None:
             return
-        spent = f"{money_text(state.cost, state.is_cost_estimated)}, {duration_text(state.active_seconds)} active"
+        usage = f"{money_text(state.cost, state.is_cost_estimated)}, {duration_text(state.active_seconds)} active"
         yield ""
         if state.best is None:
-            yield f"**So far: no valid submission; {spent}**"
+            yield f"**So far: no valid submission; {usage}**"
             return
         if why := why_best_not_submitted(state):
             yield f"**The submission of record is {why}**"
-        found = result_evaluation(state) or state.best
-        medal = medal_text(found.score, state.thresholds, state.lower_is_better)
-        would = f", would bring: {medal} ({ESTIMATE})" if medal else ""
-        name = "Handed in" if "record" in state.decisions else "Best"
-        yield f"**{name}: {evaluation_text(found, state)} in attempt {found.attempt}{would}; {spent}**"
+        result = result_evaluation(state) or state.best
+        medal = medal_text(result.score, state.thresholds, state.lower_is_better)
+        estimate = f", medal: {medal} ({ESTIMATE})" if medal else ""
+        name = "Submitted" if "record" in state.decisions else "Best"
+        yield f"**{name}: {evaluation_text(result, state)} in attempt {result.attempt}{estimate}; {usage}**"
 
     def _create(self, event: RunCreated) -> Iterator[str]:
         better = "lower" if event.lower_is_better else "higher"
@@ -109,73 +108,72 @@ class _Teller:
         yield f"- sandbox: {sandbox_text(event)}"
         yield f"- metric: {event.metric}, {better} is better; seed {event.seed}; started {event.at}"
         if event.is_demo:
-            yield f"- every word of the model below is scripted: {DEMO_MODEL}"
+            yield f"- the model's replies below are scripted: {DEMO_MODEL}"
 
     def _describe(self, event: TaskDescribed) -> Iterator[str]:
         yield from self._block("task card", event.card)
 
     def _know_thresholds(self, event: ThresholdsKnown) -> Iterator[str]:
-        lines = (("gold", event.gold), ("silver", event.silver), ("bronze", event.bronze), ("median", event.median))
-        known = ", ".join(f"{word} {line:.6g}" for word, line in lines if line is not None)
+        levels = (("gold", event.gold), ("silver", event.silver), ("bronze", event.bronze), ("median", event.median))
+        known = ", ".join(f"{word} {value:.6g}" for word, value in levels if value is not None)
         yield f"- thresholds (never shown to the model): {known}"
 
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
-        origin = f"commit {event.parent[:12]}" if event.parent else "an empty workspace"
+        base = f"commit {event.parent[:12]}" if event.parent else "an empty workspace"
         yield ""
-        yield f"## Attempt {len(self.state.attempts)}, from {origin} ({event.at})"
+        yield f"## Attempt {len(self.state.attempts)}, from {base} ({event.at})"
 
     def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
         if event.stage:
             yield ""
-            yield f"--- window made smaller ({event.reason}, {event.stage}): {one_line(event.why)} ---"
+            yield f"--- window reduced ({event.reason}, {event.stage}): {one_line(event.why)} ---"
         if self.full:
             yield from self._block(f"window head ({event.reason}): system", event.system)
             yield from self._block("window head: tools", event.tools)
             yield from self._block("window head: user", event.user)
-
             if event.tail:
-                yield from self._block("window tail, mended", event.tail)
+                yield from self._block("window tail, repaired", event.tail)
 
     def _probe(self, event: EndpointProbed) -> Iterator[str]:
-        yield f"- the endpoint was tried out ({event.when}):"
+        yield f"- endpoint probed ({event.when}):"
         yield from (f"  - {finding}" for finding in event.findings)
 
     def _reply(self, event: ModelReplied) -> Iterator[str]:
-        said, thought = split_thinking(event.message)
-        used = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
-        told = f"{used}, {duration_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
-        again = f", {event.retries} retries" if event.retries else ""
+        text, thinking = split_thinking(event.message)
+        tokens = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
+        usage = f"{tokens}, {duration_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
+        retries = f", {event.retries} retries" if event.retries else ""
         yield ""
-        yield f"### Turn {self.state.turns} ({told}{again}; event {event.seq})"
-        if thought.strip():
-            short = thought if self.full else one_line(thought, SHORT_THINKING)
+        yield f"### Turn {self.state.turns} ({usage}{retries}; event {event.seq})"
+        if thinking.strip():
+            shown = thinking if self.full else one_line(thinking, SHORT_THINKING)
             yield ""
-            yield from (f"> {line}".rstrip() for line in short.strip().splitlines())
-        if said.strip():
+            yield from (f"> {line}".rstrip() for line in shown.strip().splitlines())
+        if text.strip():
             yield ""
-            yield from self._clip(said.strip())
+            yield from self._clip(text.strip())
         if event.finish_reason not in ("", "stop", "tool_calls"):
-            yield f"(ended by: {event.finish_reason})"
+            yield f"(finish reason: {event.finish_reason})"
         for call in event.calls:
             yield from self._call(call)
         if event.raw and self.full:
-            yield from self._block("what arrived, before it was mended", event.raw)
+            yield from self._block("reply as received, before it was repaired", event.raw)
 
     def _call(self, call: Call) -> Iterator[str]:
         yield ""
-        mended = "" if call.repair_step == "native" else f" (read by: {call.repair_step})"
-        yield f"**{call.name}**{mended}"
+        repair = "" if call.repair_step == "native" else f" (repaired: {call.repair_step})"
+        yield f"**{call.name}**{repair}"
         yield from self._fence(_arguments(call.arguments))
         if call.problem:
-            yield f"not performed: {one_line(call.problem)}"
+            yield f"not executed: {one_line(call.problem)}"
 
     def _fail(self, event: ModelFailed) -> Iterator[str]:
-        then = f"tried again in {duration_text(event.again_in)}" if event.again_in is not None else "given up"
+        then = f"retry in {duration_text(event.again_in)}" if event.again_in is not None else "not retried"
         yield ""
         yield f"! request {event.request} failed: {one_line(event.error)}; {then} ({event.at})"
 
-    def _nudge(self, event: Reminded) -> Iterator[str]:
-        yield from self._block("the harness said", event.text)
+    def _remind(self, event: Reminded) -> Iterator[str]:
+        yield from self._block("reminder by the harness", event.text)
 
     def _finish_tool(self, event: ToolFinished) -> Iterator[str]:
         mark = ", failed" if event.failed else ""
@@ -192,7 +190,7 @@ class _Teller:
         yield f"checkpoint (event {event.seq}):"
         for name, texts in (("done", event.done), ("decided", event.decided), ("to do", event.todo)):
             yield from (f"- {name}: {one_line(text, SHORT_CHARACTERS)}" for text in texts)
-        yield from (f"- put back by the harness: {one_line(text)}" for text in event.completed)
+        yield from (f"- open to-do restored by the harness: {one_line(text)}" for text in event.completed)
 
     def _alarm(self, event: CacheAlarm) -> Iterator[str]:
         yield ""
@@ -207,38 +205,38 @@ class _Teller:
         medal = medal_text(event.score, self.state.thresholds, self.state.lower_is_better)
         parts = [f"**{event.status}: {evaluation_text(evaluation, self.state)}**"]
         parts += ["best so far"] if evaluation.was_best else []
-        parts += [f"would bring: {medal} ({ESTIMATE})"] if medal else []
-        parts += [f"the model was told: {event.shown_score}"] if event.shown_score else []
+        parts += [f"medal: {medal} ({ESTIMATE})"] if medal else []
+        parts += [f"shown to the model: {event.shown_score}"] if event.shown_score else []
         parts += [one_line(event.message)] if event.message else []
         yield ""
         yield f"evaluation {event.evaluation} {', '.join([*parts, duration_text(event.seconds)])}"
 
     def _choose(self, event: SubmissionChosen) -> Iterator[str]:
-        origin = f"evaluation {event.evaluation}" if event.evaluation else "the sample submission"
+        source = f"evaluation {event.evaluation}" if event.evaluation else "the sample submission"
         yield ""
-        yield f"submission of record: {origin} ({one_line(event.why)})"
+        yield f"submission of record: {source} ({one_line(event.why)})"
 
     def _end_attempt(self, event: AttemptEnded) -> Iterator[str]:
         attempt = self.state.attempts[-1]
-        number, spent = attempt.number, money_text(attempt.cost)
-        scores = [e for e in self.state.evaluations_in(number) if e.score is not None]
+        number, cost = attempt.number, money_text(attempt.cost)
+        scored = [e for e in self.state.evaluations_in(number) if e.score is not None]
         pick = min if self.state.lower_is_better else max
-        best = pick(scores, key=lambda e: e.score or 0.0) if scores else None
+        best = pick(scored, key=lambda e: e.score or 0.0) if scored else None
         score = marked_score(best.score, best.noise, self.state) if best else "no score"
         yield ""
         yield (
             f"**Attempt {number} ended ({event.why}): {score}; {attempt.turns} turns, "
-            f"{duration_text(attempt.active_seconds)}, {spent}**"
+            f"{duration_text(attempt.active_seconds)}, {cost}**"
         )
-        words = (("did", event.did), ("criticism", event.criticism), ("next", event.next))
-        for name, text in (*words, *(("lesson", lesson) for lesson in event.lessons)):
+        notes = (("did", event.did), ("criticism", event.criticism), ("next", event.next))
+        for name, text in (*notes, *(("lesson", lesson) for lesson in event.lessons)):
             if text:
                 yield f"- {name}: {text if self.full else one_line(text, SHORT_CHARACTERS)}"
         if event.killed_jobs:
             yield f"- jobs still running were killed: {', '.join(event.killed_jobs)}"
 
     def _resume(self, event: Resumed) -> Iterator[str]:
-        torn = ", a half written last line was dropped" if event.torn else ""
+        torn = ", an incomplete last line of the journal was dropped" if event.torn else ""
         yield ""
         yield f"--- resumed at {event.at} by harness {event.harness_version}{torn} ---"
 
@@ -256,7 +254,7 @@ class _Teller:
 
     def _unknown(self, event: UnknownEvent) -> Iterator[str]:
         yield ""
-        yield f"event {event.seq} of kind `{event.kind}`, which this version does not know"
+        yield f"event {event.seq} of unknown kind `{event.kind}`, written by a newer version"
         if self.full:
             yield from self._fence(event.model_dump_json())
 
@@ -281,11 +279,11 @@ class _Teller:
         shown = text[:SHORT_CHARACTERS].split("\n")[:SHORT_LINES]
         yield from shown
         left = len(text) - len("\n".join(shown))
-        yield f"… ({left:,} more characters: --full shows them)"
+        yield f"… ({left:,} more characters, shown with --full)"
 
 
 def _arguments(arguments: str) -> str:
-    """Arguments as a reader wants them: `name: value`, texts of many lines below their name."""
+    """Arguments as `name: value` lines, with multi-line texts below their name; a single text argument as it is."""
     try:
         fields = json.loads(arguments)
     except ValueError:
@@ -303,27 +301,27 @@ def _value(value: Any) -> str:
     return f"\n{value}" if "\n" in value else value
 
 
-_HANDLERS: dict[type[Event], Callable[[_Teller, Any], Iterator[str]]] = {
-    RunCreated: _Teller._create,
-    TaskDescribed: _Teller._describe,
-    ThresholdsKnown: _Teller._know_thresholds,
-    EndpointProbed: _Teller._probe,
-    AttemptStarted: _Teller._start_attempt,
-    EpochStarted: _Teller._start_epoch,
-    ModelReplied: _Teller._reply,
-    ModelFailed: _Teller._fail,
-    Reminded: _Teller._nudge,
-    ToolFinished: _Teller._finish_tool,
-    JobFinished: _Teller._finish_job,
-    CheckpointTaken: _Teller._take_checkpoint,
-    CacheAlarm: _Teller._alarm,
-    EvaluationStarted: _Teller._start_evaluation,
-    EvaluationFinished: _Teller._finish_evaluation,
-    SubmissionChosen: _Teller._choose,
-    AttemptEnded: _Teller._end_attempt,
-    Resumed: _Teller._resume,
-    Paused: _Teller._pause,
-    Warned: _Teller._warn,
-    RunEnded: _Teller._end_run,
-    UnknownEvent: _Teller._unknown,
+_HANDLERS: dict[type[Event], Callable[[_Renderer, Any], Iterator[str]]] = {
+    RunCreated: _Renderer._create,
+    TaskDescribed: _Renderer._describe,
+    ThresholdsKnown: _Renderer._know_thresholds,
+    EndpointProbed: _Renderer._probe,
+    AttemptStarted: _Renderer._start_attempt,
+    EpochStarted: _Renderer._start_epoch,
+    ModelReplied: _Renderer._reply,
+    ModelFailed: _Renderer._fail,
+    Reminded: _Renderer._remind,
+    ToolFinished: _Renderer._finish_tool,
+    JobFinished: _Renderer._finish_job,
+    CheckpointTaken: _Renderer._take_checkpoint,
+    CacheAlarm: _Renderer._alarm,
+    EvaluationStarted: _Renderer._start_evaluation,
+    EvaluationFinished: _Renderer._finish_evaluation,
+    SubmissionChosen: _Renderer._choose,
+    AttemptEnded: _Renderer._end_attempt,
+    Resumed: _Renderer._resume,
+    Paused: _Renderer._pause,
+    Warned: _Renderer._warn,
+    RunEnded: _Renderer._end_run,
+    UnknownEvent: _Renderer._unknown,
 }

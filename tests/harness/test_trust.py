@@ -196,7 +196,7 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
         stands is not None and summary["score"] == stands.score == made["select"].numbers["judged"][honest.evaluation]
     )
     assert summary["score"] != honest.score, "the front page has the number of rows that chose nothing"
-    assert f"handed in: {stands.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
+    assert f"submitted: {stands.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
 
 
 def noisy(draw: random.Random, a: float, b: float) -> str:

@@ -1,4 +1,4 @@
-"""Lets the tests of this room share their stories, wherever pytest was started."""
+"""Makes `run_stories` importable wherever pytest was started."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Little journals that the tests of this room tell their stories with."""
+"""Short journals for the tests of `runs/`."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def created(**changes: Any) -> RunCreated:
 
 
 def new_run(folder: Path, **changes: Any) -> Journal:
-    """A fresh run, open."""
+    """A new run, with its journal open."""
     create_run(folder, created(**changes))
     return Journal.open(folder)
 
 
 def attempt(number: int, score: float | None, parent: str | None = None, commit: str = "") -> list[Event]:
-    """One attempt: a failed request, a reply with thinking and two calls, an evaluation, a last word."""
+    """One attempt: a failed request, a reply with thinking and two calls, an evaluation, and its end."""
     commit = commit or f"{number:040x}"
     message = (
         '{"role":"assistant","content":"I try <b>trees</b>.","reasoning_content":"First thought.\\nSecond thought.",'
@@ -65,7 +65,7 @@ def attempt(number: int, score: float | None, parent: str | None = None, commit:
         Call(id=f"c{number}b", name="evaluate", arguments='{"command":"python train.py"}'),
     ]
     long_output = "".join(f"epoch {i} loss {1 / (i + 1):.3f}\n" for i in range(200))
-    verdict = "scored" if score is not None else "failed"
+    status = "scored" if score is not None else "failed"
     return [
         AttemptStarted(attempt=number, parent=parent),
         EpochStarted(attempt=number, reason="attempt", system="You work.", tools="[]", user="The task."),
@@ -99,7 +99,7 @@ def attempt(number: int, score: float | None, parent: str | None = None, commit:
         EvaluationFinished(
             attempt=number,
             evaluation=f"e{number}",
-            status=verdict,
+            status=status,
             commit=commit,
             tree="f" * 40,
             score=score,
@@ -118,7 +118,7 @@ THRESHOLDS = ThresholdsKnown(gold=0.98, silver=0.97, bronze=0.95, median=0.9, ro
 
 
 def small_run(**changes: Any) -> list[Event]:
-    """Two attempts, the first the better one, as events with clock and numbers filled in."""
+    """The events of a run of two attempts, the first with the better score, as the journal would record them."""
     events: list[Event] = [
         created(**changes),
         THRESHOLDS,
@@ -131,6 +131,6 @@ def small_run(**changes: Any) -> list[Event]:
 
 
 def stamp(event: Event, seq: int, mono: float | None = None) -> Event:
-    """The event as the journal would have recorded it, ten seconds after the one before."""
+    """The event as the journal would record it, ten seconds after the one before."""
     at = f"2026-11-22T10:{seq * 10 // 60 % 60:02d}:{seq * 10 % 60:02d}.000Z"
     return event.model_copy(update={"seq": seq, "at": at, "mono": seq * 10.0 if mono is None else mono})

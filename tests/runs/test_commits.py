@@ -1,4 +1,4 @@
-"""Versions keep what an agent made, byte for byte, and nothing it makes can make the host run or read anything."""
+"""Versions store an agent's files byte for byte, and no file can make the host run or read anything."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes | str]:
-    """All files of a folder and what is in them; links as what they point to."""
-    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    """The content of all files of a folder; of links, their target."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return {
         str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes()
-        for path in found
+        for path in paths
     }
 
 
-def test_a_commit_checked_out_is_the_workspace_without_data_jobs_and_submission(
+def test_checkout_is_the_workspace_without_data_jobs_and_submission(
     versions: Versions, workspace: Path, tmp_path: Path
 ) -> None:
     for name in ("data/train.csv", ".jobs/j1/log", "__pycache__/x.pyc", "pkg/__pycache__/y.pyc", "submission.csv"):
@@ -68,18 +68,14 @@ def test_a_commit_checked_out_is_the_workspace_without_data_jobs_and_submission(
     assert versions.read(commit.hash, "train.py") == b"print('one')\n"
 
 
-def test_equal_content_gives_an_equal_tree_and_equal_arguments_an_equal_commit(
-    versions: Versions, workspace: Path
-) -> None:
+def test_equal_files_give_equal_trees_and_equal_arguments_equal_commits(versions: Versions, workspace: Path) -> None:
     one, again = (versions.commit(workspace, "same", when=1_700_000_000) for _ in range(2))
     later = versions.commit(workspace, "other words", parent=one.hash)
     assert one == again
     assert (later.tree, later.hash != one.hash) == (one.tree, True)
 
 
-def test_reset_makes_the_workspace_equal_to_a_commit_and_leaves_data_and_jobs(
-    versions: Versions, workspace: Path, tmp_path: Path
-) -> None:
+def test_reset_restores_a_commit_and_keeps_data_and_jobs(versions: Versions, workspace: Path, tmp_path: Path) -> None:
     outside = tmp_path / "public"
     outside.mkdir()
     (outside / "train.csv").write_text("1")
@@ -99,7 +95,7 @@ def test_reset_makes_the_workspace_equal_to_a_commit_and_leaves_data_and_jobs(
     assert tree(outside) == {"train.csv": b"1"}
 
 
-def test_a_reset_to_a_commit_that_is_not_there_removes_nothing(versions: Versions, workspace: Path) -> None:
+def test_reset_to_a_missing_commit_removes_nothing(versions: Versions, workspace: Path) -> None:
     versions.commit(workspace, "first")
     for name in ("0" * 40, "1" * 40, "--help", "HEAD"):
         with pytest.raises(VersionsError):
@@ -107,7 +103,7 @@ def test_a_reset_to_a_commit_that_is_not_there_removes_nothing(versions: Version
     assert tree(workspace) == {"train.py": b"print('one')\n"}
 
 
-def test_a_reset_clears_folders_hundreds_deep(versions: Versions, workspace: Path) -> None:
+def test_reset_removes_folders_hundreds_deep(versions: Versions, workspace: Path) -> None:
     here = os.open(workspace, os.O_RDONLY)
     for _ in range(300):
         os.mkdir("d", dir_fd=here)
@@ -131,7 +127,7 @@ def test_diff_shows_what_changed(versions: Versions, workspace: Path) -> None:
     assert versions.diff(one.hash, one.hash) == ""
 
 
-def test_names_of_any_bytes_come_back(versions: Versions, workspace: Path, tmp_path: Path) -> None:
+def test_names_of_any_bytes_are_restored(versions: Versions, workspace: Path, tmp_path: Path) -> None:
     odd = [b"new\nline", b"\xff\xfe", b'quo"te\\', b" lead", b"-rf", b"tab\t", "größe".encode(), b"d\n/\xffx"]
     (Path(os.fsdecode(bytes(workspace) + b"/d\n"))).mkdir()
     for name in odd:
@@ -147,7 +143,7 @@ NOT_KEPT = (b".", b"..", b"data", b".jobs", b"submission.csv", b"__pycache__", b
 
 @settings(max_examples=8, deadline=None)
 @given(st.dictionaries(st.binary(min_size=1, max_size=12), st.binary(max_size=50), max_size=5))
-def test_any_workspace_comes_back_as_it_was(files: dict[bytes, bytes]) -> None:
+def test_any_workspace_is_restored(files: dict[bytes, bytes]) -> None:
     with tempfile.TemporaryDirectory() as home:
         workspace = Path(home) / "w"
         workspace.mkdir()
@@ -160,7 +156,7 @@ def test_any_workspace_comes_back_as_it_was(files: dict[bytes, bytes]) -> None:
         assert tree(Path(home) / "clean") == tree(workspace)
 
 
-def test_what_is_too_large_or_no_file_is_left_out_and_named(versions: Versions, workspace: Path) -> None:
+def test_large_and_special_files_are_left_out_and_listed(versions: Versions, workspace: Path) -> None:
     small = Versions(versions.repo, Caps(file=100, total=250, count=5))
     (workspace / "big.bin").write_bytes(b"x" * 101)
     for name in "abc":
@@ -172,9 +168,7 @@ def test_what_is_too_large_or_no_file_is_left_out_and_named(versions: Versions, 
     assert sorted(small.files(commit.hash)) == ["ma", "mb", "train.py"]
 
 
-def test_names_that_git_refuses_to_check_out_are_left_out_so_that_the_commit_can_be_cloned(
-    versions: Versions, workspace: Path, tmp_path: Path
-) -> None:
+def test_names_that_git_refuses_are_left_out(versions: Versions, workspace: Path, tmp_path: Path) -> None:
     refused = ["git~1", ".git ", ".GIT.", ".git::$INDEX", "a\\.git", ".g\u200cit", ".gitmodules"]
     for name in refused[:-1]:
         (workspace / name).write_text("x")
@@ -216,7 +210,7 @@ def run_with_evaluations(versions: Versions, workspace: Path) -> State:
     return state
 
 
-def test_a_clone_shows_the_search_and_checks_out_the_submission_of_record(
+def test_clone_has_the_search_and_checks_out_the_submission_of_record(
     versions: Versions, workspace: Path, tmp_path: Path
 ) -> None:
     state = run_with_evaluations(versions, workspace)
@@ -251,7 +245,7 @@ def test_refs_written_again_after_a_kill_are_the_same(versions: Versions, worksp
     assert plain_git("-C", versions.repo, "rev-parse", "HEAD") == state.evaluations["002-1"].commit
 
 
-def test_an_ensemble_of_record_puts_head_at_its_first_member(versions: Versions, workspace: Path) -> None:
+def test_head_is_the_first_member_of_an_ensemble_of_record(versions: Versions, workspace: Path) -> None:
     state = run_with_evaluations(versions, workspace)
     state.apply(SubmissionChosen(evaluation="", sha256="0" * 64, why="the sample"))
     assert "refs/heads/main" not in refs_of(state)
@@ -277,7 +271,7 @@ ATTACK = {
 }
 
 
-def test_no_attack_of_a_workspace_runs_code_or_changes_bytes(
+def test_no_workspace_file_or_environment_variable_runs_code_or_changes_bytes(
     versions: Versions, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pwned = tmp_path / "pwned"
@@ -285,7 +279,7 @@ def test_no_attack_of_a_workspace_runs_code_or_changes_bytes(
         (workspace / name).parent.mkdir(parents=True, exist_ok=True)
         (workspace / name).write_text(content.replace("PWNED", str(pwned)))
         (workspace / name).chmod(0o755)
-    # Even where the user's own settings would take the bait.
+    # The user's own settings would run the attack.
     monkeypatch.setenv("HOME", str(workspace))
     monkeypatch.setenv("GIT_DIR", str(workspace / ".git"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(workspace / ".gitconfig"))
@@ -312,8 +306,8 @@ def test_no_attack_of_a_workspace_runs_code_or_changes_bytes(
     assert [line.split(" ")[0] for line in one.left_out] == [".git", "vendor/.GIT", "vendor/.git"]
 
 
-def test_links_are_kept_as_links_and_never_followed(versions: Versions, workspace: Path, tmp_path: Path) -> None:
-    secret = tmp_path / "custody"
+def test_links_are_stored_as_links_and_never_followed(versions: Versions, workspace: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "private_labels"
     secret.mkdir()
     (secret / "answers.csv").write_text("the labels")
     (workspace / "peek").symlink_to(secret)
@@ -324,7 +318,7 @@ def test_links_are_kept_as_links_and_never_followed(versions: Versions, workspac
     assert "the labels" not in versions.diff(None, commit.hash)
 
 
-def test_a_file_swapped_for_a_link_during_commits_never_leaks(versions: Versions, tmp_path: Path) -> None:
+def test_file_replaced_by_a_link_during_commits_never_leaks(versions: Versions, tmp_path: Path) -> None:
     workspace, secret = tmp_path / "workspace", tmp_path / "secret"
     workspace.mkdir()
     secret.write_text("the labels")
@@ -348,7 +342,7 @@ def test_a_file_swapped_for_a_link_during_commits_never_leaks(versions: Versions
             assert versions.read(commit.hash, path) in (b"mine", b"", os.fsencode(secret))
 
 
-def test_it_works_without_home_and_on_a_workspace_of_another_user(versions: Versions, workspace: Path) -> None:
+def test_works_without_home_and_on_a_workspace_of_another_user(versions: Versions, workspace: Path) -> None:
     if os.geteuid() == 0:
         for path in (workspace, workspace / "train.py"):
             os.chown(path, 12345, 12345)
@@ -365,7 +359,7 @@ def test_it_works_without_home_and_on_a_workspace_of_another_user(versions: Vers
     assert (workspace / "train.py").stat().st_uid == workspace.stat().st_uid
 
 
-def test_a_process_killed_while_it_commits_is_in_nobodys_way(versions: Versions, workspace: Path) -> None:
+def test_kill_during_a_commit_does_not_block_the_next(versions: Versions, workspace: Path) -> None:
     for number in range(30):
         (workspace / f"f{number}").write_bytes(os.urandom(50_000))
     code = (
@@ -383,9 +377,7 @@ def test_a_process_killed_while_it_commits_is_in_nobodys_way(versions: Versions,
         assert len(versions.files(again.hash)) == 31
 
 
-def test_a_checkout_appears_whole_in_the_place_of_what_was_there(
-    versions: Versions, workspace: Path, tmp_path: Path
-) -> None:
+def test_checkout_is_atomic(versions: Versions, workspace: Path, tmp_path: Path) -> None:
     commit: Commit = versions.commit(workspace, "m")
     (tmp_path / "clean" / "half").mkdir(parents=True)
     for _ in range(2):
@@ -400,7 +392,7 @@ def test_a_checkout_appears_whole_in_the_place_of_what_was_there(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_no_git_and_no_workspace_are_told(
+def test_missing_git_workspace_and_parent_are_errors(
     versions: Versions, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(VersionsError, match="cannot be read"):

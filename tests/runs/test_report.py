@@ -1,4 +1,4 @@
-"""The report, results.tsv and summary.json: what came of a run, at a glance and for the record."""
+"""`report.md`, `results.tsv` and `summary.json`: their facts, and how they are written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runs.views.summary import read_summary, results_tsv, write_results, write_s
 from runs.views.transcript import transcript
 
 
-def troubled_run() -> list[Event]:
+def interrupted_run() -> list[Event]:
     more: list[Event] = [
         Paused(why="stopped by Ctrl-C"),
         Resumed(harness_version="0.1", torn=True),
@@ -34,11 +34,11 @@ def troubled_run() -> list[Event]:
         Warned(message="slow disk"),
         RunEnded(why="attempts"),
     ]
-    return [*small_run(), *(stamp(event, len(small_run()) + place, 5.0) for place, event in enumerate(more))]
+    return [*small_run(), *(stamp(event, len(small_run()) + index, 5.0) for index, event in enumerate(more))]
 
 
-def test_the_report_says_what_came_of_it_what_it_cost_and_how_far_to_trust_it(tmp_path: Path) -> None:
-    events = troubled_run()
+def test_report_has_result_cost_and_incidents(tmp_path: Path) -> None:
+    events = interrupted_run()
     text = write_report(tmp_path, fold(events), events).read_text()
     for part in (
         "# digits: 0.971 ± 0.011 (labels unprotected), silver (estimate from held-out rows)",
@@ -48,11 +48,13 @@ def test_the_report_says_what_came_of_it_what_it_cost_and_how_far_to_trust_it(tm
         "| 2 | 000000000000 |",
         "| $0.2500 | finish | Tried idea 1. |",
         "submission of record: evaluation `e1`, best score so far",
+        "`git clone repo.git winner`",
+        "`python train.py`",
         "thresholds: gold 0.98, silver 0.97, bronze 0.95, median 0.9 (leaderboard of 40)",
         "- cost: $0.5000",
         "2,000 in (40% cached), 100 out, 2 replies to 5 requests (2 failed, 2 retried)",
         "**labels unprotected**",
-        "- resumed 1 times, 1 torn last lines dropped",
+        "- resumed 1 times; 1 incomplete last lines",
         "- 1 requests did not extend the one before",
         "- paused: stopped by Ctrl-C",
         "- warning: slow disk (2 times)",
@@ -61,7 +63,7 @@ def test_the_report_says_what_came_of_it_what_it_cost_and_how_far_to_trust_it(tm
         assert part in text, part
 
 
-def test_a_best_evaluation_that_is_not_handed_in_is_told_with_what_is_and_why() -> None:
+def test_views_say_what_was_submitted_instead_of_the_best_evaluation() -> None:
     events = small_run()
     assert "submission of record is" not in report(fold(events), events) + "".join(transcript(events))
     chosen = ("select", "e2", "best of 2 on the select rows"), ("record", "e2", "the mean over 2 runs of e2")
@@ -70,37 +72,37 @@ def test_a_best_evaluation_that_is_not_handed_in_is_told_with_what_is_and_why() 
         for step, name, why in chosen
     ]
     ends: dict[str, list[Event]] = {
-        "but that of evaluation e2 (a person said so)": [
+        "that of evaluation e2 (a person said so)": [
             SubmissionChosen(evaluation="e2", sha256="c" * 64, why="a person said so")
         ],
-        "but the sample (it crashed before)": [
+        "the sample submission (it crashed before)": [
             SubmissionChosen(evaluation="", sha256="b" * 64, why="it crashed before")
         ],
-        "but made at the end of e2 (the mean over 2 runs of e2; e2 was best of 2 on the select rows)": [
+        "from e2 (the mean over 2 runs of e2; e2 was best of 2 on the select rows)": [
             SubmissionChosen(evaluation="final", sha256="d" * 64, why="the mean over 2 runs of e2"),
             *decided,
         ],
     }
-    for told, more in ends.items():
-        whole = [*events, *(stamp(event, len(events) + place, 5.0) for place, event in enumerate(more))]
+    for expected, more in ends.items():
+        whole = [*events, *(stamp(event, len(events) + index, 5.0) for index, event in enumerate(more))]
         for text in (report(fold(whole), whole), "".join(transcript(whole))):
-            assert "not that of evaluation e1, the best so far" in text
-            assert told in text
+            assert "not the file of evaluation e1" in text
+            assert expected in text
 
 
-def test_an_isolated_run_of_a_real_model_carries_no_marks() -> None:
+def test_report_of_an_isolated_run_of_a_real_model_has_no_marks() -> None:
     events = small_run(protects_labels=True, is_demo=False, sandbox="bubblewrap")
     text = report(fold(events), events)
     assert "unprotected" not in text
     assert "demo model" not in text
 
 
-def test_a_run_that_only_began_has_a_report_too() -> None:
+def test_run_without_evaluations_has_a_report() -> None:
     assert "no scored submission" in report(fold([created()]), [created()])
     assert "empty" in report(State(), [])
 
 
-def test_results_are_one_line_per_evaluation(tmp_path: Path) -> None:
+def test_results_tsv_has_one_line_per_evaluation(tmp_path: Path) -> None:
     state = fold(small_run())
     write_results(tmp_path, state)
     rows = [line.split("\t") for line in (tmp_path / "results.tsv").read_text().splitlines()]
@@ -110,22 +112,22 @@ def test_results_are_one_line_per_evaluation(tmp_path: Path) -> None:
     assert len(rows) == 3
 
 
-def test_words_of_the_model_cannot_break_a_row() -> None:
+def test_model_text_cannot_break_a_table_row() -> None:
     state = fold(small_run())
     state.attempts[0] = type(state.attempts[0])(1, None, did="a\tb\nc | d")
     assert results_tsv(state).splitlines()[1].endswith("attempt 1: a b c | d (labels unprotected)")
     assert "a b c \\| d" in report(state, small_run())
 
 
-def test_the_summary_is_small_and_replaced_whole(tmp_path: Path) -> None:
+def test_summary_is_replaced_atomically(tmp_path: Path) -> None:
     assert read_summary(tmp_path) is None
-    for events in (small_run()[:5], troubled_run()):
+    for events in (small_run()[:5], interrupted_run()):
         write_summary(tmp_path, fold(events))
         assert (read_summary(tmp_path) or {})["events"] == len(events)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["best_score"], summary["medal_estimate"], summary["cost"]) == (0.9712, "silver", 0.5)
     assert (summary["status"], summary["attempts"], summary["is_demo"]) == ("ended: attempts", 2, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"], "no drafts are left"
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"], "no temporary file is left"
 
 
 def test_medals_follow_the_direction_of_the_metric() -> None:

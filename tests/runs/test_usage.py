@@ -22,7 +22,7 @@ from runs.state import fold
 from runs.usage.cost import sum_usage
 
 
-def test_tokens_and_dollars_add_up_in_all_and_by_attempt() -> None:
+def test_tokens_and_dollars_add_up_in_total_and_by_attempt() -> None:
     sums = sum_usage(small_run())
     assert (sums.total.cost, sums.total.requests, sums.total.replies, sums.total.failures) == (0.5, 4, 2, 2)
     assert (sums.total.prompt_tokens, sums.total.cached_tokens, sums.total.completion_tokens) == (2000, 800, 100)
@@ -31,12 +31,12 @@ def test_tokens_and_dollars_add_up_in_all_and_by_attempt() -> None:
     assert not sums.total.is_estimated
 
 
-def test_a_request_cut_off_costs_what_it_is_estimated_to() -> None:
+def test_failed_request_adds_its_estimated_cost() -> None:
     events = [created(), ModelFailed(request=1, error="cut", cost=0.5)]
     assert (sum_usage(events).total.cost, sum_usage(events).total.is_estimated) == (0.5, True)
 
 
-def test_every_second_is_thinking_working_waiting_or_our_own() -> None:
+def test_every_second_is_model_working_waiting_or_own_time() -> None:
     story: list[tuple[float, Event]] = [
         (0.0, created()),
         (1.0, ModelAsked(request=1, messages=1, size=1)),  # own: 1
@@ -58,11 +58,11 @@ STEPS = st.lists(st.tuples(st.sampled_from([*small_run()[3:], Resumed(harness_ve
 
 
 @given(STEPS)
-def test_the_clock_agrees_with_the_state_s_whatever_happens(steps: list[tuple[Event, float]]) -> None:
+def test_active_seconds_agree_with_the_state(steps: list[tuple[Event, float]]) -> None:
     mono, seconds = 0.0, []
     for event, step in steps:
         mono = step if isinstance(event, Resumed) else mono + step
         seconds.append(mono)
-    clocked = [stamp(event, seq, at) for seq, ((event, _), at) in enumerate(zip(steps, seconds, strict=True))]
+    clocked = [stamp(event, seq, mono) for seq, ((event, _), mono) in enumerate(zip(steps, seconds, strict=True))]
     only_clock = [event if isinstance(event, Resumed) else Waited(on="", mono=event.mono) for event in clocked]
     assert sum_usage(clocked).total.active_seconds == pytest.approx(fold(only_clock).active_seconds)
