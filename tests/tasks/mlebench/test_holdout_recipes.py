@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
 from tasks.holdout.recipe import Split
 from tasks.io.csv_text import Row, as_number
+from tasks.io.hashing import hash_of_file
 from tasks.io.path_templates import PathPattern
 from tasks.judging.judge import judge
 from tasks.judging.partition_submission import partition_submission
@@ -62,6 +64,30 @@ def ready(name: str, home: Path) -> Oracle:
     return Oracle(find_task(name, home))
 
 
+@dataclass(frozen=True)
+class FirstBlend:
+    """The blend of seed 0 and fold 0, which the tests share: they only read it."""
+
+    blend: Blend
+    files: dict[Path, str]
+    perfect: list[Row]
+    removed: list[tuple[str, ...]]
+
+
+@cache
+def first_blend(name: str, home: Path) -> FirstBlend:
+    """The blend, the hashes of its files when it was made, a perfect submission, and the labelled rows it hides."""
+    oracle, folder = ready(name, home), home / "first" / name
+    folder.mkdir(parents=True)
+    blend = blended(oracle, folder / "b")
+    files = hash_files(blend.folder)
+    return FirstBlend(blend, files, oracle.perfect(blend, folder / "mirror"), _left(oracle, blend, folder / "mirror"))
+
+
+def hash_files(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): hash_of_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
 def _thin(prepared: Path, keep: int) -> None:
     """Leave of a test set that is large by the benchmark's rule only some rows, of their files too."""
     dropped: set[str] = set()
@@ -91,16 +117,23 @@ def oracle(request: pytest.FixtureRequest, home: Path) -> Oracle:
     return ready(request.param, home)
 
 
+@pytest.fixture
+def first(oracle: Oracle, home: Path) -> FirstBlend:
+    return first_blend(oracle.task.id, home)
+
+
 def test_every_lite_competition_has_a_recipe() -> None:
     assert len(LITE) == 22 and set(LITE) <= set(recipes())
     native = {one.id for one in competitions().values() if one.is_native}
     assert native - set(recipes()) == {"ml2021spring-hw2"}  # arrays of NumPy, whose rows cannot be moved
 
 
-def test_a_perfect_submission_upset_is_cut_and_scores_perfectly_on_both_parts(oracle: Oracle, tmp_path: Path) -> None:
-    task, blend = oracle.task, blended(oracle, tmp_path / "b")
+def test_a_perfect_submission_scores_perfectly_on_held_out_and_test_rows(
+    oracle: Oracle, first: FirstBlend, tmp_path: Path
+) -> None:
+    task, blend = oracle.task, first.blend
     assert blend.held_out_rows > 0 and blend.test_rows == len(oracle.book.sample.ids)
-    submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror")))
+    submission = write(tmp_path / "s.csv", upset(first.perfect))
     judged = judge(blend, submission, tmp_path / "out.csv", keep=True)
     best = 0.0 if task.metric.lower_is_better else 1.0
     assert (judged.status, judged.message) == ("scored", "")
@@ -115,10 +148,12 @@ def test_a_perfect_submission_upset_is_cut_and_scores_perfectly_on_both_parts(or
     assert read(tmp_path / "out.csv")[0] == oracle.book.sample.header
 
 
-def test_what_a_run_is_told_is_what_the_official_rule_says_of_the_held_out_rows(oracle: Oracle, tmp_path: Path) -> None:
-    """Of predictions that are neither perfect nor constant."""
-    task, blend = oracle.task, blended(oracle, tmp_path / "b")
-    header, *rows = oracle.perfect(blend, tmp_path / "mirror")
+def test_the_score_of_a_run_is_that_of_the_official_rule_on_the_held_out_rows(
+    oracle: Oracle, first: FirstBlend, tmp_path: Path
+) -> None:
+    """With predictions that are neither perfect nor constant."""
+    task, blend = oracle.task, first.blend
+    header, *rows = first.perfect
     draw = random.Random(3)
     if task.metric.needs == "labels":
         given = [[row[0], *(row if draw.random() < 0.7 else draw.choice(rows))[1:]] for row in rows]
@@ -140,23 +175,23 @@ def _blurred(values: list[float], draw: random.Random) -> list[str]:
     return [repr(0.1 * value + 0.9 * weight / total) for value, weight in zip(values, weights, strict=True)]
 
 
-def test_folds_hold_out_each_unit_once_and_the_refit_cuts_the_same_test_rows(oracle: Oracle, tmp_path: Path) -> None:
-    first = blended(oracle, tmp_path / "b0")
-    count = first.folds or 2
-    taken: list[tuple[str, ...]] = []
-    cuts = set()
-    for part in [*range(count), -1]:
-        blend = blended(oracle, tmp_path / f"b{part}", Split(0, part)) if part else first
-        submission = write(tmp_path / "s.csv", upset(oracle.perfect(blend, tmp_path / "mirror"), part))
-        parts = partition_submission(blend, submission)
+def test_folds_hold_out_each_unit_once_and_all_have_the_same_test_rows(
+    oracle: Oracle, first: FirstBlend, tmp_path: Path
+) -> None:
+    removed: list[tuple[str, ...]] = []
+    test_rows = set()
+    for fold in [*range(first.blend.folds or 2), -1]:
+        blend = blended(oracle, tmp_path / f"b{fold}", Split(0, fold)) if fold else first.blend
+        perfect = oracle.perfect(blend, tmp_path / "mirror") if fold else first.perfect
+        parts = partition_submission(blend, write(tmp_path / "s.csv", upset(perfect, fold)))
         assert parts.held_out.column(oracle.task.submission.id) == parts.answers.column(oracle.task.submission.id)
-        cuts.add(tuple(map(tuple, parts.test.rows())))
-        taken += _left(oracle, blend, tmp_path / "mirror")
-        assert blend.has_labels == (part >= 0)
-    assert len(cuts) == 1
-    assert len(taken) == len(set(taken))
-    if first.folds:
-        assert len(taken) == len(oracle.book.train.labels)
+        test_rows.add(tuple(map(tuple, parts.test.rows())))
+        removed += _left(oracle, blend, tmp_path / "mirror") if fold else first.removed
+        assert blend.has_labels == (fold >= 0)
+    assert len(test_rows) == 1
+    assert len(removed) == len(set(removed))
+    if first.blend.folds:
+        assert len(removed) == len(oracle.book.train.labels)
 
 
 def _left(oracle: Oracle, blend: Blend, folder: Path) -> list[tuple[str, ...]]:
@@ -165,14 +200,8 @@ def _left(oracle: Oracle, blend: Blend, folder: Path) -> list[tuple[str, ...]]:
     return [row for row in map(tuple, oracle.book.train.source.rows()) if row not in shown]
 
 
-def test_making_it_again_gives_the_same_bytes(oracle: Oracle, tmp_path: Path) -> None:
-    trees = []
-    for name in ("a", "b"):
-        blend = blended(oracle, tmp_path / name / "blend")
-        trees.append(
-            {path.relative_to(blend.folder): path.read_bytes() for path in blend.folder.rglob("*") if path.is_file()}
-        )
-    assert trees[0] == trees[1]
+def test_making_a_blend_again_gives_the_same_bytes(oracle: Oracle, first: FirstBlend, tmp_path: Path) -> None:
+    assert hash_files(blended(oracle, tmp_path / "blend").folder) == first.files
 
 
 # ------------------------------------------------------------------------------------------------- what must not tell
@@ -181,10 +210,9 @@ def test_making_it_again_gives_the_same_bytes(oracle: Oracle, tmp_path: Path) ->
 WORD = re.compile(rb"[\w.-]+")
 
 
-def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_path: Path) -> None:
+def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, first: FirstBlend) -> None:
     """Scanned byte by byte, archives inflated: what only one labelled row says, names and contents of its files."""
-    task, blend = oracle.task, blended(oracle, tmp_path / "b")
-    gone = _left(oracle, blend, tmp_path / "mirror")
+    task, blend, gone = oracle.task, first.blend, first.removed
     found = dict(contents(blend.public))
     words = {name: set(WORD.findall(content)) for name, content in found.items()}
     sample = task.submission.shown or task.submission.sample.name
@@ -195,6 +223,7 @@ def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_pat
     labels = {source.header.index(name) for name in oracle.task.labels.targets if name in source.header}  # type: ignore[union-attr]
     to_predict = [name for name in found if _is_to_predict(oracle, name)]
     tells, columns = _only_once(oracle), {name.encode() for name in oracle.book.sample.header}
+    other_stems = {_stem(one) for one in found if one not in to_predict}
     assert gone
     for cells in gone:
         assert _line(cells) not in lines or len(cells) < 2
@@ -209,13 +238,13 @@ def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, tmp_pat
             spot, after = PathPattern(old), PathPattern(new)
             name = f"{spot.archive}!{spot.fill(fields)}" if spot.archive else spot.fill(fields)
             assert name not in found or spot.text == after.text
-            assert task.recipe.renumber or not [one for one in found if _twin(one, name) and one not in to_predict]
+            assert task.recipe.renumber or _stem(name) not in other_stems
             assert held.count(before[name]) == list(before.values()).count(before[name]) - (not after)
 
 
-def _twin(one: str, name: str) -> bool:
-    """Whether a file other than that of the row itself is called as it is, in whatever folder."""
-    return Path(one.rpartition("!")[2]).stem == Path(name.rpartition("!")[2]).stem
+def _stem(name: str) -> str:
+    """The name of a file without its folder and suffix: no other file of a moved row may be called the same."""
+    return Path(name.rpartition("!")[2]).stem
 
 
 def _line(row: Row | tuple[str, ...]) -> bytes:
@@ -245,8 +274,8 @@ def _only_once(oracle: Oracle) -> set[str]:
     return {cell for cell, count in counts.items() if count == 1 and len(cell) > 3 and WORD.fullmatch(cell.encode())}
 
 
-def test_birds_to_predict_are_marked_in_both_tables(home: Path, tmp_path: Path) -> None:
-    blend = blended(ready("mlsp-2013-birds", home), tmp_path / "b")
+def test_birds_to_predict_are_marked_in_both_tables(home: Path) -> None:
+    blend = first_blend("mlsp-2013-birds", home).blend
     essential = blend.public / "essential_data"
     asked = {
         line.split(",")[0] for line in (essential / "rec_labels_test_hidden.txt").read_text().split() if "?" in line
@@ -255,7 +284,7 @@ def test_birds_to_predict_are_marked_in_both_tables(home: Path, tmp_path: Path) 
     assert len(asked) == (blend.test_rows + blend.held_out_rows) / 19
 
 
-def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Path) -> None:
+def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, first: FirstBlend, tmp_path: Path) -> None:
     """Neither id nor place, nor date, size, number, links, mode or kind of the files: each by itself, and together.
 
     Over as many seeds as it takes for an area of three quarters to be no chance: the held-out rows are others each
@@ -266,7 +295,7 @@ def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, tmp_path: Pa
     while chance > 0.25:
         seed = len(areas["together"])
         assert seed < MOST_SEEDS, "there are too few rows to tell anything"
-        blend = blended(oracle, tmp_path / f"b{seed}", seed=seed)
+        blend = blended(oracle, tmp_path / f"b{seed}", seed=seed) if seed else first.blend
         if oracle.task.id in KAGGLES_OWN | DATED:
             assert "ids tell held-out rows" in " ".join(blend.notes)
         seen, held = _seen(oracle, blend, tmp_path / f"mirror{seed}")
