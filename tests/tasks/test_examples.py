@@ -1,4 +1,4 @@
-"""The example tasks: the same bytes every time, no row told from another by its id, and boards fit for medals."""
+"""The example tasks: the same bytes every time, ids that reveal nothing, leaderboards with four distinct thresholds."""
 
 from __future__ import annotations
 
@@ -23,15 +23,7 @@ KNOWN = {
     "breast-cancer": "399f7018ebf97c1febb473a3a81d72d6642ebde2de121f29e1cb1660bab86a8d",
     "diabetes": "b118cde081d4f30fa4317a308e7f06e308c42a937928cc3ef22ffc390102b088",
 }
-"""sha256 over the tables: what runs were played on must stay the same on every machine and in every version."""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    for name in NAMES:
-        prepare_example(name, home)
-    return home
+"""SHA-256 over the tables, which must be the same on every machine and in every version."""
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -47,22 +39,28 @@ def fingerprint(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_prepared_bytes_are_the_known_ones(name: str, home: Path) -> None:
-    assert fingerprint(home / "data" / name) == KNOWN[name]
+def test_prepared_tables_have_the_known_hashes(name: str, examples_home: Path) -> None:
+    assert fingerprint(examples_home / "data" / name) == KNOWN[name]
+
+
+def test_preparing_again_keeps_the_data_and_replaces_the_task_files(examples_home: Path, tmp_path: Path) -> None:
+    first, folder = examples_home / "data/diabetes", prepare_example("diabetes", tmp_path)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == FILES | {"private/answers.csv"} | set(TASK_FILES)
+    for name in names:
+        assert (first / name).read_bytes() == (folder / name).read_bytes()
+    (folder / "leaderboard.csv").write_text("old")
+    (folder / "blends").mkdir()
+    before = (folder / "public/train.csv").stat().st_mtime_ns
+    assert prepare_example("diabetes", tmp_path) == folder
+    assert (folder / "leaderboard.csv").read_text() != "old"
+    assert (folder / "blends").is_dir() and (folder / "public/train.csv").stat().st_mtime_ns == before
+    assert [path.name for path in folder.parent.iterdir()] == ["diabetes"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_preparing_twice_gives_the_same_bytes(name: str, home: Path, tmp_path: Path) -> None:
-    first, again = home / "data" / name, prepare_example(name, tmp_path)
-    found = {path.relative_to(again).as_posix() for path in again.rglob("*") if path.is_file()}
-    assert found == FILES | {"private/answers.csv"} | set(TASK_FILES)
-    for file in found:
-        assert (first / file).read_bytes() == (again / file).read_bytes()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_train_test_and_answers_fit_together(name: str, home: Path) -> None:
-    example, folder = EXAMPLES[name], home / "data" / name
+def test_train_test_and_answers_are_consistent(name: str, examples_home: Path) -> None:
+    example, folder = EXAMPLES[name], examples_home / "data" / name
     train, test = rows(folder / "public/train.csv"), rows(folder / "public/test.csv")
     sample, answers = rows(folder / "public/sample_submission.csv"), rows(folder / "private/answers.csv")
     assert (len(train), len(test)) == (example.train_rows, example.test_rows)
@@ -74,25 +72,25 @@ def test_train_test_and_answers_fit_together(name: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ids_say_nothing_of_which_rows_are_test_rows(name: str, home: Path) -> None:
-    example, folder = EXAMPLES[name], home / "data" / name
+def test_ids_do_not_reveal_the_test_rows(name: str, examples_home: Path) -> None:
+    example, folder = EXAMPLES[name], examples_home / "data" / name
     train = [int(row[example.id_column]) for row in rows(folder / "public/train.csv")]
     test = [int(row[example.id_column]) for row in rows(folder / "public/test.csv")]
     assert all(100_000 <= number < 1_000_000 for number in train + test)
-    # The share of (train, test) pairs in which the test id is the larger: one half where ids tell nothing.
+    # The share of (train, test) pairs in which the test id is larger; one half if ids reveal nothing.
     larger = sum(a < b for a in train for b in test) / (len(train) * len(test))
     assert larger == pytest.approx(0.5, abs=0.06)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_are_for_the_owner_only_and_not_in_public(name: str, home: Path) -> None:
-    folder = home / "data" / name
+def test_answers_are_readable_by_the_owner_only_and_not_public(name: str, examples_home: Path) -> None:
+    folder = examples_home / "data" / name
     assert stat.S_IMODE((folder / "private").stat().st_mode) == 0o700
     assert {path.relative_to(folder).as_posix() for path in (folder / "public").iterdir()} == FILES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_leaderboard_is_sorted_and_tells_four_lines_apart(name: str) -> None:
+def test_a_leaderboard_is_sorted_and_has_four_distinct_thresholds(name: str) -> None:
     board = rows(EXAMPLES_FOLDER / name / "leaderboard.csv")
     scores = [float(row["score"]) for row in board]
     lower = name == "diabetes"
@@ -108,18 +106,7 @@ def test_the_description_does_not_name_the_package_with_the_answers(name: str) -
     assert "scikit" not in text and "sklearn" not in text and "load_" not in text
 
 
-def test_what_is_prepared_keeps_its_data_and_takes_new_task_files(tmp_path: Path) -> None:
-    folder = prepare_example("diabetes", tmp_path)
-    (folder / "leaderboard.csv").write_text("old")
-    (folder / "blends").mkdir()
-    before = (folder / "public/train.csv").stat().st_mtime_ns
-    assert prepare_example("diabetes", tmp_path) == folder
-    assert (folder / "leaderboard.csv").read_text() != "old"
-    assert (folder / "blends").is_dir() and (folder / "public/train.csv").stat().st_mtime_ns == before
-    assert [path.name for path in folder.parent.iterdir()] == ["diabetes"]
-
-
-def test_two_processes_that_prepare_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+def test_two_processes_at_once_leave_one_complete_folder(tmp_path: Path) -> None:
     code = "import sys, pathlib; from tasks.examples.prepare import *\n"
     code += "prepare_example('digits', pathlib.Path(sys.argv[1]))"
     both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
@@ -128,7 +115,7 @@ def test_two_processes_that_prepare_at_once_leave_one_whole_folder(tmp_path: Pat
     assert fingerprint(tmp_path / "data" / "digits") == KNOWN["digits"]
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
-    with pytest.raises(TaskError, match="cannot be prepared there"):
+    with pytest.raises(TaskError, match="data"):
         prepare_example("diabetes", tmp_path)

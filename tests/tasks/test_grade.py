@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from small_tasks import churn, read_table, write_table
 
-from tasks.examples.prepare import prepare_example
 from tasks.judging.grade import Report, aggregate, grade, report, run_grade
 from tasks.metrics.medals import Thresholds
 from tasks.task import Task, TaskError, load_task
@@ -157,8 +156,8 @@ def test_the_aggregate_counts_what_the_reports_say() -> None:
 
 
 @pytest.mark.parametrize(("name", "perfect"), [("digits", 1.0), ("breast-cancer", 1.0), ("diabetes", 0.0)])
-def test_the_examples_give_gold_to_their_own_answers(name: str, perfect: float, tmp_path: Path) -> None:
-    task = load_task(prepare_example(name, tmp_path))
+def test_the_answers_of_an_example_win_gold(name: str, perfect: float, examples_home: Path) -> None:
+    task = load_task(examples_home / "data" / name)
     assert task.answers is not None
     found = grade(task, task.answers)
     assert (found.score, found.gold_medal, found.above_median) == (perfect, True, True)
