@@ -70,16 +70,16 @@ def why_best_not_submitted(state: State) -> str:
     chosen, best = state.chosen, state.best
     if chosen is None or best is None or chosen.evaluation == best.id:
         return ""
-    instead = f"not the file of evaluation {best.id}, the best of the search"
+    instead = f"instead of the submission of evaluation {best.id}, the best of the search"
     if chosen.evaluation != "final":
         source = f"that of evaluation {chosen.evaluation}" if chosen.evaluation else "the sample submission"
-        return f"{source} ({one_line(chosen.why)}), {instead}"
+        return f"{source} ({one_line(chosen.why)}) {instead}"
     members = state.decisions["record"].chosen if "record" in state.decisions else chosen.why
     selection = _selection(state)
     reason = one_line(chosen.why)
     if selection is not None and best.id not in members.split():
         reason += f"; {selection.chosen} was {one_line(selection.why)}"
-    return f"built at the end of the run from {members} ({reason}), {instead}"
+    return f"built at the end of the run from {members} ({reason}) {instead}"
 
 
 def holdout_queries(state: State) -> int:

@@ -86,7 +86,7 @@ def test_views_say_what_was_submitted_instead_of_the_best_evaluation() -> None:
     for expected, more in ends.items():
         whole = [*events, *(stamp(event, len(events) + index, 5.0) for index, event in enumerate(more))]
         for text in (report(fold(whole), whole), "".join(transcript(whole))):
-            assert "not the file of evaluation e1" in text
+            assert "instead of the submission of evaluation e1" in text
             assert expected in text
 
 
