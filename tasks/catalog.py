@@ -106,8 +106,8 @@ def _competition_row(one: Competition, home: Path) -> TaskRow:
 
 def _example_row(name: str, home: Path) -> TaskRow:
     folder, example = EXAMPLES_FOLDER / name, EXAMPLES[name]
-    marked = read_yaml_file(folder / "task.yaml")
-    file, checks = parse_task_file(marked), Checks(marked, folder)
+    yaml_file = read_yaml_file(folder / "task.yaml")
+    file, checks = parse_task_file(yaml_file), Checks(yaml_file, folder)
     metric = checks.metric(file.metric)
     thresholds = checks.thresholds(file.thresholds, file.leaderboard, metric.lower_is_better if metric else None)
     checks.raise_problems()

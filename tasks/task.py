@@ -1,4 +1,4 @@
-"""What a task is, in memory: frozen values that travel, made from a task.yaml by `load_task`."""
+"""A task in memory: frozen dataclasses, read from a task.yaml by `load_task`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tasks.config.schema import AnswerPart, BlendPart, TaskFile, parse_task_file
+from tasks.config.schema import AnswerSection, BlendSection, TaskFile, parse_task_file
 from tasks.config.validate import Checks
 from tasks.config.yaml_with_lines import TaskError, read_yaml_file
 from tasks.holdout.recipe import Answer, Mark, Recipe, Renumber
@@ -23,9 +23,9 @@ SandboxKind = Literal["auto", "docker", "bubblewrap", "local"]
 
 @dataclass(frozen=True)
 class Submission:
-    """The form of an answer: the sample file, its id column, its target columns, and whether cells may be empty.
+    """The format of a submission: sample file, id column, target columns, and whether predictions may be empty.
 
-    `shown` is the path below ./data under which the model finds the sample, where that is not the file itself.
+    `shown` is the sample's path below ./data, if it is shown under another name than the file's own.
     """
 
     sample: Path
@@ -37,10 +37,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class Labels:
-    """Where the labels of training rows are, for the harness to hold some out: by strata, or by whole groups.
+    """The labels of training rows, of which the harness holds some out, stratified or by whole groups.
 
-    `file` is the first file they stand in (public itself where they stand in file names); `where` says all of it, as
-    the task file does. `id` is a column, or a template of several.
+    `file` is the first file with labels (the public folder if labels are in file names); `where` lists all files as
+    the task file names them. `id` is a column, or a template of several columns.
     """
 
     file: Path
@@ -53,7 +53,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class RunDefaults:
-    """What the task asks of a run where no flag says otherwise. Cost in dollars."""
+    """Settings of a run that the task gives; command-line flags override them. Cost in dollars."""
 
     model: str | None = None
     base_url: str | None = None
@@ -66,11 +66,11 @@ class RunDefaults:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with every path absolute and every file known to be there.
+    """A task whose paths are absolute and whose files exist.
 
-    `description` is the text itself. `answers` is the file of private answers, None where there is none. `hidden`
-    are paths relative to site-packages that a sandbox masks. `digest` changes when the task, its sample or its
-    answers change. `competition` names the MLE-bench competition whose official rule grades it, if one does.
+    `description` is the text. `answers` is the file of private answers, or None. `hidden` are paths relative to
+    site-packages that a sandbox masks. `digest` changes when the task file, the sample or the answers change.
+    `competition` names the MLE-bench competition whose official metric grades the task, if there is one.
     """
 
     id: str
@@ -93,38 +93,38 @@ class Task:
 
 
 def load_task(path: Path) -> Task:
-    """The task of a task.yaml, or of a folder that holds one. Raises TaskError, listing every problem found."""
+    """Load a task.yaml, or the one in a folder. Raises TaskError, which lists every problem."""
     path = _task_file(path)
-    marked = read_yaml_file(path)
-    file = parse_task_file(marked)
-    checks = Checks(marked, path.absolute().parent)
+    yaml_file = read_yaml_file(path)
+    file = parse_task_file(yaml_file)
+    checks = Checks(yaml_file, path.absolute().parent)
     metric = checks.metric(file.metric)
     lower_is_better = metric.lower_is_better if metric else None
     thresholds = checks.thresholds(file.thresholds, file.leaderboard, lower_is_better)
     description = checks.description(file.description)
-    places = checks.places(file)
+    paths = checks.data_paths(file)
     checks.hidden(file.hide)
     checks.competition(file.competition)
     checks.raise_problems()
     assert metric is not None  # otherwise there was a problem
-    answers = places.get("answers")
-    submission = _submission(file, places["sample"])
+    answers = paths.get("answers")
+    submission = _submission(file, paths["sample"])
     return Task(
         id=file.id,
         title=file.title or file.id,
         description=description,
         metric=metric,
-        public=places["public"],
-        private=places.get("private"),
+        public=paths["public"],
+        private=paths.get("private"),
         answers=answers,
         submission=submission,
-        labels=_labels(file, places),
+        labels=_labels(file, paths),
         thresholds=thresholds,
         run=RunDefaults(**file.run.model_dump()),
         folder=checks.folder,
         path=path.absolute(),
         hidden=tuple(file.hide),
-        digest=_digest(marked.content, submission.sample, answers),
+        digest=_digest(yaml_file.content, submission.sample, answers),
         recipe=_recipe(file.blend) if file.blend else Recipe(),
         competition=file.competition or "",
     )
@@ -135,12 +135,12 @@ def _task_file(path: Path) -> Path:
         if path.is_dir():
             file = path / "task.yaml"
             if not file.is_file():
-                raise TaskError(f"{path}: the folder holds no task.yaml. Write one, or name the file itself.")
+                raise TaskError(f"{path}: the folder contains no task.yaml. Write one, or name another folder or file.")
             return file
         if not path.exists():
-            raise TaskError(f"{path}: there is no such task file. `harness tasks` lists the tasks there are.")
+            raise TaskError(f"{path}: does not exist. `harness tasks` lists the available tasks.")
         if not path.is_file():
-            raise TaskError(f"{path}: is not a regular file. Name a task.yaml or a folder that holds one.")
+            raise TaskError(f"{path}: is not a regular file. Name a task.yaml or a folder that contains one.")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TaskError(f"{path}: cannot be read ({reason}).") from None
@@ -148,66 +148,66 @@ def _task_file(path: Path) -> Path:
 
 
 def _submission(file: TaskFile, sample: Path) -> Submission:
-    part = file.submission
-    return Submission(sample, part.id, tuple(part.target), part.may_be_missing, part.shown or "")
+    section = file.submission
+    return Submission(sample, section.id, tuple(section.target), section.may_be_missing, section.shown or "")
 
 
-def _labels(file: TaskFile, places: Mapping[str, Path]) -> Labels | None:
-    part, found = file.labels, places.get("labels")
-    if part is None or found is None:
+def _labels(file: TaskFile, paths: Mapping[str, Path]) -> Labels | None:
+    section, labels_file = file.labels, paths.get("labels")
+    if section is None or labels_file is None:
         return None
     split = file.blend.split if file.blend else None
-    stratify = split.stratify if split and split.stratify is not None else part.stratify
-    group = (split.group if split else None) or part.group
-    return Labels(found, part.id, tuple(part.target), stratify, group, tuple(part.file))
+    stratify = split.stratify if split and split.stratify is not None else section.stratify
+    group = (split.group if split else None) or section.group
+    return Labels(labels_file, section.id, tuple(section.target), stratify, group, tuple(section.file))
 
 
-def _recipe(part: BlendPart) -> Recipe:
-    plan, renumber = part.plan, part.renumber
-    pairs = [line.partition("->") for line in part.files]
+def _recipe(section: BlendSection) -> Recipe:
+    plan, renumber = section.plan, section.renumber
+    pairs = [line.partition("->") for line in section.files]
     return Recipe(
         is_written=True,
-        test=tuple(part.test or ()),
-        answer=_answer(part.answer),
+        test=tuple(section.test or ()),
+        answer=_answer(section.answer),
         files=tuple((before.strip(), after.strip()) for before, _, after in pairs),
-        side=tuple(part.side.items()),
-        also_mark=tuple((name, Mark(mark.key, tuple(mark.set.items()))) for name, mark in part.also_mark.items()),
-        mark=part.mark or "",
-        fill=tuple(part.fill.items()),
+        side=tuple(section.side.items()),
+        also_mark=tuple((name, Mark(mark.key, tuple(mark.set.items()))) for name, mark in section.also_mark.items()),
+        mark=section.mark or "",
+        fill=tuple(section.fill.items()),
         renumber=Renumber(renumber.field, renumber.form, renumber.start, renumber.order.removeprefix("random"))
         if renumber
         else None,
-        unit=part.unit,
-        time=part.split.time,
-        keeps_tails=part.split.tails == "keep",
+        unit=section.unit,
+        time=section.split.time,
+        keeps_tails=section.split.tails == "keep",
         folds=plan.folds if plan else None,
         search=plan.search if plan else None,
         select=plan.select if plan else None,
-        static=tuple(part.static),
-        omit=tuple(part.omit),
+        static=tuple(section.static),
+        omit=tuple(section.omit),
     )
 
 
-def _answer(part: AnswerPart | None) -> Answer:
-    if part is None:
+def _answer(section: AnswerSection | None) -> Answer:
+    if section is None:
         return Answer()
-    if part.onehot:
+    if section.onehot:
         return Answer("onehot")
-    if part.map:
-        return Answer("map", next(tuple(values.items()) for values in part.map.values()))
-    if part.set:
-        return Answer("set", count=part.count or 0)
-    return Answer("pixels", image=part.pixels or "")
+    if section.map:
+        return Answer("map", next(tuple(values.items()) for values in section.map.values()))
+    if section.set:
+        return Answer("set", count=section.count or 0)
+    return Answer("pixels", image=section.pixels or "")
 
 
 def _digest(content: bytes, *files: Path | None) -> str:
-    whole = hashlib.sha256(hashlib.sha256(content).digest())
+    digest = hashlib.sha256(hashlib.sha256(content).digest())
     for path in files:
         if path is None:
-            whole.update(b"none")
+            digest.update(b"none")
             continue
         try:
-            whole.update(bytes.fromhex(hash_of_file(path)))
+            digest.update(bytes.fromhex(hash_of_file(path)))
         except OSError as error:
             raise TaskError(f"{path}: cannot be read ({error.strerror}). Make it readable.") from None
-    return whole.hexdigest()
+    return digest.hexdigest()

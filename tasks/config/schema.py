@@ -1,4 +1,4 @@
-"""The form of a task.yaml: pydantic models of its keys, and pydantic's complaints in words a user can act on."""
+"""The schema of task.yaml as pydantic models, and its validation errors as messages with file, line and advice."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Cell = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, (int, fl
 Columns = Annotated[list[Text], Field(min_length=1), BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
 
 
-class MetricPart(_Part):
-    """`metric: NAME` (as `name`), or a function of the task's own with its direction."""
+class MetricSection(_Section):
+    """`metric: NAME` (stored as `name`), or a function in a file of the task, with its direction."""
 
     name: Text | None = None
     function: Text | None = None
@@ -33,16 +33,16 @@ class MetricPart(_Part):
     needs: Literal["labels", "scores", "numbers"] = "numbers"
 
 
-class DataPart(_Part):
-    """Where the data lie."""
+class DataSection(_Section):
+    """The data folders and the file of private answers."""
 
     public: Text
     private: Text | None = None
     answers: Text | None = None
 
 
-class SubmissionPart(_Part):
-    """What is handed in."""
+class SubmissionSection(_Section):
+    """The format of a submission."""
 
     sample: Text
     id: Text
@@ -51,8 +51,8 @@ class SubmissionPart(_Part):
     shown: Text | None = None
 
 
-class LabelsPart(_Part):
-    """Where the training labels are: a table, `archive.zip!table`, `files:NAME` or `marked:FILE`; a list: copies."""
+class LabelsSection(_Section):
+    """The training labels: a table, `archive.zip!table`, `files:NAME` or `marked:FILE`; a list: identical copies."""
 
     file: Columns
     id: Text
@@ -61,8 +61,8 @@ class LabelsPart(_Part):
     stratify: bool = False
 
 
-class AnswerPart(_Part):
-    """How labels become cells of a submission, where they are not columns of the same name."""
+class AnswerSection(_Section):
+    """How labels become cells of a submission, if they are not columns of the same name."""
 
     onehot: Text | None = None
     map: dict[str, dict[str, Cell]] | None = None
@@ -71,15 +71,15 @@ class AnswerPart(_Part):
     pixels: Text | None = None
 
 
-class MarkPart(_Part):
-    """Which cells of a table mark a row that is to be predicted."""
+class MarkSection(_Section):
+    """A table that marks rows to predict: its key column, and the cells to write there."""
 
     key: Text
     set: dict[str, Cell]
 
 
-class RenumberPart(_Part):
-    """`{FIELD: FORM, start: N, order: TEMPLATE}`: new values of a field."""
+class RenumberSection(_Section):
+    """`{FIELD: FORM, start: N, order: TEMPLATE}`: new values for a field."""
 
     field: Text
     form: Annotated[str, Field(pattern=r"^[^{}]*\{i\}[^{}]*\Z")]
@@ -87,8 +87,8 @@ class RenumberPart(_Part):
     order: Text = "random"
 
 
-class SplitPart(_Part):
-    """How labelled rows are held out."""
+class SplitSection(_Section):
+    """How held-out rows are chosen: whole groups, the latest rows, or stratified."""
 
     group: Text | None = None
     time: Text | None = None
@@ -96,16 +96,16 @@ class SplitPart(_Part):
     tails: Literal["keep"] | None = None
 
 
-class PlanPart(_Part):
-    """How many folds, or which share of the rows (rows, above 1) is told and which is only opened at the end."""
+class PlanSection(_Section):
+    """The number of folds, or the sizes of search and select rows (a share of the labelled rows; above 1, a count)."""
 
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     search: Amount | None = None
     select: Amount | None = None
 
 
-def _renumber(value: Any) -> Any:
-    """`{image_id: "Test_{i}", start: 0}` with its one free key named."""
+def _name_renumbered_field(value: Any) -> Any:
+    """`{image_id: "Test_{i}", start: 0}` rewritten as `{field: image_id, form: "Test_{i}", start: 0}`."""
     if not isinstance(value, dict):
         return value
     free = [name for name in value if name not in ("start", "order")]
@@ -113,26 +113,26 @@ def _renumber(value: Any) -> Any:
     return {**{name: value[name] for name in value if not named or name not in free}, **named}
 
 
-class BlendPart(_Part):
-    """How labelled rows are made into rows to predict."""
+class BlendSection(_Section):
+    """How held-out labelled rows become rows to predict."""
 
     test: Columns | None = None
-    answer: Annotated[AnswerPart | None, BeforeValidator(lambda v: None if v == "same" else v)] = None
+    answer: Annotated[AnswerSection | None, BeforeValidator(lambda v: None if v == "same" else v)] = None
     files: list[Annotated[str, Field(pattern=r"^[^>]*\S\s*->[^>]*\Z")]] = []
     side: dict[str, Text] = {}
-    also_mark: dict[str, MarkPart] = {}
+    also_mark: dict[str, MarkSection] = {}
     mark: Text | None = None
     fill: dict[str, Text] = {}
-    renumber: Annotated[RenumberPart | None, BeforeValidator(_renumber)] = None
+    renumber: Annotated[RenumberSection | None, BeforeValidator(_name_renumbered_field)] = None
     unit: Text | None = None
-    split: SplitPart = SplitPart()
-    plan: Annotated[PlanPart | None, BeforeValidator(lambda v: None if v == "auto" else v)] = None
+    split: SplitSection = SplitSection()
+    plan: Annotated[PlanSection | None, BeforeValidator(lambda v: None if v == "auto" else v)] = None
     static: list[Text] = []
     omit: list[Text] = []
 
 
-class ThresholdsPart(_Part):
-    """Medal thresholds written out."""
+class ThresholdsSection(_Section):
+    """Medal thresholds as numbers."""
 
     gold: float
     silver: float
@@ -140,8 +140,8 @@ class ThresholdsPart(_Part):
     median: float
 
 
-class RunPart(_Part):
-    """What a run does where no flag says otherwise."""
+class RunSection(_Section):
+    """Settings of a run; command-line flags override them."""
 
     model: Text | None = None
     base_url: Text | None = None
@@ -152,43 +152,43 @@ class RunPart(_Part):
     sandbox: Literal["auto", "docker", "bubblewrap", "local"] | None = None
 
 
-class TaskFile(_Part):
-    """A whole task.yaml."""
+class TaskFile(_Section):
+    """A complete task.yaml."""
 
     id: Annotated[str, Field(pattern=ID_PATTERN)]
     title: Text | None = None
     description: Text
-    metric: Annotated[MetricPart, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)]
-    data: DataPart
-    submission: SubmissionPart
-    labels: LabelsPart | None = None
-    blend: BlendPart | None = None
-    thresholds: ThresholdsPart | None = None
+    metric: Annotated[MetricSection, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)]
+    data: DataSection
+    submission: SubmissionSection
+    labels: LabelsSection | None = None
+    blend: BlendSection | None = None
+    thresholds: ThresholdsSection | None = None
     leaderboard: Text | None = None
-    run: RunPart = RunPart()
+    run: RunSection = RunSection()
     hide: list[Text] = []
     competition: Text | None = None
 
 
-def parse_task_file(marked: YamlFile) -> TaskFile:
-    """The file's content, checked for form. Raises TaskError with a line for every problem."""
+def parse_task_file(yaml_file: YamlFile) -> TaskFile:
+    """Validate the file's content against the schema. Raises TaskError with one line per problem."""
     try:
-        return TaskFile.model_validate(marked.values)
+        return TaskFile.model_validate(yaml_file.values)
     except ValidationError as error:
-        problems = [_problem(marked, detail) for detail in error.errors(include_url=False, include_context=True)]
+        problems = [_problem(yaml_file, detail) for detail in error.errors(include_url=False, include_context=True)]
     raise TaskError("\n".join(dict.fromkeys(problems)))
 
 
-def _problem(marked: YamlFile, detail: ErrorDetails) -> str:
+def _problem(yaml_file: YamlFile, detail: ErrorDetails) -> str:
     location = [step for step in detail["loc"] if step not in ("str", "float", "int")]
     name, kind = ".".join(map(str, location)), detail["type"]
     if kind == "extra_forbidden":
-        return marked.problem(location, _unknown_key(location), at_key=True)
+        return yaml_file.problem(location, _unknown_key(location), at_key=True)
     if kind == "missing":
-        return marked.problem(location[:-1], f"key '{name}' is missing. Add a line `{location[-1]}: ...`.")
+        return yaml_file.problem(location[:-1], f"key '{name}' is missing. Add a line `{location[-1]}: ...`.")
     if detail["input"] is None:
-        return marked.problem(location, f"'{name}' is empty. {_wanted(detail)}")
-    return marked.problem(location, f"'{name}' is {_shown(detail['input'])}. {_wanted(detail)}")
+        return yaml_file.problem(location, f"'{name}' is empty. {_advice(detail)}")
+    return yaml_file.problem(location, f"'{name}' is {_shown(detail['input'])}. {_advice(detail)}")
 
 
 def _shown(value: Any) -> str:
@@ -198,29 +198,29 @@ def _shown(value: Any) -> str:
         return "a list" if value else "an empty list"
     try:
         return clip(repr(value))
-    except ValueError:  # Python does not spell out a number of many thousand digits
-        return "a number far too long"
+    except ValueError:  # Python refuses to print numbers of many thousand digits
+        return "a number with too many digits"
 
 
-def clip(text: str, most: int = 80) -> str:
-    """`text` on one line and cut to at most `most` characters, the cut marked."""
+def clip(text: str, limit: int = 80) -> str:
+    """`text` on one line and cut to at most `limit` characters, with an ellipsis."""
     text = text.replace("\n", "\\n")
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _wanted(detail: ErrorDetails) -> str:
+def _advice(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if detail["loc"] == ("metric",):
         return f"Write one of: {', '.join(METRICS)}."
     if kind == "string_pattern_mismatch":
         if detail["loc"][-1] != "id":
             return "Write it as in `{image_id: 'Test_{i}'}`." if "form" in detail["loc"] else "Write `FROM -> TO`."
-        return "Write a name of letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit."
+        return "Write at most 64 letters, digits, '.', '_' or '-', beginning with a letter or digit."
     if kind == "literal_error":
         return f"Write one of: {context.get('expected', '')}."
     if kind == "greater_than":
         return f"Write a number above {context.get('gt', 0)}."
-    words = {
+    advice = {
         "string_type": "Write text (in quotes, if it looks like a number).",
         "string_too_short": "Write some text.",
         "float_type": "Write a number, such as 0.9.",
@@ -231,26 +231,26 @@ def _wanted(detail: ErrorDetails) -> str:
         "too_short": "Write at least one.",
         "model_type": "Write a mapping: {key: value}.",
     }
-    return words.get(kind, detail["msg"] + ".")
+    return advice.get(kind, detail["msg"] + ".")
 
 
 def _unknown_key(location: list[str | int]) -> str:
     known = _keys_at(location[:-1])
     key = str(location[-1])
-    near = get_close_matches(key, known, n=1)
-    meant = f"Did you mean '{near[0]}'?" if near else f"The keys here are: {', '.join(known)}."
-    return f"key '{clip(key)}' does not exist. {meant}"
+    similar = get_close_matches(key, known, n=1)
+    hint = f"Did you mean '{similar[0]}'?" if similar else f"The keys here are: {', '.join(known)}."
+    return f"key '{clip(key)}' does not exist. {hint}"
 
 
 def _keys_at(location: list[str | int]) -> list[str]:
-    parts: dict[str, type[_Part]] = {
-        "metric": MetricPart,
-        "data": DataPart,
-        "submission": SubmissionPart,
-        "labels": LabelsPart,
-        "blend": BlendPart,
-        "thresholds": ThresholdsPart,
-        "run": RunPart,
+    sections: dict[str, type[_Section]] = {
+        "metric": MetricSection,
+        "data": DataSection,
+        "submission": SubmissionSection,
+        "labels": LabelsSection,
+        "blend": BlendSection,
+        "thresholds": ThresholdsSection,
+        "run": RunSection,
     }
-    part = parts.get(str(location[0]), TaskFile) if location else TaskFile
-    return [name for name in part.model_fields if (part, name) != (MetricPart, "name")]
+    section = sections.get(str(location[0]), TaskFile) if location else TaskFile
+    return [name for name in section.model_fields if (section, name) != (MetricSection, "name")]

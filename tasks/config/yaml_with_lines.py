@@ -1,6 +1,6 @@
-"""YAML read together with where everything stands, so that an error can name its line and column.
+"""Read YAML and keep the position of every value, so that an error can name its line and column.
 
-TaskError   the user's mistake in a task; its message has one line per problem, each saying what to write instead
+TaskError   a mistake in a task; its message has one line per problem, each with what to write instead
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-SIZE_CAP = 1_000_000
-"""Bytes; a task file is a page of text, and anything larger is some other file."""
+MAX_BYTES = 1_000_000
+"""A task file is a page of text; a larger file is not one."""
 
 Location = Sequence[str | int]
 """Keys and list positions from the top of the file down to a value."""
@@ -24,25 +24,25 @@ _DATE = "tag:yaml.org,2002:timestamp"
 
 
 class TaskError(Exception):
-    """The user's mistake in a task: what is wrong, where, and what to write instead, one problem a line."""
+    """A mistake in a task: what is wrong, where, and what to write instead; one problem per line."""
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """A YAML mapping as plain values, its bytes, and the node tree that knows where each of them stands."""
+    """A YAML mapping as plain values, its bytes, and the node tree with the position of each value."""
 
     path: Path
     content: bytes
     values: dict[str, Any]
     root: yaml.MappingNode
 
-    def problem(self, location: Location, says: str, *, at_key: bool = False) -> str:
-        """One line for the user: file, line and column of `location` (or of its key), and what it says.
+    def problem(self, location: Location, message: str, *, at_key: bool = False) -> str:
+        """One line for the user: file, line and column of `location` (or of its key), and the message.
 
-        Where the file does not go as deep as `location`, the deepest place that exists is named.
+        If `location` does not exist in the file, the nearest enclosing value is named.
         """
         mark = self._mark(location, at_key)
-        return f"{self.path}:{mark.line + 1}:{mark.column + 1} {says}"
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1} {message}"
 
     def _mark(self, location: Location, at_key: bool) -> yaml.Mark:
         node: yaml.Node = self.root
@@ -57,7 +57,7 @@ class YamlFile:
 
 
 def read_yaml_file(path: Path) -> YamlFile:
-    """Read the YAML mapping in the file `path`. Raises TaskError for anything that is not one."""
+    """Read the YAML mapping in a file. Raises TaskError for anything else."""
     content = _read(path)
     try:
         text = content.decode("utf-8-sig")
@@ -76,12 +76,12 @@ def read_yaml_file(path: Path) -> YamlFile:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(SIZE_CAP + 1)
+            content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TaskError(f"{path}: cannot be read ({reason}).") from None
-    if len(content) > SIZE_CAP:
-        raise TaskError(f"{path}: is larger than {SIZE_CAP:,} bytes, so it is no task file. Name a task.yaml.")
+    if len(content) > MAX_BYTES:
+        raise TaskError(f"{path}: is larger than {MAX_BYTES:,} bytes, so it is not a task file. Name a task.yaml.")
     return content
 
 
@@ -94,13 +94,13 @@ def _compose(path: Path, text: str) -> yaml.MappingNode:
         raise TaskError(f"{where} is not valid YAML: {error.problem or error.context}.") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise TaskError(f"{path}:{line} holds a character that YAML does not allow. Remove it.") from None
+        raise TaskError(f"{path}:{line} contains a character that YAML does not allow. Remove it.") from None
     except RecursionError:
         raise TaskError(f"{path}: is nested too deeply for a task file.") from None
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         raise TaskError(f"{path}: is not valid YAML ({type(error).__name__}).") from None
     if root is None:
-        raise TaskError(f"{path}: is empty. `harness tasks digits` shows what a task file holds.")
+        raise TaskError(f"{path}: is empty. `harness tasks digits` shows an example of a task file.")
     if not isinstance(root, yaml.MappingNode):
         mark = root.start_mark
         raise TaskError(f"{path}:{mark.line + 1}:{mark.column + 1} is not a mapping. Write lines like `id: my-task`.")
@@ -108,7 +108,7 @@ def _compose(path: Path, text: str) -> yaml.MappingNode:
 
 
 def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
-    """The key node (None in a list) and the value node one step below `node`; (None, None) where there is none."""
+    """The key node (None in a list) and the value node one step below `node`; (None, None) if there is none."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == step:
@@ -119,7 +119,7 @@ def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.Nod
 
 
 class _Reader:
-    """Turns nodes into plain values, gathering what a task file may not hold."""
+    """Converts nodes to plain values and collects what a task file may not contain."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -130,9 +130,9 @@ class _Reader:
     def value(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
-        # Composed aliases are one node met twice; they may hold themselves, or grow without end.
+        # An alias is the same node again. Aliases may contain themselves or grow exponentially.
         if id(node) in self._seen:
-            return self._refuse(node, "uses an alias (`*name`), which a task file cannot. Write the value out.")
+            return self._refuse(node, "uses an alias (`*name`), which a task file cannot contain. Write the value out.")
         self._seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item) for item in node.value]
@@ -145,7 +145,7 @@ class _Reader:
             if not isinstance(name, str):
                 self._refuse(key, "is a key that is not text. Write a name, in quotes if need be.")
             elif name in values:
-                self._refuse(key, f"key '{name}' stands here a second time. Remove one of them.")
+                self._refuse(key, f"key '{name}' is repeated. Remove one of the two.")
             else:
                 values[name] = self.value(child)
         return values
@@ -158,14 +158,14 @@ class _Reader:
                 return self._constructor.construct_object(node)
             except (yaml.YAMLError, ValueError, ArithmeticError, LookupError):
                 return self._refuse(node, "is not a value that can be read. Put it in quotes if it is text.")
-        return self._refuse(node, f"has the tag or mark '{node.tag}', which a task file cannot hold. Remove it.")
+        return self._refuse(node, f"has the tag '{node.tag}', which a task file cannot contain. Remove it.")
 
     def _text(self, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
         if any((ord(char) < 32 and char not in "\n\t") or 0xD800 <= ord(char) < 0xE000 for char in text):
-            return self._refuse(node, "holds a control character. Remove it.")
+            return self._refuse(node, "contains a control character. Remove it.")
         return text
 
-    def _refuse(self, node: yaml.Node, says: str) -> None:
+    def _refuse(self, node: yaml.Node, message: str) -> None:
         mark = node.start_mark
-        self.problems.append(f"{self.path}:{mark.line + 1}:{mark.column + 1} {says}")
+        self.problems.append(f"{self.path}:{mark.line + 1}:{mark.column + 1} {message}")

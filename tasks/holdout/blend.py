@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +65,12 @@ def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST) -> Ble
     from tasks.task import TaskError
 
     try:
-        fingerprint = _fingerprint(task, seed, split)
         if not folder.exists():
-            _appear(task, seed, split, fingerprint, folder)
+            _appear(task, seed, split, _fingerprint(task, seed, split), folder)
         blend = load_blend(folder)
+        # The metric's description is part of the fingerprint, but rewording it does not change a blend.
+        described = replace(task, metric=replace(task.metric, doc=blend.metric.doc))
+        fingerprint = _fingerprint(described, seed, split)
     except (TableError, TooFewRows) as error:
         raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
     except OSError as error:

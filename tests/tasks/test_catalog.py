@@ -53,8 +53,8 @@ def test_every_path_to_mask_is_there_and_holds_the_bundled_tables(tmp_path: Path
         ("", "has no name"),
         ("  ", "has no name"),
         ("a\0b", "has no name"),
-        ("./digits", "there is no such task file"),
-        ("nowhere/task.yaml", "there is no such task file"),
+        ("./digits", "does not exist"),
+        ("nowhere/task.yaml", "does not exist"),
         ("x" * 5000, "cannot be read"),
     ],
 )

@@ -153,7 +153,7 @@ def test_ids_given_twice_by_a_recipe_are_refused(tmp_path: Path) -> None:
         ("renumber: {name: Test}", "Write it as in"),
         ("answer: {set: label}", "a set needs the count"),
         ("answer: {set: label, onehot: label}", "say one of"),
-        ("test: public/nothing.csv", "is not there"),
+        ("test: public/nothing.csv", "does not exist"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_told_at_once(blend: str, says: str, tmp_path: Path) -> None:

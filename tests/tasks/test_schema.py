@@ -1,4 +1,4 @@
-"""Whatever stands in a task.yaml either loads or is told with its place and what to write instead."""
+"""Any task.yaml either loads or is refused with the position of each problem and what to write instead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "expected"),
     [
         ("metric: roc_auc", "metric: roc_acu", "task.yaml:4:9 metric 'roc_acu' does not exist. Did you mean 'roc_auc'"),
         ("metric: roc_auc", "metrik: roc_auc", "task.yaml:4:1 key 'metrik' does not exist. Did you mean 'metric'?"),
@@ -31,18 +31,18 @@ def folder(tmp_path: Path) -> Path:
         ("  target: left", "  target: left\n  traget: x", "task.yaml:10:3 key 'traget' does not exist."),
         ("  target: left", "  target: []", "task.yaml:9:11 'submission.target' is an empty list. Write at least one."),
         ("  target: left", "  target: [left, 3]", "task.yaml:9:18 'submission.target.1' is 3. Write text"),
-        ("  target: left", "  target: left\n  target: right", "task.yaml:10:3 key 'target' stands here a second time."),
+        ("  target: left", "  target: left\n  target: right", "task.yaml:10:3 key 'target' is repeated."),
         ("  target: left", "  target: left\n  may_be_missing: 1", "'submission.may_be_missing' is 1. Write true or"),
         ("hours: 24", "hours: long", "task.yaml:12:64 'run.hours' is 'long'. Write a number"),
         ("hours: 24", "hours: -1", "'run.hours' is -1. Write a number above 0."),
         ("hours: 24", "hours: .inf", "'run.hours' is inf. Write a finite number."),
         ("hours: 24", "attempts: 2.5", "'run.attempts' is 2.5. Write a whole number."),
         ("sandbox: docker", "sandbox: podman", "'run.sandbox' is 'podman'. Write one of: 'auto', 'docker'"),
-        ("id: churn", "id: ../churn", "task.yaml:1:5 'id' is '../churn'. Write a name of letters, digits"),
+        ("id: churn", "id: ../churn", "task.yaml:1:5 'id' is '../churn'. Write at most 64 letters, digits"),
         ("id: churn", "id: 2024", "'id' is 2024. Write text (in quotes, if it looks like a number)."),
-        ("id: churn", "id: 'a\n\n  b'", "Write a name of letters, digits"),
-        ("id: churn", "id: \"a\\0b\"", "task.yaml:1:5 holds a control character. Remove it."),
-        ("id: churn", "id: !!python/name:os.system x", "which a task file cannot hold. Remove it."),
+        ("id: churn", "id: 'a\n\n  b'", "64 letters, digits"),
+        ("id: churn", "id: \"a\\0b\"", "task.yaml:1:5 contains a control character. Remove it."),
+        ("id: churn", "id: !!python/name:os.system x", "which a task file cannot contain. Remove it."),
         ("id: churn", "? [a, b]\n: c", "task.yaml:1:3 is a key that is not text."),
         ("id: churn", "id: &a churn\nhide: &b [*a, *b]", "uses an alias"),
         ("id: churn", "id: churn\nhide: [/etc]", "task.yaml:2:8 '/etc' is not a path inside site-packages"),
@@ -54,23 +54,23 @@ def folder(tmp_path: Path) -> Path:
         ("private: private/", "answers: a.csv", "answers need `private:`"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_form_is_told_with_its_place_and_its_remedy(folder: Path, old: str, new: str, says: str) -> None:
+def test_schema_error_names_position_and_remedy(folder: Path, old: str, new: str, expected: str) -> None:
     assert old in WHOLE
-    assert says in refusal(folder, WHOLE.replace(old, new, 1))
+    assert expected in refusal(folder, WHOLE.replace(old, new, 1))
 
 
-def test_several_mistakes_are_told_at_once(folder: Path) -> None:
+def test_all_problems_are_reported_at_once(folder: Path) -> None:
     text = WHOLE.replace("metric:", "metrc:").replace("hours: 24", "hours: 0").replace("id: churn", "id: [x]")
-    told = refusal(folder, text).splitlines()
-    assert len(told) == 4 and all(line.startswith("task.yaml:") for line in told)
+    message = refusal(folder, text).splitlines()
+    assert len(message) == 4 and all(line.startswith("task.yaml:") for line in message)
     (folder / "description.md").unlink()
     (folder / "public/train.csv").unlink()
-    told = refusal(folder, WHOLE.replace("roc_auc", "auc")).splitlines()
-    assert [line.split()[1] for line in told] == ["metric", "file", "file"]
+    message = refusal(folder, WHOLE.replace("roc_auc", "auc")).splitlines()
+    assert [line.split()[1] for line in message] == ["metric", "file", "file"]
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected"),
     [
         (b"", "task.yaml: is empty."),
         (b"# only a comment\n", "task.yaml: is empty."),
@@ -78,18 +78,18 @@ def test_several_mistakes_are_told_at_once(folder: Path) -> None:
         (b"just words", "task.yaml:1:1 is not a mapping."),
         (b"id: caf\xe9\n", "task.yaml:1 is not text in UTF-8. Save the file as UTF-8."),
         (b"\x7fELF\x02\x01\x01\x00\xff\xfe", "is not text in UTF-8"),
-        (b"id: a\n\x00\x01", "task.yaml:2 holds a character that YAML does not allow."),
+        (b"id: a\n\x00\x01", "task.yaml:2 contains a character that YAML does not allow."),
         (b"id: a\n---\nid: b\n", "is not valid YAML"),
         (b"a" * 1_000_001, "is larger than 1,000,000 bytes"),
         (b"[" * 50_000, "is nested too deeply"),
         (b'id: "\\UFFFFFFFF"', "is not valid YAML"),
-        (b"id: 0x" + b"f" * 20_000, "'id' is a number far too long."),
+        (b"id: 0x" + b"f" * 20_000, "'id' is a number with too many digits."),
         (b"id: " + b"9" * 20_000, "is not a value that can be read."),
-        (b'id: "\\ud800"', "holds a control character"),
+        (b'id: "\\ud800"', "contains a control character"),
     ],
 )
-def test_what_is_no_task_file_at_all_is_told(folder: Path, content: bytes, says: str) -> None:
-    assert says in refusal(folder, content)
+def test_files_that_are_not_task_files_are_refused(folder: Path, content: bytes, expected: str) -> None:
+    assert expected in refusal(folder, content)
 
 
 # --------------------------------------------------------------------------------------------------------- anything
@@ -105,7 +105,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("any") / "churn")
 
 
-def loads_or_tells(folder: Path, content: bytes) -> None:
+def load_or_refuse(folder: Path, content: bytes) -> None:
     (folder / "task.yaml").write_bytes(content)
     try:
         load_task(folder)
@@ -122,13 +122,13 @@ def loads_or_tells(folder: Path, content: bytes) -> None:
 @example(content=b"id: 1:99999999999:0")
 @example(content=b"id: !!binary x\nmetric: =")
 @example(content=b"&a [*a]")
-def test_any_bytes_either_load_or_are_told(shared: Path, content: bytes) -> None:
-    loads_or_tells(shared, content)
+def test_any_bytes_load_or_are_refused(shared: Path, content: bytes) -> None:
+    load_or_refuse(shared, content)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_value_anywhere_in_a_valid_task_either_loads_or_is_told(shared: Path, data: st.DataObject) -> None:
+def test_any_value_anywhere_loads_or_is_refused(shared: Path, data: st.DataObject) -> None:
     whole = yaml.safe_load(WHOLE)
     key = data.draw(st.sampled_from([*whole, "hide", "leaderboard", "surprise"]))
     if isinstance(whole.get(key), dict) and data.draw(st.booleans()):
@@ -136,14 +136,14 @@ def test_any_value_anywhere_in_a_valid_task_either_loads_or_is_told(shared: Path
         whole[key][inner] = data.draw(_texts())
     else:
         whole[key] = data.draw(_texts())
-    loads_or_tells(shared, yaml.safe_dump(whole, allow_unicode=True).encode("utf-8", "surrogatepass"))
+    load_or_refuse(shared, yaml.safe_dump(whole, allow_unicode=True).encode("utf-8", "surrogatepass"))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, len(WHOLE)), paste=st.text(st.sampled_from("{}[]:,-#&*!|>'\"\\%@`\n \tab0.~?<"), max_size=12))
-def test_a_valid_task_damaged_anywhere_either_loads_or_is_told(shared: Path, cut: int, paste: str) -> None:
-    loads_or_tells(shared, (WHOLE[:cut] + paste + WHOLE[cut:]).encode())
-    loads_or_tells(shared, (WHOLE[:cut] + paste).encode())
+def test_damaged_task_loads_or_is_refused(shared: Path, cut: int, paste: str) -> None:
+    load_or_refuse(shared, (WHOLE[:cut] + paste + WHOLE[cut:]).encode())
+    load_or_refuse(shared, (WHOLE[:cut] + paste).encode())
 
 
 _numbers = st.floats(0.001, 1e6)
@@ -158,7 +158,7 @@ _numbers = st.floats(0.001, 1e6)
     attempts=st.none() | st.integers(1, 10**6),
     missing=st.booleans(),
 )
-def test_what_is_written_is_what_is_read(
+def test_written_values_are_loaded(
     shared: Path, task_id: str, title: str, lines: list[float], hours: float | None, attempts: int | None, missing: bool
 ) -> None:
     whole = yaml.safe_load(WHOLE)

@@ -1,4 +1,4 @@
-"""From a task.yaml and the files beside it to a Task, or to words on what does not fit."""
+"""A task.yaml and its files become a Task, or an error that names what does not fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
 # ----------------------------------------------------------------------------------------------------------- valid
 
 
-def test_a_whole_task_becomes_frozen_values_with_absolute_paths(folder: Path) -> None:
+def test_complete_task_has_absolute_paths(folder: Path) -> None:
     task = load_task(folder)
     assert (task.id, task.title, task.description) == ("churn", "Predict which customers leave", "# Who leaves?\n")
     assert task.metric.name == "roc_auc" and not task.metric.lower_is_better and task.metric.needs == "scores"
@@ -33,7 +33,7 @@ def test_a_whole_task_becomes_frozen_values_with_absolute_paths(folder: Path) ->
     assert task.run == RunDefaults("a/b", "http://localhost:8000/v1", 24, 20, sandbox="docker")
 
 
-def test_the_least_task_has_no_answers_labels_thresholds_or_run(folder: Path) -> None:
+def test_minimal_task_has_no_optional_values(folder: Path) -> None:
     (folder / "task.yaml").write_text(
         "id: t\ndescription: description.md\nmetric: rmse\ndata: {public: public}\n"
         "submission: {sample: public/sample_submission.csv, id: customer_id, target: [left]}\n"
@@ -50,7 +50,7 @@ def test_thresholds_come_from_a_leaderboard(folder: Path) -> None:
     assert load_task(folder).thresholds == Thresholds(1.0, 0.9, 0.7, 0.55, 10)
 
 
-def test_a_metric_of_one_s_own_is_found_without_running_it(folder: Path) -> None:
+def test_custom_metric_is_found_without_running_its_file(folder: Path) -> None:
     (folder / "my.py").write_text("raise SystemExit\ndef score(answers, predictions, targets): return 0.0\n")
     text = WHOLE.replace("roc_auc", "{function: my.py:score, direction: lower, needs: labels}")
     (folder / "task.yaml").write_text(text.replace("gold: 0.92", "gold: 0.7").replace("0.88", "0.95"))
@@ -59,7 +59,7 @@ def test_a_metric_of_one_s_own_is_found_without_running_it(folder: Path) -> None
     assert (metric.file, metric.function) == (folder / "my.py", "score")
 
 
-def test_the_digest_follows_the_task_its_sample_and_its_answers(folder: Path) -> None:
+def test_digest_depends_on_task_sample_and_answers(folder: Path) -> None:
     digests = [load_task(folder).digest]
     for name in ("task.yaml", "public/sample_submission.csv", "private/answers.csv"):
         with (folder / name).open("a") as file:
@@ -70,11 +70,11 @@ def test_the_digest_follows_the_task_its_sample_and_its_answers(folder: Path) ->
     assert load_task(folder).digest == digests[-1]
 
 
-def test_the_same_task_from_another_place_has_the_same_digest(folder: Path, tmp_path: Path) -> None:
+def test_digest_does_not_depend_on_the_folder(folder: Path, tmp_path: Path) -> None:
     assert load_task(make_folder(tmp_path / "elsewhere")).digest == load_task(folder).digest
 
 
-def test_a_byte_order_mark_and_a_relative_path_are_no_trouble(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_byte_order_mark_and_relative_path_are_accepted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("task.yaml", "public/sample_submission.csv"):
         (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
     monkeypatch.chdir(folder.parent)
@@ -84,12 +84,12 @@ def test_a_byte_order_mark_and_a_relative_path_are_no_trouble(folder: Path, monk
 # ------------------------------------------------------------------------------------------------- what is on disk
 
 
-def test_a_missing_file_folder_or_task_yaml_is_told(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="there is no such task file"):
+def test_missing_task_file_is_reported(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="does not exist"):
         load_task(tmp_path / "nothing.yaml")
-    with pytest.raises(TaskError, match=r"the folder holds no task\.yaml"):
+    with pytest.raises(TaskError, match=r"contains no task\.yaml"):
         load_task(folder / "public")
-    with pytest.raises(TaskError, match="there is no such task file"):
+    with pytest.raises(TaskError, match="does not exist"):
         load_task(folder / "task.yaml" / "task.yaml")
     os.mkfifo(folder / "pipe")
     with pytest.raises(TaskError, match="not a regular file"):
@@ -97,28 +97,28 @@ def test_a_missing_file_folder_or_task_yaml_is_told(folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("gone", "says"),
+    ("gone", "expected"),
     [
-        ("description.md", "task.yaml:3:14 file 'description.md' (the task in words) is not there. Put it at"),
-        ("public/train.csv", "task.yaml:10:16 file 'public/train.csv' (the training labels) is not there. Put it at"),
+        ("description.md", "task.yaml:3:14 file 'description.md' (the task description) does not exist. Put it at"),
+        ("public/train.csv", "task.yaml:10:16 file 'public/train.csv' (the training labels) does not exist. Put it at"),
         ("public/sample_submission.csv", "task.yaml:7:11 file 'public/sample_submission.csv' (the sample submission)"),
-        ("private/answers.csv", "task.yaml:5:34 file 'private/answers.csv' (the private answers) is not there."),
+        ("private/answers.csv", "task.yaml:5:34 file 'private/answers.csv' (the private answers) does not exist."),
     ],
 )
-def test_a_file_that_is_not_there_is_told_with_where_to_put_it(folder: Path, gone: str, says: str) -> None:
+def test_missing_data_file_is_reported_with_its_path(folder: Path, gone: str, expected: str) -> None:
     (folder / gone).unlink()
-    assert says in refusal(folder)
+    assert expected in refusal(folder)
     (folder / gone).mkdir()
-    assert says in refusal(folder)
+    assert expected in refusal(folder)
 
 
-def test_a_data_folder_that_is_not_there_is_told(folder: Path) -> None:
-    told = refusal(folder, WHOLE.replace("public: public/", "public: pubic/"))
-    assert "task.yaml:5:16 folder 'pubic/' is not there. Make it at" in told
+def test_missing_data_folder_is_reported(folder: Path) -> None:
+    message = refusal(folder, WHOLE.replace("public: public/", "public: pubic/"))
+    assert "task.yaml:5:16 folder 'pubic/' does not exist. Create it at" in message
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "says"),
+    ("file", "content", "expected"),
     [
         ("public/sample_submission.csv", b"id,left\n", "task.yaml:8:7 sample_submission.csv has no column 'customer"),
         ("public/sample_submission.csv", b"customer_id;left\n", "Its columns are: customer_id;left."),
@@ -130,13 +130,13 @@ def test_a_data_folder_that_is_not_there_is_told(folder: Path) -> None:
         ("description.md", b"\xff\xff", "description.md cannot be read (not text in UTF-8)."),
     ],
 )  # fmt: skip
-def test_a_file_that_does_not_fit_the_task_is_told(folder: Path, file: str, content: bytes, says: str) -> None:
+def test_data_file_that_does_not_fit_is_reported(folder: Path, file: str, content: bytes, expected: str) -> None:
     (folder / file).write_bytes(content)
-    assert says in refusal(folder)
+    assert expected in refusal(folder)
 
 
 @pytest.mark.parametrize(
-    ("board", "says"),
+    ("board", "expected"),
     [
         ("team,score\n", "the leaderboard has no rows"),
         ("team,points\na,1\n", "has no score in every row"),
@@ -146,42 +146,42 @@ def test_a_file_that_does_not_fit_the_task_is_told(folder: Path, file: str, cont
         ("team,score\na,0.1\nb,0.9\n", "is not sorted best first"),
     ],
 )
-def test_a_leaderboard_that_cannot_be_used_is_told(folder: Path, board: str, says: str) -> None:
+def test_unusable_leaderboard_is_reported(folder: Path, board: str, expected: str) -> None:
     (folder / "board.csv").write_text(board)
     lines = [line for line in WHOLE.splitlines() if not line.startswith("thresholds")]
-    told = refusal(folder, "\n".join([*lines, "leaderboard: board.csv"]))
-    assert told.startswith("task.yaml:12:14 board.csv") and says in told
+    message = refusal(folder, "\n".join([*lines, "leaderboard: board.csv"]))
+    assert message.startswith("task.yaml:12:14 board.csv") and expected in message
 
 
 @pytest.mark.parametrize(
-    ("metric", "says"),
+    ("metric", "expected"),
     [
         ("{function: my.py:score}", "a function needs a direction."),
         ("{function: my.py, direction: lower}", "is not of the form `file.py:function`"),
         ("{function: my.py:other, direction: lower}", "my.py defines no function 'other'."),
         ("{function: bad.py:score, direction: lower}", "bad.py is not valid Python at line 2."),
-        ("{function: none.py:score, direction: lower}", "file 'none.py' (the file of the metric) is not there."),
+        ("{function: none.py:score, direction: lower}", "file 'none.py' (the file of the metric) does not exist."),
         ("{function: my.py:score, direction: up}", "'metric.direction' is 'up'. Write one of:"),
         ("{direction: lower}", "names no metric. Write one of: accuracy,"),
         ("{name: rmse, function: my.py:score, direction: lower}", "both a name and a function"),
         ("{name: rmse, direction: lower}", "only a `function:` takes a direction. Write `metric: rmse`."),
     ],
 )
-def test_a_metric_of_one_s_own_that_cannot_work_is_told(folder: Path, metric: str, says: str) -> None:
+def test_unusable_custom_metric_is_reported(folder: Path, metric: str, expected: str) -> None:
     (folder / "my.py").write_text("def score(answers, predictions, targets): return 0.0\n")
     (folder / "bad.py").write_text("x = 1\ndef score(:\n")
-    assert says in refusal(folder, WHOLE.replace("roc_auc", metric))
+    assert expected in refusal(folder, WHOLE.replace("roc_auc", metric))
 
 
 def test_answers_inside_the_public_folder_are_refused(folder: Path) -> None:
     (folder / "public/answers.csv").write_text("customer_id,left\n2,1\n")
-    says = "lies inside the public folder, where the model could read it. Move it out."
-    assert says in refusal(folder, WHOLE.replace("private: private/", "private: public/"))
-    assert says in refusal(folder, WHOLE.replace("private/}", "private/, answers: public/answers.csv}"))
+    expected = "is inside the public folder, where the model could read it. Move it out."
+    assert expected in refusal(folder, WHOLE.replace("private: private/", "private: public/"))
+    assert expected in refusal(folder, WHOLE.replace("private/}", "private/, answers: public/answers.csv}"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(folder: Path) -> None:
+def test_unreadable_file_is_reported(folder: Path) -> None:
     (folder / "private").chmod(0)
     try:
         assert "cannot be read (Permission denied)" in refusal(folder)
