@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.config.schema import ID_PATTERN
 from tasks.config.yaml_with_lines import TaskError
-from tasks.holdout.splitters import Parts, TooFewRows, assign_folds, assign_group_folds, choose_fold_count, order
+from tasks.holdout.splitters import Folds, TooFewRows, assign_folds, assign_group_folds, choose_fold_count, order
 from tasks.io.csv_text import Row, as_number, write_rows
 from tasks.metrics.registry import METRICS
 from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
@@ -150,7 +150,7 @@ def _split(wish: TaskRequest, metric: str, header: Row, rows: Sequence[Row], gue
     return is_private
 
 
-def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw: str) -> Parts:
+def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw: str) -> Folds:
     """Rows in parts as a run's blend deals them."""
     return (
         assign_group_folds(groups, labels, parts, draw) if groups else assign_folds(labels, parts, draw, stratify=True)

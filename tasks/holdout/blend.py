@@ -1,9 +1,10 @@
-"""A run's blend: labelled rows, held out by the harness, mixed unrecognisably into the test rows.
+"""The data folder of a split: labelled rows are held out and mixed into the test rows, where they look the same.
 
     <folder>/public/    what the sandbox shows as ./data: smaller train, larger test, sample submission for both
-    <folder>/custody/   key.csv and answers.csv: what each sample row is. Mode 0700, never mounted
+    <folder>/custody/   private labels: key.csv and answers.csv say what each sample row is. Mode 0700, never mounted
 
-Cells travel as text, so nothing is rounded or renamed on the way in (`make_blend`) or out (`cutting.cut`).
+Cells stay text, so nothing is rounded or renamed when the folder is made (`make_blend`) or a submission is divided
+(`partition_submission.cut`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.build import fill
-from tasks.holdout.link_files import has_shown_attributes
+from tasks.holdout.link_files import FILE_TIME, has_shown_attributes
 from tasks.holdout.private_labels import plant_canary
-from tasks.holdout.public_files import FILE_TIME
 from tasks.holdout.recipe import Split
 from tasks.holdout.splitters import TooFewRows
 from tasks.io.atomic import open_durable
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from tasks.task import Task
 
 
-FIRST = Split()
+FIRST_SPLIT = Split()
 
 
 @dataclass(frozen=True)
 class Blend:
-    """A run's data as the sandbox may see it (`public`) and what only the harness may (`custody`).
+    """The data of a split: `public` for the sandbox, `private_labels` for the harness alone.
 
-    `held_out_rows` are told about, `select_rows` are opened once, at the end of a run. `folds` is how many blends
-    hold every labelled row out once between them (0: this is the only one). `notes` say, for people, what is
-    imperfect about it.
+    Scores on the `held_out_rows` are shown to the agent; `select_rows` are opened once, at the end of a run. `folds` is
+    the number of splits that together hold out every labelled row once (0: this is the only split). `notes` tell
+    people about imperfections.
     """
 
     folder: Path
@@ -57,58 +57,63 @@ class Blend:
     folds: int = 0
 
 
-def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST) -> Blend:
-    """Make the blend of a task, a seed and a deal, or take the one that is there; the same bytes for the same three.
+def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST_SPLIT) -> Blend:
+    """Make the data folder of a task, seed and split, or load the existing one; equal arguments give equal bytes.
 
-    A task without `labels` is shown as it is. The folder appears whole, by rename. Raises TaskError.
+    A task without `labels` is shown unchanged. The folder appears complete, by rename. Raises TaskError.
     """
     from tasks.task import TaskError
 
     try:
         if not folder.exists():
-            _appear(task, seed, split, _fingerprint(task, seed, split), folder)
+            _make_folder(task, seed, split, _fingerprint(task, seed, split), folder)
         blend = load_blend(folder)
         # The metric's description is part of the fingerprint, but rewording it does not change a blend.
-        described = replace(task, metric=replace(task.metric, doc=blend.metric.doc))
-        fingerprint = _fingerprint(described, seed, split)
+        recorded = read_meta(blend.private_labels)
+        described = replace(task, metric=replace(task.metric, doc=recorded["metric"]["doc"]))
+        is_same = recorded["fingerprint"] == _fingerprint(described, seed, split)
     except (TableError, TooFewRows) as error:
-        raise TaskError(f"{task.path}: the data cannot be blended: {error}") from None
+        raise TaskError(f"{task.path}: no rows can be held out: {error}") from None
     except OSError as error:
-        full = ". Make room there, or set HARNESS_HOME" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}{full}") from error
-    if read_meta(blend.private_labels)["fingerprint"] != fingerprint:
+        advice = (
+            ". Free some space, or set HARNESS_HOME to another disk"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else ""
+        )
+        raise TaskError(f"{task.path}: its data cannot be prepared in {folder}: {error}{advice}") from error
+    if not is_same:
         raise TaskError(
-            f"{task.path}: its data or metric changed since {folder} was made. Runs begun before still need it; "
-            "delete it to make a new one, or give the changed task another id"
+            f"{task.path}: its data or metric changed since {folder} was made. Earlier runs still need that folder: "
+            "give the changed task another id, or delete the folder to make a new one"
         )
     return blend
 
 
 def load_blend(folder: Path) -> Blend:
-    """The blend in a folder. Raises TaskError if there is none."""
+    """Load the blend in a folder. Raises TaskError if there is none."""
     public, private_labels = folder / "public", folder / "custody"
     try:
         meta = read_meta(private_labels)
         metric = metric_from_record(meta["metric"])
     except (OSError, ValueError, KeyError) as error:
-        from tasks.task import TaskError  # not above: the judge's child would pay for it at every start
+        from tasks.task import TaskError  # imported here: at the top it would slow every start of the judge's process
 
-        raise TaskError(f"{folder} is not a blend that can be read ({error}); start a new run to make one") from None
+        raise TaskError(f"{folder} is not a readable blend ({error}); start a new run to make one") from None
     held_out, test = meta["held_out_rows"], meta["test_rows"]
     counts = (meta["select_rows"], meta["labelled_rows"], meta["folds"])
     return Blend(folder, public, private_labels, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
 
 
 def read_meta(private_labels: Path) -> dict[str, Any]:
-    """What a blend's custody says of the blend. Raises OSError, ValueError."""
+    """The recorded facts about a blend. Raises OSError, ValueError."""
     meta: dict[str, Any] = json.loads((private_labels / "blend.json").read_text(encoding="utf-8"))
     return meta
 
 
-# ------------------------------------------------------------------------------------------------ making it appear
+# --------------------------------------------------------------------------------------------------------- making it
 
 
-def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path) -> None:
+def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(folder)
     building = folder.with_name(f".{folder.name}.building-{os.getpid()}")
@@ -117,24 +122,24 @@ def _appear(task: Task, seed: int, split: Split, fingerprint: str, folder: Path)
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         store = folder.parent / ".files"
-        filled = fill(task, seed, split, building / "public", building / "custody", store)
+        summary = fill(task, seed, split, building / "public", building / "custody", store)
         plant_canary(building / "custody" / "answers.csv", fingerprint)
-        meta = {**_spoken_of(task), **asdict(filled), **asdict(split), "seed": seed, "fingerprint": fingerprint}
+        meta = {**_task_facts(task), **asdict(summary), **asdict(split), "seed": seed, "fingerprint": fingerprint}
         with open_durable(building / "custody" / "blend.json", 0o600) as stream:
             stream.write(json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)
         try:
             building.rename(folder)
         except OSError:
-            if not (folder / "custody").exists():  # else another process made it meanwhile, of the same bytes
+            if not (folder / "custody").exists():  # otherwise another process has made it, with the same bytes
                 raise
     finally:
         if building.exists():
             shutil.rmtree(building)
 
 
-def _spoken_of(task: Task) -> dict[str, Any]:
-    """What the blend must know of the task, so that a run can be judged from its blend alone."""
+def _task_facts(task: Task) -> dict[str, Any]:
+    """What is recorded of the task, so that a submission can be judged from the blend alone."""
     return {
         "task": task.id,
         "columns": read_header(task.submission.sample),
@@ -146,17 +151,17 @@ def _spoken_of(task: Task) -> dict[str, Any]:
 
 
 def _fingerprint(task: Task, seed: int, split: Split) -> str:
-    """Changes when the data, the metric, the recipe or the seed do: a blend must not be mistaken for another's."""
-    # These keys are part of the fingerprints of blends on disk: renaming one makes every run refuse its blend.
-    drawn = {"draw": split.draw, "part": split.fold}
-    state: list[Any] = [seed, drawn, _spoken_of(task), asdict(task.labels) if task.labels else None]
+    """A hash of data, metric, recipe, seed and split: a folder made for others must not be used."""
+    # Field names are part of the fingerprints of folders on disk: renaming one makes every run refuse its folder.
+    split_state = {"draw": split.draw, "part": split.fold}
+    state: list[Any] = [seed, split_state, _task_facts(task), asdict(task.labels) if task.labels else None]
     state.append(asdict(task.recipe))
-    content = {task.submission.sample, *([task.labels.file] if task.labels else [])}
+    hashed = {task.submission.sample, *([task.labels.file] if task.labels else [])}
     for path in sorted(task.public.rglob("*")):
         if not path.is_file():
             continue
         state.append([path.relative_to(task.public).as_posix(), path.stat().st_size])
-        if path in content or path.suffix.lower() == ".csv":
+        if path in hashed or path.suffix.lower() == ".csv":
             state.append(hash_of_file(path))
     return hash_of(json.dumps(state, default=_relative(task.public)))
 
@@ -176,9 +181,9 @@ def _clear_abandoned(folder: Path) -> None:
 
 
 def _seal(folder: Path) -> None:
-    """Readable by everyone and writable by no one in public, one date on everything, custody closed."""
+    """Make public files read-only with one date, and the private labels accessible to the owner alone."""
     for path in sorted((folder / "public").rglob("*"), reverse=True):
-        if not has_shown_attributes(path.lstat()):  # what is linked is so already, and may not be ours to change
+        if not has_shown_attributes(path.lstat()):  # linked files have these already, and may belong to another user
             path.chmod(0o755 if path.is_dir() else 0o444)
             os.utime(path, (FILE_TIME, FILE_TIME))
     (folder / "public").chmod(0o755)

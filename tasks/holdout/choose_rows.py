@@ -1,4 +1,4 @@
-"""Which labelled rows a blend holds out, by the plan of a task's recipe."""
+"""Choose which labelled rows a split holds out, as the task's recipe says."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from tasks.holdout import class_coverage
 from tasks.holdout.load_inputs import Train
 from tasks.holdout.recipe import Plan, Split, plan_folds, roles
-from tasks.holdout.splitters import Parts, assign_folds, assign_group_folds, assign_late_folds
+from tasks.holdout.splitters import Folds, assign_folds, assign_group_folds, assign_late_folds
 from tasks.io.timestamps import parse_timestamps
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
 
-CORE = 0.999
-"""The share of rows, nearest to the median, whose spread is taken for the ordinary one."""
+CORE_SHARE = 0.999
+"""The share of rows, nearest to the median, whose spread is taken as the normal one."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """Rows that leave the train files: their numbers there, each with its role; and how they were dealt."""
+class HeldOut:
+    """The rows that leave the training files, by row number, each with its role; and the plan they follow."""
 
     roles: dict[int, str]
     plan: Plan
@@ -28,93 +28,95 @@ class Held:
     notes: tuple[str, ...] = ()
 
 
-def choose_held_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) -> Held:
-    """The rows that a deal holds out. Raises `splitting.TooFewRows`, TableError."""
+def choose_held_out(task: Task, labels: Labels, train: Train, seed: int, split: Split) -> HeldOut:
+    """The rows that a split holds out. Raises `splitters.TooFewRows`, TableError."""
     recipe = task.recipe
-    first = f"{seed}:held out"
-    draw = f"{seed}:fresh {split.draw}" if split.draw else first
+    first_seed = f"{seed}:held out"
+    fold_seed = f"{seed}:fresh {split.draw}" if split.draw else first_seed
     strata, notes = train.labels, tuple[str, ...]()
     if recipe.keeps_tails:
-        strata, notes = _without_tails(train, _largest_part(recipe.search, recipe.folds, len(train.labels)))
+        strata, notes = _without_tails(train, _largest_fold(recipe.search, recipe.folds, len(train.labels)))
     counted = _units(train) if recipe.unit and not labels.group else strata
     labelled = sum(label is not None for label in counted)
     plan = plan_folds(recipe, labelled)
     if recipe.time:
-        moments = parse_timestamps(train.moments, recipe.time)
-        dealt = assign_late_folds(moments, strata, plan.parts, draw, earlier=split.draw > 0)
-        if unknown := moments.count(None):
-            says = f"{unknown} rows have no {recipe.time}: they stay training rows, for they may be early or late"
-            notes = (*notes, says)
+        times = parse_timestamps(train.times, recipe.time)
+        folds = assign_late_folds(times, strata, plan.fold_count, fold_seed, earlier=split.draw > 0)
+        if unknown := times.count(None):
+            note = f"{unknown} rows have no {recipe.time}: they stay training rows, because they may be early or late"
+            notes = (*notes, note)
     else:
-        dealt, fewer = _deal(task, labels, train, _Pool(strata, counted, plan), (first, draw))
-        if fewer.parts < plan.parts and not labels.group:
-            notes = (*notes, f"{fewer.folds} folds and not {plan.folds}, so that each has rows of every label")
-        plan = fewer
-    wanted = roles(plan, split)
-    taken = {at: wanted[part] for at, part in enumerate(dealt) if part in wanted}
-    return Held(taken, plan, labelled, notes)
+        folds, used = _assign(task, labels, train, _Pool(strata, counted, plan), (first_seed, fold_seed))
+        if used.fold_count < plan.fold_count and not labels.group:
+            notes = (*notes, f"{used.cv_folds} folds and not {plan.cv_folds}, so that each has rows of every label")
+        plan = used
+    role_of = roles(plan, split)
+    held_out = {row: role_of[fold] for row, fold in enumerate(folds) if fold in role_of}
+    return HeldOut(held_out, plan, labelled, notes)
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """Rows to deal: the stratum of each row, that of each unit (of each row, if rows are units), and the plan."""
+    """Rows to divide: the stratum of each row, that of each unit (of each row, if rows are units), and the plan."""
 
     strata: list[str | None]
     units: list[str | None]
     plan: Plan
 
 
-def _deal(task: Task, labels: Labels, train: Train, pool: _Pool, draws: tuple[str, str]) -> tuple[Parts, Plan]:
-    """The part of every row, and the plan that came of it. `draws` are that of the first deal, by which the number of
-    parts is found (every deal of a run has the same), and that of this one."""
-    first, draw = draws
+def _assign(task: Task, labels: Labels, train: Train, pool: _Pool, seeds: tuple[str, str]) -> tuple[Folds, Plan]:
+    """The fold of every row, and the plan that was possible.
+
+    `seeds` are those of the run's first draw, which decides the number of folds for all draws, and of this draw.
+    """
+    first_seed, fold_seed = seeds
     strata, plan = pool.strata, pool.plan
 
-    def dealing(parts: int, seed: str) -> Parts:
+    def assign(fold_count: int, seed: str) -> Folds:
         if labels.group:
-            return assign_group_folds(train.groups, strata, parts, seed)
-        found = assign_folds(pool.units, parts, seed, labels.stratify)
-        return _spread(train, found) if task.recipe.unit else found
+            return assign_group_folds(train.groups, strata, fold_count, seed)
+        folds = assign_folds(pool.units, fold_count, seed, labels.stratify)
+        return _folds_of_rows(train, folds) if task.recipe.unit else folds
 
     class_coverage.refuse_one_label(task.metric, labels.targets, strata)
-    needs_all = plan.folds > 0 and task.metric.needs_both_classes
+    needs_all = plan.cv_folds > 0 and task.metric.needs_both_classes
     if needs_all:
-        parts = class_coverage.max_fold_count(strata, plan.parts, lambda count: dealing(count, first))
-        plan = replace(plan, parts=parts, folds=parts)
-    dealt = dealing(plan.parts, draw)
-    for again in range(class_coverage.REDRAWS if needs_all else 0):
-        if class_coverage.smallest_class_count(strata, dealt):
+        fold_count = class_coverage.max_fold_count(strata, plan.fold_count, lambda count: assign(count, first_seed))
+        plan = replace(plan, fold_count=fold_count, cv_folds=fold_count)
+    folds = assign(plan.fold_count, fold_seed)
+    for attempt in range(class_coverage.REDRAWS if needs_all else 0):
+        if class_coverage.smallest_class_count(strata, folds):
             break
-        dealt = dealing(plan.parts, f"{draw}:{again}")
+        folds = assign(plan.fold_count, f"{fold_seed}:{attempt}")
     if labels.group:
-        most = 1 + max(part for part in dealt if part is not None)
-        plan = replace(plan, parts=most, folds=min(plan.folds, most))
-    return dealt, plan
+        made = 1 + max(fold for fold in folds if fold is not None)
+        plan = replace(plan, fold_count=made, cv_folds=min(plan.cv_folds, made))
+    return folds, plan
 
 
 def _units(train: Train) -> list[str | None]:
-    """The label of each unit, in the order in which they come first; None where one of its rows has none."""
-    found: dict[str, str | None] = {}
+    """The stratum of each unit, in the order of their first rows; None if one of its rows has no label."""
+    strata: dict[str, str | None] = {}
     for unit, label in zip(train.units, train.labels, strict=True):
-        found[unit] = None if label is None or found.get(unit, "") is None else ""
-    return list(found.values())
+        strata[unit] = None if label is None or strata.get(unit, "") is None else ""
+    return list(strata.values())
 
 
-def _spread(train: Train, dealt: Parts) -> Parts:
-    """The part of every row, from those of the units."""
-    part_of = dict(zip(dict.fromkeys(train.units), dealt, strict=True))
-    return [part_of[unit] for unit in train.units]
+def _folds_of_rows(train: Train, unit_folds: Folds) -> Folds:
+    """The fold of every row, from those of the units."""
+    fold_of = dict(zip(dict.fromkeys(train.units), unit_folds, strict=True))
+    return [fold_of[unit] for unit in train.units]
 
 
-def _largest_part(search: float | None, folds: int | None, count: int) -> int:
+def _largest_fold(search: float | None, folds: int | None, count: int) -> int:
     if search:
         return round(search if search > 1 else search * count)
     return count // (folds or 10)
 
 
-def _without_tails(train: Train, held: int) -> tuple[list[str | None], tuple[str, ...]]:
-    """The labels without those of rows so far from the median that one, held out, would weigh more in a mean square
-    than all the others: those rows stay among the training rows."""
+def _without_tails(train: Train, held_out: int) -> tuple[list[str | None], tuple[str, ...]]:
+    """The labels, with None for rows so far from the median that one, held out, would outweigh all others in a mean
+    square: those rows stay training rows."""
     import numpy as np
 
     sizes = np.array(train.sizes)
@@ -122,13 +124,13 @@ def _without_tails(train: Train, held: int) -> tuple[list[str | None], tuple[str
     if not len(known):
         return train.labels, ()
     squares = (known - np.median(known)) ** 2
-    last = max(0, int(CORE * len(squares)) - 1)
-    bound = max(1, held) * np.partition(squares, last)[: last + 1].mean()
+    last = max(0, int(CORE_SHARE * len(squares)) - 1)
+    bound = max(1, held_out) * np.partition(squares, last)[: last + 1].mean()
     far = np.flatnonzero((sizes - np.median(known)) ** 2 > bound)
     if not len(far):
         return train.labels, ()
     kept = list(train.labels)
-    for at in far.tolist():
-        kept[at] = None
-    ends = f"{sizes[far].min():g} to {sizes[far].max():g}"
-    return kept, (f"{len(far)} rows with far labels ({ends}) stay training rows: one would outweigh all others",)
+    for row in far.tolist():
+        kept[row] = None
+    extremes = f"{sizes[far].min():g} to {sizes[far].max():g}"
+    return kept, (f"{len(far)} rows with extreme labels ({extremes}) stay training rows: one would outweigh the rest",)

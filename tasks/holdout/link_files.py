@@ -1,7 +1,7 @@
-"""How a blend's files come to lie where they are shown: linked, so that neither date, mode nor number tells of rows.
+"""Put files into a split's public folder so that date, mode and inode number do not reveal which rows are held out.
 
-A file is linked from where it is if it already looks as a blend's files do, and if the numbers (inodes) of those held
-out and of the test set are mixed. Otherwise it is copied once into a store, in random order, and linked from there.
+A file is hard-linked if it already has the mode and date that public files get, and if the inode numbers of held-out
+and test files are mixed. Otherwise it is copied once into a store, in random order, and linked from there.
 """
 
 from __future__ import annotations
@@ -17,56 +17,56 @@ from tasks.io.hashing import hash_of
 from tasks.leakage.order import reveals_class
 
 FILE_TIME = 946_684_800
-"""The one modification time of every file of a blend: dates would tell which rows moved (seconds since 1970)."""
+"""The modification time of every public file (seconds since 1970): real times would reveal which rows moved."""
 
 
 def link_rows(
     source: Path, target: Path, names: Mapping[str, str], store: Path, draw: str, held: Collection[str]
 ) -> None:
-    """Show the files of rows under their new names, written in random order; `held` are those that are held out."""
+    """Show the files of rows under their new names, written in random order; `held` are those of held-out rows."""
     made: set[Path] = set()
-    to_predict = {after.rpartition("/")[0] for name, after in names.items() if name in held}
+    test_folders = {after.rpartition("/")[0] for name, after in names.items() if name in held}
     ordered = sorted(names, key=lambda name: hash_of(f"{draw}:{name}"))
-    found = {name: (source / name).stat() for name in ordered}
-    beside = [name for name in ordered if name in held or names[name].rpartition("/")[0] in to_predict]
-    by_number = [name in held for name in sorted(beside, key=lambda name: found[name].st_ino)]
-    are_plain = all(map(has_shown_attributes, found.values())) and not reveals_class(by_number)
+    stats = {name: (source / name).stat() for name in ordered}
+    beside_test = [name for name in ordered if name in held or names[name].rpartition("/")[0] in test_folders]
+    held_by_inode = [name in held for name in sorted(beside_test, key=lambda name: stats[name].st_ino)]
+    can_link = all(map(has_shown_attributes, stats.values())) and not reveals_class(held_by_inode)
     for name in ordered:
-        place = target / names[name]
-        if place.parent not in made:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            made.add(place.parent)
-        if not (are_plain and _linked(source / name, place)):
-            _link_stored(source / name, name, found[name], place, store)
+        path = target / names[name]
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        if not (can_link and _try_link(source / name, path)):
+            _link_from_store(source / name, name, stats[name], path, store)
 
 
-def has_shown_attributes(found: os.stat_result) -> bool:
-    """Whether a file already has the mode and date of a blend's files."""
-    return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o444 and found.st_mtime == FILE_TIME
+def has_shown_attributes(stats: os.stat_result) -> bool:
+    """Whether a file already has the mode and date of public files."""
+    return stat.S_ISREG(stats.st_mode) and stat.S_IMODE(stats.st_mode) == 0o444 and stats.st_mtime == FILE_TIME
 
 
-def _linked(source: Path, target: Path) -> bool:
+def _try_link(source: Path, target: Path) -> bool:
     try:
         os.link(source, target)
-    except OSError:  # another file system, a file that is not ours, too many links
+    except OSError:  # another file system, a file of another owner, too many links
         return False
     return True
 
 
-def _link_stored(source: Path, name: str, found: os.stat_result, target: Path, store: Path) -> None:
-    told = f"{name}\n{found.st_size}\n{found.st_mtime_ns}\n{found.st_ino}"
-    kept = store / hash_of(told)[:40]
-    if not kept.exists():
+def _link_from_store(source: Path, name: str, stats: os.stat_result, target: Path, store: Path) -> None:
+    key = hash_of(f"{name}\n{stats.st_size}\n{stats.st_mtime_ns}\n{stats.st_ino}")[:40]
+    stored = store / key
+    if not stored.exists():
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacing(kept) as draft:
+        with replacing(stored) as draft:
             shutil.copyfile(source, draft)
             draft.chmod(0o444)
             os.utime(draft, (FILE_TIME, FILE_TIME))
-    if not _linked(kept, target):
-        shutil.copyfile(kept, target)
+    if not _try_link(stored, target):
+        shutil.copyfile(stored, target)
 
 
-def link_or_copy(path: Path, place: Path) -> None:
-    """Show a file that belongs to no row. A link shares mode and date, so the owner's files are copied."""
-    if not (has_shown_attributes(path.lstat()) and _linked(path, place)):
-        shutil.copyfile(path, place)
+def link_or_copy(source: Path, target: Path) -> None:
+    """Show a file that belongs to no row. A link shares mode and date, so the user's own files are copied."""
+    if not (has_shown_attributes(source.lstat()) and _try_link(source, target)):
+        shutil.copyfile(source, target)

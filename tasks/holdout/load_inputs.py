@@ -1,4 +1,4 @@
-"""What a task's files say before any row moves: the sample, the labelled rows, and the rows to predict.
+"""Read what a split needs from a task's files: the sample, the labelled rows, and the rows to predict.
 
 Raises `TableError` for files that do not fit together.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.recipe import Answer
-from tasks.holdout.sources import Marked, Source, Table, labelled_source, open_source
+from tasks.holdout.sources import MarkedFile, Source, Table, labelled_source, open_source
 from tasks.holdout.target_encoding import AnswerEncoder
 from tasks.io.csv_text import Positions, Row, TableError, read_header, read_rows
 from tasks.io.path_templates import PathPattern
@@ -25,14 +25,16 @@ from tasks.judging.validate_submission import number
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
 
-MANY = 5_000_000
-"""From so many labelled rows on, repeated ids are looked for among the rows that are shown, and not among all."""
+CHECKED_ROWS = 5_000_000
+"""Only this many labelled rows are checked for repeated ids and cached, to bound memory."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The sample submission: its ids in order, and of each column the commonest cell. `rest` are its rows where it
-    has columns besides id and targets; `varied` are the columns of more than one value."""
+    """The sample submission: its ids in order, and the most common cell of each column (`common`).
+
+    `rest` are its rows if it has columns besides id and targets; `varied` are the columns with several values.
+    """
 
     name: str
     header: Row
@@ -45,25 +47,25 @@ class Sample:
 
 @dataclass
 class Train:
-    """What must be known of the labelled rows to choose among them, row by row; `labels` is None where one is missing.
+    """What is needed of the labelled rows to choose among them, row by row; a label is None if it is missing.
 
-    `units` name what moves whole and `groups` what is held out together (empty: each row by itself), `moments` the
-    times where rows are held out by time, `sizes` the labels as numbers where tails are kept, `seen` stands for the ids
-    where they must not repeat.
+    `units` name rows that move together, `groups` rows that are held out together (empty: each row alone). `times` is
+    filled for a split by time, `sizes` (labels as numbers) if tails are kept, `seen` (hashes of ids) if ids must be
+    unique.
     """
 
     source: Source
     labels: list[str | None] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
-    moments: list[str] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
     sizes: array[float] = field(default_factory=lambda: array("d"))
     seen: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class Test:
-    """The rows to predict and, for each, its rows in the sample. `source` is None where the sample alone lists them."""
+    """The rows to predict and, for each, its rows in the sample. `source` is None if only the sample lists them."""
 
     source: Source | None
     header: Row
@@ -73,8 +75,11 @@ class Test:
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """All that a task's files say. `used` are the fields that its recipe speaks of, `notes` say what was guessed;
-    `replaced` are the files that are written anew."""
+    """Everything a split needs from a task's files.
+
+    `used` are the fields that the recipe mentions, `notes` describe what was inferred, `replaced` are the files that
+    are rewritten.
+    """
 
     sample: Sample
     train: Train
@@ -86,7 +91,7 @@ class TaskInputs:
 
 
 def load_inputs(task: Task, labels: Labels) -> TaskInputs:
-    """Read what must be known of a task to blend it. Raises TableError."""
+    """Read everything a split needs from a task's files. Raises TableError."""
     sample = read_sample(task)
     answer, notes = _answer(task, labels)
     page = task.recipe.files[0][1] if task.recipe.files else ""
@@ -103,12 +108,12 @@ def load_inputs(task: Task, labels: Labels) -> TaskInputs:
 
 
 def read_sample(task: Task) -> Sample:
-    """The sample submission. Raises TableError."""
+    """Read the sample submission. Raises TableError."""
     rows = read_rows(task.submission.sample)
     header, name = next(rows, []), task.submission.sample.name
     for column in (task.submission.id, *task.submission.targets):
         if header.count(column) != 1:
-            raise TableError(f"{name} needs one column {column!r}")
+            raise TableError(f"{name} must have exactly one column {column!r}")
     id_at = header.index(task.submission.id)
     others = len(header) > 1 + len(task.submission.targets)
     counts: list[Counter[str]] = [Counter() for _ in header]
@@ -117,14 +122,14 @@ def read_sample(task: Task) -> Sample:
         ids.append(row[id_at])
         if others:
             rest.append(row)
-        for at, cell in enumerate(row):
-            if at != id_at:
-                counts[at][sys.intern(cell)] += 1
+        for index, cell in enumerate(row):
+            if index != id_at:
+                counts[index][sys.intern(cell)] += 1
     if not ids:
         raise TableError(f"{name} has no rows")
     if not task.recipe.is_written and not Positions(ids).unique:
-        raise TableError(f"{name}: ids in column {task.submission.id!r} repeat; give every row its own")
-    varied = tuple(header[at] for at, count in enumerate(counts) if len(count) > 1)
+        raise TableError(f"{name}: ids in column {task.submission.id!r} repeat; give every row its own id")
+    varied = tuple(header[column] for column, count in enumerate(counts) if len(count) > 1)
     common = [count.most_common(1)[0][0] if count else "" for count in counts]
     return Sample(name, header, id_at, ids, common, varied, rest)
 
@@ -133,75 +138,73 @@ def read_sample(task: Task) -> Sample:
 
 
 def scan(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
-    """Read what must be known of the labelled rows. Raises TableError."""
+    """Read the labelled rows. Raises TableError."""
     source, recipe = labelled_source(task, labels), task.recipe
     header, train = source.header, Train(source)
     targets = labels.targets if encoder.reads_labels else ()
     ids = [name for name in encoder.id.names if encoder.is_plain or name in header]
-    extra = [(recipe.unit, train.units), (labels.group, train.groups), (recipe.time, train.moments)]
+    extra = [(recipe.unit, train.units), (labels.group, train.groups), (recipe.time, train.times)]
     for column in filter(None, (*ids, *targets, *(name for name, _ in extra))):
         if header.count(column) != 1:
-            raise TableError(f"{source.name} needs one column {column!r}; it has {', '.join(header) or 'none'}")
-    wanted = [(header.index(name), into) for name, into in extra if name]
-    cells_of, id_of = _picker(header, targets), _picker(header, ids)
-    plain, weigh = source.plain, _weighing(task, labels, train, encoder)
+            raise TableError(
+                f"{source.name} must have exactly one column {column!r}; it has {', '.join(header) or 'none'}"
+            )
+    wanted = [(header.index(name), values) for name, values in extra if name]
+    cells_of, id_of = _cell_getter(header, targets), _cell_getter(header, ids)
+    plain, read_label = source.plain, _label_reader(task, labels, train, encoder)
     ids_differ = encoder.is_plain and not (recipe.unit or recipe.renumber or set(ids) & {labels.group})
-    known: dict[Any, tuple[str | None, float]] = {}
-    for at_row, row in enumerate(source.rows()):
+    cache: dict[Any, tuple[str | None, float]] = {}
+    for row_number, row in enumerate(source.rows()):
         cells = cells_of(row)
-        found = known.get(cells)
-        if found is None:  # labels repeat, and fifty million of them need not all be looked at
-            found = weigh(cells, id_of(row))
-            if len(known) < MANY:
-                known[cells] = found
-        train.labels.append(found[0])
-        for at, into in wanted:
-            into.append(sys.intern(plain(row[at])))
+        label = cache.get(cells)
+        if label is None:  # most labels repeat, and there may be fifty million of them
+            label = read_label(cells, id_of(row))
+            if len(cache) < CHECKED_ROWS:
+                cache[cells] = label
+        train.labels.append(label[0])
+        for column_at, values in wanted:
+            values.append(sys.intern(plain(row[column_at])))
         if recipe.keeps_tails:
-            train.sizes.append(found[1])
-        if ids_differ and at_row < MANY:
+            train.sizes.append(label[1])
+        if ids_differ and row_number < CHECKED_ROWS:
             train.seen.add(hash(id_of(row)))
-    if train.seen and len(train.seen) < min(len(train.labels), MANY):
-        says = f"ids in column {labels.id!r} must be unique over {source.name}"
-        raise TableError(f"{says} and {_tests_name(task)} together")
+    if train.seen and len(train.seen) < min(len(train.labels), CHECKED_ROWS):
+        test_name = task.recipe.test[0].rpartition("/")[2] if task.recipe.test else "test.csv"
+        raise TableError(f"ids in column {labels.id!r} must be unique over {source.name} and {test_name} together")
     return train
 
 
-def _picker(header: Row, names: Sequence[str]) -> Callable[[Row], Any]:
-    """A function that picks the cells of these columns: a tuple, but for one column the cell."""
-    at = [header.index(name) for name in names]
-    return itemgetter(*at) if at else lambda row: ()
+def _cell_getter(header: Row, names: Sequence[str]) -> Callable[[Row], Any]:
+    """A function that gets the cells of these columns: a tuple, or for one column the cell itself."""
+    columns = [header.index(name) for name in names]
+    return itemgetter(*columns) if columns else lambda row: ()
 
 
-def _weighing(
+def _label_reader(
     task: Task, labels: Labels, train: Train, encoder: AnswerEncoder
 ) -> Callable[[Any, Any], tuple[str | None, float]]:
-    """A function of label cells and a row's id: the stratum, None where the row has no label, and the label's number
-    where tails are kept. Raises TableError for a label that cannot be an answer."""
-    plain, look = train.source.plain, encoder.check(train.source.name, task.metric.needs != "labels")
+    """A function of label cells and a row's id that returns the row's stratum (None without a label) and, if tails are
+    kept, the label as a number. It raises TableError for a label that cannot be encoded."""
+    plain, check = train.source.plain, encoder.check(train.source.name, task.metric.needs != "labels")
     has_strata = encoder.is_plain and not task.recipe.unit
     may_be_missing = task.submission.may_be_missing or not encoder.is_plain
 
-    def weigh(picked: str | tuple[str, ...], name: str | tuple[str, ...]) -> tuple[str | None, float]:
+    def read_label(picked: str | tuple[str, ...], name: str | tuple[str, ...]) -> tuple[str | None, float]:
         cells = [plain(cell) for cell in ((picked,) if isinstance(picked, str) else picked)]
-        look(cells, name if isinstance(name, str) else "_".join(name))
+        check(cells, name if isinstance(name, str) else "_".join(name))
         if not (may_be_missing or all(cell.strip() for cell in cells)):
             return None, math.nan
         size = number(cells[0]) if task.recipe.keeps_tails else math.nan
         return (sys.intern("\x1f".join(cells)) if has_strata else ""), size
 
-    return weigh
-
-
-def _tests_name(task: Task) -> str:
-    return task.recipe.test[0].rpartition("/")[2] if task.recipe.test else "test.csv"
+    return read_label
 
 
 def _refuse_repeated(train: Train, test: Test, encoder: AnswerEncoder) -> None:
-    """No row to predict has the id of a labelled one."""
+    """Raise TableError if a row to predict has the id of a labelled row."""
     if not train.seen or not set(encoder.id.names) <= set(test.header):
         return
-    id_of = _picker(test.header, encoder.id.names)
+    id_of = _cell_getter(test.header, encoder.id.names)
     if any(hash(id_of(row)) in train.seen for row in test.rows):
         name = test.source.name if test.source else "the sample"
         column = encoder.id.single_field or encoder.id.text
@@ -209,12 +212,12 @@ def _refuse_repeated(train: Train, test: Test, encoder: AnswerEncoder) -> None:
 
 
 def _answer(task: Task, labels: Labels) -> tuple[Answer, tuple[str, ...]]:
-    """How labels become answers, as said or (with a note) as guessed."""
+    """How labels become answers, as written or (with a note) as inferred."""
     targets = task.submission.targets
     answer, notes = task.recipe.answer or Answer(), ()
     if (not task.recipe.is_written or task.recipe.answer is None) and len(labels.targets) == 1 and len(targets) > 1:
-        note = f"guessed that the sample's columns {', '.join(targets[:5])}… are the classes of {labels.targets[0]}"
-        return Answer("onehot"), (f"{note}; write `blend: {{answer: {{onehot: {labels.targets[0]}}}}}` to say so",)
+        note = f"assumed that the sample's columns {', '.join(targets[:5])}… are the classes of {labels.targets[0]}"
+        return Answer("onehot"), (f"{note}; write `blend: {{answer: {{onehot: {labels.targets[0]}}}}}` to confirm",)
     if answer.kind == "same" and len(labels.targets) != len(targets):
         raise TableError("labels.target and submission.target must name the same number of columns, in the same order")
     return answer, notes
@@ -224,74 +227,77 @@ def _answer(task: Task, labels: Labels) -> tuple[Answer, tuple[str, ...]]:
 
 
 def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, sample: Sample) -> Test:
-    """The rows to predict: of the table named, of the one CSV of public that has the labels file's columns but for the
-    targets, or, where a recipe names no table, of the sample. Raises TableError."""
+    """The rows to predict.
+
+    They come from the table that the recipe names; without a recipe from the one public CSV that has the labels file's
+    columns except the targets; with a recipe that names no table from the sample. Raises TableError.
+    """
     recipe, source = task.recipe, train.source
-    if isinstance(source, Marked):
-        asked: Source | None = Marked(source.paths[0], labels.targets[0], recipe.mark or "?", of_test=True)
+    if isinstance(source, MarkedFile):
+        test_source: Source | None = MarkedFile(source.paths[0], labels.targets[0], recipe.mark or "?", of_test=True)
     elif recipe.test:
-        asked = open_source(task, recipe.test)
-        strange = set(asked.header) - (set(source.header) - set(labels.targets))
-        if isinstance(asked, Table) and strange:
-            raise TableError(f"{asked.name} has columns that {source.name} has not, or the targets")
+        test_source = open_source(task, recipe.test)
+        extra = set(test_source.header) - (set(source.header) - set(labels.targets))
+        if isinstance(test_source, Table) and extra:
+            raise TableError(f"{test_source.name} has columns that {source.name} lacks, or the targets")
     elif recipe.files:
-        asked = None
+        test_source = None
     else:
-        asked = Table([(_guessed(task, labels, source), "")])
-    if asked is None:
+        test_source = Table([(_infer_test_file(task, labels, source), "")])
+    if test_source is None:
         if not encoder.id.single_field:
-            raise TableError("where the sample alone lists the rows to predict, `labels.id` must be one column")
+            raise TableError("if only the sample lists the rows to predict, `labels.id` must be one column")
         header, rows = [encoder.id.single_field], [[name] for name in sample.ids]
         return Test(None, header, rows, [[at] for at in range(len(rows))])
-    rows = list(asked.rows())
-    return Test(asked, asked.header, rows, _places(rows, asked, encoder, sample))
+    rows = list(test_source.rows())
+    return Test(test_source, test_source.header, rows, _places(rows, test_source, encoder, sample))
 
 
-def _guessed(task: Task, labels: Labels, source: Source) -> Path:
+def _infer_test_file(task: Task, labels: Labels, source: Source) -> Path:
     columns = set(source.header) - set(labels.targets)
     shapes = [columns, columns - {labels.group}]
     others = {labels.file, task.submission.sample}
-    found = [path for path in _tables(task.public) if path not in others and set(read_header(path)) in shapes]
-    if len(found) == 1:
-        return found[0]
+    candidates = [path for path in _tables(task.public) if path not in others and set(read_header(path)) in shapes]
+    if len(candidates) == 1:
+        return candidates[0]
     expected = ", ".join(name for name in source.header if name in columns)
-    names = ", ".join(path.relative_to(task.public).as_posix() for path in found) or "none"
+    names = ", ".join(path.relative_to(task.public).as_posix() for path in candidates) or "none"
     raise TableError(
-        f"one CSV in {task.public.name}/ must have the columns of {source.name} without the targets "
-        f"({expected}), and that is the test file; found: {names}. Where there is no such file, say in `blend:` where "
-        "the rows to predict stand, or leave `labels` out, and scores are self-reported"
+        f"the test file must be the only CSV in {task.public.name}/ with the columns of {source.name} except the "
+        f"targets ({expected}); found: {names}. Name it in `blend: {{test: ...}}`, or leave `labels` out (scores are "
+        "then self-reported)"
     )
 
 
 def _places(rows: Sequence[Row], source: Source, encoder: AnswerEncoder, sample: Sample) -> list[list[int]]:
-    """For each row to predict, its rows in the sample; each of those is one row's."""
-    find = Places(sample.ids)
+    """For each row to predict, its rows in the sample; every sample row belongs to exactly one row."""
+    find = IdFinder(sample.ids)
     header = source.header
     wanted = encoder.names
     places: list[list[int]] = []
     count = 0
     for row in rows:
         fields = fields_of(header, row, source, wanted)
-        found = [find(name) for name in encoder.ids(fields)]
-        places.append([place for place in found if place is not None])
-        count += len(found)
-    seen = {place for found in places for place in found}
+        matches = [find(name) for name in encoder.ids(fields)]
+        places.append([place for place in matches if place is not None])
+        count += len(matches)
+    seen = {place for matches in places for place in matches}
     if len(seen) != len(sample.ids) or count != len(sample.ids):
-        raise TableError(f"{sample.name} and {source.name} must have the same ids, each once")
+        raise TableError(f"{sample.name} and {source.name} must have the same ids, each exactly once")
     return places
 
 
-class Places:
-    """Finds the place of an id among ids; one that is there several times is found at one place after the other."""
+class IdFinder:
+    """Finds the position of an id in a list; a repeated id gives its positions one after the other."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self._positions = Positions(ids)
         self._queues: dict[str, deque[int]] = {}
         if not self._positions.unique:
-            found: dict[str, deque[int]] = defaultdict(deque)
-            for at, name in enumerate(ids):
-                found[name].append(at)
-            self._queues = {name: places for name, places in found.items() if len(places) > 1}
+            positions: dict[str, deque[int]] = defaultdict(deque)
+            for index, name in enumerate(ids):
+                positions[name].append(index)
+            self._queues = {name: queue for name, queue in positions.items() if len(queue) > 1}
 
     def __call__(self, name: str) -> int | None:
         queue = self._queues.get(name)
@@ -305,13 +311,13 @@ def _tables(public: Path) -> list[Path]:
 
 
 def fields_of(header: Row, row: Row, source: Source | None, wanted: Collection[str]) -> dict[str, str]:
-    """A row's fields that are wanted, as the text they stand for."""
+    """The wanted fields of a row, as the text they stand for."""
     plain = source.plain if source else str
     return {name: plain(cell) for name, cell in zip(header, row, strict=True) if name in wanted}
 
 
 def fields_used(task: Task, labels: Labels, sample: Sample, encoder: AnswerEncoder) -> frozenset[str]:
-    """The fields that a recipe speaks of: a wide table has many more."""
+    """The fields that a recipe mentions; a wide table has many more."""
     recipe = task.recipe
     used = {*encoder.id.names, *labels.targets, *dict(recipe.fill).values(), *dict(recipe.side).values()}
     used |= {mark.key for _, mark in recipe.also_mark} | {recipe.unit or ""}

@@ -1,8 +1,8 @@
-"""Labels in custody: every reading of them is written down, and rows planted among them prove a leak.
+"""Private labels: every read is recorded, and a canary row among them proves a leak.
 
-<folder>/answers.csv      labels; its last row is the canary: an id that exists nowhere else, and belongs to no row
-<folder>/canary           the canary's id alone, so that whoever looks for it need not open the labels
-<folder>/access.jsonl     one line for each time the harness opened the labels: when, which process, what for
+<folder>/answers.csv      labels; the last row is the canary: an id that exists nowhere else and belongs to no row
+<folder>/canary           the canary's id alone, so that a search for it does not open the labels
+<folder>/access.jsonl     one line each time the harness opened the labels: time, process, purpose
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from tasks.io.hashing import hash_of
 
 PREFIX = "canary-"
 SEARCH_BYTES = 64 << 20
-"""How much of a file is searched for a canary."""
+"""How much of a file is searched for the canary."""
 
 
 def read_labels(path: Path, purpose: str) -> Columns:
-    """A file of labels, without the canary; that it was read is on record before.
+    """Read a file of labels without its canary; the read is recorded first.
 
-    Raises `cells.TableError`, OSError.
+    Raises `csv_text.TableError`, OSError.
     """
-    _note(path, purpose)
+    _record_read(path, purpose)
     labels = read_columns(path)
-    firsts = labels.column(labels.header[0]) if labels.header else []
-    canaries = {at for at, name in enumerate(firsts) if name.startswith(PREFIX)}
-    return labels.take([at for at in range(len(labels)) if at not in canaries]) if canaries else labels
+    ids = labels.column(labels.header[0]) if labels.header else []
+    canaries = {row for row, name in enumerate(ids) if name.startswith(PREFIX)}
+    return labels.take([row for row in range(len(labels)) if row not in canaries]) if canaries else labels
 
 
 def plant_canary(path: Path, seed: str) -> None:
-    """Add the canary to a file of labels that was just written; the same seed gives the same canary."""
-    header = next(iter(read_rows(path)), [])
+    """Add a canary to a file of labels; the same seed gives the same canary."""
+    header = next(read_rows(path), [])
     canary = PREFIX + hash_of(f"canary {seed}")[:24]
     with path.open("a", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerow([canary, *["0"] * (len(header) - 1)])
-    beside = path.with_name("canary")
-    beside.touch(mode=0o600)
-    beside.write_text(canary, encoding="utf-8")
+    file = path.with_name("canary")
+    file.touch(mode=0o600)
+    file.write_text(canary, encoding="utf-8")
 
 
-def opaque_name(words: str) -> str:
-    """A name for a folder, the same for the same words, that tells none of them: mount tables show paths."""
-    return hash_of(words)[:16]
+def opaque_name(text: str) -> str:
+    """A folder name derived from a text without revealing it: the sandbox can read paths in its mount table."""
+    return hash_of(text)[:16]
 
 
 def files_with_canary(private_labels: Path, files: Iterable[Path]) -> list[Path]:
-    """Those of the files that hold the canary of these labels: nobody who was kept from them can have written it."""
+    """The files that contain the canary of these labels: whoever wrote them has seen the labels."""
     try:
         canary = (private_labels / "canary").read_bytes()
     except FileNotFoundError:
         return []
-    return [path for path in files if canary and canary in _head(path)]
+    return [path for path in files if canary and canary in _read_start(path)]
 
 
-def _head(path: Path) -> bytes:
+def _read_start(path: Path) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -76,7 +76,7 @@ def _head(path: Path) -> bytes:
         os.close(handle)
 
 
-def _note(path: Path, purpose: str) -> None:
+def _record_read(path: Path, purpose: str) -> None:
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
@@ -90,5 +90,7 @@ def _note(path: Path, purpose: str) -> None:
             os.write(handle, line.encode())
         finally:
             os.close(handle)
-    except OSError as error:  # a user's own folder of answers may be read-only: then at least it is said
-        print(f"labels read, and not on record ({error.strerror}): {line}", file=sys.stderr, end="")
+    except OSError as error:  # a user's own folder of answers may be read-only
+        print(
+            f"labels were read, but the read could not be recorded ({error.strerror}): {line}", file=sys.stderr, end=""
+        )

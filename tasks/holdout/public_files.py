@@ -1,6 +1,6 @@
-"""The files of a blend that are no table of rows: shown, moved with their rows, marked, left out, or refused.
+"""Write the public files that are not tables of rows: unchanged, moved with their rows, marked; or omit or refuse them.
 
-Every file of public needs a line that speaks for it: one that nobody thought of may be a second copy of the labels.
+With a written `blend:`, every public file must be listed in it: an unlisted file may be a second copy of the labels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tasks.holdout.link_files import FILE_TIME as FILE_TIME
 from tasks.holdout.link_files import link_or_copy, link_rows
 from tasks.holdout.sources import list_members
 from tasks.io.archives import Unreadable, pack, read_texts
@@ -25,224 +24,241 @@ if TYPE_CHECKING:
     from tasks.holdout.load_inputs import TaskInputs
     from tasks.task import Task
 
-PLAIN = (".md", ".txt", ".csv", ".html", ".pdf")
-"""Kinds of files that need no word in a recipe that is guessed: they are read as text, or people read them."""
-SPOKEN = (".md",)
-"""Kinds of files that need no word in any recipe: people read them."""
+TEXT_SUFFIXES = (".md", ".txt", ".csv", ".html", ".pdf")
+"""Without a written recipe, files of these kinds are shown without a note: their text is searched for labels."""
+UNLISTED_SUFFIXES = (".md",)
+"""Files that a written recipe need not list: documentation for people."""
 
-At = tuple[str, str]
-"""An archive (empty: none) and a name in it."""
-
-
-Named = tuple[Mapping[str, str], Mapping[str, str]]
-"""A row's fields, and the same by new names."""
+FileRef = tuple[str, str]
+"""An archive (empty: none) and a file name in it."""
+RowFields = tuple[Mapping[str, str], Mapping[str, str]]
+"""A row's fields, and the same with renumbered values."""
+PatternPair = tuple[PathPattern, PathPattern]
+"""Where a row's file is among the training files, and where among those to predict."""
 
 
 @dataclass(frozen=True)
-class Moves:
-    """The rows to predict, taken from train or not; `draw` seeds the order in which files are written."""
+class MovedRows:
+    """The rows to predict, held out of train or of the test set; `draw` seeds the order in which files are written."""
 
-    held: Sequence[Named]
-    test: Sequence[Named]
+    held_out: Sequence[RowFields]
+    test: Sequence[RowFields]
     draw: str
-    rows: Sequence[Row] = ()
+    cells: Sequence[Row] = ()
     """The held-out rows as cells, without their labels."""
 
 
 @dataclass
-class _Plan:
-    """Where files go: `rows` those of rows (None: nowhere), `others` those shown as they are."""
+class _FilePlan:
+    """The target of each file: `rows` for files of rows (None: not shown), `others` for files shown unchanged."""
 
-    rows: dict[At, At | None] = field(default_factory=dict)
+    rows: dict[FileRef, FileRef | None] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
 
-def write_files(task: Task, book: TaskInputs, moves: Moves, public: Path, store: Path) -> tuple[str, ...]:
-    """Write all files but the tables of rows; notes on those shown by a guess. Raises TableError."""
+def write_files(task: Task, inputs: TaskInputs, moved: MovedRows, public: Path, store: Path) -> tuple[str, ...]:
+    """Write all files except the tables of rows. Returns notes on files shown by assumption. Raises TableError."""
     recipe = task.recipe
-    spots = [(PathPattern(before), PathPattern(after)) for before, after in recipe.files]
-    moved = _moved(spots, moves)
-    archives = sorted({spot.archive for pair in spots for spot in pair if spot.archive})
-    written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
-    written |= {path.relative_to(task.public).as_posix() for path in book.replaced if path.is_relative_to(task.public)}
-    written |= {task.submission.shown} - {""}
-    plan, unspoken = _Plan(), list[str]()
-    names = [name for name in list_files(task.public) if name not in written and not recipe.is_omitted(name)]
-    for name in names:
-        if ("", name) in moved or any(
-            not spot.archive and spot and spot.match(name) for pair in spots for spot in pair
-        ):
-            plan.rows["", name] = moved.pop(("", name), ("", name))
-            continue
-        (plan.others if recipe.is_static(name) else unspoken).append(name)
+    patterns = [(PathPattern(before), PathPattern(after)) for before, after in recipe.files]
+    targets = _row_file_targets(patterns, moved)
+    archives = sorted({pattern.archive for pair in patterns for pattern in pair if pattern.archive})
+    plan, unlisted = _FilePlan(), list[str]()
+    for name in _other_files(task, inputs, archives):
+        if ("", name) in targets or _matches(patterns, "", name):
+            plan.rows["", name] = targets.pop(("", name), ("", name))
+        else:
+            (plan.others if recipe.is_static(name) else unlisted).append(name)
     for archive in archives:
         for name in list_members(task.public / archive):
-            at = (archive, name)
-            if at not in moved and not any(spot.archive == archive and spot.match(name) for p in spots for spot in p):
-                raise TableError(f"no line of `blend:` speaks of {archive}!{name}: name it in `files:`")
-            plan.rows[at] = moved.pop(at, at)
-    if moved:
-        archive, name = next(iter(moved))
-        raise TableError(f"{archive + '!' if archive else ''}{name} is not there, and a row speaks of it")
-    shown, notes = _unspoken(task, book, moves, unspoken)
+            ref = (archive, name)
+            if ref not in targets and not _matches(patterns, archive, name):
+                raise TableError(f"`blend:` does not list {archive}!{name}: add it to `files:`")
+            plan.rows[ref] = targets.pop(ref, ref)
+    if targets:
+        archive, name = next(iter(targets))
+        raise TableError(f"{archive + '!' if archive else ''}{name} is missing, and a row refers to it")
+    shown, notes = _check_unlisted(task, inputs, moved, unlisted)
     plan.others += shown
-    _write(task, plan, moves, public, store)
-    _write_side(task, moves, public)
-    _mark(task, moves, public)
+    _write_planned(task, plan, moved, public, store)
+    _write_side_tables(task, moved, public)
+    _write_marked_tables(task, moved, public)
     return notes
 
 
-def _moved(spots: Sequence[tuple[PathPattern, PathPattern]], moves: Moves) -> dict[At, At | None]:
-    """Where the files of the rows to predict go."""
-    found: dict[At, At | None] = {}
-    for before, after in spots:
-        for fields, named in moves.held:
-            target = (after.archive, after.fill(named)) if after else None
-            found[before.archive, before.fill(fields)] = target
-        for fields, named in moves.test if after else ():
-            found[after.archive, after.fill(fields)] = (after.archive, after.fill(named))
-    return found
+def _other_files(task: Task, inputs: TaskInputs, archives: Sequence[str]) -> list[str]:
+    """The public files that are not written elsewhere and not omitted."""
+    recipe = task.recipe
+    written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
+    rewritten = [path for path in inputs.replaced if path.is_relative_to(task.public)]
+    written |= {path.relative_to(task.public).as_posix() for path in rewritten} | {task.submission.shown}
+    return [name for name in list_files(task.public) if name not in written and not recipe.is_omitted(name)]
 
 
-def _write(task: Task, plan: _Plan, moves: Moves, public: Path, store: Path) -> None:
+def _matches(patterns: Sequence[PatternPair], archive: str, name: str) -> bool:
+    """Whether a file in an archive (empty: in public itself) has the name of some row's file."""
+    return any(
+        bool(pattern) and pattern.archive == archive and pattern.match(name) is not None
+        for pair in patterns
+        for pattern in pair
+    )
+
+
+def _row_file_targets(patterns: Sequence[PatternPair], moved: MovedRows) -> dict[FileRef, FileRef | None]:
+    """The target of each file of a row to predict."""
+    targets: dict[FileRef, FileRef | None] = {}
+    for before, after in patterns:
+        for fields, named in moved.held_out:
+            targets[before.archive, before.fill(fields)] = (after.archive, after.fill(named)) if after else None
+        for fields, named in moved.test if after else ():
+            targets[after.archive, after.fill(fields)] = (after.archive, after.fill(named))
+    return targets
+
+
+def _write_planned(task: Task, plan: _FilePlan, moved: MovedRows, public: Path, store: Path) -> None:
     targets = sorted([*(target for target in plan.rows.values() if target), *(("", name) for name in plan.others)])
-    for one, other in itertools.pairwise(targets):
-        if one == other:
-            raise TableError(f"two files would be called {one[1]}: say `renumber:` in `blend:`")
-    plain = {before[1]: after[1] for before, after in plan.rows.items() if after and not before[0]}
-    held = {PathPattern(before).fill(fields) for before, _ in task.recipe.files for fields, _ in moves.held}
-    link_rows(task.public, public, plain, store, moves.draw, held & set(plain))
+    for first, second in itertools.pairwise(targets):
+        if first == second:
+            raise TableError(f"two files would be called {first[1]}: add `renumber:` to `blend:`")
+    unpacked = {before[1]: after[1] for before, after in plan.rows.items() if after and not before[0]}
+    held = {PathPattern(before).fill(fields) for before, _ in task.recipe.files for fields, _ in moved.held_out}
+    link_rows(task.public, public, unpacked, store, moved.draw, held & set(unpacked))
     for name in plan.others:
-        link_or_copy(task.public / name, _made(public / name))
+        link_or_copy(task.public / name, _with_folder(public / name))
     for archive in sorted({after[0] for after in plan.rows.values() if after and after[0]}):
         entries = [(before, after[1]) for before, after in plan.rows.items() if after and after[0] == archive]
-        _write_archive(task.public, _made(public / archive), entries)
+        _write_archive(task.public, _with_folder(public / archive), entries)
 
 
-def _write_archive(source: Path, target: Path, entries: Sequence[tuple[At, str]]) -> None:
-    opened = {name: zipfile.ZipFile(source / name) for name in {before[0] for before, _ in entries}}
+def _write_archive(source: Path, target: Path, entries: Sequence[tuple[FileRef, str]]) -> None:
+    archives = {name: zipfile.ZipFile(source / name) for name in {before[0] for before, _ in entries}}
     try:
 
-        def content(at: At) -> Callable[[], IO[bytes]]:
-            return lambda: opened[at[0]].open(at[1])
+        def opener(ref: FileRef) -> Callable[[], IO[bytes]]:
+            return lambda: archives[ref[0]].open(ref[1])
 
-        pack(target, [(name, content(before)) for before, name in entries])
+        pack(target, [(name, opener(before)) for before, name in entries])
     finally:
-        for archive in opened.values():
+        for archive in archives.values():
             archive.close()
 
 
-def _mark(task: Task, moves: Moves, public: Path) -> None:
-    """Write the tables that mark rows to predict, the held-out ones marked."""
+def _write_marked_tables(task: Task, moved: MovedRows, public: Path) -> None:
+    """Write the tables that mark rows to predict, with the held-out rows marked."""
     for name, mark in task.recipe.also_mark:
-        gone, header = {fields[mark.key] for fields, _ in moves.held}, read_header(task.public / name)
+        held_out, header = {fields[mark.key] for fields, _ in moved.held_out}, read_header(task.public / name)
         if any(header.count(column) != 1 for column in (mark.key, *dict(mark.cells))):
-            raise TableError(f"{name} needs the columns {', '.join((mark.key, *dict(mark.cells)))}, each once")
-        at, cells = header.index(mark.key), {header.index(column): cell for column, cell in mark.cells}
+            columns = ", ".join((mark.key, *dict(mark.cells)))
+            raise TableError(f"{name} must have each of the columns {columns} exactly once")
+        key, cells = header.index(mark.key), {header.index(column): cell for column, cell in mark.cells}
         rows = read_rows(task.public / name)
         marked = (
-            [cells.get(place, cell) for place, cell in enumerate(row)] if row[at] in gone else row for row in rows
+            [cells.get(column, cell) for column, cell in enumerate(row)] if row[key] in held_out else row
+            for row in rows
         )
-        write_rows(_made(public / name), marked)
+        write_rows(_with_folder(public / name), marked)
 
 
-def _write_side(task: Task, moves: Moves, public: Path) -> None:
-    """Write the tables that speak of rows, without those that are held out."""
+def _write_side_tables(task: Task, moved: MovedRows, public: Path) -> None:
+    """Write the tables that describe rows, without the held-out rows."""
     for name, column in task.recipe.side:
         header = read_header(task.public / name)
         if header.count(column) != 1:
-            raise TableError(f"{name} needs one column {column!r}")
-        gone, at = {fields[column] for fields, _ in moves.held}, header.index(column)
-        write_rows(_made(public / name), (row for row in read_rows(task.public / name) if row[at] not in gone))
+            raise TableError(f"{name} must have exactly one column {column!r}")
+        held_out, key = {fields[column] for fields, _ in moved.held_out}, header.index(column)
+        rows = read_rows(task.public / name)
+        write_rows(_with_folder(public / name), (row for row in rows if row[key] not in held_out))
 
 
-# ------------------------------------------------------------------------------------------------ what nobody spoke of
+# --------------------------------------------------------------------------------------------------- unlisted files
 
 
-def _unspoken(task: Task, book: TaskInputs, moves: Moves, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The files that are shown by a guess, and what people are told of it. Raises TableError for one that must not be.
+def _check_unlisted(
+    task: Task, inputs: TaskInputs, moved: MovedRows, names: Sequence[str]
+) -> tuple[list[str], tuple[str, ...]]:
+    """The unlisted files that are shown by assumption, and notes on them. Raises TableError for one that leaks labels.
 
-    Hidden files are leavings of editors and systems: who lays a table out does not know that they are there.
+    Hidden files are not shown: editors and systems leave them behind, and the user may not know about them.
     """
     hidden = [] if task.recipe.is_written else [name for name in names if name[0] == "." or "/." in name]
     shown = [name for name in names if name not in set(hidden)]
-    known = _known(book, moves) if shown else None
-    if known is not None and (says := tells(known, "\n".join(shown))):
+    known = _known_labels(inputs, moved) if shown else None
+    if known is not None and (evidence := tells(known, "\n".join(shown))):
         raise TableError(
-            f"the names of files in public tell labels: {says}. Say in `blend: {{files: [...]}}` how they move"
+            f"the names of public files reveal labels: {evidence}. Write in `blend: {{files: [...]}}` how they move"
         )
     for name in shown:
-        _refuse_telling(task, book, known, name)
-    guessed = [name for name in shown if Path(name).suffix.lower() not in PLAIN]
+        _refuse_label_copy(task, inputs, known, name)
+    assumed = [name for name in shown if Path(name).suffix.lower() not in TEXT_SUFFIXES]
     notes = []
-    if guessed:
+    if assumed:
         notes.append(
-            f"guessed that {_some(guessed)} carry no label; say so in `blend: {{static: [...]}}`, or omit them"
+            f"assumed that {_first_names(assumed)} contain no labels; confirm with `blend: {{static: [...]}}`, or omit "
+            "them"
         )
     if hidden:
-        notes.append(f"hidden files are not shown: {_some(hidden)}")
+        notes.append(f"hidden files are not shown: {_first_names(hidden)}")
     return shown, tuple(notes)
 
 
-def _known(book: TaskInputs, moves: Moves) -> Known | None:
-    """What a second copy of the labels would hold of the rows held out here; None where nothing is."""
-    fields = [fields for fields, _ in moves.held]
-    id_of, targets = book.encoder.id, book.encoder.labels
-    if not book.encoder.is_plain or not fields or not set(targets) <= set(fields[0]):
+def _known_labels(inputs: TaskInputs, moved: MovedRows) -> Known | None:
+    """What a second copy of the labels would contain of the held-out rows; None if none are held out."""
+    fields = [fields for fields, _ in moved.held_out]
+    id_of, targets = inputs.encoder.id, inputs.encoder.labels
+    if not inputs.encoder.is_plain or not fields or not set(targets) <= set(fields[0]):
         return None
-    labels = [[one[name] for one in fields] for name in targets]
-    return known_of([id_of.fill(one) for one in fields], labels, moves.rows, book.train.labels, moves.draw)
+    labels = [[row[name] for row in fields] for name in targets]
+    return known_of([id_of.fill(row) for row in fields], labels, moved.cells, inputs.train.labels, moved.draw)
 
 
-def _refuse_telling(task: Task, book: TaskInputs, known: Known | None, name: str) -> None:
-    """Raises TableError for a file that no line speaks of and that tells labels, or may."""
+def _refuse_label_copy(task: Task, inputs: TaskInputs, known: Known | None, name: str) -> None:
+    """Raise TableError for an unlisted file that contains labels, or may contain them."""
     path = task.public / name
-    if task.recipe.is_written and path.suffix.lower() not in SPOKEN:
+    if task.recipe.is_written and path.suffix.lower() not in UNLISTED_SUFFIXES:
         raise TableError(
-            f"no line of `blend:` speaks of {name}: add it to `static:` if it carries no label of any training row, "
-            "else to `omit:`"
+            f"`blend:` does not list {name}: add it to `static:` if it contains no label of any training row, "
+            "otherwise to `omit:`"
         )
-    labels = book.train.source.name
-    if path.suffix.lower() == ".csv" and _is_table_of_labels(task, book, path):
-        raise TableError(f"{path.name} holds labels of rows of {labels} too; take it out of public")
-    if zipfile.is_zipfile(path) and labels in {inside.rpartition("/")[2] for inside in list_members(path)}:
-        raise TableError(f"{path.name} contains a copy of {labels}; take it out of public")
+    labels = inputs.train.source.name
+    if path.suffix.lower() == ".csv" and _is_label_table(task, inputs, path):
+        raise TableError(f"{path.name} also contains labels of rows of {labels}; remove it from public")
+    if zipfile.is_zipfile(path) and labels in {member.rpartition("/")[2] for member in list_members(path)}:
+        raise TableError(f"{path.name} contains a copy of {labels}; remove it from public")
     if known is None:
         return
-    ways = f"take it out of public, or write `blend: {{omit: [{name}]}}`"
-    for one in read_texts(path, name):
-        if isinstance(one, Unreadable):
+    remedy = f"remove it from public, or write `blend: {{omit: [{name}]}}`"
+    for content in read_texts(path, name):
+        if isinstance(content, Unreadable):
             raise TableError(
-                f"{one.name} cannot be read, so nobody knows whether it holds labels: {ways}, or `static: [{name}]` "
-                "there if it holds none"
+                f"{content.name} cannot be read, so it may contain labels: {remedy}, or `static: [{name}]` if it "
+                "contains none"
             )
-        if says := tells(known, one.text):
-            raise TableError(f"{one.name} is a second copy of the labels of {labels} ({says}): {ways}")
+        if evidence := tells(known, content.text):
+            raise TableError(f"{content.name} is a second copy of the labels of {labels} ({evidence}): {remedy}")
 
 
-def _is_table_of_labels(task: Task, book: TaskInputs, path: Path) -> bool:
+def _is_label_table(task: Task, inputs: TaskInputs, path: Path) -> bool:
     assert task.labels is not None
-    header, key = read_header(path), book.encoder.id.single_field
+    header, key = read_header(path), inputs.encoder.id.single_field
     if key not in header or not set(task.labels.targets) & set(header):
         return False
-    at = header.index(key)
-    return any(hash(row[at]) in book.train.seen for row in read_rows(path))
+    column = header.index(key)
+    return any(hash(row[column]) in inputs.train.seen for row in read_rows(path))
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def write_all_files(task: Task, public: Path) -> None:
-    """Show every file but those omitted, of one date and mode. Raises TableError."""
+    """Show every file except those omitted, with one date and mode. Raises TableError."""
     for name in list_files(task.public):
         if not task.recipe.is_omitted(name):
-            link_or_copy(task.public / name, _made(public / name))
+            link_or_copy(task.public / name, _with_folder(public / name))
 
 
 def list_files(folder: Path) -> list[str]:
-    """The names of all files below a folder, in order. Raises TableError for what is no file."""
-    found = []
+    """The names of all files below a folder, sorted. Raises TableError for links to folders and special files."""
+    files = []
     for parent, folders, names in os.walk(folder):
         for name in folders:
             if (Path(parent) / name).is_symlink():
@@ -251,10 +267,10 @@ def list_files(folder: Path) -> list[str]:
             path = Path(parent) / name
             if not path.is_file():
                 raise TableError(f"{path.name} is neither a file nor a folder")
-            found.append(path.relative_to(folder).as_posix())
-    return sorted(found)
+            files.append(path.relative_to(folder).as_posix())
+    return sorted(files)
 
 
-def _made(path: Path) -> Path:
+def _with_folder(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

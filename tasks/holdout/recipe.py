@@ -1,4 +1,4 @@
-"""The recipe of a blend: how labelled rows become rows to predict, as the `blend:` part of a task.yaml says it."""
+"""How a task's labelled rows become rows to predict: the `blend:` section of a task.yaml as frozen values."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from fnmatch import fnmatchcase
 from math import ceil
 from typing import Literal
 
-from tasks.holdout.splitters import FOLD_ROWS, SINGLE_PARTS, choose_fold_count
+from tasks.holdout.splitters import CV_ROWS, SINGLE_SPLIT_FOLDS, choose_fold_count
 
-LARGEST = 0.2
-"""The largest share that a number of rows may come to: one meant for large data leaves something of small data."""
+MAX_SHARE = 0.2
+"""The largest share of the labelled rows that a number of rows may be: a number for large data must fit small data."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """How a label becomes cells of a submission.
 
-    `same`: columns of the same name. `onehot`: the sample's columns are the classes. `map`: cells by `values`. `set`: a
-    list of members of `count`, a row each (`{k}` in the id). `pixels`: the grey values of the image that `image` names,
-    a row each (`{row}` and `{col}` in the id, from 1 on).
+    `same`: columns of the same name. `onehot`: the sample's columns are the classes. `map`: cells given by `values`.
+    `set`: a list of members of `count`, one row each (`{k}` in the id). `pixels`: the grey values of the image named by
+    `image`, one row each (`{row}` and `{col}` in the id, from 1).
     """
 
     kind: Literal["same", "onehot", "map", "set", "pixels"] = "same"
@@ -31,9 +31,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Renumber:
-    """New values of a field of every row to predict, `form` with `{i}` counted from `start`, for old ones would tell.
+    """New values for a field of every row to predict, if the old ones would reveal which rows are held out.
 
-    `order` is a template by which rows are counted (and shown); empty: at random.
+    `form` contains `{i}`, counted from `start`. `order` is a template by which rows are sorted before they are counted
+    (and shown); empty means random order.
     """
 
     field: str
@@ -44,7 +45,7 @@ class Renumber:
 
 @dataclass(frozen=True)
 class Mark:
-    """A table in which the rows to predict are marked: found by the column `key`, they get the cells of `cells`."""
+    """A table in which rows to predict are marked: rows are found by the column `key` and get the cells `cells`."""
 
     key: str
     cells: tuple[tuple[str, str], ...]
@@ -52,15 +53,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the `blend:` part says. `is_written` is false where the task has none and everything is guessed.
+    """The `blend:` section. `is_written` is false if the task has none and everything is inferred.
 
-    `test` is where the rows to predict stand, as written. `answer` None is a guess. `files` are pairs of names: where a
-    row's file lies among the training files, and where among those to predict. `side` are tables that lose the rows of
-    what is held out (by a column), `also_mark` those that mark it, `mark` the word for an unknown label in the labels
-    file itself. `fill` are columns of the sample filled from a row's own fields. `unit` is the column of what moves
-    whole. `time` is the column whose latest rows are held out; `keeps_tails`: rows so far out that one would outweigh
-    all others stay training rows. `folds`, or `search` and `select` (shares, or rows where above 1) replace the guess
-    by row count. `static` and `omit` are patterns of files that are shown as they are, and never.
+    `test`: the tables of rows to predict, as written. `answer`: None if it is inferred. `files`: pairs of path
+    patterns, a row's file among the training files and among those to predict. `side`: tables that lose the rows of
+    held-out rows (file, column). `also_mark`: tables in which held-out rows are marked. `mark`: the word for an unknown
+    label in the labels file itself. `fill`: columns of the sample filled from a row's own fields. `unit`: the column
+    that identifies rows which move together. `time`: the column whose latest rows are held out. `keeps_tails`: rows so
+    extreme that one would outweigh all others stay training rows. `folds`, or `search` and `select` (shares; above 1,
+    row counts), replace the plan inferred from the row count. `static` and `omit`: patterns of files that are shown
+    unchanged, and never shown.
     """
 
     is_written: bool = False
@@ -82,19 +84,19 @@ class Recipe:
     omit: tuple[str, ...] = ()
 
     def is_static(self, name: str) -> bool:
-        """Whether a line says that this file of public carries no label."""
+        """Whether `static:` declares that this public file contains no label."""
         return any(fnmatchcase(name, pattern) for pattern in self.static)
 
     def is_omitted(self, name: str) -> bool:
-        """Whether a line says that this file of public is never shown."""
+        """Whether `omit:` declares that this public file is never shown."""
         return any(fnmatchcase(name, pattern) for pattern in self.omit)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which blend of a task and a seed: part `part` of the `draw`-th deal is held out. `part` -1 holds nothing out.
+    """Which train/test pair of a task and a seed: fold `fold` of draw `draw` is held out. Fold -1 holds nothing out.
 
-    Draw 0 is the run's own, later ones are fresh.
+    A draw is one random assignment of rows to folds. Draw 0 is the run's own; later draws are fresh.
     """
 
     draw: int = 0
@@ -102,7 +104,7 @@ class Split:
 
     @property
     def name(self) -> str:
-        """The deal in a few letters, unique among the deals of one seed: empty for the blend the agent lives in."""
+        """A short name, unique among the splits of one seed; empty for the split that the agent sees."""
         if self.fold < 0:
             return "refit"
         return (f"fresh{self.draw}-" if self.draw else "") + (f"fold{self.fold}" if self.draw or self.fold else "")
@@ -110,51 +112,50 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many parts the labelled rows are dealt into, and which a blend holds out.
+    """Into how many folds labelled rows are divided, and how many of them a split holds out.
 
-    `folds` is 0 where there is one blend only. `search` and `select` count the parts that blend holds out as such.
+    `cv_folds` is the number of splits that together hold out every row once; 0 if there is a single split. `search`
+    and `select` count the folds that a single split holds out for each purpose.
     """
 
-    parts: int
-    folds: int
+    fold_count: int
+    cv_folds: int
     search: int
     select: int
 
 
 def plan_folds(recipe: Recipe, labelled: int) -> Plan:
-    """The plan that row count and recipe make together. Raises `splitting.TooFewRows`."""
-    parts = choose_fold_count(labelled)
+    """The plan for this recipe and number of labelled rows. Raises `splitters.TooFewRows`."""
+    fold_count = choose_fold_count(labelled)
     if recipe.folds:
         return Plan(recipe.folds, recipe.folds, 1, 0)
     if recipe.search:
-        asked = (recipe.search, recipe.select or 0.0)
-        shares = [min(LARGEST, share / labelled) if share > 1 else share for share in asked]
-        parts = _fitting(shares)
-        return Plan(parts, 0, max(1, round(shares[0] * parts)), round(shares[1] * parts))
+        sizes = (recipe.search, recipe.select or 0.0)
+        shares = [min(MAX_SHARE, size / labelled) if size > 1 else size for size in sizes]
+        fold_count = _fold_count_for(shares)
+        return Plan(fold_count, 0, max(1, round(shares[0] * fold_count)), round(shares[1] * fold_count))
     if recipe.time:
-        return Plan(SINGLE_PARTS, 0, 2, 0) if labelled <= FOLD_ROWS else Plan(SINGLE_PARTS, 0, 1, 1)
-    return Plan(parts, parts, 1, 0) if labelled <= FOLD_ROWS else Plan(parts, 0, 1, 1)
+        return Plan(SINGLE_SPLIT_FOLDS, 0, 2, 0) if labelled <= CV_ROWS else Plan(SINGLE_SPLIT_FOLDS, 0, 1, 1)
+    return Plan(fold_count, fold_count, 1, 0) if labelled <= CV_ROWS else Plan(fold_count, 0, 1, 1)
 
 
-def _fitting(shares: Sequence[float]) -> int:
-    """The fewest parts of which the shares are whole numbers, nearly: the fewer, the better strata are spread."""
+def _fold_count_for(shares: Sequence[float]) -> int:
+    """The smallest number of folds of which every share is nearly a whole number: few folds stratify better."""
     fewest = ceil(1 / min(share for share in shares if share))
-    for parts in range(fewest, 100):
-        if all(abs(share * parts - round(share * parts)) < 0.02 * share * parts for share in shares if share):
-            return parts
+    for count in range(fewest, 100):
+        if all(abs(share * count - round(share * count)) < 0.02 * share * count for share in shares if share):
+            return count
     return max(100, fewest)
 
 
 def roles(plan: Plan, split: Split) -> dict[int, str]:
-    """What each held-out part is for: `held_out` (its score is told) or `select` (opened once, at the end)."""
+    """The role of each held-out fold: `held_out` (its score is shown) or `select` (opened once, at the end)."""
     if split.fold < 0:
         return {}
-    if plan.folds:
+    if plan.cv_folds:
         return {split.fold: "held_out"}
-    fresh = split.draw > 0  # nothing is chosen on a fresh blend by the agent, so all of it may be looked at
+    # The agent chooses nothing on a fresh split, so all of its held-out rows may be scored.
+    later = "held_out" if split.draw > 0 else "select"
     start = split.fold * (plan.search + plan.select)
-    held = {(start + at) % plan.parts: "held_out" for at in range(plan.search)}
-    return held | {
-        (start + at) % plan.parts: "held_out" if fresh else "select"
-        for at in range(plan.search, plan.search + plan.select)
-    }
+    kinds = ["held_out"] * plan.search + [later] * plan.select
+    return {(start + index) % plan.fold_count: kind for index, kind in enumerate(kinds)}

@@ -1,4 +1,4 @@
-"""From a label to cells of a submission: the same, a column a class, mapped, a row a member of a set, a row a pixel."""
+"""Encode labels as cells of a submission: unchanged, one-hot, mapped, one row per set member, or one row per pixel."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from tasks.io.csv_text import Row, TableError
 from tasks.io.path_templates import Fields, PathPattern, Template
 from tasks.judging.validate_submission import number
 
-SHOWN = 8
+SHOWN_NAMES = 8
 """How many names a message lists."""
 
 
 class AnswerEncoder:
-    """How one row becomes rows of the sample submission: their ids, and, where it is labelled, their target cells."""
+    """Gives the ids of a row in the sample submission and, if it is labelled, its target cells.
+
+    `page` is the path pattern of the image to clean, for `pixels`.
+    """
 
     def __init__(
         self, answer: Answer, id: str, labels: Sequence[str], targets: Sequence[str], public: Path, page: str
@@ -28,21 +31,21 @@ class AnswerEncoder:
 
     @property
     def is_plain(self) -> bool:
-        """A row is one row of the submission."""
+        """Whether a row is one row of the submission."""
         return self._answer.kind in ("same", "onehot", "map")
 
     @property
     def names(self) -> frozenset[str]:
-        """The fields of a row that its ids are made of."""
+        """The fields of a row that its ids are built from."""
         return frozenset((*self.id.names, *self._page.names, *self._image.names))
 
     @property
     def reads_labels(self) -> bool:
-        """Labels are columns, and not images."""
+        """Whether labels are columns, and not images."""
         return self._answer.kind != "pixels"
 
     def ids(self, fields: Fields, shown: Fields | None = None) -> Iterator[str]:
-        """The ids of a row; `shown` has the fields by new names, where it has any."""
+        """The ids of a row; `shown` has the fields with their new values, if it was renumbered."""
         named = shown or fields
         if self.is_plain:
             yield self.id.fill(named)
@@ -56,51 +59,51 @@ class AnswerEncoder:
                     yield self.id.fill({**named, "row": str(row), "col": str(column)})
 
     def cells(self, fields: Fields) -> Iterator[Row]:
-        """The target cells of a labelled row, a list a row of the submission."""
+        """The target cells of a labelled row, one list per row of the submission."""
         kind = self._answer.kind
         if kind == "pixels":
             yield from ([repr(value)] for value in self._greys(fields))
             return
-        known = [fields[name] for name in self.labels]
+        label = [fields[name] for name in self.labels]
         if kind == "set":
-            members = {part.strip() for part in known[0].split(",")}
+            members = {member.strip() for member in label[0].split(",")}
             yield from ([str(int(str(member) in members))] for member in range(self._answer.count))
         elif kind == "onehot":
-            yield ["1" if name == known[0].strip() else "0" for name in self._targets]
+            yield ["1" if name == label[0].strip() else "0" for name in self._targets]
         else:
-            yield [self._values[known[0]]] if kind == "map" else known
+            yield [self._values[label[0]]] if kind == "map" else label
 
     def check(self, table: str, needs_numbers: bool) -> Callable[[Sequence[str], str], None]:
-        """A function of label cells and the row's name that raises TableError for a label that cannot be an answer."""
+        """A function of label cells and the row's name that raises TableError for a label that cannot be encoded."""
         kind = self._answer.kind
         if kind in ("set", "pixels"):
             return lambda cells, name: None
 
-        def look(cells: Sequence[str], name: str) -> None:
+        def check_cells(cells: Sequence[str], name: str) -> None:
             cell = cells[0]
             if kind == "onehot" and cell.strip() and cell.strip() not in self._targets:
                 raise TableError(
-                    f"{table}: the label {cell!r} of row {name!r} is no column of the sample submission, whose classes "
-                    f"are {', '.join(self._targets[:SHOWN])}"
+                    f"{table}: the label {cell!r} of row {name!r} is not a column of the sample submission, whose "
+                    f"classes are {', '.join(self._targets[:SHOWN_NAMES])}"
                 )
             if kind == "map" and cell not in self._values:
-                raise TableError(f"{table}: the label {cell!r} of row {name!r} is none of {', '.join(self._values)}")
+                raise TableError(f"{table}: the label {cell!r} of row {name!r} is not one of {', '.join(self._values)}")
             if kind == "same" and needs_numbers:
-                for one in cells:
-                    _require_number(one, table, name)
+                for each in cells:
+                    _require_number(each, table, name)
 
-        return look
+        return check_cells
 
     def _size(self, fields: Fields) -> tuple[int, int]:
-        """Width and height of the image to clean; the page itself tells them, with no answer looked at."""
+        """Width and height of the image to clean, from the page itself if it is there, so that no answer is opened."""
         from PIL import Image
 
-        for spot in (self._page, self._image):
-            path = self._public / spot.fill(fields)
-            if spot and path.is_file():
+        for pattern in (self._page, self._image):
+            path = self._public / pattern.fill(fields)
+            if pattern and path.is_file():
                 with Image.open(path) as image:
                     return image.size
-        raise TableError(f"{self._page.fill(fields)} is not there, and its pixels are rows of the sample")
+        raise TableError(f"{self._page.fill(fields)} is missing, and its pixels are rows of the sample")
 
     def _greys(self, fields: Fields) -> list[float]:
         import numpy as np

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from tasks.holdout.splitters import CLASSES
+from tasks.holdout.splitters import MAX_CLASSES
 from tasks.io.csv_text import Row, as_number
 from tasks.metrics.ranking import rank_correlation
 
@@ -84,7 +84,7 @@ def _names_rows(column: Sequence[str]) -> bool:
 
 def _run(labels: Sequence[str]) -> tuple[str, ...]:
     """The first labels of the file, so many that no other column has the same; none where their order is a rule."""
-    few, changes = len(set(labels[:LONGEST])) <= CLASSES, 0
+    few, changes = len(set(labels[:LONGEST])) <= MAX_CLASSES, 0
     for at in range(1, min(len(labels), LONGEST)):
         changes += labels[at] != labels[at - 1]
         if changes >= CHANGES and at >= 2 * CHANGES:
@@ -177,7 +177,7 @@ def _says(cells: Sequence[str], labels: Sequence[str]) -> bool:
     counts = Counter(labels)
     if len(counts) < 2:
         return False
-    if len(counts) > CLASSES or len(counts) > len(labels) / 2:
+    if len(counts) > MAX_CLASSES or len(counts) > len(labels) / 2:
         numbers = [as_number(cell) for cell in (*cells, *labels)]
         if all(number is not None for number in numbers):
             values = [float(number) for number in numbers if number is not None]
@@ -219,7 +219,7 @@ def _has(run: Sequence[str], cells: Sequence[str], strides: int) -> bool:
 
     number: dict[str, int] = {}
     codes = np.fromiter((number.setdefault(cell, len(number)) for cell in cells), np.int64, len(cells))
-    is_few = len(set(run)) <= CLASSES
+    is_few = len(set(run)) <= MAX_CLASSES
     # Of few classes, whether a cell is as the one before says all, whatever the classes are called.
     wanted = [one == other for one, other in pairwise(run)] if is_few else list(run)
     values = None if is_few else [number.get(label, -1) for label in run]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.config.yaml_with_lines import TaskError
-from tasks.holdout.public_files import FILE_TIME
+from tasks.holdout.link_files import FILE_TIME
 from tasks.io.atomic import replacing
 from tasks.io.hashing import hash_of_file
 from tasks.mlebench.builder import Workshop

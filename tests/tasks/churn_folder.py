@@ -1,4 +1,4 @@
-"""The folder of one valid task, to be read as it is or damaged in some way."""
+"""The folder of a valid task, for tests that load it or damage it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def refusal(folder: Path, text: str | bytes | None = None) -> str:
-    """What the user is told of `text` as task.yaml, with the folder cut from the paths."""
+    """The error message for `text` as task.yaml, with the folder removed from paths."""
     if text is not None:
         (folder / "task.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(TaskError) as caught:

@@ -1,4 +1,4 @@
-"""Small tasks on disk, as a user would lay them out, with cells that a careless reader would change."""
+"""Small tasks on disk, as users write them, with cells that type conversion would change."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def churn(
 ) -> Task:
     """A task in `folder`: customers with an id, a note of odd text, a household, and whether they leave.
 
-    `labels` are further keys of the labels part; an empty string leaves the part out altogether.
+    `labels` are further keys of the `labels:` section; an empty string omits the section.
     """
     draw = random.Random(5)
     ids = [str(number) for number in draw.sample(range(10_000, 99_999), train_rows + test_rows)]
@@ -53,14 +53,14 @@ def churn(
     (folder / "public/notes").mkdir()
     (folder / "public/notes/read_me.txt").write_text("Nothing of interest.\n", encoding="utf-8")
     (folder / "description.md").write_text("Who leaves?\n", encoding="utf-8")
-    part = f"labels: {{file: public/train.csv, id: customer, target: left, {labels}}}" if labels else ""
+    section = f"labels: {{file: public/train.csv, id: customer, target: left, {labels}}}" if labels else ""
     lines = [
         "id: churn",
         "description: description.md",
         f"metric: {metric}",
         "data: {public: public/, private: private/}",
         "submission: {sample: public/sample_submission.csv, id: customer, target: left}",
-        part,
+        section,
         more,
     ]
     (folder / "task.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -68,7 +68,7 @@ def churn(
 
 
 def truth(task: Task) -> dict[str, str]:
-    """The right answer of every row, labelled or to be predicted."""
+    """The correct answer of every row, labelled or to predict."""
     assert task.answers is not None
     train = {row[0]: row[3] for row in read_table(task.public / "train.csv")[1:]}
     return train | {row[0]: row[1] for row in read_table(task.answers)[1:]}

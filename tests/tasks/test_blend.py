@@ -1,4 +1,4 @@
-"""A blend holds labels out, hides which rows it took, changes no cell, and is cut again exactly."""
+"""A blend holds labels out, hides which rows it took, changes no cell, and submissions are divided exactly."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def held_out_ids(blend: Blend) -> set[str]:
     return {row[0] for row in read_table(blend.private_labels / "answers.csv")[1:]}
 
 
-def perfect(task: Task, blend: Blend) -> list[Row]:
+def perfect_rows(task: Task, blend: Blend) -> list[Row]:
     right = truth(task)
     return [
         ["customer", "left"],
@@ -46,7 +46,7 @@ def perfect(task: Task, blend: Blend) -> list[Row]:
     ]
 
 
-def test_a_fifth_of_the_labels_moves_among_the_test_rows(tmp_path: Path) -> None:
+def test_a_quarter_of_the_labelled_rows_moves_to_the_test_rows(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
     assert (blend.held_out_rows, blend.test_rows, blend.has_labels) == (50, 60, True)
@@ -58,14 +58,14 @@ def test_a_fifth_of_the_labels_moves_among_the_test_rows(tmp_path: Path) -> None
     assert not blend.notes
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_same_seed_gives_same_bytes(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     first, again, other = (make_blend(task, seed, tmp_path / name) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
     assert tree(first.folder) == tree(again.folder)
     assert held_out_ids(first) != held_out_ids(other)
 
 
-def test_making_it_twice_changes_nothing(tmp_path: Path) -> None:
+def test_making_a_blend_twice_changes_nothing(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
     before = tree(blend.folder), blend.folder.stat().st_ino
@@ -74,7 +74,7 @@ def test_making_it_twice_changes_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blend", "task"]
 
 
-def test_no_cell_changes_on_the_way(tmp_path: Path) -> None:
+def test_no_cell_changes(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
     before = {row[0]: row for row in read_table(task.public / "train.csv") + read_table(task.public / "test.csv")[1:]}
@@ -86,7 +86,7 @@ def test_no_cell_changes_on_the_way(tmp_path: Path) -> None:
     assert [row[0] for row in train] == kept
 
 
-def test_bytes_that_are_not_utf8_stay_as_they_are(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_kept(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     for name in ("train", "test"):
         path = task.public / f"{name}.csv"
@@ -99,7 +99,7 @@ def test_bytes_that_are_not_utf8_stay_as_they_are(tmp_path: Path) -> None:
     assert counts[0] == counts[1] > 0
 
 
-def test_a_held_out_label_lies_nowhere_in_public(tmp_path: Path) -> None:
+def test_no_public_file_contains_a_held_out_label(tmp_path: Path) -> None:
     """Labels that occur once each: any copy of one would be found as bytes."""
     task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
     blend = make_blend(task, 0, tmp_path / "blend")
@@ -119,7 +119,7 @@ def rank_auc(values: list[float], positive: list[bool]) -> float:
 
 
 @pytest.mark.parametrize("name", ["digits", "breast-cancer", "diabetes"])
-def test_neither_id_nor_place_tells_held_out_rows_of_the_examples(name: str, tmp_path: Path) -> None:
+def test_ids_and_order_do_not_reveal_held_out_rows_of_the_examples(name: str, tmp_path: Path) -> None:
     task = load_task(prepare_example(name, tmp_path))
     blend = make_blend(task, 0, tmp_path / "blend")
     shown = [row[0] for row in read_table(blend.public / "sample_submission.csv")[1:]]
@@ -133,7 +133,7 @@ def test_neither_id_nor_place_tells_held_out_rows_of_the_examples(name: str, tmp
 
 
 @pytest.mark.parametrize("name", ["digits", "breast-cancer", "diabetes"])
-def test_held_out_rows_of_the_examples_are_shown_once_and_without_their_label(name: str, tmp_path: Path) -> None:
+def test_held_out_rows_of_the_examples_are_shown_once_without_label(name: str, tmp_path: Path) -> None:
     task = load_task(prepare_example(name, tmp_path))
     blend = make_blend(task, 0, tmp_path / "blend")
     assert task.labels is not None
@@ -152,7 +152,7 @@ def test_held_out_rows_of_the_examples_are_shown_once_and_without_their_label(na
     assert tables == {"train.csv", "test.csv", "sample_submission.csv"}
 
 
-def test_ids_that_do_tell_are_noted(tmp_path: Path) -> None:
+def test_revealing_ids_are_noted(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     for name in ("train", "test", "sample_submission"):
         rows = read_table(task.public / f"{name}.csv")
@@ -161,10 +161,10 @@ def test_ids_that_do_tell_are_noted(tmp_path: Path) -> None:
             task.public / f"{name}.csv", [rows[0], *([str(start + at), *row[1:]] for at, row in enumerate(rows[1:]))]
         )
     (note,) = make_blend(task, 0, tmp_path / "blend").notes
-    assert "ids tell held-out rows" in note
+    assert "ids distinguish held-out rows" in note
 
 
-def test_a_sample_that_varies_is_shown_constant(tmp_path: Path) -> None:
+def test_varying_sample_is_shown_constant(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     path = task.submission.sample
     rows = read_table(path)
@@ -174,7 +174,7 @@ def test_a_sample_that_varies_is_shown_constant(tmp_path: Path) -> None:
     assert "varies in left" in blend.notes[0]
 
 
-def test_public_can_be_read_by_anyone_and_custody_by_no_one_else(tmp_path: Path) -> None:
+def test_public_files_are_readable_and_private_labels_are_not(tmp_path: Path) -> None:
     os.umask(0o077)
     try:
         blend = make_blend(churn(tmp_path / "task"), 0, tmp_path / "blend")
@@ -189,14 +189,14 @@ def test_public_can_be_read_by_anyone_and_custody_by_no_one_else(tmp_path: Path)
     assert len({path.stat().st_mtime for path in modes}) == 1
 
 
-def test_the_owners_files_keep_their_mode_and_date(tmp_path: Path) -> None:
+def test_user_files_keep_mode_and_date(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     before = tree(tmp_path / "task")
     make_blend(task, 0, tmp_path / "blend")
     assert tree(tmp_path / "task") == before
 
 
-def test_a_task_without_labels_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_task_without_labels_is_shown_unchanged(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", labels="")
     blend = make_blend(task, 0, tmp_path / "blend")
     assert (blend.held_out_rows, blend.test_rows, blend.has_labels) == (0, 60, False)
@@ -208,7 +208,7 @@ def test_a_task_without_labels_is_shown_as_it_is(tmp_path: Path) -> None:
     assert len(parts.held_out) == 0
 
 
-def test_an_abandoned_half_is_cleared_away(tmp_path: Path) -> None:
+def test_unfinished_folder_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     abandoned = tmp_path / ".blend.building-999999999"
     abandoned.mkdir()
     task = churn(tmp_path / "task")
@@ -248,7 +248,7 @@ def test_repeated_ids_are_refused(tmp_path: Path) -> None:
     assert "must be unique over train.csv and test.csv together" in refused(task, tmp_path)
 
 
-def test_a_missing_and_an_ambiguous_test_file_are_refused(tmp_path: Path) -> None:
+def test_missing_or_ambiguous_test_file_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     shutil.copy(task.public / "test.csv", task.public / "test2.csv")
     assert "found: test.csv, test2.csv" in refused(task, tmp_path)
@@ -258,18 +258,18 @@ def test_a_missing_and_an_ambiguous_test_file_are_refused(tmp_path: Path) -> Non
     assert "(customer, note, household)" in message and "found: none" in message and "leave `labels` out" in message
 
 
-def test_a_sample_of_other_rows_is_refused(tmp_path: Path) -> None:
+def test_sample_with_other_ids_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     rows = read_table(task.submission.sample)
     write_table(task.submission.sample, rows[:-1])
     assert "must have the same ids" in refused(task, tmp_path)
 
 
-def test_a_second_copy_of_the_labels_is_refused(tmp_path: Path) -> None:
+def test_second_copy_of_the_labels_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     copy = task.public / "notes" / "annotations.csv"
     write_table(copy, [[row[0], row[3]] for row in read_table(task.public / "train.csv")])
-    assert "annotations.csv holds labels" in refused(task, tmp_path)
+    assert "annotations.csv also contains labels" in refused(task, tmp_path)
     copy.unlink()
     with zipfile.ZipFile(task.public / "all.zip", "w") as archive:
         archive.write(task.public / "train.csv", "data/train.csv")
@@ -281,19 +281,19 @@ def test_too_few_rows_and_too_few_groups_are_refused(tmp_path: Path) -> None:
     assert "groups are too few" in refused(churn(tmp_path / "one", labels="group: household", households=1), tmp_path)
 
 
-def test_words_where_the_metric_needs_numbers_are_refused(tmp_path: Path) -> None:
+def test_text_labels_for_a_numeric_metric_are_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="rmse", sample="0")
     assert "is not a number, and the metric needs numbers" in refused(task, tmp_path)
 
 
-def test_a_ragged_row_is_told_with_its_line(tmp_path: Path) -> None:
+def test_row_of_wrong_width_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     with (task.public / "train.csv").open("a") as stream:
         stream.write("1,2\n")
     assert "has 2 cells, the header has 4" in refused(task, tmp_path)
 
 
-def test_a_blend_of_other_data_is_not_taken_for_this_one(tmp_path: Path) -> None:
+def test_blend_of_changed_data_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     make_blend(task, 0, tmp_path / "blend")
     with (task.public / "train.csv").open("a") as stream:
@@ -302,18 +302,18 @@ def test_a_blend_of_other_data_is_not_taken_for_this_one(tmp_path: Path) -> None
         make_blend(task, 0, tmp_path / "blend")
 
 
-def test_a_folder_that_is_no_blend_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="is not a blend"):
+def test_folder_without_a_blend_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="is not a readable blend"):
         load_blend(tmp_path)
 
 
-# ---------------------------------------------------------------------------------------------------- cutting it again
+# ------------------------------------------------------------------------------------------- dividing submissions
 
 
-def test_a_perfect_submission_in_any_order_is_cut_exactly(tmp_path: Path) -> None:
+def test_shuffled_submission_is_divided_exactly(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
-    header, *rows = [row[::-1] for row in perfect(task, blend)]
+    header, *rows = [row[::-1] for row in perfect_rows(task, blend)]
     random.Random(1).shuffle(rows)
     write_table(tmp_path / "submission.csv", [header, *rows])
     parts = partition_submission(blend, tmp_path / "submission.csv")
@@ -322,21 +322,21 @@ def test_a_perfect_submission_in_any_order_is_cut_exactly(tmp_path: Path) -> Non
     assert parts.test.rows() == read_table(task.answers)
 
 
-KEPT = tempfile.TemporaryDirectory(prefix="blend-test-")
+SHARED = tempfile.TemporaryDirectory(prefix="blend-test-")
 
 
 @cache
 def shared_blend() -> tuple[Task, Blend]:
-    folder = Path(KEPT.name)
+    folder = Path(SHARED.name)
     task = churn(folder / "task")
     return task, make_blend(task, 0, folder / "blend")
 
 
 @settings(max_examples=25, deadline=None)
 @given(draw=st.randoms(use_true_random=False), text=st.sampled_from(["{}", "{}.0", "0{}", "{}.00", " {}"]))
-def test_cut_does_not_depend_on_order_columns_or_how_ids_are_written(draw: random.Random, text: str) -> None:
+def test_division_does_not_depend_on_order_columns_or_id_format(draw: random.Random, text: str) -> None:
     task, blend = shared_blend()
-    header, *rows = [["extra", *row] for row in perfect(task, blend)]
+    header, *rows = [["extra", *row] for row in perfect_rows(task, blend)]
     places = list(range(3))
     draw.shuffle(rows)
     draw.shuffle(places)
@@ -349,7 +349,7 @@ def test_cut_does_not_depend_on_order_columns_or_how_ids_are_written(draw: rando
     assert parts.test.rows() == read_table(task.answers)
 
 
-def test_the_shown_sample_is_itself_a_valid_submission(tmp_path: Path) -> None:
+def test_shown_sample_is_a_valid_submission(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "blend")
     assert partition_submission(blend, blend.public / "sample_submission.csv").test.rows() == read_table(
@@ -358,16 +358,18 @@ def test_the_shown_sample_is_itself_a_valid_submission(tmp_path: Path) -> None:
     assert len(format_of(blend).ids) == 110
 
 
-def test_a_blend_whose_key_holds_the_ids_too_is_cut_alike(tmp_path: Path) -> None:
-    """As blends were written before ids had a file of their own; runs begun with them go on."""
+def test_blend_with_ids_in_its_key_still_works(tmp_path: Path) -> None:
+    """Blends of earlier versions have no ids.csv; their runs continue."""
     task = churn(tmp_path / "task", labels="group: household")
-    now = make_blend(task, 0, tmp_path / "now")
-    before = load_blend(Path(shutil.copytree(now.folder, tmp_path / "before")))
-    pairs = zip(read_table(now.private_labels / "ids.csv"), read_table(now.private_labels / "key.csv"), strict=True)
-    write_table(before.private_labels / "key.csv", [[*name, *rest] for name, rest in pairs])
-    (before.private_labels / "ids.csv").unlink()
-    submission = now.public / "sample_submission.csv"
-    one, other = partition_submission(now, submission), partition_submission(before, submission)
+    current = make_blend(task, 0, tmp_path / "current")
+    earlier = load_blend(Path(shutil.copytree(current.folder, tmp_path / "earlier")))
+    pairs = zip(
+        read_table(current.private_labels / "ids.csv"), read_table(current.private_labels / "key.csv"), strict=True
+    )
+    write_table(earlier.private_labels / "key.csv", [[*name, *rest] for name, rest in pairs])
+    (earlier.private_labels / "ids.csv").unlink()
+    submission = current.public / "sample_submission.csv"
+    first, second = partition_submission(current, submission), partition_submission(earlier, submission)
     for part in ("held_out", "answers", "select", "test"):
-        assert getattr(one, part).rows() == getattr(other, part).rows()
-    assert one.units == other.units and any(one.units)
+        assert getattr(first, part).rows() == getattr(second, part).rows()
+    assert first.units == second.units and any(first.units)

@@ -1,4 +1,4 @@
-"""A score that needs rows of both labels gets them in every fold, or the task is refused before the run."""
+"""Every fold has rows of each class that the metric needs, or the task is refused before the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.task import Task, TaskError
 
 
 def with_positives(folder: Path, count: int, metric: str = "roc_auc", labels: str = "stratify: true") -> Task:
-    """A task of 200 labelled rows, so many of them positive."""
+    """A task of 200 labelled rows, `count` of them positive."""
     positives = iter(random.Random(2).sample(range(200), count))
     chosen, at = set(positives), iter(range(1000))
 
@@ -31,7 +31,7 @@ def with_positives(folder: Path, count: int, metric: str = "roc_auc", labels: st
 @pytest.mark.parametrize(("positives", "folds", "least"), [(2, 2, 1), (3, 2, 1), (5, 2, 2), (6, 3, 2), (60, 4, 15)])
 def test_each_fold_has_rows_of_both_labels(positives: int, folds: int, least: int, tmp_path: Path) -> None:
     task = with_positives(tmp_path / "task", positives)
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in range(folds)]
+    blends = [make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold)) for fold in range(folds)]
     assert {blend.folds for blend in blends} == {folds}
     for blend in blends:
         answers = Counter(row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1])
@@ -40,37 +40,37 @@ def test_each_fold_has_rows_of_both_labels(positives: int, folds: int, least: in
     assert ("folds and not 4, so that each" in " ".join(blends[0].notes)) == (folds < 4)
 
 
-def test_a_rare_class_changes_no_plan_where_the_score_can_do_without(tmp_path: Path) -> None:
+def test_rare_class_does_not_change_the_plan_of_other_metrics(tmp_path: Path) -> None:
     blend = make_blend(with_positives(tmp_path / "task", 3, "accuracy"), 0, tmp_path / "b")
     assert blend.folds == 4
     assert "1" in {row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1]}
 
 
 @pytest.mark.parametrize(
-    ("positives", "metric", "says"),
+    ("positives", "metric", "message"),
     [
-        (0, "roc_auc", "every labelled row has left = '0', so roc_auc cannot tell"),
-        (0, "log_loss", "every labelled row has left = '0', so log_loss cannot tell"),
+        (0, "roc_auc", "every labelled row has left = '0', so roc_auc cannot distinguish"),
+        (0, "log_loss", "every labelled row has left = '0', so log_loss cannot distinguish"),
         (0, "accuracy", "every labelled row has left = '0'"),
         (1, "roc_auc", "only one labelled row has left = '1', and roc_auc needs it in train and held out"),
     ],
 )
-def test_labels_that_can_tell_nothing_are_refused(positives: int, metric: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=says):
+def test_uniform_labels_are_refused(positives: int, metric: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=message):
         make_blend(with_positives(tmp_path / "task", positives, metric), 0, tmp_path / "b")
 
 
-def test_groups_make_fewer_folds_where_positives_are_in_few_of_them(tmp_path: Path) -> None:
+def test_groups_make_fewer_folds_if_positives_are_in_few_groups(tmp_path: Path) -> None:
     task = with_positives(tmp_path / "task", 6, labels="group: household")
     first = make_blend(task, 0, tmp_path / "b0")
-    for part in range(first.folds):
-        blend = make_blend(task, 0, tmp_path / f"b{part}", Split(0, part))
+    for fold in range(first.folds):
+        blend = make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold))
         assert {row[1] for row in read_table(blend.private_labels / "answers.csv")[1:-1]} == {"0", "1"}
 
 
-def test_every_column_of_several_is_looked_at() -> None:
+def test_every_target_column_is_checked() -> None:
     draw = random.Random(0)
     rows = ["\x1f".join("1" if draw.random() < 0.02 else "0" for _ in range(6)) for _ in range(600)]
-    count = max_fold_count(rows, 5, lambda parts: assign_folds(rows, parts, "s", False))
+    count = max_fold_count(rows, 5, lambda count: assign_folds(rows, count, "s", False))
     assert 2 <= count < 5 and smallest_class_count(rows, assign_folds(rows, count, "s", False)) > 0
     assert smallest_class_count(["0", "1", None], [0, 1, None]) == 0

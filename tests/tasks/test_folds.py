@@ -1,4 +1,4 @@
-"""One code path writes one blend, folds, fresh folds and the refit; the recipe says how, and refuses what it must."""
+"""Single splits, folds, fresh folds and the refit follow the recipe; contradictory recipes are refused."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def perfect(task: Task, blend: Blend, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("labels", ["stratify: true", "group: household"])
-def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_same(
-    labels: str, tmp_path: Path
-) -> None:
+def test_folds_hold_out_every_labelled_row_once(labels: str, tmp_path: Path) -> None:
     task = churn(tmp_path / "task", train_rows=300, labels=labels)
     first = make_blend(task, 0, tmp_path / "b")
     splits = [Split(draw, part) for draw in (0, 1) for part in range(first.folds)] + [Split(0, -1)]
@@ -51,7 +49,7 @@ def test_folds_hold_every_labelled_row_out_once_and_the_test_cut_is_always_the_s
     assert seen[0] != seen[1]
 
 
-def test_the_refit_holds_nothing_out_and_still_shuffles(tmp_path: Path) -> None:
+def test_refit_holds_nothing_out_and_shuffles(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     blend = make_blend(task, 0, tmp_path / "b", Split(0, -1))
     assert (blend.held_out_rows, blend.has_labels, blend.test_rows) == (0, False, 60)
@@ -61,7 +59,7 @@ def test_the_refit_holds_nothing_out_and_still_shuffles(tmp_path: Path) -> None:
     assert judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv").status == "unscored"
 
 
-def test_many_rows_make_one_blend_with_rows_that_are_opened_once(tmp_path: Path) -> None:
+def test_many_rows_make_one_split_with_select_rows(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", train_rows=20_100, test_rows=50)
     blend = make_blend(task, 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows, blend.select_rows) == (0, 2010, 2010)
@@ -95,10 +93,10 @@ def onehot(folder: Path, blend: str) -> Task:
 
 
 @pytest.mark.parametrize("blend", ["", "blend: {test: public/test.csv, answer: {onehot: left}, static: [notes/*]}"])
-def test_a_label_is_spread_over_the_columns_of_its_classes(blend: str, tmp_path: Path) -> None:
+def test_label_is_encoded_one_hot(blend: str, tmp_path: Path) -> None:
     task = onehot(tmp_path / "task", blend)
     made = make_blend(task, 0, tmp_path / "b")
-    assert ("guessed" in " ".join(made.notes)) == (not blend)
+    assert ("assumed" in " ".join(made.notes)) == (not blend)
     right, names = truth(churn(tmp_path / "plain")), ["leaves", "stays", "unsure"]
     sample = read_table(made.public / "sample_submission.csv")
     rows = [[row[0], *(str(int(right[row[0]] == name)) for name in names)] for row in sample[1:]]
@@ -107,18 +105,18 @@ def test_a_label_is_spread_over_the_columns_of_its_classes(blend: str, tmp_path:
     assert judged.score == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_class_that_the_sample_lacks_is_refused(tmp_path: Path) -> None:
+def test_class_missing_from_the_sample_is_refused(tmp_path: Path) -> None:
     task = onehot(tmp_path / "task", "")
     rows = read_table(task.public / "train.csv")
     write_table(task.public / "train.csv", [*rows, ["1", "", "h1", "maybe"]])
-    with pytest.raises(TaskError, match="'maybe' of row '1' is no column of the sample"):
+    with pytest.raises(TaskError, match="'maybe' of row '1' is not a column of the sample"):
         make_blend(task, 0, tmp_path / "b")
 
 
-def test_a_file_that_no_line_speaks_of_is_refused_and_an_omitted_one_is_not_shown(tmp_path: Path) -> None:
+def test_unlisted_file_is_refused_and_omitted_file_is_not_shown(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", more="blend: {test: public/test.csv}")
     (task.public / "model.bin").write_bytes(b"weights")
-    with pytest.raises(TaskError, match=r"no line of `blend:` speaks of model\.bin: add it to `static:`"):
+    with pytest.raises(TaskError, match=r"does not list model\.bin"):
         make_blend(task, 0, tmp_path / "b")
     task = churn(tmp_path / "other", more='blend: {test: public/test.csv, omit: ["*.bin"], static: ["notes/*"]}')
     (task.public / "model.bin").write_bytes(b"weights")
@@ -127,7 +125,7 @@ def test_a_file_that_no_line_speaks_of_is_refused_and_an_omitted_one_is_not_show
     assert (blend.public / "notes/read_me.txt").exists()
 
 
-def test_rows_are_held_out_by_time_and_the_plan_can_be_said(tmp_path: Path) -> None:
+def test_latest_rows_are_held_out_and_a_plan_can_be_written(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", labels="", more="labels: {file: public/train.csv, id: customer, target: left}")
     for name, start in (("train", 0), ("test", 500)):
         rows = read_table(task.public / f"{name}.csv")
@@ -138,20 +136,20 @@ def test_rows_are_held_out_by_time_and_the_plan_can_be_said(tmp_path: Path) -> N
     blend = make_blend(load_task(task.folder), 0, tmp_path / "b")
     assert (blend.folds, blend.held_out_rows) == (0, 40)
     assert max(row[-1] for row in read_table(blend.public / "train.csv")[1:]) == "0159"
-    said = churn(
-        tmp_path / "said", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}, static: [notes/*]}"
+    planned = churn(
+        tmp_path / "planned", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}, static: [notes/*]}"
     )
-    made = make_blend(said, 0, tmp_path / "c")
+    made = make_blend(planned, 0, tmp_path / "c")
     assert (made.folds, made.held_out_rows, made.select_rows) == (0, 20, 30)
 
 
-def test_a_recipe_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
-    for part, says in (
+def test_contradictory_recipe_is_refused(tmp_path: Path) -> None:
+    for part, message in (
         ("plan: {folds: 5, search: 0.1}", "both folds and search"),
         ("plan: {select: 0.1}", "select needs search"),
-        ("split: {time: note}, plan: {folds: 5}", "make one blend"),
-        ("answer: {onehot: nothing}", "onehot must be the label's column"),
+        ("split: {time: note}, plan: {folds: 5}", "has no folds"),
+        ("answer: {onehot: nothing}", "onehot must name the label's column"),
         ("tset: x", "Did you mean 'test'"),
     ):
-        with pytest.raises(TaskError, match=says):
-            churn(tmp_path / says.replace(" ", "-"), more=f"blend: {{{part}}}")
+        with pytest.raises(TaskError, match=message):
+            churn(tmp_path / message.replace(" ", "-"), more=f"blend: {{{part}}}")

@@ -185,7 +185,7 @@ def test_a_rare_class_has_its_share_wherever_a_score_is_computed(count: int, tmp
     assert any(guess.startswith("y is '1' in only ") and "chance has a large part" in guess for guess in made.guesses)
     assert {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
     for part in range(make_blend(task, 0, tmp_path / "blend").folds):
-        blend = make_blend(task, 0, tmp_path / f"fold-{part}", Split(part=part))
+        blend = make_blend(task, 0, tmp_path / f"fold-{part}", Split(fold=part))
         for table in (blend.private_labels / "answers.csv", blend.public / "train.csv"):
             assert {row[-1] for row in read_table(table)[1:]} == {"0", "1"}
 

@@ -1,4 +1,4 @@
-"""Labels are read on record, and a leak of them can be proven."""
+"""Every read of private labels is recorded, and the canary proves a leak."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def labels(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_reading_is_on_record_before_it_happens(labels: Path) -> None:
+def test_every_read_is_recorded_first(labels: Path) -> None:
     assert read_labels(labels, "judging").rows() == [["id", "label"], ["1", "0"], ["2", "1"]]
     read_labels(labels, "grading")
     entries = [json.loads(line) for line in (labels.parent / "access.jsonl").read_text().splitlines()]
@@ -32,13 +32,13 @@ def test_every_reading_is_on_record_before_it_happens(labels: Path) -> None:
     assert (labels.parent / "access.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_canary_is_among_the_labels_and_never_among_what_is_scored(labels: Path) -> None:
+def test_canary_is_in_the_file_and_never_scored(labels: Path) -> None:
     assert PREFIX in labels.read_text()
     assert PREFIX not in str(read_labels(labels, "a test").rows())
     assert (labels.parent / "canary").read_text() in labels.read_text()
 
 
-def test_a_leak_is_found_where_the_canary_turns_up(labels: Path, tmp_path: Path) -> None:
+def test_files_with_the_canary_are_found(labels: Path, tmp_path: Path) -> None:
     honest, stolen, pipe, link = (tmp_path / name for name in ("honest.csv", "stolen.csv", "pipe", "link"))
     honest.write_text("id,label\n1,0\n")
     stolen.write_bytes(b"\xff\n" + labels.read_bytes())
@@ -48,7 +48,7 @@ def test_a_leak_is_found_where_the_canary_turns_up(labels: Path, tmp_path: Path)
     assert files_with_canary(tmp_path / "elsewhere", [stolen]) == []
 
 
-def test_a_blend_has_a_canary_and_its_agent_does_not_see_it(tmp_path: Path) -> None:
+def test_blend_has_a_canary_outside_public(tmp_path: Path) -> None:
     task = find_task("digits", tmp_path)
     blend = make_blend(task, 0, tmp_path / "blend")
     canary = (blend.private_labels / "canary").read_text()

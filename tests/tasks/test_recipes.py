@@ -1,8 +1,9 @@
-"""A user's own folder of files is blended by a recipe, and one that would tell or leave something out is refused."""
+"""A task with files in folders and archives is split by a recipe; recipes that do not fit the files are refused."""
 
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -52,14 +53,14 @@ def refused(task: Task, tmp_path: Path) -> str:
     with pytest.raises(TaskError) as caught:
         make_blend(task, 0, tmp_path / "blend")
     assert not (tmp_path / "blend").exists()
-    return str(caught.value).partition("cannot be blended: ")[2]
+    return str(caught.value).partition("no rows can be held out: ")[2]
 
 
-def test_files_of_a_users_own_are_stored_once_in_random_order_and_linked_in_every_fold(tmp_path: Path) -> None:
-    """They were written train first, so their dates and numbers would tell; his files stay as they are."""
+def test_user_files_are_stored_once_in_random_order_and_linked(tmp_path: Path) -> None:
+    """They were written train first, so dates and inode numbers would reveal rows; the originals stay unchanged."""
     task = photos(tmp_path / "task")
     before = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in task.public.rglob("*.png")}
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in (0, 1, -1)]
+    blends = [make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold)) for fold in (0, 1, -1)]
     assert {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in before} == before
     shown = [{path.name: path.stat() for path in blend.public.rglob("*.png")} for blend in blends]
     assert len(shown[0]) == len(list((tmp_path / ".files").iterdir())) == 140
@@ -71,17 +72,17 @@ def test_files_of_a_users_own_are_stored_once_in_random_order_and_linked_in_ever
     assert len(list((blends[0].public / "train").iterdir())) == 100 - blends[0].held_out_rows
 
 
-def test_an_archive_is_written_anew_with_the_files_of_its_rows(tmp_path: Path) -> None:
+def test_archive_is_rewritten_with_the_files_of_its_rows(tmp_path: Path) -> None:
     lines = RECIPE.replace("]", ', "train.zip!{name}.png -> test.zip!{name}.png"]')
     blend = make_blend(photos(tmp_path / "task", lines, archive=True), 0, tmp_path / "b")
-    asked = {row[0] for row in read_table(blend.public / "test.csv")[1:]}
+    wanted = {row[0] for row in read_table(blend.public / "test.csv")[1:]}
     with zipfile.ZipFile(blend.public / "test.zip") as archive:
-        assert {Path(name).stem for name in archive.namelist()} == asked
+        assert {Path(name).stem for name in archive.namelist()} == wanted
         assert archive.namelist() == sorted(archive.namelist())
         assert {(one.date_time, one.compress_type) for one in archive.infolist()} == {((2000, 1, 1, 0, 0, 0), 0)}
 
 
-def test_names_may_hold_the_labels_and_the_sample_the_rows_to_predict(tmp_path: Path) -> None:
+def test_labels_in_file_names_and_rows_to_predict_in_the_sample(tmp_path: Path) -> None:
     task = photos(tmp_path / "task")
     for name, label in read_table(task.public / "train.csv")[1:]:
         folder = task.public / "train" / ("yes" if label == "1" else "no")
@@ -101,45 +102,43 @@ def test_names_may_hold_the_labels_and_the_sample_the_rows_to_predict(tmp_path: 
     sample = read_table(blend.public / "sample.csv")
     write_table(tmp_path / "s.csv", [sample[0], *([row[0], right[row[0]]] for row in sample[1:])])
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
-    assert read_tables(load_task(task.folder)) == []  # nothing but names: the sentinel has no columns to look at
+    assert read_tables(load_task(task.folder)) == []  # there are only names, and no columns to check for leaks
 
 
-def test_labels_so_far_out_that_one_outweighs_all_others_stay_training_rows(tmp_path: Path) -> None:
+def test_extreme_labels_stay_training_rows(tmp_path: Path) -> None:
     task = photos(tmp_path / "task", RECIPE + ", split: {tails: keep}")
     rows = read_table(task.public / "train.csv")
     rows[5][1] = "93963.36"
     write_table(task.public / "train.csv", rows)
-    blends = [make_blend(task, 0, tmp_path / f"b{part}", Split(0, part)) for part in range(2)]
-    assert "1 rows with far labels (93963.4 to 93963.4) stay training rows" in " ".join(blends[0].notes)
+    blends = [make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold)) for fold in range(2)]
+    assert "1 rows with extreme labels (93963.4 to 93963.4) stay training rows" in " ".join(blends[0].notes)
     assert all(rows[5] in read_table(blend.public / "train.csv") for blend in blends)
     assert blends[0].labelled_rows == 99
 
 
 @pytest.mark.parametrize(
-    ("blend", "says"),
+    ("blend", "message"),
     [
-        ("test: public/test.csv", "no line of `blend:` speaks of test/"),
-        (RECIPE.replace("png", "jpg") + ', static: ["*.png"]', "p.*.jpg is not there, and a row speaks of it"),
+        ("test: public/test.csv", "does not list test/"),
+        (RECIPE.replace("png", "jpg") + ', static: ["*.png"]', "p.*.jpg is missing"),
         (RECIPE + ', renumber: {name: "same{i}"}, static: ["test/same1.png"]', "two files would be called test/same1"),
-        (RECIPE + ", unit: nobody", "train.csv needs one column 'nobody'"),
-        (RECIPE + ", side: {extra.csv: nobody}", "extra.csv needs one column 'nobody'"),
-        (RECIPE + ", also_mark: {extra.csv: {key: name, set: {fold: 1}}}", "extra.csv needs the columns name, fold"),
-        (RECIPE + ', answer: {map: {label: {"yes": 1}}}', "the label '[01]' of row 'p.*' is none of yes"),
-        (ZIPPED.replace("name}.png -> test.zip", "name}.jpg -> test.zip"), "no line of `blend:` speaks of train.zip!p"),
+        (RECIPE + ", unit: nobody", "train.csv must have .*'nobody'"),
+        (RECIPE + ", side: {extra.csv: nobody}", "extra.csv must have .*'nobody'"),
+        (RECIPE + ", also_mark: {extra.csv: {key: name, set: {fold: 1}}}", "extra.csv must have .*name, fold"),
+        (RECIPE + ', answer: {map: {label: {"yes": 1}}}', "the label '[01]' of row 'p.*' is not one of yes"),
+        (ZIPPED.replace("name}.png -> test.zip", "name}.jpg -> test.zip"), "does not list train.zip!p"),
     ],
 )  # fmt: skip
-def test_a_recipe_that_does_not_fit_the_files_is_refused(blend: str, says: str, tmp_path: Path) -> None:
-    import re
-
+def test_recipe_that_does_not_fit_the_files_is_refused(blend: str, message: str, tmp_path: Path) -> None:
     task = photos(tmp_path / "task", blend, archive="zip" in blend)
     if "extra" in blend:
         write_table(task.public / "extra.csv", [["name"], ["p1"]])
     if "same1" in blend:
         (task.public / "test/same1.png").write_bytes(b"in the way")
-    assert re.search(says, refused(task, tmp_path))
+    assert re.search(message, refused(task, tmp_path))
 
 
-def test_ids_given_twice_by_a_recipe_are_refused(tmp_path: Path) -> None:
+def test_repeated_ids_are_refused(tmp_path: Path) -> None:
     task = photos(tmp_path / "task")
     rows = read_table(task.public / "train.csv")
     write_table(task.public / "train.csv", [*rows, rows[1]])
@@ -147,21 +146,21 @@ def test_ids_given_twice_by_a_recipe_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("blend", "says"),
+    ("blend", "message"),
     [
         ("files: [no arrow]", "Write `FROM -> TO`"),
         ("renumber: {name: Test}", "Write it as in"),
-        ("answer: {set: label}", "a set needs the count"),
-        ("answer: {set: label, onehot: label}", "say one of"),
+        ("answer: {set: label}", "belong together"),
+        ("answer: {set: label, onehot: label}", "exactly one of"),
         ("test: public/nothing.csv", "does not exist"),
     ],
 )
-def test_a_line_that_cannot_be_meant_is_told_at_once(blend: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=says):
+def test_invalid_recipe_line_is_refused_on_loading(blend: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=message):
         photos(tmp_path / "task", blend)
 
 
-def test_a_file_that_is_not_ours_to_link_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_cannot_be_linked_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -170,10 +169,13 @@ def test_a_file_that_is_not_ours_to_link_is_copied(tmp_path: Path, monkeypatch: 
     assert {path.stat().st_mtime for path in blend.public.rglob("*.png")} == {946_684_800}
 
 
-def test_names_are_made_of_fields_and_read_again() -> None:
+def test_templates_are_filled_and_patterns_matched() -> None:
     assert Template("{rec*100+k}").fill({"rec": "7", "k": "3"}) == "703"
     assert Template("Comment").single_field == "Comment" and Template("{a}_{b}").single_field == ""
-    spot = PathPattern("train.zip!train/{date}_{label}.aif")
-    assert spot.archive == "train.zip" and spot.match("train/2009_1.aif") == {"date": "2009", "label": "1"}
-    assert spot.match("train/deeper/2009_1.aif") is None and spot.fill({"date": "x", "label": "0"}) == "train/x_0.aif"
+    pattern = PathPattern("train.zip!train/{date}_{label}.aif")
+    assert pattern.archive == "train.zip" and pattern.match("train/2009_1.aif") == {"date": "2009", "label": "1"}
+    assert (
+        pattern.match("train/deeper/2009_1.aif") is None
+        and pattern.fill({"date": "x", "label": "0"}) == "train/x_0.aif"
+    )
     assert not PathPattern("")
