@@ -21,7 +21,7 @@ from typing import IO
 from sandboxes.base import SandboxUnavailable
 from sandboxes.cache import short_hash
 from sandboxes.docker.daemon import IMAGES, LABEL, connect
-from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
+from sandboxes.python_env import SANDBOX_USER, WANTED, Environment, interpreter, make_environment
 
 RECIPE = "1"
 PROGRAMS = """
@@ -57,12 +57,12 @@ def build_ml() -> str:
     return IMAGES[0]
 
 
-def build_small(home: Path) -> str:
-    """Build an image from this machine's Python and packages. Raises `SandboxUnavailable`."""
+def build_small(home: Path, wanted: tuple[str, ...] = WANTED) -> str:
+    """Build an image from this machine's Python and the wanted packages. Raises `SandboxUnavailable`."""
     from docker.errors import DockerException, ImageNotFound
 
     name = IMAGES[1]
-    environment = make_environment(home)
+    environment = make_environment(home, wanted)
     recipe = short_hash(f"{RECIPE} {environment.folder.name}")
     client = connect()
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandboxes.base import JobRequest, SandboxPaths
-from sandboxes.docker.build_image import build
+from sandboxes.docker.build_image import build_small
 from sandboxes.docker.daemon import connect, find_container
 from sandboxes.docker.sandbox import open_docker
 from tests.sandboxes.conftest import end_containers
@@ -52,7 +52,7 @@ def daemon(docker: Any, paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) ->
         patched.setenv("DOCKER_HOST", second.start())
         connect.cache_clear()
         try:
-            build("small", paths.home)
+            build_small(paths.home, wanted=())  # without packages: an image is the slowest part of a new daemon
             yield second
             end_containers(paths.jobs)
         finally:
@@ -68,7 +68,7 @@ def daemon(docker: Any, paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) ->
 def test_job_survives_daemon_restart(daemon: Daemon, paths: SandboxPaths) -> None:
     """The job is reported as running without the daemon and ends normally; the next job uses the same container."""
     sandbox = open_docker(paths)
-    sandbox.start(JobRequest("one", "echo once >> count; sleep 8; echo through"))
+    sandbox.start(JobRequest("one", "echo once >> count; while [ ! -e go ]; do sleep 0.05; done; echo through"))
     until = time.monotonic() + 30
     while not (paths.jobs / "one" / "started").exists() and time.monotonic() < until:
         time.sleep(0.1)
@@ -78,6 +78,7 @@ def test_job_survives_daemon_restart(daemon: Daemon, paths: SandboxPaths) -> Non
     daemon.start()
     connect.cache_clear()
     again = open_docker(paths)
+    again.write("go", b"")
     (status,) = again.wait(["one"], 60)
     assert (status.state, status.exit_code, again.output("one")) == ("finished", 0, b"through\n")
     again.start(JobRequest("two", "cat count"))

@@ -125,7 +125,7 @@ from sandboxes.base import JobRequest, SandboxPaths
 from sandboxes.select import open_sandbox
 workspace, data, jobs, home = map(Path, sys.argv[2:])
 box = open_sandbox(sys.argv[1], SandboxPaths(workspace, data, jobs, home))
-box.start(JobRequest("long", "echo began; sleep 1.5; echo ended; exit 4"))
+box.start(JobRequest("long", "echo began; while [ ! -e go ]; do sleep 0.02; done; echo ended; exit 4"))
 while box.output("long") != b"began\\n":
     time.sleep(0.01)
 print("up", flush=True)
@@ -141,6 +141,7 @@ def test_job_outlives_killed_harness(driver: Any, paths: SandboxPaths) -> None:
         harness.kill()
     again = open_sandbox(driver.sandbox.kind, paths)
     assert again.status("long").state == "running"
+    again.write("go", b"")
     [status] = again.wait(["long"], 30)
     assert (status.exit_code, again.output("long")) == (4, b"began\nended\n")
 

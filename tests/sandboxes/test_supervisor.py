@@ -69,7 +69,7 @@ def test_idle_supervisor_exits_and_is_restarted(paths: SandboxPaths, shell: Shel
 
 
 def test_supervisor_and_jobs_end_when_folder_is_removed(paths: SandboxPaths, shell: Shell) -> None:
-    jobs = Jobs(paths.jobs, idle_seconds=1.0)
+    jobs = Jobs(paths.jobs, idle_seconds=0.5)
     jobs.start("one", shell("sleep 60"), Limits())
     wait_until(lambda: jobs.status("one").seconds > 0)
     runner = json.loads((paths.jobs / "one" / "started").read_text())["pid"]
