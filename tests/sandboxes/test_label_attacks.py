@@ -1,7 +1,7 @@
-"""Ways to the labels: each command tries one, knowing every path, and none may bring back a canary.
+"""Attacks on the labels: each command knows every path and tries one way; none may return a canary.
 
-The canary rows stand in for answers: strings that exist nowhere else, planted in the held-out labels, in private
-answers and beside the run. A canary in what a command says, or in what it leaves, is a leak proven.
+A canary is a string that exists nowhere else. It is planted in the held-out labels, in the private answers and beside
+the run. A canary in a command's output, or in a file it leaves, proves a leak.
 """
 
 # An attack is one line, however long:
@@ -26,7 +26,7 @@ from tests.playing import call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
 
 IN_PYTHON = "python - <<'EOF'\n{}\nEOF"
-HANDLE = """
+HANDLE_SCRIPT = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 class Handle(ctypes.Structure):
@@ -38,7 +38,7 @@ for inode in [2, *range({inode} - 3, {inode} + 4)]:
         if found >= 0:
             print(os.listdir(found) if inode == 2 else os.read(found, 1000))
 """
-PEEK = """
+PROC_SCRIPT = """
 import os
 for pid in filter(str.isdigit, os.listdir("/proc")):
     if int(pid) == os.getpid(): continue
@@ -49,12 +49,12 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         for fd in os.listdir(f"/proc/{{pid}}/fd"): print(open(f"/proc/{{pid}}/fd/{{fd}}", "rb").read(1000))
     except OSError: pass
 """
-TRACE = """
+PTRACE_SCRIPT = """
 import ctypes, os
 libc = ctypes.CDLL(None)
 print([libc.ptrace(0x4206, pid, 0, 0) for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if pid != os.getpid()])
 """
-SOURCES = """
+MOUNTINFO_SCRIPT = """
 import os
 for line in open("/proc/self/mountinfo"):
     for word in line.split()[3:5]:
@@ -63,7 +63,7 @@ for line in open("/proc/self/mountinfo"):
                 try: print(open(os.path.join(path, name)).read())
                 except OSError: pass
 """
-DEVICES = """
+DEVICES_SCRIPT = """
 import os, stat
 for number in range(0, 256):
     for minor in (0, 1):
@@ -72,8 +72,10 @@ for number in range(0, 256):
             print(open(f"/tmp/b{{number}}", "rb").read(4096))
         except OSError: pass
 """
-LEARN = "import sklearn.datasets as d\nfor f in (d.load_digits, d.load_wine, d.load_breast_cancer): print(f().target)"
-ASK = """
+DATASETS_SCRIPT = (
+    "import sklearn.datasets as d\nfor f in (d.load_digits, d.load_wine, d.load_breast_cancer): print(f().target)"
+)
+HTTP_SCRIPT = """
 import http.client, socket
 for port in (80, 443, 2375, 2376, 8000, 8080, {port}):
     try:
@@ -99,19 +101,19 @@ ATTACKS: dict[str, str] = {
     "by the namespaces of others": "nsenter -t 1 -a cat {custody}/answers.csv; nsenter -t $PPID -m cat {custody}/answers.csv",
     "by another root": "chroot /proc/1/root cat {custody}/answers.csv; chroot / cat {custody}/answers.csv",
     "by becoming root": "su root -c 'cat {custody}/answers.csv'; sudo -n cat {custody}/answers.csv; setpriv --reuid 0 cat {custody}/answers.csv",
-    "by file handles": IN_PYTHON.format(HANDLE),
-    "by memory and files of other processes": IN_PYTHON.format(PEEK),
-    "by tracing": IN_PYTHON.format(TRACE),
-    "by the table of mounts": IN_PYTHON.format(SOURCES),
+    "by file handles": IN_PYTHON.format(HANDLE_SCRIPT),
+    "by memory and files of other processes": IN_PYTHON.format(PROC_SCRIPT),
+    "by tracing": IN_PYTHON.format(PTRACE_SCRIPT),
+    "by the table of mounts": IN_PYTHON.format(MOUNTINFO_SCRIPT),
     "by the disk itself": "for d in /dev/vda /dev/sda /dev/nvme0n1 /dev/root /dev/mem /dev/kmem /proc/kcore; do head -c 100000 $d; done",
-    "by devices of its own": IN_PYTHON.format(DEVICES),
+    "by devices of its own": IN_PYTHON.format(DEVICES_SCRIPT),
     "by a loop device": "losetup -f; losetup /dev/loop0 /workspace/x; mknod /tmp/l b 7 0; cat /tmp/l",
     "by the socket of the daemon": "for s in /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock; do "
     "python -c \"import socket; s=socket.socket(1); s.connect('$s'); print('canary reached')\"; done",
-    "by the local network": IN_PYTHON.format(ASK),
-    "from the packages": IN_PYTHON.format(LEARN),
+    "by the local network": IN_PYTHON.format(HTTP_SCRIPT),
+    "from the packages": IN_PYTHON.format(DATASETS_SCRIPT),
     "from the packages' files": "find / -name 'digits.csv*' -o -name 'wine_data.csv' -o -name 'breast_cancer.csv' 2>/dev/null | xargs -r cat",
-    "by importing the judge": "python -c 'import tasks.judging.judge'; python -c 'import harness'; cat {repository}/tasks/judging.py",
+    "by importing the judge": "python -c 'import tasks.judging.judge'; python -c 'import harness'; cat {repository}/tasks/judging/judge.py",
     "by the records of jobs": "cat .jobs/../*/request.json {jobs}/*/request.json /harness/jobs/*/request.json; ls -R /harness {jobs}",
     "by a handler of crashes": "echo '|/bin/cp {custody}/answers.csv /workspace/a' > /proc/sys/kernel/core_pattern; bash -c 'kill -SEGV $$'",
     "by a helper of the kernel": "echo /workspace/x > /sys/kernel/uevent_helper; echo /workspace/x > /sys/fs/cgroup/release_agent; "
@@ -126,7 +128,7 @@ ATTACKS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Vault:
-    """A task's folders as the harness lays them out, with canaries where labels are."""
+    """A task's folders in the harness's layout, with canaries as labels."""
 
     sandbox: Sandbox
     canary: str
@@ -175,19 +177,19 @@ def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]
 
 
 def test_no_attack_reads_a_label(vault: Vault) -> None:
-    """Thirty-odd ways, one after the other in one workspace, so that what one leaves may serve the next."""
+    """All attacks run one after the other in one workspace, so that one can use what another left."""
     assert len(ATTACKS) >= 25
     leaks = {name: output for name in ATTACKS if vault.canary in (output := vault.attack(name))}
     assert leaks == {}
-    learnt = vault.attack("from the packages")
-    assert "[0 1 2" not in learnt and "[0, 1, 2" not in learnt
+    targets = vault.attack("from the packages")
+    assert "[0 1 2" not in targets and "[0, 1, 2" not in targets
     for path in vault.sandbox.paths.workspace.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert vault.canary.encode() not in path.read_bytes(), path
 
 
 def test_harness_follows_no_planted_link_to_labels(vault: Vault) -> None:
-    """What an attack left in the workspace under the names the harness reads leads nowhere."""
+    """Links that an attack left under names that the harness reads are not followed."""
     vault.attack("by a link")
     for path in ("a", "b/answers.csv", "../../data/custody/answers.csv", "data/../custody/answers.csv"):
         with pytest.raises((PathRefused, FileNotFoundError)):
@@ -195,7 +197,7 @@ def test_harness_follows_no_planted_link_to_labels(vault: Vault) -> None:
 
 
 def test_host_runs_no_planted_code(vault: Vault, tmp_path: Path) -> None:
-    """The judge and the commit read the workspace as bytes, from elsewhere, in isolated mode."""
+    """The judge and the commit read the workspace as bytes, in isolated mode."""
     import subprocess
     import sys
 
@@ -211,17 +213,17 @@ def test_host_runs_no_planted_code(vault: Vault, tmp_path: Path) -> None:
 
 
 def test_attack_command_is_kept_in_job_record(vault: Vault) -> None:
-    """Its words are kept with its job, where nobody inside can change them."""
+    """The command is kept with its job, where no process inside can change it."""
     vault.attack("by its path")
-    kept = [path.read_text() for path in vault.sandbox.paths.jobs.glob("*/request.json")]
-    assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in kept)
+    requests = [path.read_text() for path in vault.sandbox.paths.jobs.glob("*/request.json")]
+    assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in requests)
 
 
 def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> None:
-    """A whole run whose model tries: its words are on record, what came back holds no label, and nor does the window."""
+    """In a whole run: the journal has the command, its output and the requests contain no label."""
     home = tmp_path / "home"
     attack = f"cat {home}/data/digits/private/answers.csv {home}/data/.blends/*/*/custody/*; echo tried; id -u; grep blends /proc/self/mountinfo"
-    steps = [[call("bash", command=attack)], [call("finish", did="looked", criticism="", next="", lessons=[])]]
+    steps = [[call("bash", command=attack)], [call("finish", did="tried", criticism="", next="", lessons=[])]]
 
     def script(request: dict[str, Any]) -> Message:
         step = sum(message["role"] == "assistant" for message in request["messages"])
@@ -230,35 +232,26 @@ def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> Non
         )
 
     with ChatServer(script) as server:
-        words = [
-            "--attempts",
-            "1",
-            "--model",
-            "m",
-            "--base-url",
-            server.url,
-            "--sandbox",
-            isolated.sandbox.kind,
-            "--plain",
-        ]
-        code, printed = harness(home, "run", "digits", *words)
-        asked = b"".join(one.body for one in server.received)
+        options = ["--attempts", "1", "--model", "m", "--base-url", server.url]
+        options += ["--sandbox", isolated.sandbox.kind, "--plain"]
+        code, printed = harness(home, "run", "digits", *options)
+        sent = b"".join(request.body for request in server.received)
     assert code == 0, printed
     events = events_of(only_run(home))
-    tried = [one.arguments for event in events if isinstance(event, ModelReplied) for one in event.calls]
-    [came] = [event.content for event in events if isinstance(event, ToolFinished) and "tried" in event.content]
-    assert any(f"{home}/data/digits/private/answers.csv" in words for words in tried)
-    assert came.count("No such file") >= 2 or came.count("cannot open") >= 2, came
-    shown = [
-        line.partition("/.blends/")[2].split()[0] for line in came.splitlines() if re.match(r"\d+ .*/\.blends/", line)
+    commands = [made.arguments for event in events if isinstance(event, ModelReplied) for made in event.calls]
+    [result] = [event.content for event in events if isinstance(event, ToolFinished) and "tried" in event.content]
+    assert any(f"{home}/data/digits/private/answers.csv" in command for command in commands)
+    assert result.count("No such file") >= 2 or result.count("cannot open") >= 2, result
+    sources = [
+        line.partition("/.blends/")[2].split()[0] for line in result.splitlines() if re.match(r"\d+ .*/\.blends/", line)
     ]
-    assert shown and all(re.fullmatch(r"[0-9a-f]{16}/[0-9a-f]{16}/public", path) for path in shown), shown
+    assert sources and all(re.fullmatch(r"[0-9a-f]{16}/[0-9a-f]{16}/public", path) for path in sources), sources
     [canary] = [path.read_bytes() for path in home.glob("data/.blends/*/*/custody/canary")]
-    assert canary and canary not in asked
+    assert canary and canary not in sent
 
 
 def test_label_files_are_readable_by_owner_only(vault: Vault) -> None:
-    """0700 for folders, 0600 for files, and the agent is another user where the harness is root."""
+    """0700 for folders, 0600 for files; if the harness is root, the agent is another user."""
     assert vault.words["custody"].stat().st_mode & 0o077 == 0
     if os.geteuid() == 0:
         vault.attack("by its path")
@@ -266,14 +259,22 @@ def test_label_files_are_readable_by_owner_only(vault: Vault) -> None:
         assert (vault.sandbox.paths.workspace / "made.txt").stat().st_uid != 0
 
 
-HARMLESS = ("by its path", "by its own root", "beside the data", "by a link", "by a hard link", "by copying links")
+READING_ATTACKS = (
+    "by its path",
+    "by its own root",
+    "beside the data",
+    "by a link",
+    "by a hard link",
+    "by copying links",
+)
 
 
+@pytest.mark.parametrize("isolated", ["bubblewrap"], indirect=True)
 def test_same_attacks_succeed_without_isolation(vault: Vault) -> None:
-    """So an attack that fails elsewhere fails because of the sandbox. Only those that merely read are tried here."""
+    """So an attack that fails in a sandbox fails because of the sandbox. Only attacks that just read are tried."""
     paths = vault.sandbox.paths
     for name in ("data", ".jobs", "a", "b"):
         (paths.workspace / name).rmdir() if (paths.workspace / name).is_dir() else None
-    open_to_all = replace(vault, sandbox=open_sandbox("local", paths))
-    found = [name for name in HARMLESS if vault.canary in open_to_all.attack(name)]
-    assert set(found) >= {"by its path", "by its own root", "by a link"}
+    unprotected = replace(vault, sandbox=open_sandbox("local", paths))
+    successful = [name for name in READING_ATTACKS if vault.canary in unprotected.attack(name)]
+    assert set(successful) >= {"by its path", "by its own root", "by a link"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -31,11 +32,22 @@ def test_packages_are_listed_without_harness(home: Path) -> None:
 
 def test_environment_can_be_moved(home: Path, tmp_path: Path) -> None:
     environment = make_environment(home)
-    shutil.copytree(environment.folder, tmp_path / "elsewhere", symlinks=True)
+    shutil.copytree(environment.folder, tmp_path / "elsewhere", symlinks=True, copy_function=os.link)
     script = "import sys, sklearn; print(sys.prefix)"
     argv = [tmp_path / "elsewhere" / "bin" / "python", "-c", script]
     done = subprocess.run(argv, env={}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(tmp_path / "elsewhere")
+
+
+def test_files_that_cannot_be_linked_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    environment = make_environment(tmp_path, ("joblib",))
+    module = environment.folder / environment.site_packages / "joblib" / "__init__.py"
+    assert module.stat().st_nlink == 1
+    assert module.read_bytes()
 
 
 def test_missing_package_is_named(tmp_path: Path) -> None:
