@@ -147,7 +147,7 @@ def _close(run: Run, opened: Evaluation, folder: Path, view: JobStatus) -> None:
             folds=verdict.folds if scored else 0,
             alarm=verdict.alarm,
             claimed=claim,
-            notes=[f"{one.kind}: {one.says}" for one in found if one.is_fair],
+            notes=[f"{one.kind}: {one.message}" for one in found if one.agent_may_see],
         )
     )
 

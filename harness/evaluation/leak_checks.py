@@ -29,8 +29,8 @@ def notes_on_task(run: Run, task: Task) -> str:
     """What the sentinel finds in the data: all of it goes on record, and what is fair comes back as card text."""
     found = check_task(task)
     for one in found:
-        run.record(Warned(message=f"leak sentinel, {one.kind}: {one.says}"))
-    fair = [f"- {one.kind}: {one.says}" for one in found if one.is_fair]
+        run.record(Warned(message=f"leak sentinel, {one.kind}: {one.message}"))
+    fair = [f"- {one.kind}: {one.message}" for one in found if one.agent_may_see]
     return "\n\n## What the harness noticed in the data\n\n" + "\n".join(fair) if fair else ""
 
 
@@ -57,7 +57,7 @@ def check_solution(run: Run, workspace: Path, wrote: Path) -> list[Finding]:
 def warn(run: Run, evaluation: str, found: list[Finding], claimed: float | None, score: float, noise: float) -> None:
     """Put what was found on an evaluation on record, with what its own score says of itself."""
     for one in [*found, *check_claim(claimed, score, noise, run.created.lower_is_better)]:
-        run.record(Warned(message=f"leak sentinel, evaluation {evaluation}, {one.kind}: {one.says}"))
+        run.record(Warned(message=f"leak sentinel, evaluation {evaluation}, {one.kind}: {one.message}"))
 
 
 def _brought_along(path: Path, ids: list[str], name: str) -> list[Finding]:

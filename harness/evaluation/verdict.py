@@ -16,7 +16,7 @@ from tasks.judging.compare import Comparison, run_compare
 from tasks.judging.judge import Judgement
 from tasks.judging.select_final import run_combine
 from tasks.leakage.code import may_be_score
-from tasks.leakage.tables import Finding
+from tasks.leakage.statistics import Finding
 from tasks.metrics.bootstrap import REAL_SHARE, REPEAT_SHARE
 from tasks.subprocesses import ChildFailed
 

@@ -18,7 +18,7 @@ from tasks.holdout.sources import list_members
 from tasks.io.archives import Unreadable, pack, read_texts
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
 from tasks.io.path_templates import PathPattern
-from tasks.leakage.label_copies import Known, known_of, tells
+from tasks.leakage.label_copies import HeldOutSample, describe_copy, sample_held_out
 
 if TYPE_CHECKING:
     from tasks.holdout.load_inputs import TaskInputs
@@ -182,7 +182,7 @@ def _check_unlisted(
     hidden = [] if task.recipe.is_written else [name for name in names if name[0] == "." or "/." in name]
     shown = [name for name in names if name not in set(hidden)]
     known = _known_labels(inputs, moved) if shown else None
-    if known is not None and (evidence := tells(known, "\n".join(shown))):
+    if known is not None and (evidence := describe_copy(known, "\n".join(shown))):
         raise TableError(
             f"the names of public files reveal labels: {evidence}. Write in `blend: {{files: [...]}}` how they move"
         )
@@ -200,17 +200,17 @@ def _check_unlisted(
     return shown, tuple(notes)
 
 
-def _known_labels(inputs: TaskInputs, moved: MovedRows) -> Known | None:
+def _known_labels(inputs: TaskInputs, moved: MovedRows) -> HeldOutSample | None:
     """What a second copy of the labels would contain of the held-out rows; None if none are held out."""
     fields = [fields for fields, _ in moved.held_out]
     id_of, targets = inputs.encoder.id, inputs.encoder.labels
     if not inputs.encoder.is_plain or not fields or not set(targets) <= set(fields[0]):
         return None
     labels = [[row[name] for row in fields] for name in targets]
-    return known_of([id_of.fill(row) for row in fields], labels, moved.cells, inputs.train.labels, moved.draw)
+    return sample_held_out([id_of.fill(row) for row in fields], labels, moved.cells, inputs.train.labels, moved.draw)
 
 
-def _refuse_label_copy(task: Task, inputs: TaskInputs, known: Known | None, name: str) -> None:
+def _refuse_label_copy(task: Task, inputs: TaskInputs, known: HeldOutSample | None, name: str) -> None:
     """Raise TableError for an unlisted file that contains labels, or may contain them."""
     path = task.public / name
     if task.recipe.is_written and path.suffix.lower() not in UNLISTED_SUFFIXES:
@@ -232,7 +232,7 @@ def _refuse_label_copy(task: Task, inputs: TaskInputs, known: Known | None, name
                 f"{content.name} cannot be read, so it may contain labels: {remedy}, or `static: [{name}]` if it "
                 "contains none"
             )
-        if evidence := tells(known, content.text):
+        if evidence := describe_copy(known, content.text):
             raise TableError(f"{content.name} is a second copy of the labels of {labels} ({evidence}): {remedy}")
 
 

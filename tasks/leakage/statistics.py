@@ -1,4 +1,4 @@
-"""What the leak sentinel counts with: two tables, their columns as numbers and ranks, and what it says of them."""
+"""What the leak checks share: findings, a pair of tables, and columns as numbers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from dataclasses import dataclass
 
 from tasks.io.csv_text import Row, as_number
 
-SURE = 4.5
-"""Standard errors from which on a rank statistic is no chance, with a few hundred columns looked at."""
+MIN_STANDARD_ERRORS = 4.5
+"""From here on a rank statistic is not chance, with a few hundred columns checked."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One warning. `kind` is a word for it, `says` a sentence with numbers."""
+    """One warning. `kind` names it, `message` is a sentence with numbers.
+
+    `agent_may_see`: it follows from public data alone, not from held-out labels.
+    """
 
     kind: str
-    says: str
-    is_fair: bool = True
+    message: str
+    agent_may_see: bool = True
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Train and test rows as text (header first), the id column, the target, and the columns of group and time."""
+    """Train and test rows as text (header first), and the names of the id, target, group and time columns."""
 
     train: Sequence[Row]
     test: Sequence[Row]
@@ -34,22 +37,23 @@ class Tables:
 
 def column(rows: Sequence[Row], name: str) -> list[str]:
     """The cells of a column."""
-    at = rows[0].index(name)
-    return [row[at] for row in rows[1:]]
+    index = rows[0].index(name)
+    return [row[index] for row in rows[1:]]
 
 
-def shared(tables: Tables) -> list[str]:
-    """The columns that both tables have, but for the id."""
+def shared_columns(tables: Tables) -> list[str]:
+    """The columns that both tables have, except the id."""
     return [name for name in tables.train[0] if name in tables.test[0] and name != tables.id]
 
 
 def numbers(cells: Sequence[str]) -> list[float] | None:
-    """The cells as floats, missing ones as the median; None where some are words."""
-    found = [as_number(cell) if cell.strip() else None for cell in cells]
-    known = sorted(float(one) for one in found if one is not None)
-    if not known or any(
-        one is None and cell.strip() not in ("", "NA", "nan", "NaN") for one, cell in zip(found, cells, strict=True)
+    """The cells as floats, missing ones as the median; None where some cells are text."""
+    values = [as_number(cell) if cell.strip() else None for cell in cells]
+    present = sorted(float(value) for value in values if value is not None)
+    if not present or any(
+        value is None and cell.strip() not in ("", "NA", "nan", "NaN")
+        for value, cell in zip(values, cells, strict=True)
     ):
         return None
-    middle = known[len(known) // 2]
-    return [middle if one is None else float(one) for one in found]
+    median = present[len(present) // 2]
+    return [median if value is None else float(value) for value in values]

@@ -1,4 +1,4 @@
-"""The sentinel on a whole task: its tables read and looked at, in a process of its own, for it takes its time."""
+"""The leak checks on a whole task, run in a child process because they take time."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.io.csv_text import TableError
-from tasks.leakage.tables import ROWS, Finding, Tables, check_data
+from tasks.leakage.statistics import Finding, Tables
+from tasks.leakage.tables import ROWS, check_data
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.task import Task
 
 SECONDS = 120.0
+MOST_TARGETS = 3
 
 
 def check_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
-    """What is suspicious about a task's public tables. One finding says so where they could not be looked at."""
+    """Findings in a task's public tables, or one finding that says why they could not be checked."""
     if task.labels is None:
         return []
     try:
         reply = run_isolated("tasks.leakage.task", {"task": str(task.path)}, seconds)
     except ChildFailed as failure:
-        last = str(failure).strip().splitlines()[-1]
-        return [Finding("not looked at", f"the data were not looked at for leaks ({last})", is_fair=False)]
-    return [Finding(**found) for found in reply["findings"]]
+        return [_not_checked(str(failure).strip().splitlines()[-1])]
+    return [Finding(**finding) for finding in reply["findings"]]
+
+
+def _not_checked(reason: str) -> Finding:
+    return Finding("not checked", f"the data were not checked for leaks ({reason})", agent_may_see=False)
 
 
 def read_tables(task: Task) -> list[Tables]:
@@ -37,24 +42,25 @@ def read_tables(task: Task) -> list[Tables]:
     labels = task.labels
     if labels is None:
         return []
-    book = load_inputs(task, labels)
-    train, test = book.train.source, book.test
-    if not isinstance(train, Table) or not isinstance(test.source, Table) or not book.encoder.id.single_field:
-        return []  # what is only names of files has no columns to look at
-    known = [train.header, *(list(map(train.plain, row)) for row in islice(train.rows(), ROWS))]
-    rows = [test.header, *(list(map(train.plain, row)) for row in test.rows[:ROWS])]
-    key = book.encoder.id.single_field
-    return [Tables(known, rows, key, target, labels.group, task.recipe.time) for target in labels.targets[:3]]
+    inputs = load_inputs(task, labels)
+    train, test, key = inputs.train.source, inputs.test, inputs.encoder.id.single_field
+    if not isinstance(train, Table) or not isinstance(test.source, Table) or not key:
+        return []  # file names alone have no columns to check
+    train_rows = [train.header, *(list(map(train.plain, row)) for row in islice(train.rows(), ROWS))]
+    test_rows = [test.header, *(list(map(train.plain, row)) for row in test.rows[:ROWS])]
+    targets = labels.targets[:MOST_TARGETS]
+    return [Tables(train_rows, test_rows, key, target, labels.group, task.recipe.time) for target in targets]
 
 
 def _perform(request: dict[str, Any]) -> Reply:
     from tasks.task import load_task
 
     try:
-        found = [one for tables in read_tables(load_task(Path(request["task"]))) for one in check_data(tables)]
+        tables = read_tables(load_task(Path(request["task"])))
     except (TableError, OSError) as error:
-        return {"findings": [asdict(Finding("not looked at", str(error), is_fair=False))]}
-    return {"findings": [asdict(one) for one in dict.fromkeys(found)]}
+        return {"findings": [asdict(_not_checked(str(error)))]}
+    findings = dict.fromkeys(finding for pair in tables for finding in check_data(pair))
+    return {"findings": [asdict(finding) for finding in findings]}
 
 
 if __name__ == "__main__":

@@ -62,11 +62,11 @@ def test_labels_of_training_rows_in_the_source_are_found(run: Any, tmp_path: Pat
     known = dict(zip(shown(run, "train.csv", 1)[::3], shown(run, "train.csv", 0)[::3], strict=True))
     (found,) = look(run, tmp_path / "w", solve_py=f"import csv\nKNOWN = {known}\n")
     assert found.kind == "labels in the code"
-    assert found.says.startswith(f"{len(known)} ids of training rows stand in line 2: other folds")
+    assert f"line 2 contains {len(known)} ids of training rows" in found.message
     (found,) = look(run, tmp_path / "v", solve_py=f"KNOWN = '''{';'.join(map('='.join, known.items()))}'''\n")
     assert found.kind == "labels in the code"
 
 
 def test_a_source_too_long_to_be_one_is_found(run: Any, tmp_path: Path) -> None:
     (found,) = look(run, tmp_path / "w", solve_py="X = 1\n" * 60_000)
-    assert found.says == "solve.py has 360000 bytes: source so long holds data"
+    assert found.message == "solve.py has 360000 bytes: source so long holds data"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from tasks.io.csv_text import Row
 from tasks.leakage.code import check_claim, check_code
-from tasks.leakage.tables import Finding, Tables, check_data
+from tasks.leakage.statistics import Finding, Tables
+from tasks.leakage.tables import check_data
 
 NAMES = ["id", "a", "b", "kind", "when", "label"]
 Plant = Callable[[list[Row], list[Row]], list[Finding]]

@@ -173,7 +173,7 @@ def test_sound_code_raises_no_alarm(name: str) -> None:
 
 def test_both_lines_are_told() -> None:
     (one,) = check_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
-    assert one.says == "line 2 fits StandardScaler on all rows, line 3 splits"
+    assert one.message == "line 2 fits StandardScaler on all rows, line 3 splits"
 
 
 def test_code_that_runs_in_circles_is_followed_for_a_while_only() -> None:

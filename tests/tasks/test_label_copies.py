@@ -21,7 +21,7 @@ from small_tasks import Row, churn, read_table, write_table
 from tasks.holdout.blend import make_blend
 from tasks.io import archives
 from tasks.io.archives import Text, Unreadable, read_texts
-from tasks.leakage.label_copies import known_of, tells
+from tasks.leakage.label_copies import describe_copy, sample_held_out
 from tasks.task import Task, TaskError, load_task
 from tests.tasks.clean_tables import count_false_copies
 
@@ -152,9 +152,9 @@ def test_rows_are_known_by_a_cell_of_their_own_where_the_id_is_left_out() -> Non
     labels = [draw.choice("01") for _ in rows]
     copied = [[*row, label] for row, label in zip(rows, labels, strict=True)]
     draw.shuffle(copied)
-    known = known_of([str(at) for at in range(300)], [labels], rows, [], "s")
-    assert tells(known, "".join(",".join(row) + "\n" for row in copied))
-    assert not tells(known, "".join(",".join(row[:-1]) + "\n" for row in copied))
+    known = sample_held_out([str(at) for at in range(300)], [labels], rows, [], "s")
+    assert describe_copy(known, "".join(",".join(row) + "\n" for row in copied))
+    assert not describe_copy(known, "".join(",".join(row[:-1]) + "\n" for row in copied))
 
 
 # ---------------------------------------------------------------------------------------------- what tells nothing
@@ -185,8 +185,8 @@ def test_a_table_with_the_ids_of_all_rows_and_no_labels_is_no_copy() -> None:
 
 def test_labels_that_follow_a_rule_are_not_looked_for_in_order() -> None:
     labels = [str(at % 2) for at in range(400)]
-    known = known_of([f"name {at}" for at in range(400)], [labels], [], labels, "s")
-    assert not tells(known, "\n".join("ab"[at % 2] for at in range(900)))
+    known = sample_held_out([f"name {at}" for at in range(400)], [labels], [], labels, "s")
+    assert not describe_copy(known, "\n".join("ab"[at % 2] for at in range(900)))
 
 
 # -------------------------------------------------------------------------------------------------- reading of files

@@ -29,7 +29,7 @@ def test_duplicates_that_differ_in_one_column_are_found() -> None:
     train, test = make_clean(0)
     duplicates = [[new[0], *old[1:4], new[4]] for new, old in zip(test[1:61], train[1:], strict=False)]
     (finding,) = check(train, [test[0], *duplicates, *test[61:]])
-    assert finding.kind == "duplicate rows" and "20.0%" in finding.says and finding.says.endswith("when")
+    assert finding.kind == "duplicate rows" and "20.0%" in finding.message and finding.message.endswith("when")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,7 +47,7 @@ def test_clean_code_and_honest_claims_raise_no_alarm() -> None:
     late += "X_train = scaler.fit_transform(X_train)\n"
     assert check_code(late, [str(n) for n in range(100)]) == []
     assert check_claim(0.84, 0.81, 0.02, False) == check_claim(None, 0.81, 0.02, False) == []
-    assert check_claim(0.5, 0.81, 0.02, True)[0].is_fair is False
+    assert check_claim(0.5, 0.81, 0.02, True)[0].agent_may_see is False
 
 
 def test_a_claim_is_reported_however_small_the_noise() -> None:
