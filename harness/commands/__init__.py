@@ -1,1 +1,1 @@
-"""What the short commands do, those that play no run: doctor, tasks, runs, show, score, report, prepare, submit."""
+"""Commands that start no run: doctor, tasks, runs, show, score, report, prepare, submit."""

@@ -1,4 +1,4 @@
-"""`harness doctor`: what is installed, which sandboxes work, whether the endpoint answers, and what to do where not."""
+"""`harness doctor`: checks the installation, the sandboxes and the endpoint, and says how to fix what fails."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from sandboxes.isolation import table_as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
 ENDPOINT_SECONDS = 5.0
-LITTLE_SPACE = 5_000_000_000
-NO_SPACE = 200_000_000
+LOW_SPACE = 5_000_000_000
+LEAST_SPACE = 200_000_000
 
 Health = Literal["ok", "note", "bad"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `bad` keeps a run from starting (exit code `code`), `note` does not; `advice` says what
-    to do about it. `is_certain` is false where only a request for a reply can tell."""
+    """Result of one check. `bad` prevents a run (exit code `code`), `note` does not; `advice` says what to do.
+
+    `is_certain` is false if only a real request can tell whether the endpoint works.
+    """
 
     name: str
     health: Health
@@ -40,7 +42,7 @@ class Finding:
 
 
 def examine(settings: Settings, base_url: str | None = None, model: str | None = None) -> int:
-    """Look at everything, print what was found, and return 0 if a run could start."""
+    """Run all checks and print their findings. Returns 0 if a run could start, else the exit code of the problem."""
     codes = []
     for finding in findings(settings, base_url, model):
         mark = {"ok": "ok  ", "note": "note", "bad": "BAD "}[finding.health]
@@ -52,56 +54,58 @@ def examine(settings: Settings, base_url: str | None = None, model: str | None =
     print("What each sandbox enforces:")
     for line in table_as_text():
         print(f"  {line}")
-    print("A run can start." if not codes else "A run cannot start yet: see the lines marked BAD.")
+    print("A run can start." if not codes else "A run cannot start yet. Fix the lines marked BAD.")
     return max(codes, default=errors.DONE)
 
 
 def build_image(kind: str, settings: Settings) -> int:
-    """Make the image of the docker sandbox unless it is there; 0 if it can be used. Raises `SandboxUnavailable`."""
+    """Build the image of the docker sandbox unless it exists; 0 if it works. Raises `SandboxUnavailable`."""
     from sandboxes.docker.build_image import build
     from sandboxes.docker.sandbox import check_docker
 
     name = build(kind, settings.home)
-    print(f"{name} can be used: {check_docker(settings.home, name)}")
+    print(f"{name} works: {check_docker(settings.home, name)}")
     return errors.DONE
 
 
 def findings(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
-    """Everything the doctor looks at, one after the other."""
+    """The findings of all checks, in the order in which they are printed."""
     yield python()
     yield packages()
     yield git()
     yield home(settings.home)
     yield space(settings.home, settings.workspace_bytes)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
-    yield from kinds(settings.home, settings.image)
+    yield from sandboxes(settings.home, settings.image)
     yield mlebench(settings.home)
     yield key(settings, base_url)
     yield from served(settings, base_url, model)
 
 
 def python() -> Finding:
-    """The interpreter the harness runs on."""
+    """The Python that runs the harness."""
     return Finding("python", "ok", f"{platform.python_version()} ({sys.executable})")
 
 
 def packages() -> Finding:
-    """The versions of the packages that the harness itself needs."""
+    """The versions of the packages that the harness needs."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found, missing = [], []
+    installed, missing = [], []
     for name in PACKAGES:
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
     if missing:
-        return Finding("packages", "bad", f"missing: {', '.join(missing)}", "install the harness again: see the README")
-    return Finding("packages", "ok", ", ".join(found))
+        return Finding(
+            "packages", "bad", f"missing: {', '.join(missing)}", "install the harness again, as the README describes"
+        )
+    return Finding("packages", "ok", ", ".join(installed))
 
 
 def mlebench(folder: Path) -> Finding:
-    """Whether the official package is there: only the competitions that are not prepared and graded here need it."""
+    """Whether the official package is installed; only competitions that the harness cannot prepare itself need it."""
     from tasks.mlebench.official_package import how_to_install, interpreter
 
     python = interpreter(folder)
@@ -109,12 +113,12 @@ def mlebench(folder: Path) -> Finding:
         return Finding(
             "mlebench", "note", "not installed; 29 of 82 competitions work without it", how_to_install(folder)
         )
-    return Finding("mlebench", "ok", f"the official package, in {python}")
+    return Finding("mlebench", "ok", f"official package in {python}")
 
 
 def git() -> Finding:
-    """Whether git is there: every evaluated solution is a commit."""
-    advice = "install git from your distribution: every evaluated solution is kept as a commit"
+    """Whether git works: every evaluated solution is a commit."""
+    advice = "install git: every evaluated solution is stored as a commit"
     if shutil.which("git") is None:
         return Finding("git", "bad", "not found", advice)
     try:
@@ -125,36 +129,38 @@ def git() -> Finding:
 
 
 def home(folder: Path) -> Finding:
-    """Whether runs can be written."""
-    advice = "set HARNESS_HOME to a folder that you may write to"
-    place = _nearest(folder)
-    blocked = next((one for one in (folder, *folder.parents) if os.path.lexists(one) and not one.is_dir()), None)
+    """Whether run folders can be written."""
+    advice = "set HARNESS_HOME to a folder that you can write to"
+    existing = _nearest_folder(folder)
+    blocked = next((path for path in (folder, *folder.parents) if os.path.lexists(path) and not path.is_dir()), None)
     if blocked is not None:
-        return Finding("home", "bad", f"{folder}: {blocked} is no folder", advice)
+        return Finding("home", "bad", f"{folder}: {blocked} is not a folder", advice)
     try:
-        with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-"):
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-"):
             pass
     except OSError as error:
         return Finding("home", "bad", f"{folder}: {error.strerror}", advice)
-    return Finding("home", "ok", f"{folder}" if place == folder else f"{folder} (made by the first run)")
+    return Finding("home", "ok", f"{folder}" if existing == folder else f"{folder} (created by the first run)")
 
 
 def space(folder: Path, workspace: int = Settings.workspace_bytes) -> Finding:
-    """Whether the disk under the runs has room."""
+    """Whether the disk of the run folders has room."""
     try:
-        free = shutil.disk_usage(_nearest(folder)).free
+        free = shutil.disk_usage(_nearest_folder(folder)).free
     except OSError as error:
-        return Finding("disk", "bad", f"cannot be looked at: {error.strerror}", "set HARNESS_HOME to another disk")
-    detail = f"{free / 1e9:.1f} GB free; the workspace of a run may hold {workspace / 1e9:g} GB"
-    if free < NO_SPACE:
-        return Finding("disk", "bad", detail, "free some space, or set HARNESS_HOME to another disk")
-    if free < LITTLE_SPACE:
-        return Finding("disk", "note", detail, "a long run may need more: free some, or set HARNESS_HOME elsewhere")
+        return Finding("disk", "bad", f"cannot be checked: {error.strerror}", "set HARNESS_HOME to another disk")
+    detail = f"{free / 1e9:.1f} GB free; a run's workspace may grow to {workspace / 1e9:g} GB"
+    if free < LEAST_SPACE:
+        return Finding("disk", "bad", detail, "free some space or set HARNESS_HOME to another disk")
+    if free < LOW_SPACE:
+        return Finding(
+            "disk", "note", detail, "a long run may need more: free some or set HARNESS_HOME to another disk"
+        )
     return Finding("disk", "ok", detail)
 
 
-def kinds(folder: Path, image: str = "") -> Iterator[Finding]:
-    """Which sandboxes work here; one that isolates is wanted, one that works is enough."""
+def sandboxes(folder: Path, image: str = "") -> Iterator[Finding]:
+    """Which sandboxes work here. One that works is enough for a run; one that protects labels is better."""
     from sandboxes.select import probe_sandboxes
 
     works = False
@@ -164,45 +170,45 @@ def kinds(folder: Path, image: str = "") -> Iterator[Finding]:
         notice = f"; {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
         yield Finding(f"sandbox {probe.kind}", "ok" if safe else "note", f"{probe.detail}{notice}", probe.advice)
     if not works:
-        yield Finding("sandbox", "bad", "none works here", "see the advice above", errors.SANDBOX)
+        yield Finding("sandbox", "bad", "no sandbox works", "follow the advice above", errors.SANDBOX)
 
 
 def key(settings: Settings, base_url: str | None) -> Finding:
-    """Whether a key for the endpoint is set; it is never shown."""
+    """Whether an API key is set; it is never shown."""
     if settings.api_key:
         return Finding("key", "ok", "set (not shown)")
-    advice = "if your endpoint wants one, set HARNESS_API_KEY" if base_url else ""
-    return Finding("key", "note", "none is set; the demo model needs none", advice)
+    advice = "if your endpoint needs one, set HARNESS_API_KEY" if base_url else ""
+    return Finding("key", "note", "not set; the demo model needs none", advice)
 
 
 def served(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
-    """What the endpoint lists, and where a model is named, what it really does. The latter counts."""
+    """What the endpoint lists and, if a model is named, how it answers; the answer decides."""
     listed = endpoint(settings, base_url, model)
     if not (base_url and model) or (listed.health == "bad" and listed.is_certain):
         yield listed
         return
-    tried = probe(settings, base_url, model)
-    yield listed if tried.health == "bad" or listed.health == "ok" else replace(listed, health="note", advice="")
-    yield tried
+    probed = probe(settings, base_url, model)
+    yield listed if probed.health == "bad" or listed.health == "ok" else replace(listed, health="note", advice="")
+    yield probed
 
 
 def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Finding:
-    """Whether the model's endpoint answers, and lists the model."""
+    """Whether the endpoint answers and lists the model."""
     from harness.endpoint.errors import is_address, shown_address
 
     if not base_url:
-        told = "none asked for: the demo model (not an LLM) needs none"
-        return Finding("endpoint", "ok", told, "to try one: harness doctor --base-url URL --model NAME")
+        detail = "none given; the demo model (not an LLM) needs none"
+        return Finding("endpoint", "ok", detail, "to check one: harness doctor --base-url URL --model NAME")
     if not is_address(base_url):
-        told = "what was given is no http(s) address"
-        return Finding("endpoint", "bad", told, "write it as http://HOST:PORT/v1", errors.INPUT)
+        detail = "the base URL is not an http(s) address"
+        return Finding("endpoint", "bad", detail, "write it as http://HOST:PORT/v1", errors.INPUT)
     shown = shown_address(base_url)
     status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
     return _judge_endpoint(shown, status, body, model)
 
 
 def probe(settings: Settings, base_url: str, model: str) -> Finding:
-    """What a few cheap calls find out about the endpoint; a run that starts within a week relies on it."""
+    """Probe the endpoint with a few cheap calls; a run that starts within a week uses the stored result."""
     from harness.endpoint.errors import ModelError
     from harness.endpoint.probe import probe_and_store
     from harness.endpoint.probe_result import probe_lines
@@ -210,12 +216,12 @@ def probe(settings: Settings, base_url: str, model: str) -> Finding:
 
     profile = profile_for(base_url, model, settings.home / "models.toml")
     try:
-        found = probe_and_store(settings.home, profile, base_url, settings.api_key)
+        result = probe_and_store(settings.home, profile, base_url, settings.api_key)
     except ModelError as error:
         return Finding("probe", "bad", str(error), "", errors.ENDPOINT)
-    detail = "\n      ".join(probe_lines(found))
-    if found.loses_thinking:
-        advice = "serve it with a template that keeps thoughts, or run with --accept-lost-thinking"
+    detail = "\n      ".join(probe_lines(result))
+    if result.loses_thinking:
+        advice = "serve the model with a template that keeps thinking, or run with --accept-lost-thinking"
         return Finding("probe", "note", detail, advice)
     return Finding("probe", "ok", detail)
 
@@ -226,55 +232,55 @@ def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | Non
         return Finding("endpoint", "bad", detail, advice, errors.ENDPOINT, is_certain)
 
     if isinstance(status, str):
-        return bad(f"{shown} does not answer ({status})", "start the server, or check the address and the network")
+        return bad(f"{shown} does not answer ({status})", "start the server, or check address and network")
     if status in (401, 403):
-        return bad(f"{shown} refuses the key (status {status})", "set HARNESS_API_KEY to a key that it accepts")
+        return bad(f"{shown} rejects the key (status {status})", "set HARNESS_API_KEY to a valid key")
     if 300 <= status < 400:
-        return bad(f"{shown} points elsewhere (status {status})", "give the address it points to")
+        return bad(f"{shown} redirects to another address (status {status})", "use that address")
     if status == 404:
-        return bad(f"{shown} knows no /models (status 404)", "check the path: it usually ends in /v1")
+        return bad(f"{shown} has no /models (status 404)", "check the path: it usually ends in /v1")
     if status >= 400:
-        return bad(f"{shown} answers with status {status}", "look into the server's own log, then try again")
-    names = _names(body)
+        return bad(f"{shown} answers with status {status}", "read the server's log, then try again")
+    names = _model_names(body)
     if names is None:
-        return bad(f"{shown} answers, but not as an OpenAI-compatible endpoint", "check the path: it ends in /v1")
+        return bad(f"{shown} is not an OpenAI-compatible endpoint", "check the path: it usually ends in /v1")
     if model and names and model not in names:
         listed = ", ".join(names[:8])
-        return bad(f"{shown} answers, but does not list {model!r}", f"use one it lists: {listed}")
+        return bad(f"{shown} does not list {model!r}", f"use a listed model: {listed}")
     return Finding("endpoint", "ok", f"{shown} answers" + (f" and lists {model}" if model in names else ""))
 
 
 def _get(url: str, api_key: str) -> tuple[int | str, bytes]:
-    """Status and body of a GET, or the reason why there is none. No redirect is followed: the key stays here."""
+    """Status and body of a GET, or the reason why there is no answer. Follows no redirect, which would leak the key."""
     from http.client import HTTPException
     from urllib import error, request
 
-    class Stay(request.HTTPRedirectHandler):
+    class NoRedirect(request.HTTPRedirectHandler):
         def redirect_request(self, *_: object, **__: object) -> None:
             return None
 
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        asked = request.Request(url, headers=headers)
-        with request.build_opener(Stay).open(asked, timeout=ENDPOINT_SECONDS) as answer:
+        get = request.Request(url, headers=headers)
+        with request.build_opener(NoRedirect).open(get, timeout=ENDPOINT_SECONDS) as answer:
             return int(answer.status), answer.read(4_000_000)
-    except error.HTTPError as refused:
-        return refused.code, b""
-    except error.URLError as failed:
-        return str(getattr(failed.reason, "strerror", None) or failed.reason), b""
-    except (OSError, HTTPException, ValueError) as failed:
-        return type(failed).__name__, b""
+    except error.HTTPError as failure:
+        return failure.code, b""
+    except error.URLError as failure:
+        return str(getattr(failure.reason, "strerror", None) or failure.reason), b""
+    except (OSError, HTTPException, ValueError) as failure:
+        return type(failure).__name__, b""
 
 
-def _names(body: bytes) -> list[str] | None:
+def _model_names(body: bytes) -> list[str] | None:
     try:
         return [str(entry["id"]) for entry in json.loads(body)["data"]]
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _nearest(folder: Path) -> Path:
-    return next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+def _nearest_folder(folder: Path) -> Path:
+    return next((path for path in (folder, *folder.parents) if path.is_dir()), folder)
 
 
 def _memory() -> str:

@@ -1,4 +1,4 @@
-"""Text helpers of the screens beyond `runs/views/format.py`: estimates, tables, text made harmless."""
+"""Text for the terminal beyond `runs/views/format.py`: estimates, tables, text made safe to print."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)
 
 
 def printable(text: str) -> str:
-    """Text without anything that steers a terminal: an agent's output must not repaint its owner's screen.
+    """Text without control sequences: an agent's output must not change its owner's terminal.
 
-    Escape sequences go, a line overwritten with carriage returns keeps its last version, tabs and newlines stay.
+    Of a line overwritten with carriage returns the last version stays; tabs and newlines stay.
     """
     if not _NOT_PLAIN.search(text):
         return text
@@ -27,24 +27,23 @@ def printable(text: str) -> str:
 
 
 def standing(state: State) -> str:
-    """The best score so far, at the end that of what is handed in, the medal it would bring and every mark that belongs
-    beside it."""
-    found = result_evaluation(state)
-    if found is None:
+    """The best score (of an ended run, that of its submission) with its estimated medal and its marks."""
+    evaluation = result_evaluation(state)
+    if evaluation is None:
         return "no score yet"
-    if found.score is None:
-        return "a valid submission; the task has no labels to hold out, so there is no score"
-    return ", ".join([evaluation_text(found, state), estimate(found.score, state)])
+    if evaluation.score is None:
+        return "a valid submission without a score: the task has no labels to hold out"
+    return ", ".join([evaluation_text(evaluation, state), estimate(evaluation.score, state)])
 
 
 def estimate(score: float | None, state: State) -> str:
-    """The medal a held-out score would bring, marked as the estimate it is."""
+    """The medal for a held-out score, marked as an estimate."""
     medal = medal_text(score, state.thresholds, state.lower_is_better)
     return f"{medal} ({ESTIMATE})" if medal else ESTIMATE
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows (the first is the head) as aligned columns, never cut; columns named in `right` are set to the right."""
+    """Rows (the first is the header) as aligned columns, never cut; columns in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -1,6 +1,6 @@
-"""What a person sees while a run is played: a live panel in a terminal, plain lines elsewhere.
+"""What a person sees during a run: a live panel in a terminal, plain lines elsewhere.
 
-Both only look. A terminal that goes away takes neither the run nor its exit code with it.
+Both are read-only. A terminal that disappears stops neither the run nor changes its exit code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.ui.format import estimate, printable, standing
-from runs.views.format import duration_text, evaluation_text, model_text, money_text, sandbox_text
+from runs.views.format import evaluation_text, model_text, money_text, sandbox_text, duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 REDRAW_SECONDS = 0.25
 CLOCK_SECONDS = 1.0
-"""How often the panel is redrawn by itself: whoever waits for a reply or a judge cannot see to it."""
+"""How often a thread redraws the panel while the run waits for a reply or a judge."""
 STILL_ALIVE_SECONDS = 600.0
 TAIL_LINES = 6
 
 
 def open_screen(is_terminal: bool, plain: bool, out: TextIO | None = None) -> LivePanel | PlainLines:
-    """The live panel where somebody can watch it, plain lines otherwise or where they were asked for."""
+    """The live panel for a terminal, plain lines otherwise or if requested."""
     if plain or not is_terminal:
         return PlainLines(out or sys.stdout)
     from rich.console import Console
 
     class PatientConsole(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would end the process here, and the run with it
+            raise BrokenPipeError  # rich would end the process, and with it the run
 
     return LivePanel(PatientConsole(file=out, force_terminal=True))
 
@@ -45,29 +45,30 @@ def open_screen(is_terminal: bool, plain: bool, out: TextIO | None = None) -> Li
 
 
 def line_of(state: State, event: Event) -> str:
-    """What happened, in one line, after `state` has taken it into account; empty where it is not worth one."""
-    teller = _TELLERS.get(getattr(event, "kind", ""))
-    return printable(teller(state, event)).replace("\n", " ") if teller else ""
+    """One line about an event that `state` has already applied; empty for events that need none."""
+    render = _RENDERERS.get(getattr(event, "kind", ""))
+    return printable(render(state, event)).replace("\n", " ") if render else ""
 
 
 def marks(created: RunCreated) -> list[str]:
-    """What must stand beside everything this run achieves."""
+    """Model and sandbox, with the warnings that belong beside every result of this run."""
     return [f"model {model_text(created)}", f"sandbox {sandbox_text(created)}"]
 
 
 def introduction(created: RunCreated) -> list[str]:
-    """The lines that begin every playing of a run, new or resumed: what runs, within what, and how it is isolated."""
-    bounds = [f"{created.hours:g} h"] if created.hours else []
-    bounds += [money_text(created.cost)] if created.cost else []
-    bounds += [f"{created.attempts} attempts"] if created.attempts else []
-    bounds += [f"{created.turns} turns"] if created.turns else []
-    told = [f"task {created.task_id}", *marks(created), f"seed {created.seed}", f"budget {', '.join(bounds) or 'none'}"]
-    lines = [f"run {created.run_id}: {', '.join(told)}", str(created.options.get("notice", ""))]
+    """The first lines of a new or resumed run: what runs, its budget, and how it is isolated."""
+    limits = [f"{created.hours:g} h"] if created.hours else []
+    limits += [money_text(created.cost)] if created.cost else []
+    limits += [f"{created.attempts} attempts"] if created.attempts else []
+    limits += [f"{created.turns} turns"] if created.turns else []
+    budget = f"budget {', '.join(limits) or 'none'}"
+    facts = [f"task {created.task_id}", *marks(created), f"seed {created.seed}", budget]
+    lines = [f"run {created.run_id}: {', '.join(facts)}", str(created.options.get("notice", ""))]
     return [printable(line).replace("\n", " ") for line in lines if line]
 
 
 def _resumed(state: State, event: Any) -> str:
-    torn = "; a torn last line was dropped" if event.torn else ""
+    torn = "; dropped an incomplete last line of the journal" if event.torn else ""
     return f"resumed at attempt {len(state.attempts)}, turn {state.turns}{torn}: {standing(state)}"
 
 
@@ -86,32 +87,35 @@ def _evaluated(state: State, event: Any) -> str:
     name = f"attempt {event.attempt or len(state.attempts)}, evaluation {event.evaluation}"
     if event.status != "scored":
         return f"{name}: {event.status}" + (f": {event.message}" if event.message else "")
-    told = [evaluation_text(state.evaluations[event.evaluation], state), estimate(event.score, state)]
+    facts = [evaluation_text(state.evaluations[event.evaluation], state), estimate(event.score, state)]
     if state.best is not None and state.best.id == event.evaluation:
-        told.append("best so far")
-    return f"{name}: {', '.join(told)}"
+        facts.append("best so far")
+    return f"{name}: {', '.join(facts)}"
 
 
 def _model_failed(_: State, event: Any) -> str:
-    again = "" if event.again_in is None else f"; asking again in {duration_text(event.again_in)}"
-    return f"the endpoint failed: {event.error}{again}"
+    retry = "" if event.again_in is None else f"; next try in {duration_text(event.again_in)}"
+    return f"the endpoint failed: {event.error}{retry}"
+
+
+def _run_name(state: State) -> str:
+    return state.created.run_id if state.created else "last"
 
 
 def _paused(state: State, event: Any) -> str:
-    name = state.created.run_id if state.created else "last"
-    return f"paused: {event.why}. Go on with: harness resume {name}"
+    return f"paused: {event.why}. Continue with: harness resume {_run_name(state)}"
 
 
 def _ended(state: State, event: Any) -> str:
-    name = state.created.run_id if state.created else "last"
     spend = money_text(state.cost, state.is_cost_estimated)
-    told = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
-    made = state.chosen is not None and state.chosen.evaluation == "final"
-    told += f". Handed in: {state.chosen.why}" if made and state.chosen else ""
-    return f"{told}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
+    text = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
+    if state.chosen is not None and state.chosen.evaluation == "final":
+        text += f". Submission: {state.chosen.why}"
+    name = _run_name(state)
+    return f"{text}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
 
 
-_TELLERS: dict[str, Callable[[State, Any], str]] = {
+_RENDERERS: dict[str, Callable[[State, Any], str]] = {
     "resumed": _resumed,
     "attempt_started": _attempt_started,
     "attempt_ended": _attempt_ended,
@@ -127,11 +131,11 @@ _TELLERS: dict[str, Callable[[State, Any], str]] = {
 
 
 class PlainLines:
-    """One line per event that matters, whole, for logs and pipes."""
+    """One whole line per important event, for logs and pipes."""
 
     def __init__(self, out: TextIO) -> None:
         self._out: TextIO | None = out
-        self._spoke = time.monotonic()
+        self._written_at = time.monotonic()
         self.run_id = ""
 
     def show(self, state: State, event: Event) -> None:
@@ -145,20 +149,20 @@ class PlainLines:
             self._write(line)
 
     def alive(self, state: State, doing: str, tail: str) -> None:
-        """Say now and then that a long wait is no death."""
-        if time.monotonic() - self._spoke >= STILL_ALIVE_SECONDS:
-            self._write(f"still at it ({printable(doing)}), {standing(state)}")
+        """Report during a long wait that the run is alive, every ten minutes."""
+        if time.monotonic() - self._written_at >= STILL_ALIVE_SECONDS:
+            self._write(f"still running ({printable(doing)}), {standing(state)}")
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Plain lines hold nothing to release."""
 
     def _write(self, line: str) -> None:
-        self._spoke = time.monotonic()
+        self._written_at = time.monotonic()
         if self._out is None:
             return
         try:
             print(f"{time.strftime('%H:%M:%S')}  {line}", file=self._out, flush=True)
-        except (OSError, ValueError):  # the reader has gone; the run has not
+        except (OSError, ValueError):  # the reader is gone; the run continues
             self._out = None
 
 
@@ -166,7 +170,7 @@ class PlainLines:
 
 
 class LivePanel:
-    """A panel at the foot of the terminal, redrawn at most four times a second; what happened scrolls above it."""
+    """A panel at the bottom of the terminal, redrawn at most four times a second; event lines scroll above it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -177,12 +181,12 @@ class LivePanel:
         self._state: State | None = None
         self._doing = ""
         self._tail = ""
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._over = threading.Event()
         self.run_id = ""
 
     def show(self, state: State, event: Event) -> None:
-        """Take an event in; its line scrolls above the panel."""
+        """Show an event: its line scrolls above the panel."""
         self._state = state
         self._shown_at = time.monotonic()
         if state.created is not None and not self.run_id:
@@ -194,14 +198,14 @@ class LivePanel:
         self._draw(line_of(state, event))
 
     def alive(self, state: State, doing: str, tail: str) -> None:
-        """Redraw during a wait, if it is time to."""
+        """Redraw during a wait, at most every `REDRAW_SECONDS`."""
         if time.monotonic() - self._drawn_at < REDRAW_SECONDS:
             return
         self._state, self._doing, self._tail = state, doing, tail
         self._draw("")
 
     def close(self) -> None:
-        """Draw a last time and give the terminal back; a second call does nothing."""
+        """Draw a last time and release the terminal; a second call does nothing."""
         self._over.set()
         if self._live is not None and not self._is_closed:
             self._doing = self._tail = ""
@@ -215,31 +219,30 @@ class LivePanel:
             self._draw("")
 
     def _draw(self, line: str) -> None:
-        with self._turn:
-            self._draw_alone(line)
+        with self._lock:
+            if self._is_closed:
+                return
+            live = self._live or self._start()
+            if line:
+                self._try(lambda: self._console.print(line, markup=False, highlight=False, soft_wrap=True))
+            if self._state is None or time.monotonic() - self._drawn_at < REDRAW_SECONDS:
+                return
+            self._drawn_at = time.monotonic()
+            state = self._state
+            self._try(lambda: live.update(self._render(state), refresh=True))
 
-    def _draw_alone(self, line: str) -> None:
-        if self._is_closed:
-            return
-        if self._live is None:
-            from rich.live import Live
+    def _start(self) -> Live:
+        from rich.live import Live
 
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._try(self._live.start)
-            threading.Thread(target=self._keep_time, name="panel", daemon=True).start()
-        live = self._live
-        if line:
-            self._try(lambda: self._console.print(line, markup=False, highlight=False, soft_wrap=True))
-        if self._state is None or time.monotonic() - self._drawn_at < REDRAW_SECONDS:
-            return
-        self._drawn_at = time.monotonic()
-        state = self._state
-        self._try(lambda: live.update(self._render(state), refresh=True))
+        self._live = Live(console=self._console, auto_refresh=False)
+        self._try(self._live.start)
+        threading.Thread(target=self._keep_time, name="panel", daemon=True).start()
+        return self._live
 
     def _try(self, act: Callable[[], object]) -> None:
         try:
             act()
-        except (OSError, ValueError):  # the terminal has gone; the run has not
+        except (OSError, ValueError):  # the terminal is gone; the run continues
             self._is_closed = True
 
     def _render(self, state: State) -> Group:
@@ -268,12 +271,6 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     created = state.created
     if created is None:
         return []
-    active = state.active_seconds + waited
-    left = f"{duration_text(active)} so far"
-    if created.hours is not None:
-        seconds = max(0.0, created.hours * 3600 - active)
-        until = time.strftime("%H:%M", time.localtime(time.time() + seconds))
-        left = f"{duration_text(seconds)} left, until {until}; {left}"
     attempts = f"{len(state.attempts)}" + (f" of {created.attempts}" if created.attempts else "")
     turn = state.attempt.turns if state.attempt else 0
     turns = f"turn {turn} (of the run: {state.turns}" + (f" of {created.turns})" if created.turns else ")")
@@ -281,9 +278,18 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     spend += f" of {money_text(created.cost)}" if created.cost else ""
     tokens = f"{state.prompt_tokens + state.completion_tokens:,} tokens"
     return [
-        ("time", left),
+        ("time", _time_text(created, state.active_seconds + waited)),
         ("attempt", f"{attempts}, {turns}"),
         ("best", standing(state)),
         ("spend", f"{spend}, {tokens}"),
         ("run", created.run_id + (f" (paused: {state.paused})" if state.paused else "")),
     ]
+
+
+def _time_text(created: RunCreated, active_seconds: float) -> str:
+    used = f"{duration_text(active_seconds)} so far"
+    if created.hours is None:
+        return used
+    left = max(0.0, created.hours * 3600 - active_seconds)
+    until = time.strftime("%H:%M", time.localtime(time.time() + left))
+    return f"{duration_text(left)} left, until {until}; {used}"

@@ -113,7 +113,7 @@ class Play:
         head = f"## Attempt {number}\nparent: none; turns: 5; minutes: {seconds / 60:.1f}; ended by finish"
         self.memory.append("\n".join([head, *facts, *said]))
         scores = [score for _, score in self.evaluations if score is not None]
-        self.shown_score.append({"words": words, "scores": scores, "seconds": seconds, "evaluations": self.evaluations})
+        self.told.append({"words": words, "scores": scores, "seconds": seconds, "evaluations": self.evaluations})
 
     def perform(self, name: str, arguments: dict[str, Any]) -> str:
         return {

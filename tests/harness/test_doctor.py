@@ -1,4 +1,4 @@
-"""The doctor at several sickbeds: a healthy machine, endpoints of every kind, a home that cannot be written."""
+"""`harness doctor` on a working machine, with endpoints of every kind, and with a home that is read-only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "sk-test-very-secret"
 
 @contextmanager
 def endpoint(status: int = 200, body: bytes = LISTING, **headers: str) -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine that gives every request the same answer, and the keys it was shown."""
+    """A local server that gives every request the same answer; yields its address and the requests it got."""
     seen: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -49,11 +49,11 @@ def endpoint(status: int = 200, body: bytes = LISTING, **headers: str) -> Iterat
         server.server_close()
 
 
-def examined(tmp_path: Path, base_url: str | None, model: str | None = None) -> Finding:
+def check_endpoint(tmp_path: Path, base_url: str | None, model: str | None = None) -> Finding:
     return doctor.endpoint(Settings(tmp_path, api_key=KEY), base_url, model)
 
 
-def test_a_machine_on_which_a_run_could_start_is_told_so(
+def test_working_machine_is_reported_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "new"))
@@ -71,43 +71,43 @@ def test_a_machine_on_which_a_run_could_start_is_told_so(
     assert not list(tmp_path.glob("new/.doctor-*"))
 
 
-def test_an_endpoint_that_lists_nothing_but_serves_the_model_will_do(tmp_path: Path) -> None:
+def test_model_that_answers_is_enough_even_if_not_listed(tmp_path: Path) -> None:
     with ChatServer() as server:
         listed, tried = doctor.served(Settings(tmp_path, api_key=KEY), server.url, "an-alias")
     assert (listed.health, tried.health) == ("note", "ok")
     assert "does not list 'an-alias'" in listed.detail
 
 
-def test_the_key_is_shown_to_the_endpoint_and_to_nobody_else(tmp_path: Path) -> None:
+def test_key_is_sent_to_the_endpoint_only(tmp_path: Path) -> None:
     with endpoint() as (elsewhere, seen_elsewhere), endpoint(307, Location=f"{elsewhere}/models") as (url, seen):
-        found = examined(tmp_path, url.replace("//", "//user:pass@"))
+        finding = check_endpoint(tmp_path, url.replace("//", "//user:pass@"))
     assert seen == [f"/v1/models Bearer {KEY}"]
     assert not seen_elsewhere, "a redirect does not get the key"
-    assert found.health == "bad"
-    assert "pass" not in found.detail + found.advice
+    assert finding.health == "bad"
+    assert "pass" not in finding.detail + finding.advice
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told", "advice"),
+    ("status", "body", "detail", "advice"),
     [
-        (401, b"{}", "refuses the key", "HARNESS_API_KEY"),
-        (404, b"{}", "knows no /models", "/v1"),
+        (401, b"{}", "key", "HARNESS_API_KEY"),
+        (404, b"{}", "/models", "/v1"),
         (503, b"{}", "status 503", "log"),
-        (302, b"", "points elsewhere", "address"),
-        (200, b"<html>welcome</html>", "not as an OpenAI-compatible endpoint", "/v1"),
+        (302, b"", "302", "address"),
+        (200, b"<html>welcome</html>", "OpenAI-compatible", "/v1"),
         (200, b'{"data": [{"id": "small"}]}', "does not list 'big'", "small"),
     ],
 )
-def test_an_endpoint_that_will_not_do_is_told_with_what_to_do(
-    tmp_path: Path, status: int, body: bytes, told: str, advice: str
+def test_unusable_endpoint_is_reported_with_advice(
+    tmp_path: Path, status: int, body: bytes, detail: str, advice: str
 ) -> None:
     with endpoint(status, body, Location="/") as (url, _):
-        found = examined(tmp_path, url, "big")
-    assert (found.health, found.code) == ("bad", 4)
-    assert told in found.detail and advice in found.advice
+        finding = check_endpoint(tmp_path, url, "big")
+    assert (finding.health, finding.code) == ("bad", 4)
+    assert detail in finding.detail and advice in finding.advice
 
 
-def test_nobody_at_the_address_is_exit_code_4(
+def test_endpoint_that_does_not_answer_gives_exit_code_4(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
@@ -118,21 +118,21 @@ def test_nobody_at_the_address_is_exit_code_4(
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "http://", "http://[::1", "http://host:port/v1"])
-def test_an_address_that_is_none_is_the_users_mistake(tmp_path: Path, url: str) -> None:
-    found = examined(tmp_path, url)
-    assert (found.health, found.code) == ("bad", 2)
-    assert "http://HOST:PORT/v1" in found.advice
+def test_invalid_address_is_an_input_error(tmp_path: Path, url: str) -> None:
+    finding = check_endpoint(tmp_path, url)
+    assert (finding.health, finding.code) == ("bad", 2)
+    assert "http://HOST:PORT/v1" in finding.advice
 
 
-def test_a_home_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
+def test_home_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert doctor.home(tmp_path / "new" / "deeper").health == "ok"
-    assert not (tmp_path / "new").exists(), "looking makes nothing"
+    assert not (tmp_path / "new").exists(), "the check creates nothing"
     assert doctor.home(Path("/proc/no-home")).health == "bad"
 
 
-def test_a_machine_without_git_learns_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_git_is_reported_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("git") is None
-    found = doctor.git()
-    assert found.health == "bad" and "install git" in found.advice
+    finding = doctor.git()
+    assert finding.health == "bad" and "install git" in finding.advice

@@ -1,4 +1,4 @@
-"""What a person sees of a run, told as events that arrive one by one."""
+"""What the live panel and the plain lines show for a series of events."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def evaluated(
     return [started, finished]
 
 
-def tell(screen: PlainLines | LivePanel, events: Iterable[Event]) -> State:
+def show_events(screen: PlainLines | LivePanel, events: Iterable[Event]) -> State:
     state = State()
     for event in events:
         state.apply(event)
@@ -81,14 +81,14 @@ def tell(screen: PlainLines | LivePanel, events: Iterable[Event]) -> State:
     return state
 
 
-def plain_story(*events: Event) -> str:
+def plain_lines(*events: Event) -> str:
     out = io.StringIO()
-    tell(PlainLines(out), events)
+    show_events(PlainLines(out), events)
     return out.getvalue()
 
 
-def test_plain_lines_tell_a_run_from_its_start_to_how_to_go_on() -> None:
-    told = plain_story(
+def test_plain_lines_cover_a_run_from_start_to_pause() -> None:
+    text = plain_lines(
         created(),
         THRESHOLDS,
         AttemptStarted(),
@@ -96,7 +96,7 @@ def test_plain_lines_tell_a_run_from_its_start_to_how_to_go_on() -> None:
         AttemptEnded(why="finish", did="a forest"),
         Paused(why="Ctrl-C"),
     )
-    lines = [line.split("  ", 1)[1] for line in told.splitlines()]
+    lines = [line.split("  ", 1)[1] for line in text.splitlines()]
     assert lines[0].startswith(
         "run 20260801-120000_digits_0_ab12: task digits, model demo (demo model, not an LLM), sandbox bubblewrap"
     )
@@ -104,18 +104,18 @@ def test_plain_lines_tell_a_run_from_its_start_to_how_to_go_on() -> None:
     assert lines[1] == "attempt 1 of 6 starts from an empty workspace"
     assert lines[2].endswith("0.9722 ± 0.0061, silver (estimate from held-out rows), best so far")
     assert lines[3] == "attempt 1 ended (finish): a forest"
-    assert lines[4] == "paused: Ctrl-C. Go on with: harness resume 20260801-120000_digits_0_ab12"
+    assert lines[4].startswith("paused: Ctrl-C.") and lines[4].endswith("harness resume 20260801-120000_digits_0_ab12")
 
 
-def test_every_score_of_a_run_without_isolation_carries_the_mark() -> None:
-    open_house = created(sandbox="local", protects_labels=False, options={"notice": "this sandbox isolates nothing"})
-    told = plain_story(open_house, THRESHOLDS, AttemptStarted(), *evaluated(), RunEnded(why="attempts"))
-    assert "this sandbox isolates nothing" in told.splitlines()[1]
-    assert all("labels unprotected" in line for line in told.splitlines() if "0.9722" in line or "digits," in line)
-    assert told.count("labels unprotected") == 3
+def test_every_score_of_an_unprotected_run_is_marked() -> None:
+    unprotected = created(sandbox="local", protects_labels=False, options={"notice": "this sandbox isolates nothing"})
+    text = plain_lines(unprotected, THRESHOLDS, AttemptStarted(), *evaluated(), RunEnded(why="attempts"))
+    assert "this sandbox isolates nothing" in text.splitlines()[1]
+    assert all("labels unprotected" in line for line in text.splitlines() if "0.9722" in line or "digits," in line)
+    assert text.count("labels unprotected") == 3
 
 
-def test_a_run_taken_up_again_is_introduced_by_its_first_event_whatever_that_is() -> None:
+def test_resumed_run_is_introduced_once_at_its_first_event() -> None:
     out, state = io.StringIO(), State()
     state.apply(created())
     screen = PlainLines(out)
@@ -129,27 +129,27 @@ def test_a_run_taken_up_again_is_introduced_by_its_first_event_whatever_that_is(
     ]
 
 
-def test_failures_say_what_comes_next() -> None:
-    told = plain_story(
+def test_failures_say_what_happens_next() -> None:
+    text = plain_lines(
         created(),
         AttemptStarted(),
         *evaluated(None, "invalid", message="row 3: id missing"),
         ModelFailed(request=4, error="connection refused", again_in=90.0),
     )
-    assert "evaluation 001-1: invalid: row 3: id missing" in told
-    assert "the endpoint failed: connection refused; asking again in 1 min 30 s" in told
+    assert "evaluation 001-1: invalid: row 3: id missing" in text
+    assert "connection refused" in text and "in 1 min 30 s" in text
 
 
-def test_a_task_without_medal_lines_or_without_labels_claims_no_medal() -> None:
-    assert "0.9722 ± 0.0061, estimate from held-out rows, best" in plain_story(
+def test_no_medal_is_claimed_without_thresholds_or_labels() -> None:
+    assert "0.9722 ± 0.0061, estimate from held-out rows, best" in plain_lines(
         created(), AttemptStarted(), *evaluated()
     )
-    told = plain_story(created(), THRESHOLDS, AttemptStarted(), *evaluated(None, "unscored"), RunEnded(why="attempts"))
-    assert "no labels to hold out" in told
-    assert "silver" not in told and "gold" not in told
+    text = plain_lines(created(), THRESHOLDS, AttemptStarted(), *evaluated(None, "unscored"), RunEnded(why="attempts"))
+    assert "no labels to hold out" in text
+    assert "silver" not in text and "gold" not in text
 
 
-def test_what_an_agent_prints_cannot_steer_the_terminal() -> None:
+def test_control_sequences_are_removed() -> None:
     assert printable("a\x1b[2Jb\x1b]0;title\x07c\rfinal\x00\u202e!") == "final!"
     assert printable("10%\r50%\r100%\r\ndone\t.") == "100%\ndone\t."
     state = State()
@@ -157,22 +157,22 @@ def test_what_an_agent_prints_cannot_steer_the_terminal() -> None:
     assert line_of(state, Warned(message="x\x1b[31m\ny")) == "warning: x y"
 
 
-class Gone(io.StringIO):
+class ClosedStream(io.StringIO):
     def write(self, _: str) -> int:
         raise BrokenPipeError
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
-    tell(PlainLines(Gone()), [created(), AttemptStarted()])
-    panel = open_screen(is_terminal=True, plain=False, out=Gone())
-    tell(panel, [created(), AttemptStarted()])
+def test_closed_output_does_not_stop_the_run() -> None:
+    show_events(PlainLines(ClosedStream()), [created(), AttemptStarted()])
+    panel = open_screen(is_terminal=True, plain=False, out=ClosedStream())
+    show_events(panel, [created(), AttemptStarted()])
     panel.close()
 
 
 def panel_after(*events: Event, tail: str = "", width: int = 110) -> str:
     out = io.StringIO()
     panel = LivePanel(Console(file=out, force_terminal=True, width=width, color_system=None))
-    state = tell(panel, events)
+    state = show_events(panel, events)
     time.sleep(0.26)
     panel.alive(state, "job j-7", tail)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
@@ -180,7 +180,7 @@ def panel_after(*events: Event, tail: str = "", width: int = 110) -> str:
     return shown
 
 
-def test_the_panel_shows_time_attempt_score_medal_spend_and_the_running_job() -> None:
+def test_panel_shows_time_attempt_score_medal_spend_and_job() -> None:
     shown = panel_after(
         created(cost=20.0), THRESHOLDS, AttemptStarted(), *evaluated(), tail="epoch 1\nepoch 2 [bold]loss[/] 0.1\n"
     )
@@ -196,15 +196,15 @@ def test_the_panel_shows_time_attempt_score_medal_spend_and_the_running_job() ->
         assert expected in shown
 
 
-def test_the_panel_marks_unprotected_labels_even_in_a_narrow_window() -> None:
+def test_panel_marks_unprotected_labels_in_a_narrow_terminal() -> None:
     shown = panel_after(created(sandbox="local", protects_labels=False), AttemptStarted(), *evaluated(), width=50)
     assert "labels unprotected" in " ".join(shown.replace("│", " ").split())
 
 
-def test_a_thousand_signs_of_life_redraw_the_panel_a_few_times_only() -> None:
+def test_redraws_are_limited() -> None:
     out = io.StringIO()
     panel = LivePanel(Console(file=out, force_terminal=True, width=100))
-    state = tell(panel, [created(), AttemptStarted()])
+    state = show_events(panel, [created(), AttemptStarted()])
     before = len(out.getvalue())
     for _ in range(1000):
         panel.alive(state, "job j-1", "x" * 2000)
@@ -213,27 +213,27 @@ def test_a_thousand_signs_of_life_redraw_the_panel_a_few_times_only() -> None:
     panel.close()
 
 
-def test_the_clock_moves_on_while_nobody_draws() -> None:
+def test_clock_advances_without_events() -> None:
     out = io.StringIO()
     panel = LivePanel(Console(file=out, force_terminal=True, width=100))
-    tell(panel, [created(), AttemptStarted()])
+    show_events(panel, [created(), AttemptStarted()])
     before = len(out.getvalue())
     time.sleep(1.6)
     assert len(out.getvalue()) > before
     panel.close()
 
 
-def test_waiting_for_the_model_shows_as_such() -> None:
+def test_panel_shows_while_waiting_for_the_model() -> None:
     assert "no score yet" in panel_after(created(), AttemptStarted(), ModelAsked(request=1, messages=2, size=10))
 
 
-def test_lines_are_plain_where_nobody_can_watch_or_where_they_were_asked_for() -> None:
+def test_plain_lines_without_a_terminal_or_on_request() -> None:
     assert isinstance(open_screen(is_terminal=False, plain=False), PlainLines)
     assert isinstance(open_screen(is_terminal=True, plain=True), PlainLines)
     assert isinstance(open_screen(is_terminal=True, plain=False, out=io.StringIO()), LivePanel)
 
 
-def test_a_run_without_hours_shows_the_time_used() -> None:
+def test_run_without_hours_shows_the_time_used() -> None:
     state = State()
     state.apply(created(hours=None, attempts=None, turns=50))
     rows = dict(rows_of(state, waited=75))
