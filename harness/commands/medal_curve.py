@@ -1,8 +1,8 @@
-"""Medals over time: what every attempt handed in, graded after the run, under three ways of choosing among it.
+"""Medals over time: every evaluation's submission, graded after the run, under three selection rules.
 
-any         the best grade of anything handed in so far: what perfect choice could have had
-search      the grade of what scored best on held-out rows so far
-chosen      the grade of what was the submission of record
+any         the best grade so far: an upper bound for any selection
+search      the grade of the evaluation with the best held-out score so far
+chosen      the grade of the submission of record
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLOURS = {"any": "#999999", "search": "#1f6fb4", "chosen": "#c0392b"}
 
 @dataclass(frozen=True)
 class Step:
-    """From `hours` on (active time), a way of choosing among a run's submissions has this grade."""
+    """The grade under one selection rule (`way`) from `hours` of active time on."""
 
     run: str
     way: str
@@ -37,7 +37,7 @@ class Step:
 
 
 def write_curve(folders: Sequence[Path], settings: Settings, output: Path) -> list[Path]:
-    """Grade what the attempts of graded runs handed in; write medals_over_time.csv and .svg. Returns the paths."""
+    """Grade the evaluations of graded runs and write medals_over_time.csv and .svg. Returns the paths."""
     steps = [step for folder in folders for step in steps_of(folder, settings)]
     output.mkdir(parents=True, exist_ok=True)
     table, chart = output / "medals_over_time.csv", output / "medals_over_time.svg"
@@ -50,7 +50,7 @@ def write_curve(folders: Sequence[Path], settings: Settings, output: Path) -> li
 
 
 def steps_of(folder: Path, settings: Settings) -> list[Step]:
-    """The steps of one run. Raises `UsageError` for a run that has not been graded, TaskError."""
+    """The steps of one run. Raises `UsageError` if it was not graded yet, TaskError."""
     from runs.events.registry import EvaluationFinished, Resumed, SubmissionChosen
     from runs.journal import read_events
     from runs.state import State
@@ -77,7 +77,7 @@ def steps_of(folder: Path, settings: Settings) -> list[Step]:
         if state.best is not None and state.best.id == event.evaluation:
             steps.append(_step(folder, "search", active, event.evaluation, report))
     if reports is not None:
-        reports.keep()
+        reports.store()
     return steps
 
 
@@ -88,55 +88,55 @@ def _step(folder: Path, way: str, active: float, evaluation: str, report: dict[s
 
 
 def _is_better(report: dict[str, Any], other: dict[str, Any]) -> bool:
-    ours, theirs = report["score"], other["score"]
-    if ours is None or theirs is None:
-        return ours is not None
-    return bool(ours < theirs if report["is_lower_better"] else ours > theirs)
+    score, other_score = report["score"], other["score"]
+    if score is None or other_score is None:
+        return score is not None
+    return bool(score < other_score if report["is_lower_better"] else score > other_score)
 
 
 class _Reports:
-    """The grades of a run's evaluations, kept beside the run's own so that none is made twice."""
+    """Grades of a run's evaluations, cached beside the run's grade."""
 
     def __init__(self, folder: Path, settings: Settings, state: State) -> None:
         run_id = state.created.run_id if state.created else folder.name
         if not (settings.grades / f"{run_id}.json").exists():
-            errors.fail(f"{folder.name} has not been graded: harness score {folder.name}")
+            errors.fail(f"{folder.name} has not been graded yet. Grade it: harness score {folder.name}")
         self._folder, self._settings = folder, settings
         self._path = settings.grades / f"{run_id}.attempts.json"
-        self._known: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._cached: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     def of(self, evaluation: str, state: State) -> dict[str, Any] | None:
-        """The official report on what an evaluation handed in; None where the file is gone."""
-        if evaluation in self._known:
-            found: dict[str, Any] | None = self._known[evaluation]
-            return found
+        """The official report on an evaluation's submission; None if the file is gone."""
+        if evaluation in self._cached:
+            cached: dict[str, Any] | None = self._cached[evaluation]
+            return cached
         from harness.commands.score import task_path
         from tasks.judging.grade import run_grade
 
-        place = self._folder / "evaluations"
-        path = place / evaluation / "submission.csv" if evaluation else place / "sample.csv"
+        folder = self._folder / "evaluations"
+        path = folder / evaluation / "submission.csv" if evaluation else folder / "sample.csv"
         report = run_grade(task_path(state, self._settings), path).official() if path.exists() else None
-        self._known[evaluation] = report
+        self._cached[evaluation] = report
         return report
 
-    def keep(self) -> None:
-        """Write what is known, for its owner's eyes."""
-        beside = self._path.with_name(f".{self._path.name}.new")
-        beside.touch(mode=0o600)
-        beside.write_text(json.dumps(self._known), encoding="utf-8")
-        beside.replace(self._path)
+    def store(self) -> None:
+        """Store the cache, readable by its owner only."""
+        draft = self._path.with_name(f".{self._path.name}.new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(self._cached), encoding="utf-8")
+        draft.replace(self._path)
 
 
 # ------------------------------------------------------------------------------------------------------------ chart
 
 
 def medal_rate(steps: Sequence[Step], runs: int, way: str) -> list[tuple[float, float]]:
-    """(hours, per cent of runs with a medal) wherever the rate of a way of choosing changes."""
-    holds: dict[str, bool] = {}
+    """(hours, per cent of runs with a medal) at each change of the rate under one selection rule."""
+    has_medal: dict[str, bool] = {}
     points = [(0.0, 0.0)]
-    for step in sorted((one for one in steps if one.way == way), key=lambda one: one.hours):
-        holds[step.run] = bool(step.medal)
-        rate = 100 * sum(holds.values()) / runs
+    for step in sorted((step for step in steps if step.way == way), key=lambda step: step.hours):
+        has_medal[step.run] = bool(step.medal)
+        rate = 100 * sum(has_medal.values()) / runs
         if rate != points[-1][1]:
             points.append((step.hours, rate))
     return points
@@ -155,16 +155,16 @@ def _svg(steps: Sequence[Step], runs: int) -> Iterator[str]:
         y = top + height * (1 - rate / 100)
         yield f'<line x1="{left}" y1="{y}" x2="{left + width}" y2="{y}" stroke="#ddd"/>'
         yield f'<text x="{left - 8}" y="{y + 4}" text-anchor="end" font-size="12">{rate} %</text>'
-    for part in range(5):
-        x = left + width * part / 4
-        hours = f"{last * part / 4:.3g} h"
+    for quarter in range(5):
+        x = left + width * quarter / 4
+        hours = f"{last * quarter / 4:.3g} h"
         yield f'<text x="{x}" y="{top + height + 18}" text-anchor="middle" font-size="12">{hours}</text>'
-    for at, way in enumerate(WAYS):
-        place = [(left + width * h / last, top + height * (1 - r / 100)) for h, r in medal_rate(steps, runs, way)]
-        line = f"M{place[0][0]:.1f} {place[0][1]:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in place[1:])
+    for index, way in enumerate(WAYS):
+        points = [(left + width * h / last, top + height * (1 - r / 100)) for h, r in medal_rate(steps, runs, way)]
+        line = f"M{points[0][0]:.1f} {points[0][1]:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in points[1:])
         yield f'<path d="{line} H{left + width}" fill="none" stroke="{COLOURS[way]}" stroke-width="2"/>'
-        spot = f'x="{left + width + 12}" y="{top + 16 + 20 * at}"'
-        yield f'<text {spot} fill="{COLOURS[way]}" font-size="13">{way}</text>'
-    words = f"runs with a medal, by active time ({runs} runs)"
-    yield f'<text x="{left}" y="{top + height + 44}" font-size="13">{words}</text>'
+        position = f'x="{left + width + 12}" y="{top + 16 + 20 * index}"'
+        yield f'<text {position} fill="{COLOURS[way]}" font-size="13">{way}</text>'
+    caption = f"runs with a medal, by active time ({runs} runs)"
+    yield f'<text x="{left}" y="{top + height + 44}" font-size="13">{caption}</text>'
     yield "</svg>"

@@ -1,4 +1,4 @@
-"""`harness prepare`: a competition's data from Kaggle, or from files that are there, to a task that can be played."""
+"""`harness prepare`: turns a competition's data, from Kaggle or from local files, into a task that can be run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from harness.settings import Settings
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from tasks.mlebench.prepare import Prepared
+
 
 def prepare_competition(
     name: str, settings: Settings, raw: Path | None = None, accepts_differences: bool = False, endpoint: str = ""
 ) -> int:
-    """Prepare a competition and say what was checked. `endpoint` is another server than Kaggle's. Raises TaskError."""
+    """Prepare a competition and print what was checked. `endpoint` replaces Kaggle's server. Raises TaskError."""
     from tasks.mlebench.prepare import known, prepare
-    from tasks.mlebench.transfer_rate import Took
 
     if not known(name):
         _refuse(name)
     raw = raw.expanduser().absolute() if raw else None
     if raw is not None and not raw.exists():
-        errors.fail(f"{raw} is not there: name the folder of Kaggle's files, or {name}.zip")
+        errors.fail(f"{raw} does not exist. Give the folder with Kaggle's files, or {name}.zip")
     with _Progress() as progress:
         if raw is None:
             _download(name, settings, endpoint, progress)
@@ -34,20 +35,25 @@ def prepare_competition(
     for difference in ready.differences:
         print(f"differs from the benchmark's file: {difference}")
     if ready.was_ready:
-        print(f"{name} is prepared already, in {ready.folder}. To make it anew, delete {ready.folder / 'prepared'}")
-        return errors.DONE
-    seconds = time.monotonic() - started
+        print(f"{name} is prepared already, in {ready.folder}. To redo it, delete {ready.folder / 'prepared'}")
+    else:
+        _print_result(name, ready, time.monotonic() - started)
+    return errors.DONE
+
+
+def _print_result(name: str, ready: Prepared, seconds: float) -> None:
+    from tasks.mlebench.transfer_rate import Took
+
     for took in ready.took:
         print(took)
     same = ready.checked - len(ready.differences)
     print(f"{name} is prepared in {ready.folder}")
-    print(f"{same} of {ready.checked} known checksums agree" if ready.checked else "no checksums are known")
+    print(f"{same} of {ready.checked} known checksums match" if ready.checked else "no checksums are known")
     if ready.differences:
-        print("its scores are not comparable with those of the benchmark")
-    print(f"Play it: harness run {name}")
-    what = "all of the raw files" + (", some of them by an earlier start" if ready.went_on else "")
-    print(Took(what, ready.raw_size, seconds) if ready.raw_size else f"after {seconds:,.1f} s")
-    return errors.DONE
+        print("its scores cannot be compared with the benchmark's")
+    print(f"Run it: harness run {name}")
+    label = "all raw files" + (", some of them in an earlier start" if ready.went_on else "")
+    print(Took(label, ready.raw_size, seconds) if ready.raw_size else f"after {seconds:,.1f} s")
 
 
 def _refuse(name: str) -> None:
@@ -57,14 +63,14 @@ def _refuse(name: str) -> None:
     from tasks.mlebench.facts import competitions
 
     if name in EXAMPLES:
-        errors.fail(f"{name} is an example: it is prepared by itself. Play it: harness run {name}")
+        errors.fail(f"{name} is an example and needs no preparation. Run it: harness run {name}")
     near = get_close_matches(name, competitions(), n=1, cutoff=0.5)
     meant = f" Did you mean {near[0]}?" if near else ""
-    errors.fail(f"there is no competition {name!r}.{meant} `harness tasks --split all` lists them")
+    errors.fail(f"there is no competition {name!r}.{meant} `harness tasks --split all` lists all of them")
 
 
 def _download(name: str, settings: Settings, endpoint: str, progress: _Progress) -> None:
-    """Get Kaggle's zip, unless the data or the zip are there, or the official package gets it."""
+    """Download Kaggle's zip, unless it or the data exist already, or the official package downloads it."""
     from tasks.mlebench.facts import competitions
     from tasks.mlebench.prepare import folder_of, is_prepared
 
@@ -79,7 +85,7 @@ def _download(name: str, settings: Settings, endpoint: str, progress: _Progress)
 
 
 class _Progress:
-    """What is being done, on stderr: a bar on a terminal, a line a step elsewhere."""
+    """Progress on stderr: a bar in a terminal, one line per step elsewhere."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -101,7 +107,7 @@ class _Progress:
             self._bar.stop()
 
     def tell(self, step: str, done: int, total: int) -> None:
-        """Show a step, `done` of `total`; 0 where that is not known."""
+        """Show a step, `done` of `total` (0: unknown)."""
         is_new = step != self._last
         self._last = step
         if self._bar is None:

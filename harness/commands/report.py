@@ -1,4 +1,4 @@
-"""`harness report`: the benchmark's number over graded runs, with what it took and what to know before quoting it."""
+"""`harness report`: the benchmark's metrics over graded runs, with the compute used and remarks on validity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,15 @@ from harness.settings import Settings
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
 
 if TYPE_CHECKING:
+    from runs.events.registry import RunCreated
     from tasks.mlebench.facts import Competition
 
-COMPUTE_OF_REFERENCE = "the benchmark's own compute: 24 hours, 36 vCPUs, 440 GB of memory, one A10 GPU of 24 GB"
+REFERENCE_COMPUTE = "the benchmark's own compute: 24 hours, 36 vCPUs, 440 GB of memory, one A10 GPU of 24 GB"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One graded submission: its official report, and of a run of ours what it took."""
+    """One graded submission: its official report, and for a run its model, cost and remarks."""
 
     report: dict[str, Any]
     name: str
@@ -48,68 +49,76 @@ def report_runs(
     as_json: bool = False,
     with_curve: bool = False,
 ) -> int:
-    """Print the benchmark's numbers of a split over graded runs or report files; write them into `output`.
+    """Print the benchmark's metrics of a split over graded runs or report files; write them into `output`.
 
-    Of `seeds`, where that is said, the first are taken, and all the rest is left out of the report. Raises
-    `UsageError` for a run that has not been graded, and where fewer seeds are whole than asked for.
+    With `seeds`, only the first that many reports per competition count. Raises `UsageError` for a run that was not
+    graded, and if fewer seeds are complete than requested.
     """
     from tasks.mlebench.facts import in_split
 
     groups, folders = _gather(names, settings)
     if seeds:
-        groups = _first(groups, seeds)
-        folders = [folder for folder in folders if folder.name in {one.name for group in groups for one in group}]
-    found = _assemble(groups, in_split(split), split, pads, seeds)
-    text = _markdown(found)
-    print(json.dumps(found, indent=2) if as_json else text)
+        groups = _first_seeds(groups, seeds)
+        chosen = {entry.name for group in groups for entry in group}
+        folders = [folder for folder in folders if folder.name in chosen]
+    report = _assemble(groups, in_split(split), split, pads, seeds)
+    print(json.dumps(report, indent=2) if as_json else _markdown(report))
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        for name, content in (("md", text), ("json", json.dumps(found, indent=2)), ("csv", _csv(found))):
-            (output / f"report.{name}").write_text(content, encoding="utf-8")
-        print(f"report.md, report.json and report.csv written into {output}", file=sys.stderr)
+        _write_files(report, output)
     if with_curve:
         from harness.commands.medal_curve import write_curve
 
         for path in write_curve(folders, settings, output or Path()):
-            print(f"written: {path}", file=sys.stderr)
+            print(f"wrote {path}", file=sys.stderr)
     return errors.DONE
+
+
+def _write_files(report: dict[str, Any], output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    contents = {"md": _markdown(report), "json": json.dumps(report, indent=2), "csv": _csv(report)}
+    for suffix, content in contents.items():
+        (output / f"report.{suffix}").write_text(content, encoding="utf-8")
+    print(f"wrote report.md, report.json and report.csv into {output}", file=sys.stderr)
 
 
 # ------------------------------------------------------------------------------------------------------- gathering
 
 
 def _gather(names: Sequence[str], settings: Settings) -> tuple[list[list[Entry]], list[Path]]:
-    """Groups of entries in the order in which their k-th reports are seeds: files by path, then runs by seed."""
-    # As text: officially "group-2/…" stands before "group/…", which paths compare the other way round.
+    """Groups of entries in seed order: the k-th report of a competition is seed k. Files by path, then runs by seed."""
+    # Sorted as text, as the official grader does: "group-2/…" before "group/…". Paths compare the other way round.
     files = [Path(name) for name in sorted({name for name in names if name.endswith(".json")})]
-    groups = [[Entry(one, path.name) for one in _read_reports(path)] for path in files]
+    groups = [[Entry(report, path.name) for report in _read_reports(path)] for path in files]
     folders = sorted({find_run(name, settings) for name in names if not name.endswith(".json")})
-    entries = sorted((_of_run(folder, settings) for folder in folders), key=lambda one: (one.seed or 0, one.name))
-    return [*groups, *([one] for one in entries)], folders
+    entries = sorted(
+        (_read_run(folder, settings) for folder in folders), key=lambda entry: (entry.seed or 0, entry.name)
+    )
+    return [*groups, *([entry] for entry in entries)], folders
 
 
-def _first(groups: Sequence[Sequence[Entry]], seeds: int) -> list[list[Entry]]:
-    """The first reports of every competition, as many as there are to be seeds."""
-    taken: Counter[str] = Counter()
+def _first_seeds(groups: Sequence[Sequence[Entry]], seeds: int) -> list[list[Entry]]:
+    """The first `seeds` reports of every competition."""
+    counts: Counter[str] = Counter()
 
-    def is_wanted(one: Entry) -> bool:
-        taken[one.report["competition_id"]] += 1
-        return taken[one.report["competition_id"]] <= seeds
+    def is_wanted(entry: Entry) -> bool:
+        counts[entry.report["competition_id"]] += 1
+        return counts[entry.report["competition_id"]] <= seeds
 
-    return [[one for one in group if is_wanted(one)] for group in groups]
+    return [[entry for entry in group if is_wanted(entry)] for group in groups]
 
 
 def _read_reports(path: Path) -> list[dict[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["competition_reports"]
+        reports = json.loads(path.read_text(encoding="utf-8"))["competition_reports"]
     except (OSError, ValueError, KeyError, TypeError):
-        errors.fail(f"{path} is no grading report: `harness score RUN... --output DIR` writes one")
-    if not all(isinstance(one, dict) and {"competition_id", "score", "any_medal"} <= set(one) for one in found):
-        errors.fail(f"{path} holds something that is no report: `harness score RUN... --output DIR` writes one")
-    return list(found)
+        errors.fail(f"{path} is not a grading report. `harness score RUN... --output DIR` writes one")
+    required = {"competition_id", "score", "any_medal"}
+    if not all(isinstance(report, dict) and required <= set(report) for report in reports):
+        errors.fail(f"{path} contains an invalid report. `harness score RUN... --output DIR` writes valid ones")
+    return list(reports)
 
 
-def _of_run(folder: Path, settings: Settings) -> Entry:
+def _read_run(folder: Path, settings: Settings) -> Entry:
     from runs.journal import read_events
     from runs.state import fold
     from runs.usage.cost import sum_usage
@@ -121,14 +130,7 @@ def _of_run(folder: Path, settings: Settings) -> Entry:
     try:
         grade = json.loads((settings.grades / f"{created.run_id}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        errors.fail(f"{folder.name} has not been graded: harness score {folder.name}")
-    remarks = [DEMO_MODEL] if created.is_demo else []
-    remarks += [] if created.protects_labels else [LABELS_UNPROTECTED]
-    if created.options.get("models"):
-        remarks.append("pretrained weights were mounted")
-    remarks += _of_data(created.task_id, settings)
-    if grade.get("problem"):
-        remarks.append(grade["problem"])
+        errors.fail(f"{folder.name} has not been graded yet. Grade it: harness score {folder.name}")
     return Entry(
         grade["report"],
         folder.name,
@@ -137,15 +139,23 @@ def _of_run(folder: Path, settings: Settings) -> Entry:
         total.active_seconds / 3600,
         total.cost,
         total.prompt_tokens + total.completion_tokens,
-        tuple(remarks),
+        tuple(_remarks(created, grade, settings)),
     )
 
 
-def _of_data(task: str, settings: Settings) -> list[str]:
+def _remarks(created: RunCreated, grade: dict[str, Any], settings: Settings) -> Iterator[str]:
     from tasks.mlebench.prepare import differences_of
 
-    differing = differences_of(task, settings.home)
-    return [f"not comparable: {len(differing)} files differ from the benchmark's"] if differing else []
+    if created.is_demo:
+        yield DEMO_MODEL
+    if not created.protects_labels:
+        yield LABELS_UNPROTECTED
+    if created.options.get("models"):
+        yield "pretrained weights were mounted"
+    if differing := differences_of(created.task_id, settings.home):
+        yield f"not comparable: {len(differing)} files differ from the benchmark's"
+    if grade.get("problem"):
+        yield grade["problem"]
 
 
 # ------------------------------------------------------------------------------------------------------ assembling
@@ -154,22 +164,14 @@ def _of_data(task: str, settings: Settings) -> list[str]:
 def _assemble(
     groups: Sequence[Sequence[Entry]], wanted: Sequence[Competition], split: str, pads: bool, seeds: int | None
 ) -> dict[str, Any]:
-    """Everything the report says, as one object; the texts are written from it. Raises `UsageError`."""
-    from tasks.mlebench.aggregate import SeedsMissing, by_competition, official
+    """The whole report as one object, from which the texts are rendered. Raises `UsageError`."""
+    from tasks.mlebench.aggregate import by_competition
 
-    reports = by_competition([[one.report for one in group] for group in groups])
-    names = [one.id for one in wanted]
-    sound = [one.id for one in wanted if not one.is_known_broken]
-    numbers: dict[str, Any] = {}
-    for title, chosen in (("official", names), ("without_known_broken", sound)):
-        try:
-            numbers[title] = official(reports, chosen, pads, seeds)
-        except SeedsMissing as missing:
-            if seeds:
-                errors.fail(f"{missing}. Add runs, ask for fewer seeds, or count what is missing with --pad-missing")
-            numbers[title] = None
+    reports = by_competition([[entry.report for entry in group] for group in groups])
+    names = [competition.id for competition in wanted]
+    sound = [competition.id for competition in wanted if not competition.is_known_broken]
     most = max((len(reports.get(name, ())) for name in names), default=0)
-    entries = [one for group in groups for one in group]
+    entries = [entry for group in groups for entry in group]
     return {
         "split": split,
         "competitions": len(names),
@@ -178,129 +180,143 @@ def _assemble(
         "fewer": {name: len(reports[name]) for name in names if 0 < len(reports.get(name, ())) < most},
         "others": sorted(set(reports) - set(names)),
         "padded": pads,
-        **numbers,
-        "entries": [asdict(one) for one in entries if one.report["competition_id"] in names],
+        "official": _metrics(reports, names, pads, seeds),
+        "without_known_broken": _metrics(reports, sound, pads, seeds),
+        "entries": [asdict(entry) for entry in entries if entry.report["competition_id"] in names],
         "compute": _compute(entries),
     }
 
 
+def _metrics(
+    reports: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pads: bool, seeds: int | None
+) -> dict[str, Any] | None:
+    """The official metrics over these competitions; None if no seed is complete."""
+    from tasks.mlebench.aggregate import SeedsMissing, official
+
+    try:
+        return official(reports, names, pads, seeds)
+    except SeedsMissing as missing:
+        if seeds:
+            errors.fail(f"{missing}. Add runs, ask for fewer seeds, or count missing ones as no medal: --pad-missing")
+        return None
+
+
 def _compute(entries: Sequence[Entry]) -> dict[str, Any]:
-    known = [one for one in entries if one.hours is not None]
+    runs = [entry for entry in entries if entry.hours is not None]
     return {
-        "runs": len(known),
-        "hours": sum(one.hours or 0 for one in known),
-        "longest_run_hours": max((one.hours or 0 for one in known), default=0),
-        "cost": sum(one.cost or 0 for one in known),
-        "tokens": sum(one.tokens or 0 for one in known),
-        "models": sorted({one.model for one in known}),
-        "reference": COMPUTE_OF_REFERENCE,
+        "runs": len(runs),
+        "hours": sum(run.hours or 0 for run in runs),
+        "longest_run_hours": max((run.hours or 0 for run in runs), default=0),
+        "cost": sum(run.cost or 0 for run in runs),
+        "tokens": sum(run.tokens or 0 for run in runs),
+        "models": sorted({run.model for run in runs}),
+        "reference": REFERENCE_COMPUTE,
     }
 
 
 # --------------------------------------------------------------------------------------------------------- texts
 
 
-def _markdown(found: dict[str, Any]) -> str:
-    parts = [_head(found), _numbers(found), _entries(found), _took(found)]
+def _markdown(report: dict[str, Any]) -> str:
+    parts = [_headline(report), _metrics_table(report), _entries_table(report), _compute_section(report)]
     return "\n".join(line for part in parts for line in part)
 
 
-def _head(found: dict[str, Any]) -> Iterator[str]:
-    official = found["official"]
-    yield f"# MLE-bench, split {found['split']}: {_result(official)}"
+def _headline(report: dict[str, Any]) -> Iterator[str]:
+    official = report["official"]
+    yield f"# MLE-bench, split {report['split']}: {_result(official)}"
     yield ""
-    if found["missing"]:
-        how = "counted as no medal" if found["padded"] else "so there is no official number (--pad-missing counts them)"
-        count = f"{len(found['missing'])} of {found['competitions']} competitions"
-        yield f"No run of {count}, {how}: {_list(found['missing'])}"
+    if report["missing"]:
+        how = "counted as no medal" if report["padded"] else "so no official number (count them with --pad-missing)"
+        count = f"{len(report['missing'])} of {report['competitions']} competitions"
+        yield f"No run of {count}, {how}: {_list(report['missing'])}"
         yield ""
-    if found["fewer"]:
-        how = (
-            "the seeds they lack are counted as no medal" if found["padded"] else "seeds beyond theirs are not counted"
-        )
-        yield f"Fewer runs than of others, {how}: {_list([f'{name} ({n})' for name, n in found['fewer'].items()])}"
+    if report["fewer"]:
+        how = "missing seeds counted as no medal" if report["padded"] else "extra seeds of others not counted"
+        yield f"Fewer runs than for others, {how}: {_list([f'{name} ({n})' for name, n in report['fewer'].items()])}"
         yield ""
     if official and official["num_seeds_averaged"] < 3:
-        yield "The benchmark asks for at least three seeds."
+        yield "The benchmark requires at least three seeds."
         yield ""
-    if found["others"]:
-        yield f"Not of this split, and not counted: {_list(found['others'])}"
+    if report["others"]:
+        yield f"Not in this split and not counted: {_list(report['others'])}"
         yield ""
 
 
 def _result(official: dict[str, Any] | None) -> str:
     if official is None:
-        return "no whole seed"
+        return "no complete seed"
     medal = official["metrics"]["any_medal_percentage"]
     seeds = official["num_seeds_averaged"]
-    told = f"{seeds} seed{'s' * (seeds > 1)}"
-    return f"{medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({told})"
+    count = f"{seeds} seed{'s' * (seeds > 1)}"
+    return f"{medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({count})"
 
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _numbers(found: dict[str, Any]) -> Iterator[str]:
-    columns = [(title, found[title]) for title in ("official", "without_known_broken") if found[title]]
+def _metrics_table(report: dict[str, Any]) -> Iterator[str]:
+    columns = [(title, report[title]) for title in ("official", "without_known_broken") if report[title]]
     if not columns:
         return
-    heads = {"official": f"all {found['competitions']}", "without_known_broken": "without those known to be broken"}
-    yield "| % of competitions | " + " | ".join(heads[title] for title, _ in columns) + " |"
+    titles = {"official": f"all {report['competitions']}", "without_known_broken": "without known broken ones"}
+    yield "| % of competitions | " + " | ".join(titles[title] for title, _ in columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
     for measure in (name for name in columns[0][1]["metrics"] if name != "total_competitions"):
         cells = [numbers["metrics"][measure] for _, numbers in columns]
-        told = [f"{one['mean']:.2f} ± {one['standard_error']:.2f}" for one in cells]
-        yield f"| {measure.removesuffix('_percentage').replace('_', ' ')} | " + " | ".join(told) + " |"
+        values = [f"{cell['mean']:.2f} ± {cell['standard_error']:.2f}" for cell in cells]
+        yield f"| {measure.removesuffix('_percentage').replace('_', ' ')} | " + " | ".join(values) + " |"
     yield ""
-    yield f"Mean and standard error over seeds. Known to be broken: {_list(found['known_broken']) or 'none'}."
+    yield f"Mean and standard error over seeds. Known broken: {_list(report['known_broken']) or 'none'}."
     yield ""
 
 
-def _entries(found: dict[str, Any]) -> Iterator[str]:
+def _entries_table(report: dict[str, Any]) -> Iterator[str]:
     yield "| competition | run | seed | score | medal | above median | hours | remarks |"
     yield "|---|---|---|---|---|---|---|---|"
-    for one in found["entries"]:
-        report = one["report"]
-        hours = "" if one["hours"] is None else f"{one['hours']:.1f}"
-        seed = "" if one["seed"] is None else str(one["seed"])
-        score = "none" if report["score"] is None else f"{report['score']:.5f}"
-        median = "yes" if report["above_median"] else "no"
-        cells = (report["competition_id"], one["name"], seed, score, _medal(report), median, hours)
-        yield "| " + " | ".join(cells) + f" | {'; '.join(one['remarks']).replace('|', '/')} |"
+    for entry in report["entries"]:
+        grade = entry["report"]
+        hours = "" if entry["hours"] is None else f"{entry['hours']:.1f}"
+        seed = "" if entry["seed"] is None else str(entry["seed"])
+        score = "none" if grade["score"] is None else f"{grade['score']:.5f}"
+        median = "yes" if grade["above_median"] else "no"
+        cells = (grade["competition_id"], entry["name"], seed, score, _medal(grade), median, hours)
+        yield "| " + " | ".join(cells) + f" | {'; '.join(entry['remarks']).replace('|', '/')} |"
     yield ""
 
 
-def _medal(report: dict[str, Any]) -> str:
-    return next((name for name in ("gold", "silver", "bronze") if report[f"{name}_medal"]), "none")
+def _medal(grade: dict[str, Any]) -> str:
+    return next((name for name in ("gold", "silver", "bronze") if grade[f"{name}_medal"]), "none")
 
 
-def _took(found: dict[str, Any]) -> Iterator[str]:
-    took = found["compute"]
-    yield "## What it took"
+def _compute_section(report: dict[str, Any]) -> Iterator[str]:
+    compute = report["compute"]
+    yield "## Compute"
     yield ""
-    if took["runs"]:
-        yield f"- models: {_list(took['models'])}"
-        yield f"- {took['hours']:.1f} hours in {took['runs']} runs, the longest {took['longest_run_hours']:.1f} hours"
-        yield f"- ${took['cost']:.2f}, {took['tokens']:,} tokens"
+    if compute["runs"]:
+        yield f"- models: {_list(compute['models'])}"
+        longest = f"the longest {compute['longest_run_hours']:.1f} hours"
+        yield f"- {compute['hours']:.1f} hours in {compute['runs']} runs, {longest}"
+        yield f"- ${compute['cost']:.2f}, {compute['tokens']:,} tokens"
     else:
-        yield "- not known: the reports come from files"
-    yield f"- {took['reference']}; say beside the number which hardware these runs had"
-    open_runs = sum(LABELS_UNPROTECTED in one["remarks"] for one in found["entries"])
-    if open_runs:
-        yield f"- **{LABELS_UNPROTECTED}** in {open_runs} runs: their sandbox could not keep the model from the answers"
-    elif took["runs"]:
-        yield "- the private answers were out of the model's reach, and were opened after each run, by `harness score`"
+        yield "- unknown: the reports come from files"
+    yield f"- {compute['reference']}. State the hardware of these runs beside the number"
+    unprotected = sum(LABELS_UNPROTECTED in entry["remarks"] for entry in report["entries"])
+    if unprotected:
+        yield f"- **{LABELS_UNPROTECTED}** in {unprotected} runs: the sandbox did not keep the answers from the model"
+    elif compute["runs"]:
+        yield "- the model could not reach the private answers; `harness score` opened them after each run"
     yield ""
 
 
-def _csv(found: dict[str, Any]) -> str:
+def _csv(report: dict[str, Any]) -> str:
     stream = io.StringIO(newline="")
-    head = ("competition", "run", "seed", "score", "medal", "above_median", "valid_submission", "hours", "cost")
+    header = ("competition", "run", "seed", "score", "medal", "above_median", "valid_submission", "hours", "cost")
     rows = csv.writer(stream, lineterminator="\n")
-    rows.writerow(head)
-    for one in found["entries"]:
-        report = one["report"]
-        facts = (report["competition_id"], one["name"], one["seed"], report["score"], _medal(report))
-        rows.writerow((*facts, report["above_median"], report["valid_submission"], one["hours"], one["cost"]))
+    rows.writerow(header)
+    for entry in report["entries"]:
+        grade = entry["report"]
+        facts = (grade["competition_id"], entry["name"], entry["seed"], grade["score"], _medal(grade))
+        rows.writerow((*facts, grade["above_median"], grade["valid_submission"], entry["hours"], entry["cost"]))
     return stream.getvalue()

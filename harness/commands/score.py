@@ -1,7 +1,6 @@
-"""`harness score`: grade the submissions of ended runs against the private answers, in a process of its own.
+"""`harness score`: grade the submissions of ended runs against the private answers, in a separate process.
 
-A graded run can no longer be resumed: its grade, once in `grades/`, is what says so. It is written before anybody
-sees the score.
+A graded run cannot be resumed: the file in `grades/` prevents it, and is written before the score is printed.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Graded:
-    """One run with its report; `estimate` is the evaluation whose submission was graded, None for the sample."""
+    """A run with its report. `estimate` is the evaluation that made the submission, None for the sample submission."""
 
     folder: Path
     state: State
@@ -57,11 +56,9 @@ def score_runs(
 ) -> int:
     """Grade runs and print a table, or MLE-bench's report as JSON; write its report file into `output`.
 
-    A run that cannot be graded is told on stderr, and the others are graded all the same. Returns 0 if every run was
-    graded, medal or none, otherwise the exit code of the first that was not.
+    A run that cannot be graded is reported on stderr and does not stop the others. Returns 0 if every run was graded,
+    otherwise the exit code of the first that was not.
     """
-    from tasks.judging.grade import aggregate
-
     graded: dict[Path, Graded] = {}
     codes: list[int] = []
     for name in names:
@@ -73,15 +70,21 @@ def score_runs(
             errors.say(f"{name}: {errors.explain(error, settings.home)}")
             codes.append(errors.code_of(error))
     if graded:
-        official = aggregate([one.report for one in graded.values()])
-        print(json.dumps(official, indent=2) if as_json else _table(list(graded.values())))
-        for one in graded.values() if as_json else ():
-            for remark in _remarks(one):
-                errors.say(f"{one.folder.name}: {remark}")
-        if output is not None:
-            written = _write_report(output, official)
-            print(f"report written: {written}", file=sys.stderr if as_json else sys.stdout)
+        _print_grades(list(graded.values()), as_json, output)
     return codes[0] if codes else errors.DONE
+
+
+def _print_grades(graded: Sequence[Graded], as_json: bool, output: Path | None) -> None:
+    from tasks.judging.grade import aggregate
+
+    official = aggregate([run.report for run in graded])
+    print(json.dumps(official, indent=2) if as_json else _table(graded))
+    for run in graded if as_json else ():
+        for remark in _remarks(run):
+            errors.say(f"{run.folder.name}: {remark}")
+    if output is not None:
+        written = _write_report(output, official)
+        print(f"wrote {written}", file=sys.stderr if as_json else sys.stdout)
 
 
 def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
@@ -89,12 +92,12 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
     from runs.state import fold
     from tasks.judging.grade import run_grade
 
-    with _held(folder, anyway):
+    with _lock(folder, anyway):
         state = fold(read_events(folder))
         if not state.ended and not anyway:
             errors.fail(
-                f"the run has not ended. Go on with it: harness resume {folder.name}. Or grade it as it stands with "
-                "--anyway: it can then no longer be resumed"
+                f"the run has not ended. Continue it with `harness resume {folder.name}`, or grade it now with "
+                "--anyway: then it cannot be resumed"
             )
         submission = folder / "submission.csv"
         report = run_grade(task_path(state, settings), submission if submission.exists() else None)
@@ -107,8 +110,8 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
 
 
 @contextmanager
-def _held(folder: Path, anyway: bool) -> Iterator[None]:
-    """Keep the run from being taken up while it is graded. Raises `UsageError` where it is being played."""
+def _lock(folder: Path, anyway: bool) -> Iterator[None]:
+    """Hold the run's lock while it is graded. Raises `UsageError` if another process is running it."""
     from filelock import FileLock, Timeout
 
     if anyway and is_driven(folder):
@@ -118,7 +121,7 @@ def _held(folder: Path, anyway: bool) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        errors.fail("another process is playing the run. Wait until it ends, or stop it, or grade it with --anyway")
+        errors.fail("another process is running this run. Wait until it ends, stop it, or grade it with --anyway")
     try:
         yield
     finally:
@@ -126,7 +129,7 @@ def _held(folder: Path, anyway: bool) -> Iterator[None]:
 
 
 def task_path(state: State, settings: Settings) -> Path:
-    """The task the run was given, prepared again if it is an example that was removed; never one that has changed."""
+    """The task of a run; an example that was deleted is prepared again. Raises `UsageError` if the task has changed."""
     from tasks.catalog import find_task
     from tasks.task import load_task
 
@@ -135,12 +138,12 @@ def task_path(state: State, settings: Settings) -> Path:
     path = Path(created.task_path)
     task = load_task(path) if path.exists() else find_task(created.task_id, settings.home)
     if task.digest != created.task_digest:
-        errors.fail(f"{task.path} has changed since the run began: put back the task, its sample and its answers")
+        errors.fail(f"{task.path} has changed since the run started. Restore the task, its sample and its answers")
     return task.path
 
 
 def _keep(graded: Graded, settings: Settings) -> None:
-    """Write the grade where only its owner may read it; it appears whole or not at all."""
+    """Write the grade atomically, readable by its owner only."""
     settings.grades.mkdir(parents=True, exist_ok=True, mode=0o700)
     estimate = graded.estimate
     grade: dict[str, Any] = {
@@ -155,17 +158,17 @@ def _keep(graded: Graded, settings: Settings) -> None:
         "report": graded.report.official(),
     }
     path = settings.grades / f"{graded.created.run_id}.json"
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(grade, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    draft.replace(path)
 
 
 def _write_report(folder: Path, official: dict[str, Any]) -> Path:
-    """Write the report under its official name; a name that is taken is left alone, and the next second tried."""
+    """Write the report under its official name, which contains the second; never overwrites another report."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         path = folder / time.strftime("%Y-%m-%dT%H-%M-%S-%Z_grading_report.json", time.gmtime())
@@ -178,45 +181,45 @@ def _write_report(folder: Path, official: dict[str, Any]) -> Path:
 
 
 def _table(graded: Sequence[Graded]) -> str:
-    head = ("run", "task", "score", "medal", "gold", "silver", "bronze", "median", "above median", ESTIMATE, "")
-    rows = [head, *(_row(one) for one in graded)]
-    told = [table(rows, right=(2, 4, 5, 6, 7)), ""]
-    for one in graded:
-        told += [f"{one.folder.name}: {remark}" for remark in _remarks(one)]
-    told.append("A graded run can no longer be resumed.")
-    return "\n".join(told)
+    header = ("run", "task", "score", "medal", "gold", "silver", "bronze", "median", "above median", ESTIMATE, "")
+    rows = [header, *(_row(run) for run in graded)]
+    lines = [table(rows, right=(2, 4, 5, 6, 7)), ""]
+    for run in graded:
+        lines += [f"{run.folder.name}: {remark}" for remark in _remarks(run)]
+    lines.append("A graded run can no longer be resumed.")
+    return "\n".join(lines)
 
 
-def _row(one: Graded) -> tuple[str, ...]:
-    report, estimate = one.report, one.estimate
+def _row(run: Graded) -> tuple[str, ...]:
+    report, estimate = run.report, run.estimate
     flags = {"gold": report.gold_medal, "silver": report.silver_medal, "bronze": report.bronze_medal}
     medal = next((name for name, won in flags.items() if won), "none" if report.gold_threshold is not None else "-")
-    lines = (report.gold_threshold, report.silver_threshold, report.bronze_threshold, report.median_threshold)
+    thresholds = (report.gold_threshold, report.silver_threshold, report.bronze_threshold, report.median_threshold)
     held_out = score_text(estimate.score, estimate.noise) if estimate else "-"
-    would = medal_text(estimate.score, one.state.thresholds, one.state.lower_is_better) if estimate else ""
+    medal_estimate = medal_text(estimate.score, run.state.thresholds, run.state.lower_is_better) if estimate else ""
     return (
-        one.folder.name,
+        run.folder.name,
         report.competition_id,
         "-" if report.score is None else f"{report.score:.5f}",
         medal,
-        *("-" if line is None else f"{line:.5g}" for line in lines),
+        *("-" if line is None else f"{line:.5g}" for line in thresholds),
         ("yes" if report.above_median else "no") if report.median_threshold is not None else "-",
-        f"{held_out} {would}".strip(),
-        "" if one.created.protects_labels else LABELS_UNPROTECTED,
+        f"{held_out} {medal_estimate}".strip(),
+        "" if run.created.protects_labels else LABELS_UNPROTECTED,
     )
 
 
-def _remarks(one: Graded) -> Iterator[str]:
-    if not one.created.protects_labels:
+def _remarks(run: Graded) -> Iterator[str]:
+    if not run.created.protects_labels:
         yield LABELS_UNPROTECTED
-    if one.created.is_demo:
+    if run.created.is_demo:
         yield DEMO_MODEL
-    if one.report.problem:
-        yield one.report.problem
-    if one.was_changed:
-        yield "submission.csv is not the file the run chose: somebody changed it"
-    if one.estimate is None:
-        yield "what was graded is no evaluated solution: the run has none, and hands in the sample submission"
+    if run.report.problem:
+        yield run.report.problem
+    if run.was_changed:
+        yield "submission.csv was changed after the run chose it"
+    if run.estimate is None:
+        yield "the sample submission was graded: the run has no evaluated solution"
 
 
 def _sha(path: Path) -> str:

@@ -1,9 +1,10 @@
-"""`harness runs`, `show` and `tasks`: what there is to read, and which run a name means."""
+"""`harness runs`, `show` and `tasks`: lists of runs and tasks, one run, one task, and finding a run by name."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ EVENTS = "events.jsonl"
 
 
 def run_folders(settings: Settings) -> list[Path]:
-    """Every run's folder, oldest first. Drafts that a crash left behind begin with a dot and are none."""
+    """All run folders, oldest first. Names with a leading dot are unfinished drafts and left out."""
     try:
         names = sorted(entry.name for entry in os.scandir(settings.runs) if entry.is_dir())
     except FileNotFoundError:
@@ -30,9 +31,9 @@ def run_folders(settings: Settings) -> list[Path]:
 
 
 def find_run(name: str, settings: Settings) -> Path:
-    """The folder of the run that a name means: an id, a part of only one, a folder, or `last`.
+    """The folder of the run that `name` refers to: an id, a unique part of one, a folder, or `last`.
 
-    Raises `UsageError`, listing what was meant where more than one was.
+    Raises `UsageError` if no run or several match, with the candidates.
     """
     folders = run_folders(settings)
     if name == "last":
@@ -46,17 +47,17 @@ def find_run(name: str, settings: Settings) -> Path:
     names = {folder.name for folder in folders}
     if name in names:
         return settings.runs / name
-    found = sorted(one for one in names if name in one) if name else []
-    found = [one for one in found if one.startswith(name)] or found
-    if not found:
-        errors.fail(f"no run is called {name!r} in {settings.runs}: `harness runs` lists them")
-    if len(found) > 1:
-        errors.fail(f"{name!r} names {len(found)} runs: write more of the id, such as one of {', '.join(found[-5:])}")
-    return settings.runs / found[0]
+    matches = sorted(run_id for run_id in names if name in run_id) if name else []
+    matches = [run_id for run_id in matches if run_id.startswith(name)] or matches
+    if not matches:
+        errors.fail(f"no run is called {name!r} in {settings.runs}. `harness runs` lists the runs")
+    if len(matches) > 1:
+        errors.fail(f"{name!r} matches {len(matches)} runs: {', '.join(matches[-5:])}. Write more of the id")
+    return settings.runs / matches[0]
 
 
 def is_driven(folder: Path) -> bool:
-    """Whether some process is playing the run at this moment."""
+    """Whether a process is running this run now."""
     from filelock import FileLock, Timeout
 
     path = folder / "lock"
@@ -67,43 +68,43 @@ def is_driven(folder: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # another's run, which we may not lock
+    except OSError:  # a run of another user, which cannot be locked
         return False
 
 
 # ---------------------------------------------------------------------------------------------------------- the list
 
 
-_MEDALS = ("gold", "silver", "bronze", "median")
-HEAD = ("run", "task", "model", "state", "attempts", "score (held-out)", "would bring (estimate)", "spend", "")
+_MEDAL_COLUMNS = ("gold", "silver", "bronze", "median")
+HEADER = ("run", "task", "model", "state", "attempts", "score (held-out)", "medal (estimate)", "spend", "")
 
 
 def show_runs(settings: Settings) -> int:
-    """List every run, oldest first. A folder that cannot be read is listed with the reason."""
+    """List all runs, oldest first. An unreadable folder is listed with the reason."""
     folders = run_folders(settings)
     if not folders:
         print(f"No runs yet in {settings.runs}. Start one: harness run digits")
         return errors.DONE
-    print(table([HEAD, *(row_of(folder, settings) for folder in folders)]))
+    print(table([HEADER, *(row_of(folder, settings) for folder in folders)]))
     return errors.DONE
 
 
 def row_of(folder: Path, settings: Settings) -> tuple[str, ...]:
-    """One run's row, from its summary where that is as new as its journal, else from the journal itself."""
+    """The row of one run, from its summary if that is as new as its journal, else from the journal."""
     from runs.journal import JournalError, read_events
     from runs.state import fold
     from runs.views.summary import summary
 
     try:
-        return _row(folder, _fresh_summary(folder) or {}, settings)
+        return _format_row(folder, _fresh_summary(folder) or {}, settings)
     except (AttributeError, KeyError, TypeError, ValueError):
-        pass  # there is none, or none that can be understood: the journal knows all of it
+        pass  # no summary, or an unreadable one: the journal has everything
     try:
-        return _row(folder, summary(fold(read_events(folder))), settings)
+        return _format_row(folder, summary(fold(read_events(folder))), settings)
     except (JournalError, OSError) as error:
-        return _broken(folder, str(error))
+        return _broken_row(folder, str(error))
     except KeyError:
-        return _broken(folder, "its journal is empty")
+        return _broken_row(folder, "the journal is empty")
 
 
 def _fresh_summary(folder: Path) -> dict[str, Any] | None:
@@ -116,19 +117,19 @@ def _fresh_summary(folder: Path) -> dict[str, Any] | None:
     return read_summary(folder) if is_fresh else None
 
 
-def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
+def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
     from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, money_text, score_text
 
-    where = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
-    if not where.startswith("ended"):
-        where = "running" if is_driven(folder) else "stopped" if where == "open" else where
+    status = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
+    if not status.startswith("ended"):
+        status = "running" if is_driven(folder) else "stopped" if status == "open" else status
     if (settings.grades / f"{fields['id']}.json").exists():
-        where += ", graded"
+        status += ", graded"
     return (
         folder.name,
         fields["task"],
         DEMO_MODEL if fields["is_demo"] else fields["model"],
-        where,
+        status,
         str(fields["attempts"]),
         score_text(fields.get("score", fields["best_score"]), fields.get("noise", fields.get("best_noise"))),
         fields["medal_estimate"] or "-",
@@ -137,8 +138,8 @@ def _row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str,
     )
 
 
-def _broken(folder: Path, why: str) -> tuple[str, ...]:
-    # The reason stands last, so that its length does not push the columns of the other rows apart.
+def _broken_row(folder: Path, why: str) -> tuple[str, ...]:
+    # The reason goes last: its length must not widen the columns of the other rows.
     return (folder.name, "", "", "broken", "", "", "", "", " ".join(printable(why).split()))
 
 
@@ -146,16 +147,16 @@ def _broken(folder: Path, why: str) -> tuple[str, ...]:
 
 
 def show_run(name: str, settings: Settings, attempt: int | None = None, is_full: bool = False) -> int:
-    """Print what happened in a run, or in one attempt of it."""
+    """Print the transcript of a run, or of one attempt."""
     folder = find_run(name, settings)
     from runs.events.registry import AttemptStarted
     from runs.journal import read_events
     from runs.views.transcript import transcript
 
     if attempt is not None:
-        played = sum(isinstance(event, AttemptStarted) for event in read_events(folder))
-        if attempt > played:
-            errors.fail(f"{folder.name} has {played} attempts; there is no attempt {attempt}")
+        count = sum(isinstance(event, AttemptStarted) for event in read_events(folder))
+        if attempt > count:
+            errors.fail(f"{folder.name} has {count} attempts; there is no attempt {attempt}")
     for text in transcript(read_events(folder), attempt=attempt, full=is_full):
         sys.stdout.write(printable(text))
     return errors.DONE
@@ -165,36 +166,37 @@ def show_run(name: str, settings: Settings, attempt: int | None = None, is_full:
 
 
 def show_tasks(settings: Settings) -> int:
-    """List the tasks known by name."""
+    """List the tasks that can be run by name."""
     from tasks.catalog import list_tasks
 
-    rows = [("task", "metric", "better", "train rows", "test rows", *_MEDALS, "title")]
+    rows: list[tuple[str, ...]] = [("task", "metric", "better", "train rows", "test rows", *_MEDAL_COLUMNS, "title")]
     for row in list_tasks(settings.home):
         counts = (_count(row.train_rows), _count(row.test_rows))
-        rows.append((row.name, row.metric, row.direction, *counts, *_lines(row.thresholds), row.title))
+        rows.append((row.name, row.metric, row.direction, *counts, *_format_thresholds(row.thresholds), row.title))
     print(table(rows, right=range(3, 9)))
     print(
-        "\nOne of them: harness tasks NAME. Play it: harness run NAME. A task of your own: a folder with a task.yaml. "
-        "The competitions of MLE-bench: harness tasks --split low."
+        "\nShow one: harness tasks NAME. Run one: harness run NAME. Your own task: a folder with a task.yaml. "
+        "MLE-bench competitions: harness tasks --split low."
     )
     return errors.DONE
 
 
 def show_competitions(split: str, settings: Settings) -> int:
-    """List the competitions of a part of MLE-bench: thresholds, how far they are confirmed, and what is wrong."""
+    """List the competitions of an MLE-bench split: thresholds, how well they are confirmed, known defects."""
     from tasks.catalog import list_competitions
 
-    found = list_competitions(split, settings.home)
-    rows = [("competition", "split", "category", "metric", "better", *_MEDALS, "confirmed", "ready", "")]
-    for row, one in found:
-        known = ", ".join(sorted({note.kind for note in one.notes if note.kind != "quirk"}))
-        facts = (row.name, row.split or "", row.category or "", " ".join(row.metric.split("(")[0].split()))
-        ready = "yes" if row.prepared else "no" if one.is_native else "no, needs mlebench"
-        rows.append((*facts, row.direction, *_lines(row.thresholds), one.confirmed, ready, known))
+    competitions = list_competitions(split, settings.home)
+    header = ("competition", "split", "category", "metric", "better", *_MEDAL_COLUMNS, "confirmed", "ready", "")
+    rows: list[tuple[str, ...]] = [header]
+    for row, facts in competitions:
+        known = ", ".join(sorted({note.kind for note in facts.notes if note.kind != "quirk"}))
+        names = (row.name, row.split or "", row.category or "", " ".join(row.metric.split("(")[0].split()))
+        ready = "yes" if row.prepared else "no" if facts.is_native else "no, needs mlebench"
+        rows.append((*names, row.direction, *_format_thresholds(row.thresholds), facts.confirmed, ready, known))
     print(table(rows, right=range(5, 9)))
     print(
-        f"\n{len(found)} competitions. `confirmed`: how far independent sources agree with the one table of thresholds."
-        "\nDefects, leaks and where the numbers come from: harness tasks NAME. Make its data: harness prepare NAME."
+        f"\n{len(competitions)} competitions. `confirmed`: how well independent sources confirm the thresholds."
+        "\nDefects, leaks and sources: harness tasks NAME. Prepare the data: harness prepare NAME."
     )
     return errors.DONE
 
@@ -202,33 +204,37 @@ def show_competitions(split: str, settings: Settings) -> int:
 def _show_unprepared(name: str, settings: Settings) -> int:
     from tasks.mlebench.facts import with_notes
 
-    one = with_notes(name)
-    gold, silver, bronze, median = _lines(one.thresholds)
-    facts = [
-        ("title", one.title),
-        ("split", f"{one.split}{f', {one.category}' if one.category else ''}"),
-        ("metric", f"{one.metric}, {'lower' if one.lower_is_better else 'higher'} is better"),
-        ("medals", f"gold {gold}, silver {silver}, bronze {bronze}, median {median}"),
-        *_provenance(name),
-        ("data", f"not prepared{f', {one.size_gb:g} GB' if one.size_gb else ''}: harness prepare {name}"),
-        ("graded", "here, by the official rule" if one.is_native else "by the official package mlebench only"),
-    ]
-    print(f"{name}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
+    competition = with_notes(name)
+    size = f", {competition.size_gb:g} GB" if competition.size_gb else ""
+    direction = "lower" if competition.lower_is_better else "higher"
+    _print_facts(
+        name,
+        [
+            ("title", competition.title),
+            ("split", ", ".join(filter(None, (competition.split, competition.category)))),
+            ("metric", f"{competition.metric}, {direction} is better"),
+            ("medals", _describe_thresholds(competition.thresholds)),
+            *_provenance(name),
+            ("data", f"not prepared{size}: harness prepare {name}"),
+            ("graded", "here, by the official rule" if competition.is_native else "by the official package mlebench"),
+        ],
+    )
     return errors.DONE
 
 
 def _provenance(name: str) -> list[tuple[str, str]]:
-    """Where a competition's thresholds come from, and what is known to be wrong with it."""
+    """Sources of a competition's thresholds, and its known defects."""
     from tasks.mlebench.facts import told, with_notes
 
-    one = with_notes(name)
-    sources = {"full": "all four confirmed by", "partial": "partly confirmed by", "none": "rest on one table only"}
-    by = f" {'; '.join(one.confirmed_by)}" if one.confirmed_by else ""
-    return [("thresholds", sources[one.confirmed] + by), *(("note", line) for line in told(one.notes))]
+    competition = with_notes(name)
+    sources = {"full": "all four confirmed by", "partial": "partly confirmed by", "none": "from one table only"}
+    by = f" {'; '.join(competition.confirmed_by)}" if competition.confirmed_by else ""
+    notes = [("note", line) for line in told(competition.notes)]
+    return [("thresholds", sources[competition.confirmed] + by), *notes]
 
 
 def show_task(name: str, settings: Settings) -> int:
-    """Show one task: what is asked, how it is judged, where it lies. Prepares an example that was never used."""
+    """Show one task: description, metric, thresholds, files. Prepares an example if necessary."""
     from tasks.catalog import find_task, task_row
     from tasks.mlebench.prepare import is_prepared, known
 
@@ -236,29 +242,37 @@ def show_task(name: str, settings: Settings) -> int:
         return _show_unprepared(name, settings)
     task = find_task(name, settings.home)
     row = task_row(task)
-    gold, silver, bronze, median = _lines(task.thresholds)
-    board = f", from a leaderboard of {task.thresholds.rows}" if task.thresholds and task.thresholds.rows else ""
-    lines = f"gold {gold}, silver {silver}, bronze {bronze}, median {median}{board}"
-    facts = [
-        ("title", task.title),
-        ("metric", f"{row.metric}, {row.direction} is better"),
-        ("rows", f"{_count(row.train_rows)} to train on, {_count(row.test_rows)} to predict"),
-        ("medals", lines if task.thresholds else "no thresholds: no medal can be told"),
-        ("submission", f"{task.submission.id}, {', '.join(task.submission.targets)} (as {task.submission.sample})"),
-        ("held out", "labelled rows, by the harness" if task.labels else "nothing: no labels are named"),
-        ("answers", "private answers are there" if task.answers else "none: it cannot be graded"),
-        ("file", str(task.path)),
-        *(_provenance(task.competition) if task.competition else ()),
-    ]
-    print(f"{task.id}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
+    has_board = task.thresholds and task.thresholds.rows
+    board = f", from a leaderboard of {task.thresholds.rows}" if task.thresholds and has_board else ""
+    medals = f"{_describe_thresholds(task.thresholds)}{board}" if task.thresholds else "no thresholds, so no medals"
+    _print_facts(
+        task.id,
+        [
+            ("title", task.title),
+            ("metric", f"{row.metric}, {row.direction} is better"),
+            ("rows", f"{_count(row.train_rows)} for training, {_count(row.test_rows)} to predict"),
+            ("medals", medals),
+            ("submission", f"{task.submission.id}, {', '.join(task.submission.targets)} (as {task.submission.sample})"),
+            ("held out", "labelled rows, by the harness" if task.labels else "nothing: the task names no labels"),
+            ("answers", "private answers exist" if task.answers else "none, so it cannot be graded"),
+            ("file", str(task.path)),
+            *(_provenance(task.competition) if task.competition else ()),
+        ],
+    )
     print(f"\n{printable(task.description).strip()}")
     return errors.DONE
 
 
-def _lines(lines: Thresholds | None) -> tuple[str, str, str, str]:
-    if lines is None:
-        return ("-", "-", "-", "-")
-    return (f"{lines.gold:.5g}", f"{lines.silver:.5g}", f"{lines.bronze:.5g}", f"{lines.median:.5g}")
+def _print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    print(f"{title}\n" + "\n".join(f"  {key:<11}{value}" for key, value in facts))
+
+
+def _describe_thresholds(thresholds: Thresholds | None) -> str:
+    return ", ".join(map(" ".join, zip(_MEDAL_COLUMNS, _format_thresholds(thresholds), strict=True)))
+
+
+def _format_thresholds(thresholds: Thresholds | None) -> tuple[str, ...]:
+    return tuple("-" if thresholds is None else f"{getattr(thresholds, name):.5g}" for name in _MEDAL_COLUMNS)
 
 
 def _count(rows: int | None) -> str:

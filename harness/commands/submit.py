@@ -1,4 +1,4 @@
-"""`harness submit`: hand the submission of record of a run in to Kaggle, and keep what Kaggle says among the grades."""
+"""`harness submit`: submit a run's submission of record to Kaggle and store its scores with the grades."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.kaggle import SubmissionStatus
 
 WAIT_SECONDS = 900.0
 
@@ -25,38 +28,43 @@ def submit_run(
     seconds: float = WAIT_SECONDS,
     pause: float = 5.0,
 ) -> int:
-    """Submit, wait for the scores and keep them in grades/<run>.kaggle.json, never in the run's journal.
+    """Submit, wait for the scores and store them in grades/<run>.kaggle.json, never in the run's journal.
 
-    `endpoint` is another server than Kaggle's. Raises `UsageError`, TaskError.
+    `endpoint` replaces Kaggle's server. Raises `UsageError`, TaskError.
     """
     from tasks.kaggle import Kaggle
 
     folder = find_run(name, settings)
-    run_id, task = _created(folder)
-    where = competition or _competition(folder, task)
+    run_id, task = _ids_of(folder)
+    competition = competition or _competition(folder, task)
     submission = folder / "submission.csv"
     if not submission.is_file():
-        errors.fail(f"{folder.name} holds no submission.csv; `harness show {folder.name}` says what happened")
+        errors.fail(f"{folder.name} has no submission.csv. See why: harness show {folder.name}")
     kaggle = Kaggle(endpoint or None, lambda text: print(text, file=sys.stderr, flush=True))
-    ref = kaggle.submit(where, submission, f"harness {folder.name}")
-    print(f"{folder.name} was handed in to {where} as submission {ref}")
-    record: dict[str, Any] = {"competition": where, "submitted_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    path = _keep(run_id, settings, {**record, "ref": ref, "status": "PENDING"})
-    standing = kaggle.wait(ref, seconds, lambda _: None, pause)
-    _keep(run_id, settings, {**record, **asdict(standing)})
-    if not standing.is_over:
-        print(f"Kaggle has not scored it yet. Look there for submission {ref}; what is known is in {path}")
+    ref = kaggle.submit(competition, submission, f"harness {folder.name}")
+    print(f"submitted {folder.name} to {competition} as submission {ref}")
+    submitted_at = datetime.now(UTC).isoformat(timespec="seconds")
+    record: dict[str, Any] = {"competition": competition, "submitted_at": submitted_at}
+    path = _store(run_id, settings, {**record, "ref": ref, "status": "PENDING"})
+    status = kaggle.wait(ref, seconds, lambda _: None, pause)
+    _store(run_id, settings, {**record, **asdict(status)})
+    if not status.is_over:
+        print(f"Kaggle has not scored submission {ref} yet. Look on Kaggle later; its state so far is in {path}")
         return errors.STOPPED
-    if standing.status == "ERROR":
-        errors.fail(f"Kaggle could not score submission {ref}: {standing.problem or 'no reason given'}")
-    scores = (("public", standing.public_score), ("private", standing.private_score))
-    print("\n".join(f"{side} score {'not told' if score is None else score}" for side, score in scores))
-    print(f"kept in {path}. Your team's place is on Kaggle. A run that has a grade can no longer be resumed.")
+    if status.status == "ERROR":
+        errors.fail(f"Kaggle could not score submission {ref}: {status.problem or 'no reason given'}")
+    _print_scores(status, path)
     return errors.DONE
 
 
-def _created(folder: Path) -> tuple[str, str]:
-    """The run's id and its task's: a folder can be moved or linked to."""
+def _print_scores(status: SubmissionStatus, path: Path) -> None:
+    scores = (("public", status.public_score), ("private", status.private_score))
+    print("\n".join(f"{side} score {'not shown' if score is None else score}" for side, score in scores))
+    print(f"stored in {path}. Kaggle shows your team's rank. A graded run can no longer be resumed.")
+
+
+def _ids_of(folder: Path) -> tuple[str, str]:
+    """Run id and task id from the journal; the folder may have been renamed."""
     from runs.journal import read_events
     from runs.state import fold
 
@@ -69,20 +77,20 @@ def _competition(folder: Path, task: str) -> str:
 
     if known(task):
         errors.fail(
-            f"{folder.name} predicts the benchmark's own test rows of {task}, which Kaggle does not know. Score it "
-            f"with `harness score {folder.name}`; to hand it in all the same, add --competition {task}"
+            f"{folder.name} predicts the benchmark's own test rows of {task}, which Kaggle cannot score. Grade it with "
+            f"`harness score {folder.name}`. To submit it anyway, add --competition {task}"
         )
-    return errors.fail("which competition on Kaggle is it? Add --competition NAME, the last part of its address")
+    return errors.fail("the run names no Kaggle competition. Add --competition NAME, the last part of its address")
 
 
-def _keep(run_id: str, settings: Settings, record: dict[str, Any]) -> Path:
-    """Add a submission to the run's list, or bring the one of the same number up to date."""
+def _store(run_id: str, settings: Settings, record: dict[str, Any]) -> Path:
+    """Add a submission to the run's list, or update the entry with the same reference."""
     settings.grades.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = settings.grades / f"{run_id}.kaggle.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    kept = [one for one in kept if one["ref"] != record["ref"]] + [record]
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.touch(mode=0o600)
-    beside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
-    beside.replace(path)
+    records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    records = [*(other for other in records if other["ref"] != record["ref"]), record]
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(records, indent=2), encoding="utf-8")
+    draft.replace(path)
     return path

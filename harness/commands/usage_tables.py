@@ -1,4 +1,4 @@
-"""`harness show RUN --cost` and `--epochs`: what the window cost, turn by turn, and why it was made smaller."""
+"""`harness show RUN --cost` and `--epochs`: cost and cache use per turn, and why the window was shortened."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from runs.journal import read_events
 from runs.usage.cache import CacheMeter, Turn, measure_cache
 from runs.views.format import money_text, one_line
 
-COST_HEAD = ("turn", "attempt", "epoch", "in", "cached", "reuse", "our count", "out", "dollars", "in all", "")
-SUM_HEAD = ("attempt", "turns", "epochs", "in", "billed anew", "reuse", "our count", "out", "dollars", "flushes")
+COST_HEADER = ("turn", "attempt", "epoch", "in", "cached", "reuse", "our count", "out", "dollars", "total", "")
+SUM_HEADER = ("attempt", "turns", "epochs", "in", "uncached", "reuse", "our count", "out", "dollars", "flushes")
 
 
 def show_cost(folder: Path, attempt: int | None = None) -> None:
-    """Print the cache meter of a run: every turn (or those of one attempt), then a line for each attempt."""
+    """Print cost and cache use: every turn (of one attempt if given), then the sum of each attempt."""
     events = list(read_events(folder))
     sums = measure_cache(events)
     probes = [event for event in events if isinstance(event, EndpointProbed) and event.calls]
     turns = [turn for turn in sums.turns if attempt is None or turn.attempt == attempt]
-    rows: list[tuple[str, ...]] = [COST_HEAD]
+    rows: list[tuple[str, ...]] = [COST_HEADER]
     losses = [event for event in events if isinstance(event, ModelFailed) and event.cost]
     spent = sum(event.cost for event in probes)
-    for place, turn in enumerate(sums.turns, 1):
+    for number, turn in enumerate(sums.turns, 1):
         spent += turn.cost
         if attempt is None or turn.attempt == attempt:
             lost = sum(event.cost for event in losses if event.seq < turn.seq)
-            rows.append(_turn_row(place, turn, spent + lost))
+            rows.append(_turn_row(number, turn, spent + lost))
     print(table(rows, right=range(10)))
     print()
-    print(table([SUM_HEAD, *_sum_rows(turns)], right=range(10)))
+    print(table([SUM_HEADER, *_sum_rows(turns)], right=range(10)))
     print(f"\n{reuse_line(sums)}")
     if losses:
         lost = sum(event.cost for event in losses)
-        print(f"{len(losses)} requests without a whole reply may have to be paid: {money_text(lost, True)}")
+        print(f"{len(losses)} requests without a complete reply may be billed too: {money_text(lost, True)}")
     for probe in probes:
-        print(f"before the first turn, {probe.calls} short calls tried the endpoint out: {money_text(probe.cost)}")
+        print(f"probing the endpoint took {probe.calls} short calls before the first turn: {money_text(probe.cost)}")
 
 
 def show_epochs(folder: Path) -> None:
-    """Print every epoch of a run: why it began, how large the window was before and after, and what decided."""
+    """Print every epoch of a run: its reason, the window's size before and after, and the decision behind it."""
     events = list(read_events(folder))
     print(
         table(
@@ -58,7 +58,7 @@ def show_epochs(folder: Path) -> None:
 
 
 def reuse_line(sums: CacheMeter) -> str:
-    """The meter in one line."""
+    """Cache use of a run in one line."""
     prompt, cached = sum(turn.prompt for turn in sums.turns), sum(turn.cached for turn in sums.turns)
     share = f"{cached / prompt:.1%}" if prompt else "nothing"
     return (
@@ -67,10 +67,10 @@ def reuse_line(sums: CacheMeter) -> str:
     )
 
 
-def _turn_row(place: int, turn: Turn, spent: float) -> tuple[str, ...]:
+def _turn_row(number: int, turn: Turn, spent: float) -> tuple[str, ...]:
     marks = [turn.opens, "undeclared flush" if turn.breach else ""]
     return (
-        str(place),
+        str(number),
         str(turn.attempt),
         str(turn.epoch),
         f"{turn.prompt:,}",
@@ -89,18 +89,18 @@ def _sum_rows(turns: Sequence[Turn]) -> Iterable[tuple[str, ...]]:
     for turn in turns:
         groups.setdefault(str(turn.attempt), []).append(turn)
     for name, group in [*groups.items(), ("all", list(turns))]:
-        prompt, cached = sum(one.prompt for one in group), sum(one.cached for one in group)
+        prompt, cached = sum(turn.prompt for turn in group), sum(turn.cached for turn in group)
         yield (
             name,
             str(len(group)),
-            str(len({one.epoch for one in group})),
+            str(len({turn.epoch for turn in group})),
             f"{prompt:,}",
             f"{prompt - cached:,}",
             f"{cached / prompt:.1%}" if prompt else "-",
             _local(group),
-            f"{sum(one.completion for one in group):,}",
-            money_text(sum(one.cost for one in group)),
-            str(sum(one.breach for one in group)),
+            f"{sum(turn.completion for turn in group):,}",
+            money_text(sum(turn.cost for turn in group)),
+            str(sum(turn.breach for turn in group)),
         )
 
 
@@ -111,17 +111,19 @@ def _local(turns: Sequence[Turn]) -> str:
 
 
 def _epoch_rows(events: Sequence[Event]) -> Iterable[tuple[str, ...]]:
-    """Epochs and what was weighed before them, in order: all that decided, and the last that changed nothing. `after`
-    is the endpoint's count of the first request."""
+    """Epochs and decisions in order. Of several decisions in a row that changed nothing, only the last is shown.
+
+    `after` is the endpoint's count for the first request of the epoch.
+    """
     refused: list[tuple[str, ...]] = []
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         if isinstance(event, WindowWeighed) and event.stage == "none":
             refused = [_weighed_row(event)]
         elif isinstance(event, WindowWeighed):
             yield from [*refused, _weighed_row(event)]
             refused = []
         elif isinstance(event, EpochStarted):
-            replies = _replies_of_epoch(events[place + 1 :])
+            replies = _replies_of_epoch(events[index + 1 :])
             after = f"{replies[0].usage.prompt:,}" if replies else "-"
             before = f"{event.fill:,}" if event.fill else ""
             why = f"{event.reason} {event.stage}".strip()
@@ -132,10 +134,10 @@ def _epoch_rows(events: Sequence[Event]) -> Iterable[tuple[str, ...]]:
 
 
 def _weighed_row(event: WindowWeighed) -> tuple[str, ...]:
-    asked = "a checkpoint is asked for: " if event.stage == "checkpoint" else ""
+    request = "checkpoint requested: " if event.stage == "checkpoint" else ""
     after = f"{event.target:,} expected" if event.target else ""
-    weighed = "left as it is" if event.stage == "none" else "weighed"
-    return (str(event.seq), str(event.attempt), weighed, f"{event.fill:,}", after, "", asked + one_line(event.why))
+    decision = "unchanged" if event.stage == "none" else "weighed"
+    return (str(event.seq), str(event.attempt), decision, f"{event.fill:,}", after, "", request + one_line(event.why))
 
 
 def _replies_of_epoch(events: Sequence[Event]) -> list[ModelReplied]:

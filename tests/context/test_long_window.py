@@ -132,7 +132,7 @@ def test_show_prints_cost_and_epochs(ten_epochs: tuple[Played, Worker], capsys: 
     show_epochs(played.folder)
     printed = capsys.readouterr().out
     assert printed.count("compaction stub") == 2 * stages(played.events).count("stub")
-    assert "a checkpoint is asked for: " in printed and "turns left: saves $0." in printed
+    assert "checkpoint requested: " in printed and "turns left: saves $0." in printed
     assert "0 undeclared flushes, 0 alarms" in printed
     assert "0 undeclared flushes" in (played.folder / "report.md").read_text()
 
@@ -144,8 +144,8 @@ def test_show_epochs_explains_unchanged_windows_in_few_events(
     left = [event for event in played.events if isinstance(event, WindowWeighed) and event.stage == "none"]
     show_epochs(played.folder)
     printed = capsys.readouterr().out
-    assert left and "left as it is" in printed and left[-1].why[:120] in " ".join(printed.split())
-    assert printed.count("left as it is") <= len(stages(played.events)) + 1
+    assert left and "unchanged  " in printed and left[-1].why[:120] in " ".join(printed.split())
+    assert printed.count("unchanged  ") <= len(stages(played.events)) + 1
     reasons = [(event.why.partition(":")[0]) for event in left]
     assert len(reasons) == len(set(reasons)), "within 25 turns each reason is recorded once"
     assert sum(len(event.model_dump_json()) for event in left) < 1_500

@@ -1,4 +1,4 @@
-"""The command line as it is typed: what it refuses, how it ends, and that no mistake of a user shows a traceback."""
+"""The command line: arguments, exit codes, and no traceback for a user's mistake."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def typed(line: str) -> argparse.Namespace:
+def parse(line: str) -> argparse.Namespace:
     return cli.make_parser().parse_args(line.split())
 
 
-def test_budgets_are_read_as_people_write_them() -> None:
-    assert [typed(f"run t --hours {text}").hours for text in ("24", "24h", "90m", "1.5h", "2d", "36s")] == [
+def test_budgets_accept_units() -> None:
+    assert [parse(f"run t --hours {text}").hours for text in ("24", "24h", "90m", "1.5h", "2d", "36s")] == [
         24, 24, 1.5, 1.5, 48, 0.01,
     ]  # fmt: skip
-    assert typed("run t --cost $20").cost == 20
-    assert typed("run t --cost 0.50").cost == 0.5
-    assert typed("run t").hours is None
+    assert parse("run t --cost $20").cost == 20
+    assert parse("run t --cost 0.50").cost == 0.5
+    assert parse("run t").hours is None
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_budgets_are_read_as_people_write_them() -> None:
      "--cost 0", "--cost nan", "--cost -1", "--cost ten", "--attempts 0", "--attempts 1.5", "--attempts -2",
      "--turns 0", "--turns x", "--seed -1", "--sandbox podman", "--turn 3"],
 )  # fmt: skip
-def test_a_budget_that_is_none_is_refused_with_what_to_write(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_argument_is_refused_with_its_name(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        typed(f"run t {words}")
+        parse(f"run t {words}")
     assert ended.value.code == INPUT
     assert words.split()[0] in capsys.readouterr().err
 
 
-def test_a_stretch_of_time_is_never_infinite() -> None:
+def test_hours_are_finite() -> None:
     for text in ("1e400", "9" * 400):
         with pytest.raises(argparse.ArgumentTypeError):
             cli.hours(text)
@@ -82,7 +82,7 @@ def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
     assert [(error, code_of(error)) for error, _ in cases] == cases
 
 
-def test_every_name_in_the_table_is_an_error_of_ours() -> None:
+def test_every_name_in_the_table_is_an_error_class() -> None:
     found = set()
     for room in ("harness", "runs", "sandboxes", "tasks"):
         package = importlib.import_module(room)
@@ -94,21 +94,21 @@ def test_every_name_in_the_table_is_an_error_of_ours() -> None:
     assert set(CODES) <= found
 
 
-def test_an_error_of_the_endpoint_is_told_from_others() -> None:
+def test_model_error_has_the_endpoint_exit_code() -> None:
     from harness.endpoint.client import ModelError
 
     assert code_of(ModelError("unreachable")) == ENDPOINT
 
 
 def ends(act: Callable[[argparse.Namespace, object], int], monkeypatch: pytest.MonkeyPatch) -> int:
-    """What `main` returns when a command behaves like `act`."""
+    """The exit code of `main` for a command that behaves like `act`."""
     parser = argparse.ArgumentParser()
     parser.set_defaults(command=act)
     monkeypatch.setattr(cli, "make_parser", lambda: parser)
     return cli.main([])
 
 
-def test_a_bug_is_one_line_and_its_traceback_goes_to_a_file(
+def test_bug_prints_one_line_and_writes_its_traceback_to_a_file(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def breaks(*_: object) -> int:
@@ -122,13 +122,13 @@ def test_a_bug_is_one_line_and_its_traceback_goes_to_a_file(
     assert "in breaks" in crash.read_text()
 
 
-def test_a_bug_is_told_even_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_is_reported_even_if_no_file_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file" / "tmp"))
     assert "could not be written" in explain(ZeroDivisionError("x"), tmp_path / "file" / "home")
 
 
-def test_ctrl_c_before_a_run_begins_shows_no_traceback(
+def test_ctrl_c_before_a_run_starts_shows_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> int:
@@ -139,7 +139,7 @@ def test_ctrl_c_before_a_run_begins_shows_no_traceback(
 
 
 def harness(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Type a command for real."""
+    """Run a command in a subprocess."""
     return subprocess.run(
         [sys.executable, "-m", "harness.cli", *words], capture_output=True, text=True, env={**os.environ, **changes}
     )
@@ -158,14 +158,14 @@ def harness(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
         (["tasks", "digitz"], "Did you mean digits?"),
     ],
 )
-def test_a_mistake_is_one_clear_line_and_exit_code_2(words: list[str], told: str) -> None:
+def test_user_mistake_is_one_line_and_exit_code_2(words: list[str], told: str) -> None:
     done = harness(*words)
     assert done.returncode == INPUT
     assert told in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_a_malformed_task_is_told_with_its_line(tmp_path: Path) -> None:
+def test_malformed_task_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text("id: mine\nmetrik: accuracy\n")
     done = harness("run", str(tmp_path / "task.yaml"))
     assert done.returncode == INPUT
@@ -173,7 +173,7 @@ def test_a_malformed_task_is_told_with_its_line(tmp_path: Path) -> None:
     assert not list((tmp_path / "home").glob("runs/*"))
 
 
-def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+def test_key_file_readable_by_others_is_refused(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("secret")
     key.chmod(0o644)
@@ -182,7 +182,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in done.stderr and "secret" not in done.stderr
 
 
-def test_no_command_is_a_mistake_that_shows_the_usage() -> None:
+def test_missing_command_shows_the_usage() -> None:
     done = harness()
     assert done.returncode == INPUT
     assert "usage: harness" in done.stderr
@@ -190,7 +190,7 @@ def test_no_command_is_a_mistake_that_shows_the_usage() -> None:
 
 @pytest.mark.parametrize("words", ["runs", "show last --full", "score last", "--help", "--version"])
 @pytest.mark.parametrize("reader", ["| (exec <&-; sleep 0.3)", "| head -1 >/dev/null", ">&-"])
-def test_a_reader_that_stops_reading_is_no_error(words: str, reader: str, home: Path, tmp_path: Path) -> None:
+def test_closed_output_is_no_error(words: str, reader: str, home: Path, tmp_path: Path) -> None:
     task = a_task(tmp_path / "letters")
     many = [Warned(message=f"{number} " + "and so on " * 500) for number in range(100)]
     a_run(home, "one", ended(*an_attempt(), *many), task_path=str(task.path), task_digest=task.digest)
@@ -200,6 +200,6 @@ def test_a_reader_that_stops_reading_is_no_error(words: str, reader: str, home: 
     assert "Traceback" not in done.stdout and "Error" not in done.stdout
 
 
-def test_a_terminal_without_unicode_gets_question_marks_not_a_crash() -> None:
+def test_ascii_terminal_does_not_crash() -> None:
     done = harness("tasks", "digits", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (DONE, "")

@@ -1,4 +1,4 @@
-"""A competition from its raw files to the benchmark's report, as typed: prepare, score, report, submit."""
+"""prepare, score, report and submit on one competition, through the command line."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def prepared(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def answers(home: Path, right: int) -> str:
-    """A submission that is right in the first `right` rows of nine."""
+    """A submission whose first `right` rows of nine are correct."""
     header, *rows = (home / "data" / NAME / "prepared/private/test.csv").read_text().splitlines()
     lines = ["PassengerId,Transported"]
-    for at, row in enumerate(rows):
+    for index, row in enumerate(rows):
         cells = row.split(",")
         truth = cells[header.split(",").index("Transported")]
-        lines.append(f"{cells[0]},{truth if at < right else 'False' if truth == 'True' else 'True'}")
+        lines.append(f"{cells[0]},{truth if index < right else 'False' if truth == 'True' else 'True'}")
     return "\n".join(lines) + "\n"
 
 
@@ -62,26 +62,26 @@ def a_graded_run(home: Path, run_id: str, right: int, seed: int = 0) -> Path:
     return folder
 
 
-def test_prepare_says_what_was_checked_and_how_to_play(
+def test_prepare_reports_checks_and_the_next_command(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = raw(NAME, tmp_path / "kaggle")
     assert cli.main(["prepare", NAME, "--raw", str(files)]) == errors.INPUT
-    told = capsys.readouterr()
-    assert "public/train.csv: md5 564a1614ecef9d9611cec4efdce4c412 is expected" in told.err
+    printed = capsys.readouterr()
+    assert "public/train.csv: md5 564a1614ecef9d9611cec4efdce4c412 is expected" in printed.err
     assert cli.main(["prepare", NAME, "--raw", str(files), "--accept-differences"]) == errors.DONE
-    told = capsys.readouterr()
-    assert "0 of 4 known checksums agree" in told.out and f"harness run {NAME}" in told.out
-    assert "reading train.csv" in told.err
-    rates = dict(re.findall(r"^(.+): ([0-9.]+) MB in [0-9.]+ s, [0-9.]+ MB/s$", told.out, re.MULTILINE))
+    printed = capsys.readouterr()
+    assert "0 of 4 known checksums" in printed.out and f"harness run {NAME}" in printed.out
+    assert "reading train.csv" in printed.err
+    rates = dict(re.findall(r"^(.+): ([0-9.]+) MB in [0-9.]+ s, [0-9.]+ MB/s$", printed.out, re.MULTILINE))
     public = ("train.csv", "test.csv", "sample_submission.csv")
     assert set(rates) == {
         "reading train.csv",
         "writing private/test.csv",
         *(f"writing public/{file}" for file in public),
-        "all of the raw files, some of them by an earlier start",
+        "all raw files, some of them in an earlier start",
     }
-    assert told.out.splitlines()[-1].startswith("all of the raw files, some of them by an earlier start: ")
+    assert printed.out.splitlines()[-1].startswith("all raw files, some of them in an earlier start: ")
     assert cli.main(["prepare", NAME]) == errors.DONE
     assert "is prepared already" in capsys.readouterr().out
     assert cli.main(["prepare", "spaceship"]) == errors.INPUT
@@ -90,7 +90,7 @@ def test_prepare_says_what_was_checked_and_how_to_play(
     assert cli.main(["prepare", NAME, "--raw", str(tmp_path / "nowhere")]) == errors.INPUT
 
 
-def test_tasks_of_a_split_show_defects_and_provenance(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tasks_of_a_split_show_defects_and_sources(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["tasks", "--split", "low"]) == errors.DONE
     listed = capsys.readouterr().out
     assert "random-acts-of-pizza" in listed and "leak" in listed and "22 competitions" in listed
@@ -102,7 +102,7 @@ def test_tasks_of_a_split_show_defects_and_provenance(home: Path, capsys: pytest
     assert "all four confirmed by" in shown and "harness prepare random-acts-of-pizza" in shown
 
 
-def test_the_report_averages_seeds_and_says_what_to_know(
+def test_report_averages_seeds_and_lists_remarks(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_graded_run(prepared, "run-a", 9, seed=0)
@@ -111,7 +111,7 @@ def test_the_report_averages_seeds_and_says_what_to_know(
     output = tmp_path / "report"
     assert cli.main(["report", "run-a", "run-b", "--split", "dev", "--output", str(output)]) == errors.DONE
     text = (output / "report.md").read_text()
-    assert "no whole seed" in text and "No run of 6 of 7 competitions" in text
+    assert "no complete seed" in text and "No run of 6 of 7 competitions" in text
     command = ["report", "run-a", "run-b", "--split", "dev", "--pad-missing", "--json", "--output", str(output)]
     assert cli.main(command) == errors.DONE
     found = json.loads((output / "report.json").read_text())
@@ -126,7 +126,7 @@ def test_the_report_averages_seeds_and_says_what_to_know(
     assert "at least three seeds" in text and "24 hours, 36 vCPUs" in text
 
 
-def test_report_files_are_seeds_too(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_files_count_as_seeds(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_graded_run(prepared, "run-a", 9)
     assert cli.main(["score", "run-a", "--output", str(tmp_path)]) == errors.DONE
     (file,) = tmp_path.glob("*_grading_report.json")
@@ -136,7 +136,7 @@ def test_report_files_are_seeds_too(prepared: Path, tmp_path: Path, capsys: pyte
     assert cli.main(["report", str(tmp_path / "nothing.json")]) == errors.INPUT
 
 
-def test_report_files_are_seeds_in_the_order_of_their_paths_as_text(
+def test_report_files_are_ordered_by_their_paths_as_text(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [tmp_path / group / "report.json" for group in ("group", "group-2", "group10")]
@@ -150,10 +150,10 @@ def test_report_files_are_seeds_in_the_order_of_their_paths_as_text(
     assert [one["report"]["score"] for one in found["entries"]] == [0.2, 0.1, 0.3]
     files[0].write_text('{"competition_reports": [7]}')
     assert cli.main(["report", str(files[0]), "--split", "dev"]) == errors.INPUT
-    assert "holds something that is no report" in capsys.readouterr().err
+    assert "invalid report" in capsys.readouterr().err
 
 
-def test_a_run_that_is_not_graded_is_told(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ungraded_run_is_refused(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_run(prepared, "run-c", ended(*an_attempt()), task_id=NAME)
     assert cli.main(["report", "run-c", "--split", "dev"]) == errors.INPUT
     assert "harness score run-c" in capsys.readouterr().err
@@ -167,13 +167,13 @@ def an_evaluation(name: str, score: float) -> list[Event]:
     ]
 
 
-def test_medals_over_time_come_from_what_every_attempt_handed_in(
+def test_medal_curve_grades_every_evaluation(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = find_task(NAME, prepared)
     known = {"task_id": NAME, "task_path": str(task.path), "task_digest": task.digest}
     first = an_attempt()[:2]
-    # The second is better on held-out rows and worse on the private ones, as luck will have it.
+    # The second evaluation is better on held-out rows and worse on the private ones.
     chosen = SubmissionChosen(evaluation="001-2", sha256="ab", why="best", attempt=1)
     events = [*first, *an_evaluation("001-1", 0.6), *an_evaluation("001-2", 0.9), chosen]
     folder = a_run(prepared, "run-a", ended(*events), answers(prepared, 5), **known)
@@ -194,7 +194,7 @@ def test_medals_over_time_come_from_what_every_attempt_handed_in(
     assert kept.stat().st_mode & 0o077 == 0
 
 
-def test_the_rate_changes_where_a_run_gains_or_loses_its_medal() -> None:
+def test_medal_rate_changes_when_a_run_gains_or_loses_a_medal() -> None:
     def step(run: str, hours: float, medal: str) -> Step:
         return Step(run, "search", hours, "x", 0.5, medal)
 
@@ -217,15 +217,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleSe
         yield running
 
 
-def test_a_submission_is_kept_with_the_grades_and_never_in_the_journal(
+def test_submission_is_stored_with_the_grades_not_in_the_journal(
     home: Path, server: KaggleServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = a_run(home, "run-a", ended(*an_attempt()))
     journal = (folder / "events.jsonl").read_bytes()
     settings = load_settings()
     assert submit_run("run-a", settings, "titanic", server.base, pause=0.01) == errors.DONE
-    told = capsys.readouterr().out
-    assert "submission 4711" in told and "private score 0.79" in told
+    printed = capsys.readouterr().out
+    assert "submission 4711" in printed and "private score 0.79" in printed
     (kept,) = json.loads((home / "grades" / "run-a.kaggle.json").read_text())
     assert (kept["ref"], kept["public_score"], kept["private_score"]) == (4711, 0.8, 0.79)
     assert (folder / "events.jsonl").read_bytes() == journal
@@ -234,7 +234,7 @@ def test_a_submission_is_kept_with_the_grades_and_never_in_the_journal(
     assert "can no longer be resumed" in capsys.readouterr().err
 
 
-def test_a_submission_kaggle_has_not_scored_yet_is_on_record(home: Path, server: KaggleServer) -> None:
+def test_pending_submission_is_stored(home: Path, server: KaggleServer) -> None:
     server.polls_until_scored = 10**6
     a_run(home, "run-a", ended(*an_attempt()))
     assert submit_run("run-a", load_settings(), "titanic", server.base, seconds=0.05, pause=0.02) == errors.STOPPED
@@ -242,7 +242,7 @@ def test_a_submission_kaggle_has_not_scored_yet_is_on_record(home: Path, server:
     assert (kept["ref"], kept["status"]) == (4711, "PENDING")
 
 
-def test_what_the_benchmark_made_is_not_handed_in_by_mistake(
+def test_benchmark_runs_are_not_submitted_without_a_competition(
     home: Path, server: KaggleServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_run(home, "run-a", ended(*an_attempt()), task_id=NAME)
@@ -250,5 +250,5 @@ def test_what_the_benchmark_made_is_not_handed_in_by_mistake(
     assert "the benchmark's own test rows" in capsys.readouterr().err
     a_run(home, "run-b", ended(*an_attempt()))
     assert cli.main(["submit", "run-b"]) == errors.INPUT
-    assert "Add --competition NAME" in capsys.readouterr().err
+    assert "--competition NAME" in capsys.readouterr().err
     assert server.requests == []

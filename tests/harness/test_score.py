@@ -1,4 +1,4 @@
-"""Grading ended runs: the official report, what is kept of it, and what is refused."""
+"""Grading ended runs: the official report, the stored grade, and what is refused."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def task(tmp_path: Path) -> Task:
     return a_task(tmp_path / "letters")
 
 
-def of(task: Task) -> dict[str, object]:
+def known(task: Task) -> dict[str, object]:
     return {"task_path": str(task.path), "task_digest": task.digest}
 
 
-def test_the_official_report_comes_key_for_key(
+def test_official_report_has_exactly_its_keys(
     home: Path, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    a_run(home, "one", ended(*an_attempt()), **of(task))
-    a_run(home, "two", ended(), SAMPLE, **of(task))
+    a_run(home, "one", ended(*an_attempt()), **known(task))
+    a_run(home, "two", ended(), SAMPLE, **known(task))
     assert main(["score", "one", "two", "one", "--json", "--output", str(tmp_path / "out")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == AGGREGATE
@@ -55,11 +55,11 @@ def test_the_official_report_comes_key_for_key(
     assert json.loads(file.read_text()) == printed
 
 
-def test_the_table_sets_the_grade_beside_the_estimate_and_marks_what_cannot_be_trusted(
+def test_table_shows_grade_and_estimate_and_marks_unprotected_runs(
     home: Path, task: Task, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    a_run(home, "safe", ended(*an_attempt()), **of(task))
-    a_run(home, "open", ended(*an_attempt(0.95, SAMPLE)), SAMPLE, **of(task), protects_labels=False, sandbox="local")
+    a_run(home, "safe", ended(*an_attempt()), **known(task))
+    a_run(home, "open", ended(*an_attempt(0.95, SAMPLE)), SAMPLE, **known(task), protects_labels=False, sandbox="local")
     assert main(["score", "safe", "open"]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line for line in out.splitlines() if line}
@@ -70,10 +70,8 @@ def test_the_table_sets_the_grade_beside_the_estimate_and_marks_what_cannot_be_t
     assert "can no longer be resumed" in out
 
 
-def test_a_grade_is_kept_apart_for_its_owner_alone_and_ends_resuming(
-    home: Path, task: Task, capsys: pytest.CaptureFixture[str]
-) -> None:
-    a_run(home, "r", ended(*an_attempt()), **of(task))
+def test_grade_is_private_and_prevents_resume(home: Path, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(home, "r", ended(*an_attempt()), **known(task))
     main(["score", "r"])
     grade = home / "grades" / "r.json"
     assert grade.stat().st_mode & 0o777 == 0o600
@@ -85,10 +83,8 @@ def test_a_grade_is_kept_apart_for_its_owner_alone_and_ends_resuming(
     assert "no longer be resumed" in capsys.readouterr().err
 
 
-def test_a_run_that_goes_on_is_refused_unless_it_is_wanted_anyway(
-    home: Path, task: Task, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = a_run(home, "open", an_attempt(), **of(task))
+def test_running_run_is_refused_without_anyway(home: Path, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = a_run(home, "open", an_attempt(), **known(task))
     assert main(["score", "open"]) == 2
     assert "--anyway" in capsys.readouterr().err
     with Journal.open(folder):
@@ -99,10 +95,10 @@ def test_a_run_that_goes_on_is_refused_unless_it_is_wanted_anyway(
     assert "gold" in capsys.readouterr().out
 
 
-def test_the_failure_of_one_run_does_not_lose_the_others(
+def test_one_failing_run_does_not_stop_the_others(
     home: Path, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    a_run(home, "good", ended(*an_attempt()), **of(task))
+    a_run(home, "good", ended(*an_attempt()), **known(task))
     a_run(home, "lost", ended(*an_attempt()), task_path=str(tmp_path / "gone" / "task.yaml"))
     a_run(home, "changed", ended(*an_attempt()), task_path=str(task.path), task_digest="another")
     assert main(["score", "lost", "nobody", "changed", "good", "--json"]) == 2
@@ -110,37 +106,37 @@ def test_the_failure_of_one_run_does_not_lose_the_others(
     assert [one["score"] for one in json.loads(out)["competition_reports"]] == [1.0]
     assert [line.split(":")[1].strip() for line in err.splitlines()] == ["lost", "nobody", "changed", "good"]
     assert err.splitlines()[-1] == "harness: good: demo model, not an LLM"
-    assert "has changed since the run began" in err
+    assert "has changed since the run started" in err
 
 
 @pytest.mark.parametrize("submission", ["", "id,label\n1,a\n", PERFECT.replace("a", "")])
-def test_an_invalid_submission_is_graded_as_such_and_is_no_error(
+def test_invalid_submission_is_graded_without_an_error(
     home: Path, task: Task, submission: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    a_run(home, "r", ended(*an_attempt(submission=submission)), submission, **of(task))
+    a_run(home, "r", ended(*an_attempt(submission=submission)), submission, **known(task))
     assert main(["score", "r"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("r  "))
     assert "none" in row
     assert not json.loads((home / "grades" / "r.json").read_text())["report"]["valid_submission"]
 
 
-def test_a_submission_that_somebody_changed_after_the_run_is_told(
+def test_submission_changed_after_the_run_is_reported(
     home: Path, task: Task, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = a_run(home, "r", ended(*an_attempt()), **of(task))
+    folder = a_run(home, "r", ended(*an_attempt()), **known(task))
     (folder / "submission.csv").write_text(SAMPLE)
     assert main(["score", "r"]) == 0
-    assert "somebody changed it" in capsys.readouterr().out
+    assert "was changed after" in capsys.readouterr().out
     (folder / "submission.csv").unlink()
     assert main(["score", "r", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["total_runs_with_submissions"] == 0
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"status": 3}', None])
-def test_a_summary_that_says_nothing_keeps_nobody_from_reading_or_grading_the_run(
+def test_unreadable_summary_does_not_prevent_show_or_score(
     home: Path, task: Task, content: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = a_run(home, "one", ended(*an_attempt()), **of(task))
+    folder = a_run(home, "one", ended(*an_attempt()), **known(task))
     (folder / "summary.json").unlink()
     if content is not None:
         (folder / "summary.json").write_text(content)
@@ -150,19 +146,19 @@ def test_a_summary_that_says_nothing_keeps_nobody_from_reading_or_grading_the_ru
     assert "gold" in capsys.readouterr().out
 
 
-def test_a_home_with_an_odd_name_behind_a_link_is_a_home_and_grading_twice_is_grading_once(
+def test_linked_home_with_an_unusual_name_grades_once(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real, link = tmp_path / "höme with späce 日本", tmp_path / "link"
     real.mkdir()
     link.symlink_to(real)
-    a_run(real, "one", ended(*an_attempt()), **of(task))
-    told = []
+    a_run(real, "one", ended(*an_attempt()), **known(task))
+    outputs = []
     for home in (link, real):
         monkeypatch.setenv("HARNESS_HOME", str(home))
         assert main(["score", "last"]) == 0
-        told.append(capsys.readouterr().out)
-    assert told[0] == told[1]
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
     assert [path.name for path in (real / "grades").iterdir()] == ["one.json"]
     assert main(["resume", "last", "--plain"]) == 2
     assert "graded" in capsys.readouterr().err
