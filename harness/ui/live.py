@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.ui.format import estimate, printable, standing
-from runs.views.format import evaluation_text, model_text, money_text, sandbox_text, duration_text
+from runs.views.format import duration_text, evaluation_text, model_text, money_text, sandbox_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
