@@ -1,13 +1,13 @@
-"""The demo model's head and hands: how it reads a conversation, what it knows to try, and what it says.
+"""The demo model: a scripted model that plays a run without a key or a server. It is not an LLM.
 
 Nothing heavy is imported here, so that settings and the command line can name the demo model at no cost.
 """
 
 DEMO_MODEL = "demo-model-not-an-llm"
-"""The model's name on the wire."""
+"""The model name in requests."""
 
 DEMO_LABEL = "demo model, not an LLM"
-"""What people read wherever the demo model shows."""
+"""The name shown to people."""
 
 DEMO_BASE_URL = "http://demo-model.invalid/v1"
-"""The address given to the client; no request to it ever leaves the process."""
+"""The address given to the client. No request to it leaves the process."""

@@ -1,41 +1,34 @@
-"""What the demo model reads from a request: the task's metric, what the memory says was tried, its own steps."""
+"""What the demo model reads from a request: the metric, the attempts in the memory, the steps of this attempt."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 Message = Mapping[str, Any]
-SMALLER_IS_BETTER = ("rmse", "rmsle", "mae", "mse", "log_loss", "logloss", "mape", "smape", "brier", "error")
-SCORED = re.compile(r"evaluation (\S+): scored (-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?")
-METRIC = re.compile(
-    r"^(?:\W*metric:\s*|#+ How you are scored\s+)`?(?P<name>[\w.:/-]+?)`?(?::|\s|$)(?P<rest>[^#]*)",
-    re.MULTILINE | re.IGNORECASE,
-)
-DIRECTION = re.compile(r"\b(lower|higher) is better", re.IGNORECASE)
-VERDICT = re.compile(r"evaluation (\S+): (\w+)")
-SCORE_LINE = re.compile(r"^score (-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?", re.MULTILINE)
-NOTE = re.compile(r"<harness>.*?(</harness>|\Z)", re.DOTALL)
+
+_METRIC = re.compile(r"^## How you are scored\s+`(?P<name>[^`]+)`(?P<rest>[^#]*)", re.MULTILINE)
+_NUMBER = r"(-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?"
+_SCORED = re.compile(rf"evaluation \S+: scored {_NUMBER}")
+_SCORE_LINE = re.compile(rf"^score {_NUMBER}", re.MULTILINE)
+_STATUS = re.compile(r"evaluation \S+: (\w+)")
+_NOTE = re.compile(r"<harness>.*?(</harness>|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One finished attempt as the memory tells it: the tags it tried, those that failed, and its best score."""
+    """A finished attempt: its `[idea: …]` and `[failed: …]` tags, and its best score."""
 
-    number: int
     tags: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     score: float | None = None
-    noise: float | None = None
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the one user message says: the metric and its direction, the attempt's number, and what was tried."""
+    """What the first user message says."""
 
     metric: str
     lower_is_better: bool
@@ -45,106 +38,77 @@ class Card:
 
 @dataclass(frozen=True)
 class Step:
-    """One call made in this attempt and the answer it got (None: none yet)."""
+    """A call of this attempt and its result (None: no result yet)."""
 
     name: str
-    arguments: Mapping[str, Any]
     result: str | None
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How an evaluation ended: `scored`, `unscored`, `invalid`, `failed`, or `unread` if none."""
+class Outcome:
+    """How an evaluation ended: `scored`, `unscored`, `invalid`, `failed`, or `unread` if the result says nothing."""
 
     status: str
-    score: float | None
-    noise: float | None
-    reason: str
+    score: float | None = None
+    noise: float | None = None
+    reason: str = ""
 
     @property
     def is_valid(self) -> bool:
+        """Whether the submission was accepted."""
         return self.status in ("scored", "unscored")
 
 
 def text_of(message: Message) -> str:
-    """A message's text, whether its content is a string, a list of parts, or nothing."""
+    """The text of a message; empty if it is no string."""
     content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def read_card(messages: Sequence[Message]) -> Card:
-    """Reads the first user message; whatever is not there falls back to something that still works."""
-    return _card(next((text_of(message) for message in messages if message.get("role") == "user"), ""))
+    """Read the first user message. Missing parts get defaults."""
+    text = next((text_of(message) for message in messages if message.get("role") == "user"), "")
+    metric = _METRIC.search(text)
+    lower = metric is not None and "lower is better" in metric["rest"].lower()
+    head, *entries = re.split(r"^## Attempt \d+[^\n]*$", text, flags=re.MULTILINE)
+    memory = tuple(_read_entry(entry.split("\n# ")[0], lower) for entry in entries)
+    numbers = re.findall(r"^\W*attempt:\s*(\d+)", entries[-1] if entries else head, re.MULTILINE)
+    return Card(metric["name"] if metric else "", lower, int(numbers[-1]) if numbers else len(memory) + 1, memory)
 
 
-@lru_cache(maxsize=8)
-def _card(text: str) -> Card:
-    metric = METRIC.search(text)
-    name = metric["name"].lower() if metric else ""
-    told = DIRECTION.search(metric["rest"]) if metric else None
-    lower = told[1].lower() == "lower" if told else name.startswith(SMALLER_IS_BETTER)
-    entries = re.split(r"^## Attempt (\d+)[^\n]*$", text, flags=re.MULTILINE)
-    memory = tuple(
-        _tried(int(number), body.split("\n# ")[0], lower)
-        for number, body in zip(entries[1::2], entries[2::2], strict=True)
-    )
-    now = re.findall(r"^\W*attempt:\s*(\d+)", entries[-1], re.MULTILINE)
-    return Card(name, lower, int(now[-1]) if now else len(memory) + 1, memory)
-
-
-def _tried(number: int, body: str, lower: bool) -> Tried:
-    did = next((line for line in body.splitlines() if line.lstrip("-* ").startswith("did:")), "")
-    scores = [(float(s), float(n) if n else None) for _, s, n in SCORED.findall(body)]
-    score, noise = (min if lower else max)(scores, key=lambda pair: pair[0], default=(None, None))
-    return Tried(
-        number,
-        tuple(re.findall(r"\[idea: ([^\]]+)\]", did)),
-        tuple(re.findall(r"\[failed: ([^\]]+)\]", did)),
-        score,
-        noise,
-    )
+def _read_entry(entry: str, lower: bool) -> Tried:
+    did = next((line for line in entry.splitlines() if line.lstrip("-* ").startswith("did:")), "")
+    scores = [float(score) for score, _ in _SCORED.findall(entry)]
+    ideas, failed = (tuple(re.findall(rf"\[{word}: ([^\]]+)\]", did)) for word in ("idea", "failed"))
+    return Tried(ideas, failed, (min if lower else max)(scores, default=None))
 
 
 def read_steps(messages: Sequence[Message]) -> list[Step]:
-    """The calls of this attempt in order, each with its result, harness notes left out."""
-    results = {m.get("tool_call_id"): text_of(m) for m in messages if m.get("role") == "tool"}
-    steps = []
-    for message in messages:
-        for call in (message.get("tool_calls") or []) if message.get("role") == "assistant" else []:
-            function = call.get("function") or {}
-            result = results.get(call.get("id"))
-            told = None if result is None else NOTE.sub("", result)
-            steps.append(Step(str(function.get("name")), _arguments(function.get("arguments")), told))
-    return steps
+    """The calls of this attempt in order, each with its result, without harness notes."""
+    results = {m.get("tool_call_id"): _NOTE.sub("", text_of(m)) for m in messages if m.get("role") == "tool"}
+    return [
+        Step(call["function"]["name"], results.get(call["id"]))
+        for message in messages
+        if message.get("role") == "assistant"
+        for call in message.get("tool_calls") or []
+    ]
 
 
-def _arguments(text: object) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+def read_outcome(result: str | None) -> Outcome:
+    """Read the result of `evaluate`."""
+    text = result or ""
+    status = _STATUS.search(text)
+    if not status:
+        return Outcome("unread", reason=_last_line(text))
+    score = _SCORE_LINE.search(text) or _SCORED.search(text)
+    if status[1] == "scored" and score:
+        return Outcome("scored", float(score[1]), float(score[2]) if score[2] else None)
+    message = text[status.end() :].strip()
+    # An invalid file is explained first; the reason why a program failed is at the end of its output.
+    return Outcome(status[1], reason=message.split("\n")[0][:160] if status[1] == "invalid" else _last_line(message))
 
 
-def read_verdict(result: str | None) -> Verdict:
-    """Reads what `evaluate` answered."""
-    found = VERDICT.search(result or "")
-    score = SCORE_LINE.search(result or "") or SCORED.search(result or "")
-    if not found:
-        return Verdict("unread", None, None, last_line(result))
-    if found[2] != "scored" or not score:
-        said = (result or "")[found.end() :].strip()
-        # An invalid file is explained at once; why a program failed stands at the end of its output.
-        return Verdict(found[2], None, None, said.split("\n")[0][:160] if found[2] == "invalid" else last_line(said))
-    value, noise = score.groups()[-2:]
-    return Verdict("scored", float(value), float(noise) if noise else None, "")
-
-
-def last_line(result: str | None) -> str:
-    """The last line that says something: of a traceback, the error."""
-    lines = [line.strip() for line in (result or "").splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("commit ", "best so far "))]
-    return said[-1][:160] if said else "no answer"
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("commit ", "best so far "))]
+    return lines[-1][:160] if lines else "no answer"

@@ -1,7 +1,7 @@
-"""A stand-alone loop for the demo model: the real SDK client above it, real subprocesses in a temporary folder below.
+"""A loop for the demo model without the harness: the real SDK client and real subprocesses in a temporary folder.
 
-It knows nothing of the harness: it keeps its own memory in the words a run's memory has, scores on rows it holds out
-itself, and returns to the best workspace at the start of each attempt.
+It keeps a memory in the format of a run's memory, scores on rows it holds out itself, and starts each attempt from the
+best workspace.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ import pandas as pd
 
 from harness.demo.transport import DEMO_BASE_URL, DEMO_MODEL, DemoTransport
 
-NAMES = ("bash", "read_file", "write_file", "edit_file", "wait", "kill", "evaluate", "finish")
+NAMES = ("bash", "write_file", "evaluate", "finish")
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": name, "description": name, "parameters": {"type": "object"}}}
     for name in NAMES
 ]
 
 
-def client(ideas: Any = None) -> openai.OpenAI:
-    http = httpx2.Client(transport=DemoTransport(ideas))
+def client(ideas: Any = None, transport: DemoTransport | None = None) -> openai.OpenAI:
+    http = httpx2.Client(transport=transport or DemoTransport(ideas))
     return openai.OpenAI(base_url=DEMO_BASE_URL, api_key="none", http_client=http, max_retries=0)
 
 
 def ask(ai: openai.OpenAI, messages: list[Any], tools: list[Any] = TOOLS) -> dict[str, Any]:
-    """One streamed reply, put together again by the reader as any client of a streaming server must."""
-    thoughts, words, calls, reason = "", "", {}, None
+    """One streamed reply, joined."""
+    reasoning, content, calls, finish_reason = "", "", {}, None
     stream = ai.chat.completions.create(model=DEMO_MODEL, messages=messages, tools=tools, stream=True, temperature=1.0)
     for chunk in stream:
         for choice in chunk.choices:
-            thoughts += getattr(choice.delta, "reasoning_content", None) or ""
-            words += choice.delta.content or ""
-            reason = choice.finish_reason or reason
+            reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+            content += choice.delta.content or ""
+            finish_reason = choice.finish_reason or finish_reason
             for piece in choice.delta.tool_calls or []:
                 call = calls.setdefault(piece.index, {"id": piece.id, "type": "function", "function": {}})
                 function = call["function"]
                 function["name"] = function.get("name", "") + (piece.function.name or "")
                 function["arguments"] = function.get("arguments", "") + (piece.function.arguments or "")
-    message = {"role": "assistant", "reasoning_content": thoughts, "content": words}
-    assert reason == ("tool_calls" if calls else "stop")
+    message = {"role": "assistant", "reasoning_content": reasoning, "content": content}
+    assert finish_reason == ("tool_calls" if calls else "stop")
     return {**message, "tool_calls": list(calls.values())} if calls else message
 
 
 @dataclass
 class Play:
-    """A tiny run of its own: `folder` holds data/ and truth.csv's rows are known to `score` alone."""
+    """A small run: `folder` holds data/, and `score` judges a submission."""
 
     folder: Path
     card: str
@@ -65,10 +65,9 @@ class Play:
     score: Callable[[pd.DataFrame], float]
     ideas: Any = None
     memory: list[str] = field(default_factory=list)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
     best: float | None = None
     noise: float = 0.01
-    spoil: Callable[[int, str], str] = lambda number, result: result
 
     def user_message(self) -> dict[str, Any]:
         number = len(self.memory) + 1
@@ -77,7 +76,7 @@ class Play:
         return {"role": "user", "content": "\n\n".join([self.card, "# Memory", *self.memory, state])}
 
     def attempt(self) -> list[Any]:
-        """Plays one attempt to its `finish` and remembers it; returns its messages."""
+        """Play one attempt until `finish`, add it to the memory, and return its messages."""
         number, started = len(self.memory) + 1, time.monotonic()
         self.workspace = self.folder / f"attempt-{number}"
         if (self.folder / "best").exists():
@@ -98,29 +97,27 @@ class Play:
                     self.remember(number, arguments, time.monotonic() - started)
                     return messages
                 result = self.perform(call["function"]["name"], arguments)
-                messages.append({"role": "tool", "tool_call_id": call["id"], "content": self.spoil(number, result)})
+                messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
         raise AssertionError("the attempt never finished")
 
-    def remember(self, number: int, words: dict[str, Any], seconds: float) -> None:
+    def remember(self, number: int, report: dict[str, Any], seconds: float) -> None:
         facts = [
-            f"evaluation {number:03}-{place}: {status}"
+            f"evaluation {number:03}-{index}: {status}"
             + ("" if score is None else f" {score:.4f} ± {self.noise}")
             + ", commit 1a2b3c4d, `python solution.py`"
-            for place, (status, score) in enumerate(self.evaluations, 1)
+            for index, (status, score) in enumerate(self.evaluations, 1)
         ]
-        said = [f"{key}: {words[key]}" for key in ("did", "criticism", "next")]
-        said += [f"lesson: {lesson}" for lesson in words["lessons"]]
+        words = [f"{key}: {report[key]}" for key in ("did", "criticism", "next")]
+        words += [f"lesson: {lesson}" for lesson in report["lessons"]]
         head = f"## Attempt {number}\nparent: none; turns: 5; minutes: {seconds / 60:.1f}; ended by finish"
-        self.memory.append("\n".join([head, *facts, *said]))
+        self.memory.append("\n".join([head, *facts, *words]))
         scores = [score for _, score in self.evaluations if score is not None]
-        self.told.append({"words": words, "scores": scores, "seconds": seconds, "evaluations": self.evaluations})
+        self.reports.append({**report, "scores": scores, "seconds": seconds})
 
     def perform(self, name: str, arguments: dict[str, Any]) -> str:
         return {
             "bash": lambda: self.run(arguments["command"]),
-            "read_file": lambda: (self.workspace / arguments["path"]).read_text(),
             "write_file": lambda: self.write(arguments["path"], arguments["content"]),
-            "edit_file": lambda: self.edit(**arguments),
             "evaluate": lambda: self.evaluate(arguments["command"]),
         }[name]()
 
@@ -132,10 +129,6 @@ class Play:
     def write(self, path: str, content: str) -> str:
         (self.workspace / path).write_text(content)
         return f"wrote {path}: {len(content)} bytes, sha256 {hashlib.sha256(content.encode()).hexdigest()}"
-
-    def edit(self, path: str, old: str, new: str) -> str:
-        text = (self.workspace / path).read_text()
-        return self.write(path, text.replace(old, new)) if text.count(old) == 1 else "error: old text not found once"
 
     def evaluate(self, command: str) -> str:
         output = self.run(command)
@@ -156,12 +149,14 @@ class Play:
 
 
 def card(metric: str, lower_is_better: bool) -> str:
-    direction = "lower" if lower_is_better else "higher"
-    return f"# Task: a table\n\nPredict the target.\n\n- metric: {metric} ({direction} is better)\n- files of ./data: …"
+    direction = "Lower" if lower_is_better else "Higher"
+    return (
+        f"# A table\n\nPredict the target.\n\n## How you are scored\n\n`{metric}`: The metric. {direction} is better."
+    )
 
 
 def tables(folder: Path, frame: pd.DataFrame, target: str, share: float = 0.3, seed: int = 1) -> pd.DataFrame:
-    """Writes data/ from a whole frame: an id, a shuffled part as test; returns the test rows' truth."""
+    """Write data/ from a frame: an id, and a random share of the rows as test. Return the labels of the test rows."""
     (folder / "data").mkdir(parents=True)
     frame = frame.sample(frac=1.0, random_state=seed).reset_index(drop=True).rename_axis("id").reset_index()
     cut = int(len(frame) * share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.demo.ideas import Idea
+from harness.demo.solutions import Idea
 
 PROGRAM = '''"""Predicts {what} of the training targets for every row."""
 

@@ -1,0 +1,110 @@
+"""The moves of the demo model: which one comes next, decided from the memory, and what each one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from harness.demo.read_request import Card
+from harness.demo.solutions import SHARED, SOLUTION, Idea, families, solution, template, variants
+
+Call = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A move, the tag it tries, and why, as a clause after "because"."""
+
+    move: str
+    tag: str
+    why: str
+
+
+class Scores:
+    """The scores in the memory by tag, first results only. `ranked` holds the tags, best first."""
+
+    def __init__(self, ideas: Sequence[Idea], card: Card) -> None:
+        names = {idea.name for idea in ideas}
+        self.by_tag: dict[str, float] = {}
+        for entry in card.memory:
+            for tag in entry.tags:
+                if entry.score is not None and names.issuperset(families(tag)):
+                    self.by_tag.setdefault(tag, entry.score)
+        sign = 1 if card.lower_is_better else -1
+        self.ranked = sorted(self.by_tag, key=lambda tag: sign * self.by_tag[tag])
+
+    def best_by_family(self) -> list[str]:
+        """Each family's best variant, best family first; blends are left out."""
+        best: dict[str, str] = {}
+        for tag in self.ranked:
+            if len(variants(tag)) == 1:
+                best.setdefault(families(tag)[0], tag)
+        return list(best.values())
+
+
+def choose(ideas: Sequence[Idea], card: Card) -> Choice:
+    """The next move.
+
+    Each attempt without tags (it ended before `finish`) skips one candidate, so that an idea that cannot be finished is
+    not tried forever.
+    """
+    tried = {tag for entry in card.memory for tag in (*entry.tags, *entry.failed)}
+    skipped = sum(1 for entry in card.memory if not entry.tags and not entry.failed)
+    untried = [choice for choice in _candidates(ideas, card) if choice.tag not in tried]
+    if skipped < len(untried):
+        return untried[skipped]
+    return Choice("draft", ideas[(card.attempt - 1) % len(ideas)].name, "everything else was tried before")
+
+
+def _candidates(ideas: Sequence[Idea], card: Card) -> Iterator[Choice]:
+    """All possible moves, the most promising first, including those already made."""
+    scores, known = Scores(ideas, card), {idea.name: idea for idea in ideas}
+    best = [tag for tag in scores.best_by_family() if known[families(tag)[0]].member]
+    improvable = [tag for tag in best[:3] if tag in known and known[tag].grid]
+    has_gained = len(scores.ranked) > 1 and scores.ranked[0] in card.memory[-1].tags
+    if has_gained and scores.ranked[0] in improvable:
+        yield Choice("improve", f"{scores.ranked[0]} tuned", "it just gained with guessed settings")
+    if len(best) >= 3:
+        yield Choice("combine", f"blend of {best[0]} + {best[1]}", "they scored best, and families err differently")
+    for idea in ideas:
+        yield Choice("draft", idea.name, "it is an untried family" if card.memory else "it is simple and solid")
+    for tag in improvable:
+        yield Choice("improve", f"{tag} tuned", "it does well with guessed settings")
+    for size in (2, 3):
+        for group in combinations(best[:4], size):
+            yield Choice("combine", f"blend of {' + '.join(group)}", f"no other {size} untried families score better")
+
+
+# ------------------------------------------------------------------------------------------------------------ handlers
+
+
+def draft(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
+    """Write the solution of a new family, and the file that families share where the workspace does not have it."""
+    has_parent = any(entry.score is not None for entry in card.memory)
+    is_family = any(idea.member for idea in ideas if idea.name == choice.tag)
+    shared = [_write(SHARED, template("tabular"))] if is_family and not has_parent else []
+    return [*shared, *rewrite(choice, card, ideas)]
+
+
+def rewrite(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
+    """Write the solution of a tuned family or a blend into a workspace that has the shared file."""
+    return [_write(SOLUTION, solution(choice.tag, ideas, card.metric))]
+
+
+def repair(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
+    """Replace a solution that failed by one that is simple and uses no shared file."""
+    return [_write(SOLUTION, template("safe").replace("{metric}", card.metric))]
+
+
+HANDLERS: Mapping[str, Callable[[Choice, Card, Sequence[Idea]], list[Call]]] = {
+    "draft": draft,
+    "improve": rewrite,
+    "combine": rewrite,
+    "repair": repair,
+}
+
+
+def _write(path: str, content: str) -> Call:
+    return "write_file", {"path": path, "content": content}
