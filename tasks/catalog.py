@@ -1,4 +1,4 @@
-"""Which tasks there are: the ones known by name, and the way from a name or a path to a loaded task."""
+"""Find tasks by name or path, and list the available ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.task import Task, load_task
 
 @dataclass(frozen=True)
 class TaskRow:
-    """One line of a list of tasks. `train_rows` and `test_rows` are None where they are not known."""
+    """One line of a list of tasks. `train_rows` and `test_rows` are None if unknown."""
 
     name: str
     title: str
@@ -34,73 +34,75 @@ class TaskRow:
 
     @property
     def direction(self) -> str:
-        """`lower` or `higher`: which scores win."""
+        """`lower` or `higher`: which scores are better."""
         return "lower" if self.lower_is_better else "higher"
 
 
 def find_task(name_or_path: str, home: Path) -> Task:
-    """The task of a name from the catalogue, or of the path of a task.yaml or its folder.
+    """Load a task by its name, or by the path of a task.yaml or its folder.
 
-    An example is prepared into `home`/data/NAME when it is first asked for; a competition must have been. A bare
-    name that is in the catalogue wins over a file of that name; write `./NAME` for the file. Raises TaskError.
+    An example is prepared into `home`/data/NAME on first use; a competition must be prepared already. A known name
+    takes precedence over a file of that name; write `./NAME` for the file. Raises TaskError.
     """
     if name_or_path in EXAMPLES:
         return load_task(prepare_example(name_or_path, home))
     if name_or_path in competitions():
         return _prepared_competition(name_or_path, home)
     if "\0" in name_or_path or not name_or_path.strip():
-        raise TaskError("The task has no name. Write the path of a task.yaml, or a name that `harness tasks` lists.")
+        raise TaskError("The task has no name. Write the path of a task.yaml, or a name from `harness tasks`.")
     if _is_path(name_or_path):
         return load_task(Path(name_or_path).expanduser())
-    near = get_close_matches(name_or_path.lower(), [*EXAMPLES, *competitions()], n=3, cutoff=0.6)
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    similar = get_close_matches(name_or_path.lower(), [*EXAMPLES, *competitions()], n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
     raise TaskError(
-        f"There is no task '{name_or_path}'. {meant}`harness tasks` lists the names; or write the path of a task.yaml."
+        f"There is no task '{name_or_path}'. {hint}`harness tasks` lists the names; or write the path of a task.yaml."
     )
 
 
 def _prepared_competition(name: str, home: Path) -> Task:
     if is_prepared(name, home):
         return load_task(folder_of(name, home))
-    begun = " (it was begun and not finished)" if (folder_of(name, home) / "prepared.part").exists() else ""
-    raise TaskError(f"The data of {name} are not prepared{begun}. Run: harness prepare {name}")
+    unfinished = (
+        " (an earlier preparation was not finished)" if (folder_of(name, home) / "prepared.part").exists() else ""
+    )
+    raise TaskError(f"The data of {name} are not prepared{unfinished}. Run: harness prepare {name}")
 
 
 def _is_path(text: str) -> bool:
-    looks_like_one = "/" in text or text.startswith((".", "~")) or text.endswith((".yaml", ".yml"))
+    looks_like_path = "/" in text or text.startswith((".", "~")) or text.endswith((".yaml", ".yml"))
     try:
-        return looks_like_one or Path(text).exists()
+        return looks_like_path or Path(text).exists()
     except OSError:
         return True
 
 
 def list_tasks(home: Path) -> list[TaskRow]:
-    """The examples, and the competitions that are prepared; prepares nothing."""
-    ready = [_competition_row(one, home) for one in competitions().values() if is_prepared(one.id, home)]
+    """The examples, and the competitions that are prepared. Nothing is prepared by this call."""
+    ready = [_competition_row(each, home) for each in competitions().values() if is_prepared(each.id, home)]
     return [*(_example_row(name, home) for name in EXAMPLES), *ready]
 
 
 def list_competitions(split: str, home: Path) -> list[tuple[TaskRow, Competition]]:
     """The competitions of a split of MLE-bench, prepared or not. Raises TaskError for a split that does not exist."""
     try:
-        found = in_split(split)
+        members = in_split(split)
     except KeyError:
         raise TaskError(f"There is no split '{split}'. Write low, medium, high, all or dev.") from None
-    return [(_competition_row(one, home), one) for one in found]
+    return [(_competition_row(each, home), each) for each in members]
 
 
-def _competition_row(one: Competition, home: Path) -> TaskRow:
+def _competition_row(competition: Competition, home: Path) -> TaskRow:
     return TaskRow(
-        one.id,
-        one.title,
-        one.metric,
-        one.lower_is_better,
+        competition.id,
+        competition.title,
+        competition.metric,
+        competition.lower_is_better,
         None,
         None,
-        one.thresholds,
-        is_prepared(one.id, home),
-        one.split,
-        one.category,
+        competition.thresholds,
+        is_prepared(competition.id, home),
+        competition.split,
+        competition.category,
     )  # fmt: skip
 
 
@@ -126,7 +128,7 @@ def _example_row(name: str, home: Path) -> TaskRow:
 
 
 def task_row(task: Task) -> TaskRow:
-    """The line of a loaded task; its labels and its sample are counted."""
+    """The line of a loaded task; the rows of its labels file and its sample are counted."""
     return TaskRow(
         task.id,
         task.title,
@@ -140,7 +142,7 @@ def task_row(task: Task) -> TaskRow:
 
 
 def count_rows(path: Path) -> int | None:
-    """Rows below the header of a CSV file, None where it cannot be read as one."""
+    """The number of rows below the header of a CSV file; None if it cannot be read."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             return max(0, sum(1 for row in csv.reader(file) if row) - 1)

@@ -1,5 +1,4 @@
-"""A task made of one table: private rows split off, a description to fill in, a recipe for the blend; and what was
-guessed on the way."""
+"""Make a task from one table: private rows, a description to complete, a `blend:` section, and the assumptions made."""
 
 from __future__ import annotations
 
@@ -19,18 +18,18 @@ from tasks.io.csv_text import Row, as_number, write_rows
 from tasks.metrics.registry import METRICS
 from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
 
-SHARE = 4
-"""One of so many parts of the rows becomes private."""
-FEWEST = 80
-CLASSES = 20
+PRIVATE_FOLDS = 4
+"""One of this many folds becomes private."""
+MIN_ROWS = 80
+MAX_CLASSES = 20
 ID = "row_id"
-FEW = 10
-"""A class with fewer private rows than this makes a score that is mostly chance."""
+RARE_ROWS = 10
+"""With fewer private rows of a class than this, chance dominates the score."""
 
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What was asked for; None where it is to be guessed. `into` is the folder to make."""
+    """The user's request; None means the value is inferred. `into` is the folder to make."""
 
     data: Path
     target: str
@@ -42,38 +41,42 @@ class TaskRequest:
 
 @dataclass(frozen=True)
 class CreatedTask:
-    """The folder that was made, and sentences about what was guessed."""
+    """The folder that was made, and sentences about what was inferred."""
 
     folder: Path
     guesses: tuple[str, ...]
 
 
-def make_task(wish: TaskRequest) -> CreatedTask:
-    """Make a task folder of a table; it appears whole. Raises TaskError."""
-    if wish.metric is not None and wish.metric not in METRICS:
-        raise TaskError(f"--metric {wish.metric} does not exist. Write one of: {', '.join(METRICS)}.")
-    header, rows = read_table(wish.data, wish.target)
-    check_columns(wish.data, header, {"--target": wish.target, "--id": wish.id, "--group": wish.group})
+def make_task(request: TaskRequest) -> CreatedTask:
+    """Make a task folder from a table; it appears complete, by rename. Raises TaskError."""
+    if request.metric is not None and request.metric not in METRICS:
+        raise TaskError(f"--metric {request.metric} does not exist. Write one of: {', '.join(METRICS)}.")
+    header, rows = read_table(request.data, request.target)
+    check_columns(request.data, header, {"--target": request.target, "--id": request.id, "--group": request.group})
     guesses: list[str] = []
-    at = header.index(wish.target)
-    known = [row for row in rows if row[at].strip()]
-    if len(known) < len(rows):
-        guesses.append(f"left out {len(rows) - len(known)} rows whose {wish.target} is empty")
-    if len(known) < FEWEST:
-        raise TaskError(f"{wish.data}: {len(known)} rows have a {wish.target}, and at least {FEWEST} are needed.")
-    folder = wish.into or Path(re.sub(r"[^A-Za-z0-9._-]+", "-", wish.data.stem).strip("-._") or "task")
+    target_at = header.index(request.target)
+    labelled = [row for row in rows if row[target_at].strip()]
+    if len(labelled) < len(rows):
+        guesses.append(f"left out {len(rows) - len(labelled)} rows whose {request.target} is empty")
+    if len(labelled) < MIN_ROWS:
+        raise TaskError(
+            f"{request.data}: {len(labelled)} rows have a {request.target}, and at least {MIN_ROWS} are needed."
+        )
+    folder = request.into or Path(re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "task")
     if folder.exists():
-        raise TaskError(f"{folder}: is there already. Remove it, or name another folder with --into.")
+        raise TaskError(f"{folder}: already exists. Remove it, or name another folder with --into.")
     if not re.match(ID_PATTERN, folder.name):
-        raise TaskError(f"{folder}: a task is called like its folder; use letters, digits, '.', '_' and '-'.")
-    kinds = {row[at].strip() for row in known}
-    check_target(wish.data, wish.target, kinds)
-    metric = wish.metric or _guess_metric([row[at] for row in known], wish.target, guesses)
-    check_metric(wish.data, wish.target, metric, kinds)
-    header, known, name = _with_ids(wish, header, known, guesses)
-    guesses += _advice(wish, header, known, name)
-    is_private = _split(wish, metric, header, known, guesses)
-    _appear(wish, folder, metric, header, known, name, is_private)
+        raise TaskError(
+            f"{folder}: the folder's name is the task id. With --into, name one of letters, digits, '.', '_' and '-'."
+        )
+    kinds = {row[target_at].strip() for row in labelled}
+    check_target(request.data, request.target, kinds)
+    metric = request.metric or _guess_metric([row[target_at] for row in labelled], request.target, guesses)
+    check_metric(request.data, request.target, metric, kinds)
+    header, labelled, name = _with_ids(request, header, labelled, guesses)
+    guesses += _advice(request, header, labelled, name)
+    is_private = _split(request, metric, header, labelled, guesses)
+    _write_folder(request, folder, metric, header, labelled, name, is_private)
     return CreatedTask(folder, tuple(guesses))
 
 
@@ -81,118 +84,128 @@ def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
     classes = Counter(cell.strip() for cell in cells)
     numbers = all(as_number(cell) is not None for cell in classes)
     if numbers and {as_number(cell) for cell in classes} == {0, 1}:
-        metric, why = "roc_auc", "is 0 or 1"
-    elif numbers and len(classes) > CLASSES:
-        metric, why = "rmse", f"holds {len(classes)} different numbers"
+        metric, reason = "roc_auc", "is 0 or 1"
+    elif numbers and len(classes) > MAX_CLASSES:
+        metric, reason = "rmse", f"has {len(classes)} different numbers"
     else:
-        metric, why = "accuracy", f"has {len(classes)} classes"
+        metric, reason = "accuracy", f"has {len(classes)} classes"
         if len(classes) > len(cells) / 2:
-            guesses.append(f"{target} is text and hardly repeats: as classes, most cannot be predicted")
-    guesses.append(f"metric {metric}, because {target} {why} (say otherwise with --metric)")
+            guesses.append(f"{target} is text with few repeated values: most classes cannot be predicted")
+    guesses.append(f"metric {metric}, because {target} {reason} (choose another with --metric)")
     return metric
 
 
-def _with_ids(wish: TaskRequest, header: Row, rows: Sequence[Row], guesses: list[str]) -> tuple[Row, list[Row], str]:
-    """The table with a column of ids: the one named, or a new one of random numbers. An id is never guessed."""
-    if wish.id is not None:
-        ids = [row[header.index(wish.id)] for row in rows]
+def _with_ids(request: TaskRequest, header: Row, rows: Sequence[Row], guesses: list[str]) -> tuple[Row, list[Row], str]:
+    """The table with an id column: the one named, or a new one of random numbers. An id column is never inferred."""
+    if request.id is not None:
+        ids = [row[header.index(request.id)] for row in rows]
         if len(set(ids)) < len(ids) or "" in ids:
-            raise TaskError(f"{wish.data}: the ids in {wish.id} repeat or are empty; leave --id out to have new ones.")
-        return header, list(rows), wish.id
+            raise TaskError(
+                f"{request.data}: the ids in {request.id} repeat or are empty. Leave --id out to get new ids."
+            )
+        return header, list(rows), request.id
     name = ID if ID not in header else f"{ID}_new"
-    numbers = order(9 * len(rows), f"ids of {wish.data.stem}")
-    guesses.append(f"new ids in {name} (name a column with --id to keep its own)")
+    numbers = order(9 * len(rows), f"ids of {request.data.stem}")
+    guesses.append(f"new ids in {name} (to keep a column of ids, name it with --id)")
     return [name, *header], [[str(len(rows) + numbers[at]), *row] for at, row in enumerate(rows)], name
 
 
-def _advice(wish: TaskRequest, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
-    """What columns may mean for the split; told, never done unasked."""
-    told = []
+def _advice(request: TaskRequest, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
+    """Hints about columns that may matter for the split; nothing is changed."""
+    hints = []
     if len(header) < 3:
-        told.append(f"there is no column to predict {wish.target} from")
-    again = len(rows) - len(
+        hints.append(f"there is no column to predict {request.target} from")
+    copies = len(rows) - len(
         {tuple(cell for cell, name in zip(row, header, strict=True) if name != ids) for row in rows}
     )
-    if again:
-        told.append(f"{again} rows are copies of others, and copies may end up on both sides of a split")
+    if copies:
+        hints.append(f"{copies} rows are copies of others, and copies may end up on both sides of a split")
     for at, name in enumerate(header):
         cells = [row[at] for row in rows]
-        if all(re.match(r"\d{4}[-/]\d{2}", cell) for cell in cells[:100]) and name != wish.target:
-            told.append(f"{name} looks like a time; if new rows will be later ones, add `time: {name}` to blend.split")
+        if all(re.match(r"\d{4}[-/]\d{2}", cell) for cell in cells[:100]) and name != request.target:
+            hints.append(
+                f"{name} looks like a time; if the model will predict later rows, add `time: {name}` to blend.split"
+            )
         count = len(set(cells))
-        if wish.group is None and 20 < count <= len(cells) / 2 and as_number(cells[0]) is None and name != wish.target:
-            told.append(f"{name} repeats; if its rows belong together, say --group {name}")
-    return told
+        if (
+            request.group is None
+            and 20 < count <= len(cells) / 2
+            and as_number(cells[0]) is None
+            and name != request.target
+        ):
+            hints.append(f"{name} has repeated values; if rows with one value belong together, use --group {name}")
+    return hints
 
 
-def _split(wish: TaskRequest, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
-    """Which rows become private; refused where a run could then hold none of the others out, or score none."""
-    labels = [row[header.index(wish.target)] for row in rows]
-    groups = [row[header.index(wish.group)] for row in rows] if wish.group else None
+def _split(request: TaskRequest, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
+    """Which rows become private. Raises TaskError if a run could then not hold out or score any of the others."""
+    labels = [row[header.index(request.target)] for row in rows]
+    groups = [row[header.index(request.group)] for row in rows] if request.group else None
     try:
-        is_private = [part == 0 for part in _dealt(labels, groups, SHARE, _draw(wish))]
-        left = [at for at, private in enumerate(is_private) if not private]
-        rest = [labels[at] for at in left]
-        parts = _dealt(rest, groups and [groups[at] for at in left], choose_fold_count(len(rest)), "0:held out")
+        is_private = [fold == 0 for fold in _folds(labels, groups, PRIVATE_FOLDS, _seed(request))]
+        left = [row for row, private in enumerate(is_private) if not private]
+        rest = [labels[row] for row in left]
+        left_groups = groups and [groups[row] for row in left]
+        folds = _folds(rest, left_groups, choose_fold_count(len(rest)), "0:held out")
     except TooFewRows:
         raise TaskError(
-            f"{wish.data}: the groups in {wish.group} are too few or too large: a part of them becomes private, and of "
-            "the others a run holds a part out. Name another column with --group, or leave it out."
+            f"{request.data}: the groups in {request.group} are too few or too large: some groups become private, and "
+            "runs hold out some of the others. Name another column with --group, or leave it out."
         ) from None
     private = [label for label, kept in zip(labels, is_private, strict=True) if kept]
     held: dict[int, list[str]] = defaultdict(list)
-    for label, part in zip(rest, parts, strict=True):
-        if part is not None:
-            held[part].append(label)
+    for label, fold in zip(rest, folds, strict=True):
+        if fold is not None:
+            held[fold].append(label)
     if not all(can_be_scored(metric, cells) for cells in (private, *held.values())):
-        raise TaskError(f"{wish.data}: {_too_rare(wish, metric, labels, len(held))}")
-    guesses += _rare(wish.target, labels, private)
+        raise TaskError(f"{request.data}: {_too_rare(request, metric, labels, len(held))}")
+    guesses += _rare_class_note(request.target, labels, private)
     return is_private
 
 
-def _dealt(labels: Sequence[str], groups: Sequence[str] | None, parts: int, draw: str) -> Folds:
-    """Rows in parts as a run's blend deals them."""
+def _folds(labels: Sequence[str], groups: Sequence[str] | None, count: int, seed: str) -> Folds:
+    """The fold of each row, assigned as in a run."""
     return (
-        assign_group_folds(groups, labels, parts, draw) if groups else assign_folds(labels, parts, draw, stratify=True)
+        assign_group_folds(groups, labels, count, seed) if groups else assign_folds(labels, count, seed, stratify=True)
     )
 
 
-def _draw(wish: TaskRequest) -> str:
-    return f"private rows of {wish.data.stem}"
+def _seed(request: TaskRequest) -> str:
+    return f"private rows of {request.data.stem}"
 
 
-def _too_rare(wish: TaskRequest, metric: str, labels: Sequence[str], parts: int) -> str:
+def _too_rare(request: TaskRequest, metric: str, labels: Sequence[str], fold_count: int) -> str:
     label, count = Counter(labels).most_common()[-1]
-    where = f"in {count} rows only" if not wish.group else f"in {count} rows, in too few groups of {wish.group}"
+    where = f"in only {count} rows" if not request.group else f"in {count} rows, in too few groups of {request.group}"
     return (
-        f"{wish.target} is {label!r} {where}. {metric} needs different answers among the private rows, and in each of "
-        f"the {parts} parts of the others that runs hold out. Add rows of it, or name another --metric."
+        f"{request.target} is {label!r} {where}. {metric} needs different answers among the private rows and in "
+        f"each of the {fold_count} folds of the others. Add rows of this class, or choose another --metric."
     )
 
 
-def _rare(target: str, labels: Sequence[str], private: Sequence[str]) -> list[str]:
-    """A sentence on a class that hardly any private row is of."""
+def _rare_class_note(target: str, labels: Sequence[str], private: Sequence[str]) -> list[str]:
+    """A note about a class with very few private rows."""
     classes = Counter(labels)
-    if len(classes) > CLASSES:
+    if len(classes) > MAX_CLASSES:
         return []
     label = min(classes, key=lambda label: (private.count(label), label))
-    few, of_all = private.count(label), len(private)
-    told = f"{target} is {label!r} in only {few} of the {of_all} private rows: chance has a large part in the score"
-    return [told] if few < FEW else []
+    few, total = private.count(label), len(private)
+    note = f"{target} is {label!r} in only {few} of the {total} private rows: chance dominates the score"
+    return [note] if few < RARE_ROWS else []
 
 
-def _appear(
-    wish: TaskRequest, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
+def _write_folder(
+    request: TaskRequest, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
 ) -> None:
-    target_at, id_at = header.index(wish.target), header.index(name)
-    places = order(len(rows), f"{_draw(wish)}: order")  # the table's own order may say something of the target
-    test, train = ([rows[at] for at in places if is_private[at] == private] for private in (True, False))
+    target_at, id_at = header.index(request.target), header.index(name)
+    indices = order(len(rows), f"{_seed(request)}: order")  # the original order may reveal the target
+    test, train = ([rows[index] for index in indices if is_private[index] == private] for private in (True, False))
     sample = _sample(metric, [row[target_at] for row in train])
     tables = {
         "public/train.csv": [header, *train],
         "public/test.csv": [[cell for at, cell in enumerate(row) if at != target_at] for row in [header, *test]],
-        "public/sample_submission.csv": [[name, wish.target], *([row[id_at], sample] for row in test)],
-        "private/answers.csv": [[name, wish.target], *([row[id_at], row[target_at]] for row in test)],
+        "public/sample_submission.csv": [[name, request.target], *([row[id_at], sample] for row in test)],
+        "private/answers.csv": [[name, request.target], *([row[id_at], row[target_at]] for row in test)],
     }
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
@@ -200,8 +213,8 @@ def _appear(
         for path, table in tables.items():
             (draft / path).parent.mkdir(exist_ok=True, mode=0o700 if "private" in path else 0o755)
             write_rows(draft / path, table)
-        (draft / "description.md").write_text(_description(wish, metric), encoding="utf-8")
-        (draft / "task.yaml").write_text(_yaml(wish, folder.name, metric, name), encoding="utf-8")
+        (draft / "description.md").write_text(_description(request, metric), encoding="utf-8")
+        (draft / "task.yaml").write_text(_yaml(request, folder.name, metric, name), encoding="utf-8")
         draft.chmod(0o755)
         draft.rename(folder.absolute())
     except OSError as error:
@@ -220,17 +233,19 @@ def _sample(metric: str, cells: Sequence[str]) -> str:
     )
 
 
-def _description(wish: TaskRequest, metric: str) -> str:
+def _description(request: TaskRequest, metric: str) -> str:
     return (
-        f"# {wish.target}\n\nPredict `{wish.target}` for every row of `test.csv`. Rows of `train.csv` carry it.\n\n"
+        f"# {request.target}\n\nPredict `{request.target}` for every row of `test.csv`. `train.csv` contains it.\n\n"
         f"Scored by {metric}: {METRICS[metric].doc}\n\n"
-        "<!-- Say here what the columns mean and what the task is for. -->\n"
+        "<!-- Describe what the columns mean and what the task is for. -->\n"
     )
 
 
-def _yaml(wish: TaskRequest, id: str, metric: str, name: str) -> str:
-    quoted = {key: _quoted(text) for key, text in (("id", name), ("target", wish.target), ("group", wish.group or ""))}
-    split = f"{{group: {quoted['group']}}}" if wish.group else "{stratify: true}"
+def _yaml(request: TaskRequest, id: str, metric: str, name: str) -> str:
+    quoted = {
+        key: _quoted(text) for key, text in (("id", name), ("target", request.target), ("group", request.group or ""))
+    }
+    split = f"{{group: {quoted['group']}}}" if request.group else "{stratify: true}"
     return f"""id: {id}
 description: description.md
 metric: {metric}
@@ -242,5 +257,5 @@ blend: {{test: public/test.csv, answer: same, split: {split}, plan: auto}}
 
 
 def _quoted(text: str) -> str:
-    """A column's name as YAML text."""
+    """A column's name as a quoted YAML string."""
     return json.dumps(text, ensure_ascii=False)

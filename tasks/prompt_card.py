@@ -1,7 +1,6 @@
-"""What the model is told of a task, as Markdown: never thresholds, a leaderboard, private paths or held-out counts.
+"""Render the task card for the model, as Markdown without thresholds, leaderboard, private paths or held-out counts.
 
-Everything said of data is read from the folder the model will see, so that a table with rows held out shows as it is
-there.
+Facts about data come from the folder that the model sees, so that tables without held-out rows are described as such.
 """
 
 from __future__ import annotations
@@ -15,38 +14,38 @@ from tasks.catalog import count_rows
 from tasks.config.validate import read_header
 from tasks.task import Task
 
-MOST_COLUMNS = 12
-MOST_ENTRIES = 60
-MOST_FILES = 1000
-COUNTED_BYTES = 200_000_000
-"""Tables larger than this are not counted: the card must be there in seconds."""
+MAX_COLUMNS = 12
+MAX_ENTRIES = 60
+MAX_FILES = 1000
+MAX_COUNTED_BYTES = 200_000_000
+"""Rows of larger tables are not counted: the card must be ready in seconds."""
 
 
 def render_card(task: Task, public: Path) -> str:
-    """The card of `task`, whose data the model sees at ./data and `public` holds."""
-    return "\n\n".join([*_what(task), *_data(public), _submission(task), _rules(task)]) + "\n"
+    """The card of a task; `public` is the folder that the model sees as ./data."""
+    return "\n\n".join([*_goal(task), *_data(public), _submission(task), _rules(task)]) + "\n"
 
 
 def data_files(public: Path) -> list[str]:
     """Names of the data files relative to ./data, sorted, at most a thousand."""
-    return sorted(name for name, _ in _walk(public))[:MOST_FILES]
+    return sorted(name for name, _ in _walk(public))[:MAX_FILES]
 
 
-def _what(task: Task) -> list[str]:
+def _goal(task: Task) -> list[str]:
     metric = task.metric
     direction = "Lower is better." if metric.lower_is_better else "Higher is better."
     doc = f" {metric.doc}" if metric.doc else ""
     description = task.description.strip()
-    # Most descriptions open with their own title.
+    # Most descriptions start with their own title.
     title = [] if description.startswith("# ") else [f"# {task.title}"]
     return [*title, description, f"## How you are scored\n\n`{metric.name}`:{doc} {direction}"]
 
 
 def _data(public: Path) -> list[str]:
     lines = [f"- {_entry(path)}" for path in sorted(public.iterdir()) if path.is_file() or path.is_dir()]
-    if len(lines) > MOST_ENTRIES:
-        more = len(lines) - MOST_ENTRIES
-        lines = [*lines[:MOST_ENTRIES], f"- … and {more:,} more"]
+    if len(lines) > MAX_ENTRIES:
+        more = len(lines) - MAX_ENTRIES
+        lines = [*lines[:MAX_ENTRIES], f"- … and {more:,} more"]
     return ["## Files in ./data (read-only)", "\n".join(lines)]
 
 
@@ -61,7 +60,7 @@ def _entry(path: Path) -> str:
 
 def _table(path: Path, size: int) -> str:
     columns = len(_header(path))
-    rows = count_rows(path) if size <= COUNTED_BYTES else None
+    rows = count_rows(path) if size <= MAX_COUNTED_BYTES else None
     if not columns:
         return ""
     return f"{rows:,} rows x {columns:,} columns, " if rows is not None else f"{columns:,} columns, "
@@ -69,8 +68,8 @@ def _table(path: Path, size: int) -> str:
 
 def _columns(path: Path) -> str:
     names = _header(path)
-    shown = ", ".join(f"`{_short(name)}`" for name in names[:MOST_COLUMNS])
-    more = len(names) - MOST_COLUMNS
+    shown = ", ".join(f"`{_short(name)}`" for name in names[:MAX_COLUMNS])
+    more = len(names) - MAX_COLUMNS
     return f"; columns {shown}" + (f", … and {more:,} more" if more > 0 else "")
 
 
@@ -103,13 +102,13 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _submission(task: Task) -> str:
-    form = task.submission
-    columns = ", ".join(f"`{name}`" for name in (form.id, *form.targets[:MOST_COLUMNS]))
-    more = len(form.targets) - MOST_COLUMNS
+    submission = task.submission
+    columns = ", ".join(f"`{name}`" for name in (submission.id, *submission.targets[:MAX_COLUMNS]))
+    more = len(submission.targets) - MAX_COLUMNS
     columns += f", … and {more:,} more, as in the sample" if more > 0 else ""
-    missing = "Predictions may be left empty." if form.may_be_missing else "No prediction may be left empty."
+    missing = "Predictions may be left empty." if submission.may_be_missing else "No prediction may be left empty."
     return (
-        "## What you hand in\n\n"
+        "## Submission\n\n"
         f"`./submission.csv`, a CSV file with the columns {columns}: one row for each row of "
         f"`./data/{sample_name(task)}`, with the same ids. {missing}"
     )

@@ -1,4 +1,4 @@
-"""Finding a task by name or by path, and the list of those with a name."""
+"""Find tasks by name or path, and list them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from tasks.catalog import count_rows, find_task, list_tasks, task_row
 from tasks.config.yaml_with_lines import TaskError
 
 
-def test_the_list_says_what_the_prepared_tasks_hold_without_preparing(tmp_path: Path) -> None:
+def test_list_equals_the_prepared_tasks_and_prepares_nothing(tmp_path: Path) -> None:
     listed = {row.name: row for row in list_tasks(tmp_path)}
     assert list(listed) == ["digits", "breast-cancer", "diabetes"] and not list(tmp_path.iterdir())
     assert not listed["diabetes"].prepared and listed["diabetes"].direction == "lower"
     for name, row in listed.items():
         task = find_task(name, tmp_path)
-        found = task_row(task)
-        assert (found.train_rows, found.test_rows, found.thresholds) == (row.train_rows, row.test_rows, row.thresholds)
-        assert (found.title, found.metric, found.lower_is_better) == (row.title, row.metric, row.lower_is_better)
+        counted = task_row(task)
+        assert (counted.train_rows, counted.test_rows, counted.thresholds) == (
+            row.train_rows,
+            row.test_rows,
+            row.thresholds,
+        )
+        assert (counted.title, counted.metric, counted.lower_is_better) == (row.title, row.metric, row.lower_is_better)
     assert all(row.prepared for row in list_tasks(tmp_path))
 
 
-def test_an_example_loads_with_its_answers_and_its_masks(tmp_path: Path) -> None:
+def test_example_has_answers_and_hidden_paths(tmp_path: Path) -> None:
     task = find_task("digits", tmp_path)
     assert task.folder == tmp_path / "data" / "digits" and task.path == task.folder / "task.yaml"
     assert task.answers == task.folder / "private" / "answers.csv" and task.hidden == ("sklearn/datasets/data",)
     assert find_task(str(task.path), tmp_path) == find_task(str(task.folder), tmp_path) == task
 
 
-def test_every_path_to_mask_is_there_and_holds_the_bundled_tables(tmp_path: Path) -> None:
+def test_hidden_paths_exist_and_contain_the_bundled_tables(tmp_path: Path) -> None:
     import sklearn
 
     packages = Path(sklearn.__file__).parent.parent
@@ -45,11 +49,11 @@ def test_every_path_to_mask_is_there_and_holds_the_bundled_tables(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("digit", "Did you mean digits?"),
         ("Breast_Cancer", "Did you mean breast-cancer?"),
-        ("zzz", "`harness tasks` lists the names"),
+        ("zzz", "`harness tasks`"),
         ("", "has no name"),
         ("  ", "has no name"),
         ("a\0b", "has no name"),
@@ -58,19 +62,19 @@ def test_every_path_to_mask_is_there_and_holds_the_bundled_tables(tmp_path: Path
         ("x" * 5000, "cannot be read"),
     ],
 )
-def test_a_task_that_is_not_there_is_told_with_what_to_write(name: str, says: str, tmp_path: Path) -> None:
+def test_unknown_task_is_reported_with_a_hint(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(TaskError) as caught:
         find_task(name, tmp_path)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_rows_are_counted_as_csv_counts_them(tmp_path: Path) -> None:
+def test_count_rows_counts_csv_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('id,text\n1,"two\nlines"\n2,x\n\n')
     assert count_rows(tmp_path / "a.csv") == 2
     assert count_rows(tmp_path / "none.csv") is None
 
 
-def test_listing_tasks_needs_no_pandas_or_scikit_learn() -> None:
+def test_listing_tasks_imports_no_numeric_library() -> None:
     code = (
         "import sys, pathlib; from tasks import catalog, prompt_card; catalog.list_tasks(pathlib.Path('none'));"
         "sys.exit(any(name in sys.modules for name in ('pandas', 'numpy', 'sklearn')))"

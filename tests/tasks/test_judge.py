@@ -314,7 +314,7 @@ def test_asking_for_a_judgement_imports_nothing_heavy() -> None:
 def test_a_blend_that_is_gone_and_a_place_that_cannot_be_written_are_ours_not_the_agents(
     blend: Blend, tmp_path: Path
 ) -> None:
-    with pytest.raises(TaskError, match="is not a blend"):
+    with pytest.raises(TaskError, match="is not a readable blend"):
         run_judge(tmp_path / "gone", tmp_path / "s.csv", tmp_path / "out.csv", 60)
     with pytest.raises(ChildFailed, match="No such file"):
         run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "no/where/out.csv", 60)

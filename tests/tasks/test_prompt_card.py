@@ -1,4 +1,4 @@
-"""What the model is told of a task, and what it must never be told."""
+"""The task card contains what the model needs and nothing private."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def task(tmp_path: Path) -> Task:
     return find_task("diabetes", tmp_path)
 
 
-def test_the_card_says_what_is_asked_and_how_it_is_scored(task: Task) -> None:
+def test_card_describes_task_data_and_scoring(task: Task) -> None:
     card = render_card(task, task.public)
     assert card.startswith("# Predict how far diabetes progresses in a year\n")
     assert "`rmse`: " in card and "Lower is better." in card
@@ -29,7 +29,7 @@ def test_the_card_says_what_is_asked_and_how_it_is_scored(task: Task) -> None:
     assert "Predict every row" in card and "evaluate" in card
 
 
-def test_the_card_tells_nothing_that_is_for_people_only(task: Task) -> None:
+def test_card_contains_no_thresholds_or_private_names(task: Task) -> None:
     card = render_card(task, task.public)
     lines = task.thresholds
     assert lines is not None
@@ -39,7 +39,7 @@ def test_the_card_tells_nothing_that_is_for_people_only(task: Task) -> None:
         assert word not in card
 
 
-def test_row_counts_are_those_of_the_folder_the_model_sees(task: Task, tmp_path: Path) -> None:
+def test_row_counts_come_from_the_shown_folder(task: Task, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     shutil.copytree(task.public, seen)
     lines = (seen / "train.csv").read_text().splitlines(keepends=True)
@@ -48,7 +48,7 @@ def test_row_counts_are_those_of_the_folder_the_model_sees(task: Task, tmp_path:
     assert "`train.csv`: 100 rows" in card and "309" not in card
 
 
-def test_many_columns_and_files_are_clipped_and_folders_summed(task: Task, tmp_path: Path) -> None:
+def test_long_lists_are_clipped_and_folders_summed(task: Task, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     (seen / "images").mkdir(parents=True)
     for number in range(100):
@@ -63,6 +63,6 @@ def test_many_columns_and_files_are_clipped_and_folders_summed(task: Task, tmp_p
     assert len(data_files(seen)) == 202 and "images/7.png" in data_files(seen)
 
 
-def test_a_task_may_allow_empty_predictions(task: Task) -> None:
+def test_card_mentions_allowed_empty_predictions(task: Task) -> None:
     lenient = replace(task, submission=replace(task.submission, may_be_missing=True))
     assert "Predictions may be left empty." in render_card(lenient, task.public)

@@ -297,7 +297,7 @@ def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, first: First
         assert seed < MOST_SEEDS, "there are too few rows to tell anything"
         blend = blended(oracle, tmp_path / f"b{seed}", seed=seed) if seed else first.blend
         if oracle.task.id in KAGGLES_OWN | DATED:
-            assert "ids tell held-out rows" in " ".join(blend.notes)
+            assert "ids distinguish held-out rows" in " ".join(blend.notes)
         seen, held = _seen(oracle, blend, tmp_path / f"mirror{seed}")
         if oracle.task.id in DATED:
             return
