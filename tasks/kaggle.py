@@ -1,9 +1,8 @@
-"""Kaggle through its own package: a competition's files come down, a submission goes up, its score comes back.
+"""Download competition files from Kaggle, submit, and poll scores, through Kaggle's own package.
 
-    KaggleError     Kaggle, or the way to it, refuses; the message says what to do next
+    KaggleError     Kaggle refuses or cannot be reached; the message says what to do next
 
-The package prints when it is imported, leaves by SystemExit, and does not raise when an upload fails; none of that
-gets out of this module.
+The package prints on import, exits by SystemExit, and does not raise when an upload fails; this module hides all that.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ from typing import Any, TypeVar
 from tasks.config.yaml_with_lines import TaskError
 
 CREDENTIALS = (
-    "No Kaggle credentials were found, or Kaggle does not know them. On kaggle.com, under Settings, create an API "
+    "No Kaggle credentials were found, or Kaggle rejects them. On kaggle.com, under Settings, create an API "
     "token; save it as ~/.kaggle/access_token, or a legacy key as ~/.kaggle/kaggle.json (mode 0600), or set "
     "KAGGLE_API_TOKEN."
 )
-PATIENCE_SECONDS = 300.0
-"""How long one request is waited for in all where Kaggle asks for fewer of them."""
-_TRIES = 4
-_PAUSE_UNTOLD = 30.0
-_BY_THE_DAY = re.compile(r"\b(daily|today|tomorrow|per day|allowance)\b", re.IGNORECASE)
-_USED_UP = re.compile(r"quota|submissions?\b.*\blimit|\blimit\b.*submission", re.IGNORECASE)
+RATE_LIMIT_SECONDS = 300.0
+"""The longest total wait of one request for rate limits."""
+_DOWNLOAD_TRIES = 4
+_DEFAULT_PAUSE = 30.0
+_DAILY_LIMIT = re.compile(r"\b(daily|today|tomorrow|per day|allowance)\b", re.IGNORECASE)
+_QUOTA = re.compile(r"quota|submissions?\b.*\blimit|\blimit\b.*submission", re.IGNORECASE)
 _T = TypeVar("_T")
 
 
@@ -46,7 +45,7 @@ class KaggleError(TaskError):
 
 @dataclass(frozen=True)
 class SubmissionStatus:
-    """How a submission stands. Scores are None until Kaggle has told them; `problem` says why it failed."""
+    """The status of a submission. Scores are None until Kaggle reports them; `problem` says why it failed."""
 
     ref: int
     status: str
@@ -56,14 +55,14 @@ class SubmissionStatus:
 
     @property
     def is_over(self) -> bool:
-        """Whether Kaggle will say no more."""
+        """Whether the status is final."""
         return self.status in ("COMPLETE", "ERROR")
 
 
 class Kaggle:
-    """A signed-in Kaggle. `endpoint` is another server that speaks the same requests. Raises `KaggleError`.
+    """An authenticated Kaggle client. `endpoint` is another server with the same API. Raises `KaggleError`.
 
-    A short rate limit is waited for; `say` is told of it.
+    Short rate limits are waited for and reported to `say`.
     """
 
     def __init__(self, endpoint: str | None = None, say: Callable[[str], None] = lambda _: None) -> None:
@@ -71,45 +70,45 @@ class Kaggle:
         self._say = say
 
     def download(self, name: str, folder: Path, shows: bool = False) -> Path:
-        """The zip of a competition's files, in `folder`; what is there is taken, a broken download goes on.
+        """Download the zip of a competition's files into `folder`, unless it is there; a partial download resumes.
 
         Raises `KaggleError`.
         """
         target = folder / f"{name}.zip"
-        # Apart: a leaderboard would be saved under the same name as the data.
-        beside = folder / "download"
+        # A separate folder: a leaderboard would be saved under the same name as the data.
+        download = folder / "download"
         if target.is_file() and zipfile.is_zipfile(target):
             return target
-        beside.mkdir(parents=True, exist_ok=True)
-        for left in range(_TRIES - 1, -1, -1):
+        download.mkdir(parents=True, exist_ok=True)
+        for left in range(_DOWNLOAD_TRIES - 1, -1, -1):
             try:
-                get = partial(self._api.competition_download_files, name, path=str(beside), quiet=not shows)
+                get = partial(self._api.competition_download_files, name, path=str(download), quiet=not shows)
                 self._ask(name, get)
                 break
             except _Broken as broken:
                 if not left:
-                    raise KaggleError(f"{broken}; what came is kept, the same command goes on with it") from None
+                    raise KaggleError(f"{broken}; run the same command again to resume the download") from None
                 time.sleep(0.5)
-        got = [path for path in beside.iterdir() if path.suffix != ".kaggle-partial" and path.is_file()]
-        if len(got) != 1 or not zipfile.is_zipfile(got[0]):
-            told = ", ".join(path.name for path in got) or "nothing"
-            shutil.rmtree(beside)
-            raise KaggleError(f"{name}: Kaggle sent {told}, which is no zip archive; it was deleted. Try again.")
-        got[0].replace(target)
-        shutil.rmtree(beside)
+        files = [path for path in download.iterdir() if path.suffix != ".kaggle-partial" and path.is_file()]
+        if len(files) != 1 or not zipfile.is_zipfile(files[0]):
+            names = ", ".join(path.name for path in files) or "nothing"
+            shutil.rmtree(download)
+            raise KaggleError(f"{name}: Kaggle sent {names} instead of a zip archive; it was deleted. Try again.")
+        files[0].replace(target)
+        shutil.rmtree(download)
         return target
 
     def submit(self, name: str, file: Path, note: str) -> int:
-        """Hand in a CSV file; the number Kaggle gives it. Raises `KaggleError`."""
+        """Submit a CSV file; returns Kaggle's number for the submission. Raises `KaggleError`."""
         answer = self._ask(name, lambda: self._api.competition_submit(str(file), note, name, quiet=True))
         ref = int(getattr(answer, "ref", 0) or 0)
         if not ref:  # a failed upload does not raise
-            said = getattr(answer, "message", "") or "no reason given"
-            raise KaggleError(f"{name}: Kaggle did not take the submission ({said}). Try again later.")
+            reason = getattr(answer, "message", "") or "no reason given"
+            raise KaggleError(f"{name}: Kaggle did not accept the submission ({reason}). Try again later.")
         return ref
 
     def status(self, ref: int) -> SubmissionStatus:
-        """How a submission stands. Raises `KaggleError`."""
+        """The status of a submission. Raises `KaggleError`."""
         from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
 
         request = ApiGetSubmissionRequest()
@@ -119,38 +118,38 @@ class Kaggle:
             with self._api.build_kaggle_client() as client:
                 return client.competitions.competition_api_client.get_submission(request)
 
-        found = self._ask(f"submission {ref}", get)
+        answer = self._ask(f"submission {ref}", get)
         return SubmissionStatus(
             ref,
-            found.status.name,
-            _score(found.public_score),
-            _score(found.private_score),
-            found.error_description or "",
+            answer.status.name,
+            _score(answer.public_score),
+            _score(answer.private_score),
+            answer.error_description or "",
         )
 
     def wait(
         self, ref: int, seconds: float, tell: Callable[[SubmissionStatus], None], pause: float = 5.0
     ) -> SubmissionStatus:
-        """Look, by its number, until Kaggle has scored a submission or the time is over. Raises `KaggleError`."""
-        until = time.monotonic() + seconds
+        """Poll a submission until its status is final or `seconds` are over. Raises `KaggleError`."""
+        deadline = time.monotonic() + seconds
         while True:
-            standing = self.status(ref)
-            tell(standing)
-            if standing.is_over or time.monotonic() + pause > until:
-                return standing
+            status = self.status(ref)
+            tell(status)
+            if status.is_over or time.monotonic() + pause > deadline:
+                return status
             time.sleep(pause)
             pause = min(pause * 1.5, 60.0)
 
     def _ask(self, what: str, request: Callable[[], _T]) -> _T:
-        until = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + RATE_LIMIT_SECONDS
         while True:
             try:
-                with _contained(what):
+                with _kaggle_errors(what):
                     return request()
             except _Busy as busy:
-                if time.monotonic() + busy.seconds > until:
+                if time.monotonic() + busy.seconds > deadline:
                     raise
-                self._say(f"{what}: Kaggle asks for fewer requests, waiting {_lasting(busy.seconds)}")
+                self._say(f"{what}: Kaggle limits the request rate, waiting {_duration(busy.seconds)}")
                 time.sleep(busy.seconds)
 
 
@@ -162,7 +161,7 @@ def _score(text: str | None) -> float | None:
 
 
 def _open(endpoint: str | None) -> Any:
-    with _contained("Kaggle"):
+    with _kaggle_errors("Kaggle"):
         try:
             from kaggle.api.kaggle_api_extended import KaggleApi
             from kagglesdk.kaggle_client import KaggleClient
@@ -170,21 +169,21 @@ def _open(endpoint: str | None) -> Any:
         except ImportError as error:
             raise KaggleError(f"The package kaggle cannot be loaded ({error}): pip install 'kaggle>=2.2' six") from None
 
-        class Elsewhere(KaggleApi):  # type: ignore[misc]
-            """The same requests to another server."""
+        class OtherServer(KaggleApi):  # type: ignore[misc]
+            """The same API at another server."""
 
             def build_kaggle_client(self) -> Any:
-                known = self.config_values
+                config = self.config_values
                 client = KaggleClient(
                     env=KaggleEnv.LOCAL,
-                    username=known.get(self.CONFIG_NAME_USER),
-                    password=known.get(self.CONFIG_NAME_KEY),
-                    api_token=known.get(self.CONFIG_NAME_TOKEN),
+                    username=config.get(self.CONFIG_NAME_USER),
+                    password=config.get(self.CONFIG_NAME_KEY),
+                    api_token=config.get(self.CONFIG_NAME_TOKEN),
                 )
                 client.http_client()._endpoint = endpoint
                 return client
 
-        api = Elsewhere() if endpoint else KaggleApi()
+        api = OtherServer() if endpoint else KaggleApi()
         try:
             api.authenticate()
         except SystemExit:
@@ -193,70 +192,64 @@ def _open(endpoint: str | None) -> Any:
 
 
 class _Broken(KaggleError):
-    """The connection broke; trying again may help."""
+    """The connection broke; a retry may help."""
 
 
 class _Busy(KaggleError):
-    """Too many requests for now; the same one may be made again after `seconds`."""
+    """A rate limit; the request can be repeated after `seconds`."""
 
-    def __init__(self, what: str, said: str, retry_after: str | None) -> None:
+    def __init__(self, what: str, reason: str, retry_after: str | None) -> None:
         self.seconds = _pause(retry_after)
-        again = f"try again in {_lasting(self.seconds)}"
-        super().__init__(f"{what}: Kaggle asks for fewer requests ({said}): {again}.")
+        again = f"try again in {_duration(self.seconds)}"
+        super().__init__(f"{what}: Kaggle limits the request rate ({reason}): {again}.")
 
 
 def _pause(retry_after: str | None) -> float:
-    """What a Retry-After header asks for, as seconds or as a date; half a minute where it says neither."""
+    """The seconds that a Retry-After header (seconds or a date) asks for; half a minute if it is neither."""
     try:
         seconds = float(retry_after or "")
     except ValueError:
         try:
             when = parsedate_to_datetime(retry_after or "")
         except ValueError:
-            return _PAUSE_UNTOLD
+            return _DEFAULT_PAUSE
         seconds = (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
-    return max(seconds, 0.5) if math.isfinite(seconds) else _PAUSE_UNTOLD
+    return max(seconds, 0.5) if math.isfinite(seconds) else _DEFAULT_PAUSE
 
 
-def _lasting(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{math.ceil(seconds)} s"
     return f"{math.ceil(seconds / 60)} minutes" if seconds < 6000 else f"{math.ceil(seconds / 3600)} hours"
 
 
 @contextmanager
-def _contained(what: str) -> Iterator[None]:
-    """Keep the package's prints off stdout, and turn what it raises into words. Raises `KaggleError`."""
+def _kaggle_errors(what: str) -> Iterator[None]:
+    """Keep the package's output off stdout, and convert its exceptions. Raises `KaggleError`."""
     try:
-        with contextlib.redirect_stdout(_Nowhere()):
+        with contextlib.redirect_stdout(_NullStream()):
             yield
     except KaggleError:
         raise
     except SystemExit:
-        raise KaggleError(f"{what}: the package kaggle gave up without a reason; see `kaggle --help`") from None
+        raise KaggleError(f"{what}: the package kaggle exited without a reason; check `kaggle --help`") from None
     except Exception as error:
         import requests
 
         if not isinstance(error, (requests.RequestException, OSError)):
-            raise KaggleError(
-                f"{what}: Kaggle's answer was not understood ({_clip(error)}). Try again later."
-            ) from None
+            raise KaggleError(f"{what}: Kaggle sent an unexpected answer ({_clip(error)}). Try again later.") from None
         answer = getattr(error, "response", None)
         if answer is None:
             if isinstance(error, requests.RequestException):
-                raise _told_broken(what, error) from None
+                raise _Broken(f"{what}: the connection to Kaggle broke ({_clip(error)})") from None
             raise
-        said = _said(answer, error)
-        if answer.status_code == 429 and not _BY_THE_DAY.search(said):
-            raise _Busy(what, said, answer.headers.get("Retry-After")) from None
-        raise KaggleError(_refused(what, answer.status_code, said)) from None
+        reason = _reason(answer, error)
+        if answer.status_code == 429 and not _DAILY_LIMIT.search(reason):
+            raise _Busy(what, reason, answer.headers.get("Retry-After")) from None
+        raise KaggleError(_refusal(what, answer.status_code, reason)) from None
 
 
-def _told_broken(what: str, error: Exception) -> Exception:
-    return _Broken(f"{what}: the connection to Kaggle broke ({_clip(error)})")
-
-
-class _Nowhere:
+class _NullStream:
     def write(self, text: str) -> int:
         return len(text)
 
@@ -264,7 +257,7 @@ class _Nowhere:
         sys.stderr.flush()
 
 
-def _said(answer: Any, error: Exception) -> str:
+def _reason(answer: Any, error: Exception) -> str:
     try:
         return str(answer.json()["message"])[:300]
     except (ValueError, KeyError, TypeError):
@@ -275,20 +268,21 @@ def _clip(error: object) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _refused(what: str, status: int, said: str) -> str:
+def _refusal(what: str, status: int, reason: str) -> str:
     if status == 401:
         return f"{what}: {CREDENTIALS}"
     if status == 403:
         return (
-            f"{what}: Kaggle refuses ({said}). Accept the rules of the competition, signed in, on its page at "
-            f"kaggle.com/c/{what}/rules; some old competitions no longer let every account do so."
+            f"{what}: Kaggle refuses ({reason}). Sign in and accept the rules of the competition at "
+            f"kaggle.com/c/{what}/rules; some old competitions no longer allow this."
         )
     if status == 404:
         return (
-            f"{what}: Kaggle knows nothing of that name ({said}). Look at the last part of the competition's address."
+            f"{what}: Kaggle has no competition of that name ({reason}). "
+            "The name is the last part of the competition's address."
         )
-    if _BY_THE_DAY.search(said) or _USED_UP.search(said):
-        return f"{what}: Kaggle's limit is reached ({said}). It counts by the day in UTC: try again tomorrow."
+    if _DAILY_LIMIT.search(reason) or _QUOTA.search(reason):
+        return f"{what}: Kaggle's limit is reached ({reason}). Days are counted in UTC: try again tomorrow."
     if status >= 500:
-        return f"{what}: Kaggle is out of order ({status}: {said}). Try again later."
-    return f"{what}: Kaggle refuses ({status}: {said})."
+        return f"{what}: Kaggle has a server error ({status}: {reason}). Try again later."
+    return f"{what}: Kaggle refuses ({status}: {reason})."
