@@ -314,7 +314,7 @@ def _new_task(options: argparse.Namespace, settings: Settings) -> int:
     wish = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
     made = make_task(wish)
     print(f"made {made.folder}")
-    for guess in made.guesses:
+    for guess in made.assumptions:
         print(f"guessed: {guess}")
     print(f"Say in {made.folder}/description.md what the task is, then: harness run {made.folder}")
     return errors.DONE

@@ -128,13 +128,13 @@ class Kaggle:
         )
 
     def wait(
-        self, ref: int, seconds: float, tell: Callable[[SubmissionStatus], None], pause: float = 5.0
+        self, ref: int, seconds: float, report: Callable[[SubmissionStatus], None], pause: float = 5.0
     ) -> SubmissionStatus:
         """Poll a submission until its status is final or `seconds` are over. Raises `KaggleError`."""
         deadline = time.monotonic() + seconds
         while True:
             status = self.status(ref)
-            tell(status)
+            report(status)
             if status.is_over or time.monotonic() + pause > deadline:
                 return status
             time.sleep(pause)

@@ -44,7 +44,7 @@ class CreatedTask:
     """The folder that was made, and sentences about what was inferred."""
 
     folder: Path
-    guesses: tuple[str, ...]
+    assumptions: tuple[str, ...]
 
 
 def make_task(request: TaskRequest) -> CreatedTask:
@@ -53,11 +53,11 @@ def make_task(request: TaskRequest) -> CreatedTask:
         raise TaskError(f"--metric {request.metric} does not exist. Write one of: {', '.join(METRICS)}.")
     header, rows = read_table(request.data, request.target)
     check_columns(request.data, header, {"--target": request.target, "--id": request.id, "--group": request.group})
-    guesses: list[str] = []
+    assumptions: list[str] = []
     target_at = header.index(request.target)
     labelled = [row for row in rows if row[target_at].strip()]
     if len(labelled) < len(rows):
-        guesses.append(f"left out {len(rows) - len(labelled)} rows whose {request.target} is empty")
+        assumptions.append(f"left out {len(rows) - len(labelled)} rows whose {request.target} is empty")
     if len(labelled) < MIN_ROWS:
         raise TaskError(
             f"{request.data}: {len(labelled)} rows have a {request.target}, and at least {MIN_ROWS} are needed."
@@ -71,16 +71,16 @@ def make_task(request: TaskRequest) -> CreatedTask:
         )
     kinds = {row[target_at].strip() for row in labelled}
     check_target(request.data, request.target, kinds)
-    metric = request.metric or _guess_metric([row[target_at] for row in labelled], request.target, guesses)
+    metric = request.metric or _infer_metric([row[target_at] for row in labelled], request.target, assumptions)
     check_metric(request.data, request.target, metric, kinds)
-    header, labelled, name = _with_ids(request, header, labelled, guesses)
-    guesses += _advice(request, header, labelled, name)
-    is_private = _split(request, metric, header, labelled, guesses)
+    header, labelled, name = _with_ids(request, header, labelled, assumptions)
+    assumptions += _advice(request, header, labelled, name)
+    is_private = _split(request, metric, header, labelled, assumptions)
     _write_folder(request, folder, metric, header, labelled, name, is_private)
-    return CreatedTask(folder, tuple(guesses))
+    return CreatedTask(folder, tuple(assumptions))
 
 
-def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
+def _infer_metric(cells: Sequence[str], target: str, assumptions: list[str]) -> str:
     classes = Counter(cell.strip() for cell in cells)
     numbers = all(as_number(cell) is not None for cell in classes)
     if numbers and {as_number(cell) for cell in classes} == {0, 1}:
@@ -90,12 +90,14 @@ def _guess_metric(cells: Sequence[str], target: str, guesses: list[str]) -> str:
     else:
         metric, reason = "accuracy", f"has {len(classes)} classes"
         if len(classes) > len(cells) / 2:
-            guesses.append(f"{target} is text with few repeated values: most classes cannot be predicted")
-    guesses.append(f"metric {metric}, because {target} {reason} (choose another with --metric)")
+            assumptions.append(f"{target} is text with few repeated values: most classes cannot be predicted")
+    assumptions.append(f"metric {metric}, because {target} {reason} (choose another with --metric)")
     return metric
 
 
-def _with_ids(request: TaskRequest, header: Row, rows: Sequence[Row], guesses: list[str]) -> tuple[Row, list[Row], str]:
+def _with_ids(
+    request: TaskRequest, header: Row, rows: Sequence[Row], assumptions: list[str]
+) -> tuple[Row, list[Row], str]:
     """The table with an id column: the one named, or a new one of random numbers. An id column is never inferred."""
     if request.id is not None:
         ids = [row[header.index(request.id)] for row in rows]
@@ -106,8 +108,8 @@ def _with_ids(request: TaskRequest, header: Row, rows: Sequence[Row], guesses: l
         return header, list(rows), request.id
     name = ID if ID not in header else f"{ID}_new"
     numbers = order(9 * len(rows), f"ids of {request.data.stem}")
-    guesses.append(f"new ids in {name} (to keep a column of ids, name it with --id)")
-    return [name, *header], [[str(len(rows) + numbers[at]), *row] for at, row in enumerate(rows)], name
+    assumptions.append(f"new ids in {name} (to keep a column of ids, name it with --id)")
+    return [name, *header], [[str(len(rows) + numbers[index]), *row] for index, row in enumerate(rows)], name
 
 
 def _advice(request: TaskRequest, header: Row, rows: Sequence[Row], ids: str) -> list[str]:
@@ -120,8 +122,8 @@ def _advice(request: TaskRequest, header: Row, rows: Sequence[Row], ids: str) ->
     )
     if copies:
         hints.append(f"{copies} rows are copies of others, and copies may end up on both sides of a split")
-    for at, name in enumerate(header):
-        cells = [row[at] for row in rows]
+    for index, name in enumerate(header):
+        cells = [row[index] for row in rows]
         if all(re.match(r"\d{4}[-/]\d{2}", cell) for cell in cells[:100]) and name != request.target:
             hints.append(
                 f"{name} looks like a time; if the model will predict later rows, add `time: {name}` to blend.split"
@@ -137,7 +139,7 @@ def _advice(request: TaskRequest, header: Row, rows: Sequence[Row], ids: str) ->
     return hints
 
 
-def _split(request: TaskRequest, metric: str, header: Row, rows: Sequence[Row], guesses: list[str]) -> list[bool]:
+def _split(request: TaskRequest, metric: str, header: Row, rows: Sequence[Row], assumptions: list[str]) -> list[bool]:
     """Which rows become private. Raises TaskError if a run could then not hold out or score any of the others."""
     labels = [row[header.index(request.target)] for row in rows]
     groups = [row[header.index(request.group)] for row in rows] if request.group else None
@@ -159,7 +161,7 @@ def _split(request: TaskRequest, metric: str, header: Row, rows: Sequence[Row], 
             held[fold].append(label)
     if not all(can_be_scored(metric, cells) for cells in (private, *held.values())):
         raise TaskError(f"{request.data}: {_too_rare(request, metric, labels, len(held))}")
-    guesses += _rare_class_note(request.target, labels, private)
+    assumptions += _note_rare_class(request.target, labels, private)
     return is_private
 
 
@@ -183,7 +185,7 @@ def _too_rare(request: TaskRequest, metric: str, labels: Sequence[str], fold_cou
     )
 
 
-def _rare_class_note(target: str, labels: Sequence[str], private: Sequence[str]) -> list[str]:
+def _note_rare_class(target: str, labels: Sequence[str], private: Sequence[str]) -> list[str]:
     """A note about a class with very few private rows."""
     classes = Counter(labels)
     if len(classes) > MAX_CLASSES:
@@ -203,7 +205,7 @@ def _write_folder(
     sample = _sample(metric, [row[target_at] for row in train])
     tables = {
         "public/train.csv": [header, *train],
-        "public/test.csv": [[cell for at, cell in enumerate(row) if at != target_at] for row in [header, *test]],
+        "public/test.csv": [[cell for index, cell in enumerate(row) if index != target_at] for row in [header, *test]],
         "public/sample_submission.csv": [[name, request.target], *([row[id_at], sample] for row in test)],
         "private/answers.csv": [[name, request.target], *([row[id_at], row[target_at]] for row in test)],
     }

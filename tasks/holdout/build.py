@@ -48,7 +48,7 @@ class BlendSummary:
 
 @dataclass(frozen=True)
 class ShownRow:
-    """One row to predict: of the test set (`places` are its rows in the task's sample), or held out of train.
+    """One row to predict: of the test set (`sample_rows` are its rows in the task's sample), or held out of train.
 
     `row` has the cells of the test table; `fields` are the row's fields, `named` the same with renumbered values.
     """
@@ -58,7 +58,7 @@ class ShownRow:
     fields: dict[str, str]
     named: dict[str, str]
     unit: str
-    places: Sequence[int] = ()
+    sample_rows: Sequence[int] = ()
 
 
 def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path) -> BlendSummary:
@@ -119,10 +119,10 @@ def _test_units(task: Task, inputs: TaskInputs) -> Iterator[list[ShownRow]]:
     """The task's own rows to predict, grouped by unit, in the order of the test table."""
     header, source, unit = inputs.test.header, inputs.test.source, task.recipe.unit
     units: dict[str, list[ShownRow]] = {}
-    for number, (row, places) in enumerate(zip(inputs.test.rows, inputs.test.places, strict=True)):
+    for number, (row, sample_rows) in enumerate(zip(inputs.test.rows, inputs.test.sample_rows, strict=True)):
         fields = fields_of(header, row, source, inputs.used)
         key = fields[unit] if unit else str(number)
-        units.setdefault(key, []).append(ShownRow(TEST, row, fields, fields, "", places))
+        units.setdefault(key, []).append(ShownRow(TEST, row, fields, fields, "", sample_rows))
     yield from units.values()
 
 
@@ -224,11 +224,11 @@ def _ids_and_key(task: Task, inputs: TaskInputs, shown: ShownRow, start: int) ->
     if shown.role != TEST:
         ids = list(inputs.encoder.ids(shown.fields, shown.named))
         return ids, [[shown.role, str(start + index), shown.unit, ""] for index in range(len(ids))]
-    original = [inputs.sample.ids[place] for place in shown.places]
+    original = [inputs.sample.ids[sample_row] for sample_row in shown.sample_rows]
     ids = list(inputs.encoder.ids(shown.fields, shown.named)) if task.recipe.renumber else original
     return ids, [
-        [TEST, str(place), "", before if before != name else ""]
-        for name, place, before in zip(ids, shown.places, original, strict=True)
+        [TEST, str(sample_row), "", before if before != name else ""]
+        for name, sample_row, before in zip(ids, shown.sample_rows, original, strict=True)
     ]
 
 

@@ -70,7 +70,7 @@ class Test:
     source: Source | None
     header: Row
     rows: list[Row]
-    places: list[list[int]]
+    sample_rows: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def load_inputs(task: Task, labels: Labels) -> TaskInputs:
     answer, notes = _answer(task, labels)
     page = task.recipe.files[0][1] if task.recipe.files else ""
     encoder = AnswerEncoder(answer, labels.id, labels.targets, task.submission.targets, task.public, page)
-    train = scan(task, labels, encoder)
+    train = read_labelled_rows(task, labels, encoder)
     test = find_test(task, labels, train, encoder, sample)
     _refuse_repeated(train, test, encoder)
     paths = {*train.source.paths, *(test.source.paths if test.source else ()), task.submission.sample}
@@ -137,18 +137,14 @@ def read_sample(task: Task) -> Sample:
 # ----------------------------------------------------------------------------------------------------- labelled rows
 
 
-def scan(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
+def read_labelled_rows(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
     """Read the labelled rows. Raises TableError."""
     source, recipe = labelled_source(task, labels), task.recipe
     header, train = source.header, Train(source)
     targets = labels.targets if encoder.reads_labels else ()
     ids = [name for name in encoder.id.names if encoder.is_plain or name in header]
     extra = [(recipe.unit, train.units), (labels.group, train.groups), (recipe.time, train.times)]
-    for column in filter(None, (*ids, *targets, *(name for name, _ in extra))):
-        if header.count(column) != 1:
-            raise TableError(
-                f"{source.name} must have exactly one column {column!r}; it has {', '.join(header) or 'none'}"
-            )
+    _require_columns(source, [name for name in (*ids, *targets, *(name for name, _ in extra)) if name])
     wanted = [(header.index(name), values) for name, values in extra if name]
     cells_of, id_of = _cell_getter(header, targets), _cell_getter(header, ids)
     plain, read_label = source.plain, _label_reader(task, labels, train, encoder)
@@ -162,8 +158,8 @@ def scan(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
             if len(cache) < CHECKED_ROWS:
                 cache[cells] = label
         train.labels.append(label[0])
-        for column_at, values in wanted:
-            values.append(sys.intern(plain(row[column_at])))
+        for column_index, values in wanted:
+            values.append(sys.intern(plain(row[column_index])))
         if recipe.keeps_tails:
             train.sizes.append(label[1])
         if ids_differ and row_number < CHECKED_ROWS:
@@ -172,6 +168,13 @@ def scan(task: Task, labels: Labels, encoder: AnswerEncoder) -> Train:
         test_name = task.recipe.test[0].rpartition("/")[2] if task.recipe.test else "test.csv"
         raise TableError(f"ids in column {labels.id!r} must be unique over {source.name} and {test_name} together")
     return train
+
+
+def _require_columns(source: Source, names: Sequence[str]) -> None:
+    for name in names:
+        if source.header.count(name) != 1:
+            has = ", ".join(source.header) or "none"
+            raise TableError(f"{source.name} must have exactly one column {name!r}; its columns are: {has}")
 
 
 def _cell_getter(header: Row, names: Sequence[str]) -> Callable[[Row], Any]:
@@ -248,9 +251,9 @@ def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, 
         if not encoder.id.single_field:
             raise TableError("if only the sample lists the rows to predict, `labels.id` must be one column")
         header, rows = [encoder.id.single_field], [[name] for name in sample.ids]
-        return Test(None, header, rows, [[at] for at in range(len(rows))])
+        return Test(None, header, rows, [[row] for row in range(len(rows))])
     rows = list(test_source.rows())
-    return Test(test_source, test_source.header, rows, _places(rows, test_source, encoder, sample))
+    return Test(test_source, test_source.header, rows, _find_sample_rows(rows, test_source, encoder, sample))
 
 
 def _infer_test_file(task: Task, labels: Labels, source: Source) -> Path:
@@ -269,22 +272,22 @@ def _infer_test_file(task: Task, labels: Labels, source: Source) -> Path:
     )
 
 
-def _places(rows: Sequence[Row], source: Source, encoder: AnswerEncoder, sample: Sample) -> list[list[int]]:
+def _find_sample_rows(rows: Sequence[Row], source: Source, encoder: AnswerEncoder, sample: Sample) -> list[list[int]]:
     """For each row to predict, its rows in the sample; every sample row belongs to exactly one row."""
     find = IdFinder(sample.ids)
     header = source.header
     wanted = encoder.names
-    places: list[list[int]] = []
+    sample_rows: list[list[int]] = []
     count = 0
     for row in rows:
         fields = fields_of(header, row, source, wanted)
         matches = [find(name) for name in encoder.ids(fields)]
-        places.append([place for place in matches if place is not None])
+        sample_rows.append([sample_row for sample_row in matches if sample_row is not None])
         count += len(matches)
-    seen = {place for matches in places for place in matches}
+    seen = {sample_row for matches in sample_rows for sample_row in matches}
     if len(seen) != len(sample.ids) or count != len(sample.ids):
         raise TableError(f"{sample.name} and {source.name} must have the same ids, each exactly once")
-    return places
+    return sample_rows
 
 
 class IdFinder:

@@ -35,7 +35,9 @@ def test_table_becomes_a_task_that_can_be_graded(label: str, metric: str, tmp_pa
     made = make_task(TaskRequest(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
     task = load_task(made.folder)
     assert task.metric.name == metric
-    assert any(metric in guess for guess in made.guesses) and any("row_id" in guess for guess in made.guesses)
+    assert any(metric in assumption for assumption in made.assumptions) and any(
+        "row_id" in assumption for assumption in made.assumptions
+    )
     blend = make_blend(task, 0, tmp_path / "blend")
     assert (blend.test_rows, blend.folds) == (75, 4)
     assert not blend.notes
@@ -89,7 +91,7 @@ def test_unscorable_targets_are_refused_and_odd_tables_are_noted(tmp_path: Path)
         write_table(tmp_path / "odd.csv", [list(header), *rows])
         return make_task(
             TaskRequest(tmp_path / "odd.csv", "y", tmp_path / f"odd-{len(list(tmp_path.iterdir()))}")
-        ).guesses
+        ).assumptions
 
     with pytest.raises(TaskError, match="nothing to predict"):
         made(["ja"] * 120)
@@ -180,7 +182,10 @@ def test_rare_class_is_in_every_fold_and_among_private_rows(count: int, tmp_path
     made = make_task(TaskRequest(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
     task = load_task(made.folder)
     assert task.metric.name == "roc_auc" and task.answers is not None
-    assert any(guess.startswith("y is '1' in only ") and "chance dominates" in guess for guess in made.guesses)
+    assert any(
+        assumption.startswith("y is '1' in only ") and "chance dominates" in assumption
+        for assumption in made.assumptions
+    )
     assert {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
     for fold in range(make_blend(task, 0, tmp_path / "blend").folds):
         blend = make_blend(task, 0, tmp_path / f"fold-{fold}", Split(fold=fold))

@@ -93,7 +93,7 @@ class Oracle:
 
     def _test(self, book: TaskInputs) -> Iterator[tuple[dict[str, str], list[int]]]:
         plain = book.test.source.plain if book.test.source else str
-        for row, places in zip(book.test.rows, book.test.places, strict=True):
+        for row, places in zip(book.test.rows, book.test.sample_rows, strict=True):
             yield {name: plain(cell) for name, cell in zip(book.test.header, row, strict=True)}, places
 
     def _private(self) -> list[Row]:

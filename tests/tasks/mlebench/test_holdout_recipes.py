@@ -322,7 +322,7 @@ def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[fl
     held, unit = [], ""
     ids = sorted(set(names), key=lambda one: (as_number(one) or 0, one))
     rank = {name: float(at) for at, name in enumerate(ids)}
-    for at, (row, places) in enumerate(zip(book.test.rows, book.test.places, strict=True)):
+    for at, (row, places) in enumerate(zip(book.test.rows, book.test.sample_rows, strict=True)):
         fields = dict(zip(book.test.header, row, strict=True))
         if task.recipe.unit:  # what moves whole is one thing to tell
             unit, before = fields[task.recipe.unit], unit
