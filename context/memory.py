@@ -91,7 +91,7 @@ def _row_verdict(state: State, best: Evaluation | None) -> str:
     if best is None:
         return "not evaluated"
     comparison = compare_with_best(state, best)
-    if best.was_best:
+    if best.became_best:
         return f"best at the time{f', {comparison}' if comparison else ''}"
     return comparison or best.status
 
@@ -101,9 +101,9 @@ def render_evaluation(state: State, evaluation: Evaluation, idea: str = "") -> s
     score = f" {evaluation.shown_score}" if evaluation.shown_score else ""
     comparison = compare_with_best(state, evaluation)
     delta = f" ({comparison})" if comparison else ""
-    best = ", best at the time" if evaluation.was_best else ""
+    best = ", best at the time" if evaluation.became_best else ""
     has_reason = evaluation.status in ("invalid", "failed", "timeout")
-    reason = f": {one_line(evaluation.message, 400)}" if has_reason else ""
+    reason = f": {one_line(evaluation.result.message, 400)}" if has_reason else ""
     suffix = f"; idea: {one_line(idea)}" if idea else ""
     return (
         f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, "
@@ -116,11 +116,12 @@ def compare_with_best(state: State, evaluation: Evaluation) -> str:
     before = _best_before(state, evaluation)
     mine = _SHOWN_SCORE.match(evaluation.shown_score)
     other = _SHOWN_SCORE.match(before.shown_score) if before else None
-    if evaluation.verdict and evaluation.status == "scored":  # the recorded verdict wins over rounded scores
-        against = f" vs {evaluation.against}" if evaluation.against else ""
-        if mine and other and before and before.id == evaluation.against and evaluation.verdict != "unclear":
-            return f"{float(mine[1]) - float(other[1]):+.6g}{against}: {evaluation.verdict}"
-        return "first score" if evaluation.verdict == "first" else f"{evaluation.verdict}{against}"
+    if evaluation.status == "scored" and (verdict := evaluation.result.verdict):  # it wins over rounded scores
+        baseline = evaluation.result.against
+        against = f" vs {baseline}" if baseline else ""
+        if mine and other and before and before.id == baseline and verdict != "unclear":
+            return f"{float(mine[1]) - float(other[1]):+.6g}{against}: {verdict}"
+        return "first score" if verdict == "first" else f"{verdict}{against}"
     if before is None or mine is None or other is None or evaluation.status != "scored":
         return ""
     delta = float(mine[1]) - float(other[1])
@@ -135,7 +136,7 @@ def _best_before(state: State, evaluation: Evaluation) -> Evaluation | None:
     for other in state.evaluations.values():
         if other.id == evaluation.id:
             break
-        before = other if other.was_best else before
+        before = other if other.became_best else before
     return before
 
 

@@ -5,88 +5,91 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from harness.settings import Settings
-from runs.events.registry import PlanMade, RunCreated
+from runs.events.registry import PlanMade
+from runs.run_settings import RunSettings
 from runs.state import State
 
-MOST_HOURS = 10 * 365 * 24.0
-"""More than anybody means; calendars end."""
+MAX_HOURS = 10 * 365 * 24.0
+"""Larger than any real budget, and small enough for the calendar."""
 
 Why = Literal["hours", "cost", "attempts", "turns", "unusable_replies"]
 
 
-def kept_back_seconds(created: RunCreated, settings: Settings, plan: PlanMade | None = None) -> float:
-    """Seconds at the end of a run that only its finale may use."""
-    if created.hours is None:
+def kept_back_seconds(settings: RunSettings, plan: PlanMade | None = None) -> float:
+    """Seconds at the end of a run that only the final selection may use."""
+    if settings.hours is None:
         return 0.0
     if plan is not None:
         return plan.kept_back
-    return min(settings.kept_back_seconds, created.hours * 3600 * settings.kept_back_share)
+    return min(settings.kept_back_seconds, settings.hours * 3600 * settings.kept_back_share)
 
 
-def seconds_left(created: RunCreated, active_seconds: float, settings: Settings, plan: PlanMade | None = None) -> float:
-    """Seconds that attempts may still use; infinite where hours are not bounded."""
-    return finale_seconds_left(created, active_seconds) - kept_back_seconds(created, settings, plan)
+def seconds_left(settings: RunSettings, active_seconds: float, plan: PlanMade | None = None) -> float:
+    """Seconds that attempts may still use; infinite without a limit of hours."""
+    return final_seconds_left(settings, active_seconds) - kept_back_seconds(settings, plan)
 
 
-def finale_seconds_left(created: RunCreated, active_seconds: float) -> float:
-    """Seconds until the run must have ended; infinite where hours are not bounded."""
-    return float("inf") if created.hours is None else created.hours * 3600 - active_seconds
+def final_seconds_left(settings: RunSettings, active_seconds: float) -> float:
+    """Seconds until the run must have ended; infinite without a limit of hours."""
+    return float("inf") if settings.hours is None else settings.hours * 3600 - active_seconds
 
 
-def deadline(created: RunCreated, active_seconds: float) -> datetime | None:
-    """The moment the run ends if it is not interrupted, in UTC."""
-    if created.hours is None:
+def deadline(settings: RunSettings, active_seconds: float) -> datetime | None:
+    """The moment (UTC) at which the run ends if it is not interrupted."""
+    if settings.hours is None:
         return None
-    return datetime.now(UTC) + timedelta(seconds=max(0.0, min(MOST_HOURS, created.hours) * 3600 - active_seconds))
+    return datetime.now(UTC) + timedelta(seconds=max(0.0, min(MAX_HOURS, settings.hours) * 3600 - active_seconds))
 
 
-def stated_deadline(state: State, settings: Settings) -> str:
-    """The deadline as the model reads it. From the record alone, so that it is the same text in every epoch."""
+def stated_deadline(state: State) -> str:
+    """The deadline as the model reads it. It depends on the record alone, so its text is the same in every epoch."""
     created = state.created
-    if created is None or created.hours is None:
+    if created is None or created.settings.hours is None:
         return "(no time limit)"
     when = datetime.fromisoformat(state.deadline or created.at)
-    # What is kept back is not the model's: told the full time, it would plan a last hour it does not have.
-    kept_back = kept_back_seconds(created, settings, state.plan)
+    # The time kept back is not the model's: with the full time, it would plan a last hour that it does not have.
+    kept_back = kept_back_seconds(created.settings, state.plan)
     if state.deadline is None:
-        when += timedelta(hours=min(MOST_HOURS, created.hours))
+        when += timedelta(hours=min(MAX_HOURS, created.settings.hours))
     return (when - timedelta(seconds=kept_back)).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def spent(state: State, active_seconds: float, settings: Settings) -> Why | None:
+def spent(state: State, active_seconds: float) -> Why | None:
     """Which budget allows no further turn, if any."""
-    created = state.created
-    assert created is not None
-    if seconds_left(created, active_seconds, settings, state.plan) <= 0:
+    settings = _settings(state)
+    if seconds_left(settings, active_seconds, state.plan) <= 0:
         return "hours"
-    if created.cost is not None and state.cost >= created.cost:
+    if settings.cost is not None and state.cost >= settings.cost:
         return "cost"
-    if created.turns is not None and state.turns >= created.turns:
+    if settings.turns is not None and state.turns >= settings.turns:
         return "turns"
     if state.unusable_replies >= settings.unusable_replies:
         return "unusable_replies"
     return None
 
 
-def run_over(state: State, active_seconds: float, settings: Settings) -> Why | None:
+def run_over(state: State, active_seconds: float) -> Why | None:
     """Why no further attempt starts, if so."""
-    why = spent(state, active_seconds, settings)
+    why = spent(state, active_seconds)
     if why:
         return why
-    created = state.created
-    assert created is not None
-    is_last_done = state.attempt is None and created.attempts is not None and len(state.attempts) >= created.attempts
+    attempts = _settings(state).attempts
+    is_last_done = state.attempt is None and attempts is not None and len(state.attempts) >= attempts
     return "attempts" if is_last_done else None
 
 
-def describe(created: RunCreated) -> str:
+def describe(settings: RunSettings) -> str:
     """The budgets beside the deadline, as lines for the model."""
     lines = []
-    if created.attempts is not None:
-        lines.append(f"- At most {created.attempts} attempts.")
-    if created.turns is not None:
-        lines.append(f"- At most {created.turns} replies in all.")
-    if created.cost is not None:
-        lines.append(f"- At most ${created.cost:.2f} for your tokens.")
+    if settings.attempts is not None:
+        lines.append(f"- At most {settings.attempts} attempts.")
+    if settings.turns is not None:
+        lines.append(f"- At most {settings.turns} replies in all.")
+    if settings.cost is not None:
+        lines.append(f"- At most ${settings.cost:.2f} for your tokens.")
     return "\n".join(lines)
+
+
+def _settings(state: State) -> RunSettings:
+    assert state.created is not None
+    return state.created.settings

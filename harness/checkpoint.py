@@ -5,13 +5,9 @@ A checkpoint that drops an open to-do, or says next to nothing, is refused once 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from harness.run import Run
 from runs.events.registry import CheckpointTaken
 from runs.state import Pending
-
-if TYPE_CHECKING:
-    from harness.loop import Run
 
 LEAST_SHARE = 0.25
 """A checkpoint shorter than this part of the one before it has probably collapsed."""

@@ -17,8 +17,8 @@ from harness.cli_types import count, dollars, hours, natural
 
 if TYPE_CHECKING:
     from harness.settings import Settings
+    from harness.startup.create_run import RunRequest
 
-SANDBOXES = ("auto", "docker", "bubblewrap", "local")
 _SPLITS = ["low", "medium", "high", "all", "dev"]
 _RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
 
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings: Settings | None = None
     code = errors.DONE
     try:
-        options = make_parser().parse_args(arguments)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        options = make_parser(words[:1]).parse_args(words)
         from harness.settings import load_settings
 
         settings = load_settings()
@@ -53,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return errors.code_of(error)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; `tests/test_docs.py` holds it against the README."""
+def make_parser(commands: Sequence[str] = ("run", "config")) -> argparse.ArgumentParser:
+    """The parser of the command line. Options for run settings are added to the named commands only, because reading
+    their definitions imports pydantic."""
     parser = argparse.ArgumentParser(
         prog="harness",
         allow_abbrev=False,
@@ -62,14 +64,15 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done, 1 our bug, 2 your input, 3 stopped and resumable, 4 endpoint, 5 sandbox",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_run(commands)
-    _add_resume(commands)
-    _add_listing(commands)
-    _add_score(commands)
-    _add_doctor(commands)
-    _add_new_task(commands)
-    _add_competitions(commands)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(subparsers, with_settings="run" in commands)
+    _add_resume(subparsers)
+    _add_listing(subparsers)
+    _add_score(subparsers)
+    _add_doctor(subparsers)
+    _add_config(subparsers, with_settings="config" in commands)
+    _add_new_task(subparsers)
+    _add_competitions(subparsers)
     return parser
 
 
@@ -84,31 +87,49 @@ class _Version(argparse.Action):
 _Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
 
 
-def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_run(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
     run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
     run.set_defaults(command=_run)
     run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
-    run.add_argument("--model", metavar="NAME", help="model to ask (default: the built-in demo model, not an LLM)")
-    run.add_argument("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves it")
-    run.add_argument("--hours", metavar="H", type=hours, help="active time: 24, 24h, 90m")
-    run.add_argument("--cost", metavar="DOLLARS", type=dollars, help="money for the model, in dollars")
-    run.add_argument("--attempts", metavar="N", type=count, help="attempts (the demo model's default is 6)")
-    run.add_argument("--turns", metavar="N", type=count, help="model replies, over all attempts")
-    run.add_argument("--seed", metavar="N", type=natural, default=0, help="which rows are held out (default 0)")
-    run.add_argument("--sandbox", choices=SANDBOXES, default="auto", help="where commands run")
-    run.add_argument("--gpus", metavar="N", type=natural, default=0, help="GPUs for this run alone (docker only)")
-    run.add_argument(
-        "--runtime",
-        metavar="NAME",
-        default="",
-        help="what Docker runs containers with: sysbox-runc, runsc, … (docker only)",
-    )
-    run.add_argument("--models", metavar="DIR", type=Path, help="folder of pretrained weights to show, read-only")
-    run.add_argument(
-        "--accept-lost-thinking", action="store_true", help="run even if the endpoint forgets the model's thoughts"
-    )
+    if with_settings:
+        _add_settings(run)
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
+
+
+def _add_config(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
+    config = commands.add_parser("config", allow_abbrev=False, help="show the effective settings and their sources")
+    config.set_defaults(command=_config)
+    config.add_argument("task", metavar="TASK", nargs="?", help="include the `run:` part of this task")
+    if with_settings:
+        _add_settings(config)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for each setting that has a flag, and `--set` for all of them."""
+    from runs.run_settings import RunSettings, choices_of, flag_of, unit_of
+
+    for name, field in RunSettings.model_fields.items():
+        flag = flag_of(name)
+        if not flag:
+            continue
+        text = (field.description or "").replace("%", "%%")
+        if field.annotation is bool:
+            parser.add_argument(flag, dest=name, action="store_const", const=True, help=text)
+        elif choices := choices_of(name):
+            parser.add_argument(flag, dest=name, choices=choices, help=text)
+        else:
+            kind = _TYPES.get(name) or (natural if field.annotation is int else str)
+            metavar = unit_of(name).upper() or name.upper()
+            parser.add_argument(flag, dest=name, metavar=metavar, type=kind, help=text)
+    parser.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=_SET_HELP)
+    parser.add_argument(
+        "--trust-task", action="store_true", help="let the task file set endpoint and sandbox (remembered)"
+    )
+
+
+_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count}
+_SET_HELP = "set any setting; `harness config` lists them"
 
 
 def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -191,28 +212,12 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.startup.create_run import RunRequest
     from harness.startup.open_run import start
     from harness.ui.live import open_screen
 
-    wish = RunRequest(
-        task=options.task,
-        model=options.model,
-        base_url=options.base_url,
-        hours=options.hours,
-        cost=options.cost,
-        attempts=options.attempts,
-        turns=options.turns,
-        seed=options.seed,
-        sandbox=options.sandbox,
-        models=options.models,
-        gpus=options.gpus,
-        runtime=options.runtime,
-        accept_lost_thinking=options.accept_lost_thinking,
-    )
     screen = open_screen(sys.stdout.isatty(), options.plain)
     try:
-        code = start(wish, settings, screen)
+        code = start(_request(options), settings, screen)
     finally:
         screen.close()
     if options.score and code == errors.DONE and screen.run_id:
@@ -220,6 +225,20 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
         return score_runs([screen.run_id], settings)
     return code
+
+
+def _request(options: argparse.Namespace) -> RunRequest:
+    from harness.startup.create_run import RunRequest
+    from runs.run_settings import RunSettings
+
+    flags = {name: value for name, value in vars(options).items() if name in RunSettings.model_fields}
+    return RunRequest(options.task or "", flags, tuple(options.assignments), options.trust_task)
+
+
+def _config(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.config import show_config
+
+    return show_config(_request(options), settings)
 
 
 def _resume(options: argparse.Namespace, settings: Settings) -> int:
@@ -311,8 +330,8 @@ def _doctor(options: argparse.Namespace, settings: Settings) -> int:
 def _new_task(options: argparse.Namespace, settings: Settings) -> int:
     from tasks.new_task import TaskRequest, make_task
 
-    wish = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
-    made = make_task(wish)
+    request = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
+    made = make_task(request)
     print(f"made {made.folder}")
     for guess in made.assumptions:
         print(f"guessed: {guess}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from context.compaction.close_epoch import STUB_BYTES, plan_close
 from context.compaction.policy import Decision, Figures, Rates, Thresholds, choose_tail, decide, halve_tail
@@ -16,10 +16,8 @@ from context.first_message import STATE_HEADING, render_first_message
 from context.notebook import reports_running_job
 from context.window import Group, prompt
 from harness import budget
+from harness.run import Run
 from runs.events.registry import EpochStarted, WindowGivenUp, WindowWeighed
-
-if TYPE_CHECKING:
-    from harness.loop import Run
 
 MOST_ASKS = 2
 SAMPLE_TURNS = 25
@@ -104,7 +102,7 @@ def close(
         if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
             kept = halve_tail(kept)  # even the last exchange leaves where it alone is too large
     closing = plan_close(window, run.notebook, kept, stage=stage, rejected=rejected)
-    deadline, limits = budget.stated_deadline(run.state, run.settings), budget.describe(run.created)
+    deadline, limits = budget.stated_deadline(run.state), budget.describe(run.settings)
     lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""
     run.record(
         EpochStarted(
@@ -161,15 +159,15 @@ def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = Tr
 
 def turns_left(run: Run) -> float:
     """How many turns the open attempt may still be expected to have, from its caps and the pace so far."""
-    state, attempt, created = run.state, run.state.attempt, run.created
+    state, attempt, settings = run.state, run.state.attempt, run.settings
     assert attempt is not None
     turns = max(1, state.turns)
     left = [float(run.settings.attempt_turns - attempt.turns)]
-    if created.turns is not None:
-        left.append(created.turns - state.turns)
-    if created.cost is not None and state.cost > 0:
-        left.append((created.cost - state.cost) / (state.cost / turns))
-    if created.hours is not None:
+    if settings.turns is not None:
+        left.append(settings.turns - state.turns)
+    if settings.cost is not None and state.cost > 0:
+        left.append((settings.cost - state.cost) / (state.cost / turns))
+    if settings.hours is not None:
         left.append(run.seconds_left() / max(0.1, run.active_seconds() / turns))
     finished = [one.turns for one in state.attempts if one.ended == "finish"]
     if finished:  # past its usual length, an attempt may go on for as long as it has

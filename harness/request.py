@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from harness import compact
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ContextOverflow, HistoryPoisoned, ModelError
 from harness.endpoint.repair_history import repair_window
+from harness.run import Run
 from harness.tools import registry
 from runs.events.registry import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
-
-if TYPE_CHECKING:
-    from harness.loop import Run
 
 FIRST_PATIENCE_SECONDS = 10.0
 """How long an endpoint that has not answered once in this run is tried: a typing error must not cost a night."""
@@ -46,7 +43,7 @@ def ask(run: Run) -> None:
         run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
-    cap = run.created.cost
+    cap = run.settings.cost
     patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
     try:
         reply = run.model.complete(

@@ -1,11 +1,13 @@
-"""Settings: every knob of the harness with its one default. Nothing else reads the environment.
+"""The settings of one process: where things are, the keys, and what config.toml and the environment say of runs.
+
+Nothing else reads the environment.
 
 | variable | what for |
 |---|---|
-| `HARNESS_HOME` | where runs, prepared data and grades live (default `~/.harness`) |
+| `HARNESS_HOME` | where runs, prepared data, grades and `config.toml` are (default `~/.harness`) |
 | `HARNESS_API_KEY`, else `OPENAI_API_KEY` | the key of the model's endpoint |
 | `HARNESS_API_KEY_FILE` | a file of mode 0600 that holds it instead |
-| `HARNESS_IMAGE` | the image of the docker sandbox (default: the first of ours that was built) |
+| `HARNESS_<SETTING>` | any setting of a run, such as `HARNESS_MODEL` or `HARNESS_HOURS` |
 """
 
 from __future__ import annotations
@@ -18,53 +20,18 @@ from pathlib import Path
 
 
 class SettingsError(Exception):
-    """The environment asks for something that cannot be; the message says what to change."""
+    """A setting is wrong; the message names where it is set and what to write instead."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The knobs of one process. Seconds, bytes, tokens and dollars as the names say."""
+    """What one process knows before it opens a run. `variables` is its environment without the keys."""
 
     home: Path
     api_key: str = field(default="", repr=False)
-    image: str = ""
-
-    hours: float = 24.0
-    demo_attempts: int = 6
-    attempt_turns: int = 200
-    window_tokens: int = 120_000
-    unusable_replies: int = 50
-    kept_back_share: float = 0.05
-    kept_back_seconds: float = 600.0
-
-    bash_wait_seconds: float = 120.0
-    longest_wait_seconds: float = 3600.0
-    job_output_bytes: int = 20_000_000
-    workspace_bytes: int = 100_000_000_000
-    """What the workspace of a run, and that of each evaluation, may hold in all."""
-    judge_seconds: float = 900.0
-    fold_share: float = 0.4
-    """Of the run's time, what runs on other blends may take in all."""
-    demo_fold_seconds: float = 60.0
-    """The same for the demo model, which somebody is watching."""
-    expected_evaluations: int = 50
-    finalists: int = 5
-    max_holdout_queries: int = 100
-    """After so many told scores, one that is no new best is told as a verdict only."""
-    evaluation_share: float = 0.2
-    evaluation_seconds: float = 3600.0
-    heartbeat_seconds: float = 60.0
-    stop_seconds: float = 8.0
-
-    output_tokens: int = 2_000
-    file_tokens: int = 8_000
-    cache_seconds: float = 300.0
-
-    model_patience_seconds: float = 6 * 3600.0
-    model_call_seconds: float = 1800.0
-    model_stall_seconds: float = 300.0
-    model_first_wait_seconds: float = 1.0
-    model_longest_wait_seconds: float = 120.0
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys by the name of their variable."""
 
     @property
     def runs(self) -> Path:
@@ -76,38 +43,57 @@ class Settings:
         """The folder of grades, apart from the runs: a graded run can no longer be resumed."""
         return self.home / "grades"
 
+    @property
+    def config(self) -> Path:
+        """The file of settings and endpoints."""
+        return self.home / "config.toml"
+
+    def key_of(self, variable: str) -> str:
+        """The key in a variable; an empty name means the usual one. Raises `SettingsError` where it is not set."""
+        if not variable:
+            return self.api_key
+        key = self.keys.get(variable) or self.variables.get(variable)
+        os.environ.pop(variable, None)  # as the other keys: no program inherits it
+        if not key:
+            raise SettingsError(f"{variable} is not set: export the endpoint's key as {variable}")
+        return key
+
 
 KEYS = ("HARNESS_API_KEY", "OPENAI_API_KEY")
 KEY_FILE = "HARNESS_API_KEY_FILE"
 _TAKEN: dict[str, str] = {}
-"""The keys that were taken out of this process's environment: whoever loads the settings again finds them here."""
+"""Keys that were taken out of this process's environment, for whoever loads the settings again."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the environment, and take the keys out of it: no program that is started from here on, be it one of a
-    library's own, inherits them. What the kernel shows of this process (/proc/<pid>/environ, to its own user and to
-    root) is the block it was started with, and holds them as long as it lives; `HARNESS_API_KEY_FILE` avoids that.
+    """Read the environment and take the keys out of it, so that no program started later inherits them.
 
-    Raises `SettingsError`.
+    Every variable whose name contains `API_KEY` is taken. The kernel still shows the initial environment of this
+    process to its own user (`/proc/<pid>/environ`); `HARNESS_API_KEY_FILE` avoids that. Raises `SettingsError`.
     """
-    variables = _taken_from(os.environ) if environment is None else environment
-    home = _folder_of(variables.get("HARNESS_HOME") or "~/.harness", "HARNESS_HOME").absolute()
-    return Settings(home=home, api_key=_api_key(variables), image=variables.get("HARNESS_IMAGE", ""))
+    variables = _without_keys(os.environ) if environment is None else environment
+    home = _expanded(variables.get("HARNESS_HOME") or "~/.harness", "HARNESS_HOME").absolute()
+    keys = {name: value for name, value in variables.items() if _is_key(name)}
+    others = {name: value for name, value in variables.items() if name not in keys}
+    return Settings(home=home, api_key=_api_key(variables), variables=others, keys=keys)
 
 
-def _taken_from(environment: MutableMapping[str, str]) -> Mapping[str, str]:
-    """The variables, those of the keys as they last were; they are in the environment no more."""
-    _TAKEN.update({name: environment.pop(name) for name in KEYS if name in environment})
+def _is_key(name: str) -> bool:
+    return "API_KEY" in name and name != KEY_FILE
+
+
+def _without_keys(environment: MutableMapping[str, str]) -> Mapping[str, str]:
+    """The variables with their keys, which are no longer in the environment afterwards."""
+    _TAKEN.update({name: environment.pop(name) for name in list(environment) if _is_key(name)})
     return {**environment, **_TAKEN}
 
 
-def _folder_of(named: str, variable: str) -> Path:
-    """A path with the home folder that its `~` stands for."""
+def _expanded(path: str, variable: str) -> Path:
     try:
-        return Path(named).expanduser()
+        return Path(path).expanduser()
     except RuntimeError:
         raise SettingsError(
-            f"{variable}: the home folder that {named} begins with is not known. Set {variable} to a path without ~."
+            f"{variable}: the home folder of {path} is not known. Set {variable} to a path without ~."
         ) from None
 
 
@@ -115,7 +101,7 @@ def _api_key(variables: Mapping[str, str]) -> str:
     named = variables.get(KEY_FILE)
     if not named:
         return next((key for name in KEYS if (key := variables.get(name))), "")
-    path = _folder_of(named, KEY_FILE)
+    path = _expanded(named, KEY_FILE)
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode) and stat.S_IMODE(mode) & 0o077:
@@ -124,7 +110,7 @@ def _api_key(variables: Mapping[str, str]) -> str:
     except OSError as error:
         raise SettingsError(f"{KEY_FILE}: cannot read {path} ({error.strerror}).") from None
     except UnicodeError:
-        raise SettingsError(f"{KEY_FILE}: {path} is not UTF-8 text. Write the key alone into it, as text.") from None
+        raise SettingsError(f"{KEY_FILE}: {path} is not UTF-8 text. Write only the key into it, as text.") from None
     if not key:
         raise SettingsError(f"{KEY_FILE}: {path} is empty. Write the key into it, or unset {KEY_FILE}.")
     return key

@@ -1,9 +1,9 @@
-"""The journal of a run: `events.jsonl`, one line per event, by one writer, on disk before anything acts on it.
+"""The journal of a run: `events.jsonl`, one line per event, one writer, on disk before anything acts on it.
 
     JournalError            the journal cannot be used as asked; the message says what to do
     ├── JournalMissing      there is no run in this folder
     ├── JournalBusy         another process drives this run
-    ├── JournalVersion      the run folder has another format
+    ├── JournalVersion      the run folder has a format that cannot be read or resumed
     ├── JournalDamaged      a line or a blob is not what was written
     └── JournalFull         no room for another event; what is recorded is safe
 
@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runs.blobs import sync_folder
-from runs.events.registry import Event, JobFinished, ModelReplied, Reminded, RunCreated, ToolFinished
+from runs.events.registry import FORMAT, Event, JobFinished, ModelReplied, Reminded, RunCreated, ToolFinished
 from runs.serialization import (
     JournalDamaged,
     JournalError,
     JournalMissing,
     JournalVersion,
-    from_line,
+    LineReader,
+    link_of,
     to_line,
 )
 
@@ -114,7 +115,8 @@ class Journal:
         self.torn: Path | None = None
         self._lock = lock
         self._file = -1
-        self._end = (0, 0)  # bytes and lines on disk; one tuple, so that no Ctrl-C can come between the two
+        # Bytes and lines on disk, and the hash of the last line: one tuple, so that no Ctrl-C comes between them.
+        self._end = (0, 0, "")
         self._is_ragged = False
         self._opened = time.monotonic()
 
@@ -139,7 +141,7 @@ class Journal:
         return journal
 
     def append(self, event: E) -> E:
-        """Record an event: fills in `seq`, `at` and `mono`, and returns it once it is written.
+        """Record an event: fills in `seq`, `at`, `mono` and `prev`, and returns it once it is written.
 
         It is synced to the disk before this returns, but for the kinds on which nothing acts before the next event
         (`FOLLOWED`): that one's sync covers them. A killed process loses nothing either way; a power cut may lose
@@ -147,8 +149,8 @@ class Journal:
 
         Raises `JournalFull` or `JournalError`; the event is then not recorded, and the journal stays usable.
         """
-        mono = round(self.mono(), 3)
-        recorded = event.model_copy(update={"seq": self._end[1], "at": _now(), "mono": mono})
+        filled = {"seq": self._end[1], "at": _now(), "mono": round(self.mono(), 3), "prev": self._end[2]}
+        recorded = event.model_copy(update=filled)
         try:
             self._write(to_line(recorded, self.folder / "blobs"), is_followed=isinstance(event, FOLLOWED))
         except OSError as error:
@@ -177,16 +179,18 @@ class Journal:
     def _read(self) -> None:
         path = self.folder / EVENTS
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        tail = b""
+        tail, reader = b"", LineReader(path)
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if _is_torn(line, file):
                     tail = line
                     break
-                self.past.append(from_line(line, number, path))
-                self._end = (self._end[0] + len(line), number)
+                self.past.append(reader.read(line))
+                self._end = (self._end[0] + len(line), number, reader.link)
         if not self.past:
             raise JournalDamaged(f"{path}, line 1: the run's first event is not whole: there is no run to resume")
+        if reader.format < FORMAT:
+            raise _too_old(self.folder, reader.format, self.past[0])
         if tail:
             self._put_aside(tail)
 
@@ -210,7 +214,7 @@ class Journal:
                 written += os.write(self._file, line[written:])
             if not is_followed:
                 _sync(self._file)
-            self._end = (self._end[0] + len(line), self._end[1] + 1)
+            self._end = (self._end[0] + len(line), self._end[1] + 1, link_of(line))
         except BaseException:
             self._is_ragged = True
             self._trim()
@@ -233,11 +237,28 @@ def read_events(folder: Path) -> Iterator[Event]:
         raise _missing(folder) from error
     except OSError as error:
         raise _explain(error, path) from error
+    reader = LineReader(path)
     with file:
-        for number, line in enumerate(file, 1):
+        for line in file:
             if _is_torn(line, file):
                 return
-            yield from_line(line, number, path)
+            yield reader.read(line)
+
+
+def is_driven(folder: Path) -> bool:
+    """Whether a process is playing the run at this moment."""
+    from filelock import FileLock, Timeout
+
+    path = folder / "lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # another user's run, which may not be locked
+        return False
 
 
 def _is_torn(line: bytes, file: BufferedReader) -> bool:
@@ -267,6 +288,14 @@ def _take_lock(folder: Path) -> BaseFileLock:
     except OSError:
         holder.unlink(missing_ok=True)
     return lock
+
+
+def _too_old(folder: Path, found: int, first: Event) -> JournalVersion:
+    by = getattr(first, "harness_version", "unknown")
+    return JournalVersion(
+        f"The run in {folder} has format {found} (written by harness {by}). It can be shown, scored and reported, but "
+        f"not resumed: use harness {by} to resume it, or start a new run"
+    )
 
 
 def _missing(folder: Path) -> JournalMissing:

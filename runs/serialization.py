@@ -1,12 +1,13 @@
 """One event as one journal line, and back: defaults are left out, long texts become blobs.
 
-A text over 8 kB at the top level of an event keeps its first 200 characters in the line, and the line's `blobs` says
-under which name the whole text lies. Arguments of calls stand in the message already and are not repeated.
-Because defaults are left out, a default may never change within a format.
+A text over 8 kB at the top level of an event keeps its first 200 characters in the line; the line's `blobs` names the
+blob with the whole text. Arguments of calls stand in the message already and are not repeated. Because defaults are
+left out, a default may never change within a format; event 0 has its settings in full.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from runs.blobs import BlobMissing, get_blob, put_blob, to_bytes
-from runs.events.registry import FORMAT, Event, read_event
+from runs.events.registry import FORMAT, Event, RunCreated, read_event
 from runs.events.tool_calls import leave_out_arguments, restore_arguments
+from runs.events.upgrade import upgrade
 
 LONG_BYTES = 8_192
 HEAD_CHARACTERS = 200
 SHARED = ("system", "tools")
 """Texts that every epoch repeats: always blobs, so that they are on disk once."""
+LINK_CHARACTERS = 16
+"""Length of `prev`: an unkeyed hash that shows accidents, not forgery."""
 
 
 class JournalError(Exception):
@@ -33,7 +37,7 @@ class JournalMissing(JournalError):
 
 
 class JournalVersion(JournalError):
-    """The run folder has another format than this version of the harness reads and writes."""
+    """This version of the harness cannot read, or not resume, a run folder of this format."""
 
 
 class JournalDamaged(JournalError):
@@ -50,6 +54,9 @@ def to_line(event: Event, blobs: Path) -> bytes:
     line["kind"] = event.kind  # type: ignore[attr-defined]  # every event but the base class has one
     if event.audience != "model":
         line["audience"] = event.audience
+    if isinstance(event, RunCreated):
+        line["format"] = event.format
+        fields["settings"] = event.settings.model_dump(mode="json")
     if line["kind"] == "model_replied" and fields.get("calls"):
         fields = leave_out_arguments(fields)
     line.update(fields)
@@ -62,27 +69,64 @@ def to_line(event: Event, blobs: Path) -> bytes:
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
-def from_line(line: bytes, number: int, path: Path) -> Event:
-    """The event of line `number` (from 1) of the journal at `path`, whole.
+def link_of(line: bytes) -> str:
+    """What the next line carries as `prev`: the start of this line's sha256."""
+    return hashlib.sha256(line).hexdigest()[:LINK_CHARACTERS]
 
-    Raises `JournalVersion`, `JournalDamaged`.
+
+class LineReader:
+    """Read the lines of one journal in order, from the first on.
+
+    `format` is the run's format once line 1 was read, `link` what the next line must carry as `prev`.
     """
-    try:
-        fields = _parse(line)
-        if number == 1:
-            _check_first(fields, path)
-        if fields.get("seq") != number - 1:
-            raise ValueError(f"it carries number {fields.get('seq')!r} where {number - 1} was due")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = 0
+        self.format = FORMAT
+        self.link = ""
+
+    def read(self, line: bytes) -> Event:
+        """The event of the next line, whole. Raises `JournalVersion`, `JournalDamaged`."""
+        self._number += 1
+        try:
+            fields = _parse(line)
+            if self._number == 1:
+                self.format = _format_of(fields, self._path)
+            self._check_order(fields)
+            event = read_event(self._whole(fields))
+        except ValidationError as error:
+            raise self._damaged(_first_problem(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BlobMissing) as error:
+            raise self._damaged(str(error)) from error
+        self.link = link_of(line)
+        return event
+
+    def _whole(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields with blobs and arguments put back, as this format has them."""
         names = fields.pop("blobs", None)
         if names:
-            fields.update({key: get_blob(path.parent / "blobs", name) for key, name in dict(names).items()})
+            blobs = self._path.parent / "blobs"
+            fields.update({key: get_blob(blobs, name) for key, name in dict(names).items()})
         if fields.get("kind") == "model_replied" and fields.get("calls"):
             fields = restore_arguments(fields)
-        return read_event(fields)
-    except ValidationError as error:
-        raise _damaged(path, number, _first_problem(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BlobMissing) as error:
-        raise _damaged(path, number, str(error)) from error
+        return upgrade(fields) if self.format < FORMAT else fields
+
+    def _check_order(self, fields: dict[str, Any]) -> None:
+        if fields.get("seq") != self._number - 1:
+            raise ValueError(f"its number is {fields.get('seq')!r} instead of {self._number - 1}")
+        if fields.get("prev", self.link) != self.link:
+            raise ValueError("it does not follow the line before it (`prev` is another line's hash)")
+
+    def _damaged(self, why: str) -> JournalDamaged:
+        number, path = self._number, self._path
+        by_hand = "Restore this file, or the blob it names, from a backup"
+        if number > 1:
+            by_hand += (
+                f"; or copy the run folder and cut the file before line {number} (`head -n {number - 1}`) to resume "
+                "from there without what came after"
+            )
+        return JournalDamaged(f"{path}, line {number} is damaged: {why[:300]}. Nothing was changed. {by_hand}.")
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -96,16 +140,17 @@ def _parse(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _check_first(fields: dict[str, Any], path: Path) -> None:
+def _format_of(fields: dict[str, Any], path: Path) -> int:
     if fields.get("kind") != "run_created":
         raise ValueError("a journal begins with `run_created`")
-    found = fields.get("format", FORMAT)
-    if found != FORMAT:
+    found = fields.get("format", 1)  # format 1 left it out
+    if not isinstance(found, int) or found > FORMAT:
         by = fields.get("harness_version", "unknown")
         raise JournalVersion(
-            f"The run in {path.parent} has format {found!r} (written by harness {by}); this harness reads format "
-            f"{FORMAT} only: use that version of the harness for this run, or start a new run"
+            f"The run in {path.parent} has format {found!r} (written by harness {by}); this harness reads formats up "
+            f"to {FORMAT}: use harness {by} for this run"
         )
+    return found
 
 
 def _is_long(value: Any) -> bool:
@@ -117,11 +162,3 @@ def _is_long(value: Any) -> bool:
 def _first_problem(error: ValidationError) -> str:
     item = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-
-
-def _damaged(path: Path, number: int, why: str) -> JournalDamaged:
-    return JournalDamaged(
-        f"{path}, line {number} is damaged: {why[:300]}. Nothing was changed. What can be done by hand: bring back "
-        f"this file or the blob it names from a backup; or keep a copy of the whole folder and cut the file off "
-        f"before line {number} (`head -n {number - 1}`): the run goes on from there, without what came after"
-    )

@@ -1,7 +1,7 @@
 """State: where a run stands, as a fold over its events. Resuming a run is folding its journal.
 
-`State.apply` is the only place that decides what an event means for the run; everything here can be thrown away and
-built again. It is kept up to date event by event while a run is played, and holds no text longer than it needs.
+`State.apply` alone decides what an event means for the run. The state can be deleted and rebuilt at any time; it is
+updated event by event while a run is played.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ class State:
     chosen: SubmissionChosen | None = None
     plan: PlanMade | None = None
     folds: dict[tuple[str, str], FoldFinished | None] = field(default_factory=dict)
-    """Runs on other blends by evaluation and fold; None while one is open."""
+    """Results on other folds by evaluation and fold name; None while one is open."""
     fold_seconds: float = 0.0
     decisions: dict[str, Decided] = field(default_factory=dict)
     """The last decision of each step."""
     last_asked: ModelAsked | None = None
     in_flight: ModelAsked | None = None
-    """The request that left and of which nothing more is on record: it may have to be paid."""
+    """The request that was sent and has no reply on record: it may have to be paid."""
     epoch: EpochStarted | None = None
     given_up: str = ""
-    """Why the window is of no more use (`too_large`, `poisoned`); the attempt is about to end."""
+    """Why the window cannot be used any more (`too_large`, `poisoned`); the attempt is about to end."""
     requests: int = 0
     turns: int = 0
     cost: float = 0.0
@@ -87,11 +87,11 @@ class State:
     ended: str = ""
     paused: str = ""
     warnings: list[str] = field(default_factory=list)
-    """What was warned of in the open attempt."""
+    """Warnings of the open attempt."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
-    """Active seconds of the processes before this one."""
+    """Active seconds of earlier processes."""
     _segment_seconds: float = 0.0
 
     @property
@@ -120,7 +120,7 @@ class State:
     def evaluation_of(self, call: str) -> Evaluation | None:
         """The evaluation a call opened in the open attempt, if any."""
         # Ids of calls may come again in an attempt, once the turns with the first ones have left the window.
-        found = (e for e in reversed(self.evaluations.values()) if e.call == call and e.turn == self.turns)
+        found = (e for e in reversed(self.evaluations.values()) if e.started.call == call and e.turn == self.turns)
         return next(found, None)
 
     def evaluations_in(self, attempt: int) -> list[Evaluation]:
@@ -178,7 +178,13 @@ class State:
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         self.attempts.append(
-            Attempt(len(self.attempts) + 1, event.parent, started_at=event.at, began_active=self.active_seconds)
+            Attempt(
+                len(self.attempts) + 1,
+                event.move,
+                tuple(event.parents),
+                started_at=event.at,
+                began_active=self.active_seconds,
+            )
         )
         self.pending.clear()
         self.needs_reminder = False
@@ -218,7 +224,7 @@ class State:
         self.completion_tokens += event.usage.completion
         self.last_prompt_tokens = event.usage.prompt + event.usage.completion
         self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
-        self.pending = {call.id: Pending(call, self.turns, place) for place, call in enumerate(event.calls)}
+        self.pending = {call.id: Pending(call, self.turns, position) for position, call in enumerate(event.calls)}
         self.needs_reminder = not event.calls
         usable = any(not call.problem for call in event.calls)
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
@@ -236,7 +242,7 @@ class State:
             self._change_attempt(cost=self.attempt.cost + event.cost)
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
-    def _nudge(self, event: Reminded) -> None:
+    def _remind(self, event: Reminded) -> None:
         self.needs_reminder = False
 
     def _start_tool(self, event: ToolStarted) -> None:
@@ -252,42 +258,15 @@ class State:
         self.open_jobs.pop(event.job, None)
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
-        self.evaluations[event.evaluation] = Evaluation(
-            event.evaluation,
-            event.attempt,
-            event.call,
-            event.command,
-            event.commit,
-            event.tree,
-            event.job,
-            turn=self.turns,
-        )
+        self.evaluations[event.evaluation] = Evaluation(event, turn=self.turns)
         self.open_jobs[event.job] = event.call
 
     def _finish_evaluation(self, event: EvaluationFinished) -> None:
         # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
         is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
         is_new_best = is_new_best if event.promoted is None else event.promoted
-        self.evaluations[event.evaluation] = replace(
-            self.evaluations[event.evaluation],
-            status=event.status,
-            score=event.score,
-            noise=event.noise,
-            shown_score=event.shown_score,
-            message=event.message,
-            seconds=event.seconds,
-            submission=event.submission,
-            was_best=is_new_best,
-            verdict=event.verdict,
-            against=event.against,
-            gain=event.gain,
-            gain_noise=event.gain_noise,
-            share=event.share,
-            folds=event.folds,
-            alarm=event.alarm,
-            claimed=event.claimed,
-            notes=tuple(event.notes),
-        )
+        started = self.evaluations[event.evaluation]
+        self.evaluations[event.evaluation] = replace(started, finished=event, became_best=is_new_best)
         if is_new_best:
             self.best = self.evaluations[event.evaluation]
 
@@ -325,7 +304,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     ModelReplied: State._reply,
     ModelFailed: State._fail,
     Waited: State._wait,
-    Reminded: State._nudge,
+    Reminded: State._remind,
     ToolStarted: State._start_tool,
     ToolFinished: State._finish_tool,
     JobFinished: State._finish_job,

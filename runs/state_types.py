@@ -2,49 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from runs.events.registry import Call, ToolStarted
+from runs.events.registry import Call, EvaluationFinished, EvaluationStarted, ToolStarted
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation, open until `status` is set. `score` is exact, `told` what the model heard of it."""
+    """One evaluation: the event that started it and, once it is over, the one that finished it.
 
-    id: str
-    attempt: int
-    call: str
-    command: str
-    commit: str
-    tree: str
-    job: str
-    status: str = ""
-    score: float | None = None
-    noise: float | None = None
-    shown_score: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    submission: str = ""
-    was_best: bool = False
-    verdict: str = ""
-    against: str = ""
-    gain: float | None = None
-    gain_noise: float | None = None
-    share: float | None = None
-    folds: int = 0
-    alarm: str = ""
-    claimed: float | None = None
-    notes: tuple[str, ...] = ()
+    `turn` is the reply whose call started it, counted as `State.turns`. `became_best`: it was the new best.
+    """
+
+    started: EvaluationStarted
     turn: int = 0
-    """The reply whose call opened it, counted as `State.turns`."""
+    finished: EvaluationFinished | None = None
+    became_best: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its name, such as `003-1`: the first evaluation of attempt 3."""
+        return self.started.evaluation
+
+    @property
+    def attempt(self) -> int:
+        """The attempt it belongs to."""
+        return self.started.attempt
+
+    @property
+    def commit(self) -> str:
+        """The commit that was evaluated."""
+        return self.started.commit
+
+    @property
+    def command(self) -> str:
+        """The command that makes `submission.csv`."""
+        return self.started.command
+
+    @property
+    def status(self) -> str:
+        """How it ended (see `EvaluationFinished`); empty while it is open."""
+        return self.finished.status if self.finished else ""
+
+    @property
+    def score(self) -> float | None:
+        """The exact score, for people only."""
+        return self.finished.score if self.finished else None
+
+    @property
+    def noise(self) -> float | None:
+        """One standard error of the score."""
+        return self.finished.noise if self.finished else None
+
+    @property
+    def shown_score(self) -> str:
+        """The score as the model sees it."""
+        return self.finished.shown_score if self.finished else ""
+
+    def with_score(self, score: float) -> Evaluation:
+        """The same evaluation with a score from other rows, whose noise is not known."""
+        return replace(self, finished=self.result.model_copy(update={"score": score, "noise": None}))
+
+    @property
+    def result(self) -> EvaluationFinished:
+        """The finished event of an evaluation that is over."""
+        assert self.finished is not None, f"evaluation {self.id} is not over"
+        return self.finished
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt; `ended` is empty while it is open. `active_seconds` and `cost` count what it used."""
+    """One attempt: a move applied to its parents (commits). `ended` is empty while it is open.
+
+    `active_seconds` and `cost` count what it used.
+    """
 
     number: int
-    parent: str | None
+    move: str = "improve"
+    parents: tuple[str, ...] = ()
     turns: int = 0
     cost: float = 0.0
     started_at: str = ""
@@ -56,10 +91,15 @@ class Attempt:
     next: str = ""
     lessons: tuple[str, ...] = ()
 
+    @property
+    def parent(self) -> str | None:
+        """The commit its workspace started from; None: an empty one."""
+        return self.parents[0] if self.parents else None
+
 
 @dataclass(frozen=True)
 class Pending:
-    """A call of the last reply that has no result yet; `started` tells how far it came before a crash.
+    """A call of the last reply that has no result yet; `started` is set once its execution began.
 
     `turn` counts the replies of the run, `position` the calls of that reply: together they name its job.
     """

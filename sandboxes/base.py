@@ -108,6 +108,23 @@ class JobStatus:
     why: str = ""
     survivors: int = 0
 
+    def summary(self) -> str:
+        """How the job stands, in a few words."""
+        if self.state == "running":
+            return f"running for {self.seconds:.0f} s"
+        if self.state == "lost":
+            return f"lost: {self.why}"
+        if self.ended == "exited":
+            return f"exit {self.exit_code} after {self.seconds:.1f} s"
+        reasons = {
+            "timeout": "its time was over",
+            "output": f"it wrote {self.output_bytes} bytes",
+            "disk": "it filled the disk (its log ends with the limit it passed)",
+        }
+        if self.ended in reasons:
+            return f"killed after {self.seconds:.1f} s: {reasons[self.ended]}"
+        return f"{self.ended or self.state} after {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True)
 class Isolation:

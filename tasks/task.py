@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from tasks.config.schema import AnswerSection, BlendSection, TaskFile, parse_task_file
 from tasks.config.validate import Checks
@@ -16,9 +16,7 @@ from tasks.io.hashing import hash_of_file
 from tasks.metrics.medals import Thresholds
 from tasks.metrics.registry import Metric
 
-__all__ = ["Labels", "Metric", "Recipe", "RunDefaults", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
-
-SandboxKind = Literal["auto", "docker", "bubblewrap", "local"]
+__all__ = ["Labels", "Metric", "Recipe", "Submission", "Task", "TaskError", "Thresholds", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,6 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class RunDefaults:
-    """Settings of a run that the task gives; command-line flags override them. Cost in dollars."""
-
-    model: str | None = None
-    base_url: str | None = None
-    hours: float | None = None
-    cost: float | None = None
-    attempts: int | None = None
-    turns: int | None = None
-    sandbox: SandboxKind | None = None
-
-
-@dataclass(frozen=True)
 class Task:
     """A task whose paths are absolute and whose files exist.
 
@@ -83,7 +68,10 @@ class Task:
     submission: Submission
     labels: Labels | None
     thresholds: Thresholds | None
-    run: RunDefaults
+    run: Mapping[str, Any]
+    """The `run:` part as written: settings of runs of this task. The harness checks it."""
+    run_lines: Mapping[str, str]
+    """`file:line` of each key of it."""
     folder: Path
     path: Path
     hidden: tuple[str, ...]
@@ -120,7 +108,8 @@ def load_task(path: Path) -> Task:
         submission=submission,
         labels=_labels(file, paths),
         thresholds=thresholds,
-        run=RunDefaults(**file.run.model_dump()),
+        run=file.run,
+        run_lines={name: yaml_file.problem(("run", name), "", at_key=True).rstrip() for name in file.run},
         folder=checks.folder,
         path=path.absolute(),
         hidden=tuple(file.hide),

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,9 @@ class Played:
 
 def settings_of(home: Path, **changes: Any) -> Settings:
     """Settings of a run that may be long."""
-    return replace(Settings(home=home, api_key="sk-test", attempt_turns=100_000), **changes)
+    values = {"attempt_turns": 100_000, **changes}
+    variables = {f"HARNESS_{name.upper()}": str(value) for name, value in values.items()}
+    return Settings(home=home, api_key="sk-test", variables=variables)
 
 
 @contextmanager
@@ -118,9 +120,9 @@ def play(
 ) -> Played:
     """Play a run of so many turns to its end, in this process."""
     with engine_of(home, worker, **engine) as (served, url):
-        wish = open_run.RunRequest(task="digits", model="scripted", base_url=url, turns=turns, sandbox="local")
+        flags = {"model": "scripted", "base_url": url, "turns": turns, "sandbox": "local"}
         screen = open_screen(False, True)
-        open_run.start(wish, settings or settings_of(home), screen)
+        open_run.start(open_run.RunRequest("digits", flags), settings or settings_of(home), screen)
     folder = only_run(home)
     served.served[:] = served.served[-turns:]
     return Played(folder, list(read_events(folder)), served)

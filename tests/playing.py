@@ -143,7 +143,7 @@ def normalised(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
         elif isinstance(event, SubmissionChosen):
             told.append((event.kind, event.evaluation, event.sha256))
         elif isinstance(event, AttemptStarted):
-            told.append((event.kind, event.attempt, bool(event.parent)))
+            told.append((event.kind, event.attempt, bool(event.parents)))
         elif isinstance(event, AttemptEnded):
             told.append((event.kind, event.why, event.did))
         elif isinstance(event, RunEnded):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from harness import errors
+from harness.config import resolve
 from harness.settings import Settings
+from runs.run_settings import RunSettings
 from sandboxes.isolation import table_as_text
 
 PACKAGES = ("filelock", "json-repair", "openai", "pandas", "pydantic", "pyyaml", "rich", "scikit-learn")
@@ -74,9 +76,10 @@ def findings(settings: Settings, base_url: str | None, model: str | None) -> Ite
     yield packages()
     yield git()
     yield home(settings.home)
-    yield space(settings.home, settings.workspace_bytes)
+    run = resolve(settings).settings
+    yield space(settings.home, run.workspace_bytes)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
-    yield from sandboxes(settings.home, settings.image)
+    yield from sandboxes(settings.home, run.image)
     yield mlebench(settings.home)
     yield key(settings, base_url)
     yield from served(settings, base_url, model)
@@ -143,7 +146,7 @@ def home(folder: Path) -> Finding:
     return Finding("home", "ok", f"{folder}" if existing == folder else f"{folder} (created by the first run)")
 
 
-def space(folder: Path, workspace: int = Settings.workspace_bytes) -> Finding:
+def space(folder: Path, workspace: int = RunSettings().workspace_bytes) -> Finding:
     """Whether the disk of the run folders has room."""
     try:
         free = shutil.disk_usage(_nearest_folder(folder)).free

@@ -134,8 +134,8 @@ def _read_run(folder: Path, settings: Settings) -> Entry:
     return Entry(
         grade["report"],
         folder.name,
-        created.seed,
-        created.model,
+        created.settings.seed,
+        created.settings.model,
         total.active_seconds / 3600,
         total.cost,
         total.prompt_tokens + total.completion_tokens,
@@ -150,7 +150,7 @@ def _remarks(created: RunCreated, grade: dict[str, Any], settings: Settings) -> 
         yield DEMO_MODEL
     if not created.protects_labels:
         yield LABELS_UNPROTECTED
-    if created.options.get("models"):
+    if created.settings.models:
         yield "pretrained weights were mounted"
     if differing := differences_of(created.task_id, settings.home):
         yield f"not comparable: {len(differing)} files differ from the benchmark's"

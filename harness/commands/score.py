@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import errors
-from harness.commands.show import find_run, is_driven
+from harness.commands.show import find_run
 from harness.settings import Settings
 from harness.ui.format import table
 from runs.views.final_choice import submitted_evaluation
@@ -114,6 +114,8 @@ def _lock(folder: Path, anyway: bool) -> Iterator[None]:
     """Hold the run's lock while it is graded. Raises `UsageError` if another process is running it."""
     from filelock import FileLock, Timeout
 
+    from runs.journal import is_driven
+
     if anyway and is_driven(folder):
         yield
         return
@@ -148,7 +150,7 @@ def _keep(graded: Graded, settings: Settings) -> None:
     estimate = graded.estimate
     grade: dict[str, Any] = {
         "run_id": graded.created.run_id,
-        "seed": graded.created.seed,
+        "seed": graded.created.settings.seed,
         "model": model_text(graded.created),
         "protects_labels": graded.created.protects_labels,
         "held_out_score": estimate.score if estimate else None,

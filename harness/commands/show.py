@@ -56,22 +56,6 @@ def find_run(name: str, settings: Settings) -> Path:
     return settings.runs / matches[0]
 
 
-def is_driven(folder: Path) -> bool:
-    """Whether a process is running this run now."""
-    from filelock import FileLock, Timeout
-
-    path = folder / "lock"
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a run of another user, which cannot be locked
-        return False
-
-
 # ---------------------------------------------------------------------------------------------------------- the list
 
 
@@ -118,6 +102,7 @@ def _fresh_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
+    from runs.journal import is_driven
     from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, money_text, score_text
 
     status = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,7 @@ def open_model(
     *,
     tools: Sequence[ToolSpec] = (),
     patience: Patience | None = None,
+    headers: Mapping[str, str] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Model:
     """A client for `profile.model` at `base_url`. `tools` are what calls are read against.
@@ -100,6 +101,7 @@ def open_model(
         base_url,
         api_key,
         transport,
+        headers=headers,
         style=profile.stream,
         stall_seconds=patience.stall,
         connect_seconds=patience.connect,

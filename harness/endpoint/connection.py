@@ -49,6 +49,7 @@ class Connection:
         api_key: str,
         transport: httpx2.BaseTransport | None,
         *,
+        headers: Mapping[str, str] | None = None,
         style: Style,
         stall_seconds: float,
         connect_seconds: float,
@@ -63,7 +64,7 @@ class Connection:
         if not re.match(r"https?://[^/\s]+", base_url):
             raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
         self.model = model
-        self.scrub = scrubber(api_key)
+        self.scrub = scrubber(api_key, *(headers or {}).values())
         self.is_usually_delta = False
         self._style = style
         self._lingers = False
@@ -78,7 +79,12 @@ class Connection:
             event_hooks={"request": [self._watchdog.attach], "response": [_bound_error_body]},
         )
         self._client = OpenAI(
-            api_key=api_key or "none", base_url=base_url, max_retries=0, http_client=http, timeout=self._timeout(60.0)
+            api_key=api_key or "none",
+            base_url=base_url,
+            max_retries=0,
+            http_client=http,
+            timeout=self._timeout(60.0),
+            default_headers=headers,
         )
 
     def close(self) -> None:

@@ -70,9 +70,15 @@ class Passing(Exception):
         self.text_bytes = 0
 
 
-def scrubber(key: str) -> Callable[[str], str]:
-    """A function that takes secrets out of a text: this key, however quoted, and whatever looks like one."""
-    exact = [key, quote(key, safe="")] if key.lower() not in _PLACEHOLDERS else []
+SECRET_CHARACTERS = 8
+"""A header value shorter than this is no secret, and replacing it would garble messages."""
+
+
+def scrubber(key: str, *others: str) -> Callable[[str], str]:
+    """A function that takes secrets out of a text: this key, long other values, and whatever looks like a key."""
+    known = [] if key.lower() in _PLACEHOLDERS else [key]
+    known += [secret for secret in others if len(secret) >= SECRET_CHARACTERS]
+    exact = [form for secret in known for form in (secret, quote(secret, safe=""))]
 
     def scrub(text: str) -> str:
         for secret in exact:

@@ -58,7 +58,11 @@ _HELLO = {"role": "user", "content": "Say ok."}
 
 
 def probe_endpoint(
-    profile: Profile, base_url: str, api_key: str = "", sleep: Callable[[float], None] = time.sleep
+    profile: Profile,
+    base_url: str,
+    api_key: str = "",
+    headers: Mapping[str, str] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> ProbeResult:
     """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
 
@@ -68,7 +72,8 @@ def probe_endpoint(
     from harness.endpoint.connection import Connection
 
     brief = replace(profile, output_tokens=32)
-    first = open_model(brief, base_url, api_key, patience=Patience(stall=CALL_SECONDS, longest_wait=8.0), sleep=sleep)
+    patience = Patience(stall=CALL_SECONDS, longest_wait=8.0)
+    first = open_model(brief, base_url, api_key, patience=patience, headers=headers, sleep=sleep)
     try:
         hello = first.complete(
             b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
@@ -76,7 +81,14 @@ def probe_endpoint(
     finally:
         first.close()
     connection = Connection(
-        profile.model, base_url, api_key, None, style=profile.stream, stall_seconds=CALL_SECONDS, connect_seconds=10.0
+        profile.model,
+        base_url,
+        api_key,
+        None,
+        headers=headers,
+        style=profile.stream,
+        stall_seconds=CALL_SECONDS,
+        connect_seconds=10.0,
     )
     try:
         return _Probe(profile, connection, sleep, set(first.dropped), hello.retries + 1, hello.cost).result()
@@ -84,9 +96,11 @@ def probe_endpoint(
         connection.close()
 
 
-def probe_and_store(home: Path, profile: Profile, base_url: str, api_key: str = "") -> ProbeResult:
+def probe_and_store(
+    home: Path, profile: Profile, base_url: str, api_key: str = "", headers: Mapping[str, str] | None = None
+) -> ProbeResult:
     """Probe an endpoint and store the result under `home`. Raises a `ModelError` if the endpoint does not answer."""
-    result = probe_endpoint(profile, base_url, api_key)
+    result = probe_endpoint(profile, base_url, api_key, headers)
     store_probe(home, base_url, result)
     return result
 

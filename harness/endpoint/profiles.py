@@ -125,7 +125,7 @@ def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
         fit = _fit(name, entry, base_url, model)
         if fit is not None and (chosen is None or fit > chosen[0]):
             chosen = (fit, name, entry)
-    return guessed if chosen is None else _overridden(guessed, chosen[1], chosen[2], models_toml)
+    return guessed if chosen is None else override(guessed, chosen[1], chosen[2], models_toml)
 
 
 def _guess(base_url: str, model: str) -> Profile:
@@ -197,7 +197,8 @@ def _fit(name: str, entry: Mapping[str, Any], base_url: str, model: str) -> int 
     return points
 
 
-def _overridden(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> Profile:
+def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> Profile:
+    """A profile with the fields of an entry `name` in `path`, which error messages name. Raises `ProfileError`."""
     from pydantic import TypeAdapter, ValidationError
 
     start = replace(KINDS[entry["kind"]], model=guessed.model) if "kind" in entry else guessed

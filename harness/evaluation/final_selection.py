@@ -1,20 +1,25 @@
-"""What is handed in: the end of a run, inside the time kept back for it.
+"""The final selection: choose the submission of record within the time kept back for it.
 
-Finalists show that their code makes their submissions, and are run on fresh splits where the time suffices, the pick is
-made on rows that chose none of them, an ensemble is taken where such rows agree, and the winner of a single blend is
-refitted on all labelled rows. Each decision is an event with its numbers; done again after a crash, it goes on where it
-stood.
+1. Finalists: the best evaluation and a few others, one per tree.
+2. Reproduce: each runs again on other training rows; what does not score about the same is dropped.
+3. Replicate: those that fit into the time run on fresh folds.
+4. Choose on rows that chose none of them; take an ensemble where such rows agree.
+5. Refit the winner of a single split on all labelled rows.
+
+Every decision is an event with its numbers; repeated after a crash, the selection continues.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness import budget
 from harness.evaluation import folds, submission
-from harness.evaluation.verdict import MAX_FOLD_Z, weigh
+from harness.evaluation.run_split import blend_of, fold_dir
+from harness.evaluation.verdict import MAX_FOLD_Z, compare
+from harness.run import Run
 from runs.events.registry import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
 from tasks.holdout.recipe import Split
@@ -32,35 +37,37 @@ from tasks.judging.select_final import (
 from tasks.subprocesses import ChildFailed
 from tasks.task import TaskError
 
-if TYPE_CHECKING:
-    from harness.loop import Run
-
 SPARE_SECONDS = 30.0
-SLOWER = 2.0
-"""How much longer than before a job may take at the end."""
-SEEDS = 1.25
-"""How much further than two splits differ from each other a refit may lie from what it replaces."""
+SLOWDOWN = 2.0
+"""How many times longer than before a job may take in the final selection."""
+MAX_REFIT_DISTANCE = 1.25
+"""How far a refit may lie from what it replaces, relative to the distance between two splits."""
 REFIT, FRESH = Split(0, -1), Split(1, 0)
 BEST = "best score on held-out rows"
+JUDGING_ROWS = {
+    "select": "the select rows, which nothing has used before",
+    "fresh": "fresh folds",
+    "halves": "the search rows",
+}
 
 
 def select(run: Run) -> None:
-    """Choose the submission of record. A run without a scored submission, or one that has chosen, is left alone."""
+    """Choose the submission of record. Nothing is done without a scored submission, or if it was chosen before."""
     best = run.state.best
     if best is None or best.score is None or run.state.plan is None or "record" in run.state.decisions:
         return
     try:
         _select(run)
     except (ChildFailed, TaskError) as error:  # the end of a run must not fail for want of a better choice
-        proven = run.state.decisions.get("reproduced")
-        first = run.state.evaluations[proven.chosen.split()[0]] if proven is not None else best
-        run.record(Warned(message=f"the choice at the end could not be made ({error}): {first.id} is handed in"))
+        reproduced = run.state.decisions.get("reproduced")
+        first = run.state.evaluations[reproduced.chosen.split()[0]] if reproduced is not None else best
+        run.record(Warned(message=f"the final selection failed ({error}): evaluation {first.id} is submitted"))
         submission.choose(run, first, BEST)
         decide(run, "record", first.id, BEST)
 
 
 def _select(run: Run) -> None:
-    finalists, own = _proven(run, _finalists(run))
+    finalists, own = _reproduce(run, _finalists(run))
     fresh = _replicate(run, finalists, own)
     weights = _choose(run, finalists, fresh, own)
     members = {name: weight for name, weight in weights.items() if weight > 0}
@@ -69,74 +76,78 @@ def _select(run: Run) -> None:
 
 
 def decide(run: Run, step: str, chosen: str, why: str, **numbers: Any) -> Decided:
-    """Record a decision, once; the one on record where there is one."""
+    """Record a decision once; returns the one on record where there is one."""
     if step not in run.state.decisions:
         run.record(Decided(step=step, chosen=chosen, why=why, numbers=numbers))
     return run.state.decisions[step]
 
 
 def _finalists(run: Run) -> list[Evaluation]:
-    """The best so far and the best few others, one for each tree; those judged over all blends come before others."""
+    """The best evaluation and the next few, one per tree; those judged on all folds come first."""
     state, best = run.state, run.state.best
     assert best is not None and state.plan is not None
     scored = [e for e in state.evaluations.values() if e.score is not None]
-    # What is worse on the agent's fold may shine on fresh ones, whose labels the agent knows. The best so far stays: a
-    # run begun by an older harness may have one that is not trusted.
-    able = [e for e in scored if e.id == best.id or not (e.alarm or e.verdict == "worse")]
-    sign, most = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
-    ranked = sorted(able, key=lambda e: (e.id != best.id, e.folds < most, sign * (e.score or 0.0)))
-    different = {(e.tree, e.command): e for e in reversed(ranked)}
-    few = [e for e in ranked if different[e.tree, e.command] is e][: run.settings.finalists]
-    chosen = decide(
-        run, "finalists", " ".join(e.id for e in few), f"of {len(able)}", scores={e.id: e.score for e in few}
-    )
-    return [state.evaluations[name] for name in chosen.chosen.split()]
+    # What is worse on the agent's fold may excel on fresh ones, whose labels the agent knows. The best always stays.
+    eligible = [e for e in scored if e.id == best.id or not (e.result.distrust_reason or e.result.verdict == "worse")]
+    sign, all_folds = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
+    ranked = sorted(eligible, key=lambda e: (e.id != best.id, e.result.folds < all_folds, sign * (e.score or 0.0)))
+    first_of_tree = {(e.started.tree, e.command): e for e in reversed(ranked)}
+    distinct = [e for e in ranked if first_of_tree[e.started.tree, e.command] is e]
+    finalists = distinct[: run.settings.finalists]
+    names = " ".join(e.id for e in finalists)
+    decision = decide(run, "finalists", names, f"of {len(eligible)}", scores={e.id: e.score for e in finalists})
+    return [state.evaluations[name] for name in decision.chosen.split()]
 
 
-def _proven(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:
-    """The finalists whose code does again what it did, on training rows and samples it has not seen, as far as there is
-    time to try; and the blends all of them were judged on.
+def _reproduce(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:
+    """The finalists whose code scores about the same on other training rows and samples, as far as there is time to
+    try; and the splits on which all of them were judged.
 
-    Predictions that were written by hand, brought along or copied from elsewhere do not survive it.
+    Predictions that were written by hand, brought along or copied from elsewhere fail here.
     """
     plan = run.state.plan
-    own = [Split(0, part) for part in range(plan.folds if plan and plan.folds else 1)]
+    own = [Split(0, fold) for fold in range(plan.folds if plan and plan.folds else 1)]
     tried = own[1:] or [FRESH]
-    spared = 0.0 if len(own) > 1 else SLOWER * finalists[0].seconds  # for the refit
-    came_to = {one.id: folds.run_all(run, one, tried, SLOWER, lambda: _seconds_left(run) - spared) for one in finalists}
-    for one in finalists:
-        if came_to[one.id] == "done" and not _holds(run, one, own):
-            came_to[one.id] = "failed"
-    failed = [one.id for one in finalists if came_to[one.id] == "failed"]
-    done = [one for one in finalists if came_to[one.id] == "done"]
-    kept = [one for one in finalists if one.id not in failed]
-    if len(own) > 1:  # only candidates on the same blends can be compared
+    reserve = 0.0 if len(own) > 1 else SLOWDOWN * finalists[0].result.seconds  # for the refit
+    outcomes = {e.id: _run_all(run, e, tried, reserve) for e in finalists}
+    for e in finalists:
+        if outcomes[e.id] == "done" and not _scores_alike(run, e, own):
+            outcomes[e.id] = "failed"
+    failed = [e.id for e in finalists if outcomes[e.id] == "failed"]
+    done = [e for e in finalists if outcomes[e.id] == "done"]
+    kept = [e for e in finalists if e.id not in failed]
+    if len(own) > 1:  # only candidates judged on the same splits can be compared
         kept, own = (done, own) if done and done[0] is kept[0] else (kept, own[:1])
-    why = f"run again on other rows; {len(done)} of {len(finalists)} did the same there"
-    why += f", not {' '.join(failed)}: made by more than its code" if failed else ""
-    made = decide(run, "reproduced", " ".join(one.id for one in kept or finalists[:1]), why)
-    return [run.state.evaluations[name] for name in made.chosen.split()], own
+    why = f"run again on other rows: {len(done)} of {len(finalists)} scored about the same"
+    why += f"; not reproduced: {' '.join(failed)}" if failed else ""
+    decision = decide(run, "reproduced", " ".join(e.id for e in kept or finalists[:1]), why)
+    return [run.state.evaluations[name] for name in decision.chosen.split()], own
 
 
-def _holds(run: Run, one: Evaluation, own: list[Split]) -> bool:
-    """Whether a score is about the same on other folds, which was looked at before where it was judged over them, or
-    on a fresh split."""
-    if one.folds == len(own) > 1:
-        return True
+def _run_all(run: Run, evaluation: Evaluation, splits: list[Split], reserve: float = 0.0) -> folds.Outcome:
+    seconds = evaluation.result.seconds
+    return folds.run_all(run, evaluation, splits, seconds, SLOWDOWN, lambda: _seconds_left(run) - reserve)
+
+
+def _scores_alike(run: Run, evaluation: Evaluation, own: list[Split]) -> bool:
+    """Whether a score is about the same on the other folds, or on a fresh split where there is one split only."""
+    if evaluation.result.folds == len(own) > 1:
+        return True  # checked when it was evaluated
     if len(own) > 1:
         best = run.state.best
-        other = best if best is not None and best.id != one.id and best.folds == len(own) else None
-        return abs(weigh(run, one, own, other, own).fold_z) <= MAX_FOLD_Z
-    done = run.state.folds[one.id, FRESH.name]
-    if done is None or done.score is None or one.score is None:
+        is_baseline = best is not None and best.id != evaluation.id and best.result.folds == len(own)
+        return abs(compare(run, evaluation.id, own, best if is_baseline else None, own).fold_z) <= MAX_FOLD_Z
+    fresh = run.state.folds[evaluation.id, FRESH.name]
+    if fresh is None or fresh.score is None or evaluation.score is None:
         return False
-    if done.noise is None or one.noise is None:
+    if fresh.noise is None or evaluation.noise is None:
         return True
-    return abs(one.score - done.score) <= MAX_FOLD_Z * math.hypot(one.noise, done.noise) + 1e-9
+    noise = math.hypot(evaluation.noise, fresh.noise)
+    return abs(evaluation.score - fresh.score) <= MAX_FOLD_Z * noise + 1e-9
 
 
 def _seconds_left(run: Run) -> float:
-    left = budget.finale_seconds_left(run.created, run.active_seconds()) - SPARE_SECONDS
+    left = budget.final_seconds_left(run.settings, run.active_seconds()) - SPARE_SECONDS
     if run.created.is_demo and run.state.plan:
         left = min(left, run.state.plan.allowance - run.state.fold_seconds)
     return left
@@ -144,45 +155,43 @@ def _seconds_left(run: Run) -> float:
 
 def _fresh_splits(run: Run) -> list[Split]:
     plan = run.state.plan
-    return [Split(1, part) for part in range(plan.folds if plan and plan.folds else 1)]
+    return [Split(1, fold) for fold in range(plan.folds if plan and plan.folds else 1)]
 
 
 def _replicate(run: Run, finalists: list[Evaluation], own: list[Split]) -> list[Evaluation]:
-    """The finalists that have been run on fresh splits: as many as fit into the time, at least two or none."""
+    """The finalists that ran on fresh splits: as many as fit into the time, at least two or none."""
     splits = _fresh_splits(run)
     left, fitting = _seconds_left(run), 0
-    for one in finalists:
-        ran = all(_is_scored(run, one, split) for split in splits)
-        left -= 0.0 if ran else SLOWER * len(splits) * one.seconds
-        fitting += left > 0 or ran
+    for e in finalists:
+        is_done = all(_is_scored(run, e, split) for split in splits)
+        left -= 0.0 if is_done else SLOWDOWN * len(splits) * e.result.seconds
+        fitting += left > 0 or is_done
     count = fitting if fitting > 1 and len(own) == len(splits) else 0
-    why = (
-        f"{count} of {len(finalists)} fit into the time on {len(splits)} fresh blends"
-        if count
-        else "none are run again"
-    )
-    made = decide(run, "replicas", "", why, count=count)
-    again = finalists[: made.numbers["count"]]
-    for one in again:
-        folds.run_all(run, one, splits, SLOWER, lambda: _seconds_left(run))
-    return [one for one in again if all(_is_scored(run, one, split) for split in splits)]
+    why = "none is run on fresh splits"
+    if count:
+        why = f"{count} of {len(finalists)} fit into the time on {len(splits)} fresh splits"
+    decision = decide(run, "replicas", "", why, count=count)
+    replicated = finalists[: decision.numbers["count"]]
+    for e in replicated:
+        _run_all(run, e, splits)
+    return [e for e in replicated if all(_is_scored(run, e, split) for split in splits)]
 
 
-def _is_scored(run: Run, one: Evaluation, split: Split) -> bool:
-    done = run.state.folds.get((one.id, split.name))
-    return done is not None and done.status == "scored"
+def _is_scored(run: Run, evaluation: Evaluation, split: Split) -> bool:
+    result = run.state.folds.get((evaluation.id, split.name))
+    return result is not None and result.status == "scored"
 
 
 def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own: list[Split]) -> dict[str, float]:
-    """The weight of each finalist in what is handed in."""
-    made = run.state.decisions.get("ensemble")
-    if made is not None:
-        return {name: float(weight) for name, weight in made.numbers["weights"].items()}
+    """The weight of each finalist in the submission."""
+    decision = run.state.decisions.get("ensemble")
+    if decision is not None:
+        return {name: float(weight) for name, weight in decision.numbers["weights"].items()}
     judges: Judges = "select" if run.blend.select_rows else "fresh" if len(fresh) > 1 else "halves"
     candidates = fresh if judges == "fresh" else finalists
-    if judges != "halves":  # there the best so far, which is first, stays the pick
+    if judges != "halves":  # with halves the best so far, which is first, stays the pick
         sign = 1 if run.state.lower_is_better else -1
-        candidates = sorted(candidates, key=lambda one: sign * (one.score or 0.0))
+        candidates = sorted(candidates, key=lambda e: sign * (e.score or 0.0))
     search = _rows(run, candidates, own, HELD_OUT)
     judging = None
     if judges == "select":
@@ -190,96 +199,104 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
     elif judges == "fresh":
         judging = _rows(run, candidates, _fresh_splits(run), HELD_OUT)
     choice = run_choose(search, judging, judges, run.settings.judge_seconds)
-    names = [one.id for one in candidates]
-    decide(run, judges, names[choice.pick], f"best of {len(names)} on {ROWS[judges]}", **_scores(names, choice))
-    verdict = "agree" if choice.is_ensemble else "do not agree, or it is one candidate"
+    _record_choice(run, judges, [e.id for e in candidates], choice)
+    return dict(zip([e.id for e in candidates], choice.weights, strict=True))
+
+
+def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice) -> None:
+    def by_name(values: list[float]) -> dict[str, float]:
+        return dict(zip(names, values, strict=True))
+
+    decide(
+        run,
+        judges,
+        names[choice.pick],
+        f"best of {len(names)} on {JUDGING_ROWS[judges]}",
+        searched=by_name(choice.searched),
+        judged=by_name(choice.judged),
+    )
+    agreement = "agree" if choice.is_ensemble else "do not agree, or there is one candidate"
     decide(
         run,
         "ensemble",
-        " ".join(name for name, weight in zip(names, choice.weights, strict=True) if weight > 0),
-        f"rows that did not choose it {verdict}",
-        weights=dict(zip(names, choice.weights, strict=True)),
-        proposed=dict(zip(names, choice.proposed, strict=True)) if choice.proposed else {},
+        " ".join(name for name, weight in by_name(choice.weights).items() if weight > 0),
+        f"rows that did not choose it {agreement}",
+        weights=by_name(choice.weights),
+        proposed=by_name(choice.proposed) if choice.proposed else {},
         accepted=choice.is_ensemble,
         score=choice.ensemble_score,
         gain=choice.gain,
         gain_noise=choice.gain_noise,
         share=choice.share,
     )
-    return dict(zip(names, choice.weights, strict=True))
-
-
-ROWS = {
-    "select": "the select rows, which nothing had seen before",
-    "fresh": "fresh folds",
-    "halves": "the rows searched on",
-}
-
-
-def _scores(names: list[str], choice: Choice) -> dict[str, Any]:
-    return {
-        "searched": dict(zip(names, choice.searched, strict=True)),
-        "judged": dict(zip(names, choice.judged, strict=True)),
-    }
 
 
 def _rows(run: Run, candidates: list[Evaluation], splits: list[Split], role: str) -> Rows:
     name = "select.csv" if role == SELECT else "held_out.csv"
-    blends = tuple(folds.blend_of(run, split).folder for split in splits)
-    files = tuple(tuple(folds.fold_dir(run, one.id, split) / name for one in candidates) for split in splits)
+    blends = tuple(blend_of(run, split).folder for split in splits)
+    files = tuple(tuple(fold_dir(run, e.id, split) / name for e in candidates) for split in splits)
     return Rows(blends, files, role)
 
 
 def _refit(run: Run, members: dict[str, float], own: list[Split]) -> Path | None:
-    """The members' predictions after training on all labelled rows, where they differ no more than two splits do."""
+    """The members' predictions after training on all labelled rows, if they differ no more than two splits do."""
     out = run.folder / "evaluations" / "final"
-    made = run.state.decisions.get("refit")
-    if made is None and len(own) == 1:
-        made = _try_refit(run, members, out)
-    return out / "refit.csv" if made is not None and made.chosen else None
+    decision = run.state.decisions.get("refit")
+    if decision is None and len(own) == 1:
+        decision = _try_refit(run, members, out)
+    return out / "refit.csv" if decision is not None and decision.chosen else None
 
 
 def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     for name in members:
-        one = run.state.evaluations[name]
-        came_to = folds.run_all(run, one, [REFIT, FRESH], SLOWER, lambda: _seconds_left(run))
-        if came_to == "short":
-            return decide(run, "refit", "", f"{2 * one.seconds:.0f} s for {name} are more than there are")
-        if came_to != "done":
+        evaluation = run.state.evaluations[name]
+        outcome = _run_all(run, evaluation, [REFIT, FRESH])
+        if outcome == "short":
+            needed = 2 * evaluation.result.seconds
+            return decide(run, "refit", "", f"{name} would take {needed:.0f} s, more than is left")
+        if outcome != "done":
             return decide(run, "refit", "", f"evaluation {name} did not succeed when it was run again")
     seconds = run.settings.judge_seconds
     for name, split in (("before", Split()), ("refit", REFIT), ("other", FRESH)):
-        files = [folds.fold_dir(run, member, split) / "submission.csv" for member in members]
+        files = [fold_dir(run, member, split) / "submission.csv" for member in members]
         run_combine(run.blend.folder, files, list(members.values()), out / f"{name}.csv", seconds)
     if problem := run_check_test_rows(run.blend.folder, out / "refit.csv", seconds):
         return decide(run, "refit", "", f"it could not be scored: {problem}")
-    moved, usual = (
-        run_distance(run.blend.folder, out / "before.csv", out / f"{name}.csv", seconds) for name in ("refit", "other")
-    )
-    accepted = moved <= SEEDS * usual + 1e-9
-    why = "no further from it than two splits are from each other" if accepted else "further than two splits are"
+    before = out / "before.csv"
+    moved = run_distance(run.blend.folder, before, out / "refit.csv", seconds)
+    usual = run_distance(run.blend.folder, before, out / "other.csv", seconds)
+    accepted = moved <= MAX_REFIT_DISTANCE * usual + 1e-9
+    why = f"it differs {'no more' if accepted else 'more'} than two splits do"
     return decide(run, "refit", "refit" if accepted else "", why, moved=moved, usual=usual)
 
 
 def _record(run: Run, members: dict[str, float], fresh: list[Evaluation], own: list[Split], refit: Path | None) -> None:
-    """Make the submission of record of what was chosen."""
-    out = run.folder / "evaluations" / "final" / "submission.csv"
-    again = {one.id for one in fresh} if "fresh" in run.state.decisions else set()
+    """Make the choice the submission of record."""
+    replicated = {e.id for e in fresh} if "fresh" in run.state.decisions else set()
     (first, *others) = (run.state.evaluations[name] for name in members)
-    if not others and not again & set(members) and refit is None and first.folds == len(own):
-        submission.choose(run, first, f"{BEST}, and at the end")
+    is_as_evaluated = not others and not replicated & set(members) and refit is None
+    if is_as_evaluated and first.result.folds == len(own):
+        submission.choose(run, first, f"{BEST}, confirmed by the final selection")
     else:
-        files, weights = [], []
-        for name, weight in members.items():
-            splits = own + (_fresh_splits(run) if name in again else [])
-            files += [folds.fold_dir(run, name, split) / "submission.csv" for split in splits]
-            weights += [weight / len(splits)] * len(splits)
-        if refit is not None:
-            files, weights = [refit], [1.0]
-        sha256 = run_combine(run.blend.folder, files, weights, out, run.settings.judge_seconds)
-        submission.write_atomically(run.folder / "submission.csv", out.read_bytes())
-        why = "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
-        chosen = run.state.chosen
-        if chosen is None or (chosen.evaluation, chosen.sha256) != ("final", sha256):
-            run.record(SubmissionChosen(evaluation="final", sha256=sha256, why=why))
+        _submit_combined(run, members, replicated, own, refit)
     decide(run, "record", " ".join(members), run.state.chosen.why if run.state.chosen else "", weights=members)
+
+
+def _submit_combined(
+    run: Run, members: dict[str, float], replicated: set[str], own: list[Split], refit: Path | None
+) -> None:
+    """Submit the refit, or the weighted mean over the members and all splits they ran on."""
+    files, weights = [], []
+    for name, weight in members.items():
+        splits = own + (_fresh_splits(run) if name in replicated else [])
+        files += [fold_dir(run, name, split) / "submission.csv" for split in splits]
+        weights += [weight / len(splits)] * len(splits)
+    if refit is not None:
+        files, weights = [refit], [1.0]
+    out = run.folder / "evaluations" / "final" / "submission.csv"
+    sha256 = run_combine(run.blend.folder, files, weights, out, run.settings.judge_seconds)
+    submission.write_atomically(run.folder / "submission.csv", out.read_bytes())
+    why = "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
+    chosen = run.state.chosen
+    if chosen is None or (chosen.evaluation, chosen.sha256) != ("final", sha256):
+        run.record(SubmissionChosen(evaluation="final", sha256=sha256, why=why))

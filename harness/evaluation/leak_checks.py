@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.run import Run
 from runs.events.registry import Warned
 from tasks.holdout.blend import read_meta
 from tasks.holdout.sources import labelled_source
@@ -16,11 +16,7 @@ from tasks.leakage.code import check_claim, check_code, check_table
 from tasks.leakage.statistics import Finding
 from tasks.leakage.tables import ROWS
 from tasks.leakage.task import check_task
-from tasks.task import TaskError, load_task
-
-if TYPE_CHECKING:
-    from harness.loop import Run
-    from tasks.task import Task
+from tasks.task import Task, TaskError, load_task
 
 SOURCE_BYTES, TABLE_BYTES, MOST_FILES = 300_000, 50_000_000, 200
 
@@ -69,7 +65,7 @@ def _brought_along(path: Path, ids: list[str], name: str) -> list[Finding]:
 
 def _sample_ids(run: Run, name: str) -> list[str]:
     """Ids of rows to predict, as the agent sees them: enough of them to be recognised."""
-    sample = Path(run.created.options["sample"]).name
+    sample = Path(run.created.sample).name
     for path in run.blend.public.rglob(sample):
         try:
             header, *rows = islice(read_rows(path), ROWS)

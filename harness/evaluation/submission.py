@@ -11,9 +11,10 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from context import memory
+from harness.budget import Why
+from harness.run import Run
 from runs.events.registry import RunEnded, SubmissionChosen
 from runs.journal import read_events
 from runs.state import Evaluation
@@ -22,10 +23,6 @@ from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
 from runs.views.report import write_report
 from runs.views.summary import write_results, write_summary
 from sandboxes.base import read_log
-
-if TYPE_CHECKING:
-    from harness.budget import Why
-    from harness.loop import Run
 
 
 def begin_with_sample(run: Run, sample: Path) -> None:
@@ -99,7 +96,7 @@ def keep_attempt(run: Run, number: int) -> None:
         if path.exists():
             write_atomically(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
-        write_atomically(folder / "output.log", read_log(run.sandbox, done[-1].job))
+        write_atomically(folder / "output.log", read_log(run.sandbox, done[-1].started.job))
     write_atomically(folder / "notes.md", f"{_marks(run)}{memory.render_entry(run.state, attempt)}\n".encode())
 
 

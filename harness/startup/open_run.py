@@ -1,20 +1,23 @@
-"""Opening a run: a new one from a wish, or one that was stopped or crashed from its folder. Both are then the same."""
+"""Open a run and play it: a new one from a request, or one that was stopped or crashed from its folder."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from context.notebook import Notebook
 from context.recall.index import Recall
 from context.window import Window
 from harness import attempt, budget, errors, loop, request
+from harness.config import endpoint_of
+from harness.endpoint.client import Model
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
+from harness.run import Run, Screen
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import RunRequest, create, profile_of
@@ -38,33 +41,29 @@ from tasks.holdout.blend import Blend, load_blend, make_blend
 from tasks.prompt_card import data_files, render_card
 from tasks.task import load_task
 
-if TYPE_CHECKING:
-    from harness.endpoint.client import Model
-    from harness.loop import Run, Screen
 
-
-def start(wish: RunRequest, settings: Settings, screen: Screen) -> int:
+def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     """Create a run and play it; returns the exit code. Raises the errors of what cannot be started."""
-    return _play(create(wish, settings), settings, screen)
+    return _play(create(request, process), process, screen)
 
 
-def resume(folder: Path, settings: Settings, screen: Screen) -> int:
-    """Take a run up again where its journal ends; returns the exit code."""
-    return _play(folder, settings, screen)
+def resume(folder: Path, process: Settings, screen: Screen) -> int:
+    """Continue a run where its journal ends; returns the exit code."""
+    return _play(folder, process, screen)
 
 
-def _play(folder: Path, settings: Settings, screen: Screen) -> int:
-    with Journal.open(folder) as journal, ExitStack() as held:
+def _play(folder: Path, process: Settings, screen: Screen) -> int:
+    with Journal.open(folder) as journal, ExitStack() as leases:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)
-        if any((settings.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
+        if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        run = _open(folder, journal, settings, screen, held)
+        run = _open(folder, journal, process, screen, leases)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
-            with run.stopping.watching(), _pausing(run):
+            with run.stopping.watching(), _recording_pauses(run):
                 _begin(run)
                 loop.play(run)
         finally:
@@ -78,8 +77,8 @@ def _exit_code(run: Run) -> int:
     return errors.DONE if run.state.ended else errors.STOPPED
 
 
-def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, held: ExitStack) -> Run:
-    """Fold the journal and open the parts that act on it; what is lent to the run is given back with `held`."""
+def _open(folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack) -> Run:
+    """Fold the journal and open the parts that act on it; `leases` returns what the run leases."""
     state, window, notebook, meter = State(), Window(), Notebook(), CacheMeter()
     for event in journal.past:
         state.apply(event)
@@ -89,11 +88,11 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, he
     journal.past.clear()
     created = state.created
     assert created is not None
-    blend = _load_blend(created, settings)
-    gpus = held.enter_context(sandbox_setup.gpus_of(created, settings))
-    place = sandbox_setup.sandbox_paths(folder, created, blend, settings, gpus)
-    place.workspace.mkdir(exist_ok=True)
-    return loop.Run(
+    blend = _load_blend(created, process.home)
+    gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
+    paths = sandbox_setup.sandbox_paths(folder, created, blend, process.home, gpus)
+    paths.workspace.mkdir(exist_ok=True)
+    return Run(
         folder=folder,
         journal=journal,
         state=state,
@@ -101,92 +100,90 @@ def _open(folder: Path, journal: Journal, settings: Settings, screen: Screen, he
         notebook=notebook,
         meter=meter,
         recall=Recall(folder),
-        model=_open_model(created, settings),
-        sandbox=open_sandbox(created.sandbox, place),
+        model=_open_model(created, process),
+        sandbox=open_sandbox(created.sandbox, paths),
         blend=blend,
         versions=Versions(folder / "repo.git"),
         screen=screen,
-        settings=settings,
-        stopping=Stopping(settings.stop_seconds),
+        stopping=Stopping(created.settings.stop_seconds),
         tools=tools_bytes(),
     )
 
 
-def _load_blend(created: RunCreated, settings: Settings) -> Blend:
-    """The run's blend, which is all a run needs of its task; made again from the task where somebody removed it."""
-    folder = settings.home / created.options["blend"]
+def _load_blend(created: RunCreated, home: Path) -> Blend:
+    """The run's data with its held-out labels; made again from the task where somebody removed it."""
+    folder = home / created.blend
     if (folder / "custody").is_dir():
         return load_blend(folder)
     task = load_task(Path(created.task_path))
     if task.digest != created.task_digest:
-        errors.fail(f"{created.task_path} has changed since {created.run_id} began; put it back, or start a new run.")
-    return make_blend(task, created.seed, folder)
+        errors.fail(f"{created.task_path} has changed since {created.run_id} began; restore it, or start a new run.")
+    return make_blend(task, created.settings.seed, folder)
 
 
-def _open_model(created: RunCreated, settings: Settings) -> Model:
+def _open_model(created: RunCreated, process: Settings) -> Model:
     from harness.endpoint.client import Patience, open_model
     from harness.endpoint.probe_result import as_result, informed
 
-    profile = profile_of(created.base_url, created.model, created.is_demo, settings)
-    probe = as_result(created.options.get("probe"))
+    settings = created.settings
+    endpoint = endpoint_of(settings, process)
+    profile = profile_of(settings, endpoint, created.is_demo, process.home)
+    probe = as_result(created.probe)
     profile = informed(profile, probe) if probe else profile
+    if created.is_demo:
+        from harness.demo.transport import DEMO_BASE_URL, DemoTransport
+
+        return open_model(profile, DEMO_BASE_URL, transport=DemoTransport(), tools=specs())
     patience = Patience(
         stall=settings.model_stall_seconds,
         first_wait=settings.model_first_wait_seconds,
         longest_wait=settings.model_longest_wait_seconds,
     )
-    if created.is_demo:
-        from harness.demo.transport import DEMO_BASE_URL, DemoTransport
-
-        return open_model(profile, DEMO_BASE_URL, transport=DemoTransport(), tools=specs())
-    return open_model(profile, created.base_url, settings.api_key, tools=specs(), patience=patience)
+    key = process.key_of(settings.key_variable)
+    return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, headers=endpoint.headers)
 
 
 def _begin(run: Run) -> None:
-    """Bring the record to where turns can be played: what a new run needs first, what a resumed one must declare."""
+    """Record what turns need: the task of a new run, the resumption of an old one."""
     run.screen.show(run.state, run.created)
     if run.state.events > 1:
-        _declare_resume(run)
+        _record_resume(run)
     if not run.state.card:
-        task = load_task(Path(run.created.task_path))
-        _tell_probe(run)
-        for note in run.blend.notes:
-            run.record(Warned(message=note))
-        if task.thresholds:
-            lines = task.thresholds
-            run.record(
-                ThresholdsKnown(
-                    gold=lines.gold, silver=lines.silver, bronze=lines.bronze, median=lines.median, rows=lines.rows
-                )
-            )
-        # Last, since it says that all of this was done.
-        card = (
-            render_card(task, run.blend.public).rstrip("\n")
-            + "\n"
-            + describe_sandbox(run.sandbox, run.settings.workspace_bytes)
-        )
-        card = card.rstrip("\n") + leak_checks.notes_on_task(run, task) + "\n"
-        run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
+        _describe_task(run)
     if run.state.chosen is None:
-        submission.begin_with_sample(run, Path(run.created.options["sample"]))
+        submission.begin_with_sample(run, Path(run.created.sample))
     submission.restore_submission(run)
 
 
-def _tell_probe(run: Run) -> None:
+def _describe_task(run: Run) -> None:
+    task = load_task(Path(run.created.task_path))
+    _record_probe(run)
+    for note in run.blend.notes:
+        run.record(Warned(message=note))
+    if task.thresholds:
+        run.record(ThresholdsKnown(**asdict(task.thresholds)))
+    card = render_card(task, run.blend.public).rstrip("\n") + "\n"
+    card += describe_sandbox(run.sandbox, run.settings.workspace_bytes).rstrip("\n")
+    card += leak_checks.notes_on_task(run, task) + "\n"
+    # Last, since this event says that all of the above was done.
+    run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
+
+
+def _record_probe(run: Run) -> None:
     from harness.endpoint.probe_result import as_result, probe_lines
 
-    probe = as_result(run.created.options.get("probe"))
+    probe = as_result(run.created.probe)
     if probe is None or run.state.is_probed:
         return
-    is_new = bool(run.created.options.get("probe_is_new"))  # else it is in the spend of another run
-    calls, cost = (probe.calls, probe.cost) if is_new else (0, 0.0)
+    # An older probe was paid by another run.
+    calls, cost = (probe.calls, probe.cost) if run.created.probe_is_new else (0, 0.0)
     run.record(EndpointProbed(when=probe.when, findings=probe_lines(probe), calls=calls, cost=cost))
     if probe.loses_thinking:
-        run.record(Warned(message=f"{probe.address} throws away the thoughts sent back to it, which was accepted"))
+        run.record(Warned(message=f"{probe.address} drops earlier reasoning; --accept-lost-thinking was given"))
 
 
-def _declare_resume(run: Run) -> None:
-    when = budget.deadline(run.created, run.active_seconds())
+def _record_resume(run: Run) -> None:
+    when = budget.deadline(run.settings, run.active_seconds())
     run.record(
         Resumed(
             harness_version=version("open-harness"),
@@ -202,8 +199,8 @@ def _declare_resume(run: Run) -> None:
 
 
 @contextmanager
-def _pausing(run: Run) -> Iterator[None]:
-    """Whatever stops a run short of its end leaves a line that says so and how to go on."""
+def _recording_pauses(run: Run) -> Iterator[None]:
+    """Record why a run stopped before its end, and how to resume it."""
     try:
         yield
     except StopRequested as stop:
@@ -213,7 +210,7 @@ def _pausing(run: Run) -> Iterator[None]:
         raise
     except Exception as error:
         run.stopping.calm()
-        # The reason matters more than the line about it: a full disk may refuse that line too.
+        # The reason matters more than the event about it: a full disk may refuse that as well.
         why = " ".join(str(error).split()) or type(error).__name__
         with contextlib.suppress(JournalError, OSError):
             _pause(run, why)

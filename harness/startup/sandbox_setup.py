@@ -1,4 +1,4 @@
-"""Where the commands of a run are: the kind of sandbox, what it is shown, and what others left behind."""
+"""Open the sandbox of a run: which kind, what it is shown, and what deleted runs left behind."""
 
 from __future__ import annotations
 
@@ -6,152 +6,141 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness import errors
-from harness.settings import Settings
 from runs.events.registry import RunCreated
+from runs.journal import is_driven
+from runs.run_settings import RunSettings
 from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend
 from tasks.task import Task
 
-TRY_SECONDS = 60.0
+PROBE_SECONDS = 60.0
 
 
-def choose_sandbox(
-    kind: str, models: Path | None, task: Task, settings: Settings, blend: Blend, is_demo: bool, runtime: str = ""
-) -> Sandbox:
-    """Open the sandbox once before the run exists. The demo's own code is known, so it may do without isolation.
+def check_settings(settings: RunSettings) -> None:
+    """Refuse GPUs, a runtime or weights that the run could not have. Raises `SandboxUnavailable`, `UsageError`."""
+    if settings.models and not Path(settings.models).is_dir():
+        errors.fail(f"models {settings.models}: there is no such folder of pretrained weights")
+    if settings.runtime and settings.sandbox != "docker":
+        errors.fail("--runtime needs --sandbox docker: no other sandbox has containers")
+    if not settings.gpus:
+        return
+    if settings.sandbox != "docker":
+        errors.fail("--gpus needs --sandbox docker: no other sandbox leases single devices")
+    from sandboxes.gpus import query_gpus
 
-    Raises `SandboxUnavailable`, and `UsageError` for a folder of weights that is not there.
+    available = len(query_gpus()[0])
+    if settings.gpus > available:
+        raise SandboxUnavailable(f"--gpus {settings.gpus}: nvidia-smi lists {available} here")
+
+
+def choose_sandbox(settings: RunSettings, task: Task, home: Path, blend: Blend, is_demo: bool) -> Sandbox:
+    """Open the sandbox once before the run exists. The demo's own code is known, so it may run without isolation.
+
+    Raises `SandboxUnavailable`.
     """
-    if models is not None and not models.is_dir():
-        errors.fail(f"--models {models}: there is no such folder of pretrained weights")
-    nowhere = settings.home / "probe" / secrets.token_hex(4)
-    place = SandboxPaths(nowhere / "workspace", blend.public, nowhere / "jobs", settings.home, hidden=task.hidden)
-    place = replace(place, models=models.absolute() if models else None, image=settings.image, runtime=runtime)
-    place.workspace.mkdir(parents=True)
+    folder = home / "probe" / secrets.token_hex(4)
+    paths = SandboxPaths(
+        folder / "workspace",
+        blend.public,
+        folder / "jobs",
+        home,
+        hidden=task.hidden,
+        models=_models(settings),
+        image=settings.image,
+        runtime=settings.runtime,
+    )
+    paths.workspace.mkdir(parents=True)
     try:
-        sandbox = open_sandbox(kind, place)
-        if runtime:
-            _try_out(sandbox)
+        sandbox = open_sandbox(settings.sandbox, paths)
+        if settings.runtime:
+            _try_runtime(sandbox)
     except SandboxUnavailable:
-        if not (is_demo and kind == "auto"):
+        if not (is_demo and settings.sandbox == "auto"):
             raise
-        sandbox = open_sandbox("local", place)
+        sandbox = open_sandbox("local", paths)
     finally:
-        shutil.rmtree(nowhere, ignore_errors=True)
-    _tidy(settings, sandbox)
+        shutil.rmtree(folder, ignore_errors=True)
+    _clean_up(home, sandbox)
     return sandbox
 
 
-def options_of(sandbox: Sandbox) -> dict[str, Any]:
-    """What a run must remember of its sandbox to open the same one again, and what its report discloses."""
-    place = sandbox.paths
-    return {
-        "hidden": list(place.hidden),
-        "models": str(place.models or ""),
-        "image": place.image,
-        "runtime": place.runtime,
-        "packages": list(sandbox.packages()),
-        "notice": sandbox.isolation.notice,
-    }
-
-
 def sandbox_paths(
-    folder: Path, created: RunCreated, blend: Blend, settings: Settings, gpus: tuple[str, ...] = ()
+    folder: Path, created: RunCreated, blend: Blend, home: Path, gpus: tuple[str, ...] = ()
 ) -> SandboxPaths:
-    """The place of a run that exists, as it was when the run began."""
-    options = created.options
+    """The paths of a run's sandbox, as they were when the run began."""
     return SandboxPaths(
         workspace=folder / "workspace",
         data=blend.public,
         jobs=folder / "jobs",
-        home=settings.home,
-        models=Path(options["models"]) if options.get("models") else None,
-        hidden=tuple(options.get("hidden", ())),
-        image=options.get("image", ""),
-        runtime=options.get("runtime", ""),
+        home=home,
+        models=_models(created.settings),
+        hidden=tuple(created.hidden),
+        image=created.image,
+        runtime=created.settings.runtime,
         gpus=gpus,
     )
 
 
-def check_kind(runtime: str, kind: str) -> None:
-    """Refuse a runtime of containers where there may be no container. Raises `UsageError`."""
-    if runtime and kind != "docker":
-        errors.fail("--runtime needs --sandbox docker: no other sandbox has containers")
+@contextmanager
+def leased_gpus(count: int, home: Path) -> Iterator[tuple[str, ...]]:
+    """Ids of the GPUs that this run alone has while it is played: `count` of them, the nearest to each other.
+
+    Raises `SandboxUnavailable` where so many are not free.
+    """
+    from sandboxes.gpus import lease_gpus, query_gpus
+
+    if not count:
+        yield ()
+        return
+    gpus, near, _ = query_gpus()
+    with lease_gpus(home, gpus, near, count) as mine:
+        yield tuple(gpu.uuid for gpu in mine)
 
 
-def _try_out(sandbox: Sandbox) -> None:
-    """Play one job with a runtime that somebody named: not every one lets the harness see what happens inside.
+def gpu_complaints(paths: SandboxPaths) -> list[str]:
+    """What is wrong with the sandbox's GPUs now, for the attempt that is about to use them."""
+    from sandboxes.gpus import health_problems, query_gpus
+
+    if not paths.gpus:
+        return []
+    gpus, _, xids = query_gpus()
+    gone = [f"GPU {uuid} is gone" for uuid in paths.gpus if uuid not in {gpu.uuid for gpu in gpus}]
+    return gone + [complaint for gpu in gpus if gpu.uuid in paths.gpus for complaint in health_problems(gpu, xids)]
+
+
+def _clean_up(home: Path, sandbox: Sandbox) -> None:
+    """Remove what deleted runs left behind."""
+    from sandboxes.cleanup import remove_stale_folders, remove_unused_containers
+
+    remove_stale_folders(home)
+    if sandbox.kind == "docker":
+        remove_unused_containers(home, lambda jobs: is_driven(jobs.parent))
+
+
+def _models(settings: RunSettings) -> Path | None:
+    return Path(settings.models).absolute() if settings.models else None
+
+
+def _try_runtime(sandbox: Sandbox) -> None:
+    """Run one job with the chosen runtime: not every runtime lets the harness see what happens inside.
 
     Raises `SandboxUnavailable`.
     """
     name = sandbox.paths.runtime
     try:
         sandbox.start(JobRequest("probe", "sleep 1"))
-        (view,) = sandbox.wait(["probe"], TRY_SECONDS)
+        (status,) = sandbox.wait(["probe"], PROBE_SECONDS)
     except SandboxFailed as error:
         raise SandboxUnavailable(f"no container starts with --runtime {name} ({error}): leave it out") from error
     finally:
         sandbox.kill("probe")
         sandbox.close()
-    if (view.state, view.exit_code) != ("finished", 0):
+    if (status.state, status.exit_code) != ("finished", 0):
         raise SandboxUnavailable(
-            f"a first job with --runtime {name} was {view.state}{f' ({view.why})' if view.why else ''}: the harness "
-            "cannot follow jobs in it, leave it out"
+            f"a first job with --runtime {name} was {status.summary()}: the harness cannot follow jobs in it, leave "
+            "it out"
         )
-
-
-def check_gpus(count: int, kind: str) -> None:
-    """Refuse, before a run exists, GPUs that it could not have. Raises `SandboxUnavailable`, `UsageError`."""
-    if not count:
-        return
-    if kind != "docker":
-        errors.fail("--gpus needs --sandbox docker: no other sandbox lends single devices")
-    from sandboxes.gpus import query_gpus
-
-    there = len(query_gpus()[0])
-    if count > there:
-        raise SandboxUnavailable(f"--gpus {count}: nvidia-smi tells of {there} here")
-
-
-@contextmanager
-def gpus_of(created: RunCreated, settings: Settings) -> Iterator[tuple[str, ...]]:
-    """The ids of the GPUs that this run alone has while it is played: as many as it was given, the nearest ones.
-
-    Raises `SandboxUnavailable` where so many are not free.
-    """
-    from sandboxes.gpus import lease_gpus, query_gpus
-
-    count = int(created.options.get("gpus", 0))
-    if not count:
-        yield ()
-        return
-    gpus, near, _ = query_gpus()
-    with lease_gpus(settings.home, gpus, near, count) as mine:
-        yield tuple(gpu.uuid for gpu in mine)
-
-
-def gpu_complaints(place: SandboxPaths) -> list[str]:
-    """What is wrong with the GPUs of a place at this moment, for the attempt that is about to use them."""
-    from sandboxes.gpus import health_problems, query_gpus
-
-    if not place.gpus:
-        return []
-    gpus, _, xids = query_gpus()
-    gone = [f"GPU {uuid} is gone" for uuid in place.gpus if uuid not in {gpu.uuid for gpu in gpus}]
-    return gone + [words for gpu in gpus if gpu.uuid in place.gpus for words in health_problems(gpu, xids)]
-
-
-def _tidy(settings: Settings, sandbox: Sandbox) -> None:
-    """Take away what runs that are gone left behind; a failure of it is nobody's."""
-    from harness.commands.show import is_driven
-    from sandboxes.cleanup import remove_stale_folders, remove_unused_containers
-
-    remove_stale_folders(settings.home)
-    if sandbox.kind == "docker":
-        remove_unused_containers(settings.home, lambda jobs: is_driven(jobs.parent))

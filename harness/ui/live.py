@@ -57,13 +57,13 @@ def marks(created: RunCreated) -> list[str]:
 
 def introduction(created: RunCreated) -> list[str]:
     """The first lines of a new or resumed run: what runs, its budget, and how it is isolated."""
-    limits = [f"{created.hours:g} h"] if created.hours else []
-    limits += [money_text(created.cost)] if created.cost else []
-    limits += [f"{created.attempts} attempts"] if created.attempts else []
-    limits += [f"{created.turns} turns"] if created.turns else []
+    limits = [f"{created.settings.hours:g} h"] if created.settings.hours else []
+    limits += [money_text(created.settings.cost)] if created.settings.cost else []
+    limits += [f"{created.settings.attempts} attempts"] if created.settings.attempts else []
+    limits += [f"{created.settings.turns} turns"] if created.settings.turns else []
     budget = f"budget {', '.join(limits) or 'none'}"
-    facts = [f"task {created.task_id}", *marks(created), f"seed {created.seed}", budget]
-    lines = [f"run {created.run_id}: {', '.join(facts)}", str(created.options.get("notice", ""))]
+    facts = [f"task {created.task_id}", *marks(created), f"seed {created.settings.seed}", budget]
+    lines = [f"run {created.run_id}: {', '.join(facts)}", created.notice]
     return [printable(line).replace("\n", " ") for line in lines if line]
 
 
@@ -73,8 +73,8 @@ def _resumed(state: State, event: Any) -> str:
 
 
 def _attempt_started(state: State, event: Any) -> str:
-    origin = f"commit {event.parent[:10]}" if event.parent else "an empty workspace"
-    total = f" of {state.created.attempts}" if state.created and state.created.attempts else ""
+    origin = f"commit {event.parents[0][:10]}" if event.parents else "an empty workspace"
+    total = f" of {state.created.settings.attempts}" if state.created and state.created.settings.attempts else ""
     return f"attempt {len(state.attempts)}{total} starts from {origin}"
 
 
@@ -271,11 +271,13 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     created = state.created
     if created is None:
         return []
-    attempts = f"{len(state.attempts)}" + (f" of {created.attempts}" if created.attempts else "")
+    attempts = f"{len(state.attempts)}" + (f" of {created.settings.attempts}" if created.settings.attempts else "")
     turn = state.attempt.turns if state.attempt else 0
-    turns = f"turn {turn} (of the run: {state.turns}" + (f" of {created.turns})" if created.turns else ")")
+    turns = f"turn {turn} (of the run: {state.turns}" + (
+        f" of {created.settings.turns})" if created.settings.turns else ")"
+    )
     spend = money_text(state.cost, state.is_cost_estimated)
-    spend += f" of {money_text(created.cost)}" if created.cost else ""
+    spend += f" of {money_text(created.settings.cost)}" if created.settings.cost else ""
     tokens = f"{state.prompt_tokens + state.completion_tokens:,} tokens"
     return [
         ("time", _time_text(created, state.active_seconds + waited)),
@@ -288,8 +290,8 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
 
 def _time_text(created: RunCreated, active_seconds: float) -> str:
     used = f"{duration_text(active_seconds)} so far"
-    if created.hours is None:
+    if created.settings.hours is None:
         return used
-    left = max(0.0, created.hours * 3600 - active_seconds)
+    left = max(0.0, created.settings.hours * 3600 - active_seconds)
     until = time.strftime("%H:%M", time.localtime(time.time() + left))
     return f"{duration_text(left)} left, until {until}; {used}"

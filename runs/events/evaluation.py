@@ -1,4 +1,4 @@
-"""The kinds of events by which a harness decides on its own: how it judges, and what it hands in. For people only."""
+"""Events of evaluations, folds, and the final selection. For people only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,69 @@ from pydantic import Field
 from runs.events.base import Audience, Event
 
 
-class PlanMade(Event):
-    """How solutions are judged from now on, decided from what the first scored one took.
+class EvaluationStarted(Event):
+    """A commit is about to be judged: `command` runs from a clean checkout of it, as `job`."""
 
-    `folds`: over so many blends (0: the one the agent lives in). `seconds` is how long a job took, `allowance` how many
-    seconds further folds may take in all, `kept_back` how many are kept for the end of the run.
+    kind: Literal["evaluation_started"] = "evaluation_started"
+    evaluation: str
+    call: str
+    command: str
+    commit: str
+    tree: str
+    job: str
+
+
+class EvaluationFinished(Event):
+    """The result of an evaluation. The exact score is for people; the model sees `shown_score` in its tool result.
+
+    `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
+    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
+    (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
+    and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
+    better score decided). `folds` is how many blends the score is over; `distrust_reason` why it is not trusted;
+    `claimed` the last score the solution printed of itself; `notes` what the model is told beside.
+    """
+
+    kind: Literal["evaluation_finished"] = "evaluation_finished"
+    audience: Audience = "people"
+    evaluation: str
+    status: Literal["scored", "unscored", "invalid", "failed", "timeout"]
+    commit: str
+    tree: str
+    score: float | None = None
+    noise: float | None = None
+    shown_score: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    submission: str = ""
+    verdict: str = ""
+    against: str = ""
+    gain: float | None = None
+    gain_noise: float | None = None
+    share: float | None = None
+    promoted: bool | None = None
+    folds: int = 0
+    distrust_reason: str = ""
+    claimed: float | None = None
+    notes: list[str] = Field(default_factory=list)
+
+
+class SubmissionChosen(Event):
+    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with, `final`
+    for what the end of a run made of its finalists."""
+
+    kind: Literal["submission_chosen"] = "submission_chosen"
+    audience: Audience = "people"
+    evaluation: str
+    sha256: str
+    why: str
+
+
+class PlanMade(Event):
+    """How solutions are evaluated from now on, decided when the first one was scored.
+
+    `folds`: the number of folds (0: one split only). `seconds` is how long a job took, `allowance` the seconds that
+    the other folds may take in all, `kept_back` the seconds kept for the final selection.
     """
 
     kind: Literal["plan_made"] = "plan_made"
@@ -27,7 +85,7 @@ class PlanMade(Event):
 
 
 class FoldStarted(Event):
-    """An evaluation's command is about to run on another blend, as `job`; nothing of it but a status is told."""
+    """An evaluation's command is about to run on another fold, as `job`. The model learns only a status."""
 
     kind: Literal["fold_started"] = "fold_started"
     audience: Audience = "people"
@@ -37,7 +95,7 @@ class FoldStarted(Event):
 
 
 class FoldFinished(Event):
-    """What came of an evaluation on another blend. `status` is one of an evaluation's."""
+    """The result of an evaluation on another fold. `status` is one of an evaluation's."""
 
     kind: Literal["fold_finished"] = "fold_finished"
     audience: Audience = "people"
@@ -52,9 +110,9 @@ class FoldFinished(Event):
 
 
 class Decided(Event):
-    """One decision about what is handed in, with the numbers it rests on.
+    """One decision of the final selection, with its numbers.
 
-    `step`: finalists, reproduced, replicas, select (fresh, halves), ensemble, refit or record. `chosen` names what won.
+    `step`: finalists, reproduced, replicas, select (fresh, halves), ensemble, refit, record. `chosen` names the winner.
     """
 
     kind: Literal["decided"] = "decided"

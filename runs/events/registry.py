@@ -1,8 +1,8 @@
-"""The vocabulary of a run: every kind of line that may stand in `events.jsonl`.
+"""Every kind of event that a line of `events.jsonl` can hold.
 
-An event is a frozen pydantic model. The journal fills in the envelope (`seq`, `at`, `mono`) when it appends;
-whoever records it says the rest. In memory an event is always whole: that long texts are kept as blobs is the
-journal's own affair. Folds (`state`, `accounting`, `transcript`, the window) read these and nothing else.
+An event is a frozen pydantic model. The journal fills in the envelope (`seq`, `at`, `mono`, `prev`) when it appends;
+the caller gives the rest. In memory an event is always whole: that long texts are stored as blobs is the journal's own
+affair. All views of a run (state, usage, transcript, window) are folds over these events.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from runs.events.base import Audience as Audience
 from runs.events.base import Event as Event
 from runs.events.evaluation import Decided as Decided
+from runs.events.evaluation import EvaluationFinished as EvaluationFinished
+from runs.events.evaluation import EvaluationStarted as EvaluationStarted
 from runs.events.evaluation import FoldFinished as FoldFinished
 from runs.events.evaluation import FoldStarted as FoldStarted
 from runs.events.evaluation import PlanMade as PlanMade
+from runs.events.evaluation import SubmissionChosen as SubmissionChosen
 from runs.events.tool_calls import Call as Call
 from runs.events.tool_calls import Usage as Usage
 from runs.events.window import CacheAlarm as CacheAlarm
@@ -24,15 +27,22 @@ from runs.events.window import CheckpointTaken as CheckpointTaken
 from runs.events.window import EpochStarted as EpochStarted
 from runs.events.window import WindowGivenUp as WindowGivenUp
 from runs.events.window import WindowWeighed as WindowWeighed
+from runs.run_settings import RunSettings
 
-FORMAT = 1
-"""Version of the run folder; a folder of another version is refused, never guessed at."""
+FORMAT = 2
+"""Version of the run folder. Older ones are upgraded on reading (`upgrade.py`), newer ones are refused."""
 
 # ------------------------------------------------------------------------------------------------ the run as a whole
 
 
 class RunCreated(Event):
-    """Event 0. All that a resumed process must know to go on as the same run."""
+    """Event 0: what a resumed process must know to continue the same run.
+
+    `settings` holds every effective setting by value. `sandbox` is the kind that was opened, `image`, `packages` and
+    `notice` what it offers and enforces. `blend` is the folder of the run's data below HARNESS_HOME, `sample` the
+    sample submission, `hidden` files of packages to mask. `probe` is what is known of the endpoint; `probe_is_new`
+    whether it was probed for this run.
+    """
 
     kind: Literal["run_created"] = "run_created"
     audience: Audience = "people"
@@ -44,17 +54,18 @@ class RunCreated(Event):
     task_digest: str
     metric: str
     lower_is_better: bool
-    seed: int
-    model: str
-    base_url: str
     is_demo: bool
     sandbox: str
     protects_labels: bool
-    hours: float | None = None
-    cost: float | None = None
-    attempts: int | None = None
-    turns: int | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    settings: RunSettings = RunSettings()
+    blend: str = ""
+    sample: str = ""
+    hidden: list[str] = Field(default_factory=list)
+    image: str = ""
+    packages: list[str] = Field(default_factory=list)
+    notice: str = ""
+    probe: dict[str, Any] | None = None
+    probe_is_new: bool = False
 
 
 class TaskDescribed(Event):
@@ -129,10 +140,11 @@ class Warned(Event):
 
 
 class AttemptStarted(Event):
-    """An attempt begins from `parent` (a commit; None: an empty workspace)."""
+    """An attempt begins: a move applied to the `parents` (commits; none: an empty workspace)."""
 
     kind: Literal["attempt_started"] = "attempt_started"
-    parent: str | None = None
+    move: str = "improve"
+    parents: list[str] = Field(default_factory=list)
 
 
 class AttemptEnded(Event):
@@ -196,9 +208,9 @@ class ModelFailed(Event):
 
 class Reminded(Event):
     """What the harness said after a reply without a usable call. `call`, where set, is the id of a marked call that is
-    added to that reply, so that the words are its result; otherwise they are a user message."""
+    added to that reply, so that the text is its result; otherwise it is a user message."""
 
-    kind: Literal["nudged"] = "nudged"
+    kind: Literal["reminded"] = "reminded"
     text: str
     call: str = ""
 
@@ -226,7 +238,7 @@ class ToolFinished(Event):
     asks: Literal["", "checkpoint"] = ""
 
 
-# --------------------------------------------------------------------------------------------- jobs and evaluations
+# ------------------------------------------------------------------------------------------------------------- jobs
 
 
 class JobFinished(Event):
@@ -250,66 +262,8 @@ class Waited(Event):
     request: int = 0
 
 
-class EvaluationStarted(Event):
-    """A commit is about to be judged: `command` runs from a clean checkout of it, as `job`."""
-
-    kind: Literal["evaluation_started"] = "evaluation_started"
-    evaluation: str
-    call: str
-    command: str
-    commit: str
-    tree: str
-    job: str
-
-
-class EvaluationFinished(Event):
-    """The verdict of an evaluation. The exact score is for people; the model is told a rounded one in its result.
-
-    `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
-    `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
-    (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
-    and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
-    better score decided). `folds` is how many blends the score is over; `alarm` why it is not to be trusted;
-    `claimed` the last score the solution printed of itself; `notes` what the model is told beside.
-    """
-
-    kind: Literal["evaluation_finished"] = "evaluation_finished"
-    audience: Audience = "people"
-    evaluation: str
-    status: Literal["scored", "unscored", "invalid", "failed", "timeout"]
-    commit: str
-    tree: str
-    score: float | None = None
-    noise: float | None = None
-    shown_score: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    submission: str = ""
-    verdict: str = ""
-    against: str = ""
-    gain: float | None = None
-    gain_noise: float | None = None
-    share: float | None = None
-    promoted: bool | None = None
-    folds: int = 0
-    alarm: str = ""
-    claimed: float | None = None
-    notes: list[str] = Field(default_factory=list)
-
-
-class SubmissionChosen(Event):
-    """The submission of record changed. `evaluation` is empty for the sample submission a run starts with, `final`
-    for what the end of a run made of its finalists."""
-
-    kind: Literal["submission_chosen"] = "submission_chosen"
-    audience: Audience = "people"
-    evaluation: str
-    sha256: str
-    why: str
-
-
 class UnknownEvent(Event):
-    """An event of a kind this version does not know: kept, shown, and otherwise ignored."""
+    """An event that a newer version wrote: kept, shown, and otherwise ignored."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -330,12 +284,12 @@ _adapter: TypeAdapter[Event] = TypeAdapter(AnyEvent)
 def read_event(fields: dict[str, Any]) -> Event:
     """Turn the fields of one journal line into an event.
 
-    A kind that this version does not know becomes an `UnknownEvent`. Raises pydantic's `ValidationError` where a
-    known kind has fields that do not fit.
+    A kind, or a value of a closed set, that this version does not know makes it an `UnknownEvent`. Raises pydantic's
+    `ValidationError` where a known kind has fields that do not fit.
     """
     try:
         return _adapter.validate_python(fields)
     except ValidationError as error:
-        if any(item["type"] == "union_tag_invalid" for item in error.errors()):
+        if all(item["type"] in ("union_tag_invalid", "literal_error") for item in error.errors()):
             return UnknownEvent.model_validate(fields)
         raise

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 class Usage(BaseModel):
     """Tokens of one reply as the endpoint counted them; `estimated` where it did not and we did."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     prompt: int = 0
     cached: int = 0
@@ -27,10 +27,10 @@ class Call(BaseModel):
     """One tool call as it will be performed and as history carries it.
 
     `arguments` is valid JSON of an object. `problem`, where set, is told to the model instead of performing it.
-    `rung` names the step of the salvage ladder that read it (`native` where nothing had to be mended).
+    `repair_step` names the step that read it (`native`: nothing had to be repaired).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
     name: str

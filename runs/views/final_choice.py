@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from runs.events.registry import Decided
 from runs.state import Evaluation, State
@@ -45,10 +44,10 @@ def submitted_evaluation(state: State) -> Evaluation | None:
         return None
     ensemble, first = state.decisions.get("ensemble"), state.evaluations[members[0]]
     if len(members) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
-        return replace(first, score=ensemble.numbers["score"], noise=None)
+        return first.with_score(ensemble.numbers["score"])
     selection = _selection(state)
     score = selection.numbers["judged"].get(first.id) if selection else None
-    return first if score is None or score == first.score else replace(first, score=score, noise=None)
+    return first if score is None or score == first.score else first.with_score(score)
 
 
 def result_evaluation(state: State) -> Evaluation | None:
@@ -85,7 +84,7 @@ def why_best_not_submitted(state: State) -> str:
 def holdout_queries(state: State) -> int:
     """How many evaluations told the model more than that their score is within noise of the best."""
     scored = (e for e in state.evaluations.values() if e.score is not None)
-    return sum(e.verdict != "unclear" or e.was_best or bool(e.alarm) for e in scored)
+    return sum(e.result.verdict != "unclear" or e.became_best or bool(e.result.distrust_reason) for e in scored)
 
 
 def _selection(state: State) -> Decided | None:
@@ -113,11 +112,11 @@ def _rule_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
 
 
 def _self_reported_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
-    claims = [e for e in scored if e.claimed is not None]
+    claims = [e for e in scored if e.result.claimed is not None]
     if claims:
-        best = (min if state.lower_is_better else max)(claims, key=lambda e: e.claimed or 0.0)
-        optimism = ((best.score or 0.0) - (best.claimed or 0.0)) * (1 if state.lower_is_better else -1)
-        yield f"| best self-reported score (printed by the solution) | {best.id} | {score_text(best.claimed)} |"
+        best = (min if state.lower_is_better else max)(claims, key=lambda e: e.result.claimed or 0.0)
+        optimism = ((best.score or 0.0) - (best.result.claimed or 0.0)) * (1 if state.lower_is_better else -1)
+        yield f"| best self-reported score (printed by the solution) | {best.id} | {score_text(best.result.claimed)} |"
         yield f"| optimism of that score | {best.id} | {optimism:+.4g} |"
 
 
@@ -130,8 +129,8 @@ def _progress_table(state: State, scored: list[Evaluation]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for number in sorted({e.attempt for e in scored}):
         so_far = [e for e in scored if e.attempt <= number]
-        promoted = [e for e in so_far if e.was_best]
-        claims = [e.claimed for e in so_far if e.claimed is not None]
+        promoted = [e for e in so_far if e.became_best]
+        claims = [e.result.claimed for e in so_far if e.result.claimed is not None]
         claim = score_text((min if state.lower_is_better else max)(claims)) if claims else "-"
         by_verdict = score_text(promoted[-1].score) if promoted else "-"
         yield f"| {number} | {score_text(_best(so_far, state).score)} | {by_verdict} | {claim} |"

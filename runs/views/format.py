@@ -58,7 +58,7 @@ def medal_text(score: float | None, thresholds: ThresholdsKnown | None, lower_is
 
 def model_text(created: RunCreated) -> str:
     """The model, marked if it is the demo model."""
-    return f"{created.model} ({DEMO_MODEL})" if created.is_demo else created.model
+    return f"{created.settings.model} ({DEMO_MODEL})" if created.is_demo else created.settings.model
 
 
 def sandbox_text(created: RunCreated) -> str:

@@ -80,7 +80,7 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
     direction = "lower is better" if created.lower_is_better else "higher is better"
     yield f"# {created.task_id}: {one_line(_result_line(state))}"
     yield ""
-    yield f"- run: `{created.run_id}` (seed {created.seed}, harness {created.harness_version})"
+    yield f"- run: `{created.run_id}` (seed {created.settings.seed}, harness {created.harness_version})"
     yield f"- model: {model_text(created)}"
     yield f"- sandbox: {sandbox_text(created)}"
     yield f"- metric: {created.metric} ({direction})"
@@ -219,13 +219,12 @@ def _notes(state: State, created: RunCreated, incidents: _Incidents) -> Iterator
         )
     if created.is_demo:
         yield f"- **{DEMO_MODEL}**: this run was played by a script"
-    if created.options.get("models"):
-        yield f"- pretrained weights were mounted: `{created.options['models']}`"
-    if created.options.get("packages"):
-        image = f" (image `{created.options['image']}`)" if created.options.get("image") else ""
-        if runtime := created.options.get("runtime"):
-            image += f" (runtime `{runtime}`)"
-        yield f"- installed for the agent{image}: {', '.join(created.options['packages'])}"
+    if created.settings.models:
+        yield f"- pretrained weights were mounted: `{created.settings.models}`"
+    if created.packages:
+        image = f" (image `{created.image}`)" if created.image else ""
+        image += f" (runtime `{created.settings.runtime}`)" if created.settings.runtime else ""
+        yield f"- installed for the agent{image}: {', '.join(created.packages)}"
     yield f"- resumed {state.resumes} times; {incidents.torn} incomplete last lines of the journal dropped"
     yield f"- {state.breaches} requests did not extend the one before in the same epoch"
     for why in incidents.pauses:

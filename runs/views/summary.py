@@ -27,12 +27,12 @@ def results_tsv(state: State) -> str:
 def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
     score = "" if evaluation.score is None else f"{evaluation.score:.6g}"
     attempt = next((item for item in state.attempts if item.number == evaluation.attempt), None)
-    text = (attempt.did if attempt else "") or evaluation.message or evaluation.command
+    text = (attempt.did if attempt else "") or evaluation.result.message or evaluation.command
     description = f"attempt {evaluation.attempt}: {one_line(text, 160)}"
     if score and not is_protected(state):
         description += f" ({LABELS_UNPROTECTED})"
-    status = "best" if evaluation.was_best and evaluation.status == "scored" else evaluation.status
-    return evaluation.commit[:12], score, status, f"{evaluation.seconds / 60:.1f}", description
+    status = "best" if evaluation.became_best and evaluation.status == "scored" else evaluation.status
+    return evaluation.commit[:12], score, status, f"{evaluation.result.seconds / 60:.1f}", description
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -46,10 +46,10 @@ def summary(state: State) -> dict[str, Any]:
         "task": created.task_id,
         "metric": created.metric,
         "lower_is_better": created.lower_is_better,
-        "model": created.model,
+        "model": created.settings.model,
         "is_demo": created.is_demo,
         "model_note": DEMO_MODEL if created.is_demo else "",
-        "seed": created.seed,
+        "seed": created.settings.seed,
         "sandbox": created.sandbox,
         "protects_labels": created.protects_labels,
         "started": created.at,

@@ -81,7 +81,10 @@ class _Renderer:
 
     def render(self, event: Event) -> Iterator[str]:
         handler = _HANDLERS.get(type(event))
-        return handler(self, event) if handler else iter(())
+        if handler:
+            yield from handler(self, event)
+        if event.unknown_fields and not isinstance(event, UnknownEvent):
+            yield f"event {event.seq}: {', '.join(event.unknown_fields)} written by a newer version"
 
     def close(self) -> Iterator[str]:
         state = self.state
@@ -106,7 +109,7 @@ class _Renderer:
         yield ""
         yield f"- model: {model_text(event)}"
         yield f"- sandbox: {sandbox_text(event)}"
-        yield f"- metric: {event.metric}, {better} is better; seed {event.seed}; started {event.at}"
+        yield f"- metric: {event.metric}, {better} is better; seed {event.settings.seed}; started {event.at}"
         if event.is_demo:
             yield f"- the model's replies below are scripted: {DEMO_MODEL}"
 
@@ -119,7 +122,7 @@ class _Renderer:
         yield f"- thresholds (never shown to the model): {known}"
 
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
-        base = f"commit {event.parent[:12]}" if event.parent else "an empty workspace"
+        base = f"commit {event.parents[0][:12]}" if event.parents else "an empty workspace"
         yield ""
         yield f"## Attempt {len(self.state.attempts)}, from {base} ({event.at})"
 
@@ -204,7 +207,7 @@ class _Renderer:
         evaluation = self.state.evaluations[event.evaluation]
         medal = medal_text(event.score, self.state.thresholds, self.state.lower_is_better)
         parts = [f"**{event.status}: {evaluation_text(evaluation, self.state)}**"]
-        parts += ["best so far"] if evaluation.was_best else []
+        parts += ["best so far"] if evaluation.became_best else []
         parts += [f"medal: {medal} ({ESTIMATE})"] if medal else []
         parts += [f"shown to the model: {event.shown_score}"] if event.shown_score else []
         parts += [one_line(event.message)] if event.message else []

@@ -140,18 +140,6 @@ class ThresholdsSection(_Section):
     median: float
 
 
-class RunSection(_Section):
-    """Settings of a run; command-line flags override them."""
-
-    model: Text | None = None
-    base_url: Text | None = None
-    hours: Amount | None = None
-    cost: Amount | None = None
-    attempts: Count | None = None
-    turns: Count | None = None
-    sandbox: Literal["auto", "docker", "bubblewrap", "local"] | None = None
-
-
 class TaskFile(_Section):
     """A complete task.yaml."""
 
@@ -165,7 +153,7 @@ class TaskFile(_Section):
     blend: BlendSection | None = None
     thresholds: ThresholdsSection | None = None
     leaderboard: Text | None = None
-    run: RunSection = RunSection()
+    run: dict[str, Any] = Field(default_factory=dict)
     hide: list[Text] = []
     competition: Text | None = None
 
@@ -250,7 +238,6 @@ def _keys_at(location: list[str | int]) -> list[str]:
         "labels": LabelsSection,
         "blend": BlendSection,
         "thresholds": ThresholdsSection,
-        "run": RunSection,
     }
     section = sections.get(str(location[0]), TaskFile) if location else TaskFile
     return [name for name in section.model_fields if (section, name) != (MetricSection, "name")]

@@ -192,10 +192,10 @@ def play(url: str, turns: int, home: Path) -> None:
     from harness.startup.create_run import RunRequest
 
     # Attempts end after as many turns as by default; set attempt_turns to 10**9 to see one attempt that never does.
-    settings = Settings(home=home, window_tokens=10**9)
+    settings = Settings(home=home, variables={"HARNESS_WINDOW_TOKENS": str(10**9)})
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
-    wish = RunRequest(task="digits", model="m", base_url=url, turns=turns, sandbox="local")
+    request = RunRequest("digits", {"model": "m", "base_url": url, "turns": turns, "sandbox": "local"})
     show = meter.show
 
     def find_supervisor(state: Any, event: Any) -> None:
@@ -205,7 +205,7 @@ def play(url: str, turns: int, home: Path) -> None:
         show(state, event)
 
     meter.show = find_supervisor  # type: ignore[method-assign]
-    open_run.start(wish, settings, meter)
+    open_run.start(request, settings, meter)
     (folder,) = (home / "runs").iterdir()
     events = (folder / "events.jsonl").stat().st_size
     from context.window import message_bytes

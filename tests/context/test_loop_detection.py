@@ -185,7 +185,7 @@ def test_new_epoch_clears_the_request_and_new_attempt_clears_levels() -> None:
     assert detector.needs_epoch
     detector.apply(EpochStarted(reason="compaction", system="", tools="", user="", stage="alone"))
     assert not detector.needs_epoch and detector.level == EPOCH
-    detector.apply(AttemptStarted(parent=None))
+    detector.apply(AttemptStarted())
     assert detector.level == 0 and NOTE == 1
 
 

@@ -20,7 +20,7 @@ def attempts(count: int) -> list[State]:
         score = 0.80 + 0.001 * ((number * 37) % 90)
         base = {"commit": f"{number:040x}", "tree": "b" * 40}
         events += [
-            AttemptStarted(attempt=number, parent="a" * 40 if number > 1 else None),
+            AttemptStarted(attempt=number, parents=["a" * 40] if number > 1 else []),
             EvaluationStarted(
                 evaluation=f"{number:03d}-1", call="c", command="python s.py", job=f"e-{number}", attempt=number, **base
             ),

@@ -146,7 +146,7 @@ def run_with(*more: Event) -> State:
 
 def test_first_message_contains_facts_and_report_of_an_attempt() -> None:
     message = render_first_message(
-        run_with(AttemptStarted(parent="a" * 40, attempt=2)), "noon", "- At most 6 attempts."
+        run_with(AttemptStarted(parents=["a" * 40], attempt=2)), "noon", "- At most 6 attempts."
     )
     assert "evaluation 001-1: scored 0.91 ± 0.02, commit aaaaaaaaaa, `python s.py`, best at the time" in message
     assert "criticism: too small" in message

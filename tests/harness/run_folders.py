@@ -19,6 +19,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.journal import Journal, create_run
+from runs.run_settings import RunSettings
 from runs.state import fold
 from runs.views.summary import write_summary
 from tasks.task import Task, load_task
@@ -37,14 +38,12 @@ def created(run_id: str, **changes: object) -> RunCreated:
         "task_digest": "",
         "metric": "accuracy",
         "lower_is_better": False,
-        "seed": 0,
-        "model": "demo",
-        "base_url": "",
         "is_demo": True,
         "sandbox": "bubblewrap",
         "protects_labels": True,
     }
-    return RunCreated.model_validate(fields | changes)
+    settings = {name: changes.pop(name) for name in set(changes) & set(RunSettings.model_fields) - {"sandbox"}}
+    return RunCreated.model_validate(fields | {"settings": {"model": "demo", **settings}} | changes)
 
 
 def an_attempt(score: float = 0.75, submission: str = PERFECT) -> list[Event]:

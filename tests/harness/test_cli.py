@@ -104,7 +104,7 @@ def ends(act: Callable[[argparse.Namespace, object], int], monkeypatch: pytest.M
     """The exit code of `main` for a command that behaves like `act`."""
     parser = argparse.ArgumentParser()
     parser.set_defaults(command=act)
-    monkeypatch.setattr(cli, "make_parser", lambda: parser)
+    monkeypatch.setattr(cli, "make_parser", lambda *_: parser)
     return cli.main([])
 
 

@@ -57,7 +57,9 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert honest.claimed == 0.99
     assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
     assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
-    assert coded.alarm == MEMORIZED and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
+    assert (
+        coded.distrust_reason == MEMORIZED and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
+    )
     warnings = " ".join(event.message for event in events if isinstance(event, Warned))
     assert "labels in the code" in warnings
     assert "self-reported too high" in warnings
@@ -95,8 +97,8 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
     assert code == 0, printed
 
 
-def test_what_a_solution_says_of_itself_is_read() -> None:
-    from harness.evaluation.verdict import claimed
+def test_a_self_reported_score_is_read_from_the_log() -> None:
+    from harness.evaluation.verdict import self_reported_score as claimed
 
     assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
     assert claimed(b"epoch 3 loss 0.2\n", 0.9, False) is None
@@ -105,13 +107,13 @@ def test_what_a_solution_says_of_itself_is_read() -> None:
     assert claimed(b"cv rmse 54.2\n", 55.0, True) == 54.2
 
 
-def test_only_code_goes_into_another_blend(tmp_path: Path) -> None:
-    from harness.evaluation.folds import strip
+def test_only_code_goes_to_the_other_folds(tmp_path: Path) -> None:
+    from harness.evaluation.run_split import keep_only_code
 
     (tmp_path / "deep").mkdir()
     for name in ("a.py", "deep/settings.json", "deep/model.pkl", "known.csv", "notes.md"):
         (tmp_path / name).write_text("x")
     (tmp_path / "deep" / "learnt.json").write_text("x" * 20_000)
     (tmp_path / "big.py").write_text("x" * 400_000)
-    strip(tmp_path)
+    keep_only_code(tmp_path)
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.py", "notes.md", "settings.json"]

@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Any:
         "labels: {file: public/train.csv, id: customer, target: left}\n"
     )
     task = load_task(folder)
-    created = SimpleNamespace(options={"sample": str(task.submission.sample)}, task_path=str(task.path))
+    created = SimpleNamespace(sample=str(task.submission.sample), task_path=str(task.path))
     return SimpleNamespace(blend=make_blend(task, 0, tmp_path / "blend"), created=created)
 
 

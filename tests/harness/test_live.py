@@ -25,6 +25,7 @@ from runs.events.registry import (
     ThresholdsKnown,
     Warned,
 )
+from runs.run_settings import RunSettings
 from runs.state import State
 
 
@@ -37,16 +38,13 @@ def created(**changes: object) -> RunCreated:
         "task_digest": "",
         "metric": "accuracy",
         "lower_is_better": False,
-        "seed": 0,
-        "model": "demo",
-        "base_url": "",
         "is_demo": True,
         "sandbox": "bubblewrap",
         "protects_labels": True,
-        "hours": 24.0,
-        "attempts": 6,
     }
-    return RunCreated.model_validate(fields | changes)
+    names = set(changes) & set(RunSettings.model_fields) - {"sandbox"}
+    settings = {"model": "demo", "attempts": 6, **{name: changes.pop(name) for name in names}}
+    return RunCreated.model_validate(fields | {"settings": settings} | changes)
 
 
 THRESHOLDS = ThresholdsKnown(gold=0.98, silver=0.97, bronze=0.95, median=0.9, rows=40)
@@ -108,7 +106,7 @@ def test_plain_lines_cover_a_run_from_start_to_pause() -> None:
 
 
 def test_every_score_of_an_unprotected_run_is_marked() -> None:
-    unprotected = created(sandbox="local", protects_labels=False, options={"notice": "this sandbox isolates nothing"})
+    unprotected = created(sandbox="local", protects_labels=False, notice="this sandbox isolates nothing")
     text = plain_lines(unprotected, THRESHOLDS, AttemptStarted(), *evaluated(), RunEnded(why="attempts"))
     assert "this sandbox isolates nothing" in text.splitlines()[1]
     assert all("labels unprotected" in line for line in text.splitlines() if "0.9722" in line or "digits," in line)

@@ -105,7 +105,7 @@ def test_a_clone_of_a_run_makes_the_submission_again_by_its_recorded_command(
     ]
     subprocess.run(["git", "clone", "--quiet", folder / "repo.git", tmp_path / "winner"], check=True)
     assert state.created is not None
-    (tmp_path / "winner" / "data").symlink_to(home / state.created.options["blend"] / "public")
+    (tmp_path / "winner" / "data").symlink_to(home / state.created.blend / "public")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     code = 'sh -c "$(git log -1 --format=%b)"'
     subprocess.run(["sh", "-c", code], cwd=tmp_path / "winner", env={**os.environ, "PATH": path}, check=True)

@@ -1,4 +1,4 @@
-"""What is refused of a run's place before the run exists."""
+"""Sandbox settings that are refused before a run exists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from harness.settings import Settings
 from harness.startup.create_run import RunRequest, create
-from harness.startup.sandbox_setup import check_gpus, check_kind, gpu_complaints, sandbox_paths
+from harness.startup.sandbox_setup import check_settings, gpu_complaints, sandbox_paths
+from runs.run_settings import RunSettings
 from sandboxes.base import SandboxPaths, SandboxUnavailable
 from sandboxes.gpus import query_gpus
 from tasks.new_task import TaskRequest, make_task
@@ -17,29 +18,28 @@ from tasks.new_task import TaskRequest, make_task
 
 def test_gpus_that_are_not_there_are_refused_in_words() -> None:
     there = len(query_gpus()[0])
-    with pytest.raises(SandboxUnavailable, match=f"--gpus {there + 1}: nvidia-smi tells of {there} here"):
-        check_gpus(there + 1, "docker")
-    check_gpus(0, "local")
+    with pytest.raises(SandboxUnavailable, match=f"--gpus {there + 1}"):
+        check_settings(RunSettings(gpus=there + 1, sandbox="docker"))
+    check_settings(RunSettings(sandbox="local"))
 
 
 def test_gpus_need_a_sandbox_that_lends_single_devices() -> None:
     with pytest.raises(Exception, match="--gpus needs --sandbox docker"):
-        check_gpus(1, "auto")
+        check_settings(RunSettings(gpus=1))
 
 
 def test_a_runtime_needs_containers() -> None:
-    check_kind("", "local")
-    check_kind("runsc", "docker")
+    check_settings(RunSettings(sandbox="local"))
+    check_settings(RunSettings(runtime="runsc", sandbox="docker"))
     with pytest.raises(Exception, match="--runtime needs --sandbox docker"):
-        check_kind("runsc", "auto")
+        check_settings(RunSettings(runtime="runsc"))
 
 
 def test_a_run_taken_up_again_has_the_runtime_it_began_with(tmp_path: Path) -> None:
-    """An older run, which knew of none, has the daemon's own."""
     blend = SimpleNamespace(public=tmp_path)
-    for options, runtime in (({"runtime": "runsc"}, "runsc"), ({}, "")):
-        run = SimpleNamespace(options=options)
-        assert sandbox_paths(tmp_path, run, blend, Settings(tmp_path)).runtime == runtime  # type: ignore[arg-type]
+    for runtime in ("runsc", ""):
+        run = SimpleNamespace(settings=RunSettings(runtime=runtime), hidden=[], image="")
+        assert sandbox_paths(tmp_path, run, blend, tmp_path).runtime == runtime  # type: ignore[arg-type]
 
 
 def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_two_tasks_of_one_id_have_a_blend_each(tmp_path: Path) -> None:
         rows = [f"{owner} {at},{at % 2}" for at in range(120)]
         (tmp_path / owner / "churn.csv").write_text("\n".join(["who,left", *rows, ""]))
         made = make_task(TaskRequest(tmp_path / owner / "churn.csv", "left", tmp_path / owner / "churn"))
-        create(RunRequest(str(made.folder), sandbox="local"), settings)
+        create(RunRequest(str(made.folder), {"sandbox": "local"}), settings)
     files = [path.read_text() for path in (tmp_path / "home" / "data" / ".blends").glob("*/*/public/train.csv")]
     whose = [[owner for owner in ("mine", "yours") if f"{owner} " in text] for text in files]
     assert sorted(whose) == [["mine"], ["yours"]]

@@ -53,7 +53,7 @@ def test_a_key_file_that_others_may_read_is_refused_and_no_device_is_to_be_chang
 
 @pytest.mark.parametrize("variable", ["HARNESS_API_KEY_FILE", "HARNESS_HOME"])
 def test_a_home_folder_of_nobody_is_told(variable: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"{variable}: the home folder that ~nobodyx/k begins with is not known"):
+    with pytest.raises(SettingsError, match=f"{variable}: .*~nobodyx/k"):
         load_settings({"HARNESS_HOME": str(tmp_path), variable: "~nobodyx/k"})
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.commands.show import find_run, is_driven, run_folders
+from harness.commands.show import find_run, run_folders
 from harness.errors import UsageError
 from harness.settings import Settings
 from runs.events.registry import Paused, Warned
-from runs.journal import Journal
+from runs.journal import Journal, is_driven
 from tests.harness.run_folders import a_run, an_attempt, ended
 
 

@@ -25,17 +25,14 @@ CHANCE = 0.35
 SLOW_ONES = 6
 PATIENT = """
 import os, sys
-from dataclasses import replace
-from pathlib import Path
 from harness.startup.open_run import RunRequest, start
 from harness.ui.live import open_screen
 from harness.settings import load_settings
-settings = replace(
-    load_settings({**os.environ, "HARNESS_HOME": sys.argv[2]}), model_call_seconds=4.0, model_stall_seconds=3.0,
-    model_first_wait_seconds=0.01, model_longest_wait_seconds=0.05,
-)
-wish = RunRequest(task="digits", model="m", base_url=sys.argv[1], attempts=int(sys.argv[3]), sandbox="local")
-sys.exit(start(wish, settings, open_screen(False, True)))
+settings = load_settings({**os.environ, "HARNESS_HOME": sys.argv[2]})
+patience = {"call": 4.0, "stall": 3.0, "first_wait": 0.01, "longest_wait": 0.05}
+flags = {"model": "m", "base_url": sys.argv[1], "attempts": int(sys.argv[3]), "sandbox": "local"}
+flags |= {f"model_{name}_seconds": value for name, value in patience.items()}
+sys.exit(start(RunRequest("digits", flags), settings, open_screen(False, True)))
 """
 """The same as the command line does, but with little patience: a storm of hours is played in a minute."""
 

@@ -47,7 +47,7 @@ def test_labels_learnt_by_heart_move_no_score_however_few(share: float, tmp_path
     events = played(tmp_path, two_numbers(tmp_path / "coin", coin), evaluated(guessing("'0'")), cheating(share))
     honest, cheat = evaluations(events)
     assert honest.promoted and honest.folds == 5
-    assert (cheat.alarm, cheat.promoted, cheat.shown_score) == (NOT_REPRODUCED, False, "not told")
+    assert (cheat.distrust_reason, cheat.promoted, cheat.shown_score) == (NOT_REPRODUCED, False, "not shown")
     assert record(events).evaluation == honest.evaluation
     assert "standard errors" not in told(events)[1], "how far apart it is would be a number about labels"
 
@@ -57,10 +57,12 @@ def test_what_is_not_trusted_is_handed_in_only_until_there_is_better(tmp_path: P
     task = two_numbers(tmp_path / "side", side)
     events = played(tmp_path, task, cheating(1.0), evaluated(guessing(ABOVE.format(0))))
     cheat, honest = evaluations(events)
-    assert (cheat.alarm, cheat.promoted) == (NOT_REPRODUCED, False)
+    assert (cheat.distrust_reason, cheat.promoted) == (NOT_REPRODUCED, False)
     chosen = [event for event in events if isinstance(event, SubmissionChosen)]
-    assert "not trusted, until there is better" in chosen[1].why and chosen[1].evaluation == cheat.evaluation
-    assert (honest.verdict, honest.promoted, honest.alarm) == ("first", True, ""), "a cheat is nothing to compare with"
+    assert "not trusted" in chosen[1].why and chosen[1].evaluation == cheat.evaluation
+    assert (honest.verdict, honest.promoted, honest.distrust_reason) == ("first", True, ""), (
+        "a cheat is nothing to compare with"
+    )
     assert record(events).evaluation != cheat.evaluation
     assert decisions(events)["finalists"].chosen == honest.evaluation
 
@@ -88,7 +90,7 @@ def test_other_folds_tell_the_agent_nothing_but_that_they_failed(tmp_path: Path)
         evaluated(TELLING.replace("MODE", "'exit'")),
     )
     for result, evaluation in zip(told(events), evaluations(events), strict=True):
-        assert evaluation.alarm == FAILED_ELSEWHERE and f"not trusted: {FAILED_ELSEWHERE}" in result
+        assert evaluation.distrust_reason == FAILED_ELSEWHERE and f"not trusted: {FAILED_ELSEWHERE}" in result
         said = "\n".join(line for line in result.split("\n") if not line.startswith("commit "))
         assert "71731" not in said and "97" not in said
     failed = [event.message for event in events if isinstance(event, FoldFinished)]
@@ -183,7 +185,9 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
     )
     honest, brought, by_heart = evaluations(events)
     assert honest.score and brought.score and brought.score == by_heart.score and brought.score > honest.score
-    assert (brought.alarm, brought.shown_score) == (MEMORIZED, "not told"), "a table with the ids of rows to predict"
+    assert (brought.distrust_reason, brought.shown_score) == (MEMORIZED, "not shown"), (
+        "a table with the ids of rows to predict"
+    )
     made = decisions(events)
     assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, by_heart)}
     assert made["reproduced"].chosen == honest.evaluation
@@ -238,7 +242,7 @@ def test_time_that_runs_out_is_no_alarm_and_folds_that_are_missing_are_run_at_th
     assert time.monotonic() - begun < 0.015 * 3600 + 15, "folds do not outlast the run"
     quick, slow = evaluations(events)
     assert (quick.folds, slow.folds) == (5, 1)
-    assert (slow.verdict, slow.promoted, slow.alarm) == ("real", True, "")
+    assert (slow.verdict, slow.promoted, slow.distrust_reason) == ("real", True, "")
     assert not [event for event in events if isinstance(event, Warned) and "not trusted" in event.message]
     assert decisions(events)["record"].chosen == slow.evaluation
 
@@ -262,4 +266,6 @@ def test_a_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
         code, printed = harness(tmp_path, "resume", "last", "--plain")
     assert code == 0, printed
     _, better = evaluations(events_of(only_run(tmp_path)))
-    assert (better.folds, better.alarm, better.promoted) == (5, "", True), "what was run is not asked to fit again"
+    assert (better.folds, better.distrust_reason, better.promoted) == (5, "", True), (
+        "what was run is not asked to fit again"
+    )

@@ -25,6 +25,7 @@ from runs.events.registry import (
     Usage,
 )
 from runs.journal import Journal, create_run
+from runs.run_settings import RunSettings
 
 
 def created(**changes: Any) -> RunCreated:
@@ -37,14 +38,12 @@ def created(**changes: Any) -> RunCreated:
         "task_digest": "0" * 64,
         "metric": "accuracy",
         "lower_is_better": False,
-        "seed": 0,
-        "model": "demo",
-        "base_url": "",
         "is_demo": True,
         "sandbox": "local",
         "protects_labels": False,
     }
-    return RunCreated(**{**fields, **changes})
+    settings = {name: changes.pop(name) for name in set(changes) & set(RunSettings.model_fields) - {"sandbox"}}
+    return RunCreated(**{**fields, "settings": RunSettings(**{"model": "demo", **settings}), **changes})
 
 
 def new_run(folder: Path, **changes: Any) -> Journal:
@@ -67,7 +66,7 @@ def attempt(number: int, score: float | None, parent: str | None = None, commit:
     long_output = "".join(f"epoch {i} loss {1 / (i + 1):.3f}\n" for i in range(200))
     status = "scored" if score is not None else "failed"
     return [
-        AttemptStarted(attempt=number, parent=parent),
+        AttemptStarted(attempt=number, parents=[parent] if parent else []),
         EpochStarted(attempt=number, reason="attempt", system="You work.", tools="[]", user="The task."),
         ModelAsked(attempt=number, request=2 * number - 1, messages=2, size=900),
         ModelFailed(attempt=number, request=2 * number - 1, error="503 overloaded", again_in=1.5),

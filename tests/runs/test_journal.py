@@ -59,7 +59,7 @@ def test_defaults_take_no_room_in_a_line(tmp_path: Path) -> None:
     with new_run(tmp_path / "r") as journal:
         journal.append(Waited(on="j1"))
     line = (tmp_path / "r" / "events.jsonl").read_text().splitlines()[-1]
-    assert sorted(json.loads(line)) == ["at", "audience", "kind", "mono", "on", "seq"]
+    assert sorted(json.loads(line)) == ["at", "audience", "kind", "mono", "on", "prev", "seq"]
     assert '"audience":"people"' in line
 
 
@@ -118,12 +118,40 @@ def test_a_damaged_line_in_the_middle_stops_with_its_number(tmp_path: Path) -> N
             journal.append(event)
     path = tmp_path / "r" / "events.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    for harm in [b"rubbish\n", b"\0\0\n", b"[]\n", b'{"seq":4,"kind":"nudged"}\n', b"", lines[2]]:
+    for harm in [b"rubbish\n", b"\0\0\n", b"[]\n", b'{"seq":4,"kind":"reminded"}\n', b"", lines[2]]:
         path.write_bytes(b"".join([*lines[:4], harm, *lines[5:]]))
-        with pytest.raises(JournalDamaged, match=r"line 5 .*by hand"):
+        with pytest.raises(JournalDamaged, match=r"line 5 .*head -n 4"):
             Journal.open(tmp_path / "r")
         with pytest.raises(JournalDamaged, match="line 5"):
             list(read_events(tmp_path / "r"))
+
+
+def test_a_damaged_first_line_is_never_answered_with_an_empty_file(tmp_path: Path) -> None:
+    new_run(tmp_path / "r").close()
+    (tmp_path / "r" / "events.jsonl").write_text('{"seq":0,"kind":"run_created","format":2}\n')
+    with pytest.raises(JournalDamaged, match="line 1 ") as damaged:
+        Journal.open(tmp_path / "r")
+    assert "head -n" not in str(damaged.value)
+
+
+def test_a_line_that_was_exchanged_for_another_is_noticed(tmp_path: Path) -> None:
+    with new_run(tmp_path / "r") as journal:
+        journal.append(Warned(message="genuine"))
+        journal.append(Warned(message="second"))
+    path = tmp_path / "r" / "events.jsonl"
+    path.write_text(path.read_text().replace("genuine", "forged"))
+    with pytest.raises(JournalDamaged, match="line 3 "):
+        list(read_events(tmp_path / "r"))
+
+
+def test_fields_and_values_of_a_newer_version_are_kept(tmp_path: Path) -> None:
+    new_run(tmp_path / "r").close()
+    with (tmp_path / "r" / "events.jsonl").open("a") as file:
+        file.write('{"seq":1,"at":"","mono":1.0,"kind":"warned","message":"m","colour":"green"}\n')
+        file.write('{"seq":2,"at":"","mono":1.0,"kind":"run_ended","why":"eclipse"}\n')
+    known, unknown = list(read_events(tmp_path / "r"))[1:]
+    assert isinstance(known, Warned) and known.unknown_fields == ("colour",)
+    assert isinstance(unknown, UnknownEvent) and unknown.kind == "run_ended"
 
 
 def test_an_unknown_kind_is_kept(tmp_path: Path) -> None:
@@ -140,8 +168,8 @@ def test_an_unknown_kind_is_kept(tmp_path: Path) -> None:
 def test_a_run_of_another_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
     create_run(tmp_path / "r", created())
     path = tmp_path / "r" / "events.jsonl"
-    path.write_text('{"seq":0,"kind":"run_created","format":2,"harness_version":"9.1","new":1}\n')
-    with pytest.raises(JournalVersion, match=r"format 2 \(written by harness 9.1\).*format 1"):
+    path.write_text('{"seq":0,"kind":"run_created","format":3,"harness_version":"9.1","new":1}\n')
+    with pytest.raises(JournalVersion, match=r"format 3 \(written by harness 9.1\)"):
         Journal.open(tmp_path / "r")
 
 
@@ -173,7 +201,7 @@ def test_a_second_process_on_the_same_run_is_refused_by_pid(tmp_path: Path) -> N
 
 FILL = """
 import resource, sys, pathlib
-from runs.events.registry import Warned, Nudged
+from runs.events.registry import Warned, Reminded
 from runs.journal import Journal, JournalFull
 folder = pathlib.Path(sys.argv[1])
 with Journal.open(folder) as journal:
@@ -188,7 +216,7 @@ with Journal.open(folder) as journal:
             assert "free some space" in str(error), error
             break
     try:
-        journal.append(Nudged(text="y" * 100_000))
+        journal.append(Reminded(text="y" * 100_000))
         raise SystemExit("a blob fitted where none can")
     except JournalFull:
         pass
@@ -211,11 +239,11 @@ def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(tmp_path: Path) -> 
 
 HURRY = """
 import sys, pathlib
-from runs.events.registry import Warned, Nudged
+from runs.events.registry import Warned, Reminded
 from runs.journal import Journal
 with Journal.open(pathlib.Path(sys.argv[1])) as journal:
     while True:
-        for event in (Warned(message="z" * 3000), Nudged(text="long " * 2000)):
+        for event in (Warned(message="z" * 3000), Reminded(text="long " * 2000)):
             print(journal.append(event).seq, flush=True)
 """
 

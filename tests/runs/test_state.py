@@ -40,9 +40,6 @@ def created(lower_is_better: bool = False) -> RunCreated:
         task_digest="d",
         metric="accuracy",
         lower_is_better=lower_is_better,
-        seed=0,
-        model="m",
-        base_url="u",
         is_demo=False,
         sandbox="local",
         protects_labels=False,
@@ -79,7 +76,7 @@ def test_the_best_is_the_first_of_equals_and_follows_the_metrics_direction() -> 
     down = fold([created(lower_is_better=True), *evaluated("1", 0.7), *evaluated("2", 0.9), *evaluated("3", 0.6)])
     assert up.best is not None and up.best.id == "2"
     assert down.best is not None and down.best.id == "3"
-    assert [e.was_best for e in up.evaluations.values()] == [True, True, False, False]
+    assert [e.became_best for e in up.evaluations.values()] == [True, True, False, False]
 
 
 def test_without_labels_the_latest_valid_submission_is_the_best_known() -> None:

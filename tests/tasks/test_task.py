@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from churn_folder import WHOLE, make_folder, refusal
 
-from tasks.task import Labels, RunDefaults, Submission, TaskError, Thresholds, load_task
+from tasks.task import Labels, Submission, TaskError, Thresholds, load_task
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def test_complete_task_has_absolute_paths(folder: Path) -> None:
         folder / "public/train.csv", "customer_id", ("left",), True, "household", ("public/train.csv",)
     )
     assert task.thresholds == Thresholds(0.92, 0.90, 0.88, 0.80, None)
-    assert task.run == RunDefaults("a/b", "http://localhost:8000/v1", 24, 20, sandbox="docker")
+    assert task.run["model"] == "a/b" and task.run["hours"] == 24
+    assert task.run_lines["hours"].startswith(f"{task.path}:")
 
 
 def test_minimal_task_has_no_optional_values(folder: Path) -> None:
@@ -40,7 +41,7 @@ def test_minimal_task_has_no_optional_values(folder: Path) -> None:
     )
     task = load_task(folder)
     assert (task.private, task.answers, task.labels, task.thresholds, task.title) == (None, None, None, None, "t")
-    assert task.run == RunDefaults() and task.hidden == () and not task.submission.may_be_missing
+    assert task.run == {} and task.hidden == () and not task.submission.may_be_missing
 
 
 def test_thresholds_come_from_a_leaderboard(folder: Path) -> None:

@@ -1,0 +1,33 @@
+"""`bash`: run a command as a job."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.tools.tool import Arguments, Command, Tool, ToolContext
+from runs.events.registry import ToolStarted
+
+
+class Bash(Arguments):
+    command: Command
+    wait_seconds: float | None = Field(None, ge=0)
+
+
+def _plan(context: ToolContext, arguments: Bash) -> ToolStarted:
+    return context.start(job=context.job_id)
+
+
+def _act(context: ToolContext, arguments: Bash) -> str:
+    assert context.started is not None
+    job, settings = context.started.job, context.settings
+    context.jobs.start(job, arguments.command)
+    wait_seconds = arguments.wait_seconds
+    (status,) = context.jobs.wait([job], settings.bash_wait_seconds if wait_seconds is None else wait_seconds)
+    if status.state == "running":
+        head = f"still running as job {job} after {status.seconds:.0f} s; use wait, or read .jobs/{job}/log"
+    else:
+        head = status.summary()
+    return f"{head}\n{context.clipped_log(status, settings.output_tokens)}".rstrip("\n")
+
+
+TOOLS = (Tool("bash", Bash, _act, _plan),)

@@ -1,0 +1,118 @@
+"""`read_file`, `write_file`, `edit_file`: the files of the workspace, through the sandbox."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from pydantic import Field
+
+from context.truncation.truncate import file_lines, is_binary, peek, truncate_lines, truncate_output
+from harness.tools.tool import Arguments, Refused, Tool, ToolContext, sha256
+from runs.events.registry import ToolStarted
+from sandboxes.base import read_chunks
+
+_JOB_LOG = re.compile(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log")
+
+
+class ReadFile(Arguments):
+    path: str
+    offset: int = Field(1, ge=1, le=10**12)
+    limit: int = Field(2000, ge=1, le=10**12)
+
+
+class WriteFile(Arguments):
+    path: str
+    content: str
+
+
+class EditFile(Arguments):
+    path: str
+    old: str = Field(min_length=1)
+    new: str
+
+
+def _read(context: ToolContext, arguments: ReadFile) -> str:
+    log = _JOB_LOG.fullmatch(arguments.path)
+    if log is None:
+        with context.files.open(arguments.path) as file:
+            return _lines(context, arguments, read_chunks(file), os.fstat(file.fileno()).st_size)
+    status = context.jobs.status(log[1])
+    if status.state == "unknown":
+        raise Refused(f"there is no job {log[1]}")
+    return _lines(context, arguments, context.jobs.log(log[1]), status.kept_bytes)
+
+
+def _lines(context: ToolContext, arguments: ReadFile, pieces: Iterator[bytes], size: int) -> str:
+    """The requested lines. The other lines are counted but not held in memory."""
+    path, tokens = arguments.path, context.settings.file_tokens
+    first, pieces = peek(pieces)
+    if is_binary(first):
+        return truncate_output(first, size, tokens, f"all of it: {path}")
+    count = 0
+
+    def numbered() -> Iterator[tuple[int, str]]:
+        nonlocal count
+        for line in file_lines(pieces):
+            count += 1
+            yield count, line
+
+    lines, before = numbered(), arguments.offset - 1
+    shown = truncate_lines(
+        islice(lines, before, before + arguments.limit), tokens, f"read_file {path} with offset, limit"
+    )
+    last = count
+    count += sum(1 for _ in lines)
+    if before >= count > 0:
+        raise Refused(f"{path} has {count} lines: offset {arguments.offset} is past its end")
+    if not count:
+        return f"[{path} is empty]"
+    return shown + (f"\n[lines {arguments.offset} to {last} of {count}]" if last - before < count else "")
+
+
+def _write(context: ToolContext, arguments: WriteFile) -> str:
+    return _written(context, arguments.path, _encode(arguments.content))
+
+
+def _plan_edit(context: ToolContext, arguments: EditFile) -> ToolStarted:
+    before = context.files.read(arguments.path)
+    return context.start(before=sha256(before), after=sha256(_edited(before, arguments)))
+
+
+def _edit(context: ToolContext, arguments: EditFile) -> str:
+    assert context.started is not None
+    content = context.files.read(arguments.path)
+    if sha256(content) == context.started.after:  # a crash came between the edit and its record
+        return _answer(arguments.path, content)
+    return _written(context, arguments.path, _edited(content, arguments))
+
+
+def _edited(before: bytes, arguments: EditFile) -> bytes:
+    old, new = _encode(arguments.old), _encode(arguments.new)
+    count = before.count(old)
+    if count != 1:
+        matches = "does not occur" if count == 0 else f"occurs {count} times"
+        raise Refused(f"`old` {matches} in {arguments.path}; it must occur once. Read the file and give more of it")
+    return before.replace(old, new)
+
+
+def _written(context: ToolContext, path: str, content: bytes) -> str:
+    context.files.write(path, content)
+    return _answer(path, content)
+
+
+def _answer(path: str, content: bytes) -> str:
+    return f"wrote {path}: {len(content)} bytes, sha256 {sha256(content)}"
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", errors="replace")
+
+
+TOOLS = (
+    Tool("read_file", ReadFile, _read, reads_back=True),
+    Tool("write_file", WriteFile, _write, reads_back=True),
+    Tool("edit_file", EditFile, _edit, _plan_edit, reads_back=True),
+)
