@@ -1,6 +1,6 @@
-"""Grading against the private answers: MLE-bench's report, key for key, after a run and never during one.
+"""Grade a submission against the private answers, after a run: MLE-bench's report with the same keys.
 
-`run_grade` is for the harness, which never opens an answer itself: it asks a child process, this module run as
+The harness process never opens an answer. `run_grade` runs this module as a child process,
 `python -I -m tasks.judging.grade REQUEST.json`.
 """
 
@@ -27,8 +27,8 @@ NO_SUBMISSION = "There is no submission: a file that ends in .csv is expected."
 class Report:
     """One graded submission. The fields up to `submission_path` are the official keys, in the official order.
 
-    `score` is rounded to 5 digits; None for a submission that is missing or not valid; NaN is valid and wins nothing.
-    `problem`, for people and not part of the official report, says why there is no score.
+    `score` is rounded to 5 digits. It is None if the submission is missing or invalid; NaN is valid and wins nothing.
+    `problem` says why there is no score; it is not part of the official report.
     """
 
     competition_id: str
@@ -55,9 +55,9 @@ class Report:
 
 
 def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) -> Report:
-    """Grade a submission of the task in a task.yaml, in a process of its own.
+    """Grade a submission of the task in a task.yaml, in a child process.
 
-    Raises `spec.TaskError` for a task without readable answers, `children.ChildFailed` where the grader itself broke.
+    Raises TaskError for a task without readable answers, `ChildFailed` where the grader itself failed.
     """
     path = str(submission.absolute()) if submission else None
     reply = run_isolated("tasks.judging.grade", {"task": str(task_path.absolute()), "submission": path}, seconds)
@@ -69,7 +69,7 @@ def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) 
 
 
 def grade(task: Task, submission: Path | None) -> Report:
-    """Grade a submission in this process: see `run_grade`. None stands for no submission. Raises TaskError."""
+    """Grade a submission (None: there is none) in this process: see `run_grade`. Raises TaskError."""
     from tasks.judging.validate_submission import SubmissionRefused
     from tasks.metrics.score import NoScore
 
@@ -83,55 +83,55 @@ def grade(task: Task, submission: Path | None) -> Report:
     else:
         try:
             score = _score(task, submission)
-        except (SubmissionRefused, NoScore) as refused:
-            problem = str(refused)
-    return report(task, score, exists, str(submission), problem)
+        except (SubmissionRefused, NoScore) as error:
+            problem = str(error)
+    return make_report(task, score, exists, str(submission), problem)
 
 
 def _grade_officially(task: Task, submission: Path | None) -> Report:
-    """Grade by the competition's own rule, as the official package does. Raises TaskError."""
+    """Grade by the competition's official rule. Raises TaskError."""
     from tasks.mlebench.graders import AnswersUnreadable, is_graded_here, score_file
     from tasks.mlebench.official_metrics import Invalid
     from tasks.task import TaskError
 
     if task.answers is None:
-        raise TaskError(f"{task.path}: names no private answers: prepare {task.competition} again")
+        raise TaskError(f"{task.path}: there are no private answers: prepare {task.competition} again")
     if not is_graded_here(task.competition):
         from tasks.mlebench.official_package import official_report
 
         return Report(**official_report(task.competition, submission, task.folder.parent))
     exists = submission is not None and submission.is_file() and submission.suffix.lower() == ".csv"
     if submission is None or not exists:
-        return report(task, None, False, str(submission), NO_SUBMISSION)
+        return make_report(task, None, False, str(submission), NO_SUBMISSION)
     try:
-        return report(task, score_file(task.competition, submission, task.answers), True, str(submission))
-    except Invalid as invalid:
-        return report(task, None, True, str(submission), str(invalid))
+        return make_report(task, score_file(task.competition, submission, task.answers), True, str(submission))
+    except Invalid as error:
+        return make_report(task, None, True, str(submission), str(error))
     except AnswersUnreadable as error:
         raise TaskError(str(error)) from None
 
 
-def report(task: Task, score: float | None, exists: bool, path: str, problem: str = "") -> Report:
-    """The report on a score; None for a submission that is missing or not valid."""
+def make_report(task: Task, score: float | None, exists: bool, path: str, problem: str = "") -> Report:
+    """The report on a score; None for a submission that is missing or invalid."""
     from tasks.metrics.medals import is_above_median, medal_of
 
     score = None if score is None else float(round(score, DIGITS))
-    bounds, lower = task.thresholds, task.metric.lower_is_better
-    # A score that is no number is a valid one officially, and below every threshold.
+    thresholds, lower = task.thresholds, task.metric.lower_is_better
+    # Officially NaN is a valid score that is below every threshold.
     comparable = None if score is None or math.isnan(score) else score
-    medal = medal_of(comparable, bounds, lower) if bounds else None
+    medal = medal_of(comparable, thresholds, lower) if thresholds else None
     return Report(
         competition_id=task.id,
         score=score,
-        gold_threshold=bounds.gold if bounds else None,
-        silver_threshold=bounds.silver if bounds else None,
-        bronze_threshold=bounds.bronze if bounds else None,
-        median_threshold=bounds.median if bounds else None,
+        gold_threshold=thresholds.gold if thresholds else None,
+        silver_threshold=thresholds.silver if thresholds else None,
+        bronze_threshold=thresholds.bronze if thresholds else None,
+        median_threshold=thresholds.median if thresholds else None,
         any_medal=medal is not None,
         gold_medal=medal == "gold",
         silver_medal=medal == "silver",
         bronze_medal=medal == "bronze",
-        above_median=is_above_median(comparable, bounds, lower) if bounds else False,
+        above_median=is_above_median(comparable, thresholds, lower) if thresholds else False,
         submission_exists=exists,
         valid_submission=score is not None,
         is_lower_better=lower,
@@ -142,17 +142,17 @@ def report(task: Task, score: float | None, exists: bool, path: str, problem: st
 
 
 def aggregate(reports: Sequence[Report]) -> dict[str, Any]:
-    """The official aggregate of reports, key for key, with the reports themselves last."""
+    """The official aggregate of reports, with the same keys, and the reports last."""
     return {
         "total_runs": len(reports),
-        "total_runs_with_submissions": sum(one.submission_exists for one in reports),
-        "total_valid_submissions": sum(one.valid_submission for one in reports),
-        "total_medals": sum(one.any_medal for one in reports),
-        "total_gold_medals": sum(one.gold_medal for one in reports),
-        "total_silver_medals": sum(one.silver_medal for one in reports),
-        "total_bronze_medals": sum(one.bronze_medal for one in reports),
-        "total_above_median": sum(one.above_median for one in reports),
-        "competition_reports": [one.official() for one in reports],
+        "total_runs_with_submissions": sum(report.submission_exists for report in reports),
+        "total_valid_submissions": sum(report.valid_submission for report in reports),
+        "total_medals": sum(report.any_medal for report in reports),
+        "total_gold_medals": sum(report.gold_medal for report in reports),
+        "total_silver_medals": sum(report.silver_medal for report in reports),
+        "total_bronze_medals": sum(report.bronze_medal for report in reports),
+        "total_above_median": sum(report.above_median for report in reports),
+        "competition_reports": [report.official() for report in reports],
     }
 
 
@@ -163,36 +163,37 @@ def _score(task: Task, submission: Path) -> float:
     from tasks.metrics.score import guarded_score
 
     answers = _answers(task)
-    wanted = task.submission
-    columns = (wanted.id, *wanted.targets)
-    ids = answers.column(wanted.id)
+    expected = task.submission
+    columns = (expected.id, *expected.targets)
+    ids = answers.column(expected.id)
     numbers = task.metric.needs != "labels"
-    given = read_submission(submission, Format(columns, wanted.id, wanted.targets, ids, numbers, wanted.may_be_missing))
-    return guarded_score(task.metric, *frames(answers, given, wanted.targets, numbers), wanted.targets)
+    form = Format(columns, expected.id, expected.targets, ids, numbers, expected.may_be_missing)
+    predictions = read_submission(submission, form)
+    return guarded_score(task.metric, *frames(answers, predictions, expected.targets, numbers), expected.targets)
 
 
 def _answers(task: Task) -> Columns:
-    """The private answers. Raises TaskError saying what to do where they cannot be used."""
+    """The private answers. Raises TaskError if they are missing or cannot be used."""
     from tasks.holdout.private_labels import read_labels
     from tasks.io.csv_text import TableError
     from tasks.task import TaskError
 
     if task.answers is None:
         raise TaskError(
-            f"{task.path}: there are no private answers to grade against; put answers.csv with the sample's columns "
-            "into a folder and name it in task.yaml: data: {private: private/}"
+            f"{task.path}: there are no private answers to grade against. Put answers.csv, with the columns of the "
+            "sample submission, into a folder and name it in task.yaml: data: {private: private/}"
         )
     try:
         answers = read_labels(task.answers, "grading")
     except PermissionError:
-        raise TaskError(f"{task.answers} may not be read: score as the user who owns it, or as root") from None
+        raise TaskError(f"{task.answers} cannot be read: grade as the user who owns it, or as root") from None
     except (OSError, TableError) as error:
         raise TaskError(f"{task.answers} cannot be read ({error}): restore it or prepare the task again") from None
     expected = (task.submission.id, *task.submission.targets)
     if any(answers.header.count(column) != 1 for column in expected):
         raise TaskError(f"{task.answers} needs the columns {', '.join(expected)}, each once")
     if len(answers) == 0 or len(set(answers.column(task.submission.id))) < len(answers):
-        raise TaskError(f"{task.answers} needs one row for each test row, with ids that do not repeat")
+        raise TaskError(f"{task.answers} needs one row for each test row, with unique ids")
     return answers
 
 

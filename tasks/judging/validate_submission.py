@@ -1,6 +1,6 @@
-"""Is this file a submission? A check of form alone: no answer is at hand here, so no message can tell one.
+"""Check the format of a submission. No answers are read here, so no message can reveal one.
 
-    SubmissionRefused   what is wrong, in a fixed sentence with counts, and what is expected instead
+    SubmissionRefused   what is wrong, with counts, and what is expected instead
 
 The file may come from an agent: links are not followed, and a pipe or a device never blocks the reader.
 """
@@ -21,6 +21,7 @@ from tasks.io.columns import Columns, parse_unquoted
 from tasks.io.csv_text import Positions, Row, TableError, iter_rows
 
 SIZE_CAP = 2_000_000_000
+"""Bytes."""
 PIECE = 1 << 20
 _MISSING = frozenset(
     ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
@@ -41,15 +42,15 @@ _CONTAINERS = (
 
 
 class SubmissionRefused(Exception):
-    """The file is no valid submission; the message says what is wrong and what is expected."""
+    """The file is not a valid submission; the message says what is wrong and what is expected."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """The form of a valid submission.
+    """The format of a valid submission.
 
-    `columns` are all that must be there, `id` and `targets` among them; `ids` the rows, in the order wanted.
-    `numbers`: the metric needs numbers in the targets. `may_be_missing`: empty targets are allowed.
+    `columns` are all required columns, `id` and `targets` among them; `ids` are the rows in the order of the result.
+    `numbers`: the targets must be numbers. `may_be_missing`: empty targets are allowed.
     """
 
     columns: tuple[str, ...]
@@ -61,14 +62,14 @@ class Format:
 
 
 def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Columns:
-    """Check a submission; its cells, as text, in the row order of `form.ids` and the column order of `form.columns`.
+    """Check a submission and return its cells as text, in the order of `form.ids` and `form.columns`.
 
-    Ids are as in `form.ids`, however they are written in the file. Raises `SubmissionRefused`.
+    Ids are written as in `form.ids`, even if the file writes them otherwise (1.0 for 1). Raises `SubmissionRefused`.
     """
     with _open_regular(path, size_cap) as raw:
         _refuse_containers(raw)
         try:
-            table = _as_wanted(raw, form)
+            table = _read_ordered(raw, form)
             if table is None:
                 raw.seek(0)
                 with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
@@ -82,23 +83,23 @@ def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Colum
 
 
 def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numbers: bool, may_be_missing: bool) -> str:
-    """What keeps a task's sample from being a submission of its own; empty where nothing does."""
+    """Why a task's sample is not a valid submission; empty if it is one."""
     from tasks.io.csv_text import read_rows
 
     try:
         header, *body = read_rows(sample)
-        at = header.index(id_column)
-        form = Format(tuple(header), id_column, tuple(targets), [row[at] for row in body], numbers, may_be_missing)
+        index = header.index(id_column)
+        form = Format(tuple(header), id_column, tuple(targets), [row[index] for row in body], numbers, may_be_missing)
         read_submission(sample, form)
-    except (SubmissionRefused, TableError) as refused:
-        return str(refused)
+    except (SubmissionRefused, TableError) as error:
+        return str(error)
     return ""
 
 
 def number(cell: str) -> float:
     """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
     try:
-        if "_" not in cell:  # Python reads 1_0 as ten; nobody else does
+        if "_" not in cell:  # only Python reads 1_0 as ten
             return float(cell)
     except ValueError:
         pass
@@ -110,24 +111,24 @@ def number(cell: str) -> float:
 
 
 def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:
-    # O_NONBLOCK: opening a pipe nobody writes to would wait for ever. lstat first: opening a device can act.
+    # O_NONBLOCK: opening a pipe without a writer would block. lstat first: opening a device may have side effects.
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise SubmissionRefused(f"The submission is {_kind(found.st_mode)}, not a regular file.")
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise SubmissionRefused(f"The submission is {_file_kind(status.st_mode)}, not a regular file.")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise SubmissionRefused(f"There is no {path.name}: the solution has to write it.") from None
     except OSError:
         raise SubmissionRefused("The submission cannot be opened: it must be a readable regular file.") from None
     raw = os.fdopen(descriptor, "rb")
-    found = os.fstat(descriptor)
+    status = os.fstat(descriptor)
     problem = ""
-    if not stat.S_ISREG(found.st_mode):
-        problem = f"The submission is {_kind(found.st_mode)}, not a regular file."
-    elif found.st_size > size_cap:
-        problem = f"The submission has {found.st_size:,} bytes; at most {size_cap:,} are read."
-    elif found.st_size == 0:
+    if not stat.S_ISREG(status.st_mode):
+        problem = f"The submission is {_file_kind(status.st_mode)}, not a regular file."
+    elif status.st_size > size_cap:
+        problem = f"The submission has {status.st_size:,} bytes; at most {size_cap:,} are read."
+    elif status.st_size == 0:
         problem = "The submission is empty."
     if problem:
         raw.close()
@@ -135,7 +136,7 @@ def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:
     return raw
 
 
-def _kind(mode: int) -> str:
+def _file_kind(mode: int) -> str:
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     if stat.S_ISDIR(mode):
@@ -151,14 +152,16 @@ def _refuse_containers(raw: io.BufferedReader) -> None:
         if head.startswith(magic):
             raise SubmissionRefused(f"The submission is {name}: write it as plain CSV in UTF-8.")
     if b"\x00" in head:
-        raise SubmissionRefused("The submission holds NUL bytes (UTF-16 or binary): write it as plain CSV in UTF-8.")
+        raise SubmissionRefused("The submission contains NUL bytes (UTF-16 or binary): write it as plain CSV in UTF-8.")
 
 
-def _as_wanted(raw: BinaryIO, form: Format) -> Columns | None:
-    """A submission whose columns and ids stand as in the sample, unquoted, as most do: a million rows are read without
-    looking at each. None for any other, which says nothing of whether it is valid."""
+def _read_ordered(raw: BinaryIO, form: Format) -> Columns | None:
+    """Read a submission with the columns and ids of the sample in order and unquoted, as most are: a fast path.
+
+    None for any other file, valid or not.
+    """
     ends = sum(piece.count(b"\n") for piece in iter(partial(raw.read, PIECE), b""))
-    if ends - len(form.ids) not in (0, 1):  # the file may be vast: it is not held whole to be refused
+    if ends - len(form.ids) not in (0, 1):  # a huge file is not read into memory to be refused
         return None
     raw.seek(0)
     data = raw.read()
@@ -170,34 +173,34 @@ def _as_wanted(raw: BinaryIO, form: Format) -> Columns | None:
 def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
     _, header = next(rows, (0, []))
     take = _columns(header, form)
-    place_of_id = take[form.columns.index(form.id)]
+    id_column = take[form.columns.index(form.id)]
     positions: Positions | None = None
     in_order = take == list(range(len(header)))
-    found: list[Row | None] = [None] * len(form.ids)
+    rows_by_id: list[Row | None] = [None] * len(form.ids)
     count = unknown = repeated = 0
     for _, row in rows:
         count += 1
-        if count > len(form.ids):  # count the rest, keep none of it
+        if count > len(form.ids):  # only count the rest
             continue
-        place = count - 1 if row[place_of_id] == form.ids[count - 1] else None
-        if place is None or found[place] is not None:
+        position = count - 1 if row[id_column] == form.ids[count - 1] else None
+        if position is None or rows_by_id[position] is not None:
             positions = positions or Positions(form.ids)
-            place = positions.find(row[place_of_id])
-        if place is None:
+            position = positions.find(row[id_column])
+        if position is None:
             unknown += 1
-        elif found[place] is not None:
+        elif rows_by_id[position] is not None:
             repeated += 1
         else:
-            found[place] = row if in_order else [row[index] for index in take]
-    whole = [row for row in found if row is not None]
+            rows_by_id[position] = row if in_order else [row[index] for index in take]
+    matched = [row for row in rows_by_id if row is not None]
     if count != len(form.ids):
         raise SubmissionRefused(f"The submission has {count} rows; {len(form.ids)} are expected, one per sample row.")
-    if len(whole) != count:
+    if len(matched) != count:
         raise SubmissionRefused(
-            f"The ids in column {form.id!r} do not match the sample submission: {count - len(whole)} missing, "
+            f"The ids in column {form.id!r} do not match the sample submission: {count - len(matched)} missing, "
             f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
         )
-    columns = [list(cells) for cells in zip(*whole, strict=True)] or [[] for _ in form.columns]
+    columns = [list(cells) for cells in zip(*matched, strict=True)] or [[] for _ in form.columns]
     return Columns(form.columns, columns).with_column(form.id, list(form.ids))
 
 
@@ -210,19 +213,15 @@ def _columns(header: Row, form: Format) -> list[int]:
         if len(header) == 1 and separator in header[0]:
             raise SubmissionRefused(f"The submission is separated by {name}; commas are expected: {expected}")
     wrong = [column for column in form.columns if names.count(column) != 1]
-    how = "missing" if any(column not in names for column in wrong) else "repeated"
-    raise SubmissionRefused(
-        f"Columns {how} from the header: {','.join(wrong)}. Expected: {expected}".replace(
-            "repeated from", "repeated in"
-        )
-    )
+    problem = "missing from" if any(column not in names for column in wrong) else "repeated in"
+    raise SubmissionRefused(f"Columns {problem} the header: {','.join(wrong)}. Expected: {expected}")
 
 
 def _check_values(table: Columns, form: Format) -> None:
     for target in form.targets:
         if form.numbers and (plain := table.numbers(target)) is not None and all(map(math.isfinite, plain)):
             continue
-        missing = infinite = words = 0
+        missing = infinite = not_numbers = 0
         for cell in table.column(target):
             if not form.numbers:
                 missing += not cell.strip()
@@ -230,13 +229,13 @@ def _check_values(table: Columns, form: Format) -> None:
             try:
                 value = number(cell)
             except ValueError:
-                words += 1
+                not_numbers += 1
                 continue
             missing += math.isnan(value)
             infinite += math.isinf(value)
-        if words:
-            raise SubmissionRefused(f"Column {target!r} holds {words} values that are not numbers.")
+        if not_numbers:
+            raise SubmissionRefused(f"Column {target!r} contains {not_numbers} values that are not numbers.")
         if infinite:
-            raise SubmissionRefused(f"Column {target!r} holds {infinite} infinite values.")
+            raise SubmissionRefused(f"Column {target!r} contains {infinite} infinite values.")
         if missing and not form.may_be_missing:
-            raise SubmissionRefused(f"Column {target!r} holds {missing} missing values; none may be missing.")
+            raise SubmissionRefused(f"Column {target!r} contains {missing} missing values; none may be missing.")

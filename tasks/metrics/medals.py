@@ -1,4 +1,4 @@
-"""Which scores win a medal: MLE-bench's rule over a leaderboard, its thresholds and its comparisons."""
+"""Medals: MLE-bench's thresholds of a leaderboard, and which scores reach them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 Medal = Literal["gold", "silver", "bronze"]
 
 SCORE_DIGITS = 5
-"""Scores are rounded to this many digits before they are held against a threshold."""
+"""Scores are rounded to this many digits before they are compared with a threshold."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The scores that win a medal, in the metric's unit; `rows` is the size of the leaderboard they come from."""
+    """The scores that win a medal, in the metric's unit; `rows` is the size of the leaderboard."""
 
     gold: float
     silver: float
@@ -24,8 +24,8 @@ class Thresholds:
     rows: int | None = None
 
 
-def places(rows: int) -> tuple[int, int, int]:
-    """The last leaderboard places, counted from 1, that win gold, silver and bronze among `rows` teams."""
+def medal_ranks(rows: int) -> tuple[int, int, int]:
+    """The last ranks, counted from 1, that win gold, silver and bronze among `rows` teams."""
     if rows < 100:
         return max(1, int(0.1 * rows)), max(1, int(0.2 * rows)), max(1, int(0.4 * rows))
     if rows < 250:
@@ -37,27 +37,26 @@ def places(rows: int) -> tuple[int, int, int]:
 
 
 def board_is_lower_better(scores: Sequence[float]) -> bool:
-    """Whether lower scores win, as a leaderboard sorted best first tells it: iff its first score is below its last."""
+    """Whether lower scores win on a leaderboard sorted best first: its first score is below its last."""
     return scores[0] < scores[-1]
 
 
 def thresholds_from_leaderboard(scores: Sequence[float], lower_is_better: bool | None = None) -> Thresholds:
     """The medal thresholds of a leaderboard given best first.
 
-    `lower_is_better` is checked against the board where it is given. Raises ValueError for an empty board and for
-    one whose order says otherwise.
+    Raises ValueError if the leaderboard is empty, or its order contradicts `lower_is_better`.
     """
     if not scores:
         raise ValueError("the leaderboard has no rows")
     flat = scores[0] == scores[-1]
     if lower_is_better is not None and not flat and board_is_lower_better(scores) != lower_is_better:
         raise ValueError("the leaderboard is not sorted best first for this metric")
-    gold, silver, bronze = (scores[place - 1] for place in places(len(scores)))
+    gold, silver, bronze = (scores[rank - 1] for rank in medal_ranks(len(scores)))
     return Thresholds(gold, silver, bronze, float(median(scores)), len(scores))
 
 
 def medal_of(score: float | None, thresholds: Thresholds, lower_is_better: bool) -> Medal | None:
-    """The one medal that `score` wins, or None; reaching a threshold exactly is enough."""
+    """The medal that `score` wins, or None. Reaching a threshold exactly is enough."""
     if score is None:
         return None
     sign = -1 if lower_is_better else 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_tasks import churn, read_table, write_table
 
-from tasks.judging.grade import Report, aggregate, grade, report, run_grade
+from tasks.judging.grade import Report, aggregate, grade, make_report, run_grade
 from tasks.metrics.medals import Thresholds
 from tasks.task import Task, TaskError, load_task
 
@@ -32,7 +32,7 @@ def task(tmp_path: Path) -> Task:
     return churn(tmp_path / "task", more=MEDALS)
 
 
-def right_in(task: Task, path: Path, rows: int) -> Path:
+def write_right(task: Task, path: Path, rows: int) -> Path:
     """A submission that is right in the first `rows` of 60."""
     assert task.answers is not None
     header, *answers = read_table(task.answers)
@@ -40,13 +40,13 @@ def right_in(task: Task, path: Path, rows: int) -> Path:
     return path
 
 
-def test_the_keys_are_the_official_ones_in_order(task: Task, tmp_path: Path) -> None:
-    found = run_grade(task.path, right_in(task, tmp_path / "s.csv", 60))
-    assert list(found.official()) == OFFICIAL
-    assert list(aggregate([found])) == OFFICIAL_AGGREGATE
-    assert json.loads(json.dumps(found.official())) == found.official()
-    assert found.submission_path == str(tmp_path / "s.csv")
-    assert datetime.fromisoformat(found.created_at).tzinfo is None
+def test_the_report_has_the_official_keys_in_order(task: Task, tmp_path: Path) -> None:
+    graded = run_grade(task.path, write_right(task, tmp_path / "s.csv", 60))
+    assert list(graded.official()) == OFFICIAL
+    assert list(aggregate([graded])) == OFFICIAL_AGGREGATE
+    assert json.loads(json.dumps(graded.official())) == graded.official()
+    assert graded.submission_path == str(tmp_path / "s.csv")
+    assert datetime.fromisoformat(graded.created_at).tzinfo is None
 
 
 @pytest.mark.parametrize(
@@ -64,78 +64,78 @@ def test_the_keys_are_the_official_ones_in_order(task: Task, tmp_path: Path) -> 
 def test_medals_follow_the_score(
     rows: int, score: float, medal: str | None, above: bool, task: Task, tmp_path: Path
 ) -> None:
-    found = grade(task, right_in(task, tmp_path / "s.csv", rows))
-    assert (found.score, found.valid_submission, found.submission_exists) == (score, True, True)
-    flags = {"gold": found.gold_medal, "silver": found.silver_medal, "bronze": found.bronze_medal}
+    graded = grade(task, write_right(task, tmp_path / "s.csv", rows))
+    assert (graded.score, graded.valid_submission, graded.submission_exists) == (score, True, True)
+    flags = {"gold": graded.gold_medal, "silver": graded.silver_medal, "bronze": graded.bronze_medal}
     assert [name for name, won in flags.items() if won] == ([medal] if medal else [])
-    assert (found.any_medal, found.above_median) == (medal is not None, above)
-    assert found.gold_threshold == 0.9
+    assert (graded.any_medal, graded.above_median) == (medal is not None, above)
+    assert graded.gold_threshold == 0.9
 
 
-def test_a_missing_submission_has_no_score_but_its_thresholds(task: Task, tmp_path: Path) -> None:
+def test_a_missing_submission_has_thresholds_and_no_score(task: Task, tmp_path: Path) -> None:
     text = tmp_path / "submission.txt"
-    right_in(task, text, 60)
+    write_right(task, text, 60)
     for submission in (None, tmp_path / "nowhere.csv", text, tmp_path):
-        found = grade(task, submission)
-        assert (found.score, found.submission_exists, found.valid_submission) == (None, False, False)
-        assert (found.any_medal, found.above_median, found.median_threshold) == (False, False, 0.5)
-        assert found.submission_path == str(submission)
+        graded = grade(task, submission)
+        assert (graded.score, graded.submission_exists, graded.valid_submission) == (None, False, False)
+        assert (graded.any_medal, graded.above_median, graded.median_threshold) == (False, False, 0.5)
+        assert graded.submission_path == str(submission)
     assert run_grade(task.path, None).submission_path == "None"
     text.rename(tmp_path / "UPPER.CSV")
     assert grade(task, tmp_path / "UPPER.CSV").submission_exists
 
 
-def test_a_submission_that_is_not_valid_exists_without_a_score(task: Task, tmp_path: Path) -> None:
+def test_an_invalid_submission_exists_without_a_score(task: Task, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("customer,left\n1,stays\n")
-    found = run_grade(task.path, tmp_path / "s.csv")
-    assert (found.score, found.submission_exists, found.valid_submission) == (None, True, False)
-    assert "60 are expected" in found.problem
-    assert "problem" not in found.official()
+    graded = run_grade(task.path, tmp_path / "s.csv")
+    assert (graded.score, graded.submission_exists, graded.valid_submission) == (None, True, False)
+    assert "60 are expected" in graded.problem
+    assert "problem" not in graded.official()
 
 
-def test_a_score_that_is_no_number_is_valid_and_wins_nothing(task: Task) -> None:
+def test_a_nan_score_is_valid_and_wins_nothing(task: Task) -> None:
     for lower_is_better in (True, False):
         one = replace(task, metric=replace(task.metric, lower_is_better=lower_is_better))
-        found = report(one, math.nan, True, "s.csv")
-        assert found.valid_submission and found.score is not None and math.isnan(found.score)
-        assert not (found.any_medal or found.above_median)
+        graded = make_report(one, math.nan, True, "s.csv")
+        assert graded.valid_submission and graded.score is not None and math.isnan(graded.score)
+        assert not (graded.any_medal or graded.above_median)
 
 
-def test_scores_are_rounded_before_medals_are_given(task: Task) -> None:
-    assert report(task, 0.8999951, True, "s.csv").gold_medal
-    assert not report(task, 0.8999949, True, "s.csv").gold_medal
+def test_scores_are_rounded_before_medals_are_awarded(task: Task) -> None:
+    assert make_report(task, 0.8999951, True, "s.csv").gold_medal
+    assert not make_report(task, 0.8999949, True, "s.csv").gold_medal
     lower = replace(task, thresholds=Thresholds(0.1, 0.2, 0.3, 0.5), metric=replace(task.metric, lower_is_better=True))
-    assert report(lower, 0.1000049, True, "s.csv").gold_medal
-    assert report(lower, 0.1000051, True, "s.csv").silver_medal
+    assert make_report(lower, 0.1000049, True, "s.csv").gold_medal
+    assert make_report(lower, 0.1000051, True, "s.csv").silver_medal
 
 
-def test_without_thresholds_nothing_can_be_won(tmp_path: Path) -> None:
+def test_without_thresholds_there_are_no_medals(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
-    found = grade(task, right_in(task, tmp_path / "s.csv", 60))
-    assert found.score == 1.0
-    assert (found.gold_threshold, found.median_threshold, found.any_medal, found.above_median) == (
+    graded = grade(task, write_right(task, tmp_path / "s.csv", 60))
+    assert graded.score == 1.0
+    assert (graded.gold_threshold, graded.median_threshold, graded.any_medal, graded.above_median) == (
         *(None, None),
         *(False, False),
     )
 
 
-def test_rows_may_come_in_any_order_and_columns_may_be_more(task: Task, tmp_path: Path) -> None:
-    rows = read_table(right_in(task, tmp_path / "s.csv", 60))
+def test_rows_in_any_order_and_extra_columns_are_accepted(task: Task, tmp_path: Path) -> None:
+    rows = read_table(write_right(task, tmp_path / "s.csv", 60))
     write_table(tmp_path / "s.csv", [[row[1], "more", row[0]] for row in [rows[0], *rows[:0:-1]]])
     assert grade(task, tmp_path / "s.csv").score == 1.0
 
 
-def test_answers_that_cannot_be_used_say_what_to_do(task: Task, tmp_path: Path) -> None:
-    submission = right_in(task, tmp_path / "s.csv", 60)
+def test_unusable_answers_raise_an_error_that_says_what_to_do(task: Task, tmp_path: Path) -> None:
+    submission = write_right(task, tmp_path / "s.csv", 60)
     with pytest.raises(TaskError, match=r"data: \{private: private/\}"):
         grade(replace(task, answers=None), submission)
     assert task.answers is not None
     rows = read_table(task.answers)
     write_table(task.answers, [*rows, rows[1]])
-    with pytest.raises(TaskError, match="ids that do not repeat"):
+    with pytest.raises(TaskError, match="unique ids"):
         run_grade(task.path, submission)
     task.answers.unlink()
-    with pytest.raises(TaskError, match="restore it or prepare the task again"):
+    with pytest.raises(TaskError, match="prepare the task again"):
         grade(task, None)
 
 
@@ -146,12 +146,12 @@ def of(score: float | None, medal: str = "", above: bool = False, exists: bool =
     )
 
 
-def test_the_aggregate_counts_what_the_reports_say() -> None:
+def test_the_aggregate_counts_the_reports() -> None:
     reports = [of(0.95, "gold", True), of(0.75, "bronze", True), of(0.6, "", True), of(math.nan), of(None)]
     reports.append(of(None, exists=False))
-    found = aggregate(reports)
-    assert [found[key] for key in OFFICIAL_AGGREGATE[:-1]] == [6, 5, 4, 2, 1, 0, 1, 3]
-    assert found["competition_reports"] == [one.official() for one in reports]
+    graded = aggregate(reports)
+    assert [graded[key] for key in OFFICIAL_AGGREGATE[:-1]] == [6, 5, 4, 2, 1, 0, 1, 3]
+    assert graded["competition_reports"] == [report.official() for report in reports]
     assert list(aggregate([]).values()) == [0] * 8 + [[]]
 
 
@@ -159,7 +159,7 @@ def test_the_aggregate_counts_what_the_reports_say() -> None:
 def test_the_answers_of_an_example_win_gold(name: str, perfect: float, examples_home: Path) -> None:
     task = load_task(examples_home / "data" / name)
     assert task.answers is not None
-    found = grade(task, task.answers)
-    assert (found.score, found.gold_medal, found.above_median) == (perfect, True, True)
+    graded = grade(task, task.answers)
+    assert (graded.score, graded.gold_medal, graded.above_median) == (perfect, True, True)
     poor = grade(task, task.submission.sample)
     assert (poor.valid_submission, poor.any_medal, poor.above_median) == (True, False, False)

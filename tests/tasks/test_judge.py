@@ -1,4 +1,4 @@
-"""A judgement comes from the file alone: what is right is scored, what is wrong is named, nothing waits or leaks."""
+"""Judging: valid submissions are scored, invalid ones named, and nothing blocks or reveals an answer."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ def perfect(task: Task, blend: Blend) -> list[Row]:
     return [["customer", "left"], *([row[0], right[row[0]]] for row in shown[1:])]
 
 
-def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_handed_on(
+def test_a_perfect_submission_scores_perfectly_and_its_test_rows_are_written(
     task: Task, blend: Blend, tmp_path: Path
 ) -> None:
     header, *rows = [row[::-1] for row in perfect(task, blend)]
     random.Random(0).shuffle(rows)
     write_table(tmp_path / "submission.csv", [header, *rows])
     out = tmp_path / "out.csv"
-    verdict = run_judge(blend.folder, tmp_path / "submission.csv", out, 60)
-    assert (verdict.status, verdict.score, verdict.shown_score) == ("scored", 1.0, "1.00 ± 0.03")
-    assert verdict.noise == pytest.approx(1.5 / 50), "no row went wrong, yet three of many more may"
-    assert verdict.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    judgement = run_judge(blend.folder, tmp_path / "submission.csv", out, 60)
+    assert (judgement.status, judgement.score, judgement.shown_score) == ("scored", 1.0, "1.00 ± 0.03")
+    assert judgement.noise == pytest.approx(1.5 / 50), "the rule of three: no row went wrong, up to three in 50 may"
+    assert judgement.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert task.answers is not None
     assert read_table(out) == read_table(task.answers)
 
 
 def test_only_held_out_rows_count(task: Task, blend: Blend, tmp_path: Path) -> None:
     held_out = {row[0] for row in read_table(blend.private_labels / "answers.csv")}
-    rows = [[name, label if name in held_out else "nobody knows"] for name, label in perfect(task, blend)[1:]]
+    rows = [[name, label if name in held_out else "unknown"] for name, label in perfect(task, blend)[1:]]
     write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 1.0
-    rows = [[name, "nobody knows" if name in held_out else label] for name, label in perfect(task, blend)[1:]]
+    rows = [[name, "unknown" if name in held_out else label] for name, label in perfect(task, blend)[1:]]
     write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 0.0
 
 
-def test_judging_again_gives_the_same_verdict(blend: Blend, tmp_path: Path) -> None:
+def test_judging_again_gives_the_same_judgement(blend: Blend, tmp_path: Path) -> None:
     sample, out = blend.public / "sample_submission.csv", tmp_path / "out.csv"
     first = judge(blend, sample, out)
     content = out.read_bytes()
@@ -79,8 +79,8 @@ def test_judging_again_gives_the_same_verdict(blend: Blend, tmp_path: Path) -> N
 
 def test_a_task_without_labels_is_checked_and_not_scored(tmp_path: Path) -> None:
     blend = make_blend(churn(tmp_path / "task", labels=""), 0, tmp_path / "blend")
-    verdict = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
-    assert verdict == Judgement("unscored", sha256=hashlib.sha256((tmp_path / "out.csv").read_bytes()).hexdigest())
+    judgement = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
+    assert judgement == Judgement("unscored", sha256=hashlib.sha256((tmp_path / "out.csv").read_bytes()).hexdigest())
     (tmp_path / "bad.csv").write_text("customer,left\n1,stays\n")
     assert judge(blend, tmp_path / "bad.csv", tmp_path / "out2.csv").status == "invalid"
     assert not (tmp_path / "out2.csv").exists()
@@ -114,31 +114,31 @@ BAD: dict[str, tuple[Change, str]] = {
     "too many": (lambda rows: table([*rows, rows[1]]), "has 111 rows; 110 are expected"),
     "twice": (lambda rows: table([*rows[:-1], rows[1]]), "1 missing, 0 unknown, 1 repeated"),
     "unknown": (lambda rows: table([*rows[:-2], ["x", "stays"], ["", "stays"]]), "2 missing, 2 unknown, 0 repeated"),
-    "missing": (lambda rows: table([*rows[:-1], [rows[-1][0], " "]]), "'left' holds 1 missing values"),
+    "missing": (lambda rows: table([*rows[:-1], [rows[-1][0], " "]]), "'left' contains 1 missing values"),
     "ragged": (lambda rows: table([*rows[:-1], rows[-1][:1]]), "line 111 has 1 cells, the header has 2"),
     "sums": (lambda rows: table([*rows[:-1], [*rows[-1], "x"]]), "line 111 has 3 cells, the header has 2"),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_submission_is_refused_in_words_that_help(kind: str, task: Task, blend: Blend, tmp_path: Path) -> None:
+def test_an_invalid_submission_is_refused_with_the_reason(kind: str, task: Task, blend: Blend, tmp_path: Path) -> None:
     change, expected = BAD[kind]
     content = change(perfect(task, blend))
     (tmp_path / "s.csv").write_bytes(content.encode() if isinstance(content, str) else content)
-    verdict = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
-    assert verdict.status == "invalid"
-    assert expected in verdict.message
-    assert verdict.score is None
+    judgement = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert judgement.status == "invalid"
+    assert expected in judgement.message
+    assert judgement.score is None
     assert not (tmp_path / "out.csv").exists()
     names = {row[0] for row in perfect(task, blend)[1:]}
-    assert not any(name in verdict.message for name in names)
+    assert not any(name in judgement.message for name in names)
 
 
 def plain(task: Task, blend: Blend, path: Path) -> None:
     write_table(path, perfect(task, blend))
 
 
-def test_what_is_not_a_regular_file_is_refused_and_never_waited_for(task: Task, blend: Blend, tmp_path: Path) -> None:
+def test_files_that_are_not_regular_are_refused_without_blocking(task: Task, blend: Blend, tmp_path: Path) -> None:
     plain(task, blend, tmp_path / "real.csv")
     (tmp_path / "link").symlink_to("real.csv")
     (tmp_path / "custody").symlink_to(blend.private_labels / "answers.csv")
@@ -149,8 +149,8 @@ def test_what_is_not_a_regular_file_is_refused_and_never_waited_for(task: Task, 
     kinds |= {"folder": "a directory", "pipe": "a pipe", "nothing": "There is no nothing"}
     start = time.monotonic()
     for name, expected in kinds.items():
-        verdict = judge(blend, tmp_path / name, tmp_path / "out.csv")
-        assert (verdict.status, expected in verdict.message) == ("invalid", True)
+        judgement = judge(blend, tmp_path / name, tmp_path / "out.csv")
+        assert (judgement.status, expected in judgement.message) == ("invalid", True)
     assert run_judge(blend.folder, tmp_path / "pipe", tmp_path / "out.csv", 30).status == "invalid"
     assert "device" in judge(blend, Path("/dev/zero"), tmp_path / "out.csv").message
     assert time.monotonic() - start < 20
@@ -162,7 +162,7 @@ def test_a_file_over_the_cap_is_not_read(task: Task, blend: Blend, tmp_path: Pat
     assert "3,000,000,000 bytes; at most 2,000,000,000" in judge(blend, tmp_path / "s.csv", tmp_path / "o.csv").message
 
 
-def test_what_does_no_harm_is_tolerated(task: Task, blend: Blend, tmp_path: Path) -> None:
+def test_extra_columns_crlf_bom_and_blank_lines_are_accepted(task: Task, blend: Blend, tmp_path: Path) -> None:
     rows = [[str(at), *row] for at, row in enumerate(perfect(task, blend))]
     text = table([["", *rows[0][1:]], *rows[1:]]).replace("\n", "\r\n") + "\r\n\r\n"
     (tmp_path / "s.csv").write_bytes(text.encode("utf-8-sig"))
@@ -181,10 +181,10 @@ def numeric(cells: list[str], may_be_missing: bool = False) -> Callable[[Path], 
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
-        (["1", "much"], "holds 1 values that are not numbers"),
-        (["1_0", "0x1", "1,5"], "holds 3 values that are not numbers"),
-        (["inf", "-Infinity", "1e999"], "holds 3 infinite values"),
-        (["", "NaN", "NA", "1"], "holds 3 missing values"),
+        (["1", "much"], "contains 1 values that are not numbers"),
+        (["1_0", "0x1", "1,5"], "contains 3 values that are not numbers"),
+        (["inf", "-Infinity", "1e999"], "contains 3 infinite values"),
+        (["", "NaN", "NA", "1"], "contains 3 missing values"),
     ],
 )
 def test_numbers_must_be_numbers(cells: list[str], expected: str, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_numbers_must_be_numbers(cells: list[str], expected: str, tmp_path: Path
         numeric(cells)(tmp_path)
 
 
-def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
+def test_missing_values_are_accepted_if_the_task_allows_them(tmp_path: Path) -> None:
     cells = ["1", "", " 2.5 ", "True"]
     assert numeric(cells, may_be_missing=True)(tmp_path).column("y") == cells
 
@@ -200,7 +200,7 @@ def test_missing_values_pass_where_the_task_says_so(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------- scores and noise
 
 
-def test_a_score_is_told_no_finer_than_its_noise() -> None:
+def test_a_shown_score_is_rounded_to_its_noise() -> None:
     assert format_score(0.937312, 0.01432) == "0.94 ± 0.01"
     assert format_score(84.1193, 5.5535) == "84 ± 6"
     assert format_score(123456.7, 4321.0) == "123000 ± 4000"
@@ -208,7 +208,7 @@ def test_a_score_is_told_no_finer_than_its_noise() -> None:
     assert format_score(-0.5, 0.0999) == "-0.50 ± 0.10"
 
 
-def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task, blend: Blend, tmp_path: Path) -> None:
+def test_kept_predictions_give_the_same_comparison(task: Task, blend: Blend, tmp_path: Path) -> None:
     shown = perfect(task, blend)
     worse = [shown[0], *([name, "stays"] for name, _ in shown[1:])]
     for name, rows in (("good", shown), ("bad", worse)):
@@ -216,23 +216,23 @@ def test_what_is_kept_weighs_the_same_and_tells_two_submissions_apart(task: Task
         write_table(tmp_path / name / "s.csv", rows)
         judge(blend, tmp_path / name / "s.csv", tmp_path / name / "out.csv", keep=True)
     kept = [tmp_path / name / "held_out.csv" for name in ("good", "bad")]
-    verdict = judge(blend, tmp_path / "good/s.csv", tmp_path / "out.csv", against=kept[1])
-    assert (verdict.score, verdict.share) == (1.0, 1.0)
-    found = run_compare([blend.folder], kept[:1], kept[1:], 60)
-    assert (found.score, found.share, found.parts) == (1.0, 1.0, [1.0])
-    assert found.gain == pytest.approx(verdict.gain)
+    judgement = judge(blend, tmp_path / "good/s.csv", tmp_path / "out.csv", against=kept[1])
+    assert (judgement.score, judgement.share) == (1.0, 1.0)
+    compared = run_compare([blend.folder], kept[:1], kept[1:], 60)
+    assert (compared.score, compared.share, compared.parts) == (1.0, 1.0, [1.0])
+    assert compared.gain == pytest.approx(judgement.gain)
     assert compare_predictions([blend.folder], kept[1:], kept[:1]).share == 0.0
     assert compare_predictions([blend.folder], kept[:1], kept[:1]).share == 0.5
 
 
-def test_a_value_that_only_test_rows_hold_wrong_is_refused_too(tmp_path: Path) -> None:
+def test_an_invalid_value_in_a_test_row_is_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="log_loss", label=lambda draw: draw.choice("01"), sample="0.5")
     blend = make_blend(task, 0, tmp_path / "blend")
     held_out = {row[0] for row in read_table(blend.private_labels / "answers.csv")}
     shown = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [shown[0], *([name, "0.5" if name in held_out else "7"] for name, _ in shown[1:])])
-    verdict = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
-    assert (verdict.status, verdict.message) == ("invalid", "A prediction is not a probability between 0 and 1.")
+    judgement = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert (judgement.status, judgement.message) == ("invalid", "A prediction is not a probability between 0 and 1.")
 
 
 # -------------------------------------------------------------------------------------- metrics of the task's own
@@ -245,12 +245,12 @@ def own_metric(folder: Path, body: str) -> Blend:
     return make_blend(task, 0, folder / "blend")
 
 
-def test_a_metric_of_the_tasks_own_is_used_and_may_print(tmp_path: Path) -> None:
+def test_an_own_metric_is_used_and_may_print(tmp_path: Path) -> None:
     body = "print('chatter'); return float((answers[targets[0]] == predictions[targets[0]]).mean() * 2)"
     blend = own_metric(tmp_path, body)
-    verdict = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 60)
-    assert verdict.status == "scored"
-    assert 0.4 < (verdict.score or 0) < 1.1
+    judgement = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 60)
+    assert judgement.status == "scored"
+    assert 0.4 < (judgement.score or 0) < 1.1
 
 
 @pytest.mark.parametrize(
@@ -263,25 +263,25 @@ def test_a_metric_of_the_tasks_own_is_used_and_may_print(tmp_path: Path) -> None
         "return answers",
     ],
 )
-def test_whatever_a_metric_raises_becomes_a_fixed_sentence(body: str, tmp_path: Path) -> None:
+def test_an_error_of_a_metric_becomes_a_fixed_sentence(body: str, tmp_path: Path) -> None:
     blend = own_metric(tmp_path, body)
-    verdict = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
-    assert verdict.status == "invalid"
-    assert len(verdict.message) < 80
-    assert "\n" not in verdict.message
+    judgement = judge(blend, blend.public / "sample_submission.csv", tmp_path / "out.csv")
+    assert judgement.status == "invalid"
+    assert len(judgement.message) < 80
+    assert "\n" not in judgement.message
 
 
-def test_a_metric_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+def test_a_metric_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     body = f"import subprocess; open({str(mark)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid)); " + (
         "import time; time.sleep(600)"
     )
     blend = own_metric(tmp_path, body)
     start = time.monotonic()
-    verdict = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 5)
+    judgement = run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "out.csv", 5)
     assert time.monotonic() - start < 15
-    assert verdict.status == "invalid"
-    assert "within 5 seconds" in verdict.message
+    assert judgement.status == "invalid"
+    assert "within 5 seconds" in judgement.message
     time.sleep(0.2)
     state = Path(f"/proc/{mark.read_text()}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
@@ -290,7 +290,7 @@ def test_a_metric_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> No
 # ------------------------------------------------------------------------------------------------------- the child
 
 
-def test_the_judge_imports_nothing_from_where_the_agent_works(
+def test_the_judge_imports_nothing_from_the_workspace(
     task: Task, blend: Blend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = tmp_path / "workspace"
@@ -311,16 +311,14 @@ def test_asking_for_a_judgement_imports_nothing_heavy() -> None:
     assert subprocess.check_output([sys.executable, "-I", "-c", code], text=True).strip() == "[]"
 
 
-def test_a_blend_that_is_gone_and_a_place_that_cannot_be_written_are_ours_not_the_agents(
-    blend: Blend, tmp_path: Path
-) -> None:
-    with pytest.raises(TaskError, match="is not a readable blend"):
+def test_a_missing_blend_and_an_unwritable_folder_are_errors_of_the_harness(blend: Blend, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="new run"):
         run_judge(tmp_path / "gone", tmp_path / "s.csv", tmp_path / "out.csv", 60)
     with pytest.raises(ChildFailed, match="No such file"):
         run_judge(blend.folder, blend.public / "sample_submission.csv", tmp_path / "no/where/out.csv", 60)
 
 
-def test_test_rows_are_looked_at_beside_answers_of_every_class(tmp_path: Path) -> None:
+def test_test_rows_are_checked_against_answers_of_every_class(tmp_path: Path) -> None:
     """Few test rows would otherwise meet the first few answers, which may be of one class."""
     truth = {at: str(int(at % 40 == 39)) for at in range(400)}
     rows = iter(range(10_000))

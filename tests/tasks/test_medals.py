@@ -1,4 +1,4 @@
-"""Medal lines by MLE-bench's rule, at the sizes of board where the rule changes."""
+"""Medal thresholds by MLE-bench's rule, at the leaderboard sizes where the rule changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.metrics.medals import (
     board_is_lower_better,
     is_above_median,
     medal_of,
-    places,
+    medal_ranks,
     thresholds_from_leaderboard,
 )
 
@@ -31,22 +31,22 @@ from tasks.metrics.medals import (
         (4321, (18, 216, 432)),
     ],
 )
-def test_the_last_medal_places_follow_the_size_of_the_board(rows: int, expected: tuple[int, int, int]) -> None:
-    assert places(rows) == expected
+def test_medal_ranks_depend_on_the_size_of_the_leaderboard(rows: int, expected: tuple[int, int, int]) -> None:
+    assert medal_ranks(rows) == expected
 
 
-def test_thresholds_are_the_scores_at_the_last_medal_places() -> None:
-    board = [1 - place / 100 for place in range(1, 11)]
+def test_thresholds_are_the_scores_at_the_last_medal_ranks() -> None:
+    board = [1 - rank / 100 for rank in range(1, 11)]
     assert thresholds_from_leaderboard(board) == Thresholds(0.99, 0.98, 0.96, pytest.approx(0.945), 10)
 
 
-def test_a_board_that_climbs_is_one_where_lower_wins() -> None:
+def test_lower_wins_on_a_leaderboard_that_increases() -> None:
     assert board_is_lower_better([0.1, 0.5])
     assert not board_is_lower_better([0.5, 0.1])
     assert not board_is_lower_better([0.5, 0.5])
 
 
-def test_a_board_sorted_against_its_metric_is_refused() -> None:
+def test_a_leaderboard_in_the_wrong_order_or_without_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="best first"):
         thresholds_from_leaderboard([0.1, 0.5], lower_is_better=False)
     with pytest.raises(ValueError, match="no rows"):
@@ -54,31 +54,31 @@ def test_a_board_sorted_against_its_metric_is_refused() -> None:
 
 
 def test_reaching_a_threshold_after_rounding_is_enough() -> None:
-    lines = Thresholds(0.9, 0.8, 0.7, 0.5)
-    assert medal_of(0.899996, lines, lower_is_better=False) == "gold"
-    assert medal_of(0.89999, lines, lower_is_better=False) == "silver"
-    assert medal_of(0.7, lines, lower_is_better=False) == "bronze"
-    assert medal_of(0.69, lines, lower_is_better=False) is None
-    assert medal_of(None, lines, lower_is_better=False) is None
+    thresholds = Thresholds(0.9, 0.8, 0.7, 0.5)
+    assert medal_of(0.899996, thresholds, lower_is_better=False) == "gold"
+    assert medal_of(0.89999, thresholds, lower_is_better=False) == "silver"
+    assert medal_of(0.7, thresholds, lower_is_better=False) == "bronze"
+    assert medal_of(0.69, thresholds, lower_is_better=False) is None
+    assert medal_of(None, thresholds, lower_is_better=False) is None
 
 
-def test_low_scores_win_where_lower_is_better() -> None:
-    lines = Thresholds(1.0, 2.0, 3.0, 4.0)
-    assert [medal_of(x, lines, True) for x in (1.0, 1.5, 3.0, 3.1)] == ["gold", "silver", "bronze", None]
+def test_low_scores_win_if_lower_is_better() -> None:
+    thresholds = Thresholds(1.0, 2.0, 3.0, 4.0)
+    assert [medal_of(x, thresholds, True) for x in (1.0, 1.5, 3.0, 3.1)] == ["gold", "silver", "bronze", None]
 
 
-def test_above_the_median_means_strictly() -> None:
-    lines = Thresholds(0.9, 0.8, 0.7, 0.5)
-    assert is_above_median(0.51, lines, lower_is_better=False)
-    assert not is_above_median(0.5, lines, lower_is_better=False)
-    assert is_above_median(0.49, lines, lower_is_better=True)
-    assert not is_above_median(None, lines, lower_is_better=True)
+def test_above_median_is_strict() -> None:
+    thresholds = Thresholds(0.9, 0.8, 0.7, 0.5)
+    assert is_above_median(0.51, thresholds, lower_is_better=False)
+    assert not is_above_median(0.5, thresholds, lower_is_better=False)
+    assert is_above_median(0.49, thresholds, lower_is_better=True)
+    assert not is_above_median(None, thresholds, lower_is_better=True)
 
 
 @given(st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=1, max_size=1500), st.booleans())
-def test_the_first_of_any_board_wins_gold(scores: list[float], lower: bool) -> None:
+def test_the_first_of_any_leaderboard_wins_gold(scores: list[float], lower: bool) -> None:
     board = sorted(scores, reverse=not lower)
-    lines = thresholds_from_leaderboard(board, lower)
-    assert medal_of(board[0], lines, lower) == "gold"
+    thresholds = thresholds_from_leaderboard(board, lower)
+    assert medal_of(board[0], thresholds, lower) == "gold"
     sign = -1 if lower else 1
-    assert sign * lines.gold >= sign * lines.silver >= sign * lines.bronze
+    assert sign * thresholds.gold >= sign * thresholds.silver >= sign * thresholds.bronze
