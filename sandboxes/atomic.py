@@ -26,7 +26,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, mode: int = 0
 
 
 def create_file(path: str, content: bytes, mode: int = 0o600) -> int:
-    """Write a file that nobody reads yet; returns it open. A file that is there is overwritten."""
+    """Write a file under a name that no reader uses; returns it open. An existing file is overwritten."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(handle, mode)

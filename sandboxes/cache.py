@@ -27,7 +27,7 @@ def store_file(folder: Path, content: bytes) -> Path:
 
 
 def make_folder_once(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """The folder, filled by `fill` if it is missing. It appears complete, also where several processes make it."""
+    """The folder, filled by `fill` if it is missing. It appears complete, also if several processes make it."""
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -26,16 +26,16 @@ INSPECT_SCRIPT = """
 import importlib.metadata as m, json, os, shutil, sys
 hidden = json.loads(sys.argv[1])
 roots = [p for p in sys.path if p.endswith("-packages") and os.path.isdir(p)]
-found = {}
+masks = {}
 for name in hidden:
     for root in roots:
         path = os.path.realpath(os.path.join(root, name))
         if os.path.exists(path):
-            found[path] = os.path.isdir(path)
+            masks[path] = os.path.isdir(path)
 packages = sorted({(d.metadata["Name"] or "").lower() + " " + d.version for d in m.distributions()})
 shell = shutil.which("bash") or "/bin/sh"
 print(json.dumps({"python": os.path.realpath(sys.executable), "version": sys.version.split()[0], "shell": shell,
-                  "packages": packages, "hidden": found}))
+                  "packages": packages, "hidden": masks}))
 """
 FIND_PYTHON = 'p=$(command -v python3 || command -v python) || exit 9; exec "$p" -I -c "$0" "$1"'
 

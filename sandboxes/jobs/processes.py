@@ -55,13 +55,13 @@ def descendants(ancestor: int) -> set[int]:
         status = process_status(int(name)) if name.isdigit() else None
         if status:
             children.setdefault(status[1], []).append(int(name))
-    found: set[int] = set()
+    below: set[int] = set()
     todo = [ancestor]
     while todo:
-        below = children.get(todo.pop(), [])
-        found.update(below)
-        todo.extend(below)
-    return found
+        own = children.get(todo.pop(), [])
+        below.update(own)
+        todo.extend(own)
+    return below
 
 
 def send_signal(number: signal.Signals, pids: set[int]) -> None:

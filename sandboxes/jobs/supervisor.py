@@ -72,7 +72,7 @@ def main(jobs: str, idle_seconds: float) -> None:
 def container_main(jobs: str, container: str, idle_seconds: float) -> None:
     """Serve the folder in the foreground of a container, which ends with this process.
 
-    The parent folder is closed to others first: the image's own folder can override the mode asked for at its mount.
+    The parent folder is closed to others first: the image's own folder can override the requested mode of the mount.
     """
     os.chmod(os.path.dirname(jobs), 0o700)
     os.chdir(jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,24 @@ class SandboxDriver:
         return self.sandbox.output(self.run(command, **limits).id).decode(errors="replace").strip()
 
 
+def unusual_seconds() -> str:
+    """A duration for `sleep` that identifies the processes of one test."""
+    return f"9{os.getpid()}{time.monotonic_ns() % 10**9}"
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of other processes that contain a text."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line and int(path.parent.name) != os.getpid():
+            lines.append(line)
+    return lines
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One harness home for all tests, so that the Python environment is made once."""
@@ -64,8 +83,8 @@ def end_containers(jobs: Path) -> None:
     """Remove the containers that a test left."""
     daemon.connect.cache_clear()
     label = f"{daemon.LABEL}.jobs={jobs}"
-    for found in daemon.connect().containers.list(all=True, filters={"label": label}):
-        daemon.remove_container(found)
+    for container in daemon.connect().containers.list(all=True, filters={"label": label}):
+        daemon.remove_container(container)
 
 
 def end_jobs(folder: Path) -> None:

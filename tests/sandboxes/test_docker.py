@@ -112,9 +112,9 @@ def test_processes_cpu_and_temporary_space_are_limited(paths: SandboxPaths, cont
     assert "Resource temporarily unavailable" in container.output_of(f'python -c "{script}"')
     assert "No space" in container.output_of("head -c 64M /dev/zero > /tmp/big")
     assert container.output_of("echo $OMP_NUM_THREADS") == "1"
-    found = find_container(container.sandbox.name)
-    assert found is not None
-    host = found.attrs["HostConfig"]
+    live = find_container(container.sandbox.name)
+    assert live is not None
+    host = live.attrs["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (400 << 20, 400 << 20, 10**9)
 
 
@@ -146,28 +146,28 @@ def test_close_keeps_container_with_running_job(container: Any) -> None:
 def test_job_of_dead_container_is_lost_with_reason(container: Any, paths: SandboxPaths) -> None:
     job = container.start("echo began; sleep 30")
     wait_for(lambda: container.sandbox.output(job))
-    found = find_container(container.sandbox.name)
-    assert found is not None
-    found.kill()
+    live = find_container(container.sandbox.name)
+    assert live is not None
+    live.kill()
     [status] = container.sandbox.wait([job], 20)
     assert (status.state, status.why) == ("lost", "its container ended while it ran (code 137)")
     assert container.output_of("echo a new one") == "a new one"
     container.sandbox.start(JobRequest(job, "echo began; sleep 30"))
     assert container.sandbox.status(job).state == "lost", "a lost job is not started again"
-    found = find_container(container.sandbox.name)
-    assert found is not None
+    live = find_container(container.sandbox.name)
+    assert live is not None
     job = container.start("sleep 30")
     wait_for(lambda: container.sandbox.status(job).seconds > 0)
-    found.remove(force=True)
+    live.remove(force=True)
     assert container.sandbox.wait([job], 20)[0].why == "its container was removed while it ran"
 
 
 def test_paused_container_is_resumed(container: Any, paths: SandboxPaths) -> None:
     job = container.start("sleep 1; echo through")
     wait_for(lambda: container.sandbox.status(job).seconds > 0)
-    found = find_container(container.sandbox.name)
-    assert found is not None
-    found.pause()
+    live = find_container(container.sandbox.name)
+    assert live is not None
+    live.pause()
     again = open_sandbox("docker", paths)
     assert again.wait([job], 2)[0].state == "running"
     again.start(JobRequest("next", "echo next"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,19 +14,7 @@ import pytest
 
 from sandboxes.base import JobRequest, SandboxFailed, SandboxPaths
 from sandboxes.select import open_sandbox
-
-
-def processes_with(word: str) -> list[str]:
-    """Command lines of other processes that contain a word."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in line and int(path.parent.name) != os.getpid():
-            found.append(line)
-    return found
+from tests.sandboxes.conftest import processes_with, unusual_seconds
 
 
 def test_command_runs_in_workspace_and_reports_exit(driver: Any) -> None:
@@ -80,32 +67,30 @@ def test_starting_an_id_twice_runs_it_once(driver: Any) -> None:
 
 
 def test_wall_limit_kills_daemonised_processes(driver: Any) -> None:
-    mark = f"9{os.getpid()}{time.monotonic_ns() % 10**9}"
-    tree = (
-        f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {mark} &) ; sleep {mark}' &) ; trap '' TERM; sleep {mark}"
-    )
+    nap = unusual_seconds()
+    tree = f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {nap} &) ; sleep {nap}' &) ; trap '' TERM; sleep {nap}"
     status = driver.run(tree, wall_seconds=1)
     assert status.ended == "timeout"
     assert 0.9 < status.seconds < 5
-    assert processes_with(mark) == []
+    assert processes_with(nap) == []
 
 
 def test_background_child_neither_delays_nor_survives_the_job(driver: Any) -> None:
-    mark = f"8{os.getpid()}{time.monotonic_ns() % 10**9}"
-    status = driver.run(f"sleep {mark} & echo done")
+    nap = unusual_seconds()
+    status = driver.run(f"sleep {nap} & echo done")
     assert (status.ended, status.exit_code, driver.sandbox.output(status.id)) == ("exited", 0, b"done\n")
     assert status.seconds < 3
-    assert processes_with(mark) == []
+    assert processes_with(nap) == []
 
 
 def test_job_that_ignores_signals_is_killed(driver: Any) -> None:
-    mark = f"7{os.getpid()}{time.monotonic_ns() % 10**9}"
-    job = driver.start(f"trap '' TERM INT HUP; echo up; while :; do sleep {mark}; done")
+    nap = unusual_seconds()
+    job = driver.start(f"trap '' TERM INT HUP; echo up; while :; do sleep {nap}; done")
     while not driver.sandbox.output(job):
         time.sleep(0.01)
     status = driver.sandbox.kill(job)
     assert (status.state, status.ended, status.exit_code) == ("finished", "killed", 137)
-    assert processes_with(mark) == []
+    assert processes_with(nap) == []
     assert driver.sandbox.kill(job) == status
 
 

@@ -16,36 +16,19 @@ from runs.versions.commits import Versions
 from sandboxes.base import JobRequest, Limits, PathRefused, SandboxPaths
 from sandboxes.docker.container_options import ContainerLimits
 from sandboxes.docker.sandbox import open_docker
-
-
-def mark() -> str:
-    """An unusual number of seconds, which identifies the `sleep` processes of one test."""
-    return f"9{os.getpid()}{time.monotonic_ns() % 10**9}"
-
-
-def sleepers(word: str) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in line and int(path.parent.name) != os.getpid():
-            found.append(line)
-    return found
-
+from tests.sandboxes.conftest import processes_with, unusual_seconds
 
 # ----------------------------------------------------------------------------------- resource exhaustion -
 
 
 def test_fork_bomb_is_killed_at_wall_limit(isolated: Any) -> None:
     """It ends with all its processes, and the next command runs."""
-    word = mark()
-    bomb = f"import os, time\nwhile True:\n    try:\n        if os.fork() == 0: os.execlp('sleep', 'sleep', '{word}')\n"
+    nap = unusual_seconds()
+    bomb = f"import os, time\nwhile True:\n    try:\n        if os.fork() == 0: os.execlp('sleep', 'sleep', '{nap}')\n"
     bomb += "    except OSError: time.sleep(0.01)\n"
     status = isolated.run(f'python -c "{bomb}"', wall_seconds=1, processes=150)
     assert (status.ended, status.exit_code, status.survivors) == ("timeout", 137, 0)
-    assert sleepers(word) == []
+    assert processes_with(nap) == []
     assert isolated.output_of("echo calm") == "calm"
 
 
@@ -130,21 +113,21 @@ def test_workspace_of_200000_files_does_not_slow_commands(isolated: Any) -> None
 
 def test_job_that_ignores_all_signals_is_killed(isolated: Any) -> None:
     """`kill` returns when no process is left."""
-    word = mark()
-    job = isolated.start(f"trap '' TERM INT HUP QUIT; echo up; while :; do sleep {word}; done")
+    nap = unusual_seconds()
+    job = isolated.start(f"trap '' TERM INT HUP QUIT; echo up; while :; do sleep {nap}; done")
     while not isolated.sandbox.output(job):
         time.sleep(0.02)
     status = isolated.sandbox.kill(job)
     assert (status.state, status.ended, status.survivors) == ("finished", "killed", 0)
-    assert sleepers(word) == []
+    assert processes_with(nap) == []
 
 
 def test_daemonised_children_end_with_job(isolated: Any) -> None:
     """Twice forked, in their own sessions, ignoring signals: gone when the job has ended."""
-    word = mark()
-    tree = f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {word} &); sleep {word}' &) >/dev/null 2>&1; sleep 0.3"
+    nap = unusual_seconds()
+    tree = f"(setsid bash -c 'trap \"\" TERM HUP; (setsid sleep {nap} &); sleep {nap}' &) >/dev/null 2>&1; sleep 0.3"
     assert isolated.run(tree).ended == "exited"
-    assert sleepers(word) == []
+    assert processes_with(nap) == []
 
 
 def test_no_process_can_change_submission_after_job(isolated: Any) -> None:
@@ -320,12 +303,12 @@ def test_other_sandboxes_are_invisible(isolated: Any, paths: SandboxPaths) -> No
         from sandboxes.bubblewrap import open_bubblewrap
 
         sandbox = open_bubblewrap(other)
-    word = mark()
-    sandbox.start(JobRequest("other", f"echo here > /tmp/note; echo here > /dev/shm/note; touch mine; sleep {word}"))
+    nap = unusual_seconds()
+    sandbox.start(JobRequest("other", f"echo here > /tmp/note; echo here > /dev/shm/note; touch mine; sleep {nap}"))
     while not (other.workspace / "mine").exists():
         time.sleep(0.02)
     output = isolated.output_of(
-        f"cat /tmp/note /dev/shm/note; ls /workspace; cat /proc/*/cmdline | tr '\\0' ' ' | grep -c 'sleep {word}' "
+        f"cat /tmp/note /dev/shm/note; ls /workspace; cat /proc/*/cmdline | tr '\\0' ' ' | grep -c 'sleep {nap}' "
     )
     sandbox.kill("other")
     assert "here" not in output

@@ -132,11 +132,11 @@ class Vault:
 
     sandbox: Sandbox
     canary: str
-    words: dict[str, Any]
+    fields: dict[str, Any]
 
     def attack(self, name: str) -> str:
         job = f"a-{abs(hash(name))}"
-        self.sandbox.start(JobRequest(job, ATTACKS[name].format(**self.words), Limits(wall_seconds=30)))
+        self.sandbox.start(JobRequest(job, ATTACKS[name].format(**self.fields), Limits(wall_seconds=30)))
         [status] = self.sandbox.wait([job], 60)
         assert status.state == "finished", status
         return self.sandbox.output(job).decode(errors="replace")
@@ -216,7 +216,7 @@ def test_attack_command_is_kept_in_job_record(vault: Vault) -> None:
     """The command is kept with its job, where no process inside can change it."""
     vault.attack("by its path")
     requests = [path.read_text() for path in vault.sandbox.paths.jobs.glob("*/request.json")]
-    assert any(f"cat {vault.words['custody']}/answers.csv" in text for text in requests)
+    assert any(f"cat {vault.fields['custody']}/answers.csv" in text for text in requests)
 
 
 def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> Non
 
 def test_label_files_are_readable_by_owner_only(vault: Vault) -> None:
     """0700 for folders, 0600 for files; if the harness is root, the agent is another user."""
-    assert vault.words["custody"].stat().st_mode & 0o077 == 0
+    assert vault.fields["custody"].stat().st_mode & 0o077 == 0
     if os.geteuid() == 0:
         vault.attack("by its path")
         vault.sandbox.write("made.txt", b"x")
