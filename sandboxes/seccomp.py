@@ -45,30 +45,24 @@ NUMBERS = {
 }
 
 
+Instruction = tuple[int, int, str, str]
+"""Operation, value, label if true, label if false. An empty label is the next instruction."""
+RESULTS = (
+    ("no_family", REFUSE | EAFNOSUPPORT),
+    ("refused", REFUSE | EPERM),
+    ("unknown", REFUSE | ENOSYS),
+    ("allowed", ALLOW),
+)
+
+
 def make_filter(machine: str | None = None) -> bytes | None:
     """The BPF program for this machine; None if its call numbers are not listed here."""
-    if (machine or os.uname().machine) not in NUMBERS:
+    name = machine or os.uname().machine
+    if name not in NUMBERS:
         return None
-    architecture, numbers = NUMBERS[machine or os.uname().machine]
+    architecture, numbers = NUMBERS[name]
     calls = dict(zip(f"{REFUSED} {CHECKED_BY_ARGUMENT}".split(), map(int, numbers.split()), strict=True))
-    special = {name: calls.pop(name) for name in CHECKED_BY_ARGUMENT.split()}
-    program: list[tuple[int, int, str, str]] = [
-        (LOAD, ARCHITECTURE, "", ""),
-        (JUMP_EQUAL, architecture, "", "unknown"),
-        (LOAD, NUMBER, "", ""),
-        (JUMP_AT_LEAST, 0x40000000, "unknown", ""),
-        *((JUMP_EQUAL, number, "refused", "") for number in calls.values()),
-        (
-            JUMP_EQUAL,
-            special["clone3"],
-            "unknown",
-            "",
-        ),  # its flags are in memory, out of the filter's reach; programs fall back to clone
-        (JUMP_EQUAL, special["clone"], "flags", ""),
-        (JUMP_EQUAL, special["unshare"], "flags", ""),
-        (JUMP_EQUAL, special["socket"], "family", ""),
-        (JUMP_EQUAL, special["socketpair"], "family", "allowed"),
-    ]
+    program = _call_checks(architecture, calls)
     labels = {"flags": len(program), "family": len(program) + 2}
     program += [
         (LOAD, FIRST_ARGUMENT, "", ""),
@@ -76,15 +70,27 @@ def make_filter(machine: str | None = None) -> bytes | None:
         (LOAD, FIRST_ARGUMENT, "", ""),
         *((JUMP_EQUAL, family, "allowed", "") for family in SOCKET_FAMILIES),
     ]
-    for label, value in (
-        ("no_family", REFUSE | EAFNOSUPPORT),
-        ("refused", REFUSE | EPERM),
-        ("unknown", REFUSE | ENOSYS),
-        ("allowed", ALLOW),
-    ):
+    for label, value in RESULTS:
         labels[label] = len(program)
         program.append((RETURN, value, "", ""))
-    return b"".join(_instruction(index, labels, *line) for index, line in enumerate(program))
+    return b"".join(_encode(index, labels, *line) for index, line in enumerate(program))
+
+
+def _call_checks(architecture: int, calls: dict[str, int]) -> list[Instruction]:
+    """Decide by architecture and call number; ends with a jump to "allowed"."""
+    by_argument = {name: calls[name] for name in CHECKED_BY_ARGUMENT.split()}
+    return [
+        (LOAD, ARCHITECTURE, "", ""),
+        (JUMP_EQUAL, architecture, "", "unknown"),
+        (LOAD, NUMBER, "", ""),
+        (JUMP_AT_LEAST, 0x40000000, "unknown", ""),  # x32 calls
+        *((JUMP_EQUAL, number, "refused", "") for name, number in calls.items() if name not in by_argument),
+        (JUMP_EQUAL, by_argument["clone3"], "unknown", ""),  # its flags are in memory; programs fall back to clone
+        (JUMP_EQUAL, by_argument["clone"], "flags", ""),
+        (JUMP_EQUAL, by_argument["unshare"], "flags", ""),
+        (JUMP_EQUAL, by_argument["socket"], "family", ""),
+        (JUMP_EQUAL, by_argument["socketpair"], "family", "allowed"),
+    ]
 
 
 def apply_filter(libc: ctypes.CDLL, program: bytes) -> None:
@@ -101,6 +107,6 @@ def apply_filter(libc: ctypes.CDLL, program: bytes) -> None:
         raise OSError("the kernel refused the system call filter")
 
 
-def _instruction(index: int, labels: dict[str, int], code: int, value: int, then: str, otherwise: str) -> bytes:
+def _encode(index: int, labels: dict[str, int], code: int, value: int, then: str, otherwise: str) -> bytes:
     jumps = [labels[label] - index - 1 if label else 0 for label in (then, otherwise)]
     return struct.pack("=HBBI", code, *jumps, value)

@@ -31,12 +31,10 @@ def open_sandbox(kind: str, paths: SandboxPaths) -> Sandbox:
     from sandboxes.docker.sandbox import open_docker
     from sandboxes.local import open_local
 
-    if kind == "local":
-        return open_local(paths)
-    if kind == "bubblewrap":
-        return open_bubblewrap(paths)
-    if kind == "docker":
-        return open_docker(paths)
+    openers: dict[str, Callable[[SandboxPaths], Sandbox]]
+    openers = {"docker": open_docker, "bubblewrap": open_bubblewrap, "local": open_local}
+    if kind in openers:
+        return openers[kind](paths)
     if kind != "auto":
         raise SandboxUnavailable(f"there is no sandbox {kind!r}: choose one of {', '.join(KINDS)}")
     reasons = []

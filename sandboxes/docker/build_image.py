@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from sandboxes.base import SandboxUnavailable
 from sandboxes.cache import short_hash
@@ -70,21 +70,25 @@ def build_small(home: Path, wanted: tuple[str, ...] = WANTED) -> str:
             return name
     except ImageNotFound:
         pass
+    with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
+        with tarfile.open(archive.name, "w") as tar:
+            _RootFolder(tar).fill(environment)
+        try:
+            _import_image(client, archive.name, name, recipe)
+        except DockerException as error:
+            raise SandboxUnavailable(f"the image could not be built: {' '.join(str(error).split())[-400:]}") from error
+    return name
+
+
+def _import_image(client: Any, archive: str, name: str, recipe: str) -> None:
     repository, _, tag = name.partition(":")
     changes = [
         "ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8",
         "WORKDIR /workspace",
         f"LABEL {LABEL}.recipe={recipe} {LABEL}.image=small",
     ]
-    with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
-        with tarfile.open(archive.name, "w") as tar:
-            _RootFolder(tar).fill(environment)
-        try:
-            client.api.import_image_from_file(archive.name, repository=repository, tag=tag, changes=changes)
-            client.images.get(name)
-        except DockerException as error:
-            raise SandboxUnavailable(f"the image could not be built: {' '.join(str(error).split())[-400:]}") from error
-    return name
+    client.api.import_image_from_file(archive, repository=repository, tag=tag, changes=changes)
+    client.images.get(name)  # raises if the import failed
 
 
 class _RootFolder:

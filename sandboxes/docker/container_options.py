@@ -130,7 +130,7 @@ def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
     from docker.types import Mount
 
     sources: dict[str, tuple[Path, bool]] = {
-        "/harness/code": (_supervisor_code(paths.home), False),
+        "/harness/code": (supervisor_code(paths.home), False),
         "/harness/jobs": (paths.jobs, True),
         "/workspace": (paths.workspace, True),
         "/workspace/data": (paths.data, False),
@@ -148,7 +148,7 @@ def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
     ]
 
 
-def _supervisor_code(home: Path) -> Path:
+def supervisor_code(home: Path) -> Path:
     """A copy of `CODE` named by its content, so that an upgrade does not change a running container."""
     sources = {name: Path(__file__).parents[1] / name for name in CODE}
 
