@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from runs.files import replace_file
 from runs.versions.errors import VersionsError as VersionsError
 from runs.versions.errors import find_git
-from runs.versions.files import Caps, LeftOut, Taken, clear, put, take
+from runs.versions.files import Caps, LeftOut, StoredFile, clear_workspace, read_files, write_files
 
 if TYPE_CHECKING:
     from git.objects import Blob
@@ -67,7 +67,7 @@ class Versions:
             process: Any = repo.git.fast_import("--quiet", "--done", as_process=True, istream=-1)
             try:
                 process.stdin.write(_commit_head(message, parent, int(time.time()) if when is None else when))
-                for item in take(workspace, self.caps):
+                for item in read_files(workspace, self.caps):
                     if isinstance(item, LeftOut):
                         left_out.append(item)
                     else:
@@ -107,7 +107,7 @@ class Versions:
         with self._files(commit) as files, _beside(into) as temporary:
             try:
                 (temporary / "new").mkdir(mode=0o755)
-                put(_contents(files), temporary / "new")
+                write_files(_contents(files), temporary / "new")
                 if into.is_symlink() or into.exists():
                     into.rename(temporary / "old")
                 (temporary / "new").rename(into)
@@ -121,8 +121,8 @@ class Versions:
         """
         with self._files(commit) as files:
             try:
-                clear(workspace)
-                put(_contents(files), workspace)
+                clear_workspace(workspace)
+                write_files(_contents(files), workspace)
             except OSError as error:
                 raise VersionsError(f"The workspace {workspace} cannot be reset ({error.strerror})") from error
 
@@ -206,11 +206,11 @@ def _beside(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _contents(files: list[Blob]) -> Iterator[Taken]:
-    for blob in files:
-        from runs.versions.repository import content_of
+def _contents(files: list[Blob]) -> Iterator[StoredFile]:
+    from runs.versions.repository import content_of
 
-        yield Taken(fsencode(str(blob.path)), b"%06o" % blob.mode, content_of(blob))
+    for blob in files:
+        yield StoredFile(fsencode(str(blob.path)), b"%06o" % blob.mode, content_of(blob))
 
 
 def _write_ref(path: Path, content: bytes) -> None:
@@ -233,7 +233,7 @@ def _commit_head(message: str, parent: str | None, when: int) -> bytes:
     return head + b"deleteall\n"
 
 
-def _commit_line(file: Taken) -> bytes:
+def _commit_line(file: StoredFile) -> bytes:
     path = b"".join(b"%c" % byte if _is_plain(byte) else b"\\%03o" % byte for byte in file.path)
     return b'M %s inline "%s"\ndata %d\n%s\n' % (file.mode, path, len(file.content), file.content)
 

@@ -38,7 +38,7 @@ class Caps:
 
 
 @dataclass(frozen=True)
-class Taken:
+class StoredFile:
     """One stored file: `path` relative to the workspace, `mode` as git writes it, and content (of a link: target)."""
 
     path: bytes
@@ -57,11 +57,11 @@ class LeftOut:
         return f"{self.path.decode('utf-8', 'backslashreplace')} ({self.why})"
 
 
-def take(workspace: Path, caps: Caps = Caps()) -> Iterator[Taken | LeftOut]:
+def read_files(workspace: Path, caps: Caps = Caps()) -> Iterator[StoredFile | LeftOut]:
     """Read a workspace, in the order of names. Raises OSError if it is not a readable folder."""
     allowance = _Allowance(caps)
     with _open_folder(workspace) as root:
-        yield from _take(root, b"", 0, allowance)
+        yield from _read_folder(root, b"", 0, allowance)
 
 
 class _Allowance:
@@ -85,7 +85,7 @@ class _Allowance:
         self.files -= 1
 
 
-def _take(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iterator[Taken | LeftOut]:
+def _read_folder(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iterator[StoredFile | LeftOut]:
     for name in sorted(_names(folder)):
         if name in _CACHES or (depth == 0 and name in _NOT_STORED):
             continue
@@ -97,9 +97,9 @@ def _take(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iter
             elif _is_refused_by_git(name, stat.S_ISLNK(status.st_mode)):
                 yield LeftOut(path, "git refuses this name")
             elif stat.S_ISDIR(status.st_mode):
-                yield from _take_folder(folder, name, path, depth, allowance)
+                yield from _read_subfolder(folder, name, path, depth, allowance)
             else:
-                yield _take_file(folder, name, path, status, allowance)
+                yield _read_entry(folder, name, path, status, allowance)
         except FileNotFoundError:
             continue  # removed since it was listed
         except OSError as error:
@@ -109,7 +109,8 @@ def _take(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iter
 _IGNORED_BY_HFS = str.maketrans(
     "", "", "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 )
-_GITMODULES = re.compile(r"\.gitmodules|(?:gitmod|g?i?7?e?b?a?)~[1-9][0-9]*")
+_GITMODULES = re.compile(r"\.gitmodules|gitmod~[1-4]|(?=.{8}$)g?i?7?e?b?a?~[1-9][0-9]*")
+"""With the short names that Windows may give the file; the second kind has eight characters."""
 
 
 def _is_refused_by_git(name: bytes, is_link: bool) -> bool:
@@ -125,15 +126,19 @@ def _is_refused_by_git(name: bytes, is_link: bool) -> bool:
     return False
 
 
-def _take_folder(parent: int, name: bytes, path: bytes, depth: int, allowance: _Allowance) -> Iterator[Taken | LeftOut]:
+def _read_subfolder(
+    parent: int, name: bytes, path: bytes, depth: int, allowance: _Allowance
+) -> Iterator[StoredFile | LeftOut]:
     if depth + 1 >= allowance.caps.depth:
         yield LeftOut(path, f"more than {allowance.caps.depth} folders deep")
         return
     with _open_folder(name, parent) as folder:
-        yield from _take(folder, path + b"/", depth + 1, allowance)
+        yield from _read_folder(folder, path + b"/", depth + 1, allowance)
 
 
-def _take_file(parent: int, name: bytes, path: bytes, status: os.stat_result, allowance: _Allowance) -> Taken | LeftOut:
+def _read_entry(
+    parent: int, name: bytes, path: bytes, status: os.stat_result, allowance: _Allowance
+) -> StoredFile | LeftOut:
     if stat.S_ISLNK(status.st_mode):
         mode, content = LINK, os.readlink(name, dir_fd=parent)
     elif not stat.S_ISREG(status.st_mode):
@@ -141,14 +146,14 @@ def _take_file(parent: int, name: bytes, path: bytes, status: os.stat_result, al
     elif why := allowance.refuses(status.st_size):
         return LeftOut(path, why)
     else:
-        mode, content = _read(parent, name, allowance.caps.file)
+        mode, content = _read_content(parent, name, allowance.caps.file)
     if why := allowance.refuses(len(content)):
         return LeftOut(path, why)
     allowance.use(len(content))
-    return Taken(path, mode, content)
+    return StoredFile(path, mode, content)
 
 
-def _read(parent: int, name: bytes, cap: int) -> tuple[bytes, bytes]:
+def _read_content(parent: int, name: bytes, cap: int) -> tuple[bytes, bytes]:
     # Non-blocking, in case it has become a pipe since it was listed.
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(descriptor, "rb") as file:
@@ -158,22 +163,22 @@ def _read(parent: int, name: bytes, cap: int) -> tuple[bytes, bytes]:
         return (b"100755" if status.st_mode & stat.S_IXUSR else b"100644"), file.read(cap + 1)
 
 
-def put(files: Iterable[Taken], into: Path) -> None:
+def write_files(files: Iterable[StoredFile], into: Path) -> None:
     """Write files into a folder that has none of them. They get the owner of the folder if we run as root."""
     with _open_folder(into) as root:
         owner = os.fstat(root)
         for file in files:
             *folders, name = file.path.split(b"/")
-            _put(root, folders, name, file, owner)
+            _write_file(root, folders, name, file, owner)
 
 
-def _put(folder: int, folders: list[bytes], name: bytes, file: Taken, owner: os.stat_result) -> None:
+def _write_file(folder: int, folders: list[bytes], name: bytes, file: StoredFile, owner: os.stat_result) -> None:
     if folders:
         with suppress(FileExistsError):
             os.mkdir(folders[0], 0o755, dir_fd=folder)
         with _open_folder(folders[0], folder) as inner:
             _change_owner(inner, owner)
-            return _put(inner, folders[1:], name, file, owner)
+            return _write_file(inner, folders[1:], name, file, owner)
     if file.mode == LINK:
         os.symlink(file.content, name, dir_fd=folder)
         return None
@@ -191,7 +196,7 @@ def _change_owner(descriptor: int, owner: os.stat_result) -> None:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def clear(workspace: Path) -> None:
+def clear_workspace(workspace: Path) -> None:
     """Remove everything in a workspace but `data` and `.jobs`, whatever permissions and depth an agent gave it."""
     with _open_folder(workspace) as root:
         _make_writable(root)

@@ -68,12 +68,12 @@ def sandbox_text(created: RunCreated) -> str:
 
 def duration_text(seconds: float) -> str:
     """A duration: `23 h 04 min`, `4 min 10 s`, `9 s`; negative ones are 0."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = max(0, round(seconds))
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def money_text(dollars: float, is_estimated: bool = False) -> str:

@@ -141,19 +141,26 @@ def test_names_of_any_bytes_are_restored(versions: Versions, workspace: Path, tm
 NOT_KEPT = (b".", b"..", b"data", b".jobs", b"submission.csv", b"__pycache__", b".ipynb_checkpoints")
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.dictionaries(st.binary(min_size=1, max_size=12), st.binary(max_size=50), max_size=5))
+NAMES = st.binary(min_size=1, max_size=12) | st.text(".gGit~1 \\:\u200c", min_size=1, max_size=6).map(str.encode)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=6))
 def test_any_workspace_is_restored(files: dict[bytes, bytes]) -> None:
     with tempfile.TemporaryDirectory() as home:
         workspace = Path(home) / "w"
         workspace.mkdir()
         for name, content in files.items():
             clean = name.translate(None, b"\0/") or b"x"
-            if clean not in NOT_KEPT and b"git" not in clean.lower():
+            if clean not in NOT_KEPT:
                 Path(os.fsdecode(bytes(workspace) + b"/" + clean)).write_bytes(content)
         versions = Versions(Path(home) / "repo.git")
-        versions.checkout(versions.commit(workspace, "m").hash, Path(home) / "clean")
-        assert tree(Path(home) / "clean") == tree(workspace)
+        commit = versions.commit(workspace, "m")
+        versions.checkout(commit.hash, Path(home) / "clean")
+        before, restored = tree(workspace), tree(Path(home) / "clean")
+        assert restored == {name: before[name] for name in restored}
+        assert len(restored) + len(commit.left_out) == len(before)
+        assert all("git" in line for line in commit.left_out), "only names that git refuses are left out"
 
 
 def test_large_and_special_files_are_left_out_and_listed(versions: Versions, workspace: Path) -> None:
