@@ -61,7 +61,7 @@ def _count_folded(sizes: list[int], tokens: int | None) -> int:
 def _render_table(state: State, attempts: list[Attempt]) -> str:
     hidden = attempts[:-MOST_ROWS]
     rows = [f"| {_render_row(state, attempt)} |" for attempt in attempts[-MOST_ROWS:]]
-    head = [
+    header = [
         "## Earlier attempts, one row each (`recall` shows them whole)",
         "",
         "| attempt | idea | score | verdict | criticism |",
@@ -69,7 +69,7 @@ def _render_table(state: State, attempts: list[Attempt]) -> str:
     ]
     if hidden:
         rows.insert(0, f"| 1 to {hidden[-1].number} | left out: use `recall` | | | |")
-    return "\n".join([*head, *rows])
+    return "\n".join([*header, *rows])
 
 
 def _render_row(state: State, attempt: Attempt) -> str:

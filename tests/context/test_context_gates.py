@@ -44,14 +44,14 @@ def exchanges(played: Played) -> list[tuple[int, int]]:
     return sizes
 
 
-def price_sliding(head: int, turns: list[tuple[int, int]], most: float) -> float:
+def price_sliding(fixed: int, turns: list[tuple[int, int]], most: float) -> float:
     """Dollars for the same turns with a sliding window of at most `most` tokens."""
-    total, first, size, before = 0.0, 0, head, 0
+    total, first, size, before = 0.0, 0, fixed, 0
     for index, (exchange, written) in enumerate(turns):
         moved = False
         while size > most:
             size, first, moved = size - turns[first][0], first + 1, True
-        cached = head if moved else before
+        cached = fixed if moved else before
         total += Served(size, cached // BLOCK_TOKENS * BLOCK_TOKENS, written, 0, 0, True).dollars()
         size, before = size + exchange, size
         assert index >= first
@@ -88,8 +88,8 @@ def test_cost_grows_linearly_with_turns(long_run: Played) -> None:
 @pytest.mark.slow
 def test_cost_is_a_fraction_of_simpler_windows(long_run: Played) -> None:
     ours = dollars(long_run.engine.served[:TURNS])
-    turns, head = exchanges(long_run)[:TURNS], long_run.engine.served[0].prompt
-    sliding, everything = price_sliding(head, turns, SLIDING), price_sliding(head, turns, float("inf"))
+    turns, fixed = exchanges(long_run)[:TURNS], long_run.engine.served[0].prompt
+    sliding, everything = price_sliding(fixed, turns, SLIDING), price_sliding(fixed, turns, float("inf"))
     epochs = sum(isinstance(event, EpochStarted) for event in long_run.events)
     reuse = sum(request.cached for request in long_run.engine.served) / sum(
         request.prompt for request in long_run.engine.served

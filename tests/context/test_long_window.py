@@ -88,21 +88,21 @@ def test_ten_epochs_keep_scores_and_state_in_the_window(ten_epochs: tuple[Played
     played, worker = ten_epochs
     assert len(stages(played.events)) >= 10
     assert {"stub", "checkpoint"} <= set(stages(played.events))
-    state, head = fold(played.events), worker.window[1]["content"]
+    state, message = fold(played.events), worker.window[1]["content"]
     assert len(state.evaluations) == 3
     for evaluation in state.evaluations.values():
-        assert f"evaluation {evaluation.id}: scored {evaluation.shown_score}" in head
-        assert evaluation.commit[:10] in head
+        assert f"evaluation {evaluation.id}: scored {evaluation.shown_score}" in message
+        assert evaluation.commit[:10] in message
     assert (
         state.best
-        and f"best: evaluation {state.best.id}, {state.best.shown_score}, commit {state.best.commit[:10]}" in head
+        and f"best: evaluation {state.best.id}, {state.best.shown_score}, commit {state.best.commit[:10]}" in message
     )
-    assert f"submission of record: evaluation {state.best.id}" in head
+    assert f"submission of record: evaluation {state.best.id}" in message
     notebook = fold_window(played.events)[1]
     assert notebook.todos and notebook.decided
     before_last = [event for event in played.events if isinstance(event, CheckpointTaken)][:-1]
     for taken in before_last:
-        assert all(text in head for text in taken.decided)
+        assert all(text in message for text in taken.decided)
 
 
 @pytest.mark.slow
@@ -192,10 +192,12 @@ def test_recall_finds_sixty_planted_facts_in_one_call_each(tmp_path: Path) -> No
     worker = Worker(needles, obeys=lambda turn: turn <= 240 and turn % 4 != 0)
     played = play(tmp_path, worker, 300, settings_of(tmp_path, window_tokens=SMALL))
     answers = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "recall"]
-    found = sum(f"is {number * 7919 + 13}\n" in answers[number - 1].content + "\n" for number in range(1, 61))
+    recalled = sum(f"is {number * 7919 + 13}\n" in answers[number - 1].content + "\n" for number in range(1, 61))
     in_window = sum(f"is {number * 7919 + 13}" in json.dumps(worker.window[:-1]) for number in range(1, 61))
-    print(f"{found} of 60 found by recall in one call, {in_window} in the window; {len(stages(played.events))} epochs")
-    assert found == 60
+    print(
+        f"{recalled} of 60 found by recall in one call, {in_window} in the window; {len(stages(played.events))} epochs"
+    )
+    assert recalled == 60
 
 
 # ----------------------------------------------------------------------------------------------------- ignored requests
@@ -276,7 +278,7 @@ def instants(events: list[Event]) -> list[int]:
         closes = isinstance(event, CheckpointTaken) or (isinstance(event, EpochStarted) and event.stage)
         if asks or closes or event.kind == "window_weighed":  # type: ignore[attr-defined]
             near |= {event.seq - 1, event.seq, event.seq + 1}
-    return sorted(place for place in near if place < len(events) - 4)
+    return sorted(index for index in near if index < len(events) - 4)
 
 
 @pytest.mark.slow

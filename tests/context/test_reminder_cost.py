@@ -39,12 +39,12 @@ def uncached_after(way: str) -> tuple[int, int]:
     window.apply(EpochStarted(reason="attempt", system="You work. " * 200, tools="[]", user="The task. " * 800))
     add_exchanges(window)
     cache.cached_tokens(render(parsed(window)).text)
-    said = {"role": "assistant", "content": "I think it over.", "reasoning_content": "hm " * 100}
-    window.apply(ModelReplied(request=99, message=json.dumps(said)))
+    reply = {"role": "assistant", "content": "I think it over.", "reasoning_content": "hm " * 100}
+    window.apply(ModelReplied(request=99, message=json.dumps(reply)))
     if way == "epoch":
-        head = "The task. " * 800 + "You said: I think it over. Call a tool."
+        first_message = "The task. " * 800 + "You said: I think it over. Call a tool."
         window.apply(
-            EpochStarted(reason="compaction", system="You work. " * 200, tools="[]", user=head, kept=2 * 8 + 1)
+            EpochStarted(reason="compaction", system="You work. " * 200, tools="[]", user=first_message, kept=2 * 8 + 1)
         )
     else:
         window.apply(Reminded(text="Call a tool.", call="harness_1" if way == "added call" else ""))
