@@ -10,10 +10,10 @@ from context.window import prompt
 from harness import budget, compact, errors, request
 from harness.evaluation import submission
 from harness.run import Run
-from harness.startup.sandbox_setup import gpu_complaints
 from harness.tools import registry
 from harness.tools.notes import Finish
 from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Reminded, Warned
+from sandboxes import gpus
 
 Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
 
@@ -63,8 +63,8 @@ def begin(run: Run) -> None:
     attempt = run.state.attempt
     assert attempt is not None
     if attempt.turns == 0:
-        for complaint in gpu_complaints(run.sandbox.paths):
-            run.record(Warned(message=complaint))
+        for problem in gpus.problems_of(run.sandbox.paths.gpus):
+            run.record(Warned(message=problem))
         run.versions.reset(run.sandbox.paths.workspace, attempt.parent)
     if run.state.epoch is None:
         open_epoch(run, "attempt", keeps_tail=False)

@@ -195,3 +195,12 @@ def _number(text: str) -> float | None:
 def _integer(text: str) -> int | None:
     number = _number(text)
     return None if number is None else int(number)
+
+
+def problems_of(leased: Sequence[str]) -> list[str]:
+    """What is wrong now with leased GPUs (their uuids), for the attempt that is about to use them."""
+    if not leased:
+        return []
+    gpus, _, xids = query_gpus()
+    gone = [f"GPU {uuid} is gone" for uuid in leased if uuid not in {gpu.uuid for gpu in gpus}]
+    return gone + [problem for gpu in gpus if gpu.uuid in leased for problem in health_problems(gpu, xids)]

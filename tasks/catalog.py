@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tasks.config.schema import parse_task_file
 from tasks.config.validate import Checks
-from tasks.config.yaml_with_lines import TaskError, read_yaml_file
+from tasks.config.yaml_with_lines import read_yaml_file
+from tasks.errors import TaskError
 from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, prepare_example
 from tasks.metrics.medals import Thresholds
 from tasks.mlebench.facts import Competition, Split, competitions, in_split

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 
 CREDENTIALS = (
     "No Kaggle credentials were found, or Kaggle rejects them. On kaggle.com, under Settings, create an API "

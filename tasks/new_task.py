@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.config.schema import ID_PATTERN
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.holdout.splitters import Folds, TooFewRows, assign_folds, assign_group_folds, choose_fold_count, order
 from tasks.io.csv_text import Row, as_number, write_rows
 from tasks.metrics.registry import METRICS

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.io.csv_text import Row, TableError, as_number, iter_rows, read_rows
 from tasks.metrics.registry import METRICS
 from tasks.metrics.target_columns import ValueKind

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.config.recipe import Answer, Mark, Recipe, Renumber
 from tasks.config.schema import AnswerSection, BlendSection, TaskFile, parse_task_file
 from tasks.config.validate import Checks
-from tasks.config.yaml_with_lines import TaskError, read_yaml_file
-from tasks.holdout.recipe import Answer, Mark, Recipe, Renumber
+from tasks.config.yaml_with_lines import read_yaml_file
+from tasks.errors import TaskError
 from tasks.io.hashing import hash_of_file
 from tasks.metrics.medals import Thresholds
 from tasks.metrics.registry import Metric

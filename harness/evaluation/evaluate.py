@@ -22,7 +22,7 @@ from runs.state import Evaluation
 from runs.versions.refs import refs_of
 from sandboxes.base import read_log
 from tasks.holdout.private_labels import files_with_canary
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 LOG_BYTES = 20_000

@@ -22,7 +22,7 @@ from harness.evaluation.verdict import MAX_FOLD_Z, compare
 from harness.run import Run
 from runs.events.registry import Decided, SubmissionChosen, Warned
 from runs.state import Evaluation
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.judging.judge import run_check_test_rows
 from tasks.judging.select_final import (
     HELD_OUT,

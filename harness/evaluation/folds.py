@@ -10,7 +10,7 @@ from harness.evaluation.run_split import job_of, run_on_split
 from harness.run import Run
 from runs.events.registry import FoldFinished, FoldStarted
 from runs.state import Evaluation
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 
 Outcome = Literal["done", "short", "slow", "failed"]
 """How a solution fared on several splits: it ran on all; time was short for some; it took several times as long as

@@ -15,7 +15,7 @@ from sandboxes.base import JobRequest, JobStatus, Sandbox
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.judging.judge import Judgement, run_judge
 from tasks.task import load_task
 

@@ -16,7 +16,7 @@ from harness.run import Run
 from runs.events.registry import Warned
 from runs.state import Evaluation, State
 from runs.views.final_choice import holdout_queries
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.judging.compare import Comparison, run_compare
 from tasks.judging.judge import Judgement
 from tasks.judging.select_final import run_combine

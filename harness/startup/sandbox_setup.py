@@ -101,17 +101,6 @@ def leased_gpus(count: int, home: Path) -> Iterator[tuple[str, ...]]:
         yield tuple(gpu.uuid for gpu in mine)
 
 
-def gpu_complaints(paths: SandboxPaths) -> list[str]:
-    """What is wrong with the sandbox's GPUs now, for the attempt that is about to use them."""
-    from sandboxes.gpus import health_problems, query_gpus
-
-    if not paths.gpus:
-        return []
-    gpus, _, xids = query_gpus()
-    gone = [f"GPU {uuid} is gone" for uuid in paths.gpus if uuid not in {gpu.uuid for gpu in gpus}]
-    return gone + [complaint for gpu in gpus if gpu.uuid in paths.gpus for complaint in health_problems(gpu, xids)]
-
-
 def _clean_up(home: Path, sandbox: Sandbox) -> None:
     """Remove what deleted runs left behind."""
     from sandboxes.cleanup import remove_stale_folders, remove_unused_containers

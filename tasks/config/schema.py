@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from tasks.config.yaml_with_lines import TaskError, YamlFile
+from tasks.config.yaml_with_lines import YamlFile
+from tasks.errors import TaskError
 from tasks.metrics.registry import METRICS
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"

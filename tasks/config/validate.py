@@ -21,7 +21,8 @@ from tasks.config.schema import (
     ThresholdsSection,
     clip,
 )
-from tasks.config.yaml_with_lines import Location, TaskError, YamlFile
+from tasks.config.yaml_with_lines import Location, YamlFile
+from tasks.errors import TaskError
 from tasks.io.path_templates import Template
 from tasks.metrics.medals import Thresholds, thresholds_from_leaderboard
 from tasks.metrics.registry import METRICS, Metric

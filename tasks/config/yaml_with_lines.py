@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from tasks.errors import TaskError
+
 MAX_BYTES = 1_000_000
 """A task file is a page of text; a larger file is not one."""
 
@@ -21,10 +23,6 @@ Location = Sequence[str | int]
 _TEXT = "tag:yaml.org,2002:str"
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")}
 _DATE = "tag:yaml.org,2002:timestamp"
-
-
-class TaskError(Exception):
-    """A mistake in a task: what is wrong, where, and what to write instead; one problem per line."""
 
 
 @dataclass(frozen=True)

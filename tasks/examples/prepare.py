@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.io.hashing import hash_of
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.holdout.build import fill
-from tasks.holdout.link_files import FILE_TIME, has_shown_attributes
+from tasks.holdout.link_files import has_shown_attributes
 from tasks.holdout.private_labels import plant_canary
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.holdout.splitters import TooFewRows
-from tasks.io.atomic import open_durable
+from tasks.io.atomic import FILE_TIME, open_durable
 from tasks.io.csv_text import TableError, read_header
 from tasks.io.hashing import hash_of, hash_of_file
 from tasks.metrics.registry import Metric, metric_from_record

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from tasks.holdout.choose_rows import choose_held_out
 from tasks.holdout.load_inputs import Sample, TaskInputs, fields_of, load_inputs, read_sample
 from tasks.holdout.public_files import MovedRows, write_all_files, write_files
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.holdout.splitters import order
 from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
-from tasks.leakage.order import order_auc, reveals_class
+from tasks.metrics.ranking import order_auc, reveals_class
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.holdout import class_coverage
 from tasks.holdout.load_inputs import Train
-from tasks.holdout.recipe import Plan, Split, plan_folds, roles
+from tasks.holdout.split import Plan, Split, plan_folds, roles
 from tasks.holdout.splitters import Folds, assign_folds, assign_group_folds, assign_late_folds
 from tasks.io.timestamps import parse_timestamps
 

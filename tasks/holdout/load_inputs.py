@@ -15,12 +15,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.holdout.recipe import Answer
+from tasks.config.recipe import Answer
 from tasks.holdout.sources import MarkedFile, Source, Table, labelled_source, open_source
 from tasks.holdout.target_encoding import AnswerEncoder
-from tasks.io.csv_text import Positions, Row, TableError, read_header, read_rows
+from tasks.io.csv_text import Positions, Row, TableError, number, read_header, read_rows
 from tasks.io.path_templates import PathPattern
-from tasks.judging.validate_submission import number
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tasks.holdout.label_copies import HeldOutSample, describe_copy, sample_held_out
 from tasks.holdout.link_files import link_or_copy, link_rows
 from tasks.holdout.sources import list_members
 from tasks.io.archives import Unreadable, pack, read_texts
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
 from tasks.io.path_templates import PathPattern
-from tasks.leakage.label_copies import HeldOutSample, describe_copy, sample_held_out
 
 if TYPE_CHECKING:
     from tasks.holdout.load_inputs import TaskInputs

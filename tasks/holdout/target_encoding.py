@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.holdout.recipe import Answer
-from tasks.io.csv_text import Row, TableError
+from tasks.config.recipe import Answer
+from tasks.io.csv_text import Row, TableError, number
 from tasks.io.path_templates import Fields, PathPattern, Template
-from tasks.judging.validate_submission import number
 
 SHOWN_NAMES = 8
 """How many names a message lists."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -161,3 +162,23 @@ class Positions:
                 if (number := as_number(name)) is not None:
                     self._by_number[number] = None if number in self._by_number else index
         return self._by_number
+
+
+_MISSING = frozenset(
+    ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
+)
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def number(cell: str) -> float:
+    """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
+    try:
+        if "_" not in cell:  # only Python reads 1_0 as ten
+            return float(cell)
+    except ValueError:
+        pass
+    if cell.strip() in _MISSING:
+        return math.nan
+    if (truth := _TRUTH.get(cell.strip().lower())) is not None:
+        return truth
+    raise ValueError(cell)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import Number, as_number
-from tasks.judging.validate_submission import number
+from tasks.io.csv_text import Number, as_number, number
 from tasks.metrics.ranking import mean_ranks
 
 if TYPE_CHECKING:

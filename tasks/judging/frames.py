@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import as_number
-from tasks.judging.validate_submission import number
+from tasks.io.csv_text import as_number, number
 
 if TYPE_CHECKING:
     import pandas as pd

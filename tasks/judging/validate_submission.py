@@ -18,15 +18,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tasks.io.columns import Columns, parse_unquoted
-from tasks.io.csv_text import Positions, Row, TableError, iter_rows
+from tasks.io.csv_text import Positions, Row, TableError, iter_rows, number
 
 SIZE_CAP = 2_000_000_000
 """Bytes."""
 PIECE = 1 << 20
-_MISSING = frozenset(
-    ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
-)
-_TRUTH = {"true": 1.0, "false": 0.0}
 _CONTAINERS = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet workbook"),
     (b"\x1f\x8b", "gzip-compressed"),
@@ -94,20 +90,6 @@ def why_no_submission(sample: Path, id_column: str, targets: Sequence[str], numb
     except (SubmissionRefused, TableError) as error:
         return str(error)
     return ""
-
-
-def number(cell: str) -> float:
-    """The number in a cell: NaN for a missing value, 1 and 0 for true and false. Raises ValueError."""
-    try:
-        if "_" not in cell:  # only Python reads 1_0 as ten
-            return float(cell)
-    except ValueError:
-        pass
-    if cell.strip() in _MISSING:
-        return math.nan
-    if (truth := _TRUTH.get(cell.strip().lower())) is not None:
-        return truth
-    raise ValueError(cell)
 
 
 def _open_regular(path: Path, size_cap: int) -> io.BufferedReader:

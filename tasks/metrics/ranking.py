@@ -56,3 +56,21 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     one, other = (ranks - (len(ranks) - 1) / 2 for ranks in (mean_ranks(first), mean_ranks(second)))
     spread = math.sqrt(float((one**2).sum() * (other**2).sum()))
     return float((one * other).sum()) / spread if spread else 0.0
+
+
+REVEALING = 0.1
+"""Distance of the AUC from 0.5 from which on an order reveals the class."""
+
+
+def order_auc(is_positive: Sequence[bool]) -> tuple[float, float]:
+    """The AUC of an order (0.5: it reveals nothing) and three of its standard errors under chance."""
+    pairs = sum(is_positive) * (len(is_positive) - sum(is_positive))
+    if not pairs:
+        return 0.5, 1.0
+    return area_under_roc(is_positive, range(len(is_positive))), 3 * math.sqrt((len(is_positive) + 1) / 12 / pairs)
+
+
+def reveals_class(is_positive: Sequence[bool]) -> bool:
+    """Whether an order reveals the class by more than chance."""
+    auc, chance = order_auc(is_positive)
+    return abs(auc - 0.5) > max(REVEALING, chance)

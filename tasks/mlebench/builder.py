@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.io.atomic import replacing
 from tasks.mlebench.extract import Tell, unpack
 from tasks.mlebench.read_raw import read_csv

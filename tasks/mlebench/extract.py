@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.mlebench.transfer_rate import Throughput
 
 Tell = Callable[[str, int, int], None]

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.config.yaml_with_lines import TaskError
-from tasks.holdout.link_files import FILE_TIME
-from tasks.io.atomic import replacing
+from tasks.errors import TaskError
+from tasks.io.atomic import FILE_TIME, replacing
 from tasks.io.hashing import hash_of_file
 from tasks.mlebench.builder import Workshop
 from tasks.mlebench.extract import Tell, stamp_of, unpack, unpacked_size

@@ -9,10 +9,10 @@ import pytest
 
 from harness.settings import Settings
 from harness.startup.create_run import RunRequest, create
-from harness.startup.sandbox_setup import check_settings, gpu_complaints, sandbox_paths
+from harness.startup.sandbox_setup import check_settings, sandbox_paths
 from runs.run_settings import RunSettings
-from sandboxes.base import SandboxPaths, SandboxUnavailable
-from sandboxes.gpus import query_gpus
+from sandboxes.base import SandboxUnavailable
+from sandboxes.gpus import problems_of, query_gpus
 from tasks.new_task import TaskRequest, make_task
 
 
@@ -42,10 +42,9 @@ def test_a_run_taken_up_again_has_the_runtime_it_began_with(tmp_path: Path) -> N
         assert sandbox_paths(tmp_path, run, blend, tmp_path).runtime == runtime  # type: ignore[arg-type]
 
 
-def test_a_device_that_is_gone_is_told_before_an_attempt(tmp_path: Path) -> None:
-    assert gpu_complaints(SandboxPaths(tmp_path, tmp_path, tmp_path, tmp_path)) == []
-    lost = SandboxPaths(tmp_path, tmp_path, tmp_path, tmp_path, gpus=("GPU-no-such",))
-    assert gpu_complaints(lost) == ["GPU GPU-no-such is gone"]
+def test_a_gpu_that_is_gone_is_reported() -> None:
+    assert problems_of(()) == []
+    assert problems_of(("GPU-no-such",)) == ["GPU GPU-no-such is gone"]
 
 
 def test_two_tasks_of_one_id_have_a_blend_each(tmp_path: Path) -> None:

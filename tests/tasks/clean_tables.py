@@ -7,8 +7,8 @@ import io
 import random
 from collections.abc import Callable
 
+from tasks.holdout.label_copies import describe_copy, sample_held_out
 from tasks.io.csv_text import Row
-from tasks.leakage.label_copies import describe_copy, sample_held_out
 
 Pair = tuple[list[Row], list[Row]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.catalog import count_rows, find_task, list_tasks, task_row
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 
 
 def test_list_equals_the_prepared_tasks_and_prepares_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from small_tasks import churn, read_table
 
 from tasks.holdout.blend import make_blend
 from tasks.holdout.class_coverage import max_fold_count, smallest_class_count
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.holdout.splitters import assign_folds
 from tasks.judging.judge import judge
 from tasks.task import Task, TaskError

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.io.columns import Columns, parse_numbers, read_columns, write_columns
-from tasks.io.csv_text import TableError, iter_rows, read_rows, write_rows
-from tasks.judging.validate_submission import Format, _collect, _read_ordered, number
+from tasks.io.csv_text import TableError, iter_rows, number, read_rows, write_rows
+from tasks.judging.validate_submission import Format, _collect, _read_ordered
 
 
 def test_fast_path_refuses_rows_of_unequal_width(tmp_path: Path) -> None:

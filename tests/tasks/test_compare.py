@@ -10,7 +10,7 @@ import pytest
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.io.columns import write_columns
 from tasks.judging.compare import compare_predictions
 from tasks.metrics.bootstrap import score_candidates

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.examples.prepare import EXAMPLES, EXAMPLES_FOLDER, TASK_FILES, prepare_example
 from tasks.metrics.medals import thresholds_from_leaderboard
 

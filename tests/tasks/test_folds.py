@@ -10,7 +10,7 @@ from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.judging.judge import judge
 from tasks.judging.partition_submission import partition_submission
 from tasks.task import Task, TaskError, load_task

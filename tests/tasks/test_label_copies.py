@@ -19,9 +19,9 @@ import pytest
 from small_tasks import Row, churn, read_table, write_table
 
 from tasks.holdout.blend import make_blend
+from tasks.holdout.label_copies import describe_copy, sample_held_out
 from tasks.io import archives
 from tasks.io.archives import Text, Unreadable, read_texts
-from tasks.leakage.label_copies import describe_copy, sample_held_out
 from tasks.task import Task, TaskError, load_task
 from tests.tasks.clean_tables import count_false_copies
 

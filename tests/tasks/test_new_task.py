@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from small_tasks import read_table, write_table
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.holdout.blend import make_blend
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.judging.grade import grade
 from tasks.judging.partition_submission import partition_submission
 from tasks.new_task import TaskRequest, make_task

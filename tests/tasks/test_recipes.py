@@ -11,7 +11,7 @@ import pytest
 from small_tasks import Row, read_table, write_table
 
 from tasks.holdout.blend import make_blend
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.io.path_templates import PathPattern, Template
 from tasks.judging.judge import judge
 from tasks.leakage.task import read_tables

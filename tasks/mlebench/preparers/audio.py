@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.mlebench.builder import Workshop
 
 SPECIES = 19

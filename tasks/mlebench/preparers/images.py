@@ -57,7 +57,7 @@ def _pixels(shop: Workshop, images: Sequence[Path]) -> Any:
     try:
         from PIL import Image
     except ImportError:
-        from tasks.config.yaml_with_lines import TaskError
+        from tasks.errors import TaskError
 
         raise TaskError("reading images needs the package Pillow: pip install pillow") from None
     ids: list[str] = []

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.config.yaml_with_lines import TaskError
+from tasks.errors import TaskError
 from tasks.mlebench.builder import Workshop
 
 TEST_RECORDS = ("train00-2071.tfrec", "train06-2071.tfrec")

@@ -20,7 +20,7 @@ from raw_files import raw
 from tasks.catalog import find_task
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
-from tasks.holdout.recipe import Split
+from tasks.holdout.split import Split
 from tasks.io.csv_text import Row, as_number
 from tasks.io.hashing import hash_of_file
 from tasks.io.path_templates import PathPattern
