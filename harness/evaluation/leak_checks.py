@@ -15,7 +15,7 @@ from tasks.io.path_templates import Template
 from tasks.leakage.code import check_claim, check_code, check_table
 from tasks.leakage.statistics import Finding
 from tasks.leakage.tables import ROWS
-from tasks.leakage.task import check_task
+from tasks.leakage.task import check_task_once
 from tasks.task import Task, TaskError, load_task
 
 SOURCE_BYTES, TABLE_BYTES, MOST_FILES = 300_000, 50_000_000, 200
@@ -23,7 +23,7 @@ SOURCE_BYTES, TABLE_BYTES, MOST_FILES = 300_000, 50_000_000, 200
 
 def notes_on_task(run: Run, task: Task) -> str:
     """What the sentinel finds in the data: all of it goes on record, and what is fair comes back as card text."""
-    found = check_task(task)
+    found = check_task_once(task, run.blend.private_labels)
     for one in found:
         run.record(Warned(message=f"leak sentinel, {one.kind}: {one.message}"))
     fair = [f"- {one.kind}: {one.message}" for one in found if one.agent_may_see]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.io.atomic import open_durable
 from tasks.io.csv_text import TableError
+from tasks.io.hashing import hash_of
 from tasks.leakage.statistics import Finding, Tables
 from tasks.leakage.tables import ROWS, check_data
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 MOST_TARGETS = 3
+NOT_CHECKED = "not checked"
 
 
 def check_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
@@ -30,8 +35,30 @@ def check_task(task: Task, seconds: float = SECONDS) -> list[Finding]:
     return [Finding(**finding) for finding in reply["findings"]]
 
 
+def check_task_once(task: Task, private_labels: Path) -> list[Finding]:
+    """`check_task`, with its findings kept beside the private labels of a blend of this task.
+
+    A blend is refused once the task's data change, so kept findings are valid until the checks themselves change.
+    """
+    file, version = private_labels / "leaks.json", _version()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["checks"] == version:
+            return [Finding(**finding) for finding in kept["findings"]]
+    findings = check_task(task)
+    if not any(finding.kind == NOT_CHECKED for finding in findings):
+        with contextlib.suppress(OSError), open_durable(file, 0o600) as stream:  # a full disk costs a repeated check
+            json.dump({"checks": version, "findings": [asdict(finding) for finding in findings]}, stream)
+    return findings
+
+
+def _version() -> str:
+    """A hash of the source of the checks."""
+    return hash_of(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+
+
 def _not_checked(reason: str) -> Finding:
-    return Finding("not checked", f"the data were not checked for leaks ({reason})", agent_may_see=False)
+    return Finding(NOT_CHECKED, f"the data were not checked for leaks ({reason})", agent_may_see=False)
 
 
 def read_tables(task: Task) -> list[Tables]:
