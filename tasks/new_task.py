@@ -62,13 +62,7 @@ def make_task(request: TaskRequest) -> CreatedTask:
         raise TaskError(
             f"{request.data}: {len(labelled)} rows have a {request.target}, and at least {MIN_ROWS} are needed."
         )
-    folder = request.into or Path(re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "task")
-    if folder.exists():
-        raise TaskError(f"{folder}: already exists. Remove it, or name another folder with --into.")
-    if not re.match(ID_PATTERN, folder.name):
-        raise TaskError(
-            f"{folder}: the folder's name is the task id. With --into, name one of letters, digits, '.', '_' and '-'."
-        )
+    folder = _folder_to_make(request)
     kinds = {row[target_at].strip() for row in labelled}
     check_target(request.data, request.target, kinds)
     metric = request.metric or _infer_metric([row[target_at] for row in labelled], request.target, assumptions)
@@ -78,6 +72,17 @@ def make_task(request: TaskRequest) -> CreatedTask:
     is_private = _split(request, metric, header, labelled, assumptions)
     _write_folder(request, folder, metric, header, labelled, name, is_private)
     return CreatedTask(folder, tuple(assumptions))
+
+
+def _folder_to_make(request: TaskRequest) -> Path:
+    folder = request.into or Path(re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "task")
+    if folder.exists():
+        raise TaskError(f"{folder}: already exists. Remove it, or name another folder with --into.")
+    if not re.match(ID_PATTERN, folder.name):
+        raise TaskError(
+            f"{folder}: the folder's name is the task id. With --into, name one of letters, digits, '.', '_' and '-'."
+        )
+    return folder
 
 
 def _infer_metric(cells: Sequence[str], target: str, assumptions: list[str]) -> str:

@@ -4,7 +4,7 @@
     <folder>/custody/   private labels: key.csv and answers.csv say what each sample row is. Mode 0700, never mounted
 
 Cells stay text, so nothing is rounded or renamed when the folder is made (`make_blend`) or a submission is divided
-(`partition_submission.cut`).
+(`partition_submission`).
 """
 
 from __future__ import annotations
