@@ -16,7 +16,7 @@ import pytest
 from harness.cli import make_parser
 
 ROOT = Path(__file__).resolve().parent.parent
-CARD_LINES = 70
+CARD_LINES = 120
 ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e"
