@@ -18,7 +18,7 @@ from sandboxes.docker.container_options import ContainerLimits
 from sandboxes.docker.sandbox import open_docker
 from tests.sandboxes.conftest import processes_with, unusual_seconds
 
-# ----------------------------------------------------------------------------------- resource exhaustion -
+# -------------------------------------------------------------------------------------------------- resource exhaustion
 
 
 def test_fork_bomb_is_killed_at_wall_limit(isolated: Any) -> None:
@@ -108,7 +108,7 @@ def test_workspace_of_200000_files_does_not_slow_commands(isolated: Any) -> None
     assert isolated.sandbox.read("d7/7") == b""
 
 
-# ------------------------------------------------------------------------------------------ processes that resist -
+# ------------------------------------------------------------------------------------------------ processes that resist
 
 
 def test_job_that_ignores_all_signals_is_killed(isolated: Any) -> None:
@@ -148,7 +148,7 @@ def test_clock_cannot_be_changed(isolated: Any) -> None:
     assert 0 <= time.time() - before < 120
 
 
-# -------------------------------------------------------------------------------- misleading files -
+# ----------------------------------------------------------------------------------------------------- misleading files
 
 
 def test_data_cannot_be_changed(isolated: Any, paths: SandboxPaths) -> None:
@@ -232,7 +232,7 @@ def test_git_files_in_workspace_run_nothing_on_host(isolated: Any, paths: Sandbo
     assert not proof.exists()
 
 
-# ------------------------------------------------------------------------------------- other processes' data
+# ------------------------------------------------------------------------------------------------ other processes' data
 
 
 def test_harness_secrets_are_not_in_proc_or_environment(isolated: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,50 +84,50 @@ for port in (80, 443, 2375, 2376, 8000, 8080, {port}):
 """
 
 ATTACKS: dict[str, str] = {
-    "by its path": "cat {custody}/answers.csv {private}/answers.csv",
-    "by the root of another process": "cat /proc/*/root/{custody}/answers.csv",
-    "by its own root": "cat /proc/self/root{custody}/answers.csv /proc/thread-self/root{custody}/answers.csv",
-    "by the folder of another process": "cat /proc/*/cwd/answers.csv /proc/*/cwd/../custody/answers.csv",
-    "beside the data": "cat data/../custody/answers.csv data/../../custody/answers.csv /home/data/../custody/answers.csv",
-    "up from the workspace": "cat ../../data/custody/answers.csv ../../../*/custody/answers.csv",
-    "by going up physically": "cd -P data && cd -P .. && find . -name 'answers*' -exec cat {{}} +",
-    "by looking everywhere": "find / -xdev -name 'answers.csv' -exec cat {{}} + 2>/dev/null; find / -name 'answers.csv' 2>/dev/null",
-    "by its content": "grep -rsh canary /home /mnt /var /srv /opt /media /workspace /tmp /run /etc --include='*.csv'",
-    "by a link": "ln -s {custody}/answers.csv a; cat a; ln -s {custody} b; cat b/answers.csv",
-    "by a hard link": "ln {custody}/answers.csv a; cat a; ln data/train.csv t",
-    "by copying links": "ln -s {custody} b; cp -rL b c; tar -chf all.tar b; cat all.tar",
-    "by mounting": "mkdir m; mount --bind {custody} m; mount -o bind {data}/.. m; mount -t proc p m; cat m/answers.csv m/custody/*",
-    "by a namespace of its own": "unshare -rm sh -c 'mount --bind {custody} /mnt; cat /mnt/answers.csv'",
-    "by the namespaces of others": "nsenter -t 1 -a cat {custody}/answers.csv; nsenter -t $PPID -m cat {custody}/answers.csv",
-    "by another root": "chroot /proc/1/root cat {custody}/answers.csv; chroot / cat {custody}/answers.csv",
-    "by becoming root": "su root -c 'cat {custody}/answers.csv'; sudo -n cat {custody}/answers.csv; setpriv --reuid 0 cat {custody}/answers.csv",
-    "by file handles": IN_PYTHON.format(HANDLE_SCRIPT),
-    "by memory and files of other processes": IN_PYTHON.format(PROC_SCRIPT),
-    "by tracing": IN_PYTHON.format(PTRACE_SCRIPT),
-    "by the table of mounts": IN_PYTHON.format(MOUNTINFO_SCRIPT),
-    "by the disk itself": "for d in /dev/vda /dev/sda /dev/nvme0n1 /dev/root /dev/mem /dev/kmem /proc/kcore; do head -c 100000 $d; done",
-    "by devices of its own": IN_PYTHON.format(DEVICES_SCRIPT),
-    "by a loop device": "losetup -f; losetup /dev/loop0 /workspace/x; mknod /tmp/l b 7 0; cat /tmp/l",
-    "by the socket of the daemon": "for s in /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock; do "
+    "path": "cat {custody}/answers.csv {private}/answers.csv",
+    "root of another process": "cat /proc/*/root/{custody}/answers.csv",
+    "own root": "cat /proc/self/root{custody}/answers.csv /proc/thread-self/root{custody}/answers.csv",
+    "working directory of another process": "cat /proc/*/cwd/answers.csv /proc/*/cwd/../custody/answers.csv",
+    "sibling of the data folder": "cat data/../custody/answers.csv data/../../custody/answers.csv /home/data/../custody/answers.csv",
+    "parent folders": "cat ../../data/custody/answers.csv ../../../*/custody/answers.csv",
+    "physical parent folder": "cd -P data && cd -P .. && find . -name 'answers*' -exec cat {{}} +",
+    "search by name": "find / -xdev -name 'answers.csv' -exec cat {{}} + 2>/dev/null; find / -name 'answers.csv' 2>/dev/null",
+    "search by content": "grep -rsh canary /home /mnt /var /srv /opt /media /workspace /tmp /run /etc --include='*.csv'",
+    "symbolic link": "ln -s {custody}/answers.csv a; cat a; ln -s {custody} b; cat b/answers.csv",
+    "hard link": "ln {custody}/answers.csv a; cat a; ln data/train.csv t",
+    "copied links": "ln -s {custody} b; cp -rL b c; tar -chf all.tar b; cat all.tar",
+    "mount": "mkdir m; mount --bind {custody} m; mount -o bind {data}/.. m; mount -t proc p m; cat m/answers.csv m/custody/*",
+    "own namespace": "unshare -rm sh -c 'mount --bind {custody} /mnt; cat /mnt/answers.csv'",
+    "namespaces of other processes": "nsenter -t 1 -a cat {custody}/answers.csv; nsenter -t $PPID -m cat {custody}/answers.csv",
+    "chroot": "chroot /proc/1/root cat {custody}/answers.csv; chroot / cat {custody}/answers.csv",
+    "su and sudo": "su root -c 'cat {custody}/answers.csv'; sudo -n cat {custody}/answers.csv; setpriv --reuid 0 cat {custody}/answers.csv",
+    "file handles": IN_PYTHON.format(HANDLE_SCRIPT),
+    "memory and files of other processes": IN_PYTHON.format(PROC_SCRIPT),
+    "ptrace": IN_PYTHON.format(PTRACE_SCRIPT),
+    "mount table": IN_PYTHON.format(MOUNTINFO_SCRIPT),
+    "disk devices": "for d in /dev/vda /dev/sda /dev/nvme0n1 /dev/root /dev/mem /dev/kmem /proc/kcore; do head -c 100000 $d; done",
+    "mknod": IN_PYTHON.format(DEVICES_SCRIPT),
+    "loop device": "losetup -f; losetup /dev/loop0 /workspace/x; mknod /tmp/l b 7 0; cat /tmp/l",
+    "daemon socket": "for s in /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock; do "
     "python -c \"import socket; s=socket.socket(1); s.connect('$s'); print('canary reached')\"; done",
-    "by the local network": IN_PYTHON.format(HTTP_SCRIPT),
-    "from the packages": IN_PYTHON.format(DATASETS_SCRIPT),
-    "from the packages' files": "find / -name 'digits.csv*' -o -name 'wine_data.csv' -o -name 'breast_cancer.csv' 2>/dev/null | xargs -r cat",
-    "by importing the judge": "python -c 'import tasks.judging.judge'; python -c 'import harness'; cat {repository}/tasks/judging/judge.py",
-    "by the records of jobs": "cat .jobs/../*/request.json {jobs}/*/request.json /harness/jobs/*/request.json; ls -R /harness {jobs}",
-    "by a handler of crashes": "echo '|/bin/cp {custody}/answers.csv /workspace/a' > /proc/sys/kernel/core_pattern; bash -c 'kill -SEGV $$'",
-    "by a helper of the kernel": "echo /workspace/x > /sys/kernel/uevent_helper; echo /workspace/x > /sys/fs/cgroup/release_agent; "
+    "local network": IN_PYTHON.format(HTTP_SCRIPT),
+    "package data sets": IN_PYTHON.format(DATASETS_SCRIPT),
+    "package files": "find / -name 'digits.csv*' -o -name 'wine_data.csv' -o -name 'breast_cancer.csv' 2>/dev/null | xargs -r cat",
+    "import of the judge": "python -c 'import tasks.judging.judge'; python -c 'import harness'; cat {repository}/tasks/judging/judge.py",
+    "job records": "cat .jobs/../*/request.json {jobs}/*/request.json /harness/jobs/*/request.json; ls -R /harness {jobs}",
+    "crash handler": "echo '|/bin/cp {custody}/answers.csv /workspace/a' > /proc/sys/kernel/core_pattern; bash -c 'kill -SEGV $$'",
+    "kernel helper": "echo /workspace/x > /sys/kernel/uevent_helper; echo /workspace/x > /sys/fs/cgroup/release_agent; "
     "echo /workspace/x > /sys/fs/cgroup/memory/release_agent; echo /workspace/x > /proc/sys/kernel/modprobe",
-    "by shared memory": "cat /dev/shm/* /tmp/*; ipcs -a; ls /proc/sysvipc && cat /proc/sysvipc/shm",
-    "by files of earlier runs": "cat {home}/runs/*/evaluations/*/workspace/submission.csv {home}/grades/* {home}/data/.blends/*/*/custody/*",
-    "by planting code for the host": "for n in sitecustomize usercustomize pandas numpy conftest; do "
+    "shared memory": "cat /dev/shm/* /tmp/*; ipcs -a; ls /proc/sysvipc && cat /proc/sysvipc/shm",
+    "earlier runs": "cat {home}/runs/*/evaluations/*/workspace/submission.csv {home}/grades/* {home}/data/.blends/*/*/custody/*",
+    "code planted for the host": "for n in sitecustomize usercustomize pandas numpy conftest; do "
     "echo \"import shutil; shutil.copy('{custody}/answers.csv', '{workspace}/stolen')\" > $n.py; done; "
     "mkdir -p .git/hooks; printf '#!/bin/sh\\ncp {custody}/answers.csv {workspace}/stolen' > .git/hooks/post-commit",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Vault:
+class AttackTarget:
     """A task's folders in the harness's layout, with canaries as labels."""
 
     sandbox: Sandbox
@@ -143,7 +143,7 @@ class Vault:
 
 
 @pytest.fixture
-def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]:
+def target(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[AttackTarget]:
     canary = f"canary-{secrets.token_hex(8)}"
     blend = paths.home / "data" / ".blends" / secrets.token_hex(8) / secrets.token_hex(8)
     for folder in (blend / "custody", blend / "public", tmp_path / "private"):
@@ -159,7 +159,7 @@ def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]
     (blend / "custody").chmod(0o700)
     (blend / "public" / "train.csv").write_text("id,label\n2,0\n")
     sandbox = open_sandbox(isolated.sandbox.kind, replace(paths, data=blend / "public"))
-    yield Vault(
+    yield AttackTarget(
         sandbox,
         canary,
         {
@@ -176,35 +176,35 @@ def vault(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> Iterator[Vault]
     )
 
 
-def test_no_attack_reads_a_label(vault: Vault) -> None:
+def test_no_attack_reads_a_label(target: AttackTarget) -> None:
     """All attacks run one after the other in one workspace, so that one can use what another left."""
     assert len(ATTACKS) >= 25
-    leaks = {name: output for name in ATTACKS if vault.canary in (output := vault.attack(name))}
+    leaks = {name: output for name in ATTACKS if target.canary in (output := target.attack(name))}
     assert leaks == {}
-    targets = vault.attack("from the packages")
+    targets = target.attack("package data sets")
     assert "[0 1 2" not in targets and "[0, 1, 2" not in targets
-    for path in vault.sandbox.paths.workspace.rglob("*"):
+    for path in target.sandbox.paths.workspace.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            assert vault.canary.encode() not in path.read_bytes(), path
+            assert target.canary.encode() not in path.read_bytes(), path
 
 
-def test_harness_follows_no_planted_link_to_labels(vault: Vault) -> None:
+def test_harness_follows_no_planted_link_to_labels(target: AttackTarget) -> None:
     """Links that an attack left under names that the harness reads are not followed."""
-    vault.attack("by a link")
+    target.attack("symbolic link")
     for path in ("a", "b/answers.csv", "../../data/custody/answers.csv", "data/../custody/answers.csv"):
         with pytest.raises((PathRefused, FileNotFoundError)):
-            vault.sandbox.read(path)
+            target.sandbox.read(path)
 
 
-def test_host_runs_no_planted_code(vault: Vault, tmp_path: Path) -> None:
+def test_host_runs_no_planted_code(target: AttackTarget, tmp_path: Path) -> None:
     """The judge and the commit read the workspace as bytes, in isolated mode."""
     import subprocess
     import sys
 
     from runs.versions.commits import Versions
 
-    vault.attack("by planting code for the host")
-    workspace = vault.sandbox.paths.workspace
+    target.attack("code planted for the host")
+    workspace = target.sandbox.paths.workspace
     Versions(tmp_path / "repo.git").commit(workspace, "planted")
     subprocess.run(
         [sys.executable, "-I", "-m", "tasks.judging.judge", "/nonexistent"], cwd=workspace, capture_output=True
@@ -212,11 +212,11 @@ def test_host_runs_no_planted_code(vault: Vault, tmp_path: Path) -> None:
     assert not (workspace / "stolen").exists()
 
 
-def test_attack_command_is_kept_in_job_record(vault: Vault) -> None:
+def test_attack_command_is_kept_in_job_record(target: AttackTarget) -> None:
     """The command is kept with its job, where no process inside can change it."""
-    vault.attack("by its path")
-    requests = [path.read_text() for path in vault.sandbox.paths.jobs.glob("*/request.json")]
-    assert any(f"cat {vault.fields['custody']}/answers.csv" in text for text in requests)
+    target.attack("path")
+    requests = [path.read_text() for path in target.sandbox.paths.jobs.glob("*/request.json")]
+    assert any(f"cat {target.fields['custody']}/answers.csv" in text for text in requests)
 
 
 def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> None:
@@ -250,31 +250,31 @@ def test_attack_command_is_kept_in_journal(isolated: Any, tmp_path: Path) -> Non
     assert canary and canary not in sent
 
 
-def test_label_files_are_readable_by_owner_only(vault: Vault) -> None:
+def test_label_files_are_readable_by_owner_only(target: AttackTarget) -> None:
     """0700 for folders, 0600 for files; if the harness is root, the agent is another user."""
-    assert vault.fields["custody"].stat().st_mode & 0o077 == 0
+    assert target.fields["custody"].stat().st_mode & 0o077 == 0
     if os.geteuid() == 0:
-        vault.attack("by its path")
-        vault.sandbox.write("made.txt", b"x")
-        assert (vault.sandbox.paths.workspace / "made.txt").stat().st_uid != 0
+        target.attack("path")
+        target.sandbox.write("made.txt", b"x")
+        assert (target.sandbox.paths.workspace / "made.txt").stat().st_uid != 0
 
 
 READING_ATTACKS = (
-    "by its path",
-    "by its own root",
-    "beside the data",
-    "by a link",
-    "by a hard link",
-    "by copying links",
+    "path",
+    "own root",
+    "sibling of the data folder",
+    "symbolic link",
+    "hard link",
+    "copied links",
 )
 
 
 @pytest.mark.parametrize("isolated", ["bubblewrap"], indirect=True)
-def test_same_attacks_succeed_without_isolation(vault: Vault) -> None:
+def test_same_attacks_succeed_without_isolation(target: AttackTarget) -> None:
     """So an attack that fails in a sandbox fails because of the sandbox. Only attacks that just read are tried."""
-    paths = vault.sandbox.paths
+    paths = target.sandbox.paths
     for name in ("data", ".jobs", "a", "b"):
         (paths.workspace / name).rmdir() if (paths.workspace / name).is_dir() else None
-    unprotected = replace(vault, sandbox=open_sandbox("local", paths))
-    successful = [name for name in READING_ATTACKS if vault.canary in unprotected.attack(name)]
-    assert set(successful) >= {"by its path", "by its own root", "by a link"}
+    unprotected = replace(target, sandbox=open_sandbox("local", paths))
+    successful = [name for name in READING_ATTACKS if target.canary in unprotected.attack(name)]
+    assert set(successful) >= {"path", "own root", "symbolic link"}
