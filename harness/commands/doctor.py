@@ -170,7 +170,7 @@ def sandboxes(folder: Path, image: str = "") -> Iterator[Finding]:
     for probe in probe_sandboxes(folder, image):
         works = works or probe.works
         safe = probe.works and probe.isolation.protects_labels
-        notice = f"; {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
+        notice = f". {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
         yield Finding(f"sandbox {probe.kind}", "ok" if safe else "note", f"{probe.detail}{notice}", probe.advice)
     if not works:
         yield Finding("sandbox", "bad", "no sandbox works", "follow the advice above", errors.SANDBOX)
