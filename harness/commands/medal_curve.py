@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import errors
 from harness.settings import Settings
+from sandboxes.atomic import write_atomically
 
 if TYPE_CHECKING:
     from runs.state import State
@@ -121,10 +122,7 @@ class _Reports:
 
     def store(self) -> None:
         """Store the cache, readable by its owner only."""
-        draft = self._path.with_name(f".{self._path.name}.new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(self._cached), encoding="utf-8")
-        draft.replace(self._path)
+        write_atomically(self._path, json.dumps(self._cached).encode())
 
 
 # ------------------------------------------------------------------------------------------------------------ chart

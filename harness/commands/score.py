@@ -5,7 +5,6 @@ A graded run cannot be resumed: the file in `grades/` prevents it, and is writte
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
 from harness.ui.format import table
+from runs.files import sha256_hex
 from runs.views.final_choice import submitted_evaluation
 from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
 
@@ -103,7 +103,7 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
         report = run_grade(task_path(state, settings), submission if submission.exists() else None)
         chosen = state.chosen
         estimate = submitted_evaluation(state)
-        was_changed = bool(chosen and submission.exists() and _sha(submission) != chosen.sha256)
+        was_changed = bool(chosen and submission.exists() and sha256_hex(submission.read_bytes()) != chosen.sha256)
         graded = Graded(folder, state, report, estimate, was_changed)
         _keep(graded, settings)
         return graded
@@ -222,7 +222,3 @@ def _remarks(run: Graded) -> Iterator[str]:
         yield "submission.csv was changed after the run chose it"
     if run.estimate is None:
         yield "the sample submission was graded: the run has no evaluated solution"
-
-
-def _sha(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

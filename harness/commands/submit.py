@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
+from sandboxes.atomic import write_atomically
 
 if TYPE_CHECKING:
     from tasks.kaggle import SubmissionStatus
@@ -89,8 +89,5 @@ def _store(run_id: str, settings: Settings, record: dict[str, Any]) -> Path:
     path = settings.grades / f"{run_id}.kaggle.json"
     records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     records = [*(other for other in records if other["ref"] != record["ref"]), record]
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(records, indent=2), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, json.dumps(records, indent=2).encode())
     return path
