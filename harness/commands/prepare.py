@@ -20,9 +20,9 @@ def prepare_competition(
     name: str, settings: Settings, raw: Path | None = None, accepts_differences: bool = False, endpoint: str = ""
 ) -> int:
     """Prepare a competition and print what was checked. `endpoint` replaces Kaggle's server. Raises TaskError."""
-    from tasks.mlebench.prepare import known, prepare
+    from tasks.mlebench.prepare import is_competition, prepare
 
-    if not known(name):
+    if not is_competition(name):
         _refuse(name)
     raw = raw.expanduser().absolute() if raw else None
     if raw is not None and not raw.exists():
@@ -42,18 +42,18 @@ def prepare_competition(
 
 
 def _print_result(name: str, ready: Prepared, seconds: float) -> None:
-    from tasks.mlebench.transfer_rate import Took
+    from tasks.mlebench.transfer_rate import Timing
 
-    for took in ready.took:
-        print(took)
+    for timing in ready.timings:
+        print(timing)
     same = ready.checked - len(ready.differences)
     print(f"{name} is prepared in {ready.folder}")
     print(f"{same} of {ready.checked} known checksums match" if ready.checked else "no checksums are known")
     if ready.differences:
         print("its scores cannot be compared with the benchmark's")
     print(f"Run it: harness run {name}")
-    label = "all raw files" + (", some of them in an earlier start" if ready.went_on else "")
-    print(Took(label, ready.raw_size, seconds) if ready.raw_size else f"after {seconds:,.1f} s")
+    label = "all raw files" + (", some of them in an earlier start" if ready.was_resumed else "")
+    print(Timing(label, ready.raw_size, seconds) if ready.raw_size else f"after {seconds:,.1f} s")
 
 
 def _refuse(name: str) -> None:

@@ -165,9 +165,9 @@ def _assemble(
     groups: Sequence[Sequence[Entry]], wanted: Sequence[Competition], split: str, pads: bool, seeds: int | None
 ) -> dict[str, Any]:
     """The whole report as one object, from which the texts are rendered. Raises `UsageError`."""
-    from tasks.mlebench.aggregate import by_competition
+    from tasks.mlebench.aggregate import group_by_competition
 
-    reports = by_competition([[entry.report for entry in group] for group in groups])
+    reports = group_by_competition([[entry.report for entry in group] for group in groups])
     names = [competition.id for competition in wanted]
     sound = [competition.id for competition in wanted if not competition.is_known_broken]
     most = max((len(reports.get(name, ())) for name in names), default=0)
@@ -191,10 +191,10 @@ def _metrics(
     reports: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pads: bool, seeds: int | None
 ) -> dict[str, Any] | None:
     """The official metrics over these competitions; None if no seed is complete."""
-    from tasks.mlebench.aggregate import SeedsMissing, official
+    from tasks.mlebench.aggregate import SeedsMissing, official_summary
 
     try:
-        return official(reports, names, pads, seeds)
+        return official_summary(reports, names, pads, seeds)
     except SeedsMissing as missing:
         if seeds:
             errors.fail(f"{missing}. Add runs, ask for fewer seeds, or count missing ones as no medal: --pad-missing")

@@ -209,21 +209,21 @@ def _show_unprepared(name: str, settings: Settings) -> int:
 
 def _provenance(name: str) -> list[tuple[str, str]]:
     """Sources of a competition's thresholds, and its known defects."""
-    from tasks.mlebench.facts import told, with_notes
+    from tasks.mlebench.facts import format_notes, with_notes
 
     competition = with_notes(name)
     sources = {"full": "all four confirmed by", "partial": "partly confirmed by", "none": "from one table only"}
     by = f" {'; '.join(competition.confirmed_by)}" if competition.confirmed_by else ""
-    notes = [("note", line) for line in told(competition.notes)]
+    notes = [("note", line) for line in format_notes(competition.notes)]
     return [("thresholds", sources[competition.confirmed] + by), *notes]
 
 
 def show_task(name: str, settings: Settings) -> int:
     """Show one task: description, metric, thresholds, files. Prepares an example if necessary."""
     from tasks.catalog import find_task, task_row
-    from tasks.mlebench.prepare import is_prepared, known
+    from tasks.mlebench.prepare import is_competition, is_prepared
 
-    if known(name) and not is_prepared(name, settings.home):
+    if is_competition(name) and not is_prepared(name, settings.home):
         return _show_unprepared(name, settings)
     task = find_task(name, settings.home)
     row = task_row(task)

@@ -73,9 +73,9 @@ def _ids_of(folder: Path) -> tuple[str, str]:
 
 
 def _competition(folder: Path, task: str) -> str:
-    from tasks.mlebench.prepare import known
+    from tasks.mlebench.prepare import is_competition
 
-    if known(task):
+    if is_competition(task):
         errors.fail(
             f"{folder.name} predicts the benchmark's own test rows of {task}, which Kaggle cannot score. Grade it with "
             f"`harness score {folder.name}`. To submit it anyway, add --competition {task}"

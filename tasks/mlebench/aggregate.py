@@ -1,8 +1,9 @@
-"""The benchmark's number: per cent of competitions with a medal, averaged over seeds as the official script does.
+"""The benchmark's result: the percentage of competitions with a medal, averaged over seeds like the official script.
 
-    SeedsMissing    a competition has no report, so not even one seed is whole; or fewer seeds are whole than asked for
+    SeedsMissing    a competition has no report, or there are fewer complete seeds than required
 
-The k-th report of each competition is seed k; only whole seeds count, unless missing ones are padded as failures.
+The k-th report of each competition is seed k. A seed counts if every competition has it, unless `pads` counts missing
+reports as failures.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Report = Mapping[str, Any]
-"""A report on one submission with the official keys."""
+"""A report on one submission, with the official keys."""
 
 MEASURES = {
     "submission_exists_percentage": "submission_exists",
@@ -23,16 +24,16 @@ MEASURES = {
     "bronze_medal_percentage": "bronze_medal",
     "any_medal_percentage": "any_medal",
 }
-"""What is averaged, by its official name and in the official order -> the flag of a report that counts for it."""
+"""The averaged measures, by official name and in official order, and the flag of a report that each counts."""
 
 
 class SeedsMissing(Exception):
-    """Not one seed is whole, or fewer than asked for; the message says which or how many."""
+    """A competition has no report, or there are too few complete seeds; the message says which or how many."""
 
 
 @dataclass(frozen=True)
 class Average:
-    """Mean and standard error over seeds, in per cent; the error of a single seed is 0."""
+    """Mean and standard error over seeds, in percent; the error of a single seed is 0."""
 
     mean: float
     standard_error: float
@@ -43,41 +44,44 @@ class Average:
         return self.mean - 1.96 * self.standard_error, self.mean + 1.96 * self.standard_error
 
 
-def by_competition(groups: Sequence[Sequence[Report]]) -> dict[str, list[Report]]:
-    """The reports of each competition, seeds in the order of the groups; a group's own are taken by competition id."""
-    found: dict[str, list[Report]] = {}
+def group_by_competition(groups: Sequence[Sequence[Report]]) -> dict[str, list[Report]]:
+    """The reports of each competition, with seeds in the order of the groups."""
+    reports: dict[str, list[Report]] = {}
     for group in groups:
         for report in sorted(group, key=lambda one: str(one["competition_id"])):
-            found.setdefault(report["competition_id"], []).append(report)
-    return found
+            reports.setdefault(report["competition_id"], []).append(report)
+    return reports
 
 
-def averages(
+def average_measures(
     reports: Mapping[str, Sequence[Report]], competitions: Sequence[str], pads: bool = False, seeds: int | None = None
 ) -> tuple[int, dict[str, Average]]:
-    """How many seeds count, and the average of every measure over them. Raises `SeedsMissing`."""
+    """The number of seeds that count, and the average of each measure over them. Raises `SeedsMissing`."""
     counts = [len(reports.get(name, ())) for name in competitions]
     missing = [name for name, count in zip(competitions, counts, strict=True) if not count]
     if not any(counts) or (missing and not pads):
         raise SeedsMissing(f"no run of {', '.join(missing)}")
-    whole = max(counts) if pads else min(counts)
-    if seeds and seeds > whole:
-        raise SeedsMissing(f"{seeds} seeds are asked for, {whole} can be made whole")
-    whole = seeds or whole
+    complete = max(counts) if pads else min(counts)
+    if seeds and seeds > complete:
+        raise SeedsMissing(f"{seeds} seeds are required, {complete} are complete")
+    complete = seeds or complete
     shares = {
-        measure: [_share(reports, competitions, seed, flag) for seed in range(whole)]
+        measure: [_share(reports, competitions, seed, flag) for seed in range(complete)]
         for measure, flag in MEASURES.items()
     }
-    return whole, {measure: _average(values) for measure, values in shares.items()}
+    return complete, {measure: _average(values) for measure, values in shares.items()}
 
 
-def official(
+def official_summary(
     reports: Mapping[str, Sequence[Report]], competitions: Sequence[str], pads: bool = False, seeds: int | None = None
 ) -> dict[str, Any]:
-    """The official object: seeds, competitions, mean, interval and error of every measure. Raises `SeedsMissing`."""
-    whole, found = averages(reports, competitions, pads, seeds)
-    # The official script averages the number of competitions, too, since it stands among a seed's numbers.
-    found = {"total_competitions": Average(float(len(competitions)), 0.0), **found}
+    """The official JSON object: seeds, competitions, and mean, interval and error of each measure.
+
+    Raises `SeedsMissing`.
+    """
+    complete, measures = average_measures(reports, competitions, pads, seeds)
+    # The official script averages the number of competitions too.
+    measures = {"total_competitions": Average(float(len(competitions)), 0.0), **measures}
     metrics = {
         measure: {
             "mean": one.mean,
@@ -85,17 +89,17 @@ def official(
             "ci_upper": one.interval[1],
             "standard_error": one.standard_error,
         }
-        for measure, one in found.items()
+        for measure, one in measures.items()
     }
-    return {"num_seeds_averaged": whole, "num_competitions_per_seed": len(competitions), "metrics": metrics}
+    return {"num_seeds_averaged": complete, "num_competitions_per_seed": len(competitions), "metrics": metrics}
 
 
 def _share(reports: Mapping[str, Sequence[Report]], competitions: Sequence[str], seed: int, flag: str) -> float:
-    won = 0
+    count = 0
     for name in competitions:
-        found = reports.get(name, ())
-        won += bool(found[seed][flag]) if seed < len(found) else 0
-    return won / len(competitions) * 100  # in the official order of operations, for the last digit
+        seeds = reports.get(name, ())
+        count += bool(seeds[seed][flag]) if seed < len(seeds) else 0
+    return count / len(competitions) * 100  # the official order of operations, for the last digit
 
 
 def _average(values: Sequence[float]) -> Average:

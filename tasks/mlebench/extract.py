@@ -1,4 +1,4 @@
-"""Archives of raw files: opened member by member, never outside their folder, and never taken for one another."""
+"""Unpack archives of raw files: resumable, never outside their folder, and again if the archive changed."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import TaskError
+from tasks.io.atomic import replacing
 from tasks.mlebench.transfer_rate import Throughput
 
-Tell = Callable[[str, int, int], None]
-"""Told of every step: what is done, how many of it, of how many (0 where that is not known)."""
+Progress = Callable[[str, int, int], None]
+"""Called for every step: what is done, how many are done, and of how many (0: unknown)."""
 
-# A zip that is encrypted or packed by an unknown method is told as RuntimeError or NotImplementedError.
-_DAMAGES = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
+# An encrypted zip, or an unknown compression method, raises RuntimeError or NotImplementedError.
+_DAMAGE_ERRORS = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
-def unpack(archive: Path, folder: Path, tell: Tell, throughput: Throughput | None = None) -> Path:
-    """Unpack a zip or 7z archive into a folder, going on where an earlier start stopped. Raises TaskError.
+def unpack(archive: Path, folder: Path, progress: Progress, throughput: Throughput | None = None) -> Path:
+    """Unpack a zip or 7z archive into a folder; resumes an interrupted unpacking. Raises TaskError.
 
-    `<folder>.done` says of which archive the folder is, and whether it is whole: another archive begins it anew.
+    `<folder>.done` records the archive and whether it is completely unpacked; for another archive the folder is
+    emptied first.
     """
     mark = folder.with_name(f"{folder.name}.done")
     stamp = stamp_of(archive)
-    known = _read(mark)
-    if known == {"of": stamp, "whole": True}:
+    state = _read(mark)
+    if state == {"of": stamp, "whole": True}:
         return folder
-    if known != {"of": stamp, "whole": False} and folder.exists():
-        tell(f"{archive.name} is not the archive that was unpacked before: unpacking it anew", 0, 0)
+    if state != {"of": stamp, "whole": False} and folder.exists():
+        progress(f"{archive.name} changed since it was unpacked: unpacking it again", 0, 0)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write(mark, {"of": stamp, "whole": False})
     before = _size(folder)
-    way = _unpack_7z if archive.suffix == ".7z" else _unpack_zip
+    unpack_members = _unpack_7z if archive.suffix == ".7z" else _unpack_zip
     try:
-        with (throughput or Throughput()).of(f"unpacking {archive.name}", lambda: _size(folder) - before):
-            way(archive, folder, tell)
-    except _DAMAGES as error:
+        with (throughput or Throughput()).measure(f"unpacking {archive.name}", lambda: _size(folder) - before):
+            unpack_members(archive, folder, progress)
+    except _DAMAGE_ERRORS as error:
         raise _damaged(archive, error) from None
     _write(mark, {"of": stamp, "whole": True})
     return folder
 
 
 def unpacked_size(archive: Path) -> int:
-    """Bytes that the members of a zip archive take. Raises TaskError for a damaged one."""
+    """The unpacked size of a zip archive in bytes. Raises TaskError if it is damaged."""
     try:
         with zipfile.ZipFile(archive) as opened:
             return sum(member.file_size for member in opened.infolist())
-    except _DAMAGES as error:
+    except _DAMAGE_ERRORS as error:
         raise _damaged(archive, error) from None
 
 
@@ -61,14 +63,14 @@ def _size(folder: Path) -> int:
 
 
 def stamp_of(path: Path) -> list[int]:
-    """Size and time of change: what tells a file from another one of its name without reading it."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    """Size and modification time, which identify a version of a file without reading it."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _damaged(archive: Path, error: Exception) -> TaskError:
-    said = " ".join(str(error).split()) or type(error).__name__
-    return TaskError(f"{archive} is damaged ({said}): delete it and download it again")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return TaskError(f"{archive} is damaged ({reason}): delete it and download it again")
 
 
 def _read(mark: Path) -> Any:
@@ -78,48 +80,49 @@ def _read(mark: Path) -> Any:
         return None
 
 
-def _write(mark: Path, said: dict[str, Any]) -> None:
-    draft = mark.with_name(f".{mark.name}.part")
-    draft.write_text(json.dumps(said), encoding="utf-8")
-    draft.replace(mark)
+def _write(mark: Path, state: dict[str, Any]) -> None:
+    with replacing(mark, one_writer=True) as draft:
+        draft.write_text(json.dumps(state), encoding="utf-8")
 
 
 def _require_inside(archive: Path, names: Iterable[str], folder: Path) -> None:
     for name in names:
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise TaskError(f"{archive} holds {name!r}, which points outside: do not use it")
+            raise TaskError(f"{archive} contains {name!r}, a path outside its folder: do not use it")
 
 
-def _unpack_zip(archive: Path, folder: Path, tell: Tell) -> None:
+def _unpack_zip(archive: Path, folder: Path, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = [member for member in opened.infolist() if not member.is_dir()]
         _require_inside(archive, (member.filename for member in members), folder)
-        for at, member in enumerate(members):
+        for count, member in enumerate(members, 1):
             target = folder / member.filename
             if not (target.is_file() and target.stat().st_size == member.file_size):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                draft = target.with_name(f".{target.name}.part")
-                with opened.open(member) as reader, draft.open("wb") as writer:
+                with (
+                    replacing(target, one_writer=True) as draft,
+                    opened.open(member) as reader,
+                    draft.open("wb") as writer,
+                ):
                     shutil.copyfileobj(reader, writer, 1 << 20)
-                draft.replace(target)
-            if at % 500 == 0 or at + 1 == len(members):
-                tell(f"unpacking {archive.name}", at + 1, len(members))
+            if count % 500 == 1 or count == len(members):
+                progress(f"unpacking {archive.name}", count, len(members))
 
 
-def _unpack_7z(archive: Path, folder: Path, tell: Tell) -> None:
+def _unpack_7z(archive: Path, folder: Path, progress: Progress) -> None:
     try:
         import py7zr
     except ImportError:
         raise TaskError(f"{archive.name} needs the package py7zr: pip install py7zr") from None
-    tell(f"unpacking {archive.name}", 0, 0)
+    progress(f"unpacking {archive.name}", 0, 0)
     try:
         with py7zr.SevenZipFile(archive) as opened:
             _require_inside(archive, opened.getnames(), folder)
-            # A link could be written first and through it, outside, what comes next.
-            if links := [one.filename for one in opened.files if one.is_symlink or one.is_junction]:
-                raise TaskError(f"{archive} holds {links[0]!r}, which is a link: do not use it")
+            # Through a link, the members after it could be written outside the folder.
+            if links := [member.filename for member in opened.files if member.is_symlink or member.is_junction]:
+                raise TaskError(f"{archive} contains {links[0]!r}, which is a link: do not use it")
             opened.extractall(folder)
     except (TaskError, OSError, MemoryError):
         raise
-    except Exception as error:  # its own errors have no one base, and a mangled header fails in any way
+    except Exception as error:  # its errors have no common base, and a damaged header may raise anything
         raise _damaged(archive, error) from None

@@ -1,4 +1,4 @@
-"""What is known of the 82 competitions of MLE-bench: split, metric, thresholds and where they come from, defects."""
+"""Facts about the 82 competitions of MLE-bench: split, metric, thresholds and their sources, known defects."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "dev": ("dev",),
     "all": ("low", "medium", "high"),
 }
-"""What may be asked for -> the splits meant. Lite is another name for low; `all` are the 75 of the benchmark."""
+"""Names of splits. Lite is another name for low; `all` are the 75 competitions of the benchmark."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A thing to know of a competition. `listed`: the benchmark's own list of known issues names it."""
+    """A known defect or property. `listed`: it is in the benchmark's own list of known issues."""
 
     kind: Literal["broken", "leak", "quirk"]
     text: str
@@ -35,9 +35,9 @@ class Note:
 
 @dataclass(frozen=True)
 class Competition:
-    """One competition. Paths are relative to `prepared/`. `md5` are sums by `zip`, `public/NAME` and `private/NAME`.
+    """One competition. Paths are relative to `prepared/`; `md5` has keys `zip`, `public/NAME` and `private/NAME`.
 
-    `confirmed` says how far independent sources agree on the thresholds: `full`, `partial` or `none`.
+    `confirmed`: whether independent sources agree on the thresholds.
     """
 
     id: str
@@ -62,12 +62,12 @@ class Competition:
 
     @property
     def is_native(self) -> bool:
-        """Whether this package prepares and grades it itself; the others need the official package."""
+        """Whether this package prepares and grades it; the others need the official package."""
         return self.split in ("low", "dev")
 
     @property
     def is_known_broken(self) -> bool:
-        """Whether the benchmark lists it among its known issues. Such competitions still count officially."""
+        """Whether the benchmark lists it among its known issues. Officially such competitions still count."""
         return any(note.listed for note in self.notes)
 
 
@@ -100,11 +100,11 @@ def _competition(entry: dict[str, Any]) -> Competition:
 
 @cache
 def with_notes(name: str) -> Competition:
-    """A competition with what is known of its defects, and what it is about."""
+    """A competition with its notes and its summary."""
     import yaml
 
-    said = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
-    return _noted(competitions()[name], said.get(name, {}))
+    notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
+    return _with_entry(competitions()[name], notes.get(name, {}))
 
 
 @cache
@@ -112,13 +112,13 @@ def all_with_notes() -> dict[str, Competition]:
     """All 82 by id, with their notes."""
     import yaml
 
-    said = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
-    return {name: _noted(one, said.get(name, {})) for name, one in competitions().items()}
+    notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
+    return {name: _with_entry(one, notes.get(name, {})) for name, one in competitions().items()}
 
 
-def _noted(competition: Competition, said: dict[str, Any]) -> Competition:
-    notes = tuple(Note(**note) for note in said.get("notes", ()))
-    return replace(competition, about=said.get("about", ""), notes=notes)
+def _with_entry(competition: Competition, entry: dict[str, Any]) -> Competition:
+    notes = tuple(Note(**note) for note in entry.get("notes", ()))
+    return replace(competition, about=entry.get("about", ""), notes=notes)
 
 
 def in_split(split: str) -> list[Competition]:
@@ -127,6 +127,6 @@ def in_split(split: str) -> list[Competition]:
     return [one for one in all_with_notes().values() if one.split in wanted]
 
 
-def told(notes: Iterable[Note]) -> list[str]:
-    """The notes as lines for people."""
+def format_notes(notes: Iterable[Note]) -> list[str]:
+    """The notes as lines of text."""
     return [f"{note.kind}{' (listed upstream)' if note.listed else ''}: {note.text}" for note in notes]

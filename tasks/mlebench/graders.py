@@ -1,4 +1,4 @@
-"""Which rule grades which competition, and the grading of a file against the private answers."""
+"""The grading rule of each competition, and grading a file against the private answers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from tasks.mlebench import official_metrics
 from tasks.mlebench.facts import competitions
-from tasks.mlebench.official_metrics import Invalid, Rule, guarded
+from tasks.mlebench.official_metrics import Invalid, Rule, score_guarded
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SIZE_CAP = 2_000_000_000
-"""Bytes of a submission. The largest honest one, of 5 million pixels, has 200 MB."""
+"""Largest submission in bytes. One of 5 million pixels has 200 MB."""
 
 TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 DISEASES = ("healthy", "multiple_diseases", "rust", "scab")
-# Two of the eleven findings are neither graded nor in the sample submission.
+# Two of the eleven labels are neither graded nor in the sample submission.
 CATHETERS = (
     *("ETT - Abnormal", "ETT - Borderline", "ETT - Normal"),
     *("NGT - Abnormal", "NGT - Borderline", "NGT - Incompletely Imaged", "NGT - Normal"),
@@ -25,35 +25,35 @@ CATHETERS = (
 )
 
 RULES: dict[str, Rule] = {
-    "aerial-cactus-identification": official_metrics.area("id", "has_cactus"),
+    "aerial-cactus-identification": official_metrics.auc("id", "has_cactus"),
     "aptos2019-blindness-detection": official_metrics.kappa("id_code", "diagnosis"),
     "denoising-dirty-documents": official_metrics.root_mean_square("id", "value", compares_ids=True),
-    "detecting-insults-in-social-commentary": official_metrics.area("Comment", "Insult"),
+    "detecting-insults-in-social-commentary": official_metrics.auc("Comment", "Insult"),
     "dog-breed-identification": official_metrics.one_hot_loss("id"),
     "dogs-vs-cats-redux-kernels-edition": official_metrics.binary_loss("id", "label"),
-    "histopathologic-cancer-detection": official_metrics.area("id", "label"),
-    "jigsaw-toxic-comment-classification-challenge": official_metrics.area_of_labelled_rows("id", TOXIC),
+    "histopathologic-cancer-detection": official_metrics.auc("id", "label"),
+    "jigsaw-toxic-comment-classification-challenge": official_metrics.auc_of_labelled_rows("id", TOXIC),
     "leaf-classification": official_metrics.one_hot_loss("id", exact=True),
-    "mlsp-2013-birds": official_metrics.area("Id", "Probability"),
+    "mlsp-2013-birds": official_metrics.auc("Id", "Probability"),
     "new-york-city-taxi-fare-prediction": official_metrics.root_mean_square("key", "fare_amount", compares_ids=False),
     "nomad2018-predict-transparent-conductors": official_metrics.log_errors_by_position(
         "formation_energy_ev_natom", "bandgap_energy_ev"
     ),
-    "plant-pathology-2020-fgvc7": official_metrics.area_per_column("image_id", DISEASES, exact=True),
-    "random-acts-of-pizza": official_metrics.area("request_id", "requester_received_pizza"),
-    "ranzcr-clip-catheter-line-classification": official_metrics.area("StudyInstanceUID", *CATHETERS),
-    "siim-isic-melanoma-classification": official_metrics.area("image_name", "target"),
+    "plant-pathology-2020-fgvc7": official_metrics.auc_per_column("image_id", DISEASES, exact=True),
+    "random-acts-of-pizza": official_metrics.auc("request_id", "requester_received_pizza"),
+    "ranzcr-clip-catheter-line-classification": official_metrics.auc("StudyInstanceUID", *CATHETERS),
+    "siim-isic-melanoma-classification": official_metrics.auc("image_name", "target"),
     "spooky-author-identification": official_metrics.one_hot_loss("id", exact=True, first=True),
     "tabular-playground-series-dec-2021": official_metrics.accuracy("Id", "Cover_Type"),
-    "tabular-playground-series-may-2022": official_metrics.area("id", "target"),
+    "tabular-playground-series-may-2022": official_metrics.auc("id", "target"),
     "text-normalization-challenge-english-language": official_metrics.accuracy_of_texts("id", "after"),
     "text-normalization-challenge-russian-language": official_metrics.accuracy_of_texts("id", "after"),
-    "the-icml-2013-whale-challenge-right-whale-redux": official_metrics.area("clip", "probability"),
+    "the-icml-2013-whale-challenge-right-whale-redux": official_metrics.auc("clip", "probability"),
     "spaceship-titanic": official_metrics.accuracy("PassengerId", "Transported"),
-    "playground-series-s3e18": official_metrics.area_per_column("id", ("EC1", "EC2")),
+    "playground-series-s3e18": official_metrics.auc_per_column("id", ("EC1", "EC2")),
     "paddy-disease-classification": official_metrics.accuracy_of_words("image_id", "label", missing=""),
     "plant-seedlings-classification": official_metrics.accuracy_of_words("file", "species"),
-    "invasive-species-monitoring": official_metrics.area("name", "invasive"),
+    "invasive-species-monitoring": official_metrics.auc("name", "invasive"),
     "movie-review-sentiment-analysis-kernels-only": official_metrics.accuracy("PhraseId", "Sentiment"),
     "ml2021spring-hw2": official_metrics.accuracy("Id", "ClassId"),
 }
@@ -65,27 +65,27 @@ class AnswersUnreadable(Exception):
 
 
 def score_file(name: str, submission: Path, answers: Path) -> float:
-    """The score, unrounded and perhaps NaN, of a CSV file. Raises `Invalid`, `AnswersUnreadable`."""
+    """The score of a CSV file, unrounded; it may be NaN. Raises `Invalid`, `AnswersUnreadable`."""
     try:
         truth = read_table(answers)
     except OSError as error:
         raise AnswersUnreadable(f"{answers} cannot be read ({error.strerror}): prepare {name} again") from None
     except ValueError:
         raise AnswersUnreadable(f"{answers} is damaged: delete it and prepare {name} again") from None
-    return guarded(RULES[name], _read(submission), truth)
+    return score_guarded(RULES[name], _read(submission), truth)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table as the official graders read it: numbers exact to the last bit, the usual words for missing values."""
+    """A table as the official graders read it: exact numbers, the default words for missing values."""
     import warnings
 
     import pandas as pd
 
-    # From 3.1 on this is the default, and asking for it a warning.
-    asks = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    # From pandas 3.1 on this is the default, and the option raises a warning.
+    needs_option = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        return pd.read_csv(path, float_precision="round_trip") if asks else pd.read_csv(path)
+        return pd.read_csv(path, float_precision="round_trip") if needs_option else pd.read_csv(path)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -100,10 +100,10 @@ def _read(path: Path) -> pd.DataFrame:
         return read_table(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except (ValueError, OSError):  # a file that is no CSV, or no text in UTF-8
+    except (ValueError, OSError):  # not a CSV file, or not UTF-8
         raise Invalid("The submission cannot be read as CSV in UTF-8.") from None
 
 
 def is_graded_here(name: str) -> bool:
-    """Whether a competition is graded by this package itself."""
+    """Whether this package grades a competition itself."""
     return name in RULES and name in competitions()

@@ -1,10 +1,10 @@
-"""The rules by which MLE-bench's graders judge: what makes a submission invalid, and what it scores otherwise.
+"""The rules of MLE-bench's graders: which submissions are invalid, and the scores of the others.
 
-    Invalid     the submission breaks the rule; the message is a fixed sentence that says nothing of the answers
+    Invalid     the submission breaks the rule; the message is a fixed sentence that reveals no answer
 
-A rule takes the submission and the answers as pandas reads them and returns the score, unrounded. Where the official
-graders do something odd, so do these; `notes.yaml` tells people which. Sorting is the official one throughout, for
-the order of equal ids decides which rows meet.
+A rule takes the submission and the answers as pandas reads them and returns the unrounded score. Oddities of the
+official graders are reproduced; `notes.yaml` lists them. Sorting is the official one, because the order of equal ids
+decides which rows are compared.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Invalid(Exception):
     """The submission breaks the grader's rule; the message is a fixed sentence."""
 
 
-def guarded(rule: Rule, submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-    """The score by a rule, in the type its metric gave: NumPy rounds ties otherwise than Python does, and the
-    official graders round whichever it is. Raises `Invalid` whatever goes wrong, as they do."""
+def score_guarded(rule: Rule, submission: pd.DataFrame, answers: pd.DataFrame) -> float:
+    """The score by a rule, in the type its metric returned: NumPy and Python round ties differently, and the official
+    graders round either. Raises `Invalid` for any error, as they do."""
     import warnings
 
     try:
@@ -42,36 +42,36 @@ def guarded(rule: Rule, submission: pd.DataFrame, answers: pd.DataFrame) -> floa
             return rule(submission, answers)
     except (Invalid, MemoryError):
         raise
-    except Exception:  # what a library says of the data may quote the answers
+    except Exception:  # the message of a library may quote the answers
         raise Invalid(FAILED) from None
 
 
 # --------------------------------------------------------------------------------------------------------- conditions
 
 
-def _need(frame: pd.DataFrame, *columns: str) -> None:
+def _require_columns(frame: pd.DataFrame, *columns: str) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise Invalid(f"Columns missing from the header: {','.join(missing[:20])}.")
 
 
-def _same_length(submission: pd.DataFrame, answers: pd.DataFrame) -> None:
+def _require_same_length(submission: pd.DataFrame, answers: pd.DataFrame) -> None:
     if len(submission) != len(answers):
         raise Invalid(ROW_COUNT)
 
 
-def _by_id(submission: pd.DataFrame, answers: pd.DataFrame, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables in the order of their ids, which must be the same."""
+def _align_by_id(submission: pd.DataFrame, answers: pd.DataFrame, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables sorted by id. Raises `Invalid` if their ids differ."""
     if _are_equal(submission[key], answers[key]) and answers[key].is_monotonic_increasing and answers[key].is_unique:
-        return submission, answers  # already in order: sorting five million ids takes longer than the metric
+        return submission, answers  # already sorted: sorting five million ids takes longer than the metric
     submission, answers = submission.sort_values(by=key), answers.sort_values(by=key)
     if not _are_equal(submission[key], answers[key]):
         raise Invalid(WRONG_IDS)
     return submission, answers
 
 
-def _are_equal(ours: pd.Series[Any], theirs: pd.Series[Any]) -> bool:
-    return bool((ours.to_numpy() == theirs.to_numpy()).all())
+def _are_equal(predicted: pd.Series[Any], expected: pd.Series[Any]) -> bool:
+    return bool((predicted.to_numpy() == expected.to_numpy()).all())
 
 
 def _check_range(values: Any) -> None:
@@ -98,24 +98,24 @@ def _floats(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
 # -------------------------------------------------------------------------------------------------------------- rules
 
 
-def area(key: str, *targets: str) -> Rule:
-    """Area under the ROC curve of probabilities, paired by id; the mean over several columns."""
+def auc(key: str, *targets: str) -> Rule:
+    """AUC of probabilities, paired by id; averaged over several columns."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         import numpy as np
 
-        scores = [_area(submission, answers, key, target) for target in targets]
+        scores = [_auc(submission, answers, key, target) for target in targets]
         return scores[0] if len(scores) == 1 else np.average(scores)
 
     return rule
 
 
-def _area(submission: pd.DataFrame, answers: pd.DataFrame, key: str, target: str) -> float:
+def _auc(submission: pd.DataFrame, answers: pd.DataFrame, key: str, target: str) -> float:
     import pandas as pd
     from sklearn.metrics import roc_auc_score
 
-    _need(submission, key, target)
-    _same_length(submission, answers)
+    _require_columns(submission, key, target)
+    _require_same_length(submission, answers)
     try:
         values = pd.to_numeric(submission[target])
     except (ValueError, TypeError):
@@ -124,48 +124,48 @@ def _area(submission: pd.DataFrame, answers: pd.DataFrame, key: str, target: str
         raise Invalid(NOT_IN_RANGE)
     if values.isna().any():
         raise Invalid(MISSING)
-    ours, theirs = _by_id(submission[[key]].assign(value=values), answers[[key, target]], key)
-    score: float = roc_auc_score(theirs[target].to_numpy(), ours["value"].to_numpy())
+    predicted, expected = _align_by_id(submission[[key]].assign(value=values), answers[[key, target]], key)
+    score: float = roc_auc_score(expected[target].to_numpy(), predicted["value"].to_numpy())
     return score
 
 
-def area_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Rule:
-    """The mean over columns of the area under the ROC curve; predictions need not be probabilities.
+def auc_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Rule:
+    """AUC averaged over columns; predictions need not be probabilities.
 
-    `exact`: other columns than these are refused.
+    `exact`: any other column is refused.
     """
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         import numpy as np
         from sklearn.metrics import roc_auc_score
 
-        _need(submission, key, *targets)
-        _same_length(submission, answers)
+        _require_columns(submission, key, *targets)
+        _require_same_length(submission, answers)
         if exact and set(submission.columns) != {key, *targets}:
             raise Invalid(WRONG_COLUMNS)
-        ours, theirs = _by_id(submission, answers, key)
-        scores = [roc_auc_score(theirs[name].to_numpy(), _floats(ours, [name])[:, 0]) for name in targets]
+        predicted, expected = _align_by_id(submission, answers, key)
+        scores = [roc_auc_score(expected[name].to_numpy(), _floats(predicted, [name])[:, 0]) for name in targets]
         mean: float = np.mean(scores)
         return mean
 
     return rule
 
 
-def area_of_labelled_rows(key: str, targets: Sequence[str]) -> Rule:
-    """The mean column area over the rows that have labels (those of -1 have none), columns in the order handed in."""
+def auc_of_labelled_rows(key: str, targets: Sequence[str]) -> Rule:
+    """AUC averaged over columns on labelled rows (-1: no label), with columns in the order of the submission."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         from sklearn.metrics import roc_auc_score
 
-        _need(submission, key, *targets)
-        _same_length(submission, answers)
-        ours, theirs = submission.set_index(key).sort_index(), answers.set_index(key).sort_index()
-        if not ours.index.isin(theirs.index).all():
+        _require_columns(submission, key, *targets)
+        _require_same_length(submission, answers)
+        predicted, expected = submission.set_index(key).sort_index(), answers.set_index(key).sort_index()
+        if not predicted.index.isin(expected.index).all():
             raise Invalid(WRONG_IDS)
-        # Official: the matrix of all other columns in the submission's own order, whatever they are called; and rows
-        # are chosen by the label of their id, so that one that stands twice in place of another is scored.
-        labelled = theirs[list(targets)].sum(axis=1) >= 0
-        given, wanted = ours[labelled.loc[ours.index].to_numpy()], theirs[labelled]
+        # Official: all other columns, in the submission's own order and whatever their names. Rows are selected by the
+        # labels of their ids, so that an id may occur twice in place of another.
+        labelled = expected[list(targets)].sum(axis=1) >= 0
+        given, wanted = predicted[labelled.loc[predicted.index].to_numpy()], expected[labelled]
         if given.shape[1] != len(targets):
             raise Invalid(WRONG_COLUMNS)
         if len(given) != len(wanted):
@@ -177,99 +177,99 @@ def area_of_labelled_rows(key: str, targets: Sequence[str]) -> Rule:
 
 
 def accuracy(key: str, target: str) -> Rule:
-    """The share of rows that are exactly right, paired by id."""
+    """The share of rows that are right, paired by id."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         from sklearn.metrics import accuracy_score
 
-        _same_length(submission, answers)
-        _need(submission, key, target)
-        ours, theirs = _by_id(submission, answers, key)
-        score: float = accuracy_score(theirs[target].to_numpy(), ours[target].to_numpy())
+        _require_same_length(submission, answers)
+        _require_columns(submission, key, target)
+        predicted, expected = _align_by_id(submission, answers, key)
+        score: float = accuracy_score(expected[target].to_numpy(), predicted[target].to_numpy())
         return score
 
     return rule
 
 
 def accuracy_of_words(key: str, target: str, missing: str | None = None) -> Rule:
-    """The share of rows whose class, a word, is right; a missing one is wrong, or counts as the word `missing`."""
+    """The share of rows with the right class name; a missing one is wrong, or counts as the name `missing`."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         from sklearn.metrics import accuracy_score, f1_score
 
-        _need(submission, key, target)
-        _same_length(submission, answers)
-        ours, theirs = _by_id(submission, answers, key)
-        # What the two say differs where a class is missing or is no word; which is asked is the official choice.
+        _require_columns(submission, key, target)
+        _require_same_length(submission, answers)
+        predicted, expected = _align_by_id(submission, answers, key)
+        # The two differ for missing classes and for classes that are no text; which one is used is the official choice.
         score: float
         if missing is None:
-            score = f1_score(theirs[target].tolist(), ours[target].tolist(), average="micro")
+            score = f1_score(expected[target].tolist(), predicted[target].tolist(), average="micro")
         else:
-            score = accuracy_score(theirs[target], ours[target].fillna(missing).tolist())
+            score = accuracy_score(expected[target], predicted[target].fillna(missing).tolist())
         return score
 
     return rule
 
 
 def accuracy_of_texts(key: str, target: str) -> Rule:
-    """The share of rows whose text is exactly right; ids are texts, too. What is read as missing is the text "nan"."""
+    """The share of rows with exactly the right text; ids are text too. A missing value is the text "nan"."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-        _same_length(submission, answers)
-        _need(submission, key, target)
-        ours, theirs = _by_id(submission, answers, key)
-        return float((_texts(ours[target]) == _texts(theirs[target])).mean())
+        _require_same_length(submission, answers)
+        _require_columns(submission, key, target)
+        predicted, expected = _align_by_id(submission, answers, key)
+        return float((_texts(predicted[target]) == _texts(expected[target])).mean())
 
     return rule
 
 
 def _texts(column: pd.Series[Any]) -> Any:
-    """A column as text. Official: `astype(str)`, which under pandas 2 turns what is missing into "nan"."""
+    """A column as text. Official: `astype(str)`, which in pandas 2 turns missing values into "nan"."""
     from pandas.api.types import infer_dtype
 
     texts = column.astype(object).where(column.notna(), "nan")
-    # A long table is read in pieces, and a piece of numbers alone comes as numbers.
+    # pandas reads a long table in chunks, and a chunk with only numbers comes as numbers.
     is_text = infer_dtype(texts, skipna=False) in ("string", "empty")
     return (texts if is_text else texts.map(str)).to_numpy(dtype=object)
 
 
 def kappa(key: str, target: str) -> Rule:
-    """Quadratic weighted kappa, the labels being those that either side has."""
+    """Quadratic weighted kappa over the labels of both sides."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         from sklearn.metrics import cohen_kappa_score
 
-        _need(submission, key, target)
+        _require_columns(submission, key, target)
         if submission.empty or set(submission[key]) != set(answers[key]):
             raise Invalid(WRONG_IDS)
-        _same_length(submission, answers)
+        _require_same_length(submission, answers)
         if submission[target].isna().any():
             raise Invalid(MISSING)
-        ours, theirs = submission.sort_values(by=key), answers.sort_values(by=key)
-        score: float = cohen_kappa_score(ours[target].to_numpy(), theirs[target].to_numpy(), weights="quadratic")
+        predicted, expected = submission.sort_values(by=key), answers.sort_values(by=key)
+        score: float = cohen_kappa_score(predicted[target].to_numpy(), expected[target].to_numpy(), weights="quadratic")
         return score
 
     return rule
 
 
 def one_hot_loss(key: str, exact: bool = False, first: bool = False) -> Rule:
-    """Log loss of class probabilities against answers with one column a class, clipped at the float's epsilon.
+    """Log loss of class probabilities against answers with one column per class, clipped at the float epsilon.
 
-    `exact`: no other columns are allowed. `first`: sums and ranges are those of all columns but the first one.
+    `exact`: any other column is refused. `first`: sums and ranges are checked on all columns but the first.
     """
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         classes = [name for name in answers.columns if name != key]
-        _need(submission, key, *classes)
-        _same_length(submission, answers)
+        _require_columns(submission, key, *classes)
+        _require_same_length(submission, answers)
         if exact and (set(submission.columns) != {key, *classes} or len(submission.columns) != len(classes) + 1):
             raise Invalid(WRONG_COLUMNS)
         checked = list(submission.columns[1:]) if first else classes
         values = _floats(submission, checked)
         _check_sums(values)
         _check_range(values)
-        ours, theirs = _by_id(submission, answers, key)
-        return _log_loss(theirs[classes].to_numpy(dtype=float), ours[classes].to_numpy(dtype=float))
+        predicted, expected = _align_by_id(submission, answers, key)
+        return _log_loss(expected[classes].to_numpy(dtype=float), predicted[classes].to_numpy(dtype=float))
 
     return rule
 
@@ -278,7 +278,7 @@ def _log_loss(wanted: Any, given: Any) -> float:
     import numpy as np
     from sklearn.metrics import log_loss
 
-    # One-hot rows: scikit-learn may refuse probabilities that it finds not to add up; the rule does not.
+    # One-hot rows: scikit-learn may refuse probabilities whose sum is not 1; the rule does not.
     if wanted.ndim == 1:
         return float(log_loss(wanted, given))
     epsilon = np.finfo(float).eps
@@ -287,49 +287,49 @@ def _log_loss(wanted: Any, given: Any) -> float:
 
 
 def binary_loss(key: str, target: str) -> Rule:
-    """Log loss of the probability of the one class, paired by id."""
+    """Log loss of the probability of class 1, paired by id."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
-        _need(submission, key, target)
-        _same_length(submission, answers)
+        _require_columns(submission, key, target)
+        _require_same_length(submission, answers)
         if set(submission[key]) != set(answers[key]):
             raise Invalid(WRONG_IDS)
         values = _floats(submission, [target])
         _check_range(values)
-        ours, theirs = _by_id(submission, answers, key)
-        return _log_loss(theirs[target].to_numpy(), ours[target].to_numpy(dtype=float))
+        predicted, expected = _align_by_id(submission, answers, key)
+        return _log_loss(expected[target].to_numpy(), predicted[target].to_numpy(dtype=float))
 
     return rule
 
 
 def root_mean_square(key: str, target: str, compares_ids: bool) -> Rule:
-    """Root of the mean squared error over all rows, which are paired after sorting by id as text."""
+    """RMSE over all rows, paired after sorting by id as text."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         import numpy as np
 
-        _need(submission, key, target)
-        _same_length(submission, answers)
+        _require_columns(submission, key, target)
+        _require_same_length(submission, answers)
         if compares_ids:
-            ours, theirs = _by_id(submission, answers, key)
+            predicted, expected = _align_by_id(submission, answers, key)
         else:
-            ours, theirs = submission.sort_values(by=key), answers.sort_values(by=key)
-        given = ours[target].astype(float).to_numpy()
+            predicted, expected = submission.sort_values(by=key), answers.sort_values(by=key)
+        given = predicted[target].astype(float).to_numpy()
         if not np.isfinite(given).all():
             raise Invalid(MISSING)
-        return float(np.sqrt(np.mean((given - theirs[target].to_numpy(dtype=float)) ** 2)))
+        return float(np.sqrt(np.mean((given - expected[target].to_numpy(dtype=float)) ** 2)))
 
     return rule
 
 
 def log_errors_by_position(*targets: str) -> Rule:
-    """The mean over columns of the root mean squared error of logarithms; rows are compared by their position."""
+    """RMSLE averaged over columns; rows are compared by position, not by id."""
 
     def rule(submission: pd.DataFrame, answers: pd.DataFrame) -> float:
         from sklearn.metrics import root_mean_squared_log_error
 
-        _need(submission, *targets)
-        _same_length(submission, answers)
+        _require_columns(submission, *targets)
+        _require_same_length(submission, answers)
         losses: list[float] = [root_mean_squared_log_error(answers[name], submission[name]) for name in targets]
         return sum(losses) / len(losses)
 

@@ -1,7 +1,7 @@
-"""The way to the official package `mlebench`, which prepares and grades the competitions that are not done here.
+"""Run the official package `mlebench`, which prepares and grades the competitions that this package does not.
 
-It runs in a process and an environment of its own: it works with pandas below 3 only, while this package takes either.
-Its interpreter is looked for in <home>/mlebench/bin/python, then it is the running one, if that has the package.
+It runs in its own process and environment, because it needs pandas below 3. Its interpreter is
+<home>/mlebench/bin/python, or the running one if that has the package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import TaskError
-from tasks.mlebench.extract import Tell
+from tasks.mlebench.extract import Progress
 
 ENVIRONMENT = "mlebench"
 INSTALL = (
@@ -48,17 +48,17 @@ download_and_prepare_dataset(competition, keep_raw=True)
 
 
 def interpreter(home: Path) -> Path | None:
-    """The Python that has the official package, or None."""
+    """The Python interpreter with the official package, or None."""
     own = home / ENVIRONMENT / "bin" / "python"
     if own.is_file():
         return own
     spec = importlib.util.find_spec("mlebench")
-    # A mere folder of that name on the path is a namespace package, without an origin.
+    # A folder of that name on the path is a namespace package, which has no origin.
     return Path(sys.executable) if spec is not None and spec.origin is not None else None
 
 
 def how_to_install(home: Path) -> str:
-    """What to do where the package is missing."""
+    """How to install the official package."""
     return INSTALL.format(place=home / ENVIRONMENT)
 
 
@@ -69,25 +69,25 @@ def official_report(name: str, submission: Path | None, data: Path) -> dict[str,
     """
     path = str(submission) if submission else str(data / name / "no-submission")
     output = _run(data.parent, _GRADE, [name, path, str(data)], 3600)
-    found = [line.removeprefix("REPORT ") for line in output.splitlines() if line.startswith("REPORT ")]
-    if not found:
+    lines = [line.removeprefix("REPORT ") for line in output.splitlines() if line.startswith("REPORT ")]
+    if not lines:
         raise TaskError(f"{name}: the official grader gave no report: {output.strip()[-500:]}")
-    report: dict[str, Any] = json.loads(found[-1])
+    report: dict[str, Any] = json.loads(lines[-1])
     return report
 
 
-def prepare_officially(name: str, folder: Path, raw: Path | None, target: Path, tell: Tell) -> None:
-    """Let the official package prepare a competition, and take what it made as `target`. Raises TaskError."""
+def prepare_officially(name: str, folder: Path, raw: Path | None, target: Path, progress: Progress) -> None:
+    """Let the official package prepare a competition, and move the result to `target`. Raises TaskError."""
     if raw is not None:
-        raise TaskError(f"{name} is prepared by the official package, which downloads it itself: leave --raw out")
-    tell("the official package is preparing", 0, 0)
+        raise TaskError(f"{name} is prepared by the official package, which downloads it: omit --raw")
+    progress("the official package is preparing", 0, 0)
     data = folder / "official"
     _run(folder.parent.parent, _PREPARE, [name, str(data)], 24 * 3600)
-    made = data / name / "prepared"
-    if not made.is_dir():
-        raise TaskError(f"{name}: the official package made no data in {made}")
+    prepared = data / name / "prepared"
+    if not prepared.is_dir():
+        raise TaskError(f"{name}: the official package made no data in {prepared}")
     shutil.rmtree(target, ignore_errors=True)
-    made.rename(target)
+    prepared.rename(target)
 
 
 def _run(home: Path, program: str, arguments: list[str], seconds: float) -> str:

@@ -1,8 +1,8 @@
-"""CSV files read as the benchmark's preparers read them: by the ordinary number parser of pandas 2.
+"""Read CSV files as the benchmark's preparers do, with the number parser of pandas 2.
 
-The known checksums of prepared files come from pandas 2, whose default parser misses the last bit of about a third of
-all numbers with 17 digits (measured: 63,450 of 200,000); pandas 3.1 reads every number exactly and no longer offers the
-old way. So numbers of 16 digits and more are read again here by the old rule.
+The known checksums come from pandas 2, whose default parser misses the last bit of about a third of all numbers with 17
+digits (measured: 63,450 of 200,000). pandas 3.1 reads every number exactly and has no option for the old parser. So
+numbers of 16 digits and more are parsed again here, by the old algorithm.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 MOST_DIGITS = 17
 EXACT_DIGITS = 15
-"""Up to here both parsers agree: the digits make a whole number that a float holds, and dividing rounds once."""
+"""Up to here both parsers agree: a float holds the digits as a whole number, and the division rounds once."""
 
 _PROBE = "0.9424502837770503"
-"""A number that the ordinary parser of pandas 2 reads one bit off."""
+"""A number that pandas 2 reads one bit off."""
 
 
 def read_csv(source: Path, **options: Any) -> pd.DataFrame:
-    """The table of a CSV file as pandas 2 would hold it. `options` are those of `pandas.read_csv`."""
+    """The table of a CSV file as pandas 2 reads it. `options` are those of `pandas.read_csv`."""
     import pandas as pd
 
     frame: pd.DataFrame = pd.read_csv(source, **options)
-    if parser_is_ordinary():
+    if reads_like_pandas_2():
         return frame
     floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     if floats:
-        mend(frame, pd.read_csv(source, **{**options, "usecols": floats, "dtype": dict.fromkeys(floats, str)}))
+        reread_long_numbers(
+            frame, pd.read_csv(source, **{**options, "usecols": floats, "dtype": dict.fromkeys(floats, str)})
+        )
     return frame
 
 
-def mend(frame: pd.DataFrame, texts: pd.DataFrame) -> None:
-    """Put into the columns of `frame` that `texts` has, as text, what the ordinary parser makes of long numbers."""
+def reread_long_numbers(frame: pd.DataFrame, texts: pd.DataFrame) -> None:
+    """Replace the long numbers of `frame` by what pandas 2 reads; `texts` has its float columns as text."""
     for name in texts.columns:
         lengths = texts[name].str.len().to_numpy(dtype=float, na_value=0.0)
         rows = (lengths > EXACT_DIGITS).nonzero()[0].tolist()
@@ -46,12 +48,12 @@ def mend(frame: pd.DataFrame, texts: pd.DataFrame) -> None:
         values = frame[name].to_numpy(dtype=float, copy=True)
         column = texts[name]
         for row in rows:
-            values[row] = ordinary(str(column.iat[row]))
+            values[row] = parse_like_pandas_2(str(column.iat[row]))
         frame[name] = values
 
 
-def ordinary(text: str) -> float:
-    """The number in `text` by the ordinary parser of pandas 2: at most 17 digits count, leading zeros among them."""
+def parse_like_pandas_2(text: str) -> float:
+    """The number in `text` by the algorithm of pandas 2: at most 17 digits count, including leading zeros."""
     text = text.strip()
     negative, text = text.startswith("-"), text.lstrip("+-").lower()
     mantissa, _, power = text.partition("e")
@@ -59,10 +61,10 @@ def ordinary(text: str) -> float:
     if not (whole + fraction).isdigit() or not (whole + fraction).isascii():
         return float(("-" if negative else "") + text)  # inf, nan
     number = 0.0
-    taken = (whole + fraction)[:MOST_DIGITS]
-    for digit in taken:
+    digits = (whole + fraction)[:MOST_DIGITS]
+    for digit in digits:
         number = number * 10.0 + int(digit)
-    exponent = len(whole) - len(taken) + (int(power) if power else 0)
+    exponent = len(whole) - len(digits) + (int(power) if power else 0)
     return _scaled(-number if negative else number, exponent)
 
 
@@ -76,10 +78,10 @@ def _scaled(number: float, exponent: int) -> float:
     return number / float(f"1e{-exponent}")
 
 
-def parser_is_ordinary() -> bool:
-    """Whether the installed pandas reads numbers by the old rule itself."""
+def reads_like_pandas_2() -> bool:
+    """Whether the installed pandas has the old algorithm itself."""
     import io
 
     import pandas as pd
 
-    return float(pd.read_csv(io.StringIO(f"x\n{_PROBE}\n"))["x"][0]) == ordinary(_PROBE)
+    return float(pd.read_csv(io.StringIO(f"x\n{_PROBE}\n"))["x"][0]) == parse_like_pandas_2(_PROBE)

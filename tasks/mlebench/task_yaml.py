@@ -1,4 +1,4 @@
-"""The task.yaml of a prepared competition: what the harness must know to play it and to grade it officially."""
+"""The task.yaml and the description of a prepared competition."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ METRICS = {
     "token accuracy (exact string match)": "accuracy",
     "micro F1 (single label = accuracy)": "accuracy",
 }
-"""The benchmark's words for a metric -> the one of `tasks.metrics.registry` that scores held-out rows during a run."""
+"""From the benchmark's name of a metric to the registered metric that scores held-out rows during a run."""
 
 SHOWN = {
     "text-normalization-challenge-english-language": "en_sample_submission_2.csv.zip",
     "text-normalization-challenge-russian-language": "ru_sample_submission_2.csv.zip",
     "invasive-species-monitoring": "sample_submission.csv.zip",
 }
-"""Where the model finds the sample submission, if that is not the file that is configured."""
+"""The public sample submission, where it is not the configured file."""
 
 MAY_BE_MISSING = frozenset(SHOWN) - {"invasive-species-monitoring"}
-"""Where a token that says nothing is a right answer."""
+"""Where an empty prediction may be right."""
 
 OFFICIAL_METRIC = '''"""The metric of this competition is computed by the official package only."""
 
@@ -47,7 +47,7 @@ def official(answers, predictions, targets):
 
 
 def task_file(competition: Competition, prepared: Path) -> str:
-    """The text of task.yaml, to lie beside the folder `prepared`. Reads the sample's header."""
+    """The text of task.yaml, which is written beside the folder `prepared`. Reads the header of the sample."""
     import yaml
 
     sample = prepared / competition.sample
@@ -55,7 +55,7 @@ def task_file(competition: Competition, prepared: Path) -> str:
     key = competition.ids[0] if competition.ids else columns[0]
     targets = [name for name in competition.targets if not name.startswith("<")]
     targets = targets or [name for name in columns if name != key]
-    lines = competition.thresholds
+    thresholds = competition.thresholds
     submission: dict[str, Any] = {"sample": f"prepared/{competition.sample}", "id": key, "target": targets}
     content: dict[str, Any] = {
         "id": competition.id,
@@ -69,18 +69,18 @@ def task_file(competition: Competition, prepared: Path) -> str:
             "answers": f"prepared/{competition.answers}",
         },
         "submission": submission,
-        "thresholds": {name: float(getattr(lines, name)) for name in ("gold", "silver", "bronze", "median")},
+        "thresholds": {name: float(getattr(thresholds, name)) for name in ("gold", "silver", "bronze", "median")},
     }
     if competition.id in SHOWN:
         submission["shown"] = SHOWN[competition.id]
     if competition.id in MAY_BE_MISSING:
         submission["may_be_missing"] = True
-    content |= _blended(competition, key, targets)
+    content |= _holdout(competition, key, targets)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _blended(competition: Competition, key: str, targets: list[str]) -> dict[str, Any]:
-    """The parts of task.yaml that say how labelled rows are held out; none where they are not."""
+def _holdout(competition: Competition, key: str, targets: list[str]) -> dict[str, Any]:
+    """The parts of task.yaml that say how labelled rows are held out; empty if they are not."""
     recipe = recipes().get(competition.id)
     if recipe is None:
         return {}
@@ -90,11 +90,11 @@ def _blended(competition: Competition, key: str, targets: list[str]) -> dict[str
 
 @cache
 def recipes() -> dict[str, dict[str, Any]]:
-    """What `blends.yaml` says of each competition."""
+    """The entries of `blends.yaml` by competition."""
     import yaml
 
-    found: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "blends.yaml").read_text(encoding="utf-8"))
-    return found
+    entries: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "blends.yaml").read_text(encoding="utf-8"))
+    return entries
 
 
 def _metric(competition: Competition) -> Any:
@@ -104,17 +104,17 @@ def _metric(competition: Competition) -> Any:
 
 
 def description(competition: Competition) -> str:
-    """What the model is told of the task, in this project's own words."""
+    """The description of the task that the model sees, in this project's own words."""
     import yaml
 
     written = yaml.safe_load((FOLDER / "descriptions.yaml").read_text(encoding="utf-8"))
-    told = written.get(competition.id, {})
+    entry = written.get(competition.id, {})
     formula = written["metrics"].get(competition.metric, competition.metric)
     parts = [f"# {competition.title}", f"## Goal\n\n{competition.about.strip()}"]
-    parts += [f"## Data\n\n{told['data']}"] if "data" in told else []
+    parts += [f"## Data\n\n{entry['data']}"] if "data" in entry else []
     parts.append(f"## Evaluation\n\nScored by: {competition.metric}. {formula}")
     rule = "One row for each row of the sample submission, each once, none missing."
-    parts.append(f"## Submission\n\n{rule} {told.get('submission', '')}".rstrip())
+    parts.append(f"## Submission\n\n{rule} {entry.get('submission', '')}".rstrip())
     return "\n\n".join(parts) + "\n"
 
 

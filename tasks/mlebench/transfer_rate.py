@@ -1,4 +1,4 @@
-"""How fast each group of files was read, unpacked, placed or written: bytes and seconds, told when all is prepared."""
+"""How fast each group of files was read, unpacked, placed or written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Took:
-    """What was done with a group of files, how many bytes it has, and the seconds of the wall clock it took."""
+class Timing:
+    """What was done with a group of files, its size in bytes, and the wall-clock seconds it took."""
 
     what: str
     size: int
@@ -26,21 +26,21 @@ class Took:
 
 
 class Throughput:
-    """The groups so far, in the order in which they were begun; a group that is met again grows."""
+    """The timings so far, by group of files in the order of their start."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, Took] = {}
+        self._groups: dict[str, Timing] = {}
 
     @contextmanager
-    def of(self, what: str, size: Callable[[], int]) -> Iterator[None]:
-        """Time a block; `size` is asked when it has ended, and not where it fails."""
+    def measure(self, what: str, size: Callable[[], int]) -> Iterator[None]:
+        """Time a block and add it to its group; `size` is called at the end, unless the block raises."""
         started = time.perf_counter()
         yield
         seconds = time.perf_counter() - started
-        known = self._groups.get(what, Took(what, 0, 0.0))
-        self._groups[what] = replace(known, size=known.size + size(), seconds=known.seconds + seconds)
+        group = self._groups.get(what, Timing(what, 0, 0.0))
+        self._groups[what] = replace(group, size=group.size + size(), seconds=group.seconds + seconds)
 
     @property
-    def groups(self) -> tuple[Took, ...]:
+    def groups(self) -> tuple[Timing, ...]:
         """All groups."""
         return tuple(self._groups.values())

@@ -68,7 +68,7 @@ def test_prepare_reports_checks_and_the_next_command(
     files = raw(NAME, tmp_path / "kaggle")
     assert cli.main(["prepare", NAME, "--raw", str(files)]) == errors.INPUT
     printed = capsys.readouterr()
-    assert "public/train.csv: md5 564a1614ecef9d9611cec4efdce4c412 is expected" in printed.err
+    assert "public/train.csv: expected md5 564a1614ecef9d9611cec4efdce4c412" in printed.err
     assert cli.main(["prepare", NAME, "--raw", str(files), "--accept-differences"]) == errors.DONE
     printed = capsys.readouterr()
     assert "0 of 4 known checksums" in printed.out and f"harness run {NAME}" in printed.out

@@ -1,7 +1,7 @@
-"""Skin lesions: which images are the test set stands in two TFRecord files, whose names are read without TensorFlow.
+"""Melanoma: the test set is the images in two TFRecord files, which are read without TensorFlow.
 
-A TFRecord file is a row of records: eight bytes of length, four of checksum, the content, four of checksum. The content
-is a protocol buffer, Example{1: Features{1: map<string, Feature{1: BytesList{1: bytes}}>}}.
+A TFRecord file is a sequence of records: eight bytes of length, four of checksum, the content, four of checksum. The
+content is a protocol buffer, Example{1: Features{1: map<string, Feature{1: BytesList{1: bytes}}>}}.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.errors import TaskError
-from tasks.mlebench.builder import Workshop
+from tasks.mlebench.builder import DataBuilder
 
 TEST_RECORDS = ("train00-2071.tfrec", "train06-2071.tfrec")
-SHOWN = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
+TEST_COLUMNS = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
 
 
-def lesions(shop: Workshop) -> None:
-    """Melanoma. The records of both parts are kept from the model: those of the test set hold its answers."""
-    labels = shop.table("train.csv")
-    records = shop.folder("tfrecords")
+def melanoma(builder: DataBuilder) -> None:
+    """Melanoma. All TFRecords are withheld, because those of the test set contain its answers."""
+    labels = builder.table("train.csv")
+    records = builder.folder("tfrecords")
     names = {name for record in TEST_RECORDS for name in image_names(records / record)}
     is_test = labels["image_name"].isin(names)
     train, test = labels[~is_test], labels[is_test]
     for folder, suffix in (("train", ".dcm"), ("jpeg/train", ".jpg")):
-        source = shop.folder(folder)
+        source = builder.folder(folder)
         for target, part in ((folder, train), (folder.replace("train", "test"), test)):
             pairs = [(source / f"{name}{suffix}", f"public/{target}/{name}{suffix}") for name in part["image_name"]]
-            shop.link(pairs, f"public/{target}")
-    shop.link(_renamed(records), "withheld/tfrecords")
-    shop.write("public/train.csv", train)
-    shop.write("public/test.csv", test[SHOWN])
-    shop.write("private/test.csv", test[["image_name", "target"]])
-    shop.write("public/sample_submission.csv", test[["image_name"]].assign(target=0))
+            builder.link(pairs, f"public/{target}")
+    builder.link(_renamed(records), "withheld/tfrecords")
+    builder.write("public/train.csv", train)
+    builder.write("public/test.csv", test[TEST_COLUMNS])
+    builder.write("private/test.csv", test[["image_name", "target"]])
+    builder.write("public/sample_submission.csv", test[["image_name"]].assign(target=0))
 
 
 def _renamed(records: Path) -> Iterator[tuple[Path, str]]:
-    """Training records counted anew, without those of the test set; these under test names."""
+    """Training records renumbered without those of the test set, and those under test names."""
     for number, name in enumerate(TEST_RECORDS):
         yield records / name, f"withheld/tfrecords/test{number:02d}-{name.partition('-')[2]}"
     rest = sorted(path for path in records.glob("train*.tfrec") if path.name not in TEST_RECORDS)
@@ -53,7 +53,7 @@ def image_names(path: Path) -> list[str]:
         raise TaskError(f"{path} cannot be read as TFRecords ({error}): download the data again") from None
     expected = re.search(r"-(\d+)\.tfrec$", path.name)
     if expected and len(names) != int(expected[1]):
-        raise TaskError(f"{path} holds {len(names)} records, its name says {expected[1]}: download the data again")
+        raise TaskError(f"{path} has {len(names)} records, expected {expected[1]}: download the data again")
     return names
 
 
@@ -63,12 +63,12 @@ def _records(path: Path) -> Iterator[bytes]:
             length = int.from_bytes(head[:8], "little")
             content = file.read(length + 4)
             if len(head) < 12 or len(content) < length + 4:
-                raise ValueError("it ends in the middle of a record")
+                raise ValueError("it ends within a record")
             yield content[:length]
 
 
 def _feature(content: bytes, name: bytes) -> bytes:
-    """The one bytes value of a feature of an Example."""
+    """The single bytes value of a feature of an Example."""
     for features in _fields(content, 1):
         for entry in _fields(features, 1):
             if next(_fields(entry, 1)) == name:
@@ -78,7 +78,7 @@ def _feature(content: bytes, name: bytes) -> bytes:
 
 
 def _fields(message: bytes, number: int) -> Iterator[bytes]:
-    """The length-delimited fields of a protocol buffer that bear a number."""
+    """The length-delimited fields of a protocol buffer with this number."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

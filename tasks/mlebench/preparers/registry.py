@@ -1,13 +1,13 @@
-"""Which preparer makes which competition's data."""
+"""The preparer of each competition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasks.mlebench.builder import Workshop
+from tasks.mlebench.builder import DataBuilder
 from tasks.mlebench.preparers import audio, images, melanoma, tables, texts
 
-PREPARERS: dict[str, Callable[[Workshop], None]] = {
+PREPARERS: dict[str, Callable[[DataBuilder], None]] = {
     "aerial-cactus-identification": images.cactus,
     "aptos2019-blindness-detection": images.retina,
     "denoising-dirty-documents": images.documents,
@@ -23,7 +23,7 @@ PREPARERS: dict[str, Callable[[Workshop], None]] = {
     "plant-pathology-2020-fgvc7": images.apples,
     "random-acts-of-pizza": tables.pizza,
     "ranzcr-clip-catheter-line-classification": images.catheters,
-    "siim-isic-melanoma-classification": melanoma.lesions,
+    "siim-isic-melanoma-classification": melanoma.melanoma,
     "spooky-author-identification": texts.authors,
     "tabular-playground-series-dec-2021": tables.forest,
     "tabular-playground-series-may-2022": tables.interactions,

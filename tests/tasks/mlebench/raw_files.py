@@ -254,7 +254,7 @@ def record(name: str, target: int) -> bytes:
     return struct.pack("<QI", len(content), 0) + content + struct.pack("<I", 0)
 
 
-def lesions(folder: Path, draw: Draw) -> None:
+def melanoma(folder: Path, draw: Draw) -> None:
     header = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
     header += ["diagnosis", "benign_malignant", "target"]
     rows = [[f"ISIC_{n:07d}", f"IP_{n % 5}", "male", 45.0, "torso", "unknown", "benign", n % 2] for n in range(4_190)]
@@ -376,7 +376,7 @@ BUILDERS: dict[str, Callable[[Path, Draw], None]] = {
     "plant-pathology-2020-fgvc7": apples,
     "random-acts-of-pizza": pizza,
     "ranzcr-clip-catheter-line-classification": catheters,
-    "siim-isic-melanoma-classification": lesions,
+    "siim-isic-melanoma-classification": melanoma,
     "spooky-author-identification": authors,
     "tabular-playground-series-dec-2021": forest,
     "tabular-playground-series-may-2022": interactions,

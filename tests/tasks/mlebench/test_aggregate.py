@@ -1,4 +1,4 @@
-"""The average over seeds, held against tables worked out by hand."""
+"""Averages over seeds, compared with tables worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tasks.mlebench.aggregate import SeedsMissing, averages, by_competition, official
+from tasks.mlebench.aggregate import SeedsMissing, average_measures, group_by_competition, official_summary
 
 
 def report(name: str, medal: str = "", valid: bool = True, above: bool = False) -> dict[str, object]:
@@ -21,57 +21,57 @@ THREE = {
 }
 
 
-def test_whole_seeds_are_averaged_with_their_standard_error() -> None:
-    seeds, found = averages(THREE, ["a", "b"])
+def test_complete_seeds_are_averaged_with_their_standard_error() -> None:
+    seeds, measures = average_measures(THREE, ["a", "b"])
     assert seeds == 3
-    assert found["any_medal_percentage"].mean == pytest.approx((50 + 100 + 0) / 3)
-    assert found["any_medal_percentage"].standard_error == pytest.approx(50 / math.sqrt(3))
-    assert found["gold_medal_percentage"].mean == pytest.approx(50 / 3)
-    assert found["valid_submissions_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
-    assert found["above_median_percentage"].mean == pytest.approx(50 / 3)
-    low, high = found["any_medal_percentage"].interval
+    assert measures["any_medal_percentage"].mean == pytest.approx((50 + 100 + 0) / 3)
+    assert measures["any_medal_percentage"].standard_error == pytest.approx(50 / math.sqrt(3))
+    assert measures["gold_medal_percentage"].mean == pytest.approx(50 / 3)
+    assert measures["valid_submissions_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
+    assert measures["above_median_percentage"].mean == pytest.approx(50 / 3)
+    low, high = measures["any_medal_percentage"].interval
     assert (low, high) == pytest.approx((50 - 1.96 * 50 / math.sqrt(3), 50 + 1.96 * 50 / math.sqrt(3)))
 
 
-def test_seeds_that_are_not_whole_do_not_count_unless_padded() -> None:
+def test_incomplete_seeds_do_not_count_unless_padded() -> None:
     uneven = {"a": THREE["a"], "b": THREE["b"][:2]}
-    seeds, found = averages(uneven, ["a", "b"])
-    assert (seeds, found["any_medal_percentage"].mean) == (2, 75.0)
-    seeds, found = averages(uneven, ["a", "b"], pads=True)
-    assert (seeds, found["any_medal_percentage"].mean) == (3, 50.0)
-    assert found["submission_exists_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
-    assert averages(uneven, ["a", "b"], pads=True, seeds=1)[0] == 1
-    with pytest.raises(SeedsMissing, match="3 seeds are asked for, 2 can be made whole"):
-        averages(uneven, ["a", "b"], seeds=3)
+    seeds, measures = average_measures(uneven, ["a", "b"])
+    assert (seeds, measures["any_medal_percentage"].mean) == (2, 75.0)
+    seeds, measures = average_measures(uneven, ["a", "b"], pads=True)
+    assert (seeds, measures["any_medal_percentage"].mean) == (3, 50.0)
+    assert measures["submission_exists_percentage"].mean == pytest.approx((100 + 100 + 50) / 3)
+    assert average_measures(uneven, ["a", "b"], pads=True, seeds=1)[0] == 1
+    with pytest.raises(SeedsMissing, match="3 seeds are required, 2 are complete"):
+        average_measures(uneven, ["a", "b"], seeds=3)
 
 
 def test_a_single_seed_has_no_error() -> None:
-    _, found = averages({"a": THREE["a"][:1]}, ["a"])
-    assert (found["any_medal_percentage"].mean, found["any_medal_percentage"].standard_error) == (100.0, 0.0)
+    _, measures = average_measures({"a": THREE["a"][:1]}, ["a"])
+    assert (measures["any_medal_percentage"].mean, measures["any_medal_percentage"].standard_error) == (100.0, 0.0)
 
 
-def test_a_competition_without_a_run_leaves_no_whole_seed() -> None:
+def test_a_competition_without_a_run_leaves_no_complete_seed() -> None:
     with pytest.raises(SeedsMissing, match="no run of c"):
-        averages(THREE, ["a", "b", "c"])
-    seeds, found = averages(THREE, ["a", "b", "c"], pads=True)
-    assert (seeds, found["any_medal_percentage"].mean) == (3, pytest.approx((100 / 3 + 200 / 3 + 0) / 3))
+        average_measures(THREE, ["a", "b", "c"])
+    seeds, measures = average_measures(THREE, ["a", "b", "c"], pads=True)
+    assert (seeds, measures["any_medal_percentage"].mean) == (3, pytest.approx((100 / 3 + 200 / 3 + 0) / 3))
     with pytest.raises(SeedsMissing):
-        averages({}, ["a"], pads=True)
+        average_measures({}, ["a"], pads=True)
 
 
 def test_seeds_follow_the_order_of_the_groups() -> None:
     groups = [[report("b"), report("a", "gold")], [report("a"), report("b", "bronze")]]
-    found = by_competition(groups)
-    assert [one["any_medal"] for one in found["a"]] == [True, False]
-    assert [one["any_medal"] for one in found["b"]] == [False, True]
+    measures = group_by_competition(groups)
+    assert [one["any_medal"] for one in measures["a"]] == [True, False]
+    assert [one["any_medal"] for one in measures["b"]] == [False, True]
 
 
 def test_the_official_object_has_the_official_keys() -> None:
-    found = official(THREE, ["a", "b"])
-    assert list(found) == ["num_seeds_averaged", "num_competitions_per_seed", "metrics"]
-    assert list(found["metrics"]["any_medal_percentage"]) == ["mean", "ci_lower", "ci_upper", "standard_error"]
-    assert found["num_competitions_per_seed"] == 2
-    assert list(found["metrics"]) == [
+    measures = official_summary(THREE, ["a", "b"])
+    assert list(measures) == ["num_seeds_averaged", "num_competitions_per_seed", "metrics"]
+    assert list(measures["metrics"]["any_medal_percentage"]) == ["mean", "ci_lower", "ci_upper", "standard_error"]
+    assert measures["num_competitions_per_seed"] == 2
+    assert list(measures["metrics"]) == [
         "total_competitions",
         "submission_exists_percentage",
         "valid_submissions_percentage",
@@ -81,4 +81,4 @@ def test_the_official_object_has_the_official_keys() -> None:
         "bronze_medal_percentage",
         "any_medal_percentage",
     ]
-    assert found["metrics"]["total_competitions"]["mean"] == 2.0
+    assert measures["metrics"]["total_competitions"]["mean"] == 2.0

@@ -28,12 +28,12 @@ from tasks.judging.judge import judge
 from tasks.judging.partition_submission import partition_submission
 from tasks.mlebench.facts import competitions
 from tasks.mlebench.graders import RULES, read_table, score_file
-from tasks.mlebench.official_metrics import guarded
+from tasks.mlebench.official_metrics import score_guarded
 from tasks.mlebench.prepare import prepare
 from tasks.mlebench.task_yaml import recipes
 
 LITE = sorted(one.id for one in competitions().values() if one.split == "low")
-MAY, TAXI, LESIONS = (
+MAY, TAXI, MELANOMA = (
     "tabular-playground-series-may-2022",
     "new-york-city-taxi-fare-prediction",
     "siim-isic-melanoma-classification",
@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ready(name: str, home: Path) -> Oracle:
     """The competition prepared from raw files of the tests' own, and all its answers."""
     prepare(name, home, raw(name, home / "kaggle" / name, is_large=True), silent, accepts_differences=True)
-    if name in (MAY, TAXI, LESIONS):
+    if name in (MAY, TAXI, MELANOMA):
         _thin(home / "data" / name / "prepared", 300)
     return Oracle(find_task(name, home))
 
@@ -139,7 +139,7 @@ def test_a_perfect_submission_scores_perfectly_on_held_out_and_test_rows(
     assert (judged.status, judged.message) == ("scored", "")
     assert judged.score == pytest.approx(best, abs=1e-9)
     # The official rule says so too, of the held-out rows and of the test rows handed in.
-    official = guarded(
+    official = score_guarded(
         RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(answers_file(blend, tmp_path / "a.csv"))
     )
     assert official == pytest.approx(best, abs=1e-9)
@@ -162,7 +162,7 @@ def test_the_score_of_a_run_is_that_of_the_official_rule_on_the_held_out_rows(
     judged = judge(blend, write(tmp_path / "s.csv", [header, *given]), tmp_path / "out.csv", keep=True)
     assert judged.status == "scored", judged.message
     right = answers_file(blend, tmp_path / "a.csv")
-    official = guarded(RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(right))
+    official = score_guarded(RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(right))
     assert judged.score == pytest.approx(official, abs=1e-6)
     assert judged.noise is not None and judged.noise > 0
     assert abs(official - (0.0 if task.metric.lower_is_better else 1.0)) > 1e-4

@@ -1,4 +1,4 @@
-"""Preparing is refused before it starts, goes on where it was stopped, and tells every checksum that differs."""
+"""Preparation checks its input first, resumes after an interruption, and reports every differing checksum."""
 
 from __future__ import annotations
 
@@ -22,72 +22,72 @@ SPOOKY, RETINA = "spooky-author-identification", "aptos2019-blindness-detection"
 
 
 def silent(*_: object) -> None:
-    """Nobody is told of the steps."""
+    """Progress that is not shown."""
 
 
 class Stopped(Exception):
-    """Somebody pulled the plug."""
+    """An interruption."""
 
 
-def test_a_competition_that_is_not_prepared_says_how(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=f"are not prepared. Run: harness prepare {SPOOKY}"):
+def test_an_unprepared_competition_says_how_to_prepare_it(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=f"harness prepare {SPOOKY}"):
         find_task(SPOOKY, tmp_path)
     (tmp_path / "data" / SPOOKY / "prepared.part").mkdir(parents=True)
-    with pytest.raises(TaskError, match="begun and not finished"):
+    with pytest.raises(TaskError, match="harness prepare"):
         find_task(SPOOKY, tmp_path)
     with pytest.raises(TaskError, match="Did you mean spooky-author-identification"):
         find_task("spooky-author-identificaton", tmp_path)
 
 
-def test_every_file_that_differs_is_told_with_both_sums_and_the_data_are_refused(tmp_path: Path) -> None:
+def test_every_differing_file_is_reported_with_both_checksums(tmp_path: Path) -> None:
     files = raw(SPOOKY, tmp_path / "kaggle")
-    with pytest.raises(TaskError) as told:
+    with pytest.raises(TaskError) as caught:
         prepare(SPOOKY, tmp_path, files, silent)
     for name, expected in competitions()[SPOOKY].md5.items():
         if name != "zip":
-            assert f"{name}: md5 {expected} is expected, " in str(told.value)
-    assert "--accept-differences" in str(told.value)
+            assert f"{name}: expected md5 {expected}, got " in str(caught.value)
+    assert "--accept-differences" in str(caught.value)
     assert not (tmp_path / "data" / SPOOKY / "prepared").exists()
     done = prepare(SPOOKY, tmp_path, files, silent, accepts_differences=True)
     assert len(done.differences) == 4
     assert find_task(SPOOKY, tmp_path).competition == SPOOKY
 
 
-def test_a_zip_as_kaggle_serves_it_is_checked_unpacked_and_prepared(tmp_path: Path) -> None:
+def test_kaggles_zip_is_checked_unpacked_and_prepared(tmp_path: Path) -> None:
     files = raw(SPOOKY, tmp_path / "kaggle")
     archive = tmp_path / "data" / SPOOKY / "raw" / f"{SPOOKY}.zip"
     archive.parent.mkdir(parents=True)
     with zipfile.ZipFile(archive, "w") as outer:
         outer.write(files / "train.zip", "train.zip")
-    with pytest.raises(TaskError, match="is not the file the benchmark knows"):
+    with pytest.raises(TaskError, match="not the file of the benchmark"):
         prepare(SPOOKY, tmp_path, None, silent)
     done = prepare(SPOOKY, tmp_path, None, silent, accepts_differences=True)
     assert done.differences[0].file == f"{SPOOKY}.zip"
     assert (done.folder / "prepared" / "public" / "train.csv").exists()
-    took = {one.what: one.size for one in done.took}
-    assert not done.went_on
-    assert took[f"unpacking {SPOOKY}.zip"] == done.raw_size == (files / "train.zip").stat().st_size
-    assert took["writing public/train.csv"] == (done.folder / "prepared" / "public" / "train.csv").stat().st_size
+    sizes = {timing.what: timing.size for timing in done.timings}
+    assert not done.was_resumed
+    assert sizes[f"unpacking {SPOOKY}.zip"] == done.raw_size == (files / "train.zip").stat().st_size
+    assert sizes["writing public/train.csv"] == (done.folder / "prepared" / "public" / "train.csv").stat().st_size
 
 
-def test_a_zip_that_is_cut_off_is_told(tmp_path: Path) -> None:
+def test_a_truncated_zip_is_reported(tmp_path: Path) -> None:
     archive = tmp_path / f"{SPOOKY}.zip"
     archive.write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(TaskError, match="is no zip archive, or is cut off"):
+    with pytest.raises(TaskError, match="truncated"):
         prepare(SPOOKY, tmp_path, archive, silent)
-    with pytest.raises(TaskError, match="is not there: download it from Kaggle"):
+    with pytest.raises(TaskError, match="download it from Kaggle"):
         prepare(SPOOKY, tmp_path, None, silent)
 
 
-def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+def test_preparation_resumes_after_an_interruption(tmp_path: Path) -> None:
     files = raw(RETINA, tmp_path / "kaggle")
 
-    def pull_the_plug(step: str, *_: int) -> None:
+    def interrupt(step: str, *_: int) -> None:
         if step.startswith("writing public/sample"):
             raise Stopped
 
     with pytest.raises(Stopped):
-        prepare(RETINA, tmp_path, files, pull_the_plug, accepts_differences=True)
+        prepare(RETINA, tmp_path, files, interrupt, accepts_differences=True)
     part = tmp_path / "data" / RETINA / "prepared.part"
     before = {path: path.stat().st_ino for path in (part / "public" / "test_images").iterdir()}
     assert before
@@ -97,56 +97,55 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         path.name: inode for path, inode in before.items()
     }
     assert not part.exists()
-    placed = next(one for one in done.took if one.what == "placing public/test_images")
+    placed = next(one for one in done.timings if one.what == "placing public/test_images")
     assert placed.size == sum(path.stat().st_size for path in after.iterdir()) and placed.seconds > 0
-    assert done.went_on
+    assert done.was_resumed
 
 
-@pytest.mark.parametrize("stopped_at", ["writing public/sample", "closing the private files"])
-def test_raw_files_that_changed_since_a_stop_leave_nothing_stale(stopped_at: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_at", ["writing public/sample", "setting permissions"])
+def test_changed_raw_files_restart_an_interrupted_preparation(stopped_at: str, tmp_path: Path) -> None:
     files = raw(RETINA, tmp_path / "kaggle")
 
-    def pull_the_plug(step: str, *_: int) -> None:
+    def interrupt(step: str, *_: int) -> None:
         if step.startswith(stopped_at):
             raise Stopped
 
     with pytest.raises(Stopped):
-        prepare(RETINA, tmp_path, files, pull_the_plug, accepts_differences=True)
+        prepare(RETINA, tmp_path, files, interrupt, accepts_differences=True)
     public = tmp_path / "data" / RETINA / "prepared.part" / "public"
     image = next((public / "train_images").iterdir())
-    (public / "stale.txt").write_text("of the earlier start")
+    (public / "stale.txt").write_text("old")
     changed = files / "train_images" / image.name
     size = changed.stat().st_size
     changed.unlink()
     changed.write_bytes(b"y" * size)
     steps: list[str] = []
     done = prepare(RETINA, tmp_path, files, lambda step, *_: steps.append(step), accepts_differences=True)
-    told = f"the raw files are not those of the earlier start (train_images/{image.name}): beginning anew"
-    assert told in steps
-    made = done.folder / "prepared"
-    assert (made / "public" / "train_images" / image.name).read_bytes() == b"y" * size
-    assert not (made / "public" / "stale.txt").exists() and not (made / "raw.json").exists()
+    assert any(f"train_images/{image.name}" in step and "starting over" in step for step in steps)
+    prepared = done.folder / "prepared"
+    assert (prepared / "public" / "train_images" / image.name).read_bytes() == b"y" * size
+    assert not (prepared / "public" / "stale.txt").exists() and not (prepared / "raw.json").exists()
 
 
-def test_a_stop_while_the_seal_is_set_does_not_make_the_raw_files_new(
+def test_an_interruption_after_setting_permissions_does_not_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = raw(RETINA, tmp_path / "kaggle")
-    seal = prepare_module.seal
+    set_permissions = prepare_module.set_permissions
 
-    def sealed_then_stopped(prepared: Path) -> None:
-        seal(prepared)
+    def set_then_stop(prepared: Path) -> None:
+        set_permissions(prepared)
         raise Stopped
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(prepare_module, "seal", sealed_then_stopped)
+        patch.setattr(prepare_module, "set_permissions", set_then_stop)
         prepare(RETINA, tmp_path, files, silent, accepts_differences=True)
     steps: list[str] = []
     prepare(RETINA, tmp_path, files, lambda step, *_: steps.append(step), accepts_differences=True)
-    assert not [step for step in steps if "beginning anew" in step]
+    assert not [step for step in steps if "starting over" in step]
 
 
-def test_a_damaged_archive_among_the_raw_files_is_told(tmp_path: Path) -> None:
+def test_a_damaged_archive_among_the_raw_files_is_reported(tmp_path: Path) -> None:
     files = raw(SPOOKY, tmp_path / "kaggle")
     archive = files / "train.zip"
     archive.write_bytes(archive.read_bytes()[:-20])
@@ -154,17 +153,17 @@ def test_a_damaged_archive_among_the_raw_files_is_told(tmp_path: Path) -> None:
         prepare(SPOOKY, tmp_path, files, silent)
 
 
-def test_a_file_that_is_missing_from_the_download_is_told(tmp_path: Path) -> None:
+def test_a_file_missing_from_the_download_is_reported(tmp_path: Path) -> None:
     files = raw(RETINA, tmp_path / "kaggle")
     next((files / "train_images").iterdir()).unlink()
-    with pytest.raises(TaskError, match="the download is not complete"):
+    with pytest.raises(TaskError, match="incomplete"):
         prepare(RETINA, tmp_path, files, silent, accepts_differences=True)
     shutil.rmtree(files / "train_images")
-    with pytest.raises(TaskError, match="train_images is not there"):
+    with pytest.raises(TaskError, match="train_images"):
         prepare(RETINA, tmp_path, files, silent, accepts_differences=True)
 
 
-def test_too_little_room_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_reported_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = raw(SPOOKY, tmp_path / "kaggle")
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: usage(10, 9, 1))
@@ -173,16 +172,16 @@ def test_too_little_room_is_told_before_anything_is_written(tmp_path: Path, monk
     assert not (tmp_path / "data" / SPOOKY / "prepared.part").exists()
 
 
-def test_an_archive_that_points_outside_is_refused(tmp_path: Path) -> None:
+def test_an_archive_with_paths_outside_its_folder_is_refused(tmp_path: Path) -> None:
     files = tmp_path / "kaggle"
     files.mkdir()
     with zipfile.ZipFile(files / "train.zip", "w") as archive:
         archive.writestr("../../evil.csv", "x")
-    with pytest.raises(TaskError, match="points outside"):
+    with pytest.raises(TaskError, match="outside its folder"):
         prepare(SPOOKY, tmp_path, files, silent)
 
 
-def test_lists_show_competitions_once_prepared_and_splits_always(tmp_path: Path) -> None:
+def test_tasks_list_prepared_competitions_and_splits_list_all(tmp_path: Path) -> None:
     assert SPOOKY not in {row.name for row in list_tasks(tmp_path)}
     assert len(list_competitions("low", tmp_path)) == 22
     prepare(SPOOKY, tmp_path, raw(SPOOKY, tmp_path / "kaggle"), silent, accepts_differences=True)
@@ -192,7 +191,7 @@ def test_lists_show_competitions_once_prepared_and_splits_always(tmp_path: Path)
         list_competitions("lowest", tmp_path)
 
 
-# ----------------------------------------------------------------------------------------- the official package's way
+# ------------------------------------------------------------------------------------------- the official package
 
 OFFICIAL = """
 import json
@@ -221,8 +220,8 @@ registry = Registry()
 """
 
 
-def a_package(home: Path) -> None:
-    """A stand-in for the official package, which is on no index, in the environment that the bridge looks for."""
+def install_package(home: Path) -> None:
+    """A stand-in for the official package, which is on no index, in the environment where it is expected."""
     package = home / "package" / "mlebench"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
@@ -248,17 +247,17 @@ def a_package(home: Path) -> None:
     python.chmod(0o755)
 
 
-def test_without_the_official_package_it_is_said_what_to_install(tmp_path: Path) -> None:
+def test_without_the_official_package_the_error_says_what_to_install(tmp_path: Path) -> None:
     assert interpreter(tmp_path) is None
-    with pytest.raises(TaskError, match="on no package index") as told:
+    with pytest.raises(TaskError, match="mlebench") as caught:
         prepare("us-patent-phrase-to-phrase-matching", tmp_path, None, silent)
-    assert "pandas<3" in str(told.value) and str(tmp_path / "mlebench") in how_to_install(tmp_path)
+    assert "pandas<3" in str(caught.value) and str(tmp_path / "mlebench") in how_to_install(tmp_path)
 
 
-def test_the_official_package_prepares_and_grades_what_is_not_done_here(tmp_path: Path) -> None:
+def test_the_official_package_prepares_and_grades_other_competitions(tmp_path: Path) -> None:
     from tasks.judging.grade import run_grade
 
-    a_package(tmp_path)
+    install_package(tmp_path)
     name = "us-patent-phrase-to-phrase-matching"
     done = prepare(name, tmp_path, None, silent, accepts_differences=True)
     task = find_task(name, tmp_path)

@@ -21,7 +21,7 @@ from tasks.mlebench.preparers.registry import PREPARERS
 from tasks.task import Task
 
 FIELDS = ["giver_username_if_known", "request_id", "request_text_edit_aware", "requester_username"]
-LESIONS = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
+MELANOMA = ["image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
 ENERGIES = ["formation_energy_ev_natom", "bandgap_energy_ev"]
 MORE = ["CVC - Normal", "Swan Ganz Catheter Present", "PatientID"]
 TEXT = ["sentence_id", "token_id", "class", "before", "after"]
@@ -105,8 +105,8 @@ TABLES: dict[str, dict[str, tuple[list[str], int | None]]] = {
         "public/sample_submission.csv": (["StudyInstanceUID", *CATHETERS], 7),
     },
     "siim-isic-melanoma-classification": {
-        "public/train.csv": ([*LESIONS, "diagnosis", "benign_malignant", "target"], 48),
-        "public/test.csv": (LESIONS, 4142),
+        "public/train.csv": ([*MELANOMA, "diagnosis", "benign_malignant", "target"], 48),
+        "public/test.csv": (MELANOMA, 4142),
         "private/test.csv": (["image_name", "target"], 4142),
         "public/sample_submission.csv": (["image_name", "target"], 4142),
     },

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mlebench.read_raw import ordinary, parser_is_ordinary, read_csv
+from tasks.mlebench.read_raw import parse_like_pandas_2, read_csv, reads_like_pandas_2
 
 # Read by pandas 2.2.3 with its default parser.
 BY_PANDAS_2 = [
@@ -24,14 +24,14 @@ BY_PANDAS_2 = [
 
 @pytest.mark.parametrize(("text", "value"), BY_PANDAS_2)
 def test_the_old_rule_is_kept_to_the_last_bit(text: str, value: float) -> None:
-    assert ordinary(text) == value
+    assert parse_like_pandas_2(text) == value
 
 
 def test_up_to_fifteen_digits_both_rules_agree() -> None:
     draw = random.Random(3)
     for _ in range(20_000):
         text = f"{draw.uniform(-1000, 1000):.{draw.randrange(0, 11)}f}"
-        assert ordinary(text) == float(text)
+        assert parse_like_pandas_2(text) == float(text)
 
 
 def test_a_table_is_mended_where_its_numbers_are_long(tmp_path: Path) -> None:
@@ -42,4 +42,4 @@ def test_a_table_is_mended_where_its_numbers_are_long(tmp_path: Path) -> None:
     assert frame["x"].isna().tolist() == [False, True, False]
     assert frame["y"].isna().tolist() == [False, False, True]
     assert frame.to_csv(index=False).splitlines()[1] == "1,0.0091584787405073,1.5,a"
-    assert isinstance(parser_is_ordinary(), bool)
+    assert isinstance(reads_like_pandas_2(), bool)
