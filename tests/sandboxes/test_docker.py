@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 
+from runs.events.registry import FoldFinished
 from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import LABEL, connect, find_container
 from sandboxes.docker.sandbox import ContainerLimits, DockerSandbox, check_docker, open_docker
 from sandboxes.isolation import describe_sandbox
 from sandboxes.select import open_sandbox
+from tests.playing import call, events_of, harness, only_run, reply
+from tests.servers.chat_server import ChatServer, Message
 
 SMALL = ContainerLimits(memory=400 << 20, cpus=1.0, processes=100, temporary=32 << 20)
 
@@ -91,8 +94,9 @@ def test_no_network_namespaces_or_daemon_socket(container: Any) -> None:
 
 
 def test_package_answer_files_are_masked_in_container(container: Any) -> None:
+    find_package = "import importlib.util as u; print(u.find_spec('sklearn').submodule_search_locations[0])"
     output = container.output_of(
-        "cd $(python -c 'import sklearn; print(sklearn.__path__[0])')/datasets; ls -A data; wc -c < _base.py; "
+        f'cd $(python -c "{find_package}")/datasets; ls -A data; wc -c < _base.py; '
         "find / -xdev -name 'digits.csv*' -o -xdev -name 'iris.csv' 2>/dev/null"
     )
     assert output == "0"
@@ -284,18 +288,33 @@ def test_models_are_read_only_and_hubs_stay_offline(isolated: Any, paths: Sandbo
     assert "`/models`" in section and "scikit-learn" in section and "There is no network" in section
 
 
+SOLUTION = "import shutil; shutil.copy('data/sample_submission.csv', 'submission.csv')"
+STEPS = (
+    [call("write_file", path="solution.py", content=SOLUTION), call("evaluate", command="python solution.py")],
+    [call("finish", did="copied", criticism="", next="", lessons=[])],
+)
+
+
+def scripted_reply(request: dict[str, Any]) -> Message:
+    step = sum(message["role"] == "assistant" for message in request["messages"])
+    return reply(f"step {step}", *STEPS[min(step, 1)], tag=str(step)) if request["messages"][1:] else {"content": "ok"}
+
+
 @pytest.mark.slow
-def test_demo_run_leaves_no_container(container: Any, paths: SandboxPaths, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "harness.cli", "run", "digits", "--sandbox", "docker", "--attempts", "1", "--plain"]
-    argv += ["--runtime", "runc"]
-    environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
-    root = Path(__file__).parents[2]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=root, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "sandbox docker" in done.stdout
-    [run] = (tmp_path / "home" / "runs").iterdir()
+def test_run_leaves_no_container(container: Any, tmp_path: Path) -> None:
+    """A run with an evaluation on all folds, each in a container of its own."""
+    home = tmp_path / "home"
+    with ChatServer(scripted_reply) as server:
+        options = ["--sandbox", "docker", "--runtime", "runc", "--attempts", "1", "--plain"]
+        options += ["--model", "m", "--base-url", server.url]
+        code, printed = harness(home, "run", "digits", *options)
+    assert code == 0, printed
+    assert "sandbox docker" in printed
+    run = only_run(home)
+    folds = [event for event in events_of(run) if isinstance(event, FoldFinished)]
+    assert folds and all(fold.status == "scored" for fold in folds)
     report = (run / "report.md").read_text()
     assert "(runtime `runc`): " in report and '"runtime":"runc"' in (run / "events.jsonl").read_text().split("\n")[0]
     assert "installed for the agent" in report and "unprotected" not in report
-    label = f"{LABEL}.home={tmp_path / 'home'}"
+    label = f"{LABEL}.home={home}"
     assert connect().containers.list(all=True, filters={"label": label}) == []
