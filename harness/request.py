@@ -7,7 +7,7 @@ import time
 
 from harness import compact
 from harness.endpoint.cost import cost_of, estimated
-from harness.endpoint.errors import ContextOverflow, HistoryPoisoned, ModelError
+from harness.endpoint.errors import ContextOverflow, HistoryRejected, ModelError
 from harness.endpoint.repair_history import repair_window
 from harness.run import Run
 from harness.tools import registry
@@ -64,7 +64,7 @@ def ask(run: Run) -> None:
             return
         if cap is not None and run.state.cost >= cap:
             return  # the budget ends the attempt, as after any other spend
-        if isinstance(error, HistoryPoisoned) and len(window.messages) > 1:
+        if isinstance(error, HistoryRejected) and len(window.messages) > 1:
             repair_window(window, f"harness_repaired_{run.state.requests}", run.record)
             return
         raise

@@ -17,9 +17,9 @@ from harness.endpoint.errors import (
     ContextOverflow,
     EndpointRefused,
     EndpointUnreachable,
-    HistoryPoisoned,
+    HistoryRejected,
     ModelError,
-    Passing,
+    TransientFailure,
 )
 from harness.endpoint.profiles import Profile
 from harness.endpoint.request_body import AnsweredIds, Body, refused_fields, request_body
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.parsing.reply import ToolSpec
 
-__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryPoisoned", "ModelError", "open_model"]
+__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryRejected", "ModelError", "open_model"]
 
 OnWait = Callable[[str, float, float], None]
 _HELLO = b'{"role":"user","content":"Say ok."}'
@@ -61,7 +61,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """What is waited for how long, in seconds, and what is believed how often.
 
     `stall` without a byte ends a try. `cut_replies` in one call is when cut-off replies, each of which may have to
@@ -74,7 +74,7 @@ class Patience:
     first_wait: float = 1.0
     longest_wait: float = 120.0
     cut_replies: int = 8
-    oddities: int = 4
+    max_repeats: int = 4
 
 
 def open_model(
@@ -84,7 +84,7 @@ def open_model(
     transport: httpx2.BaseTransport | None = None,
     *,
     tools: Sequence[ToolSpec] = (),
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     headers: Mapping[str, str] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Model:
@@ -95,7 +95,7 @@ def open_model(
     """
     from harness.endpoint.connection import Connection
 
-    patience = patience or Patience()
+    patience = patience or RetryPolicy()
     connection = Connection(
         profile.model,
         base_url,
@@ -110,7 +110,7 @@ def open_model(
 
 
 @dataclass
-class _Ask:
+class _Request:
     """One call in progress: the request, and what its tries came to so far."""
 
     system: bytes
@@ -125,11 +125,11 @@ class _Ask:
     cuts: int = 0
     silent: int = 0
     lost_cost: float = 0.0
-    told_cost: float = 0.0
+    reported_cost: float = 0.0
     may_spend: float = math.inf
-    cleared: int = 0
+    permanent_signs: int = 0
     output_tokens: int | None = None
-    odd: dict[str, int] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
 
 
 class Model:
@@ -143,7 +143,7 @@ class Model:
         profile: Profile,
         connection: Connection,
         tools: Sequence[ToolSpec],
-        patience: Patience,
+        patience: RetryPolicy,
         sleep: Callable[[float], None],
     ) -> None:
         self.profile = profile
@@ -185,22 +185,22 @@ class Model:
         to nothing have cost `may_spend` dollars. Raises a `ModelError` otherwise.
         """
         begun = time.monotonic()
-        ask = _Ask(system, tools, messages, wall_seconds, on_wait, on_bytes, on_again, may_spend=may_spend)
+        ask = _Request(system, tools, messages, wall_seconds, on_wait, on_bytes, on_again, may_spend=may_spend)
         self._write_body(ask)
         try:
-            raw = self._retrying(ask, patience_seconds)
+            raw = self._retry(ask, patience_seconds)
         except ModelError as error:
-            error.cost = ask.lost_cost - ask.told_cost
+            error.cost = ask.lost_cost - ask.reported_cost
             raise
         self._has_answered = True
         return self._reply(ask, raw, time.monotonic() - begun)
 
-    def _write_body(self, ask: _Ask) -> None:
+    def _write_body(self, ask: _Request) -> None:
         ask.body = request_body(
             self.profile, ask.system, ask.tools, ask.messages, dropped=self.dropped, output_tokens=ask.output_tokens
         )
 
-    def _reply(self, ask: _Ask, raw: RawReply, seconds: float) -> Reply:
+    def _reply(self, ask: _Request, raw: RawReply, seconds: float) -> Reply:
         from harness.parsing.json_text import dumps
         from harness.parsing.reply import canonical_message, read_reply
 
@@ -220,7 +220,7 @@ class Model:
             thinking=reading.thinking,
             finish_reason=raw.finish_reason,
             usage=usage,
-            cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.told_cost),
+            cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.reported_cost),
             seconds=seconds,
             retries=ask.tries - 1,
             raw=as_it_came if reading.repaired else "",
@@ -229,7 +229,7 @@ class Model:
 
     # -------------------------------------------------------------------------------------------------- the policy
 
-    def _retrying(self, ask: _Ask, patience_seconds: float) -> RawReply:
+    def _retry(self, ask: _Request, patience_seconds: float) -> RawReply:
         from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
         from tenacity.wait import wait_random_exponential
 
@@ -245,7 +245,7 @@ class Model:
 
         def report(state: RetryCallState) -> None:
             if ask.on_wait is not None:
-                untold, ask.told_cost = ask.lost_cost - ask.told_cost, ask.lost_cost
+                untold, ask.reported_cost = ask.lost_cost - ask.reported_cost, ask.lost_cost
                 ask.on_wait(str(failure(state)), state.upcoming_sleep, untold)
 
         def sleep(seconds: float) -> None:
@@ -253,7 +253,7 @@ class Model:
             ask.on_again()
 
         policy = Retrying(
-            retry=retry_if_exception_type(Passing),
+            retry=retry_if_exception_type(TransientFailure),
             wait=wait,
             stop=stop_before_delay(patience_seconds),
             before_sleep=report,
@@ -262,14 +262,14 @@ class Model:
         )
         try:
             return policy(self._try, ask)
-        except Passing as last:
-            asks = f"; it asks to wait {_span(last.wait_seconds)}" if last.wait_seconds else ""
+        except TransientFailure as last:
+            asks = f"; it asks to wait {_duration_text(last.wait_seconds)}" if last.wait_seconds else ""
             raise EndpointUnreachable(
-                f"no whole reply from {self._address} within {_span(patience_seconds)} ({ask.tries} tries); "
+                f"no whole reply from {self._address} within {_duration_text(patience_seconds)} ({ask.tries} tries); "
                 f"the last: {last}{asks}"
             ) from None
 
-    def _try(self, ask: _Ask) -> RawReply:
+    def _try(self, ask: _Request) -> RawReply:
         """One try; what a refusal teaches is put right at once. Raises `Passing` where another is worth it."""
         while True:
             ask.tries += 1
@@ -281,9 +281,9 @@ class Model:
             except ContextOverflow as overflow:
                 if not self._shorten_output(ask, overflow):
                     raise
-            except Passing as failure:
+            except TransientFailure as failure:
                 self._count_cut(ask, failure)
-                self._doubt(ask, failure)
+                self._check_if_permanent(ask, failure)
                 raise
             self._write_body(ask)
 
@@ -293,7 +293,7 @@ class Model:
         self.dropped |= named
         return bool(named)
 
-    def _shorten_output(self, ask: _Ask, overflow: ContextOverflow) -> bool:
+    def _shorten_output(self, ask: _Request, overflow: ContextOverflow) -> bool:
         """Whether the prompt itself would fit, so that only a shorter reply has to be asked for (once)."""
         if overflow.limit is None or overflow.prompt is None or ask.output_tokens is not None:
             return False
@@ -303,7 +303,7 @@ class Model:
         ask.output_tokens = left
         return True
 
-    def _count_cut(self, ask: _Ask, failure: Passing) -> None:
+    def _count_cut(self, ask: _Request, failure: TransientFailure) -> None:
         if not failure.was_taken:
             return
         ask.cuts += failure.was_cut
@@ -314,36 +314,36 @@ class Model:
             told = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
             raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
 
-    def _doubt(self, ask: _Ask, failure: Passing) -> None:
+    def _check_if_permanent(self, ask: _Request, failure: TransientFailure) -> None:
         """Find out whether a failure that comes again and again is about this request, and so will never pass."""
-        if not failure.oddity:
+        if not failure.repeat_kind:
             return
-        times = ask.odd[failure.oddity] = ask.odd.get(failure.oddity, 0) + 1
-        if times % self._patience.oddities:
+        times = ask.repeats[failure.repeat_kind] = ask.repeats.get(failure.repeat_kind, 0) + 1
+        if times % self._patience.max_repeats:
             return
-        if failure.oddity == "page":
+        if failure.repeat_kind == "page":
             if not self._has_answered:
                 raise EndpointRefused(f"{failure}; check that {self._address} is an API (most end in /v1)") from None
         elif self._answers_a_short_request(ask):
             # Once may be luck, on an endpoint that fails every other time.
-            ask.cleared += 1
-            if ask.cleared < 2:
+            ask.permanent_signs += 1
+            if ask.permanent_signs < 2:
                 return
-            if failure.oddity == "empty":
+            if failure.repeat_kind == "empty":
                 raise ContextOverflow(f"{self._address} answers a short request, but nothing to this one") from None
-            raise HistoryPoisoned(f"{self._address} answers a short request, but to this history: {failure}") from None
+            raise HistoryRejected(f"{self._address} answers a short request, but to this history: {failure}") from None
 
-    def _answers_a_short_request(self, ask: _Ask) -> bool:
+    def _answers_a_short_request(self, ask: _Request) -> bool:
         body = request_body(self.profile, b"", b"", [_HELLO], dropped=self.dropped, output_tokens=16)
         try:
             usage = self._connection.ask(body, min(60.0, ask.wall_seconds)).usage
-        except (ModelError, Passing):
+        except (ModelError, TransientFailure):
             return False
         ask.lost_cost += cost_of(counted(usage, len(body), 64), self.profile.prices)
         return True
 
 
-def _span(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     """A length of time for a message."""
     if seconds < 120:
         return f"{seconds:.3g} s"

@@ -15,17 +15,17 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from harness.endpoint.assemble import Style
-from harness.endpoint.deadline import Watchdog
+from harness.endpoint.deadline import DeadlineGuard
 from harness.endpoint.errors import (
     EndpointRefused,
     ModelError,
-    Passing,
-    meaning,
+    TransientFailure,
+    classify_error,
+    error_text,
+    error_text_of_body,
     scrubber,
     shortened,
     shown_address,
-    words_in,
-    words_of,
 )
 from harness.endpoint.request_body import Body
 from harness.endpoint.stream import RawReply, ReplyReader
@@ -71,12 +71,12 @@ class Connection:
         self._on_bytes: Callable[[int], None] = lambda _: None
         self._stall_seconds = stall_seconds
         self._connect_seconds = connect_seconds
-        self._watchdog = Watchdog()
+        self._guard = DeadlineGuard()
         http = httpx2.Client(
             transport=transport,
             verify=base_url.startswith("https:"),
             follow_redirects=False,
-            event_hooks={"request": [self._watchdog.attach], "response": [_bound_error_body]},
+            event_hooks={"request": [self._guard.attach], "response": [_bound_error_body]},
         )
         self._client = OpenAI(
             api_key=api_key or "none",
@@ -99,25 +99,25 @@ class Connection:
         self._on_bytes = on_bytes
         reader = ReplyReader(self._style, self.is_usually_delta)
         try:
-            with self._watchdog.watching(wall_seconds):
+            with self._guard.limit(wall_seconds):
                 self._receive(body, reader, time.monotonic() + wall_seconds)
             raw = reader.finish()
-        except Passing as failure:
-            raise self._meant(reader, failure) from None
+        except TransientFailure as failure:
+            raise self._classify(reader, failure) from None
         self.is_usually_delta = raw.style == "delta" or (self.is_usually_delta and raw.style == "auto")
         return raw
 
-    def _meant(self, reader: ReplyReader, failure: Passing) -> Passing | ModelError:
+    def _classify(self, reader: ReplyReader, failure: TransientFailure) -> TransientFailure | ModelError:
         """The failure as it leaves this module: scrubbed, with what an error inside the answer says."""
         begun = reader.text_bytes() if failure.was_cut else 0
         if reader.error is not None:
-            text, code = words_in(reader.error)
-            found = meaning(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
-            if isinstance(found, Passing):
+            text, code = error_text(reader.error)
+            found = classify_error(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
+            if isinstance(found, TransientFailure):
                 found.was_cut = found.was_taken = failure.was_cut
                 found.text_bytes = begun
             return found
-        failure.was_taken = failure.was_cut or (reader.is_taken and failure.oddity != "page")
+        failure.was_taken = failure.was_cut or (reader.is_taken and failure.repeat_kind != "page")
         failure.text_bytes = begun
         failure.args = (shortened(self.scrub(str(failure))),)
         return failure
@@ -146,7 +146,7 @@ class Connection:
             # A trouble after the model has said that it ended (a lost end of stream, say) costs nothing.
             if not reader.is_whole:
                 late = time.monotonic() >= deadline
-                raise Passing(_trouble(error, late, self._stall_seconds), was_cut=reader.has_begun) from None
+                raise TransientFailure(_trouble(error, late, self._stall_seconds), was_cut=reader.has_begun) from None
         finally:
             if response is not None:
                 response.close()
@@ -156,7 +156,7 @@ class Connection:
             reader.feed(chunk)
             self._on_bytes(reader.held)
             if time.monotonic() >= deadline and not reader.is_whole:
-                raise Passing("the reply took longer than one call may", was_cut=reader.has_begun)
+                raise TransientFailure("the reply took longer than one call may", was_cut=reader.has_begun)
             if reader.is_over:
                 break
         else:
@@ -170,21 +170,21 @@ class Connection:
             finally:
                 self._lingers = time.monotonic() - begun > 0.5
 
-    def _refusal(self, error: APIStatusError) -> Passing | ModelError:
+    def _refusal(self, error: APIStatusError) -> TransientFailure | ModelError:
         response = error.response
-        text, code = words_of(response.content)
+        text, code = error_text_of_body(response.content)
         if 300 <= response.status_code < 400:
             text = f"it has moved to {response.headers.get('location', 'another address')}: use that as --base-url"
-        found = meaning(
+        found = classify_error(
             response.status_code,
             self.scrub(text),
             self.scrub(code),
             model=self.model,
             address=self.address,
-            wait_seconds=asked_wait(response.headers),
+            wait_seconds=requested_wait(response.headers),
         )
-        if isinstance(found, Passing) and response.status_code == 500:
-            found.oddity = str(found)  # Some servers answer so to a history they cannot render.
+        if isinstance(found, TransientFailure) and response.status_code == 500:
+            found.repeat_kind = str(found)  # Some servers answer so to a history they cannot render.
         return found
 
     def _timeout(self, left: float) -> httpx2.Timeout:
@@ -196,7 +196,7 @@ class Connection:
         )
 
 
-def asked_wait(headers: Mapping[str, str]) -> float | None:
+def requested_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds that a refusal asks to wait (`Retry-After` as seconds or as a date); None where it does not say.
 
     A date is read by the endpoint's own clock where it gives one: ours may be hours off.

@@ -8,7 +8,7 @@ from typing import Any
 from harness.endpoint.profiles import Prices
 from runs.events.registry import Usage
 
-BYTES_A_TOKEN = 3
+BYTES_PER_TOKEN = 3
 """What a token is taken for where the endpoint does not count: four would be half the truth for tables of numbers."""
 
 
@@ -56,4 +56,4 @@ def _number(value: Any) -> int:
 
 
 def _tokens(size: int) -> int:
-    return -(-size // BYTES_A_TOKEN)
+    return -(-size // BYTES_PER_TOKEN)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import httpx2
 
 
-class Watchdog:
+class DeadlineGuard:
     """Knows the socket of the one request under way, and shuts it when its time is over.
 
     Its thread sleeps from deadline to deadline, so that a call costs no thread of its own; it ends when it wakes and
@@ -31,13 +31,13 @@ class Watchdog:
         request.extensions = {**request.extensions, "trace": self._trace}
 
     @contextmanager
-    def watching(self, seconds: float) -> Iterator[None]:
+    def limit(self, seconds: float) -> Iterator[None]:
         """Shut the connection if what is done inside takes longer than `seconds`."""
         with self._lock:
             self._deadline = time.monotonic() + seconds
             if self._wakes_at is None:
                 self._wakes_at = self._deadline
-                threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+                threading.Thread(target=self._run, name="watchdog", daemon=True).start()
             elif self._wakes_at > self._deadline:
                 self._lock.notify()
         try:
@@ -46,18 +46,18 @@ class Watchdog:
             with self._lock:
                 self._deadline = None
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         with self._lock:
             while self._deadline is not None:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
-                    self._bark()
+                    self._shut_down()
                     break
                 self._wakes_at = self._deadline
                 self._lock.wait(left)
             self._wakes_at = None
 
-    def _bark(self) -> None:
+    def _shut_down(self) -> None:
         # Shutting wakes a reader in another thread; closing would not.
         if self._socket is not None:
             with suppress(OSError):

@@ -50,23 +50,23 @@ class ContextOverflow(ModelError):
         self.prompt = prompt
 
 
-class HistoryPoisoned(ModelError):
+class HistoryRejected(ModelError):
     """Something in the history is refused, and would be at every later turn."""
 
 
-class Passing(Exception):
+class TransientFailure(Exception):
     """A failure worth another try. `wait_seconds` is what the endpoint asked for, `was_cut` whether a reply had
     begun and `text_bytes` how much of it, `was_taken` whether the endpoint had said 200 and then nothing that speaks
     against a bill (either may have to be paid), `oddity` a kind of failure that is only believed a few times."""
 
     def __init__(
-        self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, oddity: str = ""
+        self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, repeat_kind: str = ""
     ) -> None:
         super().__init__(message)
         self.wait_seconds = wait_seconds
         self.was_cut = was_cut
         self.was_taken = was_cut
-        self.oddity = oddity
+        self.repeat_kind = repeat_kind
         self.text_bytes = 0
 
 
@@ -111,16 +111,16 @@ def may_hold_secrets(base_url: str) -> bool:
     return bool(re.search(r"^[^/]*//[^/]*@|[?#]", base_url))
 
 
-def words_of(body: bytes) -> tuple[str, str]:
+def error_text_of_body(body: bytes) -> tuple[str, str]:
     """What an error body says and the code it gives, from any of the shapes servers use (JSON, HTML, text)."""
     try:
         found = parse(body)
     except ValueError:
         return _plain(body), ""
-    return words_in(found) if isinstance(found, dict) else (_plain(body), "")
+    return error_text(found) if isinstance(found, dict) else (_plain(body), "")
 
 
-def words_in(found: Mapping[str, Any]) -> tuple[str, str]:
+def error_text(found: Mapping[str, Any]) -> tuple[str, str]:
     """What an error object says, and the code it gives."""
     inner = found.get("error") or found.get("base_resp") or found
     if isinstance(inner, list) and inner:
@@ -171,9 +171,9 @@ _PARAMETER = re.compile(r"temperature|top_[pk]|max_\w*tokens|stream_options|tool
 _NO_MONEY = re.compile(r"insufficient[_ ](?:quota|balance|credit|fund)|exceeded your current quota|billing", re.I)
 
 
-def meaning(
+def classify_error(
     status: int, text: str, code: str = "", *, model: str = "", address: str = "", wait_seconds: float | None = None
-) -> ModelError | Passing:
+) -> ModelError | TransientFailure:
     """What a refusal means. `status` is 0 where an error came inside a 200; `text` must have been scrubbed."""
     status = status if status >= 300 else _status_of(code, text)
     said = shortened(text) or f"status {status}"
@@ -191,10 +191,10 @@ def meaning(
             "(most end in /v1)"
         )
     if status in (408, 409, 425, 429) or (status >= 500 and status not in (501, 505)) or status == 0:
-        return Passing(f"{status or 'error'}: {said}", wait_seconds=wait_seconds)
+        return TransientFailure(f"{status or 'error'}: {said}", wait_seconds=wait_seconds)
     is_2013 = (code == "2013" or re.search(r"\b2013\b", text)) and not _PARAMETER.search(text)
     if status in (400, 422) and (is_2013 or code == "1026" or _HISTORY.search(text)):
-        return HistoryPoisoned(f"{address} rejects something in the history ({said})")
+        return HistoryRejected(f"{address} rejects something in the history ({said})")
     return EndpointRefused(f"{address} refuses the request ({status}: {said}); see `harness doctor` and models.toml")
 
 

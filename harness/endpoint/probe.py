@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from harness.endpoint.cost import cost_of, counted
-from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, Passing, named_limit
+from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, TransientFailure, named_limit
 from harness.endpoint.probe_result import LateMessage, ProbeResult, profile_digest, store_probe
 from harness.endpoint.profiles import Profile, ThinkingField
 from harness.endpoint.request_body import refused_fields, request_body
-from harness.parsing.reasoning import CONTENT, NONE, split_thinking, text_of, with_thinking
+from harness.parsing.reasoning import CONTENT, NONE, split_reasoning, text_of, with_reasoning
 
 if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
@@ -68,11 +68,11 @@ def probe_endpoint(
 
     Raises a `ModelError` where it answers none, soon if nobody is there.
     """
-    from harness.endpoint.client import Patience, open_model
+    from harness.endpoint.client import RetryPolicy, open_model
     from harness.endpoint.connection import Connection
 
     brief = replace(profile, output_tokens=32)
-    patience = Patience(stall=CALL_SECONDS, longest_wait=8.0)
+    patience = RetryPolicy(stall=CALL_SECONDS, longest_wait=8.0)
     first = open_model(brief, base_url, api_key, patience=patience, headers=headers, sleep=sleep)
     try:
         hello = first.complete(
@@ -165,10 +165,10 @@ class _Probe:
         tools: bool = True,
         tries: int = TRIES,
         wall_seconds: float = CALL_SECONDS,
-    ) -> RawReply | ModelError | Passing:
+    ) -> RawReply | ModelError | TransientFailure:
         """A whole reply, or what came instead after a few tries."""
         asked = replace(self.profile, extra_body={**self.profile.extra_body, **(extra or {})})
-        failure: ModelError | Passing = Passing("the time for a probe was over")
+        failure: ModelError | TransientFailure = TransientFailure("the time for a probe was over")
         while tries and time.monotonic() < self.until:
             body = request_body(
                 asked,
@@ -188,7 +188,7 @@ class _Probe:
                 self.dropped |= named
             except ModelError as error:
                 return error
-            except Passing as passing:
+            except TransientFailure as passing:
                 failure, tries = passing, tries - 1
                 if tries:
                     self.sleep(min(passing.wait_seconds or 1.0, 10.0))
@@ -198,7 +198,7 @@ class _Probe:
                 return reply
         return failure
 
-    def prompt_tokens(self, reply: RawReply | ModelError | Passing) -> int | None:
+    def prompt_tokens(self, reply: RawReply | ModelError | TransientFailure) -> int | None:
         """How long the endpoint found the prompt; None where it does not say."""
         found = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
         return found if isinstance(found, int) and found > 0 else None
@@ -207,7 +207,7 @@ class _Probe:
 
     def thinking_from(self) -> ThinkingField | None:
         """The field that the thoughts of its replies came in so far."""
-        found = {split_thinking(reply.message).field for reply in self.replies}
+        found = {split_reasoning(reply.message).field for reply in self.replies}
         none_seen: ThinkingField | None = "none" if found else None
         return next((one for one in _THINKING if one != NONE and one in found), none_seen)
 
@@ -242,7 +242,7 @@ class _Probe:
 
     def thinking(self, name: str | None) -> dict[str, Any]:
         """The assistant's message with a thought in the field `name`."""
-        return with_thinking(dict(_CALLING), split_thinking({"reasoning_content": _THOUGHT}), str(name))
+        return with_reasoning(dict(_CALLING), split_reasoning({"reasoning_content": _THOUGHT}), str(name))
 
     def late(self, history: Sequence[Mapping[str, Any]], role: str, before: int | None) -> LateMessage | None:
         """What a message of the user or the system behind a tool result does to what stands before it."""

@@ -62,7 +62,7 @@ class ProbeResult:
         return self.thinking_from not in (None, NONE) and self.thinking_back == NONE
 
 
-def informed(profile: Profile, probe: ProbeResult) -> Profile:
+def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
     """The profile as this endpoint is to be treated. A `thinking_back` of `none` was chosen, and stays."""
     changes: dict[str, Any] = {}
     if probe.thinking_from not in (None, NONE):
@@ -85,10 +85,10 @@ def informed(profile: Profile, probe: ProbeResult) -> Profile:
 # -------------------------------------------------------------------------------------------------------- kept on disk
 
 
-def stored_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
+def load_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
     """What is known of this endpoint from a probe with the same profile in the last week, if anything."""
     try:
-        found = as_result(json.loads(_path(home, base_url, profile.model).read_bytes()))
+        found = parse_probe(json.loads(_path(home, base_url, profile.model).read_bytes()))
         age = (datetime.now(UTC) - datetime.fromisoformat(found.when)).total_seconds() if found else FRESH_SECONDS
     except (OSError, ValueError, TypeError):
         return None
@@ -103,7 +103,7 @@ def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
         draft.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
 
 
-def as_result(fields: Mapping[str, Any] | None) -> ProbeResult | None:
+def parse_probe(fields: Mapping[str, Any] | None) -> ProbeResult | None:
     """A result from its fields as JSON; None where they are not those of one (another version wrote them)."""
     from pydantic import TypeAdapter, ValidationError
 

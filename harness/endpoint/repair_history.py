@@ -14,7 +14,7 @@ from typing import Any
 from context.window import NOTE_CALL, Window
 from harness.parsing.json_text import dumps
 from harness.parsing.reasoning import text_of
-from harness.parsing.repair_history import mend_history
+from harness.parsing.repair_history import repair_messages
 from runs.events.registry import EpochStarted, Event, Warned, WindowGivenUp
 
 _NOTE = "<harness>The endpoint rejected your last reply or its results, so they are repeated here as plain text."
@@ -52,7 +52,7 @@ def repaired_tail(window: Window, call_id: str) -> tuple[list[str], str] | None:
     """
     sent = [message.decode("utf-8", "replace") for message in window.messages]
     messages = [json.loads(message) for message in sent]
-    repaired = mend_history(messages)
+    repaired = repair_messages(messages)
     if repaired.changed and not repaired.refused:
         as_sent = {dumps(message): text for message, text in zip(messages, sent, strict=True)}
         tail = [as_sent.get(dumps(message), dumps(message)) for message in repaired.messages[1:]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.endpoint.assemble import TEXTS, Style, assemble, mended, only_text, plain
-from harness.endpoint.errors import Passing, is_error, words_of
+from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
 from harness.endpoint.request_body import EventReader, ServerSentEvent, is_done, parse, read_chunks
 
 _LARGEST = 64_000_000
@@ -82,7 +82,7 @@ class ReplyReader:
         """Take some bytes. Raises `Passing` where they can be no part of a reply."""
         self.held += len(received)
         if self.held > _LARGEST:
-            raise Passing("the answer is larger than any reply", was_cut=self.has_begun, oddity="page")
+            raise TransientFailure("the answer is larger than any reply", was_cut=self.has_begun, repeat_kind="page")
         if self._document is None and not self._start.strip():
             self._start += received
             begin = self._start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
@@ -106,15 +106,15 @@ class ReplyReader:
             try:
                 for event in self._events.close():
                     self._take(event)
-            except Passing:
+            except TransientFailure:
                 if not self.is_whole:
                     raise
         if self.error is not None:
-            raise Passing("the endpoint reported an error instead of a reply", was_cut=self.has_begun)
+            raise TransientFailure("the endpoint reported an error instead of a reply", was_cut=self.has_begun)
         if not self.is_whole:
             if self.has_begun:
-                raise Passing("the reply was cut off: it ended without a finish_reason", was_cut=True)
-            raise Passing("the endpoint answered 200 with nothing in it", oddity="empty")
+                raise TransientFailure("the reply was cut off: it ended without a finish_reason", was_cut=True)
+            raise TransientFailure("the endpoint answered 200 with nothing in it", repeat_kind="empty")
         message, style = assemble(self._deltas, self.style, self.is_usually_delta)
         return RawReply(
             message | self._named(), self._finish, self._usage, style, self.is_over or self._document is not None
@@ -126,7 +126,7 @@ class ReplyReader:
             return
         chunks = read_chunks(event.data)
         if chunks is None and not is_done(event.data) and not self.is_whole:
-            raise Passing("the stream holds something that is no JSON", was_cut=self.has_begun)
+            raise TransientFailure("the stream holds something that is no JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
             if not self.is_whole and (is_error(chunk) or event.event == "error"):
                 self.error, self.is_over = self.error or chunk, True
@@ -171,11 +171,11 @@ class ReplyReader:
             found = parse(document.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
             if document.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-                said = words_of(document)[0]  # whole: a key that was cut in two would not be found in it
-                raise Passing(f"the endpoint answered with a web page ({said})", oddity="page") from None
-            raise Passing("the reply was cut off: its JSON does not end", was_cut=True) from None
+                said = error_text_of_body(document)[0]  # whole: a key that was cut in two would not be found in it
+                raise TransientFailure(f"the endpoint answered with a web page ({said})", repeat_kind="page") from None
+            raise TransientFailure("the reply was cut off: its JSON does not end", was_cut=True) from None
         if not isinstance(found, dict):
-            raise Passing("the endpoint answered with JSON that is no reply", oddity="page")
+            raise TransientFailure("the endpoint answered with JSON that is no reply", repeat_kind="page")
         if is_error(found):
             self.error, self._document = found, []
             return

@@ -24,10 +24,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.parsing.json_text import Conflict, dumps, healed, loads, looks_cut, outside_strings
+from harness.parsing.json_text import Conflict, dumps, fix_surrogates, loads, looks_cut, outside_strings
 from harness.parsing.python_literal import is_open, read_python
-from harness.parsing.repair_json import read_mended, repaired
-from harness.parsing.unescaped_quotes import read_quoting
+from harness.parsing.repair_json import read_prefix, repaired
+from harness.parsing.unescaped_quotes import read_unescaped_quotes
 
 NATIVE = "native"
 STRICT = "strict"
@@ -78,26 +78,26 @@ def read_object(raw: Any, known: Collection[str] = (), needed: Collection[str] =
     if isinstance(raw, dict):
         return _encodable(Reading(raw, STRICT))
     try:
-        reading = _climb(raw, known, needed) if isinstance(raw, str) else None
+        reading = _run_steps(raw, known, needed) if isinstance(raw, str) else None
     except Conflict:
         return None
     return _encodable(reading) if reading else None
 
 
-def _climb(raw: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
-    if reading := _attempt(_native, raw):
+def _run_steps(raw: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
+    if reading := _try_step(_native, raw):
         return reading
     text = _unwrapped(raw)
-    if text != raw and (reading := _attempt(_trimmed, text)):
+    if text != raw and (reading := _try_step(_trimmed, text)):
         return reading
-    for step in (_mended, _python_literal):
-        if reading := _attempt(step, text):
+    for step in (_small_repairs, _python_literal):
+        if reading := _try_step(step, text):
             return reading
     outside = outside_strings(text)
     if not text.endswith("}") or looks_cut(text) or is_open(text, outside) or _COMMENT.search(outside):
         return None
-    for step in (_wrongly_escaped, _json_repaired, lambda text: _quoting(text, known, needed)):
-        if reading := _attempt(step, text):
+    for step in (_wrongly_escaped, _json_repaired, lambda text: _unescaped_quotes(text, known, needed)):
+        if reading := _try_step(step, text):
             return reading
     return None
 
@@ -105,7 +105,7 @@ def _climb(raw: str, known: Collection[str], needed: Collection[str]) -> Reading
 def is_json_object(text: Any) -> bool:
     """Whether a text is strict JSON of an object, as every server takes it."""
     try:
-        return isinstance(text, str) and _attempt(_native, text) is not None
+        return isinstance(text, str) and _try_step(_native, text) is not None
     except Conflict:
         return False
 
@@ -133,12 +133,12 @@ def _trimmed(text: str) -> Reading | None:
     return Reading(value, TRIMMED, text) if isinstance(value, dict) else None
 
 
-def _mended(text: str) -> Reading | None:
+def _small_repairs(text: str) -> Reading | None:
     start = text.find("{")
     if start < 0 or '"' in text[:start]:
         return None
     body = text[start:]
-    found = read_mended(body)
+    found = read_prefix(body)
     if found is None:
         return _stuttered(body)
     if not isinstance(found.value, dict):
@@ -157,7 +157,7 @@ def _with_tail(value: dict[str, Any], tail: str) -> Reading:
         if _CLOSED_AGAIN.search(tail) or (not is_harmless and (_MORE_ARGUMENTS.search(tail) or tail.count('"') % 2)):
             raise Conflict("the last string may go on behind the object")
         return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_GOES_ON.match(tail)))
-    second = _attempt(_mended, tail)
+    second = _try_step(_small_repairs, tail)
     if second is None or second.repair_step == JSON_REPAIRED:
         if _MORE_ARGUMENTS.search(tail) or _CLOSED_AGAIN.search(tail):
             raise Conflict("the last string may go on behind the object")
@@ -196,8 +196,8 @@ def _json_repaired(text: str) -> Reading | None:
     return Reading(found[0], JSON_REPAIRED, is_ambiguous=found[1]) if found else None
 
 
-def _quoting(text: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
-    value = read_quoting(text, known, needed)
+def _unescaped_quotes(text: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
+    value = read_unescaped_quotes(text, known, needed)
     return None if value is None else Reading(value, JSON_REPAIRED, is_ambiguous=True)
 
 
@@ -207,7 +207,7 @@ def _wrongly_escaped(text: str) -> Reading | None:
     def mended(found: re.Match[str]) -> str:
         return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
 
-    found = read_mended(_ESCAPE.sub(mended, text)) if text.startswith("{") else None
+    found = read_prefix(_ESCAPE.sub(mended, text)) if text.startswith("{") else None
     is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
     return Reading(found.value, ESCAPED, is_ambiguous=True) if found and is_whole else None
 
@@ -215,7 +215,7 @@ def _wrongly_escaped(text: str) -> Reading | None:
 # ------------------------------------------------------------------------------------------------------------ the tools
 
 
-def _attempt(step: Callable[[str], Reading | None], text: str) -> Reading | None:
+def _try_step(step: Callable[[str], Reading | None], text: str) -> Reading | None:
     try:
         return step(text)
     except Conflict:
@@ -243,7 +243,7 @@ def _encodable(reading: Reading) -> Reading | None:
     try:
         if reading.text is None:
             return replace(reading, text=dumps(reading.value))
-        text = healed(reading.text)
+        text = fix_surrogates(reading.text)
         return reading if text == reading.text else replace(reading, text=text, value=loads(text))
     except (ValueError, TypeError, RecursionError):
         return None

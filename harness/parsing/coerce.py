@@ -24,8 +24,8 @@ class ToolSpec:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    can_be_taken_back: bool
-    reads_back: bool = False
+    is_reversible: bool
+    shows_effect: bool = False
 
     @property
     def properties(self) -> Mapping[str, Any]:
@@ -102,12 +102,12 @@ def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
     for given, item in arguments.items():
         key = keys[given]
         schema = tool.properties.get(key, {})
-        if _is_nothing(item, schema) and key not in tool.required:
+        if _means_none(item, schema) and key not in tool.required:
             dropped = True
             continue
         change = coerce(item, schema)
         if not change.fits:
-            problems.append(f"`{key}` must be {describe(schema)}, not {_shown(item)}")
+            problems.append(f"`{key}` must be {describe(schema)}, not {_preview(item)}")
         value[key] = change.value
         coerced = coerced or change.changed or key != given
         ambiguous = ambiguous or change.is_ambiguous
@@ -118,7 +118,7 @@ def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
 
 
 @dataclass(frozen=True)
-class Change:
+class Coerced:
     """A value after coercion: whether it `fits` its schema now and whether it was `changed` to do so."""
 
     value: Any
@@ -127,24 +127,24 @@ class Change:
     is_ambiguous: bool = False
 
 
-def coerce(value: Any, schema: Any) -> Change:
+def coerce(value: Any, schema: Any) -> Coerced:
     """Bring one value to its schema. A value that an `enum` holds, or that has a type asked for, stays."""
     if not isinstance(schema, Mapping):
-        return Change(value)
+        return Coerced(value)
     choices = schema.get("enum")
     if isinstance(choices, list) and choices:
         return _chosen(value, choices)
     wanted = types_of(schema)
     if not wanted:
-        return Change(value)
+        return Coerced(value)
     if any(_has_type(value, kind) for kind in wanted):
         return _items(value, schema)
     for kind in wanted:
         change = _CASTS[kind](value) if kind in _CASTS else None
         if change is not None:
             inner = _items(change.value, schema)
-            return Change(inner.value, inner.fits, True, change.is_ambiguous or inner.is_ambiguous)
-    return Change(value, fits=False)
+            return Coerced(inner.value, inner.fits, True, change.is_ambiguous or inner.is_ambiguous)
+    return Coerced(value, fits=False)
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def _known_keys(tool: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
     return keys
 
 
-def _is_nothing(value: Any, schema: Any) -> bool:
+def _means_none(value: Any, schema: Any) -> bool:
     """Whether a value says that none is given: null, or the word for it where no string can stand."""
     wanted = types_of(schema) if isinstance(schema, Mapping) else ()
     if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
@@ -190,14 +190,14 @@ def _is_nothing(value: Any, schema: Any) -> bool:
     return isinstance(value, str) and value in ("None", "null", "") and bool(wanted) and "string" not in wanted
 
 
-def _chosen(value: Any, choices: list[Any]) -> Change:
+def _chosen(value: Any, choices: list[Any]) -> Coerced:
     if value in choices:
-        return Change(value)
+        return Coerced(value)
     plain = str(value).casefold().strip()
     matches = [choice for choice in choices if str(choice).casefold() == plain]
     if len(matches) == 1 and isinstance(value, (str, int, float, bool)):
-        return Change(matches[0], changed=True)
-    return Change(value, fits=False)
+        return Coerced(matches[0], changed=True)
+    return Coerced(value, fits=False)
 
 
 _TYPES: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "array": list, "object": dict}
@@ -210,11 +210,11 @@ def _has_type(value: Any, kind: str) -> bool:
     return isinstance(value, _TYPES.get(kind, object))
 
 
-def _items(value: Any, schema: Mapping[str, Any]) -> Change:
+def _items(value: Any, schema: Mapping[str, Any]) -> Coerced:
     if not isinstance(value, list) or not isinstance(schema.get("items"), Mapping):
-        return Change(value)
+        return Coerced(value)
     changes = [coerce(item, schema["items"]) for item in value]
-    return Change(
+    return Coerced(
         [change.value for change in changes],
         all(change.fits for change in changes),
         any(change.changed for change in changes),
@@ -222,46 +222,46 @@ def _items(value: Any, schema: Mapping[str, Any]) -> Change:
     )
 
 
-def _as_string(value: Any) -> Change | None:
+def _as_string(value: Any) -> Coerced | None:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         are_lines = all(item.endswith("\n") for item in value[:-1])
-        return Change("".join(value) if are_lines else "\n".join(value), is_ambiguous=not are_lines)
+        return Coerced("".join(value) if are_lines else "\n".join(value), is_ambiguous=not are_lines)
     if isinstance(value, (list, dict)):
-        return Change(dumps(value), is_ambiguous=True)
-    return Change(dumps(value)) if isinstance(value, (bool, int, float)) else None
+        return Coerced(dumps(value), is_ambiguous=True)
+    return Coerced(dumps(value)) if isinstance(value, (bool, int, float)) else None
 
 
-def _as_integer(value: Any) -> Change | None:
+def _as_integer(value: Any) -> Coerced | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}(?:\.0*)?\s*", value):
-        return Change(int(float(value)) if "." in value else int(value))
-    return Change(int(value)) if isinstance(value, float) and value.is_integer() else None
+        return Coerced(int(float(value)) if "." in value else int(value))
+    return Coerced(int(value)) if isinstance(value, float) and value.is_integer() else None
 
 
-def _as_number(value: Any) -> Change | None:
+def _as_number(value: Any) -> Coerced | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?(?:\d{1,300}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?\s*", value):
         whole = re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value)
-        return Change(int(value) if whole else float(value))
+        return Coerced(int(value) if whole else float(value))
     return None
 
 
-def _as_boolean(value: Any) -> Change | None:
+def _as_boolean(value: Any) -> Coerced | None:
     words = {"true": True, "false": False, "1": True, "0": False}
     found = words.get(str(value).strip().casefold()) if isinstance(value, (str, int)) else None
-    return None if found is None else Change(found)
+    return None if found is None else Coerced(found)
 
 
-def _as_array(value: Any) -> Change | None:
+def _as_array(value: Any) -> Coerced | None:
     if isinstance(value, str) and value.strip().startswith("["):
         # As an object, so that the one ladder reads both.
         reading = read_object('{"list":' + value + "}")
         found = reading.value.get("list") if reading and not reading.is_ambiguous else None
-        return Change(found) if isinstance(found, list) else None
-    return Change([value]) if isinstance(value, (str, int, float, dict)) and value != "" else None
+        return Coerced(found) if isinstance(found, list) else None
+    return Coerced([value]) if isinstance(value, (str, int, float, dict)) and value != "" else None
 
 
-def _as_object(value: Any) -> Change | None:
+def _as_object(value: Any) -> Coerced | None:
     reading = read_object(value) if isinstance(value, str) and value.strip().startswith("{") else None
-    return Change(reading.value, is_ambiguous=reading.is_ambiguous) if reading else None
+    return Coerced(reading.value, is_ambiguous=reading.is_ambiguous) if reading else None
 
 
 _CASTS = {
@@ -280,7 +280,7 @@ def _missing(tool: ToolSpec, missing: Sequence[str], given: Mapping[str, Any]) -
     return f"`{tool.name}` needs {needs}; given: {has}"
 
 
-def _shown(value: Any) -> str:
+def _preview(value: Any) -> str:
     try:
         text = dumps(value)
     except (ValueError, TypeError, RecursionError):

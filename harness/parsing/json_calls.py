@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.parsing.arguments import NATIVE, read_object, unfenced
 from harness.parsing.json_text import decoder, looks_cut
-from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall, is_quoted
+from harness.parsing.text_call_types import Parameters, TextCall, TextCalls, is_quoted
 
 _TAGS = (re.compile(r"<tool_call>"), "</tool_call>")
 _FENCES = (re.compile(r"```[\w-]*[ \t]*\n"), "```")
@@ -34,39 +34,39 @@ class _Block:
 
     start: int
     end: int
-    calls: Sequence[SpokenCall]
+    calls: Sequence[TextCall]
 
 
-def read_json(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
+def read_json(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
     """Find the calls that stand in a text as JSON. `is_cut`: the reply ended at the output limit."""
     if "{" not in text:
-        return Spoken((), text)
+        return TextCalls((), text)
     if calls := _calls(unfenced(text), parameters):
-        return Spoken(tuple(calls), "")
+        return TextCalls(tuple(calls), "")
     for marks in (_TAGS, _FENCES):
         if blocks := _blocks(text, marks, parameters, is_cut=is_cut):
-            return _spoken(text, blocks, is_fenced=marks is _FENCES)
-    return _begun(text, parameters, is_cut=is_cut)
+            return _from_blocks(text, blocks, is_fenced=marks is _FENCES)
+    return _at_start(text, parameters, is_cut=is_cut)
 
 
-def _begun(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
+def _at_start(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
     """Calls that a text begins with: words behind them may take them back, and one that cannot be read is told."""
     text = text.strip()
     values, end = _values(text, 0)
-    if calls := _listed(values, text[:end], parameters):
-        return Spoken(tuple(replace(call, is_ambiguous=True) for call in calls), text[end:].strip(), False)
-    broken = [] if is_cut else _unread(text, parameters, is_tagged=False, is_closed=text.endswith("}"))
-    return Spoken(tuple(broken), "" if broken else text)
+    if calls := _as_calls(values, text[:end], parameters):
+        return TextCalls(tuple(replace(call, is_ambiguous=True) for call in calls), text[end:].strip(), False)
+    broken = [] if is_cut else _unreadable(text, parameters, is_tagged=False, is_closed=text.endswith("}"))
+    return TextCalls(tuple(broken), "" if broken else text)
 
 
-def _spoken(text: str, blocks: Sequence[_Block], *, is_fenced: bool) -> Spoken:
+def _from_blocks(text: str, blocks: Sequence[_Block], *, is_fenced: bool) -> TextCalls:
     edges = [0, *(block.end for block in blocks)]
     rest = [text[edge : block.start].strip() for edge, block in zip(edges, blocks, strict=False)]
     tail = text[edges[-1] :].strip()
     calls = [call for block in blocks for call in block.calls]
     if (is_fenced and tail) or is_quoted(text, [(block.start, block.end) for block in blocks]):
         calls = [replace(call, is_ambiguous=True) for call in calls]
-    return Spoken(tuple(calls), "\n".join(piece for piece in [*rest, tail] if piece), not tail)
+    return TextCalls(tuple(calls), "\n".join(piece for piece in [*rest, tail] if piece), not tail)
 
 
 def _blocks(text: str, marks: _Marks, parameters: Parameters, *, is_cut: bool) -> list[_Block]:
@@ -83,7 +83,7 @@ def _blocks(text: str, marks: _Marks, parameters: Parameters, *, is_cut: bool) -
         calls = _calls(inside, parameters) if is_beginning else []
         if is_beginning and not calls and not (is_cut and not is_closed and marks is _FENCES):
             # Of a fence that was cut off at the limit it is told that the reply was.
-            calls = _unread(inside, parameters, is_tagged=marks is _TAGS, is_closed=is_closed)
+            calls = _unreadable(inside, parameters, is_tagged=marks is _TAGS, is_closed=is_closed)
         if calls:
             blocks.append(_Block(opened.start(), at, calls))
     return blocks
@@ -105,12 +105,12 @@ def _end(text: str, start: int, marks: _Marks) -> tuple[int, int]:
     return (close, close + len(closing)) if close >= 0 else (len(text), len(text))
 
 
-def _unread(text: str, parameters: Parameters, *, is_tagged: bool, is_closed: bool) -> list[SpokenCall]:
+def _unreadable(text: str, parameters: Parameters, *, is_tagged: bool, is_closed: bool) -> list[TextCall]:
     """A call that began and cannot be read: it names a tool that there is, or stands in the tags of a call."""
     name = _name_at(text, 0)
     is_call = parameters(name) is not None and _ARGUMENTS.search(text) is not None
     if is_call or (is_tagged and (name or not is_closed)):
-        return [SpokenCall(name, None, text.strip(), is_cut=not is_closed or looks_cut(text))]
+        return [TextCall(name, None, text.strip(), is_cut=not is_closed or looks_cut(text))]
     return []
 
 
@@ -127,20 +127,20 @@ def _values(text: str, start: int) -> tuple[list[Any], int]:
     return values, end
 
 
-def _calls(text: str, parameters: Parameters) -> list[SpokenCall]:
+def _calls(text: str, parameters: Parameters) -> list[TextCall]:
     """The calls that a text is and nothing else: one, a list of them, or several in a row."""
     text = text.strip()
     if not text.startswith(("{", "[")):
         return []
     values, end = _values(text, 0)
     if not text[end:].strip():
-        return _listed(values, text, parameters)
-    if _NAMED.match(text, end) and (before := _listed(values, text[:end], parameters)):
-        return [*before, SpokenCall(_name_at(text, end), None, text[end:].strip(), is_cut=True)]
+        return _as_calls(values, text, parameters)
+    if _NAMED.match(text, end) and (before := _as_calls(values, text[:end], parameters)):
+        return [*before, TextCall(_name_at(text, end), None, text[end:].strip(), is_cut=True)]
     reading = read_object(text)
     if reading is None or not text.endswith("}") or (reading.repair_step != NATIVE and looks_cut(text)):
         return []
-    found = _listed([reading.value], text, parameters)
+    found = _as_calls([reading.value], text, parameters)
     return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]
 
 
@@ -149,9 +149,9 @@ def _name_at(text: str, at: int) -> str:
     return named[1] if named else ""
 
 
-def _listed(values: Sequence[Any], text: str, parameters: Parameters) -> list[SpokenCall]:
+def _as_calls(values: Sequence[Any], text: str, parameters: Parameters) -> list[TextCall]:
     """All of some values as calls; none where one is none. The same twice in a row was said once by a stream."""
-    once = [value for place, value in enumerate(values) if not place or value != values[place - 1]]
+    once = [value for index, value in enumerate(values) if not index or value != values[index - 1]]
     calls = [
         _call(item, text, parameters) for value in once for item in (value if isinstance(value, list) else [value])
     ]
@@ -159,7 +159,7 @@ def _listed(values: Sequence[Any], text: str, parameters: Parameters) -> list[Sp
     return found if len(found) == len(calls) else []
 
 
-def _call(item: Any, text: str, parameters: Parameters) -> SpokenCall | None:
+def _call(item: Any, text: str, parameters: Parameters) -> TextCall | None:
     """Read one object as a call. It is one only if it names a tool and carries arguments, and little else."""
     if not isinstance(item, dict):
         return None
@@ -172,5 +172,5 @@ def _call(item: Any, text: str, parameters: Parameters) -> SpokenCall | None:
         return None
     reading = read_object(item[carriers[0]], parameters(name) or ())
     if reading is None:
-        return SpokenCall(name, None, text)
-    return SpokenCall(name, reading.value, text, reading.is_ambiguous)
+        return TextCall(name, None, text)
+    return TextCall(name, reading.value, text, reading.is_ambiguous)

@@ -59,10 +59,10 @@ def dumps(value: Any) -> str:
 
     Raises ValueError, TypeError or RecursionError for what JSON cannot say.
     """
-    return healed(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return fix_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
-def healed(text: str) -> str:
+def fix_surrogates(text: str) -> str:
     """Join surrogate halves that a stream tore apart and replace those that stand alone; other text is unchanged."""
     try:
         text.encode()

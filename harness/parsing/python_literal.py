@@ -40,7 +40,7 @@ def read_python(text: str) -> tuple[dict[Any, Any], bool] | None:
     """
     if _JSON_TOKENS.fullmatch(text) or not _LITERAL.fullmatch(text):
         return None
-    strings = [found[0] for found in _STRINGS.finditer(text)]
+    strings = [match[0] for match in _STRINGS.finditer(text)]
     blocks = [string for string in strings if string.startswith(_BLOCKS)]
     if any("\n" not in block or block[3] == block[0] for block in blocks):
         raise Conflict("three quotation marks around a line may be bare ones in a string")
@@ -60,7 +60,7 @@ def is_open(text: str, outside: str) -> bool:
     """Whether strings in single quotation marks stand in a text (`outside` of the double ones) and one does not end."""
     if not _SINGLE_QUOTED.search(outside):
         return False
-    rest = _OR_OPEN.sub(lambda found: "'" if found["open"] else "", text)
+    rest = _OR_OPEN.sub(lambda match: "'" if match["open"] else "", text)
     return "'" in rest or rest.count("{") > rest.count("}")
 
 
@@ -68,10 +68,10 @@ def _as_written(string: re.Match[str]) -> str:
     """A string with its raw line ends and what is no escape escaped; three quotation marks may hold line ends."""
     is_block = string[0].startswith(_BLOCKS)
 
-    def mended(odd: re.Match[str]) -> str:
-        if odd[3]:
-            return odd[3] if is_block else "\\n" if odd[3] == "\n" else "\\r"
-        goes_on = is_block and string[0][odd.end() :][:1] == "\n"  # a backslash ends the first line of many a block
-        return odd[1] or ("\\" if goes_on else "\\\\")
+    def mended(match: re.Match[str]) -> str:
+        if match[3]:
+            return match[3] if is_block else "\\n" if match[3] == "\n" else "\\r"
+        goes_on = is_block and string[0][match.end() :][:1] == "\n"  # a backslash ends the first line of many a block
+        return match[1] or ("\\" if goes_on else "\\\\")
 
     return _ODD.sub(mended, string[0])

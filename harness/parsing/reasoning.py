@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.parsing.json_text import healed
+from harness.parsing.json_text import fix_surrogates
 
 FIELDS = ("reasoning_details", "reasoning_content", "reasoning")
 """Fields that may carry thinking, the richest first. Two at once carry the same, so they are never joined."""
@@ -20,7 +20,7 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
-class Thought:
+class Reasoning:
     """Thinking apart from content.
 
     `text` is what people read; `field` where it came from (a name of `FIELDS`, `content` or `none`); `value`
@@ -34,32 +34,32 @@ class Thought:
     content: str
 
 
-def split_thinking(message: Mapping[str, Any]) -> Thought:
+def split_reasoning(message: Mapping[str, Any]) -> Reasoning:
     """Part a reply into thinking and content. Takes any mapping; never raises."""
     content = text_of(message.get("content"))
     for field in FIELDS:
         value = message.get(field)
         text = text_of(value)
         if text.strip():
-            return Thought(text.strip(), field, _healed(value), _without_copy(content, text))
+            return Reasoning(text.strip(), field, _fix_value(value), _without_copy(content, text))
     inner, end = _in_content(content)
     if end:
-        return Thought(inner.strip(), CONTENT, content[:end], content[end:])
-    return Thought("", NONE, None, content)
+        return Reasoning(inner.strip(), CONTENT, content[:end], content[end:])
+    return Reasoning("", NONE, None, content)
 
 
 def text_of(value: Any) -> str:
     """The text of a string, or of a list of parts that have a `text`; anything else is no text."""
     if isinstance(value, str):
-        return healed(value)
+        return fix_surrogates(value)
     if isinstance(value, Mapping):
         return text_of(value.get("text"))
     if isinstance(value, list):
-        return healed("".join(item if isinstance(item, str) else text_of(item) for item in value))
+        return fix_surrogates("".join(item if isinstance(item, str) else text_of(item) for item in value))
     return ""
 
 
-def with_thinking(message: dict[str, Any], thought: Thought, field: str) -> dict[str, Any]:
+def with_reasoning(message: dict[str, Any], thought: Reasoning, field: str) -> dict[str, Any]:
     """Return a message that carries the thinking in `field`, byte for byte where the form is the same."""
     field = CONTENT if field == "content_tags" else field
     if not thought.text and field != CONTENT:
@@ -71,35 +71,35 @@ def with_thinking(message: dict[str, Any], thought: Thought, field: str) -> dict
     return {**message, field: _as_field(thought, field)}
 
 
-def _as_field(thought: Thought, field: str) -> Any:
+def _as_field(thought: Reasoning, field: str) -> Any:
     if field == thought.field:
         return thought.value
     inner = _inner(thought)
     return [{"type": "reasoning.text", "text": inner}] if field == "reasoning_details" else inner
 
 
-def _as_tags(thought: Thought) -> str:
+def _as_tags(thought: Reasoning) -> str:
     if thought.field == CONTENT:
         # A thought without an end would swallow whatever comes after it.
         return str(thought.value) if _CLOSE in thought.value else f"{thought.value}\n{_CLOSE}\n\n"
     return f"{_OPEN}\n{_inner(thought)}\n{_CLOSE}\n\n" if thought.text else ""
 
 
-def _inner(thought: Thought) -> str:
+def _inner(thought: Reasoning) -> str:
     if thought.field != CONTENT:
         return text_of(thought.value)
     inner, _ = _in_content(thought.value)
     return inner.removeprefix("\n").removesuffix("\n")
 
 
-def _healed(value: Any) -> Any:
+def _fix_value(value: Any) -> Any:
     """The same value with torn surrogates mended; the very object where there are none."""
     if isinstance(value, str):
-        return healed(value)
+        return fix_surrogates(value)
     if isinstance(value, list):
-        return [_healed(item) for item in value]
+        return [_fix_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _healed(item) for key, item in value.items()}
+        return {key: _fix_value(item) for key, item in value.items()}
     return value
 
 

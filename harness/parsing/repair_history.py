@@ -1,8 +1,8 @@
-"""Keeps a history such as every server accepts: finds what one would refuse, and mends it.
+"""Finds what a server would reject in a message history, and repairs it.
 
-A server that refuses a history (MiniMax's error 2013) refuses it on every later request, so one bad call would end a
-run. What can be mended without a change of meaning is mended and told; a system message anywhere but in front cannot
-be (templates drop it silently), so it is refused.
+A server that rejects a history (MiniMax's error 2013) rejects every later request too, so one invalid call would end a
+run. Repairs that keep the meaning are made and reported. A system message anywhere but first cannot be repaired
+(templates drop it silently), so such a history is refused.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.parsing.arguments import is_json_object, read_object
-from harness.parsing.json_text import dumps, healed
+from harness.parsing.json_text import dumps, fix_surrogates
 from harness.parsing.reasoning import text_of
 
 EMPTY_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
-"""What stands in for the parameters of a tool that has none; some servers refuse a tool without them."""
+"""The parameters sent for a tool without any: some servers reject a tool that lacks them."""
 
 LOST_RESULT = "The result of this call was lost. Look at the workspace before you make it again."
 
@@ -29,8 +29,8 @@ _NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
 @dataclass(frozen=True)
-class MendedHistory:
-    """Messages that may be sent, what was `changed` to get there, and what is `refused` (nothing may be sent then)."""
+class RepairedMessages:
+    """Messages to send, what was `changed`, and what is `refused` (then nothing may be sent)."""
 
     messages: tuple[Message, ...]
     changed: tuple[str, ...] = ()
@@ -43,44 +43,32 @@ class MendedHistory:
 
 
 def check_history(messages: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Everything a server may refuse in these messages, one sentence each; empty where it is sound."""
-    mended = mend_history(messages)
-    return mended.refused + mended.changed
+    """Everything in these messages that a server may reject, one sentence each."""
+    repaired = repair_messages(messages)
+    return repaired.refused + repaired.changed
 
 
-def mend_history(messages: Sequence[Mapping[str, Any]]) -> MendedHistory:
-    """Return messages that a server accepts. Sound ones stay as they are, and nothing is edited in place.
+def repair_messages(messages: Sequence[Mapping[str, Any]]) -> RepairedMessages:
+    """Return messages that a server accepts. Valid messages stay equal, and the input is not modified.
 
-    Arguments that are not JSON become `{"_invalid": …}`, ids unique and non-empty; a call without a result gets one,
-    a result without a call goes, and each result stands right behind its call.
+    Arguments that are not JSON become `{"_invalid": …}`; ids become unique and non-empty; a call without a result gets
+    one, a result without a call is left out, and each result follows its call.
     """
-    changes: list[str] = []
-    refused = [
-        f"message {place} is a second system message: put it into the first, or into a tool result"
-        for place, message in enumerate(messages)
-        if place and message.get("role") in ("system", "developer")
-    ]
-    mended: list[Message] = []
-    used: set[str] = set()
-    loose = [(place, message) for place, message in enumerate(messages) if message.get("role") == "tool"]
-    for place, message in enumerate(messages):
-        if message.get("role") == "assistant":
-            mended += _mended_turn(place, message, messages, loose, used, changes)
-        elif message.get("role") in _ROLES and message.get("role") != "tool":
-            mended.append(_with_text(message, place, changes))
-        elif message.get("role") != "tool":
-            changes.append(f"message {place} has no role a server knows ({message.get('role')!r}): left out")
-    for place, message in loose:
-        changes.append(f"message {place} is the result of no call ({message.get('tool_call_id')!r}): left out")
-    return MendedHistory(tuple(mended), tuple(changes), tuple(refused))
+    refused = tuple(
+        f"message {position} is a second system message: put it into the first, or into a tool result"
+        for position, message in enumerate(messages)
+        if position and message.get("role") in ("system", "developer")
+    )
+    repair = _Repair(messages)
+    return RepairedMessages(tuple(repair.run()), tuple(repair.changes), refused)
 
 
-def mend_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The `tools` of a request with the parameters that some servers insist on, even where there are none."""
-    return [_mended_tool(tool) for tool in tools]
+def repair_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The `tools` of a request, each with the `parameters` that some servers require."""
+    return [_repair_tool(tool) for tool in tools]
 
 
-def _mended_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _repair_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     function = dict(tool.get("function") or {})
     given = function.get("parameters")
     parameters = dict(given) if isinstance(given, Mapping) else {}
@@ -88,72 +76,141 @@ def _mended_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {**tool, "type": "function", "function": function}
 
 
-# ------------------------------------------------------------------------------------------------- a turn of the model
+@dataclass
+class _Repair:
+    """A repair in progress: results not yet matched to a call, ids in use, and what was changed."""
+
+    messages: Sequence[Mapping[str, Any]]
+    changes: list[str] = field(default_factory=list)
+    unmatched: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    used_ids: set[str] = field(default_factory=set)
+
+    def run(self) -> list[Message]:
+        self.unmatched = {
+            position: message for position, message in enumerate(self.messages) if message.get("role") == "tool"
+        }
+        repaired: list[Message] = []
+        for position, message in enumerate(self.messages):
+            role = message.get("role")
+            if role == "assistant":
+                repaired += self._repair_turn(position, message)
+            elif role not in _ROLES:
+                self.changes.append(f"message {position} has no role a server accepts ({role!r}): left out")
+            elif role != "tool":
+                repaired.append(self._with_text(position, message))
+        for position, message in self.unmatched.items():
+            name = message.get("tool_call_id")
+            self.changes.append(f"message {position} is the result of no call ({name!r}): left out")
+        return repaired
+
+    def _repair_turn(self, position: int, message: Mapping[str, Any]) -> list[Message]:
+        """A message of the model with valid calls, followed by the results of those calls."""
+        reply = self._with_text(position, message)
+        calls = self._calls(position, message.get("tool_calls"))
+        if not calls:
+            if "tool_calls" in reply:
+                del reply["tool_calls"]
+                self.changes.append(f"message {position} has an empty list of calls: left out")
+            return [reply]
+        results = [self._take_result(position, str(call.get("id") or "")) for call in calls]
+        repaired = [self._repair_call(position, index, call) for index, call in enumerate(calls)]
+        if repaired != list(message["tool_calls"]):
+            reply["tool_calls"] = repaired
+        return [reply, *self._answers(position, repaired, results)]
+
+    def _calls(self, position: int, listed: Any) -> list[Mapping[str, Any]]:
+        entries = listed if isinstance(listed, list) else [listed] if isinstance(listed, Mapping) else []
+        calls = [call for call in entries if isinstance(call, Mapping)]
+        if len(calls) < len(entries):
+            self.changes.append(f"message {position} contains a call that is no object: left out")
+        return calls
+
+    def _repair_call(self, position: int, index: int, call: Mapping[str, Any]) -> Message:
+        inner = call.get("function")
+        function: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
+        old_id = call.get("id")
+        base_id = fix_surrogates(old_id) if isinstance(old_id, str) and old_id else f"call_{position}_{index}"
+        new_id = self._unique(base_id)
+        old_name = function.get("name")
+        name = old_name if isinstance(old_name, str) and _NAME.fullmatch(old_name) else _valid_name(old_name)
+        old_arguments = function.get("arguments")
+        arguments = old_arguments if _is_valid(old_arguments) else _valid_arguments(old_arguments)
+        has_form = call.get("type") == "function" and not set(function) - {"name", "arguments"}
+        for change, is_changed in (
+            (f"id {old_id!r} is {new_id!r} now", new_id != old_id),
+            (f"name {old_name!r} is {name!r} now", name != old_name),
+            ("arguments are valid JSON now", arguments != old_arguments),
+            ("has the form of a call now", not has_form),
+        ):
+            if is_changed:
+                self.changes.append(f"message {position}, call {index + 1}: {change}")
+        return {"id": new_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+    def _unique(self, name: str) -> str:
+        new, count = name, 1
+        while new in self.used_ids:
+            count += 1
+            new = f"{name}_{count}"
+        self.used_ids.add(new)
+        return new
+
+    def _take_result(self, position: int, call_id: str) -> tuple[int, Mapping[str, Any]] | None:
+        """The first unmatched result with this id, up to the next call that uses the same id."""
+        end = _next_use(self.messages, position, call_id)
+        for index, message in self.unmatched.items():
+            if position < index < end and str(message.get("tool_call_id") or "") == call_id:
+                return index, self.unmatched.pop(index)
+        return None
+
+    def _answers(
+        self, position: int, calls: Sequence[Message], results: Sequence[tuple[int, Mapping[str, Any]] | None]
+    ) -> list[Message]:
+        answers: list[Message] = []
+        for index, (call, result) in enumerate(zip(calls, results, strict=True)):
+            if result is None:
+                self.changes.append(f"message {position}, call {index + 1} has no result: one that says so was added")
+                answers.append({"role": "tool", "tool_call_id": call["id"], "content": LOST_RESULT})
+                continue
+            answer = self._with_text(*result)
+            if answer.get("tool_call_id") != call["id"]:
+                answer["tool_call_id"] = call["id"]
+            if result[0] != position + 1 + index:
+                self.changes.append(f"message {result[0]} did not follow its call: moved behind it")
+            answers.append(answer)
+        return answers
+
+    def _with_text(self, position: int, message: Mapping[str, Any]) -> Message:
+        """A copy of a message whose content is a plain string, the only form that every server takes."""
+        copy = dict(message)
+        content = copy.get("content")
+        if not isinstance(content, str):
+            copy["content"] = text_of(content) or ("" if content is None else json.dumps(content, default=repr))
+            self.changes.append(f"message {position}: its content is a string now")
+        return copy
 
 
-def _mended_turn(
-    place: int,
-    message: Mapping[str, Any],
-    messages: Sequence[Mapping[str, Any]],
-    loose: list[tuple[int, Mapping[str, Any]]],
-    used: set[str],
-    changes: list[str],
-) -> list[Message]:
-    """A message of the model, its calls made sound, with the results of those calls right behind it."""
-    said = _with_text(message, place, changes)
-    calls = _calls(message.get("tool_calls"), place, changes)
-    if not calls:
-        if "tool_calls" in said:
-            del said["tool_calls"]
-            changes.append(f"message {place} has an empty list of calls: left out")
-        return [said]
-    given = [str(call.get("id") or "") for call in calls]
-    results = _results(place, given, messages, loose)
-    sound = [_mended_call(call, place, index, used, changes) for index, call in enumerate(calls)]
-    if sound != list(message["tool_calls"]):
-        said["tool_calls"] = sound
-    return [said, *_answers(place, sound, results, changes)]
+def _next_use(messages: Sequence[Mapping[str, Any]], position: int, call_id: str) -> int:
+    """The position of the next message that uses an id again; results behind it belong to that message."""
+    for later in range(position + 1, len(messages)):
+        calls = messages[later].get("tool_calls")
+        if messages[later].get("role") == "assistant" and isinstance(calls, list):
+            if not call_id and calls:
+                return later
+            if any(isinstance(call, Mapping) and str(call.get("id") or "") == call_id for call in calls):
+                return later
+    return len(messages)
 
 
-def _calls(listed: Any, place: int, changes: list[str]) -> list[Mapping[str, Any]]:
-    entries = listed if isinstance(listed, list) else [listed] if isinstance(listed, Mapping) else []
-    calls = [call for call in entries if isinstance(call, Mapping)]
-    if len(calls) < len(entries):
-        changes.append(f"message {place} holds a call that is none: left out")
-    return calls
+def _is_valid(arguments: Any) -> bool:
+    return is_json_object(arguments) and arguments == fix_surrogates(arguments)
 
 
-def _mended_call(call: Mapping[str, Any], place: int, index: int, used: set[str], changes: list[str]) -> Message:
-    inner = call.get("function")
-    function: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
-    old_id = call.get("id")
-    new_id = _unique(healed(old_id) if isinstance(old_id, str) and old_id else f"call_{place}_{index}", used)
-    raw_name = function.get("name")
-    name = raw_name if isinstance(raw_name, str) and _NAME.fullmatch(raw_name) else _named(raw_name)
-    arguments = function.get("arguments")
-    sound = arguments if _is_sound(arguments) else _rewritten(arguments)
-    mended = {"id": new_id, "type": "function", "function": {"name": name, "arguments": sound}}
-    for what, is_changed in (
-        (f"id {old_id!r} is {new_id!r} now", new_id != old_id),
-        (f"name {raw_name!r} is {name!r} now", name != raw_name),
-        ("arguments are valid JSON now", sound != arguments),
-        ("has the form of a call now", call.get("type") != "function" or set(function) - {"name", "arguments"}),
-    ):
-        if is_changed:
-            changes.append(f"message {place}, call {index + 1}: {what}")
-    return mended
+def _valid_name(name: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9_\-]+", "_", str(name or "")).strip("_")[:64] or "unknown"
 
 
-def _is_sound(arguments: Any) -> bool:
-    return is_json_object(arguments) and arguments == healed(arguments)
-
-
-def _named(raw: Any) -> str:
-    return re.sub(r"[^A-Za-z0-9_\-]+", "_", str(raw or "")).strip("_")[:64] or "unknown"
-
-
-def _rewritten(arguments: Any) -> str:
-    """Valid JSON for arguments that are not: what they are where that is plain, else a mark that holds them."""
+def _valid_arguments(arguments: Any) -> str:
+    """Valid JSON for arguments that are not: their value if it is unmistakable, else a mark that contains them."""
     if arguments is None or isinstance(arguments, Mapping):
         reading = read_object(dict(arguments) if arguments else None)
         if reading is not None:
@@ -161,79 +218,4 @@ def _rewritten(arguments: Any) -> str:
     if isinstance(arguments, str) and not arguments.strip():
         return "{}"
     raw = arguments if isinstance(arguments, str) else repr(arguments)
-    return dumps({"_invalid": healed(raw)})
-
-
-def _unique(name: str, used: set[str]) -> str:
-    new, count = name, 1
-    while new in used:
-        count += 1
-        new = f"{name}_{count}"
-    used.add(new)
-    return new
-
-
-# -------------------------------------------------------------------------------------------------------------- results
-
-
-def _results(
-    place: int,
-    ids: Sequence[str],
-    messages: Sequence[Mapping[str, Any]],
-    loose: list[tuple[int, Mapping[str, Any]]],
-) -> list[tuple[int, Mapping[str, Any]] | None]:
-    """Take the results of a message's calls from those not yet given to one: by id, up to the id's next call."""
-    found: list[tuple[int, Mapping[str, Any]] | None] = []
-    for wanted in ids:
-        end = _next_call(place, wanted, messages)
-        match = next(
-            (item for item in loose if place < item[0] < end and str(item[1].get("tool_call_id") or "") == wanted), None
-        )
-        if match is not None:
-            loose.remove(match)
-        found.append(match)
-    return found
-
-
-def _next_call(place: int, wanted: str, messages: Sequence[Mapping[str, Any]]) -> int:
-    """Where a later message uses the same id again, so that the results behind it are that one's."""
-    for later in range(place + 1, len(messages)):
-        calls = messages[later].get("tool_calls")
-        if messages[later].get("role") == "assistant" and isinstance(calls, list):
-            if not wanted and calls:
-                return later
-            if any(isinstance(call, Mapping) and str(call.get("id") or "") == wanted for call in calls):
-                return later
-    return len(messages)
-
-
-def _answers(
-    place: int,
-    calls: Sequence[Message],
-    results: Sequence[tuple[int, Mapping[str, Any]] | None],
-    changes: list[str],
-) -> list[Message]:
-    answers: list[Message] = []
-    for index, (call, result) in enumerate(zip(calls, results, strict=True)):
-        if result is None:
-            changes.append(f"message {place}, call {index + 1} has no result: one was put in that says so")
-            answers.append({"role": "tool", "tool_call_id": call["id"], "content": LOST_RESULT})
-            continue
-        at, message = result
-        answer = _with_text(message, at, changes)
-        if answer.get("tool_call_id") != call["id"]:
-            answer["tool_call_id"] = call["id"]
-        if at != place + 1 + index:
-            changes.append(f"message {at} stood apart from its call: moved behind it")
-        answers.append(answer)
-    return answers
-
-
-def _with_text(message: Mapping[str, Any], place: int, changes: list[str]) -> Message:
-    """A copy of a message whose content is a plain string, the only form that every server takes."""
-    copy = dict(message)
-    content = copy.get("content")
-    if not isinstance(content, str):
-        copy["content"] = text_of(content) or ("" if content is None else json.dumps(content, default=repr))
-        changes.append(f"message {place}: its content is a string now")
-    return copy
+    return dumps({"_invalid": fix_surrogates(raw)})

@@ -33,7 +33,7 @@ Atom = tuple[str, bool]
 
 
 @dataclass
-class _Said:
+class _Tokens:
     """What a text says, and the text with marks for its strings. `is_guess`: JSON would not take all of it."""
 
     atoms: list[Atom] = field(default_factory=list)
@@ -44,7 +44,7 @@ class _Said:
 
 def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
     """The object that the library makes of a text, and whether it is a guess (a string without JSON's marks)."""
-    said = _said(text) if text.startswith("{") and not is_too_deep(text) else None
+    said = _tokenize(text) if text.startswith("{") and not is_too_deep(text) else None
     if said is None:
         return None
     from json_repair import repair_json
@@ -57,12 +57,12 @@ def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
     return (value, said.is_guess) if all(given.count(mark) <= built.count(mark) for mark in "{}[]:") else None
 
 
-def _said(text: str) -> _Said | None:
+def _tokenize(text: str) -> _Tokens | None:
     """Take a text apart; None if anything but JSON's tokens stands in it, or too many of them.
 
     Two strings with nothing between them, if the second is no key, may be one that quotes, or an expression.
     """
-    said, pieces = _Said(), []
+    said, pieces = _Tokens(), []
     at, length, was_string = 0, 0, False
     while found := _TOKEN.match(text, at):
         is_key, is_string = found["key"] is not None, bool(found["string"])
@@ -125,7 +125,7 @@ _CLOSE = re.compile(r"\s*[}\]]")
 
 
 @dataclass(frozen=True)
-class Mended:
+class Prefix:
     """What a text begins with, and the `tail` behind it. `is_repaired`: more than last commas had to be mended.
 
     `is_ambiguous`: behind a string stands a key without quotation marks, though others have them. It may be a word of a
@@ -138,7 +138,7 @@ class Mended:
     is_ambiguous: bool = False
 
 
-def read_mended(text: str) -> Mended | None:
+def read_prefix(text: str) -> Prefix | None:
     """Decode the JSON that `text` begins with, control characters in strings and all; None where it is too far off.
 
     Put right are commas before a closing bracket and commas that are missing, keys without quotation marks, and
@@ -156,7 +156,7 @@ def read_mended(text: str) -> Mended | None:
                 return None
             is_repaired = is_repaired or is_edit
         else:
-            return Mended(value, text[end:], is_repaired, is_ambiguous)
+            return Prefix(value, text[end:], is_repaired, is_ambiguous)
     return None
 
 

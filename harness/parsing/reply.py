@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from harness.parsing.arguments import ERROR, NATIVE, REPAIR_STEPS, SCHEMA, STRICT, TRIMMED, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit, nearest_names
-from harness.parsing.json_text import dumps, healed, looks_cut
-from harness.parsing.reasoning import Thought, split_thinking, with_thinking
-from harness.parsing.text_calls import FoundCall, find_calls
+from harness.parsing.json_text import dumps, fix_surrogates, looks_cut
+from harness.parsing.reasoning import Reasoning, split_reasoning, with_reasoning
+from harness.parsing.text_calls import ReceivedCall, find_calls
 from runs.events.registry import Call
 
 __all__ = ["Outcome", "ReadReply", "ToolSpec", "canonical_message", "read_reply"]
@@ -50,16 +50,16 @@ class ReadReply:
     outcome: Outcome
     repaired: bool
     repair_steps: Mapping[str, int]
-    thought: Thought = field(repr=False)
+    thought: Reasoning = field(repr=False)
 
     @property
-    def thinking_field(self) -> str:
+    def reasoning_field(self) -> str:
         """The field the thinking came in: one of `thinking.FIELDS`, `content` or `none`."""
         return self.thought.field
 
 
 @dataclass(frozen=True)
-class _Verdict:
+class _Decision:
     """What is done about a call."""
 
     name: str
@@ -83,10 +83,10 @@ def read_reply(
     that reading the same reply again gives the same ids. `taken` are ids that history holds already.
     """
     message = message if isinstance(message, Mapping) else {}
-    thought = split_thinking(message)
+    thought = split_reasoning(message)
     is_cut = finish_reason in CUT_REASONS
     found, content, is_plain = find_calls(message, thought, tools, is_cut=is_cut)
-    verdicts = [_judge(call, tools) for call in found]
+    verdicts = [_decide(call, tools) for call in found]
     ids = _ids([call.id for call in found], verdicts, seed, taken)
     calls = tuple(
         Call(
@@ -101,7 +101,7 @@ def read_reply(
     repair_steps = Counter(verdict.repair_step for verdict in verdicts)
     if ambiguous := sum(verdict.is_ambiguous for verdict in verdicts):
         repair_steps["ambiguous"] = ambiguous
-    kept = Thought(thought.text, thought.field, thought.value, content)
+    kept = Reasoning(thought.text, thought.field, thought.value, content)
     return ReadReply(
         calls=calls,
         text=content.strip(),
@@ -113,14 +113,14 @@ def read_reply(
     )
 
 
-def canonical_message(reply: ReadReply, thinking_field: str | None = None) -> dict[str, Any]:
+def canonical_message(reply: ReadReply, reasoning_field: str | None = None) -> dict[str, Any]:
     """The assistant message that history carries: mended calls, and the thinking byte for byte.
 
     `thinking_field` is the field the endpoint wants it back in (None: the one it came in; `none`: it is left out).
     """
     message: dict[str, Any] = {"role": "assistant", "content": reply.thought.content}
-    field_name = reply.thinking_field if thinking_field is None else thinking_field
-    message = with_thinking(message, reply.thought, field_name)
+    field_name = reply.reasoning_field if reasoning_field is None else reasoning_field
+    message = with_reasoning(message, reply.thought, field_name)
     if reply.calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -132,41 +132,41 @@ def canonical_message(reply: ReadReply, thinking_field: str | None = None) -> di
 # ------------------------------------------------------------------------------------------------------- judging a call
 
 
-def _judge(call: FoundCall, tools: Sequence[ToolSpec]) -> _Verdict:
+def _decide(call: ReceivedCall, tools: Sequence[ToolSpec]) -> _Decision:
     """Decide what is done about one call, and what history carries of it."""
     tool = find_tool(call.name, tools)
     keys = (tool.properties, tool.required) if tool else ((), ())
-    reading = call.reading if call.is_spoken else read_object(call.raw, *keys)
+    reading = call.reading if call.is_text else read_object(call.raw, *keys)
     name = tool.name if tool else _NAME.sub("_", call.name)[:64].strip("_") or "unknown"
     if reading is not None and tool is not None:
         reading = _unwrapped_call(reading, tool)
     if call.is_cut or reading is None:
         return _unreadable(call, name)
     if tool is None:
-        return _Verdict(name, _carried(reading), ERROR, _unknown(call.name, tools))
+        return _Decision(name, _arguments_text(reading), ERROR, _unknown(call.name, tools))
     if "_invalid" in reading.value and "_invalid" not in tool.properties:
-        return _Verdict(name, _carried(reading), ERROR, "`_invalid` marks arguments that could not be read")
-    return _fitted(call, reading, tool)
+        return _Decision(name, _arguments_text(reading), ERROR, "`_invalid` marks arguments that could not be read")
+    return _fit_to_tool(call, reading, tool)
 
 
-def _fitted(call: FoundCall, reading: Reading, tool: ToolSpec) -> _Verdict:
+def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decision:
     fitted = fit(tool, reading.value)
     if fitted.problem:
-        return _Verdict(tool.name, _carried(reading), ERROR, f"Not performed: {fitted.problem}.")
+        return _Decision(tool.name, _arguments_text(reading), ERROR, f"Not performed: {fitted.problem}.")
     repair_step = _deepest(
         call.repair_step,
         reading.repair_step,
         STRICT if fitted.dropped else NATIVE,
-        SCHEMA if (fitted.coerced and not call.is_spoken) or tool.name != call.name else NATIVE,
+        SCHEMA if (fitted.coerced and not call.is_text) or tool.name != call.name else NATIVE,
     )
     is_kept = reading.text is not None and not fitted.dropped and not fitted.coerced
     arguments = reading.text if is_kept and reading.text is not None else dumps(fitted.value)
     is_ambiguous = call.is_ambiguous or reading.is_ambiguous or fitted.is_ambiguous
-    if not tool.can_be_taken_back and REPAIR_STEPS.index(repair_step) > REPAIR_STEPS.index(TRIMMED):
-        return _Verdict(tool.name, arguments, ERROR, _too_untidy(tool))
-    if is_ambiguous and not (tool.can_be_taken_back and tool.reads_back):
-        return _Verdict(tool.name, arguments, ERROR, _TWO_WAYS, is_ambiguous)
-    return _Verdict(tool.name, arguments, repair_step, "", is_ambiguous)
+    if not tool.is_reversible and REPAIR_STEPS.index(repair_step) > REPAIR_STEPS.index(TRIMMED):
+        return _Decision(tool.name, arguments, ERROR, _too_untidy(tool))
+    if is_ambiguous and not (tool.is_reversible and tool.shows_effect):
+        return _Decision(tool.name, arguments, ERROR, _TWO_WAYS, is_ambiguous)
+    return _Decision(tool.name, arguments, repair_step, "", is_ambiguous)
 
 
 def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
@@ -181,16 +181,16 @@ def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
     return Reading(again.value, repair_step, is_ambiguous=reading.is_ambiguous or again.is_ambiguous)
 
 
-def _unreadable(call: FoundCall, name: str) -> _Verdict:
+def _unreadable(call: ReceivedCall, name: str) -> _Decision:
     raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
     # A mark that was not escaped makes a whole call look cut, but only a whole one ends in a bracket.
     is_cut = call.is_cut or (looks_cut(raw) and not raw.rstrip().endswith("}"))
-    arguments = dumps({"_invalid": healed(raw)})
-    problem = _CUT if is_cut else _BROKEN_TAGS if call.is_spoken else _NOT_JSON
-    return _Verdict(name, arguments, ERROR, problem, call.is_ambiguous and not is_cut)
+    arguments = dumps({"_invalid": fix_surrogates(raw)})
+    problem = _CUT if is_cut else _BROKEN_TAGS if call.is_text else _NOT_JSON
+    return _Decision(name, arguments, ERROR, problem, call.is_ambiguous and not is_cut)
 
 
-def _carried(reading: Reading) -> str:
+def _arguments_text(reading: Reading) -> str:
     return reading.text if reading.text is not None else dumps(reading.value)
 
 
@@ -198,12 +198,12 @@ def _deepest(*repair_steps: str) -> str:
     return max(repair_steps, key=REPAIR_STEPS.index)
 
 
-def _ids(given: Sequence[str], verdicts: Sequence[_Verdict], seed: str, taken: Collection[str]) -> list[str]:
+def _ids(given: Sequence[str], verdicts: Sequence[_Decision], seed: str, taken: Collection[str]) -> list[str]:
     """Unique ids: the server's own where they will do, `c1_2` for a second `c1`, and made-up ones for none."""
     used = set(taken)
     ids: list[str] = []
-    for place, (old, verdict) in enumerate(zip(given, verdicts, strict=True)):
-        base = old if _ID.fullmatch(old) else _made_up(f"{seed}|{place}|{verdict.name}|{verdict.arguments}")
+    for index, (old, verdict) in enumerate(zip(given, verdicts, strict=True)):
+        base = old if _ID.fullmatch(old) else _generate_id(f"{seed}|{index}|{verdict.name}|{verdict.arguments}")
         new, count = base, 1
         while new in used:
             count += 1
@@ -213,11 +213,11 @@ def _ids(given: Sequence[str], verdicts: Sequence[_Verdict], seed: str, taken: C
     return ids
 
 
-def _made_up(source: str) -> str:
+def _generate_id(source: str) -> str:
     return "call_" + hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def _outcome(verdicts: Sequence[_Verdict], said: Thought, finish_reason: str | None, *, is_cut: bool) -> Outcome:
+def _outcome(verdicts: Sequence[_Decision], said: Reasoning, finish_reason: str | None, *, is_cut: bool) -> Outcome:
     if verdicts:
         failed = [verdict for verdict in verdicts if verdict.problem]
         if not failed:

@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n")
 
 
 @dataclass(frozen=True)
-class SpokenCall:
+class TextCall:
     """A call that stood in text. `arguments` is None where they could not be read; `raw` is how they stood there."""
 
     name: str
@@ -32,10 +32,10 @@ class SpokenCall:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class TextCalls:
     """The calls found in a text, and the text without them; `ends_with_call` where nothing but blanks followed."""
 
-    calls: tuple[SpokenCall, ...]
+    calls: tuple[TextCall, ...]
     rest: str
     ends_with_call: bool = True
 

@@ -10,14 +10,14 @@ from harness.parsing import arguments
 from harness.parsing.arguments import REPAIR_STEPS, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit
 from harness.parsing.json_calls import read_json
-from harness.parsing.json_text import healed
-from harness.parsing.reasoning import Thought
-from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall
+from harness.parsing.json_text import fix_surrogates
+from harness.parsing.reasoning import Reasoning
+from harness.parsing.text_call_types import Parameters, TextCall, TextCalls
 from harness.parsing.xml_calls import read_xml, without_leaks
 
 
 @dataclass(frozen=True)
-class FoundCall:
+class ReceivedCall:
     """A call as it was found: the rung its container stands on, and its arguments in whatever form."""
 
     name: str
@@ -27,12 +27,12 @@ class FoundCall:
     reading: Reading | None = None
     is_ambiguous: bool = False
     is_cut: bool = False
-    is_spoken: bool = False
+    is_text: bool = False
 
 
 def find_calls(
-    message: Mapping[str, Any], thought: Thought, tools: Sequence[ToolSpec], *, is_cut: bool
-) -> tuple[list[FoundCall], str, bool]:
+    message: Mapping[str, Any], thought: Reasoning, tools: Sequence[ToolSpec], *, is_cut: bool
+) -> tuple[list[ReceivedCall], str, bool]:
     """All calls of a reply, the content without them, and whether nothing had to be mended to find them."""
 
     def parameters(name: str) -> Collection[str] | None:
@@ -43,63 +43,63 @@ def find_calls(
     if native:
         found = [*native[:-1], _last(native[-1], is_cut)]
         spoken = read_xml(thought.content, parameters, is_cut=is_cut)
-        more, is_accounted_for = _not_native_too(spoken, found, tools)
+        more, is_accounted_for = _calls_besides_native(spoken, found, tools)
         content = without_leaks(spoken.rest if spoken.calls and is_accounted_for else thought.content)
         return [*found, *more], content, content == thought.content
     spoken = read_xml(thought.content, parameters, is_cut=is_cut)
     if not spoken.calls:
         spoken = read_json(spoken.rest, parameters, is_cut=is_cut)
     if spoken.calls:
-        return [_from_speech(call, arguments.IN_CONTENT) for call in spoken.calls], spoken.rest, False
-    return _from_thinking(thought, parameters, is_cut=is_cut), thought.content, True
+        return [_received(call, arguments.IN_CONTENT) for call in spoken.calls], spoken.rest, False
+    return _calls_in_reasoning(thought, parameters, is_cut=is_cut), thought.content, True
 
 
-def _native_entries(message: Mapping[str, Any]) -> list[FoundCall]:
+def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:
     listed = message.get("tool_calls")
     entries = list(listed) if isinstance(listed, (list, tuple)) else [listed]
     if not any(isinstance(entry, Mapping) for entry in entries):
         entries = [message.get("function_call")]
-    found: list[FoundCall] = []
+    found: list[ReceivedCall] = []
     for entry in entries:
         if not isinstance(entry, Mapping):
             continue
         function = entry.get("function") if isinstance(entry.get("function"), Mapping) else entry
         assert isinstance(function, Mapping)
         name, raw = function.get("name"), function.get("arguments")
-        call = FoundCall(_words(name), _healed_raw(raw), _words(entry.get("id")))
+        call = ReceivedCall(_text(name), _fix_raw(raw), _text(entry.get("id")))
         if call.name or not _is_blank(raw):
             found.append(call)
     return found
 
 
-def _merged(entries: Sequence[FoundCall]) -> list[FoundCall]:
+def _merged(entries: Sequence[ReceivedCall]) -> list[ReceivedCall]:
     """Give an entry without a name to the call before it, where the two make one whole."""
-    merged: list[FoundCall] = []
+    merged: list[ReceivedCall] = []
     for entry in entries:
         before = merged[-1] if merged else None
         if not entry.name and before and isinstance(entry.raw, str):
             if _is_blank(before.raw) or before.raw == "{}":
-                merged[-1] = FoundCall(before.name, entry.raw, before.id or entry.id, arguments.STRICT)
+                merged[-1] = ReceivedCall(before.name, entry.raw, before.id or entry.id, arguments.STRICT)
                 continue
             if isinstance(before.raw, str) and arguments.is_json_object(before.raw + entry.raw):
-                merged[-1] = FoundCall(before.name, before.raw + entry.raw, before.id, arguments.STRICT)
+                merged[-1] = ReceivedCall(before.name, before.raw + entry.raw, before.id, arguments.STRICT)
                 continue
         merged.append(entry)
     return merged
 
 
-def _last(call: FoundCall, is_cut: bool) -> FoundCall:
+def _last(call: ReceivedCall, is_cut: bool) -> ReceivedCall:
     """Mark the last call of a reply that was cut off, unless its arguments ended on their own."""
     if not is_cut:
         return call
     reading = None if _is_blank(call.raw) else read_object(call.raw)
     is_whole = reading is not None and REPAIR_STEPS.index(reading.repair_step) <= REPAIR_STEPS.index(arguments.TRIMMED)
-    return call if is_whole else FoundCall(call.name, call.raw, call.id, call.repair_step, is_cut=True)
+    return call if is_whole else ReceivedCall(call.name, call.raw, call.id, call.repair_step, is_cut=True)
 
 
-def _not_native_too(
-    spoken: Spoken, native: Sequence[FoundCall], tools: Sequence[ToolSpec]
-) -> tuple[list[FoundCall], bool]:
+def _calls_besides_native(
+    spoken: TextCalls, native: Sequence[ReceivedCall], tools: Sequence[ToolSpec]
+) -> tuple[list[ReceivedCall], bool]:
     """Calls in content besides native ones: a copy is dropped, another is told as ambiguous, so that none is lost.
 
     The second value is false where some of what stands there was neither.
@@ -114,11 +114,11 @@ def _not_native_too(
         if tool is None or call.arguments is None:
             is_accounted_for = False
         elif (tool.name, fit(tool, call.arguments).value) not in known:
-            more.append(_from_speech(call, arguments.IN_CONTENT, is_ambiguous=True))
+            more.append(_received(call, arguments.IN_CONTENT, is_ambiguous=True))
     return more, is_accounted_for
 
 
-def _from_thinking(thought: Thought, parameters: Parameters, *, is_cut: bool) -> list[FoundCall]:
+def _calls_in_reasoning(thought: Reasoning, parameters: Parameters, *, is_cut: bool) -> list[ReceivedCall]:
     """Calls that were left inside thinking. They count where the reply ends with them; else they may be a plan."""
     if "invoke" not in thought.text and "<function=" not in thought.text:
         return []
@@ -127,29 +127,29 @@ def _from_thinking(thought: Thought, parameters: Parameters, *, is_cut: bool) ->
     if not is_end and not any(call.arguments and not call.is_cut for call in spoken.calls):
         return []
     return [
-        _from_speech(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in spoken.calls
+        _received(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in spoken.calls
     ]  # fmt: skip
 
 
-def _from_speech(call: SpokenCall, repair_step: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> FoundCall:
+def _received(call: TextCall, repair_step: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> ReceivedCall:
     reading = None if call.arguments is None else Reading(call.arguments, repair_step)
-    return FoundCall(
+    return ReceivedCall(
         name=call.name,
         raw=call.raw,
         repair_step=repair_step,
         reading=reading,
         is_ambiguous=is_ambiguous or call.is_ambiguous,
         is_cut=is_cut or call.is_cut,
-        is_spoken=True,
+        is_text=True,
     )
 
 
-def _words(value: Any) -> str:
-    return healed(value) if isinstance(value, str) else "" if value is None else healed(str(value))
+def _text(value: Any) -> str:
+    return fix_surrogates(value) if isinstance(value, str) else "" if value is None else fix_surrogates(str(value))
 
 
-def _healed_raw(raw: Any) -> Any:
-    return healed(raw) if isinstance(raw, str) else raw
+def _fix_raw(raw: Any) -> Any:
+    return fix_surrogates(raw) if isinstance(raw, str) else raw
 
 
 def _is_blank(raw: Any) -> bool:

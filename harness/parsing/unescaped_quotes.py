@@ -33,7 +33,7 @@ class _Text:
     key: re.Pattern[str]
 
 
-def read_quoting(text: str, known: Collection[str], needed: Collection[str]) -> dict[str, Any] | None:
+def read_unescaped_quotes(text: str, known: Collection[str], needed: Collection[str]) -> dict[str, Any] | None:
     """The object that a text is if its strings hold bare quotation marks; None where it is none, or may be several.
 
     `known` are the keys that it may have (none: any), `needed` those that it must have.

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.parsing.arguments import read_object
-from harness.parsing.text_call_types import Parameters, Spoken, SpokenCall, is_quoted
+from harness.parsing.text_call_types import Parameters, TextCall, TextCalls, is_quoted
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def without_leaks(text: str) -> str:
     return _LEAKED.sub("", text).rstrip() if _LEAKED.search(text) else text
 
 
-def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
+def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
     """Find the calls that stand in a text as XML."""
     text = _with_brackets(text)
     tags = _tags(text)
     kinds = "".join(tag.kind for tag in tags)
     if "I" not in kinds or not _is_meant(kinds, tags, parameters):
-        return Spoken((), text)
+        return TextCalls((), text)
     whole, end = _whole_part(text, tags, kinds, is_cut=is_cut)
     if end is None:
         calls = _loose_calls(text, tags, parameters, is_cut=is_cut)
@@ -69,7 +69,7 @@ def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> Spoken:
         calls += [replace(_whole_call(text, group), is_cut=True) for group in _groups(tags[whole:])]
     if is_quoted(text, _spans(tags)):
         calls = [replace(call, is_ambiguous=True) for call in calls]
-    return Spoken(tuple(calls), _without(text, tags, kinds), not text[tags[-1].end :].strip(" \t\r\n`"))
+    return TextCalls(tuple(calls), _without(text, tags, kinds), not text[tags[-1].end :].strip(" \t\r\n`"))
 
 
 def _with_brackets(text: str) -> str:
@@ -145,21 +145,19 @@ def _groups(tags: Sequence[_Tag]) -> list[list[_Tag]]:
     return groups
 
 
-def _whole_call(text: str, group: Sequence[_Tag]) -> SpokenCall:
+def _whole_call(text: str, group: Sequence[_Tag]) -> TextCall:
     end = group[-1].end if group[-1].kind == "i" else len(text) if group[-1].kind in "PI" else group[-1].end
     raw = text[group[0].start : end]
     names = [tag.name for tag in group if tag.kind == "P"]
     if not names:
         body = text[group[0].end : group[-1].start] if group[-1].kind == "i" else ""
         reading = read_object(body)
-        return SpokenCall(
-            group[0].name, reading.value if reading else None, raw, bool(reading and reading.is_ambiguous)
-        )
+        return TextCall(group[0].name, reading.value if reading else None, raw, bool(reading and reading.is_ambiguous))
     values = [_value(text[left.end : right.start]) for left, right in pairwise(group) if left.kind + right.kind == "Pp"]
     if len(values) < len(names):
-        return SpokenCall(group[0].name, None, raw, is_cut=True)
+        return TextCall(group[0].name, None, raw, is_cut=True)
     arguments = dict(zip(names, values, strict=True))
-    return SpokenCall(group[0].name, arguments, raw, len(arguments) < len(names))
+    return TextCall(group[0].name, arguments, raw, len(arguments) < len(names))
 
 
 def _value(text: str) -> str:
@@ -167,7 +165,7 @@ def _value(text: str) -> str:
     return text.removeprefix("\n").removesuffix("\n") if text.startswith("\n") else text
 
 
-def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_cut: bool) -> list[SpokenCall]:
+def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_cut: bool) -> list[TextCall]:
     """Read a sequence that is not in order as well as it goes: a call that does not end holds what follows."""
     groups: list[list[_Tag]] = []
     is_open = False
@@ -184,22 +182,22 @@ def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_
     return calls
 
 
-def _loose_call(text: str, group: Sequence[_Tag], known: Collection[str]) -> SpokenCall:
+def _loose_call(text: str, group: Sequence[_Tag], known: Collection[str]) -> TextCall:
     """Close each parameter on the last closing tag before the next parameter the tool has, or the call's end."""
-    last = max((place for place, tag in enumerate(group) if tag.kind == "i"), default=len(group))
+    last = max((index for index, tag in enumerate(group) if tag.kind == "i"), default=len(group))
     inside = group[1:last]
     raw = text[group[0].start : group[last].end if last < len(group) else group[-1].end]
     arguments: dict[str, Any] = {}
     opens: list[int] = []
-    for place, tag in enumerate(inside):
+    for index, tag in enumerate(inside):
         if tag.kind == "P" and (tag.name in known or not known) and tag.name not in {inside[k].name for k in opens}:
-            opens.append(place)
-    for place, following in pairwise([*opens, len(inside)]):
-        closes = [tag for tag in inside[place + 1 : following] if tag.kind == "p"]
+            opens.append(index)
+    for index, following in pairwise([*opens, len(inside)]):
+        closes = [tag for tag in inside[index + 1 : following] if tag.kind == "p"]
         if not closes:
-            return SpokenCall(group[0].name, None, raw, is_ambiguous=True, is_cut=last == len(group))
-        arguments[inside[place].name] = _value(text[inside[place].end : closes[-1].start])
-    return SpokenCall(group[0].name, arguments, raw, is_ambiguous=True, is_cut=last == len(group))
+            return TextCall(group[0].name, None, raw, is_ambiguous=True, is_cut=last == len(group))
+        arguments[inside[index].name] = _value(text[inside[index].end : closes[-1].start])
+    return TextCall(group[0].name, arguments, raw, is_ambiguous=True, is_cut=last == len(group))
 
 
 def _without(text: str, tags: Sequence[_Tag], kinds: str) -> str:

@@ -142,12 +142,12 @@ def _check_cost(settings: RunSettings, profile: Profile) -> None:
 def _probe(resolved: Resolved, process: Settings) -> tuple[ProbeResult, bool]:
     """What this endpoint really does, and whether it was probed for this run. Raises `ModelError`."""
     from harness.endpoint.probe import probe_and_store
-    from harness.endpoint.probe_result import stored_probe
+    from harness.endpoint.probe_result import load_probe
 
     settings, endpoint = resolved.settings, resolved.endpoint
     profile = profile_of(settings, endpoint, False, process.home)
     _check_cost(settings, profile)
-    probe = stored_probe(process.home, settings.base_url, profile)
+    probe = load_probe(process.home, settings.base_url, profile)
     is_new = probe is None
     if probe is None:
         errors.say(f"probing {settings.base_url} with about ten short calls")

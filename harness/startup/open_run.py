@@ -122,19 +122,19 @@ def _load_blend(created: RunCreated, home: Path) -> Blend:
 
 
 def _open_model(created: RunCreated, process: Settings) -> Model:
-    from harness.endpoint.client import Patience, open_model
-    from harness.endpoint.probe_result import as_result, informed
+    from harness.endpoint.client import RetryPolicy, open_model
+    from harness.endpoint.probe_result import apply_probe, parse_probe
 
     settings = created.settings
     endpoint = endpoint_of(settings, process)
     profile = profile_of(settings, endpoint, created.is_demo, process.home)
-    probe = as_result(created.probe)
-    profile = informed(profile, probe) if probe else profile
+    probe = parse_probe(created.probe)
+    profile = apply_probe(profile, probe) if probe else profile
     if created.is_demo:
         from harness.demo.transport import DEMO_BASE_URL, DemoTransport
 
         return open_model(profile, DEMO_BASE_URL, transport=DemoTransport(), tools=specs())
-    patience = Patience(
+    patience = RetryPolicy(
         stall=settings.model_stall_seconds,
         first_wait=settings.model_first_wait_seconds,
         longest_wait=settings.model_longest_wait_seconds,
@@ -170,9 +170,9 @@ def _describe_task(run: Run) -> None:
 
 
 def _record_probe(run: Run) -> None:
-    from harness.endpoint.probe_result import as_result, probe_lines
+    from harness.endpoint.probe_result import parse_probe, probe_lines
 
-    probe = as_result(run.created.probe)
+    probe = parse_probe(run.created.probe)
     if probe is None or run.state.is_probed:
         return
     # An older probe was paid by another run.

@@ -112,7 +112,7 @@ def _encode(text: str) -> bytes:
 
 
 TOOLS = (
-    Tool("read_file", ReadFile, _read, reads_back=True),
-    Tool("write_file", WriteFile, _write, reads_back=True),
-    Tool("edit_file", EditFile, _edit, _plan_edit, reads_back=True),
+    Tool("read_file", ReadFile, _read, shows_effect=True),
+    Tool("write_file", WriteFile, _write, shows_effect=True),
+    Tool("edit_file", EditFile, _edit, _plan_edit, shows_effect=True),
 )

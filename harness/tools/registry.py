@@ -167,7 +167,7 @@ def specs() -> tuple[ToolSpec, ...]:
     sections = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
     descriptions = {name: " ".join(text.split()) for name, text in zip(sections[::2], sections[1::2], strict=True)}
     return tuple(
-        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_undone, tool.reads_back)
+        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_undone, tool.shows_effect)
         for name, tool in tools().items()
     )
 

@@ -135,7 +135,7 @@ class Tool:
     act: Callable[[ToolContext, Any], str]
     plan: Callable[[ToolContext, Any], ToolStarted] = _plan
     can_be_undone: bool = True
-    reads_back: bool = False
+    shows_effect: bool = False
 
 
 def sha256(content: bytes) -> str:

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 SIZES = (10_000, 80_000, 180_000)
-BYTES_A_TOKEN = 4
+BYTES_PER_TOKEN = 4
 TURN_BYTES = 1_600
 """Bytes of a turn of the history: a thought, a call and its result."""
 
@@ -61,7 +61,7 @@ def serve(chunks: int) -> None:
 def history(tokens: int) -> list[dict[str, Any]]:
     """Messages of about so many tokens, as a run makes them."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": "The task. " * 600}]
-    for number in range((tokens * BYTES_A_TOKEN - 6_000) // TURN_BYTES):
+    for number in range((tokens * BYTES_PER_TOKEN - 6_000) // TURN_BYTES):
         function = {"name": "bash", "arguments": json.dumps({"command": f"python train.py --seed {number}"})}
         call = {"id": f"call_{number}", "type": "function", "function": function}
         thought = f"Seed {number} next; the last one was no better. " * 12

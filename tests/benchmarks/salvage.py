@@ -15,7 +15,7 @@ from harness.parsing.reply import ToolSpec, read_reply
 
 TEXT = {"type": "string"}
 PARAMETERS = {"type": "object", "properties": {"path": TEXT, "content": TEXT}, "required": ["path", "content"]}
-TOOLS = (ToolSpec("write_file", "", PARAMETERS, can_be_taken_back=True, reads_back=True),)
+TOOLS = (ToolSpec("write_file", "", PARAMETERS, is_reversible=True, shows_effect=True),)
 LINE = "total[\"a\"] = frame.loc[rows, 'b'].sum()  # über {all}, [c]\n"
 FILE = LINE * (32_000 // len(LINE))
 ARGUMENTS = {"path": "a.py", "content": FILE}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.endpoint.assemble import assemble, join
-from harness.endpoint.errors import Passing
+from harness.endpoint.errors import TransientFailure
 from harness.endpoint.stream import RawReply, ReplyReader
 
 XML = '<minimax:tool_call>\n<invoke name="bash">\n<parameter name="command">ls</parameter>\n</invoke>'
@@ -110,9 +110,9 @@ def test_a_name_sent_with_every_piece_is_one_name() -> None:
     assert calls_of(message) == [("a", "bash", '{"command":"x"}')]
 
 
-@pytest.mark.parametrize("odd", [{"command": "ls"}, None, ["x"]])
-def test_arguments_that_are_no_text_are_handed_on_as_they_are(odd: Any) -> None:
-    assert calls_of(made(call(0, "a", "bash", odd)))[0][2] == odd
+@pytest.mark.parametrize("repeats", [{"command": "ls"}, None, ["x"]])
+def test_arguments_that_are_no_text_are_handed_on_as_they_are(repeats: Any) -> None:
+    assert calls_of(made(call(0, "a", "bash", repeats)))[0][2] == repeats
 
 
 def test_thinking_in_two_fields_is_not_joined() -> None:
@@ -138,10 +138,10 @@ def test_halves_of_a_character_in_two_chunks_make_one() -> None:
 
 
 def test_a_reply_without_an_end_is_never_whole() -> None:
-    with pytest.raises(Passing) as cut:
+    with pytest.raises(TransientFailure) as cut:
         read(said("half an ans"))
     assert cut.value.was_cut
-    with pytest.raises(Passing) as empty:
+    with pytest.raises(TransientFailure) as empty:
         read({"choices": []})
     assert not empty.value.was_cut
 
@@ -165,7 +165,7 @@ def test_no_bytes_at_all_break_the_reader(data: bytes, in_stream: bool) -> None:
     try:
         reader.feed(b"data: " + data + b"\n\n" if in_stream else data)
         reader.finish()
-    except Passing:
+    except TransientFailure:
         pass
 
 
@@ -187,5 +187,5 @@ def test_no_shape_of_json_breaks_the_reader(chunks: list[Any]) -> None:
                   [{"choices": [{"message": chunk, "finish_reason": "stop"}]} for chunk in chunks]):  # fmt: skip
         try:
             json.dumps(read(*whole).message)
-        except Passing:
+        except TransientFailure:
             continue

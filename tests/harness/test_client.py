@@ -16,14 +16,14 @@ from harness.endpoint.client import (
     ContextOverflow,
     EndpointRefused,
     EndpointUnreachable,
-    HistoryPoisoned,
+    HistoryRejected,
     Model,
     ModelError,
-    Patience,
     Reply,
+    RetryPolicy,
     open_model,
 )
-from harness.endpoint.connection import asked_wait
+from harness.endpoint.connection import requested_wait
 from harness.endpoint.cost import cost_of
 from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM, Prices, Profile
 from harness.parsing.coerce import ToolSpec
@@ -35,11 +35,11 @@ SYSTEM = b'{"role":"system","content":"You solve tasks."}'
 TOOLS = b'[{"type":"function","function":{"name":"bash","parameters":{"type":"object"}}}]'
 ASKED = b'{"role":"user","content":"caf\\u00e9?"}'
 BASH = ToolSpec("bash", "Run a command.", {"type": "object", "properties": {"command": {"type": "string"}}}, True)
-QUICK = Patience(stall=0.25, connect=1.0, first_wait=0.01, longest_wait=0.02, cut_replies=4, oddities=3)
+QUICK = RetryPolicy(stall=0.25, connect=1.0, first_wait=0.01, longest_wait=0.02, cut_replies=4, max_repeats=3)
 PRICED = replace(OPENAI, model="test-model", top_k=40, prices=Prices(input=1.0, cached=0.1, output=2.0))
 
 
-def opened(server: ChatServer | str, profile: Profile = PRICED, patience: Patience = QUICK) -> Model:
+def opened(server: ChatServer | str, profile: Profile = PRICED, patience: RetryPolicy = QUICK) -> Model:
     url = server if isinstance(server, str) else server.url
     return open_model(profile, url, KEY, tools=[BASH], patience=patience)
 
@@ -200,16 +200,16 @@ def test_a_200_with_nothing_behind_it_is_waited_out_where_nothing_has_a_price() 
 
 def test_a_date_to_retry_after_is_read_by_the_clock_of_the_endpoint() -> None:
     headers = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:40 GMT"}
-    assert asked_wait(headers) == 40.0
-    assert asked_wait({**headers, "date": "nonsense"}) == 0.0, "by our own clock it is long over"
-    assert asked_wait({"date": headers["date"], "retry-after": "soon"}) is None
+    assert requested_wait(headers) == 40.0
+    assert requested_wait({**headers, "date": "nonsense"}) == 0.0, "by our own clock it is long over"
+    assert requested_wait({"date": headers["date"], "retry-after": "soon"}) is None
 
 
 def test_a_500_about_this_history_is_told_from_an_outage() -> None:
     with ChatServer(faults=lambda request: "500_text" if len(request["messages"]) > 1 else "") as server:
-        with pytest.raises(HistoryPoisoned, match="Internal Server Error"):
+        with pytest.raises(HistoryRejected, match="Internal Server Error"):
             asked(opened(server))
-        assert len(server.received) == 2 * (QUICK.oddities + 1)
+        assert len(server.received) == 2 * (QUICK.max_repeats + 1)
 
 
 def test_an_empty_answer_to_a_window_but_not_to_a_short_request_is_an_overflow() -> None:

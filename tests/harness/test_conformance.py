@@ -12,7 +12,7 @@ import pytest
 
 from harness.endpoint.assemble import assemble
 from harness.endpoint.stream import ReplyReader
-from harness.parsing.repair_history import check_history, mend_history, mend_tools
+from harness.parsing.repair_history import check_history, repair_messages, repair_tools
 from harness.parsing.reply import ReadReply, ToolSpec, canonical_message, read_reply
 
 Case = dict[str, Any]
@@ -25,20 +25,20 @@ TEXT, WHOLE, NUMBER, YES_NO = ({"type": kind} for kind in ("string", "integer", 
 
 def tool(name: str, required: dict[str, Any], optional: dict[str, Any] | None = None, **risks: bool) -> ToolSpec:
     parameters = {"type": "object", "properties": {**required, **(optional or {})}, "required": [*required]}
-    return ToolSpec(name, name, parameters, **{"can_be_taken_back": True, **risks})
+    return ToolSpec(name, name, parameters, **{"is_reversible": True, **risks})
 
 
 TOOLS = (
     tool("bash", {"command": TEXT}),
-    tool("write_file", {"path": TEXT, "content": TEXT}, reads_back=True),
-    tool("edit_file", {"path": TEXT, "old": TEXT, "new": TEXT}, reads_back=True),
-    tool("read_file", {"path": TEXT}, {"offset": WHOLE, "limit": WHOLE}, reads_back=True),
-    tool("view", {"path": TEXT}, {"range": {"type": "array", "items": WHOLE}, "numbered": YES_NO}, reads_back=True),
-    tool("job_list", {}, reads_back=True),
+    tool("write_file", {"path": TEXT, "content": TEXT}, shows_effect=True),
+    tool("edit_file", {"path": TEXT, "old": TEXT, "new": TEXT}, shows_effect=True),
+    tool("read_file", {"path": TEXT}, {"offset": WHOLE, "limit": WHOLE}, shows_effect=True),
+    tool("view", {"path": TEXT}, {"range": {"type": "array", "items": WHOLE}, "numbered": YES_NO}, shows_effect=True),
+    tool("job_list", {}, shows_effect=True),
     tool("set_norm", {"norm": {"type": "string", "enum": ["none", "l2"]}}),
     tool("wait", {"jobs": {"type": "array", "items": TEXT}}, {"seconds": NUMBER}),
-    tool("kill", {"job": TEXT}, can_be_taken_back=False),
-    tool("submit", {"path": TEXT}, {"final": YES_NO, "note": TEXT}, can_be_taken_back=False),
+    tool("kill", {"job": TEXT}, is_reversible=False),
+    tool("submit", {"path": TEXT}, {"final": YES_NO, "note": TEXT}, is_reversible=False),
 )
 
 
@@ -59,7 +59,7 @@ def as_expected(reply: ReadReply, expect: dict[str, Any]) -> None:
     if "renamed_ids" in expect:
         assert [call.id for call in reply.calls] == expect["renamed_ids"]
     if "replay_field" in expect:
-        assert reply.thinking_field == expect["replay_field"]
+        assert reply.reasoning_field == expect["replay_field"]
     if expect["outcome"] in ("tool_error", "ambiguous", "partial"):
         assert any(call.problem for call in reply.calls), "a call that is not performed is answered"
 
@@ -91,11 +91,11 @@ def test_what_history_carries_is_accepted_and_reads_the_same_again(case: Case) -
 @pytest.mark.parametrize("case", of_kind("message"))
 def test_thinking_goes_back_byte_for_byte(case: Case) -> None:
     reply = whole(case)
-    given = case["input"].get(reply.thinking_field)
-    if reply.thinking_field == "content":
+    given = case["input"].get(reply.reasoning_field)
+    if reply.reasoning_field == "content":
         assert canonical_message(reply)["content"].startswith(given[: given.find("</think>")].rstrip())
-    elif reply.thinking_field != "none":
-        assert canonical_message(reply)[reply.thinking_field] == given
+    elif reply.reasoning_field != "none":
+        assert canonical_message(reply)[reply.reasoning_field] == given
 
 
 @pytest.mark.parametrize("case", of_kind("stream"))
@@ -132,7 +132,7 @@ def test_it_does_not_matter_if_every_byte_comes_alone(case: Case) -> None:
 @pytest.mark.parametrize("case", of_kind("history"))
 def test_a_history_is_mended_or_refused(case: Case) -> None:
     expect, before = case["expect"], copy.deepcopy(case["input"])
-    mended = mend_history(case["input"])
+    mended = repair_messages(case["input"])
     assert case["input"] == before
     assert mended.outcome == expect["outcome"]
     calls = [call for message in mended.messages for call in message.get("tool_calls", ())]
@@ -144,12 +144,12 @@ def test_a_history_is_mended_or_refused(case: Case) -> None:
         ("ids", [call["id"] for call in calls]),
     ):
         assert found == expect.get(wanted, found)
-    assert mend_history(mended.messages).changed == ()
+    assert repair_messages(mended.messages).changed == ()
 
 
 @pytest.mark.parametrize("case", of_kind("request"))
 def test_a_tool_always_has_parameters(case: Case) -> None:
-    for mended in mend_tools(case["input"]["tools"]):
+    for mended in repair_tools(case["input"]["tools"]):
         assert mended["function"]["parameters"] == case["expect"]["parameters"]
 
 

@@ -121,8 +121,8 @@ def test_a_rejected_exchange_is_told_in_words_and_the_attempt_goes_on(tmp_path: 
             assert [message["role"] for message in messages].count("user") == 1, "the window's head is the only one"
             assert not check_history(messages)
         assert len(turns_asked(server)) == 1 + sum(isinstance(event, ModelReplied) for event in events)
-    healed = [event for event in events if isinstance(event, EpochStarted) and event.reason == "healed"]
-    assert len(healed) == 1 and "ODD" in healed[0].tail
+    fix_surrogates = [event for event in events if isinstance(event, EpochStarted) and event.reason == "healed"]
+    assert len(fix_surrogates) == 1 and "ODD" in fix_surrogates[0].tail
     assert [event.why for event in events if isinstance(event, AttemptEnded)] == ["finish", "finish"]
     assert [event.message for event in events if isinstance(event, Warned) and "repaired" in event.message]
     assert "repaired" in printed and "repaired" in harness(tmp_path, "show", "last")[1]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.parsing.arguments import REPAIR_STEPS, read_object
 from harness.parsing.reasoning import FIELDS
-from harness.parsing.repair_history import check_history, mend_history
+from harness.parsing.repair_history import check_history, repair_messages
 from harness.parsing.reply import ReadReply, ToolSpec, canonical_message, read_reply
 
 TEXT = {"type": "string"}
@@ -114,13 +114,13 @@ def test_a_call_in_text_never_kills() -> None:
 
 
 def test_an_ambiguous_call_is_performed_only_where_its_answer_shows_what_was_done() -> None:
-    odd = "a</parameter>b"
-    assert read(content=xml("write_file", path="p", content=odd)).outcome == "salvaged"
-    assert read(content=xml("bash", command=odd)).outcome == "ambiguous"
+    repeats = "a</parameter>b"
+    assert read(content=xml("write_file", path="p", content=repeats)).outcome == "salvaged"
+    assert read(content=xml("bash", command=repeats)).outcome == "ambiguous"
 
 
 def test_a_tool_that_shows_what_it_did_but_cannot_be_taken_back_is_not_performed_on_a_guess() -> None:
-    post = ToolSpec("post", "", WRITE.parameters, can_be_taken_back=False, reads_back=True)
+    post = ToolSpec("post", "", WRITE.parameters, is_reversible=False, shows_effect=True)
     message = {"content": "", "tool_calls": [native("post", '{"path":"a","content":"\\d"}')]}
     assert read_reply(message, "tool_calls", [post]).outcome == "tool_error"
 
@@ -358,9 +358,9 @@ def test_a_text_reads_as_an_object_or_not_at_all(text: str) -> None:
     )
 )
 def test_any_history_is_mended_once_and_for_all(history: list[dict[str, Any]]) -> None:
-    mended = mend_history(history)
+    mended = repair_messages(history)
     assert check_history(mended.messages) == ()
-    assert mend_history(mended.messages).messages == mended.messages
+    assert repair_messages(mended.messages).messages == mended.messages
 
 
 def test_a_history_nested_beyond_reason_does_not_end_the_run() -> None:

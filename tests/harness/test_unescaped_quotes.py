@@ -16,7 +16,7 @@ TEXT = {"type": "string"}
 
 def tool(name: str, *keys: str, shown: bool = True) -> ToolSpec:
     parameters = {"type": "object", "properties": dict.fromkeys(keys, TEXT), "required": list(keys)}
-    return ToolSpec(name, name, parameters, can_be_taken_back=True, reads_back=shown)
+    return ToolSpec(name, name, parameters, is_reversible=True, shows_effect=shown)
 
 
 TOOLS = (

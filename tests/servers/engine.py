@@ -17,8 +17,8 @@ from typing import Any
 from tests.servers.chat_server import ChatServer, Message, Received, Script
 
 BLOCK_TOKENS = 16
-BYTES_A_TOKEN = 4
-BLOCK_BYTES = BLOCK_TOKENS * BYTES_A_TOKEN
+BYTES_PER_TOKEN = 4
+BLOCK_BYTES = BLOCK_TOKENS * BYTES_PER_TOKEN
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def render(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, A
 
 def tokens_of(text: bytes) -> int:
     """How many tokens some rendered bytes are."""
-    return -(-len(text) // BYTES_A_TOKEN)
+    return -(-len(text) // BYTES_PER_TOKEN)
 
 
 @dataclass

@@ -145,8 +145,8 @@ def _cumulative(chunks: list[dict[str, Any]]) -> list[Any]:
 
 def _with_empties(chunks: list[dict[str, Any]]) -> list[Any]:
     empty = {**chunks[0], "choices": []}
-    odd = [empty, {**empty, "choices": None}, {**empty, "choices": [{"index": 0, "delta": None}]}]
-    return [one for chunk in chunks for one in (*odd, chunk)]
+    repeats = [empty, {**empty, "choices": None}, {**empty, "choices": [{"index": 0, "delta": None}]}]
+    return [one for chunk in chunks for one in (*repeats, chunk)]
 
 
 def _with_nulls(chunks: list[dict[str, Any]]) -> list[Any]:
@@ -356,13 +356,13 @@ FAULTS: dict[str, Fault] = {
     "413_html": Fault(_text(413, "<html><title>Request Entity Too Large</title></html>"), "ContextOverflow"),
     # A history that is refused.
     "400_poisoned": Fault(_refusal(400, "invalid params, tool call result does not follow tool call (2013)"),
-                          "HistoryPoisoned"),
+                          "HistoryRejected"),
     "400_poisoned_arguments": Fault(_refusal(400, "invalid params, invalid function arguments json string"),
-                                    "HistoryPoisoned"),
+                                    "HistoryRejected"),
     "200_poisoned": Fault(_json(200, {"base_resp": {"status_code": 2013, "status_msg": "invalid params"}}),
-                          "HistoryPoisoned"),
+                          "HistoryRejected"),
     "400_orphan": Fault(_refusal(400, "Message has tool role, but no previous assistant message has a tool call!"),
-                        "HistoryPoisoned"),
+                        "HistoryRejected"),
 }  # fmt: skip
 
 PASSING = tuple(name for name, fault in FAULTS.items() if fault.outcome in ("again", "in place"))
