@@ -8,16 +8,19 @@ import shutil
 import stat
 import tempfile
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+from churn_folder import make_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_tasks import Row, churn, read_table, truth, write_table
 
 from tasks.examples.prepare import prepare_example
-from tasks.holdout.blend import Blend, load_blend, make_blend
+from tasks.holdout.blend import Blend, _fingerprint, load_blend, make_blend
+from tasks.holdout.split import Split
 from tasks.io.csv_text import as_number
 from tasks.judging.partition_submission import format_of, partition_submission
 from tasks.task import Task, TaskError, load_task
@@ -300,6 +303,21 @@ def test_blend_of_changed_data_is_refused(tmp_path: Path) -> None:
         stream.write("99999999,x,h1,stays\n")
     with pytest.raises(TaskError, match="changed since"):
         make_blend(task, 0, tmp_path / "blend")
+
+
+def test_fingerprint_of_existing_folders_does_not_change(tmp_path: Path) -> None:
+    """A home holds data folders of earlier versions; another fingerprint would make every new run refuse them."""
+    task = load_task(make_folder(tmp_path / "churn"))
+    assert _fingerprint(task, 3, Split(1, 2)) == "ec0929301f64d8a972022c819806f7ab4d4c968d1ccd896bfabb8f80735db1d4"
+
+
+def test_rewording_a_metric_keeps_the_blend(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    reworded = replace(task, metric=replace(task.metric, doc="Other words."))
+    assert make_blend(reworded, 0, tmp_path / "blend").folder == blend.folder
+    with pytest.raises(TaskError, match="changed since"):
+        make_blend(replace(task, metric=replace(task.metric, needs="numbers")), 0, tmp_path / "blend")
 
 
 def test_folder_without_a_blend_is_refused(tmp_path: Path) -> None:
