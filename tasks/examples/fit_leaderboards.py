@@ -1,4 +1,4 @@
-"""Fits the field of reference models on each example and writes its leaderboard.csv; run once, the output is data.
+"""Fit the reference models on each example and write its leaderboard.csv. The output is committed.
 
     python -m tasks.examples.fit_leaderboards [EXAMPLE...]
 
@@ -26,8 +26,8 @@ METRIC_OF = {"digits": "accuracy", "breast-cancer": "roc_auc", "diabetes": "rmse
 
 
 def main(names: list[str]) -> None:
-    """Fit and write the leaderboards of the examples in `names`, all of them when it is empty."""
-    warnings.filterwarnings("ignore")  # competitors who stop before convergence hand in all the same
+    """Fit and write the leaderboards of the examples in `names`; of all examples if it is empty."""
+    warnings.filterwarnings("ignore")  # models that do not converge are kept
     for name in names or list(EXAMPLES):
         board = fit_leaderboard(EXAMPLES[name], METRICS[METRIC_OF[name]])
         _write(EXAMPLES_FOLDER / name / "leaderboard.csv", board)
@@ -35,7 +35,7 @@ def main(names: list[str]) -> None:
 
 
 def fit_leaderboard(example: Example, metric: Metric) -> list[tuple[str, float]]:
-    """Teams and their scores, best first, equal ones by name."""
+    """Teams and their scores, best first; equal scores by name."""
     import pandas as pd
 
     from tasks.examples.reference_models import classifiers, regressors
@@ -45,9 +45,9 @@ def fit_leaderboard(example: Example, metric: Metric) -> list[tuple[str, float]]
         write_data(example, folder)
         train, test = pd.read_csv(folder / "public/train.csv"), pd.read_csv(folder / "public/test.csv")
         answers = pd.read_csv(folder / "private/answers.csv")
-    field = regressors() if metric.needs == "numbers" else classifiers()
+    models = regressors() if metric.needs == "numbers" else classifiers()
     board = []
-    for team, model in field.items():
+    for team, model in models.items():
         predictions = pd.DataFrame({example.target: _predict(model, train, test, example, metric)})
         value = score(metric, answers, predictions, [example.target])
         board.append((team, round(value, SCORE_DIGITS)))

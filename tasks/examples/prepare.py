@@ -1,14 +1,13 @@
-"""The example tasks made ready to play: real data that ships with scikit-learn, cut into public and private files.
+"""Prepare the example tasks: real data that ships with scikit-learn, split into public and private files.
 
-The same rows, ids and bytes come out on every machine: order and ids are drawn from hashes, not from a generator
-whose sequence might change. Ids of train and test rows come from one space and cannot be told apart, so that a run
-may later move labelled rows among the test rows unseen.
+Rows, ids and bytes are the same on every machine: order and ids come from hashes, not from a random generator whose
+sequence may change. Ids of train and test rows have the same distribution, so that a run can hide labelled rows among
+the test rows.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import TaskError
+from tasks.io.atomic import replacing
 from tasks.io.hashing import hash_of
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
@@ -24,7 +24,7 @@ EXAMPLES_FOLDER = Path(__file__).parent
 TEST_SHARE = 0.3
 PREPARATION_SECONDS = 300.0
 TASK_FILES = ("task.yaml", "description.md", "leaderboard.csv")
-"""What lies in the package for each example and is copied beside its data."""
+"""The files of each example in the package, which are copied beside its data."""
 
 Cell = int | float | str
 Table = tuple[list[str], list[list[Cell]]]
@@ -33,7 +33,7 @@ Table = tuple[list[str], list[list[Cell]]]
 
 @dataclass(frozen=True)
 class Example:
-    """An example task: how its table is read, what its columns are called, and what the sample submission says."""
+    """An example task: its table, the names of its columns, and the value of the sample submission."""
 
     id: str
     rows: int
@@ -44,12 +44,12 @@ class Example:
 
     @property
     def test_rows(self) -> int:
-        """How many rows are test rows."""
+        """The number of test rows."""
         return round(self.rows * TEST_SHARE)
 
     @property
     def train_rows(self) -> int:
-        """How many rows are public with their label."""
+        """The number of labelled public rows."""
         return self.rows - self.test_rows
 
 
@@ -67,7 +67,7 @@ def _breast_cancer() -> Table:
 
     bunch = load_breast_cancer()
     names = [str(name).replace(" ", "_") for name in bunch.feature_names]
-    # The bundled file says 0 for malignant; a competitor expects 1 to be what is looked for.
+    # The bundled file has 0 for malignant; the positive class should be 1.
     values, labels = bunch.data.tolist(), bunch.target.tolist()
     return names, [[*row, 1 - int(label)] for row, label in zip(values, labels, strict=True)]
 
@@ -93,43 +93,43 @@ EXAMPLES: dict[str, Example] = {
 
 
 def prepare_example(name: str, home: Path) -> Path:
-    """The folder `home`/data/`name` with the example's task files, public and private data; made if need be.
+    """The folder `home`/data/`name` with the task files and data of an example; made atomically if it is missing.
 
-    Appears whole or not at all. A folder that is there keeps its data; task files that a newer version brings
-    replace the old ones. Raises TaskError where it cannot be written.
+    An existing folder keeps its data; its task files are replaced by those of this version. Raises TaskError if the
+    folder cannot be written.
     """
     example, folder = EXAMPLES[name], home / "data" / name
     try:
         if not folder.exists():
-            _appear(example, folder)
+            _make(example, folder)
         for file in TASK_FILES:
-            _refresh(EXAMPLES_FOLDER / name / file, folder / file)
+            _copy_if_changed(EXAMPLES_FOLDER / name / file, folder / file)
     except OSError as error:
         reason = error.strerror or str(error)
-        says = f"{folder}: the example cannot be prepared there ({reason}). Make room, or set HARNESS_HOME to a folder"
-        raise TaskError(f"{says} you can write to.") from None
+        message = f"{folder}: the example cannot be prepared ({reason}). Free disk space, or set HARNESS_HOME to a"
+        raise TaskError(f"{message} writable folder.") from None
     return folder
 
 
-def _appear(example: Example, folder: Path) -> None:
+def _make(example: Example, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         draft.chmod(0o755)
         for file in TASK_FILES:
-            _refresh(EXAMPLES_FOLDER / example.id / file, draft / file)
-        _write_data_apart(example, draft)
+            _copy_if_changed(EXAMPLES_FOLDER / example.id / file, draft / file)
+        _write_data_in_child(example, draft)
         try:
             draft.rename(folder)
         except OSError:
-            if not folder.exists():  # otherwise another process was quicker, with the same bytes
+            if not folder.exists():  # otherwise another process made the same folder
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _write_data_apart(example: Example, folder: Path) -> None:
-    """`write_data` in a process of its own: scikit-learn takes 130 MB that a run of a day need not carry."""
+def _write_data_in_child(example: Example, folder: Path) -> None:
+    """`write_data` in a child process: scikit-learn takes 130 MB, which a long run should not keep."""
     try:
         reply = run_isolated(
             "tasks.examples.prepare", {"example": example.id, "folder": str(folder)}, PREPARATION_SECONDS
@@ -152,23 +152,20 @@ def _perform(request: dict[str, Any]) -> Reply:
     return {}
 
 
-def _refresh(source: Path, target: Path) -> None:
+def _copy_if_changed(source: Path, target: Path) -> None:
     content = source.read_bytes()
     if target.exists() and target.read_bytes() == content:
         return
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    draft.replace(target)
+    with replacing(target) as draft:
+        draft.write_bytes(content)
 
 
 def write_data(example: Example, folder: Path) -> None:
-    """Write public/ and private/ of an example into `folder`, the latter for the owner's eyes only."""
+    """Write public/ and private/ of an example into `folder`; private/ is readable by the owner only."""
     features, rows = example.table()
     if len(rows) != example.rows:
-        says = (
-            f"{example.id}: the installed scikit-learn has {len(rows)} rows of it where {example.rows} were expected."
-        )
-        raise TaskError(f"{says} Install the version that constraints.txt names.")
+        message = f"{example.id}: the installed scikit-learn has {len(rows)} rows, expected {example.rows}."
+        raise TaskError(f"{message} Install the version in constraints.txt.")
     ids = _draw_ids(example.id, len(rows))
     order = sorted(range(len(rows)), key=lambda row: _hash(f"{example.id} order {row}"))
     test, train = order[: example.test_rows], order[example.test_rows :]
@@ -188,7 +185,7 @@ def _hash(text: str) -> int:
 
 
 def _draw_ids(salt: str, count: int) -> list[int]:
-    """Distinct six-digit numbers, one a row, that say nothing of the row."""
+    """Distinct six-digit numbers, one per row, independent of the rows."""
     ids: list[int] = []
     seen: set[int] = set()
     draw = 0

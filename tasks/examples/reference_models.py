@@ -1,7 +1,7 @@
-"""The field of competitors behind the examples' leaderboards: models an honest player would hand in, good and bad.
+"""The reference models behind the examples' leaderboards, good and bad.
 
-The field was written down before any of them was scored, and is the same for every task of its kind: each family
-at its defaults and at a few settings people try first. It is not tuned and no model was dropped for its score.
+They were chosen before any was scored, and are the same for every task of a kind: each family with its defaults and a
+few common settings. They are not tuned, and no model was dropped for its score.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Field = dict[str, Any]
 
 
 def classifiers() -> Field:
-    """The field of a classification task; every member ranks as well as names the classes."""
+    """The models of a classification task; each predicts scores and classes."""
     return {
         **_linear_classifiers(),
         **_simple_classifiers(),
@@ -25,7 +25,7 @@ def classifiers() -> Field:
 
 
 def regressors() -> Field:
-    """The field of a regression task."""
+    """The models of a regression task."""
     return {
         **_linear_regressors(),
         **_simple_regressors(),

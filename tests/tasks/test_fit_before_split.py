@@ -1,4 +1,4 @@
-"""Code that validates on what saw the validation rows is found however it is laid out, and sound code is let be."""
+"""Code that fits on all rows before the split is found in whatever form; correct code raises no finding."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ LEAKS = {
     "a notebook": "%matplotlib inline\nX = StandardScaler().fit_transform(X)\na, b = train_test_split(X)\n",
 }
 
-SOUND = {
+CORRECT = {
     "a helper above the loop": """
         def fit_one(part):
             scaler = StandardScaler()
@@ -155,28 +155,28 @@ SOUND = {
 }
 
 
-def found(source: str) -> list[str]:
+def kinds_of(source: str) -> list[str]:
     import textwrap
 
-    return [one.kind for one in check_code(textwrap.dedent(source), targets=["price"])]
+    return [finding.kind for finding in check_code(textwrap.dedent(source), targets=["price"])]
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_what_saw_all_rows_before_the_split_is_found(name: str) -> None:
-    assert found(LEAKS[name]) == ["fitted before the split"]
+def test_a_fit_before_the_split_is_found(name: str) -> None:
+    assert kinds_of(LEAKS[name]) == ["fitted before the split"]
 
 
-@pytest.mark.parametrize("name", SOUND)
-def test_sound_code_raises_no_alarm(name: str) -> None:
-    assert found(SOUND[name]) == []
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_code_raises_no_finding(name: str) -> None:
+    assert kinds_of(CORRECT[name]) == []
 
 
-def test_both_lines_are_told() -> None:
-    (one,) = check_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
-    assert one.message == "line 2 fits StandardScaler on all rows, line 3 splits"
+def test_the_finding_has_both_lines() -> None:
+    (finding,) = check_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
+    assert finding.message == "line 2 fits StandardScaler on all rows, line 3 splits"
 
 
-def test_code_that_runs_in_circles_is_followed_for_a_while_only() -> None:
-    names = [f"f{at}" for at in range(30)]
+def test_mutually_recursive_functions_are_followed_to_a_limit() -> None:
+    names = [f"f{n}" for n in range(30)]
     text = "".join(f"def {name}(X):\n" + "".join(f"    {other}(X)\n" for other in names) for name in names)
     assert check_code(text + "f0(X)\n") == []

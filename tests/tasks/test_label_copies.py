@@ -1,4 +1,4 @@
-"""A second copy of the labels left in public is found in whatever form, and files that tell nothing are shown."""
+"""A copy of the labels in public is found in whatever form; files that reveal nothing are shown."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_copy_of_the_labels_is_refused_in_whatever_form(name: str, tmp_path: P
     assert f"remove it from public, or write `blend: {{omit: [{name}]}}`" in told
 
 
-def test_what_cannot_be_read_is_refused_until_a_line_speaks_for_it(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_unless_listed(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     made = sqlite3.connect(task.public / "rows.db")
     made.execute("create table rows (name, label)")
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_refused_until_a_line_speaks_for_it(tmp_path: Pat
     assert (make_blend(load_task(task.folder), 0, tmp_path / "blend").public / "rows.pkl").exists()
 
 
-def test_names_of_files_may_tell_labels(tmp_path: Path) -> None:
+def test_file_names_that_reveal_labels_are_refused(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     for name, label in pairs(task).items():
         (task.public / "photos" / label).mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def test_names_of_files_may_tell_labels(tmp_path: Path) -> None:
     assert "the names of public files reveal labels" in refused(task, tmp_path / "blend")
 
 
-def test_a_table_of_numbers_to_predict_is_known_by_rank_and_without_its_ids(tmp_path: Path) -> None:
+def test_numeric_labels_are_found_by_rank_and_by_order(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", metric="rmse", label=lambda draw: f"{draw.random():.12f}", sample="0.5")
     copy = task.public / "rounded.txt"
     copy.write_text("".join(f"{name} {float(label):.3f}\n" for name, label in pairs(task).items()))
@@ -146,7 +146,7 @@ def test_a_table_of_numbers_to_predict_is_known_by_rank_and_without_its_ids(tmp_
     assert "in the order of the training rows" in refused(task, tmp_path / "blend")
 
 
-def test_rows_are_known_by_a_cell_of_their_own_where_the_id_is_left_out() -> None:
+def test_rows_without_ids_are_found_by_identifying_cells() -> None:
     draw = random.Random(0)
     rows = [[f"{draw.gauss(0, 1):.5f}", draw.choice("ab")] for _ in range(300)]
     labels = [draw.choice("01") for _ in rows]
@@ -157,10 +157,10 @@ def test_rows_are_known_by_a_cell_of_their_own_where_the_id_is_left_out() -> Non
     assert not describe_copy(known, "".join(",".join(row[:-1]) + "\n" for row in copied))
 
 
-# ---------------------------------------------------------------------------------------------- what tells nothing
+# ---------------------------------------------------------------------------------------- files that reveal nothing
 
 
-def test_what_tells_nothing_is_shown(tmp_path: Path) -> None:
+def test_files_that_reveal_nothing_are_shown(tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     draw = random.Random(3)
     names = [row[0] for row in rows_of(task)[1:]]
@@ -183,7 +183,7 @@ def test_a_table_with_the_ids_of_all_rows_and_no_labels_is_no_copy() -> None:
     assert count_false_copies(8) == 0
 
 
-def test_labels_that_follow_a_rule_are_not_looked_for_in_order() -> None:
+def test_labels_in_a_periodic_order_are_not_searched_in_order() -> None:
     labels = [str(at % 2) for at in range(400)]
     known = sample_held_out([f"name {at}" for at in range(400)], [labels], [], labels, "s")
     assert not describe_copy(known, "\n".join("ab"[at % 2] for at in range(900)))
@@ -206,7 +206,7 @@ def test_archives_are_read_to_a_depth_and_a_size(tmp_path: Path, monkeypatch: py
     assert isinstance(found, Text) and len(found.text) == 1000
 
 
-def test_a_damaged_or_locked_archive_is_sealed(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(random.Random(0).randbytes(10_000))[:500])
     (tmp_path / "cut.zip").write_bytes(b"PK\3\4 and nothing more")
     (tmp_path / "noise").write_bytes(bytes(at % 255 + 1 for at in range(9999)))

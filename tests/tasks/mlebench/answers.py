@@ -1,4 +1,4 @@
-"""Private answers and submissions in each competition's real columns, and its metric computed the plain way."""
+"""Private answers and submissions with each competition's columns, and plain computations of its metric."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def column(table: Table, name: str) -> list[Cell]:
 
 
 def area(truth: Sequence[Cell], given: Sequence[Cell]) -> float:
-    """How often a positive stands above a negative; a tie counts half."""
+    """How often a positive is ranked above a negative; a tie counts half."""
     positive = [float(p) for t, p in zip(truth, given, strict=True) if t == 1]
     negative = [float(p) for t, p in zip(truth, given, strict=True) if t == 0]
     wins = sum((p > n) + (p == n) / 2 for p in positive for n in negative)

@@ -1,7 +1,7 @@
-"""Whoever knows all answers: finds them for a blend by what its rows say and by the files beside them, never by id.
+"""All answers of a competition, found for a blend by the cells and files of its rows, never by id.
 
-A blend has the form of the task itself, so it is read as one; what a row says (but for what is given anew) and the
-bytes of its files are its signature, and the prepared data tell the answer of each signature.
+A blend has the format of the task, so it is read as one. The signature of a row is its cells (except renumbered ones)
+and the bytes of its files; the prepared data have the answer of each signature.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Oracle:
 
     def _learn(self, signature: Signature, cells: list[Row]) -> None:
         known = self.answers.setdefault(signature, cells)
-        assert known == cells, f"two rows say the same and have other answers: {signature}"
+        assert known == cells, f"two equal rows have different answers: {signature}"
 
     def _train(self) -> Iterator[dict[str, str]]:
         source = self.book.train.source
@@ -108,7 +108,7 @@ class Oracle:
         files = []
         for line in task.recipe.files:
             spot = PathPattern(line[side])
-            if PathPattern(line[1]):  # a clean twin is the answer itself
+            if PathPattern(line[1]):  # a clean image is the answer itself
                 files.append(_bytes(task.public, spot, spot.fill(fields)))
         return (*(fields[name] for name in self._says), *files)
 
@@ -120,7 +120,7 @@ class Oracle:
         for fields, places in self._test(book):
             cells = self.answers[self._signature(mirror, fields, 1)]
             for place, found in zip(places, cells, strict=True):
-                # What Kaggle did not label may be predicted as anything.
+                # Rows that Kaggle did not label may have any prediction.
                 rows[place] = [book.sample.ids[place], *("0" if cell == "-1" else cell for cell in found)]
         return [[self.task.submission.id, *self.task.submission.targets], *rows]
 

@@ -1,4 +1,4 @@
-"""Kaggle's raw files of each competition in miniature: the real names, columns and archives, built by the tests."""
+"""Small raw files of each competition, with Kaggle's names, columns and archives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PIZZA_FIELDS = ["giver_username_if_known", "request_id", "request_text_edit_awar
 
 
 class Draw(random.Random):
-    """What a builder draws from; `is_large` where tests count rows and need so many that a count is no chance."""
+    """The random generator of a builder. `is_large`: make enough rows for tests that measure shares of rows."""
 
     is_large = False
 
     def rows(self, few: int, many: int) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return many if self.is_large else few
 
 
@@ -37,7 +37,7 @@ def raw(name: str, folder: Path, is_large: bool = False) -> Path:
 
 
 def images(folder: Path, names: Sequence[str]) -> None:
-    """Files that differ from each other; no preparer but one looks inside an image."""
+    """Distinct files; only one preparer reads images."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).write_bytes(f"image {name}".encode())

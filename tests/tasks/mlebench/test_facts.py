@@ -1,4 +1,4 @@
-"""What is known of the 82 competitions is whole and consistent, and says where it comes from."""
+"""The facts about the 82 competitions are complete and consistent, and name their sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_splits_have_their_sizes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(competitions()))
-def test_thresholds_are_in_order_and_reached_by_themselves(name: str) -> None:
+def test_thresholds_are_in_order_and_win_their_medals(name: str) -> None:
     one = competitions()[name]
     lines = one.thresholds
     sign = -1 if one.lower_is_better else 1
@@ -27,13 +27,13 @@ def test_thresholds_are_in_order_and_reached_by_themselves(name: str) -> None:
     assert all(len(value) == 32 for value in one.md5.values())
 
 
-def test_notes_name_competitions_there_are_and_mark_what_upstream_lists() -> None:
+def test_notes_name_existing_competitions_and_mark_known_issues() -> None:
     import yaml
 
     from tasks.mlebench.facts import FOLDER
 
-    said = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
-    assert set(said) <= set(competitions())
+    notes = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
+    assert set(notes) <= set(competitions())
     low = {one.id for one in in_split("low") if one.is_known_broken}
     assert low == {
         "jigsaw-toxic-comment-classification-challenge",
@@ -46,7 +46,7 @@ def test_notes_name_competitions_there_are_and_mark_what_upstream_lists() -> Non
     assert any(note.kind == "leak" and "TFRecords" in note.text and not note.listed for note in siim.notes)
 
 
-def test_every_competition_prepared_here_says_what_it_is_about_and_has_a_metric_for_held_out_rows() -> None:
+def test_every_native_competition_has_a_summary_and_a_metric_for_held_out_rows() -> None:
     for one in all_with_notes().values():
         if one.is_native:
             assert one.about, one.id
@@ -55,12 +55,12 @@ def test_every_competition_prepared_here_says_what_it_is_about_and_has_a_metric_
             assert "gold" not in one.about and "leaderboard" not in one.about
 
 
-def test_lite_competitions_are_described_as_a_competitor_needs_and_no_line_for_a_medal_is_told() -> None:
+def test_descriptions_are_complete_and_contain_no_thresholds() -> None:
     for one in in_split("low"):
-        told = description(one)
+        text = description(one)
         for part in ("## Goal", "## Data", "## Evaluation", "## Submission"):
-            assert part in told, one.id
-        assert len(told) > 500 and f"Scored by: {one.metric}. {one.metric}" not in told, one.id
-        assert not {"gold", "silver", "bronze", "medal", "leaderboard", "private"} & set(told.lower().split()), one.id
+            assert part in text, one.id
+        assert len(text) > 500 and f"Scored by: {one.metric}. {one.metric}" not in text, one.id
+        assert not {"gold", "silver", "bronze", "medal", "leaderboard", "private"} & set(text.lower().split()), one.id
         lines = (one.thresholds.gold, one.thresholds.silver, one.thresholds.bronze, one.thresholds.median)
-        assert not [line for line in lines if len(str(line)) > 4 and str(line) in told], one.id
+        assert not [line for line in lines if len(str(line)) > 4 and str(line) in text], one.id

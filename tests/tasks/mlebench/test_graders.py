@@ -1,4 +1,4 @@
-"""Every grader agrees with its metric computed the plain way, and refuses what the official one refuses."""
+"""Every grader agrees with a plain computation of its metric, and refuses what the official one refuses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def target_of(name: str, given: Table) -> str:
     return str(given[0][-1])
 
 
-def test_the_22_of_lite_and_the_7_for_development_are_graded() -> None:
+def test_all_lite_and_development_competitions_are_graded() -> None:
     assert set(RULES) == set(SCHEMAS) == {one.id for one in competitions().values() if one.is_native}
     assert len(RULES) == 29
 
@@ -83,7 +83,7 @@ def test_a_grader_agrees_with_the_plain_computation(name: str, seed: int, tmp_pa
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
-def test_the_answers_themselves_score_best(name: str, tmp_path: Path) -> None:
+def test_the_answers_score_best(name: str, tmp_path: Path) -> None:
     answers, given = made(name)
     asked_for = [answers[0].index(title) for title in given[0]]
     perfect: Table = [[row[at] for at in asked_for] for row in answers]
@@ -94,7 +94,7 @@ def test_the_answers_themselves_score_best(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
-def test_a_row_too_few_a_row_twice_and_a_column_missing_are_refused(name: str, tmp_path: Path) -> None:
+def test_missing_and_repeated_rows_and_missing_columns_are_refused(name: str, tmp_path: Path) -> None:
     answers, given = made(name)
     refusal(name, tmp_path, answers, given[:-1])
     refusal(name, tmp_path, answers, [*given, given[5]])
@@ -103,7 +103,7 @@ def test_a_row_too_few_a_row_twice_and_a_column_missing_are_refused(name: str, t
 
 
 @pytest.mark.parametrize("name", PAIRED_BY_NAME)
-def test_wrong_ids_and_an_id_twice_are_refused(name: str, tmp_path: Path) -> None:
+def test_wrong_and_repeated_ids_are_refused(name: str, tmp_path: Path) -> None:
     answers, given = made(name)
     key = next(one for one in competitions()[name].ids)
     assert refusal(name, tmp_path, answers, changed(given, key, lambda _: "nobody")) in (WRONG_IDS, FAILED)
@@ -122,7 +122,7 @@ def test_a_missing_prediction_is_refused(name: str, tmp_path: Path) -> None:
     refusal(name, tmp_path, answers, empty)
 
 
-def test_refusals_say_what_is_wrong_and_nothing_of_the_answers(tmp_path: Path) -> None:
+def test_refusals_are_fixed_sentences(tmp_path: Path) -> None:
     answers, given = made(CACTUS)
     assert refusal(CACTUS, tmp_path, answers, given[:-1]) == ROW_COUNT
     assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: 1.01)) == NOT_IN_RANGE
@@ -146,14 +146,14 @@ def test_refusals_say_what_is_wrong_and_nothing_of_the_answers(tmp_path: Path) -
         b"id;has_cactus\n0.jpg;1\n",
     ],
 )
-def test_a_file_that_is_no_csv_is_invalid_and_breaks_nothing(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_csv_is_invalid(content: bytes, tmp_path: Path) -> None:
     answers, _ = made(CACTUS)
     (tmp_path / "submission.csv").write_bytes(content)
     with pytest.raises(Invalid):
         score_file(CACTUS, tmp_path / "submission.csv", write(tmp_path / "answers.csv", answers))
 
 
-def test_a_byte_order_mark_an_index_column_and_ids_as_floats_are_legal(tmp_path: Path) -> None:
+def test_a_bom_an_index_column_and_float_ids_are_accepted(tmp_path: Path) -> None:
     answers, given = made(MAY)
     expected = score(MAY, tmp_path, answers, given)
     indexed: Table = [["" if at == 0 else at, *row] for at, row in enumerate(given)]
@@ -173,13 +173,13 @@ def test_a_submission_over_two_gigabytes_is_not_read(tmp_path: Path) -> None:
         score_file(CACTUS, tmp_path / "submission.csv", write(tmp_path / "answers.csv", answers))
 
 
-def test_answers_that_cannot_be_read_say_what_to_do(tmp_path: Path) -> None:
+def test_unreadable_answers_raise_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     _, given = made(CACTUS)
     with pytest.raises(AnswersUnreadable, match="prepare aerial-cactus-identification again"):
         score_file(CACTUS, write(tmp_path / "submission.csv", given), tmp_path / "nowhere.csv")
 
 
-# --------------------------------------------------------------------------------------------- what is odd, one by one
+# ------------------------------------------------------------------------------------------ oddities of single rules
 
 
 def test_booleans_are_probabilities_and_labels(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_booleans_are_probabilities_and_labels(tmp_path: Path) -> None:
     refusal(SHIP, tmp_path, answers, [given[0], *([row[0], 0.7] for row in answers[1:])])
 
 
-def test_whole_floats_are_classes_and_others_are_refused(tmp_path: Path) -> None:
+def test_whole_floats_are_classes_and_other_floats_are_refused(tmp_path: Path) -> None:
     for name, target in ((FOREST, "Cover_Type"), (APTOS, "diagnosis")):
         answers, given = made(name)
         expected = score(name, tmp_path, answers, given)
@@ -205,7 +205,7 @@ def test_whole_floats_are_classes_and_others_are_refused(tmp_path: Path) -> None
         refusal(name, tmp_path, answers, changed(floats, target, lambda value: float(str(value)) + 0.5))
 
 
-def test_kappa_takes_an_unheard_of_grade_as_the_next_rank(tmp_path: Path) -> None:
+def test_kappa_ranks_an_unknown_grade_after_the_known_ones(tmp_path: Path) -> None:
     answers, given = made(APTOS)
     nine = [[9 if cell == 4 and at else cell for at, cell in enumerate(row)] for row in given]
     expected = SCHEMAS[APTOS][1](answers, nine)
@@ -224,7 +224,7 @@ def test_a_confident_wrong_row_costs_36(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [BREED, LEAF, SPOOKY])
-def test_rows_must_add_up_to_one_within_eleven_millionths(name: str, tmp_path: Path) -> None:
+def test_row_sums_must_be_one_within_the_tolerance(name: str, tmp_path: Path) -> None:
     answers, given = made(name)
     first = str(given[0][1])
     score(name, tmp_path, answers, changed(given, first, lambda value: float(str(value)) + 9e-6))
@@ -243,7 +243,7 @@ def test_the_order_of_class_columns_is_free(tmp_path: Path) -> None:
     refusal(SPOOKY, tmp_path, answers, [row[::-1] for row in given])  # the id must come first
 
 
-def test_further_columns_are_legal_for_some_and_not_for_others(tmp_path: Path) -> None:
+def test_extra_columns_are_accepted_by_some_rules_only(tmp_path: Path) -> None:
     for name in (BREED, FOREST, APTOS, PIXELS, BIRDS):
         answers, given = made(name)
         more: Table = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(given)]
@@ -254,7 +254,7 @@ def test_further_columns_are_legal_for_some_and_not_for_others(tmp_path: Path) -
         assert refusal(name, tmp_path, answers, more) in (WRONG_COLUMNS, ROW_SUM)
 
 
-def test_toxic_columns_are_taken_in_the_order_handed_in(tmp_path: Path) -> None:
+def test_toxic_columns_are_read_in_the_order_of_the_submission(tmp_path: Path) -> None:
     answers, given = made(TOXIC)
     turned = [[row[0], *row[:0:-1]] for row in given]
     misread = [given[0], *turned[1:]]
@@ -264,14 +264,14 @@ def test_toxic_columns_are_taken_in_the_order_handed_in(tmp_path: Path) -> None:
     assert score(TOXIC, tmp_path, answers, beyond) == pytest.approx(score(TOXIC, tmp_path, answers, given))
 
 
-def test_a_toxic_comment_twice_in_place_of_another_is_scored_if_both_have_labels_or_neither(tmp_path: Path) -> None:
+def test_a_repeated_toxic_comment_is_scored_if_both_are_labelled_or_neither(tmp_path: Path) -> None:
     answers, given = made(TOXIC)  # rows 10 to 29 have no labels
     score(TOXIC, tmp_path, answers, [*given[:-1], given[5]])
     score(TOXIC, tmp_path, answers, [*given[:20], given[10], *given[21:]])
     assert refusal(TOXIC, tmp_path, answers, [*given[:-1], given[10]]) == WRONG_IDS
 
 
-def test_numbers_in_place_of_words_are_refused_and_a_missing_word_is_wrong(tmp_path: Path) -> None:
+def test_numbers_as_class_names_are_refused_and_a_missing_name_is_wrong(tmp_path: Path) -> None:
     for name in (PADDY, SEEDLINGS):
         answers, given = made(name)
         refusal(name, tmp_path, answers, [given[0], *([row[0], 0.5] for row in given[1:])])
@@ -281,8 +281,8 @@ def test_numbers_in_place_of_words_are_refused_and_a_missing_word_is_wrong(tmp_p
         assert score(name, tmp_path, answers, lacking) == pytest.approx((right - 1) / (len(given) - 1))
 
 
-def test_a_mean_over_columns_is_rounded_as_numpy_rounds_it(tmp_path: Path) -> None:
-    """Officially the metric's own value is rounded, and NumPy's numbers round ties otherwise than Python's."""
+def test_a_mean_over_columns_is_a_numpy_number(tmp_path: Path) -> None:
+    """Officially the value is rounded as the metric returns it, and NumPy and Python round ties differently."""
     import numpy as np
 
     for name in (PATHOLOGY, "ranzcr-clip-catheter-line-classification"):
@@ -293,8 +293,8 @@ def test_a_mean_over_columns_is_rounded_as_numpy_rounds_it(tmp_path: Path) -> No
     assert type(score(FOREST, tmp_path, answers, given)) is float
 
 
-def test_a_piece_of_numbers_in_a_long_column_of_words_is_text(tmp_path: Path) -> None:
-    """pandas reads a long table in pieces, and one in which every word is a number comes as numbers."""
+def test_a_chunk_of_numbers_in_a_long_text_column_is_text(tmp_path: Path) -> None:
+    """pandas reads a long table in chunks, and one in which every word is a number comes as numbers."""
     piece = 2**20 // 2  # rows, of two columns
     lines = [f"{at}_0,{'two' if at < piece else '2'}" for at in range(piece + 60_000)]
     for name, order in (("answers.csv", lines), ("submission.csv", lines[::-1])):
@@ -310,7 +310,7 @@ def test_wrong_keys_still_score_in_the_taxi_task(tmp_path: Path) -> None:
     assert score(TAXI, tmp_path, answers, renamed) == score(TAXI, tmp_path, answers, given)
 
 
-def test_conductors_are_compared_by_position_and_their_id_is_not_needed(tmp_path: Path) -> None:
+def test_conductors_are_compared_by_position_without_ids(tmp_path: Path) -> None:
     answers, given = made(NOMAD)
     expected = score(NOMAD, tmp_path, answers, given)
     assert score(NOMAD, tmp_path, answers, [row[1:] for row in given]) == expected
@@ -318,7 +318,7 @@ def test_conductors_are_compared_by_position_and_their_id_is_not_needed(tmp_path
     refusal(NOMAD, tmp_path, answers, changed(given, "bandgap_energy_ev", lambda _: -1.5))
 
 
-def test_words_read_as_missing_match_each_other(tmp_path: Path) -> None:
+def test_words_read_as_missing_are_equal(tmp_path: Path) -> None:
     answers, given = made(ENGLISH)
     answers, given = changed(answers, "after", lambda _: ""), changed(given, "after", lambda _: "null")
     given[1][1] = "nan"
@@ -328,15 +328,15 @@ def test_words_read_as_missing_match_each_other(tmp_path: Path) -> None:
     assert score(ENGLISH, tmp_path, answers, given) == pytest.approx((expected * (rows - 2) + 2) / rows)
 
 
-def test_predictions_that_need_no_range_have_none(tmp_path: Path) -> None:
+def test_predictions_out_of_range_are_accepted_by_rank_based_rules(tmp_path: Path) -> None:
     for name in (PATHOLOGY, "playground-series-s3e18"):
         answers, given = made(name)
         beyond: Table = [given[0], *([row[0], *(float(str(cell)) * 7 - 3 for cell in row[1:])] for row in given[1:])]
         assert score(name, tmp_path, answers, beyond) == pytest.approx(score(name, tmp_path, answers, given))
 
 
-def test_samples_score_what_the_official_tests_expect(tmp_path: Path) -> None:
-    """Where the expected score follows from the sample alone: constants, and uniform probabilities."""
+def test_sample_submissions_have_the_official_scores(tmp_path: Path) -> None:
+    """For samples whose score does not depend on the answers: constants and uniform probabilities."""
     constants = {one.id: one.sample_score for one in competitions().values() if one.is_native}
     for name in sorted(RULES):
         answers, given = made(name)

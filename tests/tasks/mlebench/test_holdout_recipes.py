@@ -1,4 +1,4 @@
-"""For all 22 Lite competitions, and 6 for development: labelled rows become rows to predict, and nobody can tell."""
+"""Blends of all Lite and six development competitions: held-out rows cannot be told from test rows."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ MAY, TAXI, MELANOMA = (
     "siim-isic-melanoma-classification",
 )
 SURE, MOST_SEEDS = 4.5, 8
-"""Standard errors from which on an area is no chance, and seeds over which it is looked at."""
+"""Standard errors from which on an AUC is not chance, and the most seeds it is averaged over."""
 KAGGLES_OWN = {"jigsaw-toxic-comment-classification-challenge"}
-"""Whose test set is Kaggle's own, with ids of its own: they tell, here and there, and nothing can be done about it."""
+"""The test set is Kaggle's own, with other ids, which reveal held-out rows; this cannot be avoided."""
 DATED = {"the-icml-2013-whale-challenge-right-whale-redux"}
-"""Whose names are dates, and whose days are held out whole: they tell."""
+"""File names are dates and whole days are held out, so they reveal held-out rows."""
 
 
 def silent(*_: object) -> None:
-    """Nobody is told of the steps."""
+    """Progress that is not shown."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def ready(name: str, home: Path) -> Oracle:
-    """The competition prepared from raw files of the tests' own, and all its answers."""
+    """A competition prepared from small raw files, with all its answers."""
     prepare(name, home, raw(name, home / "kaggle" / name, is_large=True), silent, accepts_differences=True)
     if name in (MAY, TAXI, MELANOMA):
         _thin(home / "data" / name / "prepared", 300)
@@ -89,7 +89,7 @@ def hash_files(folder: Path) -> dict[Path, str]:
 
 
 def _thin(prepared: Path, keep: int) -> None:
-    """Leave of a test set that is large by the benchmark's rule only some rows, of their files too."""
+    """Keep only some rows, and their files, of a test set whose size the benchmark fixes."""
     dropped: set[str] = set()
     for name in ("public/test.csv", "public/sample_submission.csv", "private/test.csv"):
         header, *rows = read(prepared / name)
@@ -138,7 +138,7 @@ def test_a_perfect_submission_scores_perfectly_on_held_out_and_test_rows(
     best = 0.0 if task.metric.lower_is_better else 1.0
     assert (judged.status, judged.message) == ("scored", "")
     assert judged.score == pytest.approx(best, abs=1e-9)
-    # The official rule says so too, of the held-out rows and of the test rows handed in.
+    # The official rule agrees, on the held-out rows and on the submission of the test rows.
     official = score_guarded(
         RULES[task.id], read_table(tmp_path / "held_out.csv"), read_table(answers_file(blend, tmp_path / "a.csv"))
     )
@@ -169,7 +169,7 @@ def test_the_score_of_a_run_is_that_of_the_official_rule_on_the_held_out_rows(
 
 
 def _blurred(values: list[float], draw: random.Random) -> list[str]:
-    """Values of a row drawn towards others between 0 and 1, of the same sum where they are chances of classes."""
+    """Values of a row moved towards random ones, with the same sum if they are class probabilities."""
     weights = [draw.random() for _ in values]
     total = sum(weights) if len(values) > 1 and sum(values) == 1 else 1.0
     return [repr(0.1 * value + 0.9 * weight / total) for value, weight in zip(values, weights, strict=True)]
@@ -204,14 +204,14 @@ def test_making_a_blend_again_gives_the_same_bytes(oracle: Oracle, first: FirstB
     assert hash_files(blended(oracle, tmp_path / "blend").folder) == first.files
 
 
-# ------------------------------------------------------------------------------------------------- what must not tell
+# ----------------------------------------------------------------------------------------------- nothing reveals labels
 
 
 WORD = re.compile(rb"[\w.-]+")
 
 
 def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, first: FirstBlend) -> None:
-    """Scanned byte by byte, archives inflated: what only one labelled row says, names and contents of its files."""
+    """All bytes are scanned, archives unpacked, for cells of only one labelled row and for its files."""
     task, blend, gone = oracle.task, first.blend, first.removed
     found = dict(contents(blend.public))
     words = {name: set(WORD.findall(content)) for name, content in found.items()}
@@ -222,14 +222,14 @@ def test_held_out_rows_and_their_labels_are_nowhere_else(oracle: Oracle, first: 
     source = oracle.book.train.source
     labels = {source.header.index(name) for name in oracle.task.labels.targets if name in source.header}  # type: ignore[union-attr]
     to_predict = [name for name in found if _is_to_predict(oracle, name)]
-    tells, columns = _only_once(oracle), {name.encode() for name in oracle.book.sample.header}
+    unique, columns = _only_once(oracle), {name.encode() for name in oracle.book.sample.header}
     other_stems = {_stem(one) for one in found if one not in to_predict}
     assert gone
     for cells in gone:
         assert _line(cells) not in lines or len(cells) < 2
         row = [source.plain(cell) for cell in cells]
-        marks = {cell.encode() for at, cell in enumerate(row) if cell in tells and at not in labels}
-        answers = {cell.encode() for at, cell in enumerate(row) if cell in tells and at in labels} - columns
+        marks = {cell.encode() for at, cell in enumerate(row) if cell in unique and at not in labels}
+        answers = {cell.encode() for at, cell in enumerate(row) if cell in unique and at in labels} - columns
         for name in found:
             assert not answers & words[name], name
             assert name in to_predict or not marks & words[name], name
@@ -267,7 +267,7 @@ def _is_to_predict(oracle: Oracle, name: str) -> bool:
 
 
 def _only_once(oracle: Oracle) -> set[str]:
-    """Words of some length that stand in one labelled row and nowhere else."""
+    """Longer words that are in one labelled row and nowhere else."""
     source = oracle.book.train.source
     rows = [*source.rows(), *oracle.book.test.rows]
     counts = Counter(source.plain(cell) for row in rows for cell in row)
@@ -284,17 +284,17 @@ def test_birds_to_predict_are_marked_in_both_tables(home: Path) -> None:
     assert len(asked) == (blend.test_rows + blend.held_out_rows) / 19
 
 
-def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, first: FirstBlend, tmp_path: Path) -> None:
-    """Neither id nor place, nor date, size, number, links, mode or kind of the files: each by itself, and together.
+def test_nothing_separates_held_out_rows_from_test_rows(oracle: Oracle, first: FirstBlend, tmp_path: Path) -> None:
+    """Neither id nor position, nor time, size, inode, links, mode or kind of files: each alone, and together.
 
-    Over as many seeds as it takes for an area of three quarters to be no chance: the held-out rows are others each
-    time, the test rows the same.
+    Averaged over as many seeds as an AUC of three quarters needs to be significant. Held-out rows differ by seed, test
+    rows do not.
     """
     areas: dict[str, list[float]] = defaultdict(list)
     rows_held, chance = 0, 1.0
     while chance > 0.25:
         seed = len(areas["together"])
-        assert seed < MOST_SEEDS, "there are too few rows to tell anything"
+        assert seed < MOST_SEEDS, "too few rows for a significant result"
         blend = blended(oracle, tmp_path / f"b{seed}", seed=seed) if seed else first.blend
         if oracle.task.id in KAGGLES_OWN | DATED:
             assert "ids distinguish held-out rows" in " ".join(blend.notes)
@@ -305,15 +305,15 @@ def test_nothing_tells_held_out_rows_from_test_rows(oracle: Oracle, first: First
             del seen["id"]
         for name, values in seen.items():
             areas[name].append(area(values, held))
-        areas["together"].append(_learnt(seen, held))
+        areas["together"].append(_classifier_auc(seen, held))
         rows_held = min(rows_held + sum(held), len(oracle.book.train.labels))
         chance = SURE * ((1 / rows_held + 1 / (len(held) - sum(held))) / 12) ** 0.5
-    told = {name: sum(found) / len(found) - 0.5 for name, found in areas.items()}
-    assert {name: by for name, by in told.items() if (by if name == "together" else abs(by)) >= chance} == {}
+    excess = {name: sum(values) / len(values) - 0.5 for name, values in areas.items()}
+    assert {name: by for name, by in excess.items() if (by if name == "together" else abs(by)) >= chance} == {}
 
 
 def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[float]], list[bool]]:
-    """What can be seen of each row to predict, and whether it is held out."""
+    """Everything visible of each row to predict, and whether it is held out."""
     task = oracle.task
     names, roles = ([row[0] for row in read(blend.private_labels / name)[1:]] for name in ("ids.csv", "key.csv"))
     mirror = read_as_task(task, blend, folder)
@@ -336,12 +336,12 @@ def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[fl
         seen["place in the table"].append(at)
         for _, line in task.recipe.files:
             if spot := PathPattern(line):
-                for name, value in _looks(blend.public, spot, spot.fill(fields)).items():
+                for name, value in _file_attributes(blend.public, spot, spot.fill(fields)).items():
                     seen[f"{name} of {line}"].append(value)
     return seen, held
 
 
-def _looks(public: Path, spot: PathPattern, name: str) -> dict[str, float]:
+def _file_attributes(public: Path, spot: PathPattern, name: str) -> dict[str, float]:
     if spot.archive:
         with zipfile.ZipFile(public / spot.archive) as archive:
             info = archive.getinfo(name)
@@ -359,8 +359,8 @@ def area(values: Sequence[float], held: Sequence[bool]) -> float:
     return float(roc_auc_score(held, values))
 
 
-def _learnt(seen: Mapping[str, Sequence[float]], held: Sequence[bool]) -> float:
-    """How well a classifier tells them, on rows it has not learnt from."""
+def _classifier_auc(seen: Mapping[str, Sequence[float]], held: Sequence[bool]) -> float:
+    """The AUC of a classifier that separates them, on rows it was not trained on."""
     import numpy as np
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier

@@ -194,12 +194,12 @@ FILES: dict[str, tuple[str, int]] = {
 
 
 def silent(*_: object) -> None:
-    """Nobody is told of the steps."""
+    """Progress that is not shown."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where each competition is prepared once, from raw files of the test's own."""
+    """A HARNESS_HOME in which each competition is prepared once, from small raw files."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -220,7 +220,7 @@ def inside(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_all_29_are_prepared() -> None:
+def test_all_native_competitions_have_a_preparer() -> None:
     assert (
         set(PREPARERS) == set(BUILDERS) == set(TABLES) == {one.id for one in competitions().values() if one.is_native}
     )
@@ -265,7 +265,7 @@ def test_a_prepared_competition_is_a_task_and_its_answers_score_best(name: str, 
 
 
 @pytest.mark.parametrize("name", sorted(PREPARERS))
-def test_private_files_are_closed_and_public_ones_tell_no_date(name: str, home: Path) -> None:
+def test_private_files_are_closed_and_public_ones_have_one_time(name: str, home: Path) -> None:
     prepared = ready(name, home)
     assert stat.S_IMODE((prepared / "private").stat().st_mode) == 0o700
     for path in (prepared / "private").rglob("*"):
@@ -277,7 +277,7 @@ def test_private_files_are_closed_and_public_ones_tell_no_date(name: str, home: 
     assert (prepared / "public" / "description.md").read_text(encoding="utf-8").startswith("# ")
 
 
-# ------------------------------------------------------------------------------------------- one by one, what is odd
+# --------------------------------------------------------------------------------------------- single competitions
 
 
 def test_images_are_linked_and_not_copied(home: Path) -> None:
@@ -285,7 +285,7 @@ def test_images_are_linked_and_not_copied(home: Path) -> None:
     assert {path.stat().st_nlink for path in (prepared / "public" / "train_images").iterdir()} == {2}
 
 
-def test_cats_and_dogs_are_counted_apart_and_lie_in_folders_and_archives(home: Path) -> None:
+def test_cats_and_dogs_are_numbered_separately_in_folders_and_archives(home: Path) -> None:
     prepared = ready("dogs-vs-cats-redux-kernels-edition", home)
     names = {path.name for path in (prepared / "public" / "train").iterdir()}
     cats = sum(name.startswith("cat") for name in names)
@@ -296,7 +296,7 @@ def test_cats_and_dogs_are_counted_apart_and_lie_in_folders_and_archives(home: P
         assert content[f"{number}.jpg"].startswith(b"dog" if label == "1" else b"cat")
 
 
-def test_cactus_archives_are_flat_and_hold_the_rows_of_their_tables(home: Path) -> None:
+def test_cactus_archives_are_flat_and_contain_the_rows_of_their_tables(home: Path) -> None:
     prepared = ready("aerial-cactus-identification", home)
     assert set(inside(prepared / "public/test.zip")) == {row[0] for row in read(prepared / "private/test.csv")[1:]}
     assert not (prepared / "public" / "train").exists()
@@ -321,7 +321,7 @@ def test_pixels_are_grey_values_of_the_clean_pages_in_the_order_of_names(home: P
     assert {row[1] for row in read(prepared / "public" / "sampleSubmission.csv")[1:]} == {"1"}
 
 
-def test_birds_are_numbered_anew_in_every_file(home: Path) -> None:
+def test_birds_are_renumbered_in_every_file(home: Path) -> None:
     essential = ready("mlsp-2013-birds", home) / "public" / "essential_data"
     folds = read(essential / "CVfolds_2.txt")
     count = len(folds) - 1
@@ -342,7 +342,7 @@ def test_birds_are_numbered_anew_in_every_file(home: Path) -> None:
     assert {path.stem for path in (essential / "src_wavs").iterdir()} == set(names)
 
 
-def test_the_taxi_table_is_shuffled_as_the_benchmark_shuffles_it(home: Path) -> None:
+def test_the_taxi_table_is_shuffled_like_the_benchmark(home: Path) -> None:
     import pandas as pd
     from sklearn.model_selection import train_test_split
 
@@ -369,7 +369,7 @@ def test_geometries_follow_the_new_ids(home: Path) -> None:
     assert [row[0] for row in read(prepared / "public/train.csv")[1:]] == [str(n) for n in range(1, 85)]
 
 
-def test_pizza_shows_only_the_fields_that_kaggle_shows(home: Path) -> None:
+def test_pizza_publishes_only_the_fields_of_kaggles_test_set(home: Path) -> None:
     prepared = ready("random-acts-of-pizza", home)
     text = (prepared / "public/test.json").read_text()
     shown = json.loads(text)
@@ -387,7 +387,7 @@ def test_annotations_of_test_studies_are_left_out(home: Path) -> None:
     assert len(marks) > 20
 
 
-def test_the_records_that_carry_answers_are_withheld(home: Path) -> None:
+def test_records_with_answers_are_withheld(home: Path) -> None:
     prepared = ready("siim-isic-melanoma-classification", home)
     assert not list((prepared / "public").rglob("*.tfrec"))
     withheld = sorted(path.name for path in (prepared / "withheld/tfrecords").iterdir())
@@ -398,7 +398,7 @@ def test_the_records_that_carry_answers_are_withheld(home: Path) -> None:
     assert asked == {name for record in records for name in image_names(record)}
 
 
-def test_sentences_stay_whole_and_words_that_look_missing_become_empty(home: Path) -> None:
+def test_sentences_are_not_split_and_words_read_as_missing_become_empty(home: Path) -> None:
     name = "text-normalization-challenge-english-language"
     prepared = ready(name, home)
     (train,) = inside(prepared / "public/en_train.csv.zip").values()
@@ -420,7 +420,7 @@ def test_sentences_stay_whole_and_words_that_look_missing_become_empty(home: Pat
     )["en_sample_submission_2.csv"]
 
 
-def test_whales_are_parted_by_day_and_only_training_names_tell(home: Path) -> None:
+def test_whales_are_split_by_day_and_only_training_names_have_labels(home: Path) -> None:
     prepared = ready("the-icml-2013-whale-challenge-right-whale-redux", home)
     train, test = inside(prepared / "public/train2.zip"), inside(prepared / "public/test2.zip")
     assert next(iter(train)) == "train2/20090328_000000_000s2ms_TRAIN0_0.aif"
@@ -431,13 +431,13 @@ def test_whales_are_parted_by_day_and_only_training_names_tell(home: Path) -> No
     assert [row[1] for row in answers[1:3]] == ["0", "1"]
 
 
-def test_ids_of_the_playground_of_may_run_on_from_train_to_test(home: Path) -> None:
+def test_ids_of_the_may_playground_continue_from_train_to_test(home: Path) -> None:
     prepared = ready("tabular-playground-series-may-2022", home)
     assert [row[0] for row in read(prepared / "public/train.csv")[1:]] == [str(n) for n in range(50)]
     assert read(prepared / "public/test.csv")[1][0] == "50"
 
 
-def test_preparing_again_does_nothing_and_remembers_what_differed(home: Path) -> None:
+def test_preparing_again_does_nothing_and_keeps_the_differences(home: Path) -> None:
     name = "spooky-author-identification"
     before = (ready(name, home) / "public/train.csv").stat().st_ino
     again: Prepared = prepare(name, home, None, silent)

@@ -1,4 +1,4 @@
-"""Numbers are read as the benchmark's own pandas read them, to the last bit."""
+"""Numbers are read as by pandas 2, to the last bit."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ BY_PANDAS_2 = [
 
 
 @pytest.mark.parametrize(("text", "value"), BY_PANDAS_2)
-def test_the_old_rule_is_kept_to_the_last_bit(text: str, value: float) -> None:
+def test_numbers_are_those_of_pandas_2_to_the_last_bit(text: str, value: float) -> None:
     assert parse_like_pandas_2(text) == value
 
 
-def test_up_to_fifteen_digits_both_rules_agree() -> None:
+def test_up_to_fifteen_digits_both_parsers_agree() -> None:
     draw = random.Random(3)
     for _ in range(20_000):
         text = f"{draw.uniform(-1000, 1000):.{draw.randrange(0, 11)}f}"
         assert parse_like_pandas_2(text) == float(text)
 
 
-def test_a_table_is_mended_where_its_numbers_are_long(tmp_path: Path) -> None:
+def test_long_numbers_of_a_table_are_parsed_again(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,x,y,name\n1,0.00915847874050736,1.5,a\n2,,2.5,b\n3,0.25,NA,c\n")
     frame = read_csv(path)
