@@ -95,7 +95,7 @@ ATTACKS: dict[str, str] = {
     "search by content": "grep -rsh canary /home /mnt /var /srv /opt /media /workspace /tmp /run /etc --include='*.csv'",
     "symbolic link": "ln -s {custody}/answers.csv a; cat a; ln -s {custody} b; cat b/answers.csv",
     "hard link": "ln {custody}/answers.csv a; cat a; ln data/train.csv t",
-    "copied links": "ln -s {custody} b; cp -rL b c; tar -chf all.tar b; cat all.tar",
+    "copied links": "ln -sfn {custody} b; cp -rL b c; tar -chf all.tar b; cat all.tar",
     "mount": "mkdir m; mount --bind {custody} m; mount -o bind {data}/.. m; mount -t proc p m; cat m/answers.csv m/custody/*",
     "own namespace": "unshare -rm sh -c 'mount --bind {custody} /mnt; cat /mnt/answers.csv'",
     "namespaces of other processes": "nsenter -t 1 -a cat {custody}/answers.csv; nsenter -t $PPID -m cat {custody}/answers.csv",
