@@ -15,7 +15,7 @@ from pathlib import Path
 from context.truncation.truncate import truncate_output
 from harness.evaluation import leak_checks, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
-from harness.evaluation.verdict import Verdict, reach_verdict, self_reported_score
+from harness.evaluation.verdict import Verdict, reach_verdict
 from harness.run import Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
@@ -25,8 +25,6 @@ from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-LOG_BYTES = 20_000
-"""How much of the end of a log is searched for the score a solution printed."""
 VERDICTS = {
     "first": "the first score",
     "real": "real: better than the best so far beyond the noise",
@@ -108,13 +106,12 @@ def _judge(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationF
 
 
 def _scored(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:
-    findings = leak_checks.check_solution(run, result.workspace, result.submission)
-    verdict = reach_verdict(run, evaluation, result, findings)
+    checked = leak_checks.check(run, evaluation.started.job, result)
+    verdict = reach_verdict(run, evaluation, result, checked.findings)
     score, noise = verdict.judged.score or 0.0, verdict.judged.noise or 0.0
-    log = run.sandbox.output(evaluation.started.job, -LOG_BYTES, LOG_BYTES)
-    claimed = self_reported_score(log, score, run.created.lower_is_better)
-    leak_checks.warn(run, evaluation.id, findings, claimed, score, noise)
-    notes = [f"{finding.kind}: {finding.message}" for finding in findings if finding.agent_may_see]
+    claimed = checked.self_reported_score(score, run.created.lower_is_better)
+    leak_checks.warn(run, evaluation.id, checked, claimed, score, noise)
+    notes = [f"{finding.kind}: {finding.message}" for finding in checked.findings if finding.agent_may_see]
     return _finished(evaluation, result, verdict, claimed, notes)
 
 

@@ -6,7 +6,6 @@ number of others. Of the other folds only a fixed sentence comes back.
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from tasks.holdout.split import Split
 from tasks.judging.compare import Comparison, run_compare
 from tasks.judging.judge import Judgement
 from tasks.judging.select_final import run_combine
-from tasks.leakage.code import may_be_score
+from tasks.leakage.solution import UNCHECKED
 from tasks.leakage.statistics import Finding
 from tasks.metrics.bootstrap import REAL_SHARE, REPEAT_SHARE
 from tasks.subprocesses import ChildFailed
@@ -36,18 +35,13 @@ FAILED_ELSEWHERE = (
 NOT_REPRODUCED = "its score is not the same on other training rows, so it may carry labels or predictions with it"
 """These two sentences are all that the model learns of other folds: a number or a message would carry their labels."""
 MEMORIZED = "it contains memorized labels or predictions (see what was noticed)"
+UNCHECKED_FILES = "its files could not be checked for leaked labels: ship fewer and smaller files"
 MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
 """Kinds of findings of the leak checks that make a solution untrusted."""
 NOT_SHOWN = "not shown"
 BELOW_BEST = "below the best"
 SLOWDOWN = 3.0
 """How many times longer than on the first fold a job may take on another."""
-CLAIM = re.compile(
-    r"(?:\bcv\b|\boof\b|valid\w*|hold-?out|score|accuracy|auc|rmse|mae|log_?loss|kappa|f1|r2)\D{0,24}?(-?\d+\.\d+)",
-    re.IGNORECASE,
-)
-PRINTED_DICT = re.compile(r"\{[^{}\n]*\}")
-"""A printed dict between the word and the number holds parameters, not a score."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,11 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
     plan, best = fold_plan.ensure(run, seconds), _scored_best(run.state)
     verdict = _compared(Verdict("first", result.judgement), best)
     others = [Split(0, fold) for fold in range(1, plan.folds)]
-    if any(finding.kind in MEMORIZATION_FINDINGS for finding in findings):
+    kinds = {finding.kind for finding in findings}
+    if kinds & MEMORIZATION_FINDINGS:
         verdict = replace(verdict, distrust_reason=MEMORIZED)
+    elif UNCHECKED in kinds:
+        verdict = replace(verdict, distrust_reason=UNCHECKED_FILES)
     elif others and verdict.kind != "worse":
         verdict = _over_folds(run, evaluation, seconds, others, best, verdict)
     if verdict.distrust_reason:
@@ -84,13 +81,6 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
     submission = _keep_submission(run, evaluation, others if verdict.folds > 1 else [])
     shown = shown_score(run.state, run.settings.max_holdout_queries, verdict, best)
     return replace(verdict, shown_score=shown, submission=submission)
-
-
-def self_reported_score(log: bytes, score: float, lower_is_better: bool) -> float | None:
-    """The last score that a solution printed, as far as a pattern can find one that is comparable with `score`."""
-    text = PRINTED_DICT.sub("", log[-20_000:].decode(errors="replace"))
-    numbers = [float(number) for number in CLAIM.findall(text)]
-    return next((number for number in reversed(numbers) if may_be_score(number, score, lower_is_better)), None)
 
 
 def _scored_best(state: State) -> Evaluation | None:
@@ -186,7 +176,7 @@ def shown_score(state: State, max_queries: int, verdict: Verdict, best: Evaluati
     At most `max_queries` scores that are no real gain are shown: each is a query of the held-out rows.
     """
     score, distrusted = verdict.judged.shown_score, bool(verdict.distrust_reason)
-    if verdict.distrust_reason in (NOT_REPRODUCED, MEMORIZED):
+    if verdict.distrust_reason in (NOT_REPRODUCED, MEMORIZED, UNCHECKED_FILES):
         return NOT_SHOWN
     if verdict.kind == "real" and not distrusted:
         return score

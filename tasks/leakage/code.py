@@ -1,4 +1,4 @@
-"""Leak checks on a solution: its source, the tables it ships, and the score it prints."""
+"""Leak checks on the files of a solution: its source, the tables and texts it ships."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from tasks.io.csv_text import Row
 from tasks.leakage.fit_before_split import find_early_fits
 from tasks.leakage.statistics import Finding
 
-MIN_CLAIM_ERRORS = 4.0
-"""Standard errors by which a printed score must exceed the harness's score to be reported."""
-LARGE, TIMES = 10.0, 100.0
-"""Two numbers have different units (as prices and their logs) if one is above LARGE and TIMES as large as the other."""
 FEW_IDS, MANY_IDS = 20, 100
 """Ids a literal may contain by chance: if they are names, and if they are consecutive whole numbers."""
 MOST_NUMBERS, MOST_LETTERS = 300, 4000
@@ -112,6 +108,19 @@ def _is_dense(text: str) -> bool:
     return blanks < 0.03 or figures > 0.6
 
 
+def check_text(text: str, name: str, sample_ids: Collection[str], train_ids: Collection[str]) -> list[Finding]:
+    """Leaks in a file that is neither source nor CSV (JSON, YAML, text): ids of many rows."""
+    words = set(_WORD.findall(text))
+    test, train = _count_ids(words, set(sample_ids)), _count_ids(words, set(train_ids) - set(sample_ids))
+    findings = []
+    if test:
+        findings.append(Finding("answers in the code", f"{name} contains {test} ids of rows to predict"))
+    if train:
+        message = f"{name} contains {train} ids of training rows, which other folds hold out"
+        findings.append(Finding("labels in the code", message))
+    return findings
+
+
 def check_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "") -> list[Finding]:
     """Whether a table shipped with a solution contains predictions: ids of many rows to predict in one column.
 
@@ -125,24 +134,3 @@ def check_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "
     if most > max(FEW_IDS, 0.5 * len(ids)):
         return [Finding("predictions brought along", f"a file of the solution contains {most} ids of rows to predict")]
     return []
-
-
-# ---------------------------------------------------------------------------------------------- scores it prints
-
-
-def may_be_score(claimed: float, score: float, lower_is_better: bool) -> bool:
-    """Whether a printed number may be a score of the same metric: not above 1 if the harness's score is a share, and
-    not below 0 if it is a loss."""
-    return not ((claimed < 0 <= score) if lower_is_better else (claimed > 1 >= score))
-
-
-def check_claim(claimed: float | None, score: float, noise: float, lower_is_better: bool) -> list[Finding]:
-    """Whether the score that a solution printed is far better than the harness's. Only people may see the finding."""
-    if claimed is None or noise <= 0 or not may_be_score(claimed, score, lower_is_better):
-        return []
-    errors = (score - claimed if lower_is_better else claimed - score) / noise
-    small, large = sorted((abs(claimed), abs(score)))
-    if errors <= MIN_CLAIM_ERRORS or (large > LARGE and large > TIMES * small):
-        return []
-    message = f"the solution printed {claimed:g}, the held-out rows give {score:.4g} ± {noise:.2g}"
-    return [Finding("self-reported too high", message, agent_may_see=False)]

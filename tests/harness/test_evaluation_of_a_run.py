@@ -11,6 +11,7 @@ import pytest
 
 from harness.evaluation.verdict import MEMORIZED
 from runs.events.registry import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
+from tasks.leakage.solution import SolutionCheck, printed_scores
 from tests.harness.judged_runs import evaluations
 from tests.harness.judged_runs import played as played_on
 from tests.playing import call, harness, only_run
@@ -98,13 +99,14 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
 
 
 def test_a_self_reported_score_is_read_from_the_log() -> None:
-    from harness.evaluation.verdict import self_reported_score as claimed
+    def claimed(log: str, score: float, lower_is_better: bool) -> float | None:
+        return SolutionCheck([], printed_scores(log)).self_reported_score(score, lower_is_better)
 
-    assert claimed(b"fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
-    assert claimed(b"epoch 3 loss 0.2\n", 0.9, False) is None
-    assert claimed(b"cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
-    assert claimed(b"cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy ends at 1"
-    assert claimed(b"cv rmse 54.2\n", 55.0, True) == 54.2
+    assert claimed("fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
+    assert claimed("epoch 3 loss 0.2\n", 0.9, False) is None
+    assert claimed("cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
+    assert claimed("cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy ends at 1"
+    assert claimed("cv rmse 54.2\n", 55.0, True) == 54.2
 
 
 def test_only_code_goes_to_the_other_folds(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The sentinel knows a task's ids by their column, and sees labels that a solution carries in its source."""
+"""Leak checks find ids, labels and predictions in the files of a solution."""
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from harness.evaluation.leak_checks import check_solution
 from tasks.holdout.blend import make_blend
 from tasks.io.csv_text import write_rows
+from tasks.leakage.solution import UNCHECKED, check_files, check_solution
 from tasks.leakage.statistics import Finding
 from tasks.task import load_task
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    """A run's task in which the id is the second column; only what the sentinel asks of a run is there."""
+    """A run's task in which the id is the second column; as the leak checks need it."""
     draw, folder = random.Random(0), tmp_path / "task"
     (folder / "public").mkdir(parents=True)
     rows = [[str(draw.randrange(2)), str(name)] for name in draw.sample(range(10_000, 99_999), 1000)]
@@ -32,15 +33,14 @@ def run(tmp_path: Path) -> Any:
         "labels: {file: public/train.csv, id: customer, target: left}\n"
     )
     task = load_task(folder)
-    created = SimpleNamespace(sample=str(task.submission.sample), task_path=str(task.path))
-    return SimpleNamespace(blend=make_blend(task, 0, tmp_path / "blend"), created=created)
+    return SimpleNamespace(blend=make_blend(task, 0, tmp_path / "blend"), task=task)
 
 
 def look(run: Any, folder: Path, **files: str) -> list[Finding]:
     folder.mkdir()
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
-    return check_solution(run, folder, folder / "submission.csv")
+    return check_files(folder, folder / "submission.csv", run.blend.folder, run.task.path)
 
 
 def shown(run: Any, name: str, column: int) -> list[str]:
@@ -70,3 +70,28 @@ def test_labels_of_training_rows_in_the_source_are_found(run: Any, tmp_path: Pat
 def test_a_source_too_long_to_be_one_is_found(run: Any, tmp_path: Path) -> None:
     (found,) = look(run, tmp_path / "w", solve_py="X = 1\n" * 60_000)
     assert found.message == "solve.py has 360000 bytes: source so long holds data"
+
+
+def test_labels_in_a_json_file_are_found_behind_many_other_files(run: Any, tmp_path: Path) -> None:
+    known = dict(zip(shown(run, "train.csv", 1)[::3], shown(run, "train.csv", 0)[::3], strict=True))
+    dummies = {f"a{number}_py": "x = 1\n" for number in range(250)}
+    (found,) = look(run, tmp_path / "w", **dummies, params_json=json.dumps(known))
+    assert found.kind == "labels in the code" and "params.json" in found.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = " + " + ".join(["1"] * 5000),
+        "if x: pass\n" + "elif x: pass\n" * 3000,
+        "x = " + "-" * 90_000 + "1",
+        "x = " + "(" * 5000 + ")" * 5000,
+    ],
+)
+def test_source_that_breaks_the_parser_does_not_break_the_run(run: Any, tmp_path: Path, source: str) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "solve.py").write_text(source)
+    checked = check_solution(
+        tmp_path / "w", tmp_path / "w" / "submission.csv", run.blend.folder, run.task.path, b"valid" * 4000
+    )
+    assert all(finding.kind == UNCHECKED for finding in checked.findings)

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 
 from tasks.io.csv_text import Row
-from tasks.leakage.code import check_claim, check_code
+from tasks.leakage.code import check_code
+from tasks.leakage.solution import check_claim
 from tasks.leakage.statistics import Finding, Tables
 from tasks.leakage.tables import check_data
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks.leakage.code import check_claim, check_code, check_table
+from tasks.leakage.code import check_code, check_table
+from tasks.leakage.solution import check_claim
 from tests.tasks.clean_tables import KINDS, Pair
 from tests.tasks.planted_leaks import FITTED_BEFORE_SPLIT, PLANTED, WEAKER, check, check_weaker, make_clean
 
