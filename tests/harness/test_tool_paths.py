@@ -59,6 +59,11 @@ class NoRecall:
         return path
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
     """A folder with a secret next to the workspace, and links from the workspace to it."""
@@ -102,8 +107,8 @@ def filled(tool: Tool, path: str) -> Arguments:
     return tool.arguments.model_validate_json(json.dumps(values))
 
 
-def context(host: Path, name: str, started: ToolStarted | None = None) -> ToolContext:
-    paths = SandboxPaths(host / "workspace", host / "data", host / "jobs", host)
+def context(host: Path, home: Path, name: str, started: ToolStarted | None = None) -> ToolContext:
+    paths = SandboxPaths(host / "workspace", host / "data", host / "jobs", home)
     return ToolContext(
         call_id="call",
         tool_name=name,
@@ -119,14 +124,14 @@ def context(host: Path, name: str, started: ToolStarted | None = None) -> ToolCo
 
 
 @pytest.mark.parametrize("name", sorted(set(tools()) - set(RUNS_COMMANDS)))
-def test_a_tool_neither_reads_nor_writes_outside_the_workspace(name: str, host: Path) -> None:
+def test_a_tool_neither_reads_nor_writes_outside_the_workspace(name: str, host: Path, home: Path) -> None:
     tool = tools()[name]
     before = {path: path.read_bytes() for path in host.rglob("*") if path.is_file() and not path.is_symlink()}
     for path in hostile_paths(host):
         try:
             arguments = filled(tool, path)
-            started = tool.plan(context(host, name), arguments)
-            result = tool.act(context(host, name, started), arguments)
+            started = tool.plan(context(host, home, name), arguments)
+            result = tool.act(context(host, home, name, started), arguments)
         except (Refused, PathRefused, ValueError, OSError, AssertionError) as refusal:
             result = str(refusal)
         assert SECRET not in result
@@ -135,7 +140,7 @@ def test_a_tool_neither_reads_nor_writes_outside_the_workspace(name: str, host: 
     assert outside == {path: content for path, content in before.items() if host / "workspace" not in path.parents}
 
 
-def test_the_test_notices_a_tool_that_joins_paths(host: Path) -> None:
+def test_the_test_notices_a_tool_that_joins_paths(host: Path, home: Path) -> None:
     """A naive tool would be caught: this one reads whatever it is given below the workspace's folder."""
 
     def naive(_context: ToolContext, arguments: Any) -> str:
@@ -145,7 +150,7 @@ def test_the_test_notices_a_tool_that_joins_paths(host: Path) -> None:
     leaked = []
     for path in hostile_paths(host):
         try:
-            leaked.append(SECRET in naive(context(host, "read_file"), filled(read_file, path)))
+            leaked.append(SECRET in naive(context(host, home, "read_file"), filled(read_file, path)))
         except (OSError, ValueError):
             leaked.append(False)
     assert sum(leaked) >= 5
