@@ -13,7 +13,14 @@ from pathlib import Path
 
 from tasks.config.schema import ID_PATTERN
 from tasks.errors import TaskError
-from tasks.holdout.splitters import Folds, TooFewRows, assign_folds, assign_group_folds, choose_fold_count, order
+from tasks.holdout.splitters import (
+    Folds,
+    TooFewRows,
+    assign_folds,
+    assign_group_folds,
+    choose_fold_count,
+    shuffled_indices,
+)
 from tasks.io.csv_text import Row, as_number, write_rows
 from tasks.metrics.registry import METRICS
 from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
@@ -112,7 +119,7 @@ def _with_ids(
             )
         return header, list(rows), request.id
     name = ID if ID not in header else f"{ID}_new"
-    numbers = order(9 * len(rows), f"ids of {request.data.stem}")
+    numbers = shuffled_indices(9 * len(rows), f"ids of {request.data.stem}")
     assumptions.append(f"new ids in {name} (to keep a column of ids, name it with --id)")
     return [name, *header], [[str(len(rows) + numbers[index]), *row] for index, row in enumerate(rows)], name
 
@@ -205,7 +212,7 @@ def _write_folder(
     request: TaskRequest, folder: Path, metric: str, header: Row, rows: list[Row], name: str, is_private: Sequence[bool]
 ) -> None:
     target_at, id_at = header.index(request.target), header.index(name)
-    indices = order(len(rows), f"{_seed(request)}: order")  # the original order may reveal the target
+    indices = shuffled_indices(len(rows), f"{_seed(request)}: order")  # the original order may reveal the target
     test, train = ([rows[index] for index in indices if is_private[index] == private] for private in (True, False))
     sample = _sample(metric, [row[target_at] for row in train])
     tables = {

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.holdout.build import fill
+from tasks.holdout.build import build_files
 from tasks.holdout.link_files import has_shown_attributes
 from tasks.holdout.private_labels import plant_canary
 from tasks.holdout.split import Split
@@ -122,7 +122,7 @@ def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: 
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         store = folder.parent / ".files"
-        summary = fill(task, seed, split, building / "public", building / "custody", store)
+        summary = build_files(task, seed, split, building / "public", building / "custody", store)
         plant_canary(building / "custody" / "answers.csv", fingerprint)
         meta = {**_task_facts(task), **asdict(summary), **asdict(split), "seed": seed, "fingerprint": fingerprint}
         with open_durable(building / "custody" / "blend.json", 0o600) as stream:

@@ -16,7 +16,7 @@ from tasks.holdout.choose_rows import choose_held_out
 from tasks.holdout.load_inputs import Sample, TaskInputs, fields_of, load_inputs, read_sample
 from tasks.holdout.public_files import MovedRows, write_all_files, write_files
 from tasks.holdout.split import Split
-from tasks.holdout.splitters import order
+from tasks.holdout.splitters import shuffled_indices
 from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
@@ -61,7 +61,7 @@ class ShownRow:
     sample_rows: Sequence[int] = ()
 
 
-def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path) -> BlendSummary:
+def build_files(task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path) -> BlendSummary:
     """Write the public files and the private ids.csv, key.csv, answers.csv and select.csv into two empty folders.
 
     ids.csv has the ids of the shown sample (apart, because a million ids alone are read fast). key.csv says what each
@@ -70,7 +70,7 @@ def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path
     Raises TableError, TooFewRows, OSError.
     """
     if task.labels is None:
-        return _fill_unchanged(task, public, private_labels)
+        return _build_unchanged(task, public, private_labels)
     inputs = load_inputs(task, task.labels)
     held_out = choose_held_out(task, task.labels, inputs.train, seed, split)
     draw = f"{seed}{split.name}"
@@ -99,7 +99,7 @@ def fill(task: Task, seed: int, split: Split, public: Path, private_labels: Path
     )
 
 
-def _fill_unchanged(task: Task, public: Path, private_labels: Path) -> BlendSummary:
+def _build_unchanged(task: Task, public: Path, private_labels: Path) -> BlendSummary:
     """The files of a task without labels: nothing is held out, everything is shown."""
     sample = read_sample(task)
     write_all_files(task, public)
@@ -153,7 +153,7 @@ def _held_out_units(
 
 def _order_units(task: Task, units: list[list[ShownRow]], draw: str) -> list[list[ShownRow]]:
     """The units in the order in which they are shown: random, or as the recipe sorts them."""
-    mixed = [units[index] for index in order(len(units), f"{draw}:mix")]
+    mixed = [units[index] for index in shuffled_indices(len(units), f"{draw}:mix")]
     sort_by = task.recipe.renumber.order if task.recipe.renumber else ""
     return sorted(mixed, key=lambda unit: Template(sort_by).fill(unit[0].fields)) if sort_by else mixed
 

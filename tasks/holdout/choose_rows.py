@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.holdout import class_coverage
 from tasks.holdout.load_inputs import Train
-from tasks.holdout.split import Plan, Split, plan_folds, roles
+from tasks.holdout.split import Plan, Split, fold_roles, plan_folds
 from tasks.holdout.splitters import Folds, assign_folds, assign_group_folds, assign_late_folds
 from tasks.io.timestamps import parse_timestamps
 
@@ -50,7 +50,7 @@ def choose_held_out(task: Task, labels: Labels, train: Train, seed: int, split: 
         if used.fold_count < plan.fold_count and not labels.group:
             notes = (*notes, f"{used.cv_folds} folds and not {plan.cv_folds}, so that each has rows of every label")
         plan = used
-    role_of = roles(plan, split)
+    role_of = fold_roles(plan, split)
     held_out = {row: role_of[fold] for row, fold in enumerate(folds) if fold in role_of}
     return HeldOut(held_out, plan, labelled, notes)
 

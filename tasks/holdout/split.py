@@ -69,7 +69,7 @@ def _fold_count_for(shares: Sequence[float]) -> int:
     return max(100, fewest)
 
 
-def roles(plan: Plan, split: Split) -> dict[int, str]:
+def fold_roles(plan: Plan, split: Split) -> dict[int, str]:
     """The role of each held-out fold: `held_out` (its score is shown) or `select` (opened once, at the end)."""
     if split.fold < 0:
         return {}

@@ -31,18 +31,18 @@ class TooFewRows(Exception):
     """These rows cannot be divided in a useful way; the message gives the reason."""
 
 
-def order(count: int, seed: str) -> list[int]:
+def shuffled_indices(count: int, seed: str) -> list[int]:
     """The numbers 0 to count-1 in a seeded random order."""
     # Sort by random(): Python guarantees its sequence for a seed, but not those of shuffle() and sample().
     generator = random.Random(seed)
     if count >= ARRAY_ROWS:
-        shuffled: list[int] = _order_array(generator, count).tolist()
+        shuffled: list[int] = _shuffled_array(generator, count).tolist()
         return shuffled
     keys = [generator.random() for _ in range(count)]
     return sorted(range(count), key=keys.__getitem__)
 
 
-def _order_array(generator: random.Random, count: int) -> Any:
+def _shuffled_array(generator: random.Random, count: int) -> Any:
     """The same order as an array: NumPy has the same generator and can take over its state."""
     import numpy as np
 
@@ -72,7 +72,7 @@ def assign_folds(labels: Sequence[str | None], count: int, seed: str, stratify: 
     if len(labels) >= ARRAY_ROWS:
         return _assign_folds_array(labels, count, seed, stratify)
     labelled = [row for row, label in enumerate(labels) if label is not None]
-    rank = {row: position for position, row in enumerate(order(len(labels), seed))}
+    rank = {row: position for position, row in enumerate(shuffled_indices(len(labels), seed))}
     label_counts = Counter(labels[row] for row in labelled)
     if len(label_counts) > MAX_CLASSES and not (stratify and len(label_counts) <= len(labelled) / 2):
         pool, counts = sorted(labelled, key=rank.__getitem__), [len(labelled)]
@@ -123,7 +123,7 @@ def _assign_folds_array(labels: Sequence[str | None], count: int, seed: str, str
     label_counts.pop(None, None)
     codes = {label: code for code, label in enumerate(sorted(label for label in label_counts if label is not None))}
     code = np.fromiter((-1 if label is None else codes[label] for label in labels), np.int64, len(labels))
-    pool = _order_array(random.Random(seed), len(labels))
+    pool = _shuffled_array(random.Random(seed), len(labels))
     pool = pool[code[pool] >= 0]
     sequence = np.arange(len(pool)) % count
     if len(label_counts) <= MAX_CLASSES or (stratify and len(label_counts) <= len(pool) / 2):
@@ -156,7 +156,7 @@ def assign_group_folds(groups: Sequence[str], labels: Sequence[str | None], coun
     count = min(count, len(names))
     sizes = [0] * count
     folds: Folds = [None] * len(labels)
-    for index in sorted(order(len(names), seed), key=lambda index: -len(members[names[index]])):
+    for index in sorted(shuffled_indices(len(names), seed), key=lambda index: -len(members[names[index]])):
         fold = sizes.index(min(sizes))
         sizes[fold] += len(members[names[index]])
         for row in members[names[index]]:
@@ -188,13 +188,13 @@ def assign_late_folds(
         raise TooFewRows(f"{len(labelled)} labelled rows have a time, and at least {MIN_LABELLED} are needed; {ADVICE}")
     late = _late_rows(labelled, count, earlier)
     distinct = sorted({labelled[row] for row in late})
-    fold_of = {distinct[index]: position % 2 for position, index in enumerate(order(len(distinct), seed))}
+    fold_of = {distinct[index]: position % 2 for position, index in enumerate(shuffled_indices(len(distinct), seed))}
     folds: Folds = [None] * len(labels)
     for row in late:
         folds[row] = fold_of[labelled[row]]
     if abs(sum(1 if folds[row] else -1 for row in late)) > MAX_IMBALANCE * len(late):
         # Too few distinct times: a tiny fold decides nothing, so rows of one time are divided too.
-        for position, index in enumerate(order(len(late), seed)):
+        for position, index in enumerate(shuffled_indices(len(late), seed)):
             folds[late[index]] = position % 2
     return folds
 

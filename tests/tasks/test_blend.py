@@ -129,8 +129,8 @@ def test_ids_and_order_do_not_reveal_held_out_rows_of_the_examples(name: str, tm
     positive = [row in held_out_ids(blend) for row in shown]
     assert sum(positive) == blend.held_out_rows > 40
     four_errors = 4 * ((len(shown) + 1) / 12 / blend.held_out_rows / blend.test_rows) ** 0.5
-    ids = sorted(shown, key=lambda one: as_number(one) if as_number(one) is not None else one)
-    for values in ([float(ids.index(one)) for one in shown], [float(at) for at in range(len(shown))]):
+    ids = sorted(shown, key=lambda name: as_number(name) if as_number(name) is not None else name)
+    for values in ([float(ids.index(name)) for name in shown], [float(index) for index in range(len(shown))]):
         assert abs(rank_auc(values, positive) - 0.5) < four_errors
     assert not blend.notes
 
@@ -161,7 +161,8 @@ def test_revealing_ids_are_noted(tmp_path: Path) -> None:
         rows = read_table(task.public / f"{name}.csv")
         start = 0 if name == "train" else 1000
         write_table(
-            task.public / f"{name}.csv", [rows[0], *([str(start + at), *row[1:]] for at, row in enumerate(rows[1:]))]
+            task.public / f"{name}.csv",
+            [rows[0], *([str(start + index), *row[1:]] for index, row in enumerate(rows[1:]))],
         )
     (note,) = make_blend(task, 0, tmp_path / "blend").notes
     assert "ids distinguish held-out rows" in note
@@ -360,7 +361,7 @@ def test_division_does_not_depend_on_order_columns_or_id_format(draw: random.Ran
     draw.shuffle(places)
     rows = [[row[0], text.format(row[1]) if draw.random() < 0.5 else row[1], row[2]] for row in rows]
     path = blend.folder.parent / "submission.csv"
-    write_table(path, [[row[at] for at in places] for row in [header, *rows]])
+    write_table(path, [[row[index] for index in places] for row in [header, *rows]])
     parts = partition_submission(blend, path)
     assert parts.held_out.rows() == parts.answers.rows()
     assert task.answers is not None

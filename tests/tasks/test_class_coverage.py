@@ -20,10 +20,10 @@ from tasks.task import Task, TaskError
 def with_positives(folder: Path, count: int, metric: str = "roc_auc", labels: str = "stratify: true") -> Task:
     """A task of 200 labelled rows, `count` of them positive."""
     positives = iter(random.Random(2).sample(range(200), count))
-    chosen, at = set(positives), iter(range(1000))
+    chosen, index = set(positives), iter(range(1000))
 
     def label(_: random.Random) -> str:
-        return "1" if next(at) in chosen else "0"
+        return "1" if next(index) in chosen else "0"
 
     return churn(folder, metric=metric, test_rows=120, label=label, sample="0", labels=labels)
 

@@ -70,7 +70,7 @@ def test_rows_are_selected_changed_and_written_in_any_order(data: st.DataObject,
         if data.draw(st.booleans()):
             table.numbers("t")  # numbers already parsed are reused by the selection
         selection = table.take(first).take(second)
-        expected = [["id", "t"], *(list(rows[first[at]]) for at in second)]
+        expected = [["id", "t"], *(list(rows[first[index]]) for index in second)]
         assert selection.rows() == expected and len(selection) == len(second)
         numbers = selection.numbers("t")
         if numbers is not None:
@@ -84,12 +84,12 @@ def test_rows_are_selected_changed_and_written_in_any_order(data: st.DataObject,
 
 
 def test_selecting_many_rows_equals_selecting_few() -> None:
-    cells = [f"{at}.5" if at % 7 else "" for at in range(30_000)]
+    cells = [f"{index}.5" if index % 7 else "" for index in range(30_000)]
     table = Columns(["t"], [cells], list(cells))
     order = random.Random(0).sample(range(30_000), 20_000)
     selection = table.take(order)
-    assert selection.column("t") == selection.lines() == [cells[at] for at in order]
-    assert selection.take(range(100)).column("t") == [cells[at] for at in order[:100]]
+    assert selection.column("t") == selection.lines() == [cells[index] for index in order]
+    assert selection.take(range(100)).column("t") == [cells[index] for index in order[:100]]
 
 
 def test_column_of_numbers_is_parsed_like_single_cells() -> None:
@@ -124,6 +124,6 @@ def test_fast_and_thorough_submission_readers_agree(lines: list[str], end: str, 
 
 def test_ids_are_returned_as_the_sample_writes_them() -> None:
     form = Format(("id", "y"), "id", ("y",), ["7", "8"], numbers=False)
-    found = _collect(iter_rows(io.StringIO("y,id\nb,8.0\na,07\n", newline=""), "it"), form)
-    assert found.rows() == [["id", "y"], ["7", "a"], ["8", "b"]]
-    assert Columns.of([["id", "y"], ["7", "a"], ["8", "b"]]).rows() == found.rows()
+    table = _collect(iter_rows(io.StringIO("y,id\nb,8.0\na,07\n", newline=""), "it"), form)
+    assert table.rows() == [["id", "y"], ["7", "a"], ["8", "b"]]
+    assert Columns.of([["id", "y"], ["7", "a"], ["8", "b"]]).rows() == table.rows()

@@ -67,7 +67,7 @@ def test_byte_order_mark_in_first_cell_is_kept(rest: list[list[str]], tmp_path: 
 def test_chunked_writing_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows without quotes, with quotes, and with quotes that the csv module omits follow each other."""
     kinds = (["1", "a"], ["2", "a, b"], ['"', "\n"], ["3", "a\rb"], ["\ufeff", ""])
-    rows = [["id", "y"], *(kinds[at * at % 5] for at in range(60))]
+    rows = [["id", "y"], *(kinds[index * index % 5] for index in range(60))]
     write_rows(tmp_path / "whole.csv", rows)
     monkeypatch.setattr(csv_text, "ROWS_AT_ONCE", 7)
     write_rows(tmp_path / "pieces.csv", rows)

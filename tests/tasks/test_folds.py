@@ -24,9 +24,9 @@ def perfect(task: Task, blend: Blend, path: Path) -> Path:
     """A perfect submission, rows shuffled and columns reversed."""
     right = truth(task)
     header, *rows = [row[::-1] for row in read_table(blend.public / "sample_submission.csv")]
-    done = [[right[row[1]], row[1]] for row in rows]
-    random.Random(1).shuffle(done)
-    write_table(path, [header, *done])
+    predicted = [[right[row[1]], row[1]] for row in rows]
+    random.Random(1).shuffle(predicted)
+    write_table(path, [header, *predicted])
     return path
 
 
@@ -95,13 +95,13 @@ def onehot(folder: Path, blend: str) -> Task:
 @pytest.mark.parametrize("blend", ["", "blend: {test: public/test.csv, answer: {onehot: left}, static: [notes/*]}"])
 def test_label_is_encoded_one_hot(blend: str, tmp_path: Path) -> None:
     task = onehot(tmp_path / "task", blend)
-    made = make_blend(task, 0, tmp_path / "b")
-    assert ("assumed" in " ".join(made.notes)) == (not blend)
+    created = make_blend(task, 0, tmp_path / "b")
+    assert ("assumed" in " ".join(created.notes)) == (not blend)
     right, names = truth(churn(tmp_path / "plain")), ["leaves", "stays", "unsure"]
-    sample = read_table(made.public / "sample_submission.csv")
+    sample = read_table(created.public / "sample_submission.csv")
     rows = [[row[0], *(str(int(right[row[0]] == name)) for name in names)] for row in sample[1:]]
     write_table(tmp_path / "s.csv", [sample[0], *rows])
-    judged = judge(made, tmp_path / "s.csv", tmp_path / "out.csv")
+    judged = judge(created, tmp_path / "s.csv", tmp_path / "out.csv")
     assert judged.score == pytest.approx(0.0, abs=1e-9)
 
 
@@ -129,7 +129,7 @@ def test_latest_rows_are_held_out_and_a_plan_can_be_written(tmp_path: Path) -> N
     task = churn(tmp_path / "task", labels="", more="labels: {file: public/train.csv, id: customer, target: left}")
     for name, start in (("train", 0), ("test", 500)):
         rows = read_table(task.public / f"{name}.csv")
-        table = [[*rows[0], "day"], *([*row, f"{start + at:04d}"] for at, row in enumerate(rows[1:]))]
+        table = [[*rows[0], "day"], *([*row, f"{start + index:04d}"] for index, row in enumerate(rows[1:]))]
         write_table(task.public / f"{name}.csv", table)
     with (task.folder / "task.yaml").open("a") as file:
         file.write("blend: {test: public/test.csv, split: {time: day}, static: [notes/*]}\n")
@@ -139,8 +139,8 @@ def test_latest_rows_are_held_out_and_a_plan_can_be_written(tmp_path: Path) -> N
     planned = churn(
         tmp_path / "planned", more="blend: {test: public/test.csv, plan: {search: 0.1, select: 30}, static: [notes/*]}"
     )
-    made = make_blend(planned, 0, tmp_path / "c")
-    assert (made.folds, made.held_out_rows, made.select_rows) == (0, 20, 30)
+    created = make_blend(planned, 0, tmp_path / "c")
+    assert (created.folds, created.held_out_rows, created.select_rows) == (0, 20, 30)
 
 
 def test_contradictory_recipe_is_refused(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def write_submission(folder: Path) -> Path:
 def test_download_is_complete_and_not_repeated(
     server: KaggleServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = Kaggle(server.base).download(NAME, tmp_path / "raw")
-    assert found == tmp_path / "raw" / f"{NAME}.zip"
-    assert found.read_bytes() == server.zip
+    path = Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert path == tmp_path / "raw" / f"{NAME}.zip"
+    assert path.read_bytes() == server.zip
     assert server.requests[0] == ("DownloadDataFiles", {"competitionName": NAME})
     count = len(server.requests)
     Kaggle(server.base).download(NAME, tmp_path / "raw")
@@ -65,8 +65,8 @@ def test_download_is_complete_and_not_repeated(
 
 def test_broken_download_resumes(server: KaggleServer, tmp_path: Path) -> None:
     server.cuts = 1
-    found = Kaggle(server.base).download(NAME, tmp_path / "raw")
-    assert found.read_bytes() == server.zip
+    path = Kaggle(server.base).download(NAME, tmp_path / "raw")
+    assert path.read_bytes() == server.zip
     starts = [body for call, body in server.requests if call == "GET"]
     assert len(starts) >= 2 and starts[-1] > 0
 
@@ -173,9 +173,11 @@ def test_missing_credentials_are_explained(tmp_path: Path) -> None:
         "try:\n    Kaggle('http://127.0.0.1:9')\nexcept KaggleError as error:\n    print('ERROR', error)\n"
     )
     environment = {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path), "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.startswith("ERROR No Kaggle credentials were found")
-    assert len(done.stdout.splitlines()) == 1
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    assert process.stdout.startswith("ERROR No Kaggle credentials were found")
+    assert len(process.stdout.splitlines()) == 1
 
 
 def test_unreachable_server_is_reported(signed_in: None, tmp_path: Path) -> None:

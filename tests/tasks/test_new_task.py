@@ -32,11 +32,11 @@ def table(path: Path, label: str, rows: int = 300) -> Path:
 
 @pytest.mark.parametrize(("label", "metric"), [("0/1", "roc_auc"), ("word", "accuracy"), ("number", "rmse")])
 def test_table_becomes_a_task_that_can_be_graded(label: str, metric: str, tmp_path: Path) -> None:
-    made = make_task(TaskRequest(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
-    task = load_task(made.folder)
+    created = make_task(TaskRequest(table(tmp_path / "d.csv", label), "y", tmp_path / "new"))
+    task = load_task(created.folder)
     assert task.metric.name == metric
-    assert any(metric in assumption for assumption in made.assumptions) and any(
-        "row_id" in assumption for assumption in made.assumptions
+    assert any(metric in assumption for assumption in created.assumptions) and any(
+        "row_id" in assumption for assumption in created.assumptions
     )
     blend = make_blend(task, 0, tmp_path / "blend")
     assert (blend.test_rows, blend.folds) == (75, 4)
@@ -57,9 +57,9 @@ def test_table_becomes_a_task_that_can_be_graded(label: str, metric: str, tmp_pa
 def test_named_groups_and_ids_are_kept(tmp_path: Path) -> None:
     path = table(tmp_path / "d.csv", "word")
     rows = read_table(path)
-    write_table(path, [["key", *rows[0]], *([f"k{at}", *row] for at, row in enumerate(rows[1:]))])
-    made = make_task(TaskRequest(path, "y", tmp_path / "new", id="key", group="house: it"))
-    task = load_task(made.folder)
+    write_table(path, [["key", *rows[0]], *([f"k{index}", *row] for index, row in enumerate(rows[1:]))])
+    created = make_task(TaskRequest(path, "y", tmp_path / "new", id="key", group="house: it"))
+    task = load_task(created.folder)
     train, test = (read_table(task.public / name) for name in ("train.csv", "test.csv"))
     assert train[0] == ["key", "x", "house: it", "y"]
     assert not {row[2] for row in train} & {row[2] for row in test[1:]}
@@ -86,23 +86,23 @@ def test_mistakes_are_reported(tmp_path: Path) -> None:
 
 
 def test_unscorable_targets_are_refused_and_odd_tables_are_noted(tmp_path: Path) -> None:
-    def made(cells: list[str], header: tuple[str, ...] = ("x", "y")) -> tuple[str, ...]:
-        rows = [[f"{at % 60}", cell][-len(header) :] for at, cell in enumerate(cells)]
+    def created(cells: list[str], header: tuple[str, ...] = ("x", "y")) -> tuple[str, ...]:
+        rows = [[f"{index % 60}", cell][-len(header) :] for index, cell in enumerate(cells)]
         write_table(tmp_path / "odd.csv", [list(header), *rows])
         return make_task(
             TaskRequest(tmp_path / "odd.csv", "y", tmp_path / f"odd-{len(list(tmp_path.iterdir()))}")
         ).assumptions
 
     with pytest.raises(TaskError, match="nothing to predict"):
-        made(["ja"] * 120)
+        created(["ja"] * 120)
     with pytest.raises(TaskError, match="numbers with commas"):
-        made([f"{at},{at:03d}" for at in range(1, 121)])
+        created([f"{index},{index:03d}" for index in range(1, 121)])
     with pytest.raises(TaskError, match="0 rows have a y"):
-        made([" "] * 120)
-    assert "60 rows are copies" in " ".join(made(["grün" if at % 2 else "rot" for at in range(120)]))
-    assert "few repeated values" in " ".join(made([f"2024-01-{at}" for at in range(120)]))
+        created([" "] * 120)
+    assert "60 rows are copies" in " ".join(created(["grün" if index % 2 else "rot" for index in range(120)]))
+    assert "few repeated values" in " ".join(created([f"2024-01-{index}" for index in range(120)]))
     with pytest.raises(TaskError, match="only the column y"):
-        made(["a", "b"] * 60, ("y",))
+        created(["a", "b"] * 60, ("y",))
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,17 @@ def test_unreadable_table_is_refused(text: bytes, message: str, tmp_path: Path) 
 
 
 def test_partly_empty_binary_target_gets_roc_auc(tmp_path: Path) -> None:
-    rows = [[str(at), "" if at % 7 == 0 else f"{at % 2}.0"] for at in range(300)]
+    rows = [[str(index), "" if index % 7 == 0 else f"{index % 2}.0"] for index in range(300)]
     write_table(tmp_path / "d.csv", [["x", "y"], *rows])
     assert load_task(make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
 
 
 def test_other_separators_inside_names_are_accepted(tmp_path: Path) -> None:
-    write_table(tmp_path / "d.csv", [["a;b", "c|d", "y"], *([str(at), "x;y", str(at % 2)] for at in range(100))])
-    made = make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
-    assert read_table(made.folder / "public" / "train.csv")[0] == ["row_id", "a;b", "c|d", "y"]
+    write_table(
+        tmp_path / "d.csv", [["a;b", "c|d", "y"], *([str(index), "x;y", str(index % 2)] for index in range(100))]
+    )
+    created = make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
+    assert read_table(created.folder / "public" / "train.csv")[0] == ["row_id", "a;b", "c|d", "y"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_other_separators_inside_names_are_accepted(tmp_path: Path) -> None:
 def test_metric_that_does_not_fit_the_target_is_refused(
     metric: str, cells: list[str], message: str, tmp_path: Path
 ) -> None:
-    write_table(tmp_path / "d.csv", [["x", "y"], *([str(at), cells[at % len(cells)]] for at in range(120))])
+    write_table(tmp_path / "d.csv", [["x", "y"], *([str(index), cells[index % len(cells)]] for index in range(120))])
     with pytest.raises(TaskError, match=message):
         make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", metric=metric))
     assert not (tmp_path / "new").exists()
@@ -164,7 +166,9 @@ def test_metric_that_does_not_fit_the_target_is_refused(
 @pytest.mark.parametrize("sizes", [[100, 100], [150, 10, 10, 10, 10, 10]])
 def test_groups_that_cannot_be_held_out_are_refused(sizes: list[int], tmp_path: Path) -> None:
     groups = [f"g{name}" for name, size in enumerate(sizes) for _ in range(size)]
-    write_table(tmp_path / "d.csv", [["g", "x", "y"], *([g, str(at), str(at % 2)] for at, g in enumerate(groups))])
+    write_table(
+        tmp_path / "d.csv", [["g", "x", "y"], *([g, str(index), str(index % 2)] for index, g in enumerate(groups))]
+    )
     with pytest.raises(TaskError, match="the groups in g are too few or too large"):
         make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))
     assert not (tmp_path / "new").exists()
@@ -172,19 +176,22 @@ def test_groups_that_cannot_be_held_out_are_refused(sizes: list[int], tmp_path: 
 
 def rare(path: Path, count: int, rows: int = 200) -> Path:
     """A table in which `count` rows, far apart, have the label 1."""
-    ones = {at * rows // count for at in range(count)}
-    write_table(path, [["g", "x", "y"], *([f"g{at % 20}", str(at), "1" if at in ones else "0"] for at in range(rows))])
+    ones = {index * rows // count for index in range(count)}
+    write_table(
+        path,
+        [["g", "x", "y"], *([f"g{index % 20}", str(index), "1" if index in ones else "0"] for index in range(rows))],
+    )
     return path
 
 
 @pytest.mark.parametrize("count", [4, 5, 9])
 def test_rare_class_is_in_every_fold_and_among_private_rows(count: int, tmp_path: Path) -> None:
-    made = make_task(TaskRequest(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
-    task = load_task(made.folder)
+    created = make_task(TaskRequest(rare(tmp_path / "d.csv", count), "y", tmp_path / "new"))
+    task = load_task(created.folder)
     assert task.metric.name == "roc_auc" and task.answers is not None
     assert any(
         assumption.startswith("y is '1' in only ") and "chance dominates" in assumption
-        for assumption in made.assumptions
+        for assumption in created.assumptions
     )
     assert {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
     for fold in range(make_blend(task, 0, tmp_path / "blend").folds):
@@ -201,7 +208,7 @@ def test_class_too_rare_for_the_metric_is_refused(tmp_path: Path) -> None:
 
 
 def test_class_in_one_group_is_refused(tmp_path: Path) -> None:
-    rows = [[f"g{at % 20}", str(at), "1" if at % 20 == 7 else "0"] for at in range(400)]
+    rows = [[f"g{index % 20}", str(index), "1" if index % 20 == 7 else "0"] for index in range(400)]
     write_table(tmp_path / "d.csv", [["g", "x", "y"], *rows])
     with pytest.raises(TaskError, match="in 20 rows, in too few groups of g"):
         make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new", group="g"))

@@ -64,9 +64,9 @@ def test_user_files_are_stored_once_in_random_order_and_linked(tmp_path: Path) -
     assert {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in before} == before
     shown = [{path.name: path.stat() for path in blend.public.rglob("*.png")} for blend in blends]
     assert len(shown[0]) == len(list((tmp_path / ".files").iterdir())) == 140
-    for name, found in shown[0].items():
-        assert found.st_ino == shown[1][name].st_ino == shown[2][name].st_ino
-        assert (found.st_mtime, found.st_mode & 0o777, found.st_nlink) == (946_684_800, 0o444, 4)
+    for name, stats in shown[0].items():
+        assert stats.st_ino == shown[1][name].st_ino == shown[2][name].st_ino
+        assert (stats.st_mtime, stats.st_mode & 0o777, stats.st_nlink) == (946_684_800, 0o444, 4)
     numbers = [shown[0][path.name].st_ino for path in sorted((tmp_path / "b-1/public/test").iterdir())]
     assert numbers != sorted(numbers)
     assert len(list((blends[0].public / "train").iterdir())) == 100 - blends[0].held_out_rows
@@ -79,7 +79,9 @@ def test_archive_is_rewritten_with_the_files_of_its_rows(tmp_path: Path) -> None
     with zipfile.ZipFile(blend.public / "test.zip") as archive:
         assert {Path(name).stem for name in archive.namelist()} == wanted
         assert archive.namelist() == sorted(archive.namelist())
-        assert {(one.date_time, one.compress_type) for one in archive.infolist()} == {((2000, 1, 1, 0, 0, 0), 0)}
+        assert {(member.date_time, member.compress_type) for member in archive.infolist()} == {
+            ((2000, 1, 1, 0, 0, 0), 0)
+        }
 
 
 def test_labels_in_file_names_and_rows_to_predict_in_the_sample(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_missing_task_file_is_reported(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "expected"),
+    ("missing", "expected"),
     [
         ("description.md", "task.yaml:3:14 file 'description.md' (the task description) does not exist. Put it at"),
         ("public/train.csv", "task.yaml:10:16 file 'public/train.csv' (the training labels) does not exist. Put it at"),
@@ -106,10 +106,10 @@ def test_missing_task_file_is_reported(folder: Path, tmp_path: Path) -> None:
         ("private/answers.csv", "task.yaml:5:34 file 'private/answers.csv' (the private answers) does not exist."),
     ],
 )
-def test_missing_data_file_is_reported_with_its_path(folder: Path, gone: str, expected: str) -> None:
-    (folder / gone).unlink()
+def test_missing_data_file_is_reported_with_its_path(folder: Path, missing: str, expected: str) -> None:
+    (folder / missing).unlink()
     assert expected in refusal(folder)
-    (folder / gone).mkdir()
+    (folder / missing).mkdir()
     assert expected in refusal(folder)
 
 

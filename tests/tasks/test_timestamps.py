@@ -14,7 +14,7 @@ from tasks.holdout.blend import make_blend
 from tasks.io.timestamps import UnreadableTimestamps, parse_timestamps
 from tasks.task import TaskError, load_task
 
-DAYS = [date(2009, 11, 27) + timedelta(days=37 * at) for at in range(60)]
+DAYS = [date(2009, 11, 27) + timedelta(days=37 * index) for index in range(60)]
 FORMS: dict[str, Callable[[date], str]] = {
     "number": lambda day: str(day.toordinal()),
     "float": lambda day: f"{day.toordinal()}.50",
@@ -37,9 +37,9 @@ FORMS: dict[str, Callable[[date], str]] = {
 def test_dates_sort_by_time(form: str) -> None:
     days = random.Random(1).sample(DAYS, len(DAYS))
     cells = [FORMS[form](day) for day in days]
-    found = parse_timestamps([*cells, "NA", ""])
-    assert found[-2:] == [None, None]
-    known = [value for value in found if value is not None]
+    times = parse_timestamps([*cells, "NA", ""])
+    assert times[-2:] == [None, None]
+    known = [value for value in times if value is not None]
     assert [day for _, day in sorted(zip(known, days, strict=True))] == DAYS
 
 
@@ -76,7 +76,10 @@ def test_time_split_reports_unreadable_and_missing_times(tmp_path: Path) -> None
     task = churn(tmp_path / "task", labels="")
     for name in ("train", "test"):
         header, *rows = read_table(task.public / f"{name}.csv")
-        days = ["" if at == 5 else f"{1 + at % 28}.{1 + at % 12}.{2010 + at // 20}" for at in range(len(rows))]
+        days = [
+            "" if index == 5 else f"{1 + index % 28}.{1 + index % 12}.{2010 + index // 20}"
+            for index in range(len(rows))
+        ]
         header[2:3] = ["day"]
         write_table(
             task.public / f"{name}.csv",
