@@ -14,6 +14,7 @@ from harness.ui.format import printable, table
 
 if TYPE_CHECKING:
     from tasks.metrics.medals import Thresholds
+    from tasks.metrics.registry import Metric
 
 EVENTS = "events.jsonl"
 
@@ -218,6 +219,10 @@ def _provenance(name: str) -> list[tuple[str, str]]:
     return [("thresholds", sources[competition.confirmed] + by), *notes]
 
 
+def _noise_note(metric: Metric) -> str:
+    return "" if metric.row_statistics else f"; noise is estimated by {metric.noise_method}"
+
+
 def show_task(name: str, settings: Settings) -> int:
     """Show one task: description, metric, thresholds, files. Prepares an example if necessary."""
     from tasks.catalog import find_task, task_row
@@ -234,7 +239,7 @@ def show_task(name: str, settings: Settings) -> int:
         task.id,
         [
             ("title", task.title),
-            ("metric", f"{row.metric}, {row.direction} is better"),
+            ("metric", f"{row.metric}, {row.direction} is better{_noise_note(task.metric)}"),
             ("rows", f"{_count(row.train_rows)} for training, {_count(row.test_rows)} to predict"),
             ("medals", medals),
             ("submission", f"{task.submission.id}, {', '.join(task.submission.targets)} (as {task.submission.sample})"),

@@ -1,10 +1,10 @@
-"""Prints what grading and preparing take beside a plain pandas and scikit-learn script: CPU seconds, peak memory.
+"""CPU seconds and peak memory of grading and preparing, compared with a plain pandas and scikit-learn script.
 
 python tests/benchmarks/grading.py [--rows SHARE]
 
 Denoising with 5 million rows and text normalization with 1 million, each graded by this package and by the plain
-script in a process of its own; a taxi table of 500,000 rows prepared, in MB of raw table a second. SHARE makes all of
-it smaller.
+script in its own process; a taxi table of 500,000 rows prepared, in MB of raw table a second. SHARE scales
+all of it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from pathlib import Path
 from tasks.mlebench.prepare import prepare
 prepare(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), lambda *_: None, True)
 """
-# The kernel's account of a child's largest size begins with its parent's; this one begins with the program.
+# The peak memory of a child includes that of its parent before exec; VmHWM does not.
 PEAK = """
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -56,7 +56,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def measured(program: str, *arguments: str) -> tuple[float, float, str]:
-    """CPU seconds, megabytes at the peak, and what was printed, of a Python program in a process of its own."""
+    """CPU seconds, peak memory in MB, and the output of a Python program in its own process."""
     with tempfile.TemporaryFile() as output:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         child = subprocess.Popen([sys.executable, "-c", program + PEAK, *arguments], stdout=output, env=environment)
@@ -69,7 +69,7 @@ def measured(program: str, *arguments: str) -> tuple[float, float, str]:
 
 
 def write(folder: Path, name: str, rows: int) -> tuple[Path, Path]:
-    """A submission and answers, the submission in another order."""
+    """A submission and answers, in different orders."""
     draw = random.Random(0)
     given, truth = folder / f"{name}.given.csv", folder / f"{name}.truth.csv"
     if name.startswith("denoising"):

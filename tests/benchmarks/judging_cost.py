@@ -1,9 +1,9 @@
-"""What judging an evaluation takes beyond its job: CPU seconds over a table of a million rows to predict.
+"""CPU seconds to judge an evaluation of a table with a million rows to predict, beyond its job.
 
     python -m tests.benchmarks.judging_cost [--rows 1000000] [--repeats 3] [--profile]
 
-A tenth of the rows is held out, as in a blend of a large table; the submission is read, checked, cut, scored with
-1,000 bootstrap draws, compared with the best so far on the same draws, and the test rows are written.
+A tenth of the rows is held out, as for a large table. The submission is read, validated, partitioned, scored with 1,000
+bootstrap draws, compared with the best so far on the same draws, and the test rows are written.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ thresholds: {gold: 0.9, silver: 0.8, bronze: 0.7, median: 0.6}
 
 
 def write(folder: Path, rows: int) -> Path:
-    """A task whose sample has nine tenths of the rows, and whose train gives up the last tenth."""
+    """A task whose sample has nine tenths of the rows; the blend holds out the last tenth."""
     import numpy as np
     import pandas as pd
 
@@ -60,7 +60,7 @@ def write(folder: Path, rows: int) -> Path:
 
 
 def prepare(home: Path, rows: int) -> None:
-    """Make the blend, two submissions for it, and what is kept of the better one."""
+    """Make the blend, two submissions, and the kept predictions of one of them."""
     import numpy as np
     import pandas as pd
 
@@ -79,7 +79,7 @@ def prepare(home: Path, rows: int) -> None:
 
 
 def measure(home: Path) -> None:
-    """Judge once and print one line of JSON. This process stays small: its child starts as a copy of it."""
+    """Judge once and print a line of JSON. This process stays small, because its child starts as a copy of it."""
     begun = time.monotonic()
     out, best = home / "ours_test.csv", home / "best_held_out.csv"
     judged = run_judge(home / "blend", home / "ours.csv", out, 600, True, best)
@@ -92,14 +92,14 @@ def measure(home: Path) -> None:
 
 
 def main() -> None:
-    """Prepare and measure, each in a process of its own."""
+    """Prepare and measure, each in its own process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        home = Path(place)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         fresh = multiprocessing.get_context("spawn")
         _finish(fresh.Process(target=prepare, args=(home, options.rows)))
         if options.profile:

@@ -1,9 +1,9 @@
-"""Does the contract pick well? Real scikit-learn pipelines, no model: optimism and regret of four ways to choose.
+"""How good is the final choice? Optimism and regret of several selection rules on real scikit-learn pipelines.
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.selection [--minutes 60] [--report | --check]
 
-*Optimism*: the score told minus the private score of what is handed in. *Regret*: the private score of the best single
-candidate minus that. What was measured is appended to figures/selection.csv, a line a repeat, and never measured again;
+*Optimism*: the reported score minus the private score of the submission. *Regret*: the private score of the best single
+candidate minus that of the submission. Each repeat appends a line to figures/selection.csv and is not measured again.
 `--report` measures nothing, checks the gates and draws the figures; `--check` repeats three lines and compares them.
 """
 
@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from harness.evaluation.final_selection import SEEDS
+from harness.evaluation.final_selection import MAX_REFIT_DISTANCE
 from tasks.holdout.splitters import assign_folds
 from tasks.judging.select_final import choose
 from tasks.metrics.bootstrap import compare_candidates, draw_scores, score_candidates
 from tasks.metrics.folds import Fold
 from tests.benchmarks.selection_candidates import PRIVATE, datasets, random_pipeline
-from tests.benchmarks.selection_luck import FOLDS, adaptive, false_real, judged, part_of, power, weighed
+from tests.benchmarks.selection_luck import FOLDS, adaptive, compare_folds, compare_halves, false_real, make_fold, power
 from tests.benchmarks.selection_report import ONE_BLEND, RULES, report
 
 FINALISTS = 5
 LARGE = ("syn2000", "syn20000")
-"""Sets with rows enough to take a tenth for the search and another for the pick."""
+"""Data sets with enough rows to take one tenth for the search and another for the pick."""
 FIGURES = Path(__file__).parent / "figures"
 CHECKED = ("breast", "diabetes", f"{ONE_BLEND}syn2000")
 COLUMNS = ("what", "repeat", "size", "seconds", "numbers")
@@ -63,7 +63,7 @@ class Bench:
         return [np.flatnonzero(dealt == part) for part in range(count)]
 
     def run(self, at: int, held: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """Predictions of held-out rows after training on the others, and what predicts any rows."""
+        """Predictions of held-out rows after training on the others, and a function that predicts any rows."""
         mask = np.ones(len(self.y), dtype=bool)
         mask[held] = False
         predict = self.pipelines[at].fit(self.train[mask], self.y[mask])
@@ -73,9 +73,9 @@ class Bench:
         return float((self.run(at, held)[0] == self.y[held]).mean())
 
     def rules(self) -> dict[str, tuple[float, float]]:
-        """Told and private score of what each way to choose hands in; `pick` is the contract without ensembles.
+        """Reported and private score of the submission by each rule; `pick` is this code without ensembles.
 
-        Every candidate's own 80/20 split is the first fold of its own honest cross-validation, which saves a fit.
+        Every candidate's own 80/20 split is the first fold of its own cross-validation, which saves a fit.
         """
         own = [[self.on_rows(at, held) for held in self.parts(f"{at}:own")] for at in range(len(self.pipelines))]
         one = self.parts("one", 10)[0]
@@ -86,12 +86,12 @@ class Bench:
         }
         return found | self.contract()
 
-    def _argmax(self, told: Sequence[float]) -> tuple[float, float]:
-        best = int(np.argmax(told))
-        return told[best], self.final[best]
+    def _argmax(self, scores: Sequence[float]) -> tuple[float, float]:
+        best = int(np.argmax(scores))
+        return scores[best], self.final[best]
 
     def contract(self) -> dict[str, tuple[float, float]]:
-        """This code: verdicts in turn, folds, finalists on fresh folds, an ensemble where they agree."""
+        """This code: verdicts one after the other, folds, finalists on fresh folds, an ensemble if accepted."""
         own, fresh = self.parts("held out"), self.parts("fresh 1")
         ran: dict[int, list[Any]] = {}
         best: int | None = None
@@ -102,7 +102,7 @@ class Bench:
                 if compare_candidates(score_candidates(first), draw_scores(first), False).verdict == "worse":
                     continue
             runs += [self.run(at, held) for held in own[1:]]
-            if best is None or weighed(self._parts(own, [runs, ran[best]]))[1]:
+            if best is None or compare_folds(self._parts(own, [runs, ran[best]]))[1]:
                 best = at
             ran[at] = runs
         assert best is not None
@@ -113,33 +113,33 @@ class Bench:
         search = self._parts(own, [ran[at] for at in finalists])
         judging = self._parts(fresh, [again[at] for at in finalists])
         found = choose(search, judging, "fresh")
-        told = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
+        shown_score = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
         single = [float(at == found.pick) for at in range(len(finalists))]
         votes = [self._votes([*ran[at], *again[at]]) for at in finalists]
         private = [
             self._score(self.known[sum(w * v for w, v in zip(weights, votes, strict=True)).argmax(axis=1)])
             for weights in (found.weights, single)
         ]
-        return {"contract": (float(told or 0.0), private[0]), "pick": (found.judged[found.pick], private[1])}
+        return {"contract": (float(shown_score or 0.0), private[0]), "pick": (found.judged[found.pick], private[1])}
 
     def one_blend(self) -> tuple[float, float]:
-        """This code on one blend: verdicts in turn on a tenth of the rows, the pick on another tenth, the refit."""
+        """This code on one split: verdicts on a tenth of the rows, the pick on another tenth, the refit."""
         held, select, *_ = self.parts("one blend", 10)
         ran: dict[int, list[Any]] = {}
         best: int | None = None
         for at in range(len(self.pipelines)):
             _, predict = self.run(at, np.concatenate([held, select]))
             ran[at] = [predict(self.train[rows]) for rows in (held, select)] + [predict(self.private)]
-            if best is None or judged(part_of(self.y[held], [ran[at][0], ran[best][0]]))[1]:
+            if best is None or compare_halves(make_fold(self.y[held], [ran[at][0], ran[best][0]]))[1]:
                 best = at
-        scores = {at: score_candidates([part_of(self.y[held], [one[0]])])[0] for at, one in ran.items()}
+        scores = {at: score_candidates([make_fold(self.y[held], [one[0]])])[0] for at, one in ran.items()}
         finalists = sorted(scores, key=lambda at: (-scores[at], at != best))[:FINALISTS]
         finalists = finalists if best in finalists else [best or 0, *finalists[:-1]]
         search, judging = (
-            part_of(self.y[rows], [ran[at][place] for at in finalists]) for place, rows in enumerate((held, select))
+            make_fold(self.y[rows], [ran[at][place] for at in finalists]) for place, rows in enumerate((held, select))
         )
         found = choose([search], [judging], "select")
-        told = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
+        shown_score = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
         members = {at: weight for at, weight in zip(finalists, found.weights, strict=True) if weight}
         other = np.concatenate(self.parts("one blend again", 10)[:2])
         before, refit, usual = (
@@ -150,8 +150,8 @@ class Bench:
                 lambda at: self.run(at, other)[1](self.private),
             )
         )
-        is_taken = (before != refit).mean() <= SEEDS * (before != usual).mean()
-        return float(told or 0.0), self._score(refit if is_taken else before)
+        is_taken = (before != refit).mean() <= MAX_REFIT_DISTANCE * (before != usual).mean()
+        return float(shown_score or 0.0), self._score(refit if is_taken else before)
 
     def _voted(self, guesses: dict[int, Any], weights: dict[int, float]) -> Any:
         votes = sum(weight * (guesses[at][:, None] == self.known) for at, weight in weights.items())
@@ -159,7 +159,7 @@ class Bench:
 
     def _parts(self, folds: list[Any], runs: list[list[Any]]) -> list[Fold]:
         return [
-            part_of(self.y[held], [candidate[number][0] for candidate in runs]) for number, held in enumerate(folds)
+            make_fold(self.y[held], [candidate[number][0] for candidate in runs]) for number, held in enumerate(folds)
         ]
 
     def _votes(self, runs: list[Any]) -> Any:
@@ -167,14 +167,14 @@ class Bench:
 
 
 def selected(name: str, repeat: int, pipelines: int) -> list[float]:
-    """One repeat on one data set: the best single candidate's private score, then told and private of each rule."""
+    """One repeat on one data set: the best single candidate's private score, then reported and private of each rule."""
     bench = Bench(*datasets()[name](repeat), pipelines, repeat)
     found = bench.rules()
     return [max(bench.final), *(number for rule in RULES for number in found[rule])]
 
 
 def on_one_blend(name: str, repeat: int, pipelines: int) -> list[float]:
-    """The same repeat judged over one blend: told and private score."""
+    """The same repeat on one split: reported and private score."""
     return list(Bench(*datasets()[name](repeat), pipelines, repeat).one_blend())
 
 
@@ -196,7 +196,7 @@ def check(measured: dict[tuple[str, int, int], list[float]], pipelines: int) -> 
 
 
 def work(pipelines: int, repeats: int, candidates: int) -> list[tuple[str, int, int, Callable[[], list[float]]]]:
-    """Everything there is to measure, the repeats of all data sets in turn, so that it may end early."""
+    """All measurements, ordered by repeat, so that an early end leaves all data sets with equal repeats."""
     from functools import partial
 
     tasks: list[tuple[str, int, int, Callable[[], list[float]]]] = []
@@ -219,7 +219,7 @@ def _lines(curve: dict[int, list[tuple[float, float]]]) -> list[tuple[float, flo
 
 
 def read(path: Path) -> dict[tuple[str, int, int], list[float]]:
-    """What was measured, by what it is of."""
+    """The recorded measurements."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
@@ -230,7 +230,7 @@ def read(path: Path) -> dict[tuple[str, int, int], list[float]]:
 
 
 def measure(path: Path, tasks: list[tuple[str, int, int, Callable[[], list[float]]]], seconds: float) -> None:
-    """Measure what is not on record yet, until the time is over; what was begun is ended."""
+    """Measure what is not recorded yet until the time is over; a started measurement is finished."""
     done, begun = read(path), time.monotonic()
     with path.open("a", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
@@ -246,7 +246,7 @@ def measure(path: Path, tasks: list[tuple[str, int, int, Callable[[], list[float
 
 
 def main() -> int:
-    """Measure for a while, print, and say which gates hold."""
+    """Measure for a while, print, and check the gates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipelines", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=20)

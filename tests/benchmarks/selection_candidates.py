@@ -1,4 +1,4 @@
-"""Data sets and random pipelines to choose among: real scikit-learn models, cheap enough for thousands of fits."""
+"""Data sets and random scikit-learn pipelines, cheap enough for thousands of fits."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 PRIVATE = 4000
-"""Private rows of a data set that can be made as large as one likes; of the others half is private."""
+"""Private rows of a generated data set; of the others half is private."""
 SLOW_ROWS = 3000
-"""What neighbours and the trees of a forest are shown of a larger table: nothing else here grows so slow with it."""
+"""Training rows of nearest neighbours and forests, which are the slowest on large tables."""
 
 
 def datasets() -> dict[str, Callable[[int], tuple[Any, Any]]]:
@@ -55,7 +55,7 @@ class Pipeline:
     rows: int | None = None
 
     def fit(self, features: Any, labels: Any) -> Callable[[Any], Any]:
-        """Train on some rows; what comes back predicts others."""
+        """Train on some rows; returns a function that predicts others."""
         fitted = clone(self.model).fit(features[: self.rows, self.columns], labels[: self.rows])
         return lambda wanted: fitted.predict(wanted[:, self.columns])
 

@@ -1,4 +1,4 @@
-"""The power curve and the regret of each rule as drawings."""
+"""Draw the power curve and the regret of each rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the measurements of the choice come to: a table, the gates, two figures."""
+"""The report on the measurements of the final choice: a table, the gates, two figures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OTHERS = ("adaptive", "power")
 ONE_BLEND = "one blend, "
 Measured = Mapping[tuple[str, int, int], Sequence[float]]
 Pairs = list[tuple[float, float]]
-"""(Optimism, regret) in points, one a repeat."""
+"""(Optimism, regret) in points, one per repeat."""
 
 
 def report(measured: Measured, figures: Path) -> int:
-    """Print the table and the gates, write both and the figures beside the measurements; 1 where a gate fails."""
+    """Print and write the table, the gates and the figures; 1 if a gate fails."""
     sets = by_set(measured)
     lines = table(sets)
     verdicts = gates(sets)
@@ -52,8 +52,8 @@ def by_set(measured: Measured) -> dict[str, dict[str, Pairs]]:
             continue
         top, rules = numbers[0], found.setdefault(what, {rule: [] for rule in RULES})
         for at, rule in enumerate(RULES):
-            told, got = numbers[1 + 2 * at : 3 + 2 * at]
-            rules[rule].append((100 * (told - got), 100 * (top - got)))
+            shown_score, got = numbers[1 + 2 * at : 3 + 2 * at]
+            rules[rule].append((100 * (shown_score - got), 100 * (top - got)))
     return found
 
 
@@ -77,12 +77,15 @@ def gates(sets: Mapping[str, Mapping[str, Pairs]]) -> list[tuple[str, bool]]:
     def over(rule: str, which: int) -> float:
         return float(np.mean([np.mean([pair[which] for pair in rules[rule]]) for rules in sets.values()]))
 
-    regret, own, told, own_told = (over(rule, at) for at in (1, 0) for rule in ("contract", "own split"))
+    regret, own, shown_score, own_shown = (over(rule, at) for at in (1, 0) for rule in ("contract", "own split"))
     lines = [
         (f"regret {regret:.2f}, at most 0.6 of own split's {own:.2f} (is {regret / own:.2f})", regret <= 0.6 * own),
-        (f"optimism {told:.2f}, at most a quarter of own split's {own_told:.2f}", told <= 0.25 * own_told),
+        (
+            f"optimism {shown_score:.2f}, at most a quarter of own split's {own_shown:.2f}",
+            shown_score <= 0.25 * own_shown,
+        ),
     ]
-    # A number told too low on one set must not make up for one told too high on another.
+    # Pessimism on one data set must not offset optimism on another.
     sizes = [
         float(np.mean([abs(np.mean([pair[0] for pair in rules[rule]])) for rules in sets.values()]))
         for rule in ("contract", "own split")
@@ -104,15 +107,15 @@ def gates(sets: Mapping[str, Mapping[str, Pairs]]) -> list[tuple[str, bool]]:
 
 
 def one_blend_lines(measured: Measured, verdicts: list[tuple[str, bool]]) -> list[str]:
-    """The contract of tables too large for folds, on the same repeats; its gate is that of each set above."""
+    """This code on one split, for tables too large for folds, on the same repeats; with the same gate as above."""
     lines = []
     for name in sorted({what.removeprefix(ONE_BLEND) for what, _, _ in measured if what.startswith(ONE_BLEND)}):
         pairs, against = [], []
         for (what, repeat, size), found in measured.items():
             if what == f"{ONE_BLEND}{name}" and (name, repeat, size) in measured:
-                (told, got), (top, *numbers) = found, measured[name, repeat, size]
+                (shown_score, got), (top, *numbers) = found, measured[name, repeat, size]
                 honest = numbers[2 * RULES.index("own CV") + 1]
-                pairs.append((100 * (told - got), 100 * (top - got)))
+                pairs.append((100 * (shown_score - got), 100 * (top - got)))
                 against.append(100 * (honest - got))
         optimism, regret = (_cell([pair[at] for pair in pairs]) for at in (0, 1))
         lines.append(f"One blend instead of folds, {name}, {len(pairs)} repeats: {optimism} / {regret}.")
@@ -122,15 +125,15 @@ def one_blend_lines(measured: Measured, verdicts: list[tuple[str, bool]]) -> lis
 
 
 def adaptive_lines(measured: Measured) -> list[str]:
-    """What a searcher that follows what it is told ends at."""
+    """The optimism of a searcher that follows the reported scores."""
     found = [numbers for (what, _, _), numbers in measured.items() if what == "adaptive"]
     if not found:
         return []
-    plain, ladder = (_cell([100 * numbers[at] for numbers in found]) for at in (0, 1))
+    plain, by_verdicts = (_cell([100 * numbers[at] for numbers in found]) for at in (0, 1))
     steps = np.mean([numbers[2] for numbers in found])
     return [
-        f"Adaptive searcher, 300 looks at 500 rows, {len(found)} repeats: optimism {plain} by plain argmax, {ladder} "
-        f"by the ladder, which let it take {steps:.1f} steps."
+        f"Adaptive searcher, 300 queries of 500 rows, {len(found)} repeats: optimism {plain} by plain argmax, "
+        f"{by_verdicts} by the verdicts, which accepted {steps:.1f} steps."
     ]
 
 
