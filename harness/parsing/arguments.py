@@ -1,19 +1,16 @@
-"""Turns what arrived in place of a tool call's arguments into an object, by the mildest means that works.
+"""Reads the arguments of a tool call into an object, by the first repair step that succeeds.
 
-The steps form a ladder; each is a pure function from text to an object, and the first that succeeds names the rung.
-What is cut off is never completed here, and what can be read in two ways is marked so. How far down the ladder a
-tool may go is not decided here (`tool_calls`).
+Each step is a pure function from text to an object. Truncated text is never completed, and text with two possible
+meanings is marked ambiguous; which steps a tool accepts is decided in `reply`.
 
-What is a few characters away from JSON is mended in place (`mending`), since the json-repair library, which agrees
-about missing commas, bare keys and comments, looks long at every letter. It stands on the last step, for what is
-further off (a bracket, say; `repairing`). It does not agree with these rules about text that ends too early (it closes
-it), about several objects in a row (it makes a list), about quotation marks inside a string (it guesses), about what
-stands outside of strings (it drops it), about NaN, and about a key given twice (the last one wins): all that is kept
-from it, or what it made is not taken.
+Text a few characters from valid JSON is repaired in place (`repair_json.read_prefix`), because the json-repair library
+is slow. The library is used for larger defects, such as a missing bracket. It would also close truncated text, join
+several objects into a list, guess at quotation marks in strings, drop text outside of strings, and keep the last of two
+equal keys: such text is not given to it, or its result is rejected.
 
-A quotation mark that was not escaped is the root of most evil here: it ends a string too early, and the rest looks like
-a comment, like prose behind the object, like words to be dropped. So nothing that holds such a mark is thrown away
-where it could belong to the string before it. `quoting` reads such strings, if that can be done in one way.
+An unescaped quotation mark ends a string too early, so that the rest looks like a comment, prose or noise. Nothing that
+contains one is dropped where it could belong to the string before it. `unescaped_quotes` reads such strings if there is
+exactly one way to do so.
 """
 
 from __future__ import annotations
@@ -44,22 +41,22 @@ ERROR = "error"
 REPAIR_STEPS = (
     NATIVE, STRICT, TRIMMED, ESCAPED, PROSE_CUT, PYTHON_LITERAL, JSON_REPAIRED, SCHEMA, IN_CONTENT, IN_THINKING, ERROR
 )  # fmt: skip
-"""All rungs, mildest first."""
+"""All repair steps, the smallest repair first."""
 
 _LANGUAGE = re.compile(r"[\w.+-]*[ \t]*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HARMLESS_TAIL = re.compile(r"(?:[\s\"'`}\])>;,.])*")
-_CLOSED_AGAIN = re.compile(r"[\"']\s*,?\s*[}\]]")
-_GOES_ON = re.compile(r"[^\s<`]|\s*[&|+%*/;=>]|.*\}", re.DOTALL)
+_CLOSES_AGAIN = re.compile(r"[\"']\s*,?\s*[}\]]")
+_CONTINUES = re.compile(r"[^\s<`]|\s*[&|+%*/;=>]|.*\}", re.DOTALL)
 _MORE_ARGUMENTS = re.compile(r"\A\s*[,:]|[\"']\s*:")
 _BLANKS = " \t\r\n\ufeff\u200b\u2060"
 
-_COMMENT = re.compile(r"[{\[,\s]//|/\*")  # may hold a quotation mark, so that it cannot be told where strings end
+_COMMENT = re.compile(r"[{\[,\s]//|/\*")  # may contain a quotation mark, so the ends of strings are unknown
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An object that was read. `text` is valid JSON of it: the very bytes that arrived, where they were that."""
+    """An object, and the repair step that read it. `text` is its JSON: the received bytes if they were valid."""
 
     value: dict[str, Any]
     repair_step: str
@@ -68,10 +65,10 @@ class Reading:
 
 
 def read_object(raw: Any, known: Collection[str] = (), needed: Collection[str] = ()) -> Reading | None:
-    """Read the arguments of a call: text, an object that was never encoded, or nothing at all.
+    """Read the arguments of a call: text, an object that was never encoded, or None.
 
-    None where no rung gives an object; that includes every text that ends before its object does, and every one of
-    which something would have to be dropped. `known` and `needed` are the keys that the tool has, and must be given.
+    Returns None if no repair step gives an object; that includes truncated text and text of which a part would have to
+    be dropped. `known` are the tool's parameters, `needed` the required ones.
     """
     if raw is None or (isinstance(raw, str) and not raw.strip(_BLANKS)):
         return Reading({}, STRICT)
@@ -103,7 +100,7 @@ def _run_steps(raw: str, known: Collection[str], needed: Collection[str]) -> Rea
 
 
 def is_json_object(text: Any) -> bool:
-    """Whether a text is strict JSON of an object, as every server takes it."""
+    """Whether a text is strict JSON of an object, which every server accepts."""
     try:
         return isinstance(text, str) and _try_step(_native, text) is not None
     except Conflict:
@@ -111,7 +108,7 @@ def is_json_object(text: Any) -> bool:
 
 
 def unfenced(text: str) -> str:
-    """Take a text out of its code fence, if it is in one as a whole."""
+    """The text inside a code fence, if the whole text is one."""
     text = text.strip(_BLANKS)
     if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):
         return text
@@ -120,7 +117,7 @@ def unfenced(text: str) -> str:
     return text if "```" in inside and not inside.lstrip().startswith(("{", '"')) else inside.strip(_BLANKS)
 
 
-# ------------------------------------------------------------------------------------------------------------ the steps
+# -------------------------------------------------------------------------------------------------------- repair steps
 
 
 def _native(text: str) -> Reading | None:
@@ -138,29 +135,29 @@ def _small_repairs(text: str) -> Reading | None:
     if start < 0 or '"' in text[:start]:
         return None
     body = text[start:]
-    found = read_prefix(body)
-    if found is None:
+    prefix = read_prefix(body)
+    if prefix is None:
         return _stuttered(body)
-    if not isinstance(found.value, dict):
+    if not isinstance(prefix.value, dict):
         return None
-    if found.is_repaired:
-        return None if found.tail.strip() else Reading(found.value, JSON_REPAIRED, is_ambiguous=found.is_ambiguous)
-    if start or found.tail:
-        return _with_tail(found.value, found.tail)
-    return Reading(found.value, ESCAPED)
+    if prefix.is_repaired:
+        return None if prefix.tail.strip() else Reading(prefix.value, JSON_REPAIRED, is_ambiguous=prefix.is_ambiguous)
+    if start or prefix.tail:
+        return _with_tail(prefix.value, prefix.tail)
+    return Reading(prefix.value, ESCAPED)
 
 
 def _with_tail(value: dict[str, Any], tail: str) -> Reading:
-    """Decide what stands behind the object: nothing of weight, the same once more, prose, or a second meaning."""
+    """Classify the text after the object: punctuation, the same object again, prose, or a second meaning."""
     if "{" not in tail:
         is_harmless = _HARMLESS_TAIL.fullmatch(tail)
-        if _CLOSED_AGAIN.search(tail) or (not is_harmless and (_MORE_ARGUMENTS.search(tail) or tail.count('"') % 2)):
-            raise Conflict("the last string may go on behind the object")
-        return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_GOES_ON.match(tail)))
+        if _CLOSES_AGAIN.search(tail) or (not is_harmless and (_MORE_ARGUMENTS.search(tail) or tail.count('"') % 2)):
+            raise Conflict("the last string may continue after the object")
+        return Reading(value, PROSE_CUT, is_ambiguous=not is_harmless and bool(_CONTINUES.match(tail)))
     second = _try_step(_small_repairs, tail)
     if second is None or second.repair_step == JSON_REPAIRED:
-        if _MORE_ARGUMENTS.search(tail) or _CLOSED_AGAIN.search(tail):
-            raise Conflict("the last string may go on behind the object")
+        if _MORE_ARGUMENTS.search(tail) or _CLOSES_AGAIN.search(tail):
+            raise Conflict("the last string may continue after the object")
         return Reading(value, PROSE_CUT, is_ambiguous=True)
     if second.value == value or not value:
         return replace(second, repair_step=PROSE_CUT)
@@ -168,7 +165,7 @@ def _with_tail(value: dict[str, Any], tail: str) -> Reading:
 
 
 def _stuttered(text: str) -> Reading | None:
-    """Read `{"a":1{"a":1}`: a stream that began its object, and then began it again and finished."""
+    """Read `{"a":1{"a":1}`: a stream that began its object, began it again, and completed it."""
     head = text[: text.find(":") + 1]
     again = text.find(head, 1) if head else -1
     if again < 0 or not text.startswith(text[:again], again):
@@ -182,18 +179,18 @@ def _python_literal(text: str) -> Reading | None:
     head, tail = text[:start], text[end:]
     if start < 0 or "'" in head or '"' in head or _MORE_ARGUMENTS.search(tail):
         return None
-    found = read_python(text[start:end])
-    if found is None or any(not isinstance(key, str) for key in found[0]):
+    literal = read_python(text[start:end])
+    if literal is None or any(not isinstance(key, str) for key in literal[0]):
         return None
-    # A round trip turns tuples into lists and refuses what JSON cannot say.
-    carried = dumps(found[0])
-    goes_on = not _HARMLESS_TAIL.fullmatch(tail) and bool(_GOES_ON.match(tail))
-    return Reading(json.loads(carried), PYTHON_LITERAL, carried, found[1] or goes_on)
+    # A round trip turns tuples into lists and rejects values that JSON cannot represent.
+    encoded = dumps(literal[0])
+    continues = not _HARMLESS_TAIL.fullmatch(tail) and bool(_CONTINUES.match(tail))
+    return Reading(json.loads(encoded), PYTHON_LITERAL, encoded, literal[1] or continues)
 
 
 def _json_repaired(text: str) -> Reading | None:
-    found = repaired(text)
-    return Reading(found[0], JSON_REPAIRED, is_ambiguous=found[1]) if found else None
+    result = repaired(text)
+    return Reading(result[0], JSON_REPAIRED, is_ambiguous=result[1]) if result else None
 
 
 def _unescaped_quotes(text: str, known: Collection[str], needed: Collection[str]) -> Reading | None:
@@ -202,17 +199,17 @@ def _unescaped_quotes(text: str, known: Collection[str], needed: Collection[str]
 
 
 def _wrongly_escaped(text: str) -> Reading | None:
-    r"""Read `"\d"` as a backslash and a letter. It may have meant the letter alone, so it is ambiguous."""
+    r"""Read `"\d"` as a backslash and a letter. Ambiguous, because the letter alone may be meant."""
 
-    def mended(found: re.Match[str]) -> str:
-        return found[0] if found[1] in '"\\/bfnrtu' else "\\" + found[0]
+    def escape(match: re.Match[str]) -> str:
+        return match[0] if match[1] in '"\\/bfnrtu' else "\\" + match[0]
 
-    found = read_prefix(_ESCAPE.sub(mended, text)) if text.startswith("{") else None
-    is_whole = found is not None and isinstance(found.value, dict) and not found.tail.strip()
-    return Reading(found.value, ESCAPED, is_ambiguous=True) if found and is_whole else None
+    prefix = read_prefix(_ESCAPE.sub(escape, text)) if text.startswith("{") else None
+    is_whole = prefix is not None and isinstance(prefix.value, dict) and not prefix.tail.strip()
+    return Reading(prefix.value, ESCAPED, is_ambiguous=True) if prefix and is_whole else None
 
 
-# ------------------------------------------------------------------------------------------------------------ the tools
+# ------------------------------------------------------------------------------------------------------------- helpers
 
 
 def _try_step(step: Callable[[str], Reading | None], text: str) -> Reading | None:
@@ -225,7 +222,7 @@ def _try_step(step: Callable[[str], Reading | None], text: str) -> Reading | Non
 
 
 def _unwrapped(text: str) -> str:
-    """Trim, take out of a fence, and undo up to three rounds of encoding the JSON as a JSON string."""
+    """Remove blanks and a code fence, and decode JSON that was encoded as a JSON string up to three times."""
     text = unfenced(text)
     for _ in range(3):
         if not (text.startswith('"') and text.endswith('"') and len(text) > 1):
@@ -239,7 +236,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _encodable(reading: Reading) -> Reading | None:
-    """Give a reading the text that history will carry; None where it cannot be written as JSON again."""
+    """Add the text that history will carry; None if the value cannot be written as JSON."""
     try:
         if reading.text is None:
             return replace(reading, text=dumps(reading.value))

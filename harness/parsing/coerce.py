@@ -1,4 +1,4 @@
-"""Fits a call to a tool: which tool a name means, and which values its parameters take."""
+"""Matches a call to a tool: finds the tool for a name, and converts arguments to the types of its schema."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.parsing.json_text import dumps
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool as the model is told of it, and what may be risked with it.
+    """A tool as described to the model, and which repaired calls of it may be executed.
 
-    `parameters` is a JSON schema of an object. `can_be_taken_back`: what it does can be undone, so that a call read
-    from an untidy reply is performed; without it only a tidy one is. `reads_back`: its answer shows what was done
-    (length, sha256), so that even a call that could be read in two ways is performed; it counts only with the first.
+    `parameters` is a JSON schema of an object. `is_reversible`: its effect can be undone, so repaired calls run;
+    otherwise only nearly valid ones do. `shows_effect`: its result shows the effect (a sha256), so ambiguous calls
+    run too, if it is also reversible.
     """
 
     name: str
@@ -29,19 +29,19 @@ class ToolSpec:
 
     @property
     def properties(self) -> Mapping[str, Any]:
-        """The schemas of its parameters by name."""
-        found = self.parameters.get("properties")
-        return found if isinstance(found, Mapping) else {}
+        """The schemas of the parameters by name."""
+        result = self.parameters.get("properties")
+        return result if isinstance(result, Mapping) else {}
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The names of the parameters that must be given."""
+        """The names of the required parameters."""
         return tuple(self.parameters.get("required") or ())
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Arguments as a tool takes them. `dropped`: a null went away; `coerced`: a value or a key was changed."""
+    """Arguments that fit a tool. `dropped`: a null was removed; `coerced`: a value or a key was changed."""
 
     value: dict[str, Any]
     dropped: bool = False
@@ -51,7 +51,7 @@ class Fit:
 
 
 def find_tool(name: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
-    """Find the tool that a name means: itself, or the only one it can mean.
+    """Find the tool with this name, or the only one that the name can stand for.
 
     `Bash`, `bash</function>`, `functions.bash`, `bash:0` and `bashbash` all mean `bash`; `bashresearch` means nothing.
     """
@@ -66,7 +66,7 @@ def find_tool(name: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
 
 
 def nearest_names(name: str, tools: Sequence[ToolSpec]) -> list[str]:
-    """The names of tools that come closest to a name that is none."""
+    """The tool names closest to an unknown name."""
     plain = {_plain(tool.name): tool.name for tool in tools}
     close = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.4)
     return [plain[item] for item in close]
@@ -91,9 +91,9 @@ def _plain(name: str) -> str:
 
 
 def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
-    """Give every argument the type its schema asks for, where its value says plainly what was meant.
+    """Convert every argument to the type of its schema, if its value is unmistakable.
 
-    Arguments the schema does not know stay as they are. Missing and unfitting ones are told in `problem`.
+    Arguments that the schema does not know stay unchanged. `problem` names missing and mistyped ones.
     """
     keys = _known_keys(tool, arguments)
     value: dict[str, Any] = {}
@@ -119,7 +119,7 @@ def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
 
 @dataclass(frozen=True)
 class Coerced:
-    """A value after coercion: whether it `fits` its schema now and whether it was `changed` to do so."""
+    """A value after conversion: whether it `fits` its schema, and whether it was `changed` to fit."""
 
     value: Any
     fits: bool = True
@@ -128,7 +128,7 @@ class Coerced:
 
 
 def coerce(value: Any, schema: Any) -> Coerced:
-    """Bring one value to its schema. A value that an `enum` holds, or that has a type asked for, stays."""
+    """Convert one value to its schema. A value of the `enum` or of an allowed type stays unchanged."""
     if not isinstance(schema, Mapping):
         return Coerced(value)
     choices = schema.get("enum")
@@ -148,19 +148,19 @@ def coerce(value: Any, schema: Any) -> Coerced:
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """The type names a schema allows, through `type`, `anyOf` and `oneOf`; empty where it allows any."""
+    """The type names a schema allows, through `type`, `anyOf` and `oneOf`; empty if it allows any."""
     kind = schema.get("type")
     if isinstance(kind, str):
         return (kind,)
     if isinstance(kind, list):
         return tuple(str(item) for item in kind)
     branches = [*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]
-    found = [types_of(branch) for branch in branches if isinstance(branch, Mapping)]
-    return tuple(item for kinds in found for item in kinds) if all(found) else ()
+    result = [types_of(branch) for branch in branches if isinstance(branch, Mapping)]
+    return tuple(item for kinds in result for item in kinds) if all(result) else ()
 
 
 def describe(schema: Any) -> str:
-    """Say in words what a schema asks for, as the model is told it."""
+    """What a schema asks for, in words for the model."""
     if not isinstance(schema, Mapping):
         return "any value"
     if schema.get("enum"):
@@ -171,7 +171,7 @@ def describe(schema: Any) -> str:
 
 
 def _known_keys(tool: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Map each key given to the parameter it means: `Command` to `command`, if that is not given as well."""
+    """Map each key to its parameter: `Command` to `command`, unless that is given as well."""
     keys = {given: given for given in arguments}
     for given in arguments:
         matches = [name for name in tool.properties if _plain(name) == _plain(given)]
@@ -181,7 +181,7 @@ def _known_keys(tool: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _means_none(value: Any, schema: Any) -> bool:
-    """Whether a value says that none is given: null, or the word for it where no string can stand."""
+    """Whether a value stands for no value: null, or the word for it where no string is allowed."""
     wanted = types_of(schema) if isinstance(schema, Mapping) else ()
     if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
         return False
@@ -246,16 +246,16 @@ def _as_number(value: Any) -> Coerced | None:
 
 def _as_boolean(value: Any) -> Coerced | None:
     words = {"true": True, "false": False, "1": True, "0": False}
-    found = words.get(str(value).strip().casefold()) if isinstance(value, (str, int)) else None
-    return None if found is None else Coerced(found)
+    result = words.get(str(value).strip().casefold()) if isinstance(value, (str, int)) else None
+    return None if result is None else Coerced(result)
 
 
 def _as_array(value: Any) -> Coerced | None:
     if isinstance(value, str) and value.strip().startswith("["):
-        # As an object, so that the one ladder reads both.
+        # Wrapped in an object, so that the repair steps of arguments apply.
         reading = read_object('{"list":' + value + "}")
-        found = reading.value.get("list") if reading and not reading.is_ambiguous else None
-        return Coerced(found) if isinstance(found, list) else None
+        result = reading.value.get("list") if reading and not reading.is_ambiguous else None
+        return Coerced(result) if isinstance(result, list) else None
     return Coerced([value]) if isinstance(value, (str, int, float, dict)) and value != "" else None
 
 

@@ -1,7 +1,7 @@
-"""Finds tool calls that stand as JSON in what a model said: all of it, in fences, or in `<tool_call>` tags.
+"""Finds tool calls written as JSON in the text of a reply: the whole text, in code fences, or in `<tool_call>` tags.
 
-Where JSON stands, it tells itself where it ends, so that a call may hold the very marks it stands in (a file with
-fences, say). What begins as a call and cannot be read is a call as well: it is answered, not lost.
+JSON shows where it ends, so a call may contain the very marks around it (a file with code fences, for example). A call
+that cannot be read is still returned as a call, so that it is answered.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _CARRIERS = ("arguments", "parameters")
 
 
 _Marks = tuple[re.Pattern[str], str]
-"""What opens a block, and what closes it."""
+"""The opening pattern and the closing mark of a block."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A stretch of text that holds calls, marks and all."""
+    """A part of the text that contains calls, including its marks."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class _Block:
 
 
 def read_json(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
-    """Find the calls that stand in a text as JSON. `is_cut`: the reply ended at the output limit."""
+    """Find the calls written as JSON in a text. `is_cut`: the reply ended at the output limit."""
     if "{" not in text:
         return TextCalls((), text)
     if calls := _calls(unfenced(text), parameters):
@@ -50,7 +50,7 @@ def read_json(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
 
 
 def _at_start(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
-    """Calls that a text begins with: words behind them may take them back, and one that cannot be read is told."""
+    """Calls at the start of a text. They are ambiguous, because the words after them may withdraw them."""
     text = text.strip()
     values, end = _values(text, 0)
     if calls := _as_calls(values, text[:end], parameters):
@@ -70,29 +70,29 @@ def _from_blocks(text: str, blocks: Sequence[_Block], *, is_fenced: bool) -> Tex
 
 
 def _blocks(text: str, marks: _Marks, parameters: Parameters, *, is_cut: bool) -> list[_Block]:
-    """The blocks with calls in them. One that never ends is the last."""
+    """The blocks that contain calls. An unclosed block is the last."""
     blocks: list[_Block] = []
-    at = 0
-    while opened := marks[0].search(text, at):
-        at = start = opened.end()
+    position = 0
+    while opened := marks[0].search(text, position):
+        position = start = opened.end()
         is_beginning = _BEGINNING.match(text, start) is not None
         if marks is _TAGS and not is_beginning:
             continue
-        close, at = _end(text, start, marks)
-        inside, is_closed = text[start:close], at > close
+        close, position = _end(text, start, marks)
+        inside, is_closed = text[start:close], position > close
         calls = _calls(inside, parameters) if is_beginning else []
         if is_beginning and not calls and not (is_cut and not is_closed and marks is _FENCES):
-            # Of a fence that was cut off at the limit it is told that the reply was.
+            # A fence cut off at the output limit is reported as a truncated reply instead.
             calls = _unreadable(inside, parameters, is_tagged=marks is _TAGS, is_closed=is_closed)
         if calls:
-            blocks.append(_Block(opened.start(), at, calls))
+            blocks.append(_Block(opened.start(), position, calls))
     return blocks
 
 
 def _end(text: str, start: int, marks: _Marks) -> tuple[int, int]:
-    """Where the inside of a block ends, and where the block does; the same place where nothing closes it.
+    """The end of the inside of a block and the end of the block; equal if the block is not closed.
 
-    It ends where its JSON does, if only a mark or nothing follows there; else at the first mark that could close it.
+    The inside ends where its JSON ends if only a mark or nothing follows, else at the first closing mark.
     """
     opening, closing = marks
     _, end = _values(text, start)
@@ -106,7 +106,7 @@ def _end(text: str, start: int, marks: _Marks) -> tuple[int, int]:
 
 
 def _unreadable(text: str, parameters: Parameters, *, is_tagged: bool, is_closed: bool) -> list[TextCall]:
-    """A call that began and cannot be read: it names a tool that there is, or stands in the tags of a call."""
+    """A call that cannot be read: it names an existing tool, or is inside call tags."""
     name = _name_at(text, 0)
     is_call = parameters(name) is not None and _ARGUMENTS.search(text) is not None
     if is_call or (is_tagged and (name or not is_closed)):
@@ -115,12 +115,12 @@ def _unreadable(text: str, parameters: Parameters, *, is_tagged: bool, is_closed
 
 
 def _values(text: str, start: int) -> tuple[list[Any], int]:
-    """The JSON objects and lists that stand in a row, and where the last ends."""
+    """Consecutive JSON objects and lists, and where the last one ends."""
     values: list[Any] = []
     end = start
-    while found := _BEGINNING.match(text, end):
+    while match := _BEGINNING.match(text, end):
         try:
-            value, end = decoder(strict=False).raw_decode(text, found.end() - 1)
+            value, end = decoder(strict=False).raw_decode(text, match.end() - 1)
         except (ValueError, RecursionError):
             break
         values.append(value)
@@ -128,7 +128,7 @@ def _values(text: str, start: int) -> tuple[list[Any], int]:
 
 
 def _calls(text: str, parameters: Parameters) -> list[TextCall]:
-    """The calls that a text is and nothing else: one, a list of them, or several in a row."""
+    """The calls of a text that contains nothing else: one, a list, or several in a row."""
     text = text.strip()
     if not text.startswith(("{", "[")):
         return []
@@ -140,27 +140,27 @@ def _calls(text: str, parameters: Parameters) -> list[TextCall]:
     reading = read_object(text)
     if reading is None or not text.endswith("}") or (reading.repair_step != NATIVE and looks_cut(text)):
         return []
-    found = _as_calls([reading.value], text, parameters)
-    return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in found]
+    calls = _as_calls([reading.value], text, parameters)
+    return [replace(call, is_ambiguous=call.is_ambiguous or reading.is_ambiguous) for call in calls]
 
 
-def _name_at(text: str, at: int) -> str:
-    named = _NAMED.match(text, at)
+def _name_at(text: str, position: int) -> str:
+    named = _NAMED.match(text, position)
     return named[1] if named else ""
 
 
 def _as_calls(values: Sequence[Any], text: str, parameters: Parameters) -> list[TextCall]:
-    """All of some values as calls; none where one is none. The same twice in a row was said once by a stream."""
+    """All values as calls; empty if one is no call. Equal neighbours count once: streams repeat them."""
     once = [value for index, value in enumerate(values) if not index or value != values[index - 1]]
     calls = [
         _call(item, text, parameters) for value in once for item in (value if isinstance(value, list) else [value])
     ]
-    found = [call for call in calls if call is not None]
-    return found if len(found) == len(calls) else []
+    valid = [call for call in calls if call is not None]
+    return valid if len(valid) == len(calls) else []
 
 
 def _call(item: Any, text: str, parameters: Parameters) -> TextCall | None:
-    """Read one object as a call. It is one only if it names a tool and carries arguments, and little else."""
+    """Read an object as a call: it must have a name, arguments, and no other keys than an id and a type."""
     if not isinstance(item, dict):
         return None
     name = item.get("name")

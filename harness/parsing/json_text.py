@@ -1,4 +1,4 @@
-"""What can be said of JSON text without believing it: its strings, its brackets, and how to read and write it."""
+"""Reads and writes JSON text, and inspects text that may not be valid JSON: its strings, its brackets."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import math
 import re
 from typing import Any
 
-# A string that never ends is taken to the end of the text; otherwise each quotation mark in it would be tried anew.
+# An unclosed string extends to the end of the text; otherwise every quotation mark in it would be tried again.
 STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 _DEEPEST = 100
 
 
 class Conflict(ValueError):
-    """A text says two things: a key stands twice with different values, say."""
+    """A text has two meanings, for example a key with two different values."""
 
 
 def loads(text: str, *, strict: bool = True) -> Any:
-    """Read JSON as a server would: no NaN, no infinity, no key twice. Raises ValueError, of which `Conflict` is one.
+    """Read JSON as a server does: no NaN, no infinity, no key with two values. Raises ValueError (`Conflict` is one).
 
     Not `strict`: raw control characters may stand in strings.
     """
@@ -26,7 +26,7 @@ def loads(text: str, *, strict: bool = True) -> Any:
 
 
 def decoder(*, strict: bool) -> json.JSONDecoder:
-    """The decoder that `loads` uses."""
+    """The decoder of `loads`."""
     return _STRICT if strict else _LENIENT
 
 
@@ -55,15 +55,15 @@ _LENIENT = json.JSONDecoder(
 
 
 def dumps(value: Any) -> str:
-    """Write a value the way history carries it: compact, in the order given, not escaped beyond need.
+    """Write a value as history carries it: compact, keys in order, escaped only where needed.
 
-    Raises ValueError, TypeError or RecursionError for what JSON cannot say.
+    Raises ValueError, TypeError or RecursionError for values that JSON cannot represent.
     """
     return fix_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def fix_surrogates(text: str) -> str:
-    """Join surrogate halves that a stream tore apart and replace those that stand alone; other text is unchanged."""
+    """Join surrogate halves that a stream split, and replace single ones; other text is unchanged."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -72,7 +72,7 @@ def fix_surrogates(text: str) -> str:
 
 
 def looks_cut(raw: Any) -> bool:
-    """Whether a text begins an object and ends before it does."""
+    """Whether a text contains the start of an object but not its end."""
     if not isinstance(raw, str) or "{" not in raw:
         return False
     outside = outside_strings(raw)
@@ -80,14 +80,14 @@ def looks_cut(raw: Any) -> bool:
 
 
 def outside_strings(text: str) -> str:
-    """The text with every string in it emptied; one that never ends leaves a single quotation mark."""
-    return STRING.sub(lambda found: '""' if len(found[0]) > 1 and found[0].endswith('"') else '"', text)
+    """The text with every string emptied; an unclosed string leaves a single quotation mark."""
+    return STRING.sub(lambda match: '""' if len(match[0]) > 1 and match[0].endswith('"') else '"', text)
 
 
 def is_too_deep(text: str) -> bool:
-    """Whether brackets nest so deep that the parser of Python itself could fall over."""
+    """Whether brackets nest too deep for Python's own parser."""
     depth = deepest = 0
-    for found in re.finditer(r"[\[{(]|[\]})]", outside_strings(text)):
-        depth += 1 if found[0] in "[{(" else -1
+    for match in re.finditer(r"[\[{(]|[\]})]", outside_strings(text)):
+        depth += 1 if match[0] in "[{(" else -1
         deepest = max(deepest, depth)
     return deepest > _DEEPEST

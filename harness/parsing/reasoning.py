@@ -1,4 +1,4 @@
-"""Finds the model's thinking in a reply, wherever this endpoint puts it, and puts it back unchanged."""
+"""Separates the model's reasoning from its content, wherever the endpoint puts it, and puts it back unchanged."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from harness.parsing.json_text import fix_surrogates
 
 FIELDS = ("reasoning_details", "reasoning_content", "reasoning")
-"""Fields that may carry thinking, the richest first. Two at once carry the same, so they are never joined."""
+"""Fields that may carry reasoning, the richest first. Two at once carry the same text, so they are never joined."""
 
 CONTENT = "content"
-"""Thinking stands in the text, between `<think>` tags; `content_tags` is taken for the same."""
+"""Reasoning is in the content, between `<think>` tags; `content_tags` means the same."""
 
 NONE = "none"
 
@@ -21,11 +21,10 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 @dataclass(frozen=True)
 class Reasoning:
-    """Thinking apart from content.
+    """Reasoning separated from content.
 
-    `text` is what people read; `field` where it came from (a name of `FIELDS`, `content` or `none`); `value`
-    what that field held, as it came (for `content`: the head of content, tags and blank lines included);
-    `content` is what the model said besides.
+    `text` is for people; `field` is where it came from (a name of `FIELDS`, `content` or `none`); `value` is the value
+    of that field as received (for `content`: the start of the content, tags included); `content` is the rest.
     """
 
     text: str
@@ -35,7 +34,7 @@ class Reasoning:
 
 
 def split_reasoning(message: Mapping[str, Any]) -> Reasoning:
-    """Part a reply into thinking and content. Takes any mapping; never raises."""
+    """Split a reply into reasoning and content. Takes any mapping; never raises."""
     content = text_of(message.get("content"))
     for field in FIELDS:
         value = message.get(field)
@@ -49,7 +48,7 @@ def split_reasoning(message: Mapping[str, Any]) -> Reasoning:
 
 
 def text_of(value: Any) -> str:
-    """The text of a string, or of a list of parts that have a `text`; anything else is no text."""
+    """The text of a string or of a list of parts with a `text`; empty for anything else."""
     if isinstance(value, str):
         return fix_surrogates(value)
     if isinstance(value, Mapping):
@@ -59,41 +58,41 @@ def text_of(value: Any) -> str:
     return ""
 
 
-def with_reasoning(message: dict[str, Any], thought: Reasoning, field: str) -> dict[str, Any]:
-    """Return a message that carries the thinking in `field`, byte for byte where the form is the same."""
+def with_reasoning(message: dict[str, Any], reasoning: Reasoning, field: str) -> dict[str, Any]:
+    """Return a message with the reasoning in `field`, byte for byte if it came in the same form."""
     field = CONTENT if field == "content_tags" else field
-    if not thought.text and field != CONTENT:
+    if not reasoning.text and field != CONTENT:
         return message
     if field == CONTENT:
-        return {**message, "content": _as_tags(thought) + message["content"]}
+        return {**message, "content": _as_tags(reasoning) + message["content"]}
     if field not in FIELDS:
         return message
-    return {**message, field: _as_field(thought, field)}
+    return {**message, field: _as_field(reasoning, field)}
 
 
-def _as_field(thought: Reasoning, field: str) -> Any:
-    if field == thought.field:
-        return thought.value
-    inner = _inner(thought)
+def _as_field(reasoning: Reasoning, field: str) -> Any:
+    if field == reasoning.field:
+        return reasoning.value
+    inner = _inner(reasoning)
     return [{"type": "reasoning.text", "text": inner}] if field == "reasoning_details" else inner
 
 
-def _as_tags(thought: Reasoning) -> str:
-    if thought.field == CONTENT:
-        # A thought without an end would swallow whatever comes after it.
-        return str(thought.value) if _CLOSE in thought.value else f"{thought.value}\n{_CLOSE}\n\n"
-    return f"{_OPEN}\n{_inner(thought)}\n{_CLOSE}\n\n" if thought.text else ""
+def _as_tags(reasoning: Reasoning) -> str:
+    if reasoning.field == CONTENT:
+        # Reasoning without an end tag would include everything after it.
+        return str(reasoning.value) if _CLOSE in reasoning.value else f"{reasoning.value}\n{_CLOSE}\n\n"
+    return f"{_OPEN}\n{_inner(reasoning)}\n{_CLOSE}\n\n" if reasoning.text else ""
 
 
-def _inner(thought: Reasoning) -> str:
-    if thought.field != CONTENT:
-        return text_of(thought.value)
-    inner, _ = _in_content(thought.value)
+def _inner(reasoning: Reasoning) -> str:
+    if reasoning.field != CONTENT:
+        return text_of(reasoning.value)
+    inner, _ = _in_content(reasoning.value)
     return inner.removeprefix("\n").removesuffix("\n")
 
 
 def _fix_value(value: Any) -> Any:
-    """The same value with torn surrogates mended; the very object where there are none."""
+    """The value with split surrogates repaired; the same object if there are none."""
     if isinstance(value, str):
         return fix_surrogates(value)
     if isinstance(value, list):
@@ -104,7 +103,7 @@ def _fix_value(value: Any) -> Any:
 
 
 def _without_copy(content: str, thinking: str) -> str:
-    """Take thinking out of content where a server put it there as well as in its field, and a stray end tag."""
+    """Remove reasoning that a server put into the content as well as into its field, and a stray end tag."""
     inner, end = _in_content(content)
     if end and inner.strip() in ("", thinking.strip()):
         return content[end:]
@@ -112,7 +111,7 @@ def _without_copy(content: str, thinking: str) -> str:
 
 
 def _in_content(content: str) -> tuple[str, int]:
-    """The thinking that content begins with, and where the rest starts (0: there is none)."""
+    """The reasoning at the start of the content, and where the rest starts (0: no reasoning)."""
     start = len(content) - len(content.lstrip())
     if content.startswith(_OPEN, start):
         start += len(_OPEN)
@@ -125,16 +124,16 @@ def _in_content(content: str) -> tuple[str, int]:
 
 
 def _closing(content: str, start: int) -> int:
-    """Where an opened thought ends. One that began with a line of its own ends so too, whatever it mentions."""
+    """Where reasoning with an opening tag ends. If the tag has its own line, so has the end tag."""
     if content.startswith("\n", start):
-        found = content.find("\n" + _CLOSE, start)
-        if found >= 0:
-            return found + 1
+        result = content.find("\n" + _CLOSE, start)
+        if result >= 0:
+            return result + 1
     return content.find(_CLOSE, start)
 
 
 def _unopened(content: str) -> int:
-    """Where a thought ends that nobody opened; a mention of the tag in a sentence or in code is not such an end."""
+    """Where reasoning without an opening tag ends. A mention of the end tag in a sentence or in code does not count."""
     position = content.find(_CLOSE)
     while position >= 0:
         after = content[position + len(_CLOSE) :][:1]

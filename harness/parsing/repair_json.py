@@ -1,9 +1,8 @@
-"""Has the json-repair library repair what is further off than `mending` goes, and checks that nothing was lost by it.
+"""Repairs JSON: small defects in place, larger ones with the json-repair library, whose result is checked.
 
-The library drops what it cannot place, guesses at quotation marks, strips strings and looks long at each letter. So it
-is shown a mark in place of each string, and what it made counts only if every word, number and string that stood in the
-text stands in it, in the same order and as a key or not as before, and nothing else does. It may add brackets, but drop
-none.
+The library drops what it cannot place, guesses at quotation marks, strips strings, and is slow per character. So it
+gets a placeholder for each string, and its result counts only if it contains every word, number and string of the text,
+in the same order, as a key or not as before, and nothing else. It may add brackets but not drop any.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 from harness.parsing.json_text import STRING, decoder, dumps, is_too_deep, loads, outside_strings
 
 _LONGEST = 64_000
-"""Characters without strings; the library takes a quarter of a second for half of that."""
+"""Limit in characters, strings excluded. The library needs 0.25 s for half of it."""
 
 _MARK = "\ue000"
 _MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
@@ -29,12 +28,12 @@ _TOKEN = re.compile(
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 
 Atom = tuple[str, bool]
-"""A string, a number or a word as JSON writes it, and whether it is a key."""
+"""A string, number or word as JSON, and whether it is a key."""
 
 
 @dataclass
 class _Tokens:
-    """What a text says, and the text with marks for its strings. `is_guess`: JSON would not take all of it."""
+    """The tokens of a text, and the text with placeholders for its strings. `is_guess`: some token is not JSON."""
 
     atoms: list[Atom] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
@@ -43,50 +42,50 @@ class _Tokens:
 
 
 def repaired(text: str) -> tuple[dict[str, Any], bool] | None:
-    """The object that the library makes of a text, and whether it is a guess (a string without JSON's marks)."""
-    said = _tokenize(text) if text.startswith("{") and not is_too_deep(text) else None
-    if said is None:
+    """The object that the library makes of a text, and whether it is a guess (a string was not in double quotes)."""
+    tokens = _tokenize(text) if text.startswith("{") and not is_too_deep(text) else None
+    if tokens is None:
         return None
     from json_repair import repair_json
 
-    made = repair_json(said.short, return_objects=True, skip_json_loads=True)
-    value = _with_strings(made, said.strings)
-    if not isinstance(value, dict) or not value or [*_atoms_in(value)] != said.atoms:
+    rebuilt = repair_json(tokens.short, return_objects=True, skip_json_loads=True)
+    value = _with_strings(rebuilt, tokens.strings)
+    if not isinstance(value, dict) or not value or [*_atoms_in(value)] != tokens.atoms:
         return None
-    given, built = (outside_strings(shown) for shown in (said.short, dumps(made)))
-    return (value, said.is_guess) if all(given.count(mark) <= built.count(mark) for mark in "{}[]:") else None
+    given, built = (outside_strings(shown) for shown in (tokens.short, dumps(rebuilt)))
+    return (value, tokens.is_guess) if all(given.count(mark) <= built.count(mark) for mark in "{}[]:") else None
 
 
 def _tokenize(text: str) -> _Tokens | None:
-    """Take a text apart; None if anything but JSON's tokens stands in it, or too many of them.
+    """Split a text into tokens; None if it contains anything else, or is too long.
 
-    Two strings with nothing between them, if the second is no key, may be one that quotes, or an expression.
+    Two adjacent strings of which the second is no key may be one string with unescaped quotes, or an expression.
     """
-    said, pieces = _Tokens(), []
-    at, length, was_string = 0, 0, False
-    while found := _TOKEN.match(text, at):
-        is_key, is_string = found["key"] is not None, bool(found["string"])
-        if length > _LONGEST or _MARK in found[0] or (is_string and was_string and not is_key):
+    tokens, pieces = _Tokens(), []
+    position, length, was_string = 0, 0, False
+    while match := _TOKEN.match(text, position):
+        is_key, is_string = match["key"] is not None, bool(match["string"])
+        if length > _LONGEST or _MARK in match[0] or (is_string and was_string and not is_key):
             return None
-        pieces.append(found[0])
-        if is_string or found["number"] or found["word"]:
-            said.atoms.append((_atom(found), is_key))
+        pieces.append(match[0])
+        if is_string or match["number"] or match["word"]:
+            tokens.atoms.append((_atom(match), is_key))
         if is_string:
-            pieces[-1] = f' "{_MARK}{len(said.strings)}{_MARK}"'
-            said.strings.append(json.loads(said.atoms[-1][0]))
-        is_bare = bool(found["word"]) and not is_key and found["word"] not in _WORDS
-        said.is_guess = said.is_guess or is_bare or found["single"] is not None
-        at, length, was_string = found.end(), length + len(pieces[-1]), is_string
-    said.short = "".join(pieces)
-    return said if not text[at:].strip() else None
+            pieces[-1] = f' "{_MARK}{len(tokens.strings)}{_MARK}"'
+            tokens.strings.append(json.loads(tokens.atoms[-1][0]))
+        is_bare = bool(match["word"]) and not is_key and match["word"] not in _WORDS
+        tokens.is_guess = tokens.is_guess or is_bare or match["single"] is not None
+        position, length, was_string = match.end(), length + len(pieces[-1]), is_string
+    tokens.short = "".join(pieces)
+    return tokens if not text[position:].strip() else None
 
 
-def _atom(found: re.Match[str]) -> str:
-    if word := found["word"]:
-        return dumps(_WORDS[word] if word in _WORDS and found["key"] is None else word)
-    if found["single"] is not None:
-        return dumps(loads(f'"{in_double_quotes(found["single"])}"', strict=False))
-    return dumps(loads(found["string"] or found["number"], strict=False))
+def _atom(match: re.Match[str]) -> str:
+    if word := match["word"]:
+        return dumps(_WORDS[word] if word in _WORDS and match["key"] is None else word)
+    if match["single"] is not None:
+        return dumps(loads(f'"{in_double_quotes(match["single"])}"', strict=False))
+    return dumps(loads(match["string"] or match["number"], strict=False))
 
 
 def _atoms_in(value: Any) -> Iterator[Atom]:
@@ -102,9 +101,9 @@ def _atoms_in(value: Any) -> Iterator[Atom]:
 
 
 def _with_strings(value: Any, strings: Sequence[str]) -> Any:
-    """The value with the strings back in it, wherever their marks went."""
+    """The value with its strings in place of the placeholders."""
     if isinstance(value, str):
-        return _MARKED.sub(lambda found: strings[int(found[1])], value)
+        return _MARKED.sub(lambda match: strings[int(match[1])], value)
     if isinstance(value, list):
         return [_with_strings(item, strings) for item in value]
     if isinstance(value, dict):
@@ -115,7 +114,7 @@ def _with_strings(value: Any, strings: Sequence[str]) -> Any:
 # ------------------------------------------------------------------------------------- repairs of a few characters
 
 _MOST = 32
-"""Places mended in one text; each costs one more look at all of it."""
+"""Limit of repairs in one text; each decodes the whole text again."""
 
 _BARE_KEY = re.compile(r"([A-Za-z_$][\w$-]*)\s*:")
 _KEY = re.compile(r"(?:\"[^\"\\]*\"|'[^'\\]*')\s*:")
@@ -126,10 +125,10 @@ _CLOSE = re.compile(r"\s*[}\]]")
 
 @dataclass(frozen=True)
 class Prefix:
-    """What a text begins with, and the `tail` behind it. `is_repaired`: more than last commas had to be mended.
+    """The value at the start of a text, and the `tail` after it. `is_repaired`: more than trailing commas was repaired.
 
-    `is_ambiguous`: behind a string stands a key without quotation marks, though others have them. It may be a word of a
-    string that went on.
+    `is_ambiguous`: a key without quotation marks follows a string although other keys have them. It may be part of that
+    string.
     """
 
     value: Any
@@ -139,10 +138,10 @@ class Prefix:
 
 
 def read_prefix(text: str) -> Prefix | None:
-    """Decode the JSON that `text` begins with, control characters in strings and all; None where it is too far off.
+    """Decode the JSON at the start of `text`, control characters included; None if small repairs do not help.
 
-    Put right are commas before a closing bracket and commas that are missing, keys without quotation marks, and
-    comments. Raises ValueError for what no mending helps (a key given twice, NaN).
+    Repairs trailing and missing commas, keys without quotation marks, and comments. Raises ValueError for other
+    defects (a key given twice, NaN).
     """
     is_repaired = is_ambiguous = False
     has_keys = bool(_KEY.search(text))
@@ -160,35 +159,37 @@ def read_prefix(text: str) -> Prefix | None:
     return None
 
 
-def _follows_string(text: str, at: int) -> bool:
-    """Whether a key without quotation marks begins here, and a string ends before it."""
-    before = text[:at].rstrip().removesuffix(",").rstrip()
-    return _BARE_KEY.match(text, at) is not None and before.endswith('"')
+def _follows_string(text: str, position: int) -> bool:
+    """Whether a key without quotation marks follows a string here."""
+    before = text[:position].rstrip().removesuffix(",").rstrip()
+    return _BARE_KEY.match(text, position) is not None and before.endswith('"')
 
 
 def in_double_quotes(inside: str) -> str:
-    """What stands in single quotation marks, as it stands in double ones."""
-    return _IN_SINGLE.sub(lambda found: {'"': '\\"', "\\'": "'"}.get(found[0], found[0]), inside)
+    """The inside of a single-quoted string, escaped for double quotation marks."""
+    return _IN_SINGLE.sub(lambda match: {'"': '\\"', "\\'": "'"}.get(match[0], match[0]), inside)
 
 
-def _edited(text: str, at: int, why: str) -> tuple[str, bool]:
-    """The text with the place mended that the decoder stopped at (empty: no mending known), and if that is a repair."""
-    before, after = text[:at].rstrip(), text[at:]
+def _edited(text: str, position: int, why: str) -> tuple[str, bool]:
+    """The text repaired where the decoder stopped (empty: impossible), and if more than a trailing comma changed."""
+    before, after = text[:position].rstrip(), text[position:]
     if before.endswith(",") and _CLOSE.match(after):
         return before[:-1] + after, False
     if after.startswith(",") and _CLOSE.match(after, 1):  # Python 3.13 stops at the comma itself
         return before + after[1:], False
     comment = _COMMENT.match(after)
-    is_touching = before.endswith('"') and before == text[:at]
+    is_touching = before.endswith('"') and before == text[:position]
     if comment and (is_touching or ('"' in before and '"' in comment[0])):
-        return "", False  # the string before it may go on there
+        return "", False  # the string before it may continue here
     if comment:
         return before + " " + after[comment.end() :], True
     key = _BARE_KEY.match(after)
     if why.startswith("Expecting property name") and key:
         return f'{before}"{key[1]}"{after[key.end(1) :]}', True
-    # A string that is no key may belong to the one before it, or to an expression that JSON does not know.
-    is_next = _KEY.match(after) or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : at])
-    if why.startswith("Expecting ','") and is_next and not is_touching:  # two strings that touch are one that quotes
+    # A string that is no key may be part of the string before it, or of an expression.
+    is_next = _KEY.match(after) or after[:1] in ("{", "[") or (key and "\n" in text[len(before) : position])
+    if (
+        why.startswith("Expecting ','") and is_next and not is_touching
+    ):  # two touching strings are one string with unescaped quotes
         return f"{before},{after}", True
     return "", False

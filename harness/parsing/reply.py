@@ -1,4 +1,4 @@
-"""Reads what the model wants done from a reply, however untidily it came, and says what history carries of it.
+"""Reads the tool calls of a reply, repairing them where needed, and makes the message that history carries.
 
 A call is repaired by the mildest step that reads it (`arguments.REPAIR_STEPS`). A truncated call is never executed. An
 ambiguous call is executed only by tools whose effect can be undone and is read back. A tool whose effect cannot be
@@ -27,7 +27,7 @@ __all__ = ["Outcome", "ReadReply", "ToolSpec", "canonical_message", "read_reply"
 Outcome = Literal["salvaged", "partial", "tool_error", "ambiguous", "truncated", "no_call", "text", "empty"]
 
 CUT_REASONS = ("length", "max_tokens", "model_length", "content_filter", "abort", "error", "incomplete")
-"""Finish reasons that mean the model was stopped before it had ended."""
+"""Finish reasons of a truncated reply."""
 
 _ID = re.compile(r"[\w.:\-]{1,64}")
 _NAME = re.compile(r"[^\w-]+", re.ASCII)
@@ -35,13 +35,13 @@ _NAME = re.compile(r"[^\w-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class ReadReply:
-    """A reply as it was understood.
+    """A reply that was read.
 
-    `calls` are in order, with unique ids and valid arguments; those with a `problem` are answered with it and not
-    performed. `text` and `thinking` are what people read. `outcome`: `salvaged` (every call is performed; `repaired`
-    tells whether anything had to be mended), `partial`, `tool_error` or `ambiguous` (some or none are), and without a
-    call `text`, `no_call` (one was announced or nothing but a thought came), `truncated` or `empty`.
-    `repair_steps` counts the steps that read the calls, and `ambiguous` among them.
+    `calls` are in order, with unique ids and valid arguments; a call with a `problem` is answered with it and not
+    executed. `text` and `thinking` are for people. `outcome` is `salvaged` (every call is executed; `repaired` tells
+    whether anything was repaired), `partial` (some are), `tool_error` or `ambiguous` (none is); without a call `text`,
+    `no_call` (a call was announced, or only reasoning came), `truncated` or `empty`. `repair_steps` counts the calls by
+    repair step, and the `ambiguous` ones.
     """
 
     calls: tuple[Call, ...]
@@ -50,17 +50,17 @@ class ReadReply:
     outcome: Outcome
     repaired: bool
     repair_steps: Mapping[str, int]
-    thought: Reasoning = field(repr=False)
+    reasoning: Reasoning = field(repr=False)
 
     @property
     def reasoning_field(self) -> str:
-        """The field the thinking came in: one of `thinking.FIELDS`, `content` or `none`."""
-        return self.thought.field
+        """The field the reasoning came in: one of `reasoning.FIELDS`, `content` or `none`."""
+        return self.reasoning.field
 
 
 @dataclass(frozen=True)
 class _Decision:
-    """What is done about a call."""
+    """Whether a call is executed, and what history carries of it."""
 
     name: str
     arguments: str
@@ -77,50 +77,50 @@ def read_reply(
     seed: str = "",
     taken: Collection[str] = (),
 ) -> ReadReply:
-    """Read a raw assembled message. Never raises, whatever a server sent.
+    """Read an assembled message. Never raises, whatever a server sent.
 
-    Ids that must be made up follow from `seed` (the request's number, say), the place and the content of the call, so
-    that reading the same reply again gives the same ids. `taken` are ids that history holds already.
+    Missing ids are generated from `seed` (the number of the request), the position and the content of the call, so that
+    reading the same reply again gives the same ids. `taken` are the ids already in history.
     """
     message = message if isinstance(message, Mapping) else {}
-    thought = split_reasoning(message)
+    reasoning = split_reasoning(message)
     is_cut = finish_reason in CUT_REASONS
-    found, content, is_plain = find_calls(message, thought, tools, is_cut=is_cut)
-    verdicts = [_decide(call, tools) for call in found]
-    ids = _ids([call.id for call in found], verdicts, seed, taken)
+    received, content, is_plain = find_calls(message, reasoning, tools, is_cut=is_cut)
+    decisions = [_decide(call, tools) for call in received]
+    ids = _ids([call.id for call in received], decisions, seed, taken)
     calls = tuple(
         Call(
             id=given,
-            name=verdict.name,
-            arguments=verdict.arguments,
-            problem=verdict.problem,
-            repair_step=verdict.repair_step,
+            name=decision.name,
+            arguments=decision.arguments,
+            problem=decision.problem,
+            repair_step=decision.repair_step,
         )
-        for given, verdict in zip(ids, verdicts, strict=True)
+        for given, decision in zip(ids, decisions, strict=True)
     )
-    repair_steps = Counter(verdict.repair_step for verdict in verdicts)
-    if ambiguous := sum(verdict.is_ambiguous for verdict in verdicts):
+    repair_steps = Counter(decision.repair_step for decision in decisions)
+    if ambiguous := sum(decision.is_ambiguous for decision in decisions):
         repair_steps["ambiguous"] = ambiguous
-    kept = Reasoning(thought.text, thought.field, thought.value, content)
+    kept = Reasoning(reasoning.text, reasoning.field, reasoning.value, content)
     return ReadReply(
         calls=calls,
         text=content.strip(),
-        thinking=thought.text,
-        outcome=_outcome(verdicts, kept, finish_reason, is_cut=is_cut),
-        repaired=not is_plain or ids != [call.id for call in found] or any(step != NATIVE for step in repair_steps),
+        thinking=reasoning.text,
+        outcome=_outcome(decisions, kept, finish_reason, is_cut=is_cut),
+        repaired=not is_plain or ids != [call.id for call in received] or any(step != NATIVE for step in repair_steps),
         repair_steps=dict(repair_steps),
-        thought=kept,
+        reasoning=kept,
     )
 
 
 def canonical_message(reply: ReadReply, reasoning_field: str | None = None) -> dict[str, Any]:
-    """The assistant message that history carries: mended calls, and the thinking byte for byte.
+    """The assistant message that history carries: repaired calls, and the reasoning byte for byte.
 
-    `thinking_field` is the field the endpoint wants it back in (None: the one it came in; `none`: it is left out).
+    `reasoning_field` is the field to send the reasoning in (None: the one it came in; `none`: not sent).
     """
-    message: dict[str, Any] = {"role": "assistant", "content": reply.thought.content}
+    message: dict[str, Any] = {"role": "assistant", "content": reply.reasoning.content}
     field_name = reply.reasoning_field if reasoning_field is None else reasoning_field
-    message = with_reasoning(message, reply.thought, field_name)
+    message = with_reasoning(message, reply.reasoning, field_name)
     if reply.calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -129,11 +129,11 @@ def canonical_message(reply: ReadReply, reasoning_field: str | None = None) -> d
     return message
 
 
-# ------------------------------------------------------------------------------------------------------- judging a call
+# ------------------------------------------------------------------------------------------------ deciding about a call
 
 
 def _decide(call: ReceivedCall, tools: Sequence[ToolSpec]) -> _Decision:
-    """Decide what is done about one call, and what history carries of it."""
+    """Decide whether one call is executed, and what history carries of it."""
     tool = find_tool(call.name, tools)
     keys = (tool.properties, tool.required) if tool else ((), ())
     reading = call.reading if call.is_text else read_object(call.raw, *keys)
@@ -152,7 +152,7 @@ def _decide(call: ReceivedCall, tools: Sequence[ToolSpec]) -> _Decision:
 def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decision:
     fitted = fit(tool, reading.value)
     if fitted.problem:
-        return _Decision(tool.name, _arguments_text(reading), ERROR, f"Not performed: {fitted.problem}.")
+        return _Decision(tool.name, _arguments_text(reading), ERROR, f"Not executed: {fitted.problem}.")
     repair_step = _deepest(
         call.repair_step,
         reading.repair_step,
@@ -170,7 +170,7 @@ def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decis
 
 
 def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
-    """Take arguments out of a whole call that was put in their place."""
+    """Extract the arguments from a complete call that was sent in their place."""
     inner = reading.value.get("arguments")
     if set(reading.value) != {"name", "arguments"} or "arguments" in tool.properties or "name" in tool.properties:
         return reading
@@ -183,7 +183,7 @@ def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
 
 def _unreadable(call: ReceivedCall, name: str) -> _Decision:
     raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
-    # A mark that was not escaped makes a whole call look cut, but only a whole one ends in a bracket.
+    # An unescaped quotation mark makes a complete call look cut, but only a complete one ends with a bracket.
     is_cut = call.is_cut or (looks_cut(raw) and not raw.rstrip().endswith("}"))
     arguments = dumps({"_invalid": fix_surrogates(raw)})
     problem = _CUT if is_cut else _BROKEN_TAGS if call.is_text else _NOT_JSON
@@ -198,12 +198,12 @@ def _deepest(*repair_steps: str) -> str:
     return max(repair_steps, key=REPAIR_STEPS.index)
 
 
-def _ids(given: Sequence[str], verdicts: Sequence[_Decision], seed: str, taken: Collection[str]) -> list[str]:
-    """Unique ids: the server's own where they will do, `c1_2` for a second `c1`, and made-up ones for none."""
+def _ids(given: Sequence[str], decisions: Sequence[_Decision], seed: str, taken: Collection[str]) -> list[str]:
+    """Unique ids: the server's if valid, `c1_2` for a second `c1`, generated ones where there is none."""
     used = set(taken)
     ids: list[str] = []
-    for index, (old, verdict) in enumerate(zip(given, verdicts, strict=True)):
-        base = old if _ID.fullmatch(old) else _generate_id(f"{seed}|{index}|{verdict.name}|{verdict.arguments}")
+    for index, (old, decision) in enumerate(zip(given, decisions, strict=True)):
+        base = old if _ID.fullmatch(old) else _generate_id(f"{seed}|{index}|{decision.name}|{decision.arguments}")
         new, count = base, 1
         while new in used:
             count += 1
@@ -217,47 +217,47 @@ def _generate_id(source: str) -> str:
     return "call_" + hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def _outcome(verdicts: Sequence[_Decision], said: Reasoning, finish_reason: str | None, *, is_cut: bool) -> Outcome:
-    if verdicts:
-        failed = [verdict for verdict in verdicts if verdict.problem]
+def _outcome(decisions: Sequence[_Decision], reply: Reasoning, finish_reason: str | None, *, is_cut: bool) -> Outcome:
+    if decisions:
+        failed = [decision for decision in decisions if decision.problem]
         if not failed:
             return "salvaged"
-        if len(failed) < len(verdicts):
+        if len(failed) < len(decisions):
             return "partial"
-        return "ambiguous" if all(verdict.is_ambiguous for verdict in failed) else "tool_error"
+        return "ambiguous" if all(decision.is_ambiguous for decision in failed) else "tool_error"
     if is_cut:
         return "truncated"
-    if not said.content.strip():
-        return "no_call" if said.text else "empty"
+    if not reply.content.strip():
+        return "no_call" if reply.text else "empty"
     return "no_call" if finish_reason in ("tool_calls", "tool_use", "function_call") else "text"
 
 
-# ----------------------------------------------------------------------------------------------- what the model is told
+# ------------------------------------------------------------------------------------------------ messages to the model
 
 _CUT = (
-    "Not performed: the call was cut off before it was complete (at the output limit, it seems). Send it again, whole; "
-    "if it is long, in several smaller calls."
+    "Not executed: the call was cut off before it was complete, probably at the output limit. Send the whole call "
+    "again; if it is long, split it into smaller calls."
 )
 _NOT_JSON = (
-    "Not performed: the arguments are not a JSON object. Send the call again with valid JSON: inside a string, a "
+    "Not executed: the arguments are not a JSON object. Send the call again with valid JSON: inside a string, a "
     'quotation mark is written `\\"`, and a backslash `\\\\`.'
 )
-_BROKEN_TAGS = "Not performed: the call cannot be read as it stands in the text. Make it again as a plain tool call."
+_BROKEN_TAGS = "Not executed: the call in the text cannot be read. Make it again as a native tool call."
 _TWO_WAYS = (
-    "Not performed: the call can be read in more than one way, and what was understood stands in its arguments. If "
-    "that is what you meant, make the call again as a plain tool call."
+    "Not executed: the call has more than one possible meaning. Its arguments show how it was read. If "
+    "that is right, make the call again as a native tool call."
 )
 
 
 def _unknown(name: str, tools: Sequence[ToolSpec]) -> str:
     near = ", ".join(f"`{item}`" for item in nearest_names(name, tools))
     every = ", ".join(f"`{tool.name}`" for tool in tools)
-    said = f"Not performed: there is no tool `{name[:64]}`." + (f" Nearest: {near}." if near else "")
-    return f"{said} The tools are {every}."
+    message = f"Not executed: there is no tool `{name[:64]}`." + (f" Nearest: {near}." if near else "")
+    return f"{message} The tools are {every}."
 
 
 def _too_untidy(tool: ToolSpec) -> str:
     return (
-        f"Not performed: what `{tool.name}` does cannot be taken back, so it takes only a plain tool call with valid "
-        "JSON arguments of the right types. What was understood stands in its arguments; make the call again."
+        f"Not executed: the effect of `{tool.name}` cannot be undone, so it needs a native tool call with valid JSON "
+        "arguments of the right types. Its arguments show how the call was read; make it again."
     )

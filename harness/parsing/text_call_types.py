@@ -1,4 +1,4 @@
-"""What is found where calls stand as text in what a model said, and whether such a call is meant or quoted."""
+"""Tool calls found in the text of a reply, and whether such a call is meant or quoted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 Parameters = Callable[[str], Collection[str] | None]
-"""Gives the parameter names of the tool a name means; None where it means none."""
+"""Returns the parameter names of the tool that a name stands for; None if there is no such tool."""
 
 _WARNING = re.compile(
     r"^\W*(?:(?:so|but|and|also|again|please|note|remember|important|warning)\b\W*)*(?:never|do\s+not|don['’]t|avoid)\b"
@@ -22,7 +22,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n")
 
 @dataclass(frozen=True)
 class TextCall:
-    """A call that stood in text. `arguments` is None where they could not be read; `raw` is how they stood there."""
+    """A call written as text. `arguments` is None if they could not be read; `raw` is the original text."""
 
     name: str
     arguments: dict[str, Any] | None
@@ -33,7 +33,7 @@ class TextCall:
 
 @dataclass(frozen=True)
 class TextCalls:
-    """The calls found in a text, and the text without them; `ends_with_call` where nothing but blanks followed."""
+    """The calls of a text, and the text without them. `ends_with_call`: only blanks follow the last call."""
 
     calls: tuple[TextCall, ...]
     rest: str
@@ -41,10 +41,10 @@ class TextCalls:
 
 
 def is_quoted(text: str, spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether one of the calls that stand at `spans` may be an example, a quotation, or what is not to be done.
+    """Whether one of the calls at `spans` may be an example, a quotation, or something not to be done.
 
-    In code marks a call is meant only if it is all that is said at the end, in the middle of a line only if no words
-    follow; and never behind a sentence that warns of it or calls it an example.
+    A call in a code fence is meant only at the end of the text, a call in the middle of a line only if no words follow,
+    and a call after a sentence that warns of it or calls it an example never.
     """
     if not spans:
         return False
@@ -68,6 +68,6 @@ def _is_in_a_sentence(text: str, start: int, end: int, following: int) -> bool:
 
 
 def _sentence_before(text: str, start: int) -> str:
-    """The sentence that leads up to a place, over the opening of a fence."""
+    """The sentence before a position, ignoring the opening of a fence."""
     before = re.sub(r"```[\w-]*\s*\Z", "", text[max(0, start - 1000) : start]).rstrip()
     return _SENTENCE_END.split(before)[-1]

@@ -1,4 +1,4 @@
-"""Finds the calls of a reply, in the order of the ladder: native entries, then content, then thinking."""
+"""Finds the calls of a reply: native tool calls first, then calls written in the content, then in the reasoning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.parsing.xml_calls import read_xml, without_leaks
 
 @dataclass(frozen=True)
 class ReceivedCall:
-    """A call as it was found: the rung its container stands on, and its arguments in whatever form."""
+    """A call as received: the repair step of its container, and its arguments in any form."""
 
     name: str
     raw: Any
@@ -31,9 +31,9 @@ class ReceivedCall:
 
 
 def find_calls(
-    message: Mapping[str, Any], thought: Reasoning, tools: Sequence[ToolSpec], *, is_cut: bool
+    message: Mapping[str, Any], reasoning: Reasoning, tools: Sequence[ToolSpec], *, is_cut: bool
 ) -> tuple[list[ReceivedCall], str, bool]:
-    """All calls of a reply, the content without them, and whether nothing had to be mended to find them."""
+    """All calls of a reply, the content without them, and whether finding them needed no repair."""
 
     def parameters(name: str) -> Collection[str] | None:
         tool = find_tool(name, tools)
@@ -41,17 +41,17 @@ def find_calls(
 
     native = _merged(_native_entries(message))
     if native:
-        found = [*native[:-1], _last(native[-1], is_cut)]
-        spoken = read_xml(thought.content, parameters, is_cut=is_cut)
-        more, is_accounted_for = _calls_besides_native(spoken, found, tools)
-        content = without_leaks(spoken.rest if spoken.calls and is_accounted_for else thought.content)
-        return [*found, *more], content, content == thought.content
-    spoken = read_xml(thought.content, parameters, is_cut=is_cut)
-    if not spoken.calls:
-        spoken = read_json(spoken.rest, parameters, is_cut=is_cut)
-    if spoken.calls:
-        return [_received(call, arguments.IN_CONTENT) for call in spoken.calls], spoken.rest, False
-    return _calls_in_reasoning(thought, parameters, is_cut=is_cut), thought.content, True
+        calls = [*native[:-1], _last(native[-1], is_cut)]
+        text_calls = read_xml(reasoning.content, parameters, is_cut=is_cut)
+        more, is_accounted_for = _calls_besides_native(text_calls, calls, tools)
+        content = without_leaks(text_calls.rest if text_calls.calls and is_accounted_for else reasoning.content)
+        return [*calls, *more], content, content == reasoning.content
+    text_calls = read_xml(reasoning.content, parameters, is_cut=is_cut)
+    if not text_calls.calls:
+        text_calls = read_json(text_calls.rest, parameters, is_cut=is_cut)
+    if text_calls.calls:
+        return [_received(call, arguments.IN_CONTENT) for call in text_calls.calls], text_calls.rest, False
+    return _calls_in_reasoning(reasoning, parameters, is_cut=is_cut), reasoning.content, True
 
 
 def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:
@@ -59,7 +59,7 @@ def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:
     entries = list(listed) if isinstance(listed, (list, tuple)) else [listed]
     if not any(isinstance(entry, Mapping) for entry in entries):
         entries = [message.get("function_call")]
-    found: list[ReceivedCall] = []
+    calls: list[ReceivedCall] = []
     for entry in entries:
         if not isinstance(entry, Mapping):
             continue
@@ -68,12 +68,12 @@ def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:
         name, raw = function.get("name"), function.get("arguments")
         call = ReceivedCall(_text(name), _fix_raw(raw), _text(entry.get("id")))
         if call.name or not _is_blank(raw):
-            found.append(call)
-    return found
+            calls.append(call)
+    return calls
 
 
 def _merged(entries: Sequence[ReceivedCall]) -> list[ReceivedCall]:
-    """Give an entry without a name to the call before it, where the two make one whole."""
+    """Join an entry without a name to the call before it, if the two make a complete call."""
     merged: list[ReceivedCall] = []
     for entry in entries:
         before = merged[-1] if merged else None
@@ -89,7 +89,7 @@ def _merged(entries: Sequence[ReceivedCall]) -> list[ReceivedCall]:
 
 
 def _last(call: ReceivedCall, is_cut: bool) -> ReceivedCall:
-    """Mark the last call of a reply that was cut off, unless its arguments ended on their own."""
+    """Mark the last call of a truncated reply as cut, unless its arguments are complete."""
     if not is_cut:
         return call
     reading = None if _is_blank(call.raw) else read_object(call.raw)
@@ -98,18 +98,18 @@ def _last(call: ReceivedCall, is_cut: bool) -> ReceivedCall:
 
 
 def _calls_besides_native(
-    spoken: TextCalls, native: Sequence[ReceivedCall], tools: Sequence[ToolSpec]
+    text_calls: TextCalls, native: Sequence[ReceivedCall], tools: Sequence[ToolSpec]
 ) -> tuple[list[ReceivedCall], bool]:
-    """Calls in content besides native ones: a copy is dropped, another is told as ambiguous, so that none is lost.
+    """Calls in the content of a reply that has native ones: copies are dropped, others returned as ambiguous.
 
-    The second value is false where some of what stands there was neither.
+    The second value is False if some text call could not be compared.
     """
-    if not spoken.calls:
+    if not text_calls.calls:
         return [], True
     read = [(find_tool(call.name, tools), read_object(call.raw)) for call in native]
     known = [(tool.name, fit(tool, reading.value).value) for tool, reading in read if tool and reading]
     more, is_accounted_for = [], True
-    for call in spoken.calls:
+    for call in text_calls.calls:
         tool = find_tool(call.name, tools)
         if tool is None or call.arguments is None:
             is_accounted_for = False
@@ -118,16 +118,16 @@ def _calls_besides_native(
     return more, is_accounted_for
 
 
-def _calls_in_reasoning(thought: Reasoning, parameters: Parameters, *, is_cut: bool) -> list[ReceivedCall]:
-    """Calls that were left inside thinking. They count where the reply ends with them; else they may be a plan."""
-    if "invoke" not in thought.text and "<function=" not in thought.text:
+def _calls_in_reasoning(reasoning: Reasoning, parameters: Parameters, *, is_cut: bool) -> list[ReceivedCall]:
+    """Calls left inside the reasoning. They are ambiguous unless the reply ends with them: they may be a plan."""
+    if "invoke" not in reasoning.text and "<function=" not in reasoning.text:
         return []
-    spoken = read_xml(thought.text, parameters, is_cut=is_cut)
-    is_end = spoken.ends_with_call and not thought.content.strip()
-    if not is_end and not any(call.arguments and not call.is_cut for call in spoken.calls):
+    text_calls = read_xml(reasoning.text, parameters, is_cut=is_cut)
+    is_end = text_calls.ends_with_call and not reasoning.content.strip()
+    if not is_end and not any(call.arguments and not call.is_cut for call in text_calls.calls):
         return []
     return [
-        _received(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in spoken.calls
+        _received(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in text_calls.calls
     ]  # fmt: skip
 
 

@@ -1,8 +1,7 @@
-"""Reads an object in whose strings quotation marks stand that were not escaped, if that can be done in one way only.
+"""Reads an object whose strings contain unescaped quotation marks, if there is exactly one way to do so.
 
-A string ends at a mark behind which the object goes on with a key that the tool has and that was not given yet, or
-ends; so whatever is read reaches to the very last mark. All ways to read the text so are tried, and one is too many.
-What is read may still not be what was meant, so that it is always ambiguous.
+A string may end at a mark followed by the end of the object, or by a key of the tool that was not given yet. All ways
+to read the text so are tried; more than one is an error. The result is always ambiguous.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 from harness.parsing.json_text import decoder, loads
 
 _MOST = 16
-"""Marks in one text at which a string could end; with more of them the ways to read it are not counted."""
+"""Limit of marks at which a string could end; text with more of them is not read."""
 
 _END = re.compile(r"\s*,?\s*\}\s*\Z")
 _ESCAPE = re.compile(r'\\.|"', re.DOTALL)
@@ -34,9 +33,9 @@ class _Text:
 
 
 def read_unescaped_quotes(text: str, known: Collection[str], needed: Collection[str]) -> dict[str, Any] | None:
-    """The object that a text is if its strings hold bare quotation marks; None where it is none, or may be several.
+    """The object in a text whose strings contain unescaped quotation marks; None unless there is exactly one reading.
 
-    `known` are the keys that it may have (none: any), `needed` those that it must have.
+    `known` are the keys it may have (empty: any), `needed` those it must have.
     """
     opening = re.match(r"\{[^\"']*([\"'])", text)
     if not opening:
@@ -45,17 +44,17 @@ def read_unescaped_quotes(text: str, known: Collection[str], needed: Collection[
     names = "|".join(map(re.escape, known))
     key = rf"\s*({quote}?)({names})\1\s*:\s*" if known else rf"\s*({quote})(\w+)\1\s*:\s*"
     ends = re.finditer(rf"{quote}(?=\s*,{key}|{_END.pattern})", text)
-    found = [end.start() for end in islice(ends, _MOST + 1)]
-    if len(found) > _MOST:
+    positions = [end.start() for end in islice(ends, _MOST + 1)]
+    if len(positions) > _MOST:
         return None
-    whole = _Text(text, quote, tuple(found), re.compile(key))
+    whole = _Text(text, quote, tuple(positions), re.compile(key))
     readings = [*islice((value for value in _rest(whole, 1, {}) if all(key in value for key in needed)), 2)]
     return readings[0] if len(readings) == 1 else None
 
 
-def _rest(whole: _Text, at: int, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All ways to go on at a key, with what was `given` before it."""
-    key = whole.key.match(whole.text, at)
+def _rest(whole: _Text, position: int, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All ways to read the rest from a key on; `given` was read before it."""
+    key = whole.key.match(whole.text, position)
     if key is None or key[2] in given:
         return
     for value, end in _values(whole, key.end()):
@@ -66,31 +65,31 @@ def _rest(whole: _Text, at: int, given: dict[str, Any]) -> Iterator[dict[str, An
             yield from _rest(whole, comma.end(), now)
 
 
-def _values(whole: _Text, at: int) -> Iterator[tuple[Any, int]]:
-    """The values that may begin here, and where each ends."""
-    if not whole.text.startswith(whole.quote, at):
+def _values(whole: _Text, position: int) -> Iterator[tuple[Any, int]]:
+    """The values that may begin here, each with its end."""
+    if not whole.text.startswith(whole.quote, position):
         try:
-            yield decoder(strict=False).raw_decode(whole.text, at)
+            yield decoder(strict=False).raw_decode(whole.text, position)
         except (json.JSONDecodeError, RecursionError):
             return
     for end in whole.ends:
-        if end > at and (string := _string(whole, at + 1, end)) is not None:
+        if end > position and (string := _string(whole, position + 1, end)) is not None:
             yield string, end + 1
 
 
 def _string(whole: _Text, start: int, end: int) -> str | None:
-    """The string between two marks; None where it cannot be one, or could be an expression or hold a comment."""
+    """The string between two marks; None if it is none, or may be an expression or contain a comment."""
     body = whole.text[start:end]
-    marks = (found.start() for found in re.finditer(rf"\\.|{whole.quote}", body, re.DOTALL) if len(found[0]) == 1)
+    marks = (match.start() for match in re.finditer(rf"\\.|{whole.quote}", body, re.DOTALL) if len(match[0]) == 1)
     first, second = (*islice(marks, 2), len(body), len(body))[:2]
     gap = body[first + 1 : second]
     if first < len(body) and (_EXPRESSION.fullmatch(gap) or ("\n" in whole.text and _COMMENT.match(gap))):
         return None
 
-    def escaped(found: re.Match[str]) -> str:
-        if found[0] == '"' or found[0] == "\\'" == "\\" + whole.quote:
-            return '\\"' if found[0] == '"' else "'"
-        return found[0] if found[0][1] in '"\\/bfnrtu' else "\\" + found[0]
+    def escaped(match: re.Match[str]) -> str:
+        if match[0] == '"' or match[0] == "\\'" == "\\" + whole.quote:
+            return '\\"' if match[0] == '"' else "'"
+        return match[0] if match[0][1] in '"\\/bfnrtu' else "\\" + match[0]
 
     try:
         string = loads(f'"{_ESCAPE.sub(escaped, body)}"', strict=False)

