@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from tasks.config.schema import AnswerSection, BlendSection, TaskFile, parse_tas
 from tasks.config.validate import Checks
 from tasks.config.yaml_with_lines import read_yaml_file
 from tasks.errors import TaskError
-from tasks.io.hashing import hash_of_file
+from tasks.io.hashing import hash_of, hash_of_file
 from tasks.metrics.medals import Thresholds
 from tasks.metrics.registry import Metric
 
@@ -191,13 +190,13 @@ def _answer(section: AnswerSection | None) -> Answer:
 
 
 def _digest(content: bytes, *files: Path | None) -> str:
-    digest = hashlib.sha256(hashlib.sha256(content).digest())
+    digests = [bytes.fromhex(hash_of(content))]
     for path in files:
         if path is None:
-            digest.update(b"none")
+            digests.append(b"none")
             continue
         try:
-            digest.update(bytes.fromhex(hash_of_file(path)))
+            digests.append(bytes.fromhex(hash_of_file(path)))
         except OSError as error:
             raise TaskError(f"{path}: cannot be read ({error.strerror}). Make it readable.") from None
-    return digest.hexdigest()
+    return hash_of(b"".join(digests))
