@@ -1,6 +1,6 @@
 """Resample the units of a fold and score every candidate on each draw.
 
-With row statistics, 1,000 draws cost one matrix product. Other metrics are scored anew on the rows of each draw, in 20
+With row statistics, 1,000 draws cost one matrix product. Other metrics are scored again on the rows of each draw, in 20
 to 200 draws.
 """
 

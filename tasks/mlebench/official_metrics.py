@@ -165,12 +165,12 @@ def auc_of_labelled_rows(key: str, targets: Sequence[str]) -> Rule:
         # Official: all other columns, in the submission's own order and whatever their names. Rows are selected by the
         # labels of their ids, so that an id may occur twice in place of another.
         labelled = expected[list(targets)].sum(axis=1) >= 0
-        given, wanted = predicted[labelled.loc[predicted.index].to_numpy()], expected[labelled]
-        if given.shape[1] != len(targets):
+        predictions, truth = predicted[labelled.loc[predicted.index].to_numpy()], expected[labelled]
+        if predictions.shape[1] != len(targets):
             raise Invalid(WRONG_COLUMNS)
-        if len(given) != len(wanted):
+        if len(predictions) != len(truth):
             raise Invalid(WRONG_IDS)
-        score: float = roc_auc_score(wanted.to_numpy(), given.to_numpy(), average="macro")
+        score: float = roc_auc_score(truth.to_numpy(), predictions.to_numpy(), average="macro")
         return score
 
     return rule
@@ -274,16 +274,16 @@ def one_hot_loss(key: str, exact: bool = False, first: bool = False) -> Rule:
     return rule
 
 
-def _log_loss(wanted: Any, given: Any) -> float:
+def _log_loss(truth: Any, predictions: Any) -> float:
     import numpy as np
     from sklearn.metrics import log_loss
 
     # One-hot rows: scikit-learn may refuse probabilities whose sum is not 1; the rule does not.
-    if wanted.ndim == 1:
-        return float(log_loss(wanted, given))
+    if truth.ndim == 1:
+        return float(log_loss(truth, predictions))
     epsilon = np.finfo(float).eps
-    logs = np.log(np.clip(given, epsilon, 1 - epsilon))
-    return float(-(wanted * logs).sum(axis=1).mean())
+    logs = np.log(np.clip(predictions, epsilon, 1 - epsilon))
+    return float(-(truth * logs).sum(axis=1).mean())
 
 
 def binary_loss(key: str, target: str) -> Rule:
@@ -314,10 +314,10 @@ def root_mean_square(key: str, target: str, compares_ids: bool) -> Rule:
             predicted, expected = _align_by_id(submission, answers, key)
         else:
             predicted, expected = submission.sort_values(by=key), answers.sort_values(by=key)
-        given = predicted[target].astype(float).to_numpy()
-        if not np.isfinite(given).all():
+        predictions = predicted[target].astype(float).to_numpy()
+        if not np.isfinite(predictions).all():
             raise Invalid(MISSING)
-        return float(np.sqrt(np.mean((given - expected[target].to_numpy(dtype=float)) ** 2)))
+        return float(np.sqrt(np.mean((predictions - expected[target].to_numpy(dtype=float)) ** 2)))
 
     return rule
 
