@@ -19,7 +19,7 @@ from harness.startup import open_run
 from harness.ui.live import open_screen
 from runs.events.registry import Event
 from runs.journal import read_events
-from tests.playing import call, only_run
+from tests.playing import call, only_run, with_digits
 from tests.servers.chat_server import Message
 from tests.servers.engine import BlockCache, Engine, engine_server
 
@@ -119,6 +119,7 @@ def play(
     home: Path, worker: Callable[[dict[str, Any]], Message], turns: int, settings: Settings | None = None, **engine: Any
 ) -> Played:
     """Play a run of so many turns to its end, in this process."""
+    with_digits(home)
     with engine_of(home, worker, **engine) as (served, url):
         flags = {"model": "scripted", "base_url": url, "turns": turns, "sandbox": "local"}
         screen = open_screen(False, True)

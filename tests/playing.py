@@ -1,21 +1,28 @@
-"""Means to play whole runs in tests: the real command line in its own process, a scripted engineer at the other end.
+"""Play whole runs in tests, in this process or as the installed command, with a scripted model at the endpoint.
 
-The script is a pure function of the messages, as an endpoint's answer to a repeated request must be for comparing a
-broken run with an unbroken one.
+The script is a pure function of the messages: an interrupted run can be compared with an uninterrupted one only if the
+endpoint gives the same answer to a repeated request.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from filelock import FileLock
+
+from harness.cli import main
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
@@ -53,14 +60,16 @@ def reply(content: str, *calls: dict[str, Any], tag: str = "") -> Message:
 
 
 def engineer(marks: Path, seconds: float = 0.2) -> Script:
-    """A script of seven steps an attempt that uses every tool; each command leaves a line of its own in `marks`, the
-    entrypoint one for each blend it is run on."""
+    """A script of seven turns per attempt that uses every tool.
+
+    Each command adds a line to its own file in `marks`; the evaluated command to one file per split.
+    """
 
     def script(request: dict[str, Any]) -> Message:
         messages = request["messages"]
         found = re.findall(r"^attempt: (\d+)$", messages[1]["content"] if messages[1:] else "", re.MULTILINE)
         if not found:
-            return {"content": "ok"}  # the endpoint is being tried out
+            return {"content": "ok"}  # a request of the probe
         attempt = int(found[-1])
         step = sum(message["role"] == "assistant" for message in messages)
         steps = _steps(attempt, marks, seconds, str(messages[-1]["content"]))
@@ -87,13 +96,65 @@ def _steps(attempt: int, marks: Path, seconds: float, last_result: str) -> list[
 
 
 def turns_asked(server: ChatServer) -> list[Received]:
-    """The requests of a run that a server received, without those that only try the endpoint out."""
+    """The requests of a run that a server received, without those of the probe."""
     return [one for one in server.received if rb"\nattempt: " in one.body]
 
 
+def variables(home: Path) -> dict[str, str]:
+    """The environment variables of a harness that keeps everything under `home`."""
+    return {"HARNESS_HOME": str(home), "HARNESS_API_KEY": "sk-test-not-a-secret"}
+
+
+class Prepared:
+    """A home in which `digits` and its folds are prepared, made once for all workers of a test session."""
+
+    home: Path | None = None
+    """Where it is; set by conftest.py."""
+
+
+def with_digits(home: Path) -> Path:
+    """`home` with prepared data of `digits`, so that a run in it starts without preparing them."""
+    assert Prepared.home is not None
+    with FileLock(f"{Prepared.home}.lock"):
+        if not Prepared.home.exists():
+            _prepare_digits(Prepared.home)
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(Prepared.home / "data", home / "data")
+    return home
+
+
+def _prepare_digits(home: Path) -> None:
+    """Play a run of one evaluation, which makes the data of every fold, and drop all but the data."""
+    steps = [[call("evaluate", command="cp data/sample_submission.csv submission.csv")], [call("finish", did="all")]]
+
+    def script(request: dict[str, Any]) -> Message:
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        return reply("step", *steps[min(step, 1)], tag=str(step))
+
+    draft = home.with_name("draft")
+    with ChatServer(script, piece=100_000) as server:
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
+        code, printed = harness(draft, "run", "digits", *options)
+    assert code == 0, printed
+    shutil.rmtree(draft / "runs")
+    draft.rename(home)
+
+
+def harness_here(home: Path, *arguments: str) -> tuple[int, str]:
+    """Run a command in this process: its exit code and all it printed. Faster than `harness` by a second."""
+    printed = io.StringIO()
+    with (
+        patch.dict(os.environ, variables(home)),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        code = main(arguments)
+    return code, printed.getvalue()
+
+
 def start_harness(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the console script in a session of its own, with everything under `home`."""
-    environment = {**os.environ, "HARNESS_HOME": str(home), "HARNESS_API_KEY": "sk-test-not-a-secret"}
+    """Start the installed command in its own session, with everything under `home`."""
+    environment = {**os.environ, **variables(home)}
     return subprocess.Popen(
         [str(HARNESS), *arguments],
         env=environment,
@@ -106,7 +167,7 @@ def start_harness(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def harness(home: Path, *arguments: str, seconds: float = 240) -> tuple[int, str]:
-    """Run a command to its end: its exit code and all it printed."""
+    """Run the installed command to its end: its exit code and all it printed."""
     process = start_harness(home, *arguments)
     try:
         printed, _ = process.communicate(timeout=seconds)
@@ -116,10 +177,10 @@ def harness(home: Path, *arguments: str, seconds: float = 240) -> tuple[int, str
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until something is so; fails if it never is."""
+    """Wait until a condition holds; fails after `seconds`."""
     until = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < until, "it never came to pass"
+        assert time.monotonic() < until, f"not so after {seconds:g} s"
         time.sleep(0.02)
 
 
@@ -130,29 +191,29 @@ def only_run(home: Path) -> Path:
 
 
 def normalised(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
-    """What a run did, without where, when and how often interrupted: kind, call, tree hash, score."""
-    told: list[tuple[Any, ...]] = []
+    """What a run did, without paths, times and interruptions: kind, call, tree hash, score."""
+    actions: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, ModelReplied):
             calls = [(one.id, one.name, one.arguments.replace(str(home), "HOME")) for one in event.calls]
-            told.append((event.kind, *calls))
+            actions.append((event.kind, *calls))
         elif isinstance(event, ToolFinished):
-            told.append((event.kind, event.call, event.failed))
+            actions.append((event.kind, event.call, event.failed))
         elif isinstance(event, EvaluationFinished):
-            told.append((event.kind, event.evaluation, event.status, event.tree, event.score, event.submission))
+            actions.append((event.kind, event.evaluation, event.status, event.tree, event.score, event.submission))
         elif isinstance(event, SubmissionChosen):
-            told.append((event.kind, event.evaluation, event.sha256))
+            actions.append((event.kind, event.evaluation, event.sha256))
         elif isinstance(event, AttemptStarted):
-            told.append((event.kind, event.attempt, bool(event.parents)))
+            actions.append((event.kind, event.attempt, bool(event.parents)))
         elif isinstance(event, AttemptEnded):
-            told.append((event.kind, event.why, event.did))
+            actions.append((event.kind, event.why, event.did))
         elif isinstance(event, RunEnded):
-            told.append((event.kind, event.why))
-    return told
+            actions.append((event.kind, event.why))
+    return actions
 
 
 def jobs_of(events: list[Event]) -> list[tuple[str, str, int | None]]:
-    """How each job ended; when it is noticed may differ between two runs, so sorted."""
+    """How each job ended, sorted: two runs may notice the ends in different order."""
     return sorted((e.job, e.ended, e.exit_code) for e in events if isinstance(e, JobFinished))
 
 

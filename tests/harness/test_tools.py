@@ -1,4 +1,4 @@
-"""What the tools answer in a real run: results that can be read, and the model's mistakes told to the model."""
+"""What the tools answer in a run: results, and errors for the model's mistakes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.tools.registry import specs, tools_bytes
 from runs.events.registry import EvaluationFinished, ToolFinished
-from tests.playing import SOLUTION, call, events_of, harness, only_run, reply
+from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
 
 
 def answers(home: Path, *calls: dict[str, Any]) -> list[str]:
-    """Play a run in which a scripted model makes these calls, one a turn; what it was told of each."""
+    """The results of these calls, made one a turn in a run on digits."""
 
     def script(request: dict[str, Any]) -> Message:
         step = sum(message["role"] == "assistant" for message in request["messages"])
         return reply(f"step {step}", calls[step] if step < len(calls) else call("finish", did="all"), tag=str(step))
 
     with ChatServer(script, piece=1000) as server:
-        words = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
-        code, printed = harness(home, "run", "digits", *words)
+        options = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
+        code, printed = harness_here(home, "run", "digits", *options)
     assert code == 0, printed
     return [event.content for event in events_of(only_run(home)) if isinstance(event, ToolFinished)]
 
 
-def test_the_models_mistakes_are_told_to_the_model(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path,
+def test_mistakes_of_the_model_are_answered_with_errors(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
         call("kaggle_submit", file="x.csv"),
         call("bash", command="true", wait_seconds=-1),
         call("read_file", path="nowhere.txt"),
@@ -44,43 +42,43 @@ def test_the_models_mistakes_are_told_to_the_model(tmp_path: Path) -> None:
         call("bash", command="echo a\0b"),
         call("evaluate", command="echo a\0b"),
     )
-    assert "kaggle_submit" in told[0]
-    assert "bash" in told[0]
-    assert "wait_seconds" in told[1]
-    assert "nowhere.txt" in told[2]
-    assert told[3].startswith("error:")
-    assert "passwd" not in told[3].replace("../../../../etc/passwd", "")
-    assert "read-only" in told[4]
-    assert told[5].startswith("error:")
-    assert "there is no job nobody" in told[6]
-    assert "there is no job nobody" in told[7]
-    assert told[8].startswith("evaluation 001-1: failed\nthe command did not succeed: exit 3")
-    assert told[9].startswith("evaluation 001-2: invalid")
-    for name, answer in zip(("bash", "evaluate"), told[10:], strict=True):
+    assert "kaggle_submit" in results[0]
+    assert "bash" in results[0]
+    assert "wait_seconds" in results[1]
+    assert "nowhere.txt" in results[2]
+    assert results[3].startswith("error:")
+    assert "passwd" not in results[3].replace("../../../../etc/passwd", "")
+    assert "read-only" in results[4]
+    assert results[5].startswith("error:")
+    assert "there is no job nobody" in results[6]
+    assert "there is no job nobody" in results[7]
+    assert results[8].startswith("evaluation 001-1: failed\nthe command did not succeed: exit 3")
+    assert results[9].startswith("evaluation 001-2: invalid")
+    for name, answer in zip(("bash", "evaluate"), results[10:], strict=True):
         assert answer.startswith(f"error: arguments of {name} do not fit: command: Value error, a command cannot hold")
 
 
-def test_files_are_written_read_back_and_edited_once(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path,
+def test_files_are_written_read_and_edited(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
         call("write_file", path="a/b.txt", content="one\ntwo\nthree\ntwo\n"),
         call("edit_file", path="a/b.txt", old="one", new="1"),
         call("edit_file", path="a/b.txt", old="two", new="2"),
         call("read_file", path="a/b.txt", offset=2, limit=1),
         call("bash", command="cat a/b.txt; echo err >&2"),
     )
-    assert "18 bytes, sha256" in told[0]
-    assert "16 bytes, sha256" in told[1]
-    assert "occurs 2 times" in told[2]
-    assert told[3].startswith("two\n[lines 2 to 2 of")
-    assert told[4].startswith("exit 0 after")
-    assert "1\ntwo" in told[4]
-    assert "err" in told[4]
+    assert "18 bytes, sha256" in results[0]
+    assert "16 bytes, sha256" in results[1]
+    assert "occurs 2 times" in results[2]
+    assert results[3].startswith("two\n[lines 2 to 2 of")
+    assert results[4].startswith("exit 0 after")
+    assert "1\ntwo" in results[4]
+    assert "err" in results[4]
 
 
-def test_a_command_that_takes_long_goes_on_as_a_job(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path,
+def test_long_command_continues_as_a_job(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
         call("bash", command="echo begun; sleep 1.5; echo done", wait_seconds=0.2),
         call("read_file", path=".jobs/00001-0/log"),
         call("wait", jobs=["00001-0"], seconds=30),
@@ -89,45 +87,45 @@ def test_a_command_that_takes_long_goes_on_as_a_job(tmp_path: Path) -> None:
         call("bash", command="sleep 0.2", wait_seconds=0),
         call("bash", command="sleep 1"),
     )
-    assert "still running as job 00001-0" in told[0]
-    assert "begun" in told[1]
-    assert "job 00001-0: exit 0" in told[2]
-    assert "done" in told[2]
-    assert "killed" in told[4]
-    assert "<harness>job 00006-0 has ended: exit 0" in told[6]
+    assert "still running as job 00001-0" in results[0]
+    assert "begun" in results[1]
+    assert "job 00001-0: exit 0" in results[2]
+    assert "done" in results[2]
+    assert "killed" in results[4]
+    assert "<harness>job 00006-0 has ended: exit 0" in results[6]
 
 
-def test_reading_past_the_end_of_a_file_is_told_with_its_length(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path,
+def test_read_past_the_end_states_the_length(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
         call("bash", command="seq 5 > five.txt; : > nothing.txt"),
         call("read_file", path="five.txt", offset=6),
         call("read_file", path="five.txt", offset=5),
         call("read_file", path="nothing.txt"),
         call("read_file", path="five.txt", offset=10**20),
     )
-    assert told[1] == "error: five.txt has 5 lines: offset 6 is past its end"
-    assert told[2] == "5\n[lines 5 to 5 of 5]"
-    assert told[3] == "[nothing.txt is empty]"
-    assert "offset" in told[4]
+    assert results[1] == "error: five.txt has 5 lines: offset 6 is past its end"
+    assert results[2] == "5\n[lines 5 to 5 of 5]"
+    assert results[3] == "[nothing.txt is empty]"
+    assert "offset" in results[4]
 
 
-def test_a_command_longer_than_the_kernel_takes_is_run_all_the_same(tmp_path: Path) -> None:
-    told = answers(tmp_path, call("bash", command=f"x='{'y' * 200_000}'\necho ${{#x}} bytes; exit 3"))
-    assert told[0].startswith("exit 3 after")
-    assert told[0].endswith("200000 bytes")
+def test_command_longer_than_the_kernel_limit_runs(digits_home: Path) -> None:
+    results = answers(digits_home, call("bash", command=f"x='{'y' * 200_000}'\necho ${{#x}} bytes; exit 3"))
+    assert results[0].startswith("exit 3 after")
+    assert results[0].endswith("200000 bytes")
 
 
-def test_a_flood_of_output_shows_its_end_and_what_is_missing(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path, call("bash", command="head -c 25000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo done")
+def test_long_output_shows_its_end_and_the_missing_bytes(digits_home: Path) -> None:
+    results = answers(
+        digits_home, call("bash", command="head -c 25000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo done")
     )
-    assert told[0].endswith("done\n\n[harness: the output was cut: 20065536 of 25025004 bytes are kept]")
+    assert results[0].endswith("done\n\n[harness: the output was cut: 20065536 of 25025004 bytes are kept]")
 
 
-def test_an_evaluation_sees_only_the_commit_and_the_data(tmp_path: Path) -> None:
-    told = answers(
-        tmp_path,
+def test_evaluation_sees_only_the_commit_and_the_data(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
         call("write_file", path="solution.py", content=SOLUTION),
         call(
             "bash", command="ln -s /etc/hostname link.csv; mkdir -p sub/.git/hooks; echo x > sub/.git/hooks/pre-commit"
@@ -135,22 +133,17 @@ def test_an_evaluation_sees_only_the_commit_and_the_data(tmp_path: Path) -> None
         call("evaluate", command="ls -a . sub; python solution.py"),
         call("evaluate", command="python solution.py; rm submission.csv; ln -s /etc/hostname submission.csv"),
     )
-    assert told[2].startswith("evaluation 001-1: scored")
-    assert told[3].startswith("evaluation 001-2: invalid")
-    scored = [event for event in events_of(only_run(tmp_path)) if isinstance(event, EvaluationFinished)]
+    assert results[2].startswith("evaluation 001-1: scored")
+    assert results[3].startswith("evaluation 001-2: invalid")
+    scored = [event for event in events_of(only_run(digits_home)) if isinstance(event, EvaluationFinished)]
     assert scored[0].score is not None
     assert scored[0].tree != ""
 
 
-def test_every_tool_is_described_and_its_schema_is_plain() -> None:
+def test_every_tool_has_a_description_and_a_short_schema() -> None:
     wire = json.loads(tools_bytes())
     assert [one["function"]["name"] for one in wire] == [spec.name for spec in specs()]
     for one in wire:
         assert len(one["function"]["description"]) > 20
         assert one["function"]["parameters"]["type"] == "object"
     assert len(tools_bytes()) < 4500
-
-
-@pytest.mark.parametrize("name", ["bash", "read_file", "write_file", "edit_file", "wait", "kill", "evaluate", "finish"])
-def test_the_tools_of_the_design_are_there(name: str) -> None:
-    assert name in {spec.name for spec in specs()}
