@@ -19,7 +19,7 @@ from harness.startup import open_run
 from harness.ui.live import open_screen
 from runs.events.registry import Event
 from runs.journal import read_events
-from tests.playing import call, only_run, with_digits
+from tests.playing import call, judging_here, only_run, with_digits
 from tests.servers.chat_server import Message
 from tests.servers.engine import BlockCache, Engine, engine_server
 
@@ -123,7 +123,8 @@ def play(
     with engine_of(home, worker, **engine) as (served, url):
         flags = {"model": "scripted", "base_url": url, "turns": turns, "sandbox": "local"}
         screen = open_screen(False, True)
-        open_run.start(open_run.RunRequest("digits", flags), settings or settings_of(home), screen)
+        with judging_here():
+            open_run.start(open_run.RunRequest("digits", flags), settings or settings_of(home), screen)
     folder = only_run(home)
     served.served[:] = served.served[-turns:]
     return Played(folder, list(read_events(folder)), served)

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,6 +35,8 @@ from runs.events.registry import (
     ToolFinished,
 )
 from runs.journal import read_events
+from tasks.judging import compare, judge, select_final
+from tasks.leakage import task as leak_checks
 from tests.servers.chat_server import ChatServer, Message, Received, Script
 
 HARNESS = Path(sys.executable).parent / "harness"
@@ -140,10 +142,29 @@ def _prepare_digits(home: Path) -> None:
     draft.rename(home)
 
 
+@contextlib.contextmanager
+def judging_here() -> Iterator[None]:
+    """Judge submissions and check for leaks in this process, so that pandas is not loaded for every evaluation."""
+
+    def perform(module: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        copy = json.loads(json.dumps({**request, "seconds": seconds}))
+        reply: dict[str, Any] = json.loads(json.dumps(sys.modules[module]._perform(copy)))
+        return reply
+
+    with contextlib.ExitStack() as patches:
+        for module in (compare, judge, select_final, leak_checks):
+            patches.enter_context(patch.object(module, "run_isolated", perform))
+        yield
+
+
 def harness_here(home: Path, *arguments: str) -> tuple[int, str]:
-    """Run a command in this process: its exit code and all it printed. Faster than `harness` by a second."""
+    """Run a command in this process: its exit code and all it printed.
+
+    It takes a second less than `harness`, and another half for each judged submission.
+    """
     printed = io.StringIO()
     with (
+        judging_here(),
         patch.dict(os.environ, variables(home)),
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(printed),

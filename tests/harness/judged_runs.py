@@ -1,4 +1,4 @@
-"""Small tasks of two numbers a row, and runs of a scripted engineer on them: for tests of how a run is judged."""
+"""Small tasks with two numbers per row, and runs of a scripted model on them, for tests of how a run is judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runs.events.registry import EvaluationFinished, Event, ToolFinished
-from tests.playing import call, events_of, harness, only_run, reply
+from tests.playing import call, events_of, harness_here, only_run, reply
 from tests.servers.chat_server import ChatServer, Message, Script
 
 Step = list[dict[str, Any]]
@@ -39,12 +39,12 @@ with open("submission.csv", "w", newline="") as file:
 
 
 def coin(draw: random.Random, a: float, b: float) -> str:
-    """A label that nothing tells."""
+    """A label that does not depend on the numbers."""
     return str(int(draw.random() < 0.5))
 
 
 def side(draw: random.Random, a: float, b: float) -> str:
-    """A label that the first number tells, most of the time."""
+    """A label that mostly follows from the sign of the first number."""
     return str(int(a + draw.gauss(0, 1) > 0))
 
 
@@ -58,7 +58,7 @@ def write(path: Path, rows: list[list[str]]) -> None:
 def two_numbers(
     folder: Path, truth: Truth, train: int = 600, test: int = 200, metric: str = "accuracy", more: str = ""
 ) -> Path:
-    """A task on disk, the path of its task.yaml."""
+    """Write a task and return the path of its task.yaml."""
     draw = random.Random(0)
     rows = []
     for key in draw.sample(range(10_000, 99_999), train + test):
@@ -80,12 +80,12 @@ def evaluated(source: str, command: str = "python solution.py") -> Step:
 
 
 def guessing(expression: str) -> str:
-    """A solution that guesses by an expression over `row`, a dict of cells."""
+    """A solution that predicts an expression over `row`, a dict of cells."""
     return GUESS.format(guess=expression)
 
 
 def hard_coding(share: float) -> str:
-    """A command that keeps the labels of a share of the training rows in a file that nobody looks into."""
+    """A command that writes the labels of a share of the training rows into a file that no leak check reads."""
     return (
         "python - <<'END'\nimport csv\n"
         "rows = list(csv.reader(open('data/train.csv')))[1:]\n"
@@ -95,27 +95,27 @@ def hard_coding(share: float) -> str:
 
 
 def cheating(share: float) -> Step:
-    """A step: a solution that knows the labels of a share of the training rows by heart."""
+    """A step: write and evaluate a solution that memorized the labels of a share of the training rows."""
     write_it = call("write_file", path="solution.py", content=KNOWN)
     return [write_it, call("bash", command=hard_coding(share)), call("evaluate", command="python solution.py")]
 
 
 def script(*steps: Step) -> Script:
-    """One attempt of these steps, then a last word."""
+    """One attempt with these steps, then `finish`."""
 
     def play(request: dict[str, Any]) -> Message:
-        at = sum(message["role"] == "assistant" for message in request["messages"])
-        calls = steps[at] if at < len(steps) else [call("finish", did="all of it")]
-        return reply(f"step {at}", *calls, tag=str(at))
+        index = sum(message["role"] == "assistant" for message in request["messages"])
+        calls = steps[index] if index < len(steps) else [call("finish", did="all of it")]
+        return reply(f"step {index}", *calls, tag=str(index))
 
     return play
 
 
 def played(home: Path, task: Path | str, *steps: Step, flags: tuple[str, ...] = ()) -> list[Event]:
-    """The events of a run of these steps."""
+    """Play one attempt with these steps in this process and return its events."""
     with ChatServer(script(*steps), piece=1000) as server:
-        told = ["--model", "scripted", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
-        code, printed = harness(home, "run", str(task), *told, *flags)
+        options = ["--model", "scripted", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
+        code, printed = harness_here(home, "run", str(task), *options, *flags)
     assert code == 0, printed
     return events_of(only_run(home))
 
@@ -125,7 +125,7 @@ def evaluations(events: list[Event]) -> list[EvaluationFinished]:
     return [event for event in events if isinstance(event, EvaluationFinished)]
 
 
-def told(events: list[Event]) -> list[str]:
-    """What the agent was told of each evaluation."""
+def evaluate_results(events: list[Event]) -> list[str]:
+    """What the model reads about each evaluation."""
     results = [event.content for event in events if isinstance(event, ToolFinished)]
     return [result for result in results if result.startswith("evaluation ")]

@@ -1,5 +1,4 @@
-"""A run is judged by its files alone: what cheats print, hard-code, link or change does not move a score; folds, the
-choice at the end and every decision are on record."""
+"""A run is scored from its files alone: no cheat changes a score, and folds and decisions are recorded."""
 
 from __future__ import annotations
 
@@ -7,14 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.evaluation.verdict import MEMORIZED
 from runs.events.registry import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
 from tasks.leakage.solution import SolutionCheck, printed_scores
 from tests.harness.judged_runs import evaluations
 from tests.harness.judged_runs import played as played_on
-from tests.playing import call, harness, only_run
+from tests.playing import call, harness_here, only_run
 
 GUESS = """import csv
 rows = list(csv.reader(open("data/sample_submission.csv", newline="")))
@@ -43,11 +40,10 @@ def played(home: Path, *steps: list[dict[str, Any]]) -> list[Event]:
     return played_on(home, "digits", *steps)
 
 
-@pytest.mark.slow
-def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
+def test_no_cheat_changes_the_score(digits_home: Path) -> None:
     late = "python solution.py; (sleep 0.3; echo broken > submission.csv) & disown"
     events = played(
-        tmp_path,
+        digits_home,
         [call("write_file", path="solution.py", content=GUESS), call("evaluate", command="python solution.py")],
         [call("evaluate", command="python solution.py; mv submission.csv s.csv; ln -s s.csv submission.csv")],
         [call("evaluate", command=late)],
@@ -57,7 +53,7 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert honest.status == "scored" and honest.folds == 5 and 0.05 < (honest.score or 1) < 0.15
     assert honest.claimed == 0.99
     assert (linked.status, linked.score) == ("invalid", None) and "symbolic link" in linked.message
-    assert (changed.status, changed.score) == ("scored", honest.score), "what runs on after the command is ended"
+    assert (changed.status, changed.score) == ("scored", honest.score), "processes left by the command are ended"
     assert (
         coded.distrust_reason == MEMORIZED and coded.promoted is False and coded.folds == 1 and (coded.score or 1) < 0.2
     )
@@ -68,8 +64,7 @@ def test_no_cheat_moves_the_score(tmp_path: Path) -> None:
     assert "004" not in record.why and record.evaluation != coded.evaluation
 
 
-@pytest.mark.slow
-def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None:
+def test_folds_and_every_decision_are_recorded(digits_home: Path) -> None:
     steps = [
         [
             call("write_file", path="solution.py", content=f"STEP = {count}\n{NEAREST}"),
@@ -77,39 +72,38 @@ def test_folds_a_choice_and_every_decision_are_on_record(tmp_path: Path) -> None
         ]
         for count in (30, 120, 125)
     ]
-    events = played(tmp_path, *steps)
-    poor, good, alike = evaluations(events)
+    events = played(digits_home, *steps)
+    poor, good, similar = evaluations(events)
     (plan,) = [event for event in events if isinstance(event, PlanMade)]
     assert plan.folds == poor.folds == good.folds == 5
     assert (poor.verdict, good.verdict, good.promoted, good.against) == ("first", "real", True, poor.evaluation)
-    assert alike.verdict == "unclear" and (alike.shown_score == good.shown_score or alike.promoted)
+    assert similar.verdict == "unclear" and (similar.shown_score == good.shown_score or similar.promoted)
     folds = [event for event in events if isinstance(event, FoldFinished)]
     assert {event.fold for event in folds} >= {"fold1", "fold4", "fresh1-fold0", "fresh1-fold4"}
     steps_made = [event.step for event in events if isinstance(event, Decided)]
     assert steps_made == ["finalists", "reproduced", "replicas", "fresh", "ensemble", "record"]
-    folder = only_run(tmp_path)
+    folder = only_run(digits_home)
     chosen = [event for event in events if isinstance(event, SubmissionChosen)][-1]
     assert chosen.evaluation == "final"
     with (folder / "submission.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 1 + 539
-    told = (folder / "report.md").read_text()
-    assert "5 folds" in told
-    code, printed = harness(tmp_path, "score", "last")
+    assert "5 folds" in (folder / "report.md").read_text()
+    code, printed = harness_here(digits_home, "score", "last")
     assert code == 0, printed
 
 
-def test_a_self_reported_score_is_read_from_the_log() -> None:
+def test_self_reported_score_is_read_from_the_log() -> None:
     def claimed(log: str, score: float, lower_is_better: bool) -> float | None:
         return SolutionCheck([], printed_scores(log)).self_reported_score(score, lower_is_better)
 
     assert claimed("fold 1\nCV accuracy: 0.9312 (+/- 0.01)\n", 0.9, False) == 0.9312
     assert claimed("epoch 3 loss 0.2\n", 0.9, False) is None
     assert claimed("cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
-    assert claimed("cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy ends at 1"
+    assert claimed("cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy is at most 1"
     assert claimed("cv rmse 54.2\n", 55.0, True) == 54.2
 
 
-def test_only_code_goes_to_the_other_folds(tmp_path: Path) -> None:
+def test_only_code_is_kept_for_other_folds(tmp_path: Path) -> None:
     from harness.evaluation.run_split import keep_only_code
 
     (tmp_path / "deep").mkdir()

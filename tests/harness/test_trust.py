@@ -1,4 +1,4 @@
-"""What a run trusts: a score that holds wherever the solution is run, and a submission that its code makes again."""
+"""A run trusts a score that holds on other folds, and a submission that its code makes again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from runs.views.summary import read_summary
 from tests.harness.judged_runs import (
     cheating,
     coin,
+    evaluate_results,
     evaluated,
     evaluations,
     guessing,
     played,
     script,
     side,
-    told,
     two_numbers,
 )
 from tests.playing import call, events_of, harness, only_run, start_harness
@@ -41,19 +41,21 @@ def record(events: list[Event]) -> SubmissionChosen:
     return [event for event in events if isinstance(event, SubmissionChosen)][-1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.2, 0.33, 1.0])
-def test_labels_learnt_by_heart_move_no_score_however_few(share: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "share", [0.2, pytest.param(0.33, marks=pytest.mark.slow), pytest.param(1.0, marks=pytest.mark.slow)]
+)
+def test_memorized_labels_change_no_score(share: float, tmp_path: Path) -> None:
     events = played(tmp_path, two_numbers(tmp_path / "coin", coin), evaluated(guessing("'0'")), cheating(share))
     honest, cheat = evaluations(events)
     assert honest.promoted and honest.folds == 5
     assert (cheat.distrust_reason, cheat.promoted, cheat.shown_score) == (NOT_REPRODUCED, False, "not shown")
     assert record(events).evaluation == honest.evaluation
-    assert "standard errors" not in told(events)[1], "how far apart it is would be a number about labels"
+    assert "standard errors" not in evaluate_results(events)[1], (
+        "the distance between folds would be a number about labels"
+    )
 
 
-@pytest.mark.slow
-def test_what_is_not_trusted_is_handed_in_only_until_there_is_better(tmp_path: Path) -> None:
+def test_distrusted_evaluation_is_submitted_only_until_a_trusted_one(tmp_path: Path) -> None:
     task = two_numbers(tmp_path / "side", side)
     events = played(tmp_path, task, cheating(1.0), evaluated(guessing(ABOVE.format(0))))
     cheat, honest = evaluations(events)
@@ -61,7 +63,7 @@ def test_what_is_not_trusted_is_handed_in_only_until_there_is_better(tmp_path: P
     chosen = [event for event in events if isinstance(event, SubmissionChosen)]
     assert "not trusted" in chosen[1].why and chosen[1].evaluation == cheat.evaluation
     assert (honest.verdict, honest.promoted, honest.distrust_reason) == ("first", True, ""), (
-        "a cheat is nothing to compare with"
+        "nothing is compared with a cheat"
     )
     assert record(events).evaluation != cheat.evaluation
     assert decisions(events)["finalists"].chosen == honest.evaluation
@@ -80,26 +82,24 @@ csv.writer(open("submission.csv", "w", newline="")).writerows([rows[0], *([row[0
 NOTED = "cut -d, -f1 data/sample_submission.csv > held.toml"
 
 
-@pytest.mark.slow
-def test_other_folds_tell_the_agent_nothing_but_that_they_failed(tmp_path: Path) -> None:
-    """The other folds train on what the agent's own fold holds out: a number of rows could spell its labels."""
+def test_model_reads_a_fixed_status_of_other_folds(tmp_path: Path) -> None:
+    """The other folds train on rows held out from the model: a row count in a message could encode their labels."""
     events = played(
         tmp_path,
         two_numbers(tmp_path / "coin", coin),
         [call("bash", command=NOTED), *evaluated(TELLING.replace("MODE", "'rows'"))],
         evaluated(TELLING.replace("MODE", "'exit'")),
     )
-    for result, evaluation in zip(told(events), evaluations(events), strict=True):
+    for result, evaluation in zip(evaluate_results(events), evaluations(events), strict=True):
         assert evaluation.distrust_reason == FAILED_ELSEWHERE and f"not trusted: {FAILED_ELSEWHERE}" in result
-        said = "\n".join(line for line in result.split("\n") if not line.startswith("commit "))
-        assert "71731" not in said and "97" not in said
+        text = "\n".join(line for line in result.split("\n") if not line.startswith("commit "))
+        assert "71731" not in text and "97" not in text
     failed = [event.message for event in events if isinstance(event, FoldFinished)]
-    assert "71731" in failed[0] and "97" in failed[1], "its owner may know"
+    assert "71731" in failed[0] and "97" in failed[1], "the message is for people"
 
 
-@pytest.mark.slow
-def test_a_cheat_that_is_worse_on_the_agents_fold_is_not_chosen_on_rows_it_knows(tmp_path: Path) -> None:
-    """It is not run on the other folds then; at the end, on fresh folds, it would shine with what it knows by heart."""
+def test_final_selection_skips_a_cheat_that_scored_worse(tmp_path: Path) -> None:
+    """It ran on no other fold; on the fresh folds of the final selection it would score rows it memorized."""
     task = two_numbers(tmp_path / "side", side)
     events = played(tmp_path, task, evaluated(guessing(ABOVE.format(0))), cheating(1.0))
     honest, cheat = evaluations(events)
@@ -118,8 +118,7 @@ with open("submission.csv", "w", newline="") as file:
 """
 
 
-@pytest.mark.slow
-def test_a_refit_that_the_metric_could_not_score_is_not_handed_in(tmp_path: Path) -> None:
+def test_refit_that_the_metric_rejects_is_not_submitted(tmp_path: Path) -> None:
     task = two_numbers(
         tmp_path / "size",
         lambda draw, a, b: f"{1 + abs(a) + 0.1 * abs(b):.4f}",
@@ -143,15 +142,12 @@ with open("submission.csv", "w", newline="") as file:
 """
 
 
-@pytest.mark.slow
-def test_of_a_time_split_the_fresh_one_is_another_which_a_refit_is_held_against(
-    tmp_path: Path,
-) -> None:
+def test_refit_of_a_time_split_is_compared_with_the_fresh_split(tmp_path: Path) -> None:
     task = two_numbers(tmp_path / "late", noisy, train=1000, metric="rmse", more="blend: {split: {time: b}}\n")
     events = played(tmp_path, task, evaluated(SHIFTED))
-    (one,) = evaluations(events)
+    (evaluation,) = evaluations(events)
     fresh = [event for event in events if isinstance(event, FoldFinished) and event.fold.startswith("fresh")]
-    assert fresh and fresh[0].score != one.score
+    assert fresh and fresh[0].score != evaluation.score
     assert decisions(events)["refit"].numbers["usual"] > 0
 
 
@@ -166,8 +162,7 @@ FROM_A_STRING = (
 )
 
 
-@pytest.mark.slow
-def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Path) -> None:
+def test_submission_that_the_code_does_not_reproduce_is_not_submitted(tmp_path: Path) -> None:
     better = [
         call("write_file", path="better.py", content=guessing(ABOVE.format(0.0))),
         call("bash", command="python better.py && mv submission.csv mine.csv && rm better.py"),
@@ -183,33 +178,32 @@ def test_a_submission_its_code_does_not_make_again_is_not_handed_in(tmp_path: Pa
             call("evaluate", command="python solution.py"),
         ],
     )
-    honest, brought, by_heart = evaluations(events)
-    assert honest.score and brought.score and brought.score == by_heart.score and brought.score > honest.score
-    assert (brought.distrust_reason, brought.shown_score) == (MEMORIZED, "not shown"), (
-        "a table with the ids of rows to predict"
+    honest, copied, memorized = evaluations(events)
+    assert honest.score and copied.score and copied.score == memorized.score and copied.score > honest.score
+    assert (copied.distrust_reason, copied.shown_score) == (MEMORIZED, "not shown"), (
+        "the commit holds a table with the ids of rows to predict"
     )
     made = decisions(events)
-    assert set(made["finalists"].chosen.split()) == {one.evaluation for one in (honest, by_heart)}
+    assert set(made["finalists"].chosen.split()) == {each.evaluation for each in (honest, memorized)}
     assert made["reproduced"].chosen == honest.evaluation
-    assert by_heart.evaluation in made["reproduced"].why
+    assert memorized.evaluation in made["reproduced"].why
     assert made["select"].chosen == honest.evaluation and made["refit"].chosen == "refit"
     assert record(events).why == "refitted on all labelled rows"
     state, summary = fold(events), read_summary(only_run(tmp_path)) or {}
-    stands = result_evaluation(state)
+    result = result_evaluation(state)
     assert (
-        stands is not None and summary["score"] == stands.score == made["select"].numbers["judged"][honest.evaluation]
+        result is not None and summary["score"] == result.score == made["select"].numbers["judged"][honest.evaluation]
     )
-    assert summary["score"] != honest.score, "the front page has the number of rows that chose nothing"
-    assert f"submitted: {stands.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
+    assert summary["score"] != honest.score, "the summary shows a score on rows that chose nothing"
+    assert f"submitted: {result.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
 
 
 def noisy(draw: random.Random, a: float, b: float) -> str:
     return f"{a + b + draw.gauss(0, 0.1):.4f}"
 
 
-@pytest.mark.slow
-def test_two_that_err_apart_are_averaged_where_lower_is_better(tmp_path: Path) -> None:
-    """y = a + b: one solution knows a and some of b, the other b and some of a; their mean knows most of both."""
+def test_two_solutions_with_different_errors_are_averaged(tmp_path: Path) -> None:
+    """y = a + b: one solution predicts a and part of b, the other b and part of a; their mean is nearer to y."""
     task = two_numbers(tmp_path / "sum", noisy, metric="rmse")
     one, other = ("float(row['a']) + 0.4 * float(row['b'])", "float(row['b']) + 0.48 * float(row['a'])")
     events = played(tmp_path, task, evaluated(guessing(one)), evaluated(guessing(other)))
@@ -221,17 +215,17 @@ def test_two_that_err_apart_are_averaged_where_lower_is_better(tmp_path: Path) -
     with (tmp_path / "sum" / "public" / "test.csv").open() as file:
         mean = {row["key"]: 0.74 * float(row["a"]) + 0.7 * float(row["b"]) for row in csv.DictReader(file)}
     with (only_run(tmp_path) / "submission.csv").open() as file:
-        handed_in = {row["key"]: float(row["y"]) for row in csv.DictReader(file)}
-    assert handed_in == pytest.approx(mean, abs=1e-6)
+        submitted = {row["key"]: float(row["y"]) for row in csv.DictReader(file)}
+    assert submitted == pytest.approx(mean, abs=1e-6)
 
 
 SLOW = "import time\ntime.sleep({})\n"
 
 
 @pytest.mark.slow
-def test_time_that_runs_out_is_no_alarm_and_folds_that_are_missing_are_run_at_the_end(tmp_path: Path) -> None:
+def test_missing_folds_raise_no_distrust_and_run_at_the_end(tmp_path: Path) -> None:
     task = two_numbers(tmp_path / "side", side)
-    begun = time.monotonic()
+    start = time.monotonic()
     events = played(
         tmp_path,
         task,
@@ -239,7 +233,7 @@ def test_time_that_runs_out_is_no_alarm_and_folds_that_are_missing_are_run_at_th
         evaluated(SLOW.format(7) + guessing(ABOVE.format(0.0))),  # four times 7 s are more than two fifths of 54 s
         flags=("--hours", "0.015"),
     )
-    assert time.monotonic() - begun < 0.015 * 3600 + 15, "folds do not outlast the run"
+    assert time.monotonic() - start < 0.015 * 3600 + 15, "folds do not outlast the run"
     quick, slow = evaluations(events)
     assert (quick.folds, slow.folds) == (5, 1)
     assert (slow.verdict, slow.promoted, slow.distrust_reason) == ("real", True, "")
@@ -248,7 +242,7 @@ def test_time_that_runs_out_is_no_alarm_and_folds_that_are_missing_are_run_at_th
 
 
 @pytest.mark.slow
-def test_a_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
+def test_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
     task = two_numbers(tmp_path / "side", side)
     steps = evaluated(guessing(ABOVE.format(1.5))), evaluated(SLOW.format(4) + guessing(ABOVE.format(0.0)))
 
@@ -266,6 +260,4 @@ def test_a_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
         code, printed = harness(tmp_path, "resume", "last", "--plain")
     assert code == 0, printed
     _, better = evaluations(events_of(only_run(tmp_path)))
-    assert (better.folds, better.distrust_reason, better.promoted) == (5, "", True), (
-        "what was run is not asked to fit again"
-    )
+    assert (better.folds, better.distrust_reason, better.promoted) == (5, "", True), "finished folds need no time again"
