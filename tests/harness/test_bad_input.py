@@ -1,4 +1,4 @@
-"""What goes wrong ends in a clear sentence, a fitting exit code and nothing lost: never in a traceback."""
+"""Every error ends with a clear message and the right exit code, never with a traceback, and loses nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ from runs.events.registry import (
 )
 from runs.state import fold
 from sandboxes.jobs.start_supervisor import supervisor_pid
-from tests.playing import HARNESS, call, engineer, events_of, harness, only_run, reply, start_harness, wait_until
+from tests.playing import (
+    HARNESS,
+    call,
+    engineer,
+    events_of,
+    harness,
+    harness_here,
+    only_run,
+    reply,
+    start_harness,
+    wait_until,
+    with_digits,
+)
 from tests.servers.chat_server import ChatServer, Message, unused_port
 
 LOCAL = ["--sandbox", "local", "--plain"]
@@ -31,7 +43,7 @@ def scripted(server: ChatServer) -> list[str]:
     return ["--model", "scripted", "--base-url", server.url, *LOCAL]
 
 
-def told(code: int, printed: str) -> str:
+def error_text(code: int, printed: str) -> str:
     assert code != 0, printed
     assert "Traceback" not in printed
     return printed
@@ -39,7 +51,7 @@ def told(code: int, printed: str) -> str:
 
 @pytest.fixture
 def churn(tmp_path: Path) -> Path:
-    """A small task of a user's own, with labels as words."""
+    """A small task of a user, with words as labels."""
     folder = tmp_path / "churn"
     (folder / "public").mkdir(parents=True)
     (folder / "private").mkdir()
@@ -72,7 +84,7 @@ def change(old: str, new: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("damage", "words"),
     [
         (remove("task.yaml"), "task.yaml"),
         (remove("public/train.csv"), "train.csv"),
@@ -83,45 +95,39 @@ def change(old: str, new: str) -> Callable[[Path], None]:
         (change("target: left}\nlabels", "target: gone}\nlabels"), "gone"),
     ],
 )
-def test_a_task_that_is_not_right_is_told_before_any_run_exists(
-    churn: Path, tmp_path: Path, harm: Callable[[Path], None], words: str
+def test_invalid_task_is_refused_before_a_run_exists(
+    churn: Path, tmp_path: Path, damage: Callable[[Path], None], words: str
 ) -> None:
-    harm(churn)
-    code, printed = harness(tmp_path / "home", "run", str(churn), *LOCAL)
+    damage(churn)
+    code, printed = harness_here(tmp_path / "home", "run", str(churn), *LOCAL)
     assert code == 2
-    assert words in told(code, printed)
+    assert words in error_text(code, printed)
     assert not (tmp_path / "home" / "runs").exists()
 
 
-def test_a_task_of_ones_own_is_played_and_graded(churn: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
-    assert code == 0, printed
-    code, printed = harness(home, "score", "last")
-    assert code == 0, printed
-    assert "churn" in printed
-
-
-def test_a_task_of_ones_own_may_bear_the_name_of_an_example(churn: Path, tmp_path: Path) -> None:
-    change("id: churn", "id: digits")(churn)
-    home = tmp_path / "home"
-    code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
-    assert code == 0, printed
-    code, printed = harness(home, "tasks", "digits")
-    assert code == 0, printed
-    assert "digit" in printed
-    assert (home / "data" / "digits" / "public" / "train.csv").is_file()
-
-
-def test_nothing_of_a_run_is_left_running_when_it_has_ended(churn: Path, tmp_path: Path) -> None:
+def test_own_task_is_played_and_graded_and_leaves_no_process(churn: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
     assert code == 0, printed
     folders = [only_run(home) / "jobs", *(only_run(home) / "fold_jobs").glob("*")]
     wait_until(lambda: all(supervisor_pid(folder) is None for folder in folders if folder.is_dir()))
+    code, printed = harness_here(home, "score", "last")
+    assert code == 0, printed
+    assert "churn" in printed
 
 
-def test_a_disk_that_is_full_where_the_output_goes_is_told(tmp_path: Path) -> None:
+def test_own_task_may_have_the_id_of_an_example(churn: Path, tmp_path: Path) -> None:
+    change("id: churn", "id: digits")(churn)
+    home = tmp_path / "home"
+    code, printed = harness_here(home, "run", str(churn), "--turns", "1", *LOCAL)
+    assert code == 0, printed
+    code, printed = harness_here(home, "tasks", "digits")
+    assert code == 0, printed
+    assert "digit" in printed
+    assert (home / "data" / "digits" / "public" / "train.csv").is_file()
+
+
+def test_full_disk_under_standard_output_is_reported(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [HARNESS, "tasks"], stdout=full, stderr=subprocess.PIPE, text=True, env={"HARNESS_HOME": str(tmp_path)}
@@ -130,98 +136,98 @@ def test_a_disk_that_is_full_where_the_output_goes_is_told(tmp_path: Path) -> No
     assert done.stderr == "harness: what this command prints cannot be written: no room where its output goes.\n"
 
 
-def test_a_home_below_a_file_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_home_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for words in (["doctor"], ["run", "digits", *LOCAL]):
-        code, printed = harness(tmp_path / "file" / "home", *words)
+        code, printed = harness_here(tmp_path / "file" / "home", *words)
         assert code == 2
-        assert str(tmp_path / "file") in told(code, printed)
+        assert str(tmp_path / "file") in error_text(code, printed)
 
 
-def test_a_sample_that_is_no_valid_submission_is_refused_before_any_run_exists(churn: Path, tmp_path: Path) -> None:
+def test_invalid_sample_is_refused_before_a_run_exists(churn: Path, tmp_path: Path) -> None:
     sample = churn / "public" / "sample_submission.csv"
     sample.write_text("id,left\n300,\n301,\n")
-    code, printed = harness(tmp_path / "home", "run", str(churn), *LOCAL)
+    code, printed = harness_here(tmp_path / "home", "run", str(churn), *LOCAL)
     assert code == 2
-    assert f"{sample} cannot be the first submission" in told(code, printed)
+    assert f"{sample} cannot be the first submission" in error_text(code, printed)
     assert "2 missing values" in printed
     assert not (tmp_path / "home" / "runs").exists()
 
 
-def test_an_endpoint_nobody_serves_is_told_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+def test_unreachable_endpoint_is_named(digits_home: Path) -> None:
     address = f"http://127.0.0.1:{unused_port()}/v1"
-    code, printed = harness(tmp_path, "run", "digits", "--model", "m", "--base-url", address, *LOCAL)
+    code, printed = harness_here(digits_home, "run", "digits", "--model", "m", "--base-url", address, *LOCAL)
     assert code == 4
-    assert address in told(code, printed)
+    assert address in error_text(code, printed)
 
 
-def test_a_model_without_its_endpoint_is_the_users_mistake(tmp_path: Path) -> None:
-    code, printed = harness(tmp_path, "run", "digits", "--model", "m", *LOCAL)
+def test_model_without_endpoint_is_a_usage_error(digits_home: Path) -> None:
+    code, printed = harness_here(digits_home, "run", "digits", "--model", "m", *LOCAL)
     assert code == 2
-    assert "--base-url" in told(code, printed)
+    assert "--base-url" in error_text(code, printed)
 
 
-def test_a_model_that_answers_rubbish_forever_ends_the_run_with_a_valid_submission(tmp_path: Path) -> None:
+def test_unusable_replies_end_the_run_with_a_valid_submission(digits_home: Path) -> None:
     def rubbish(_: dict[str, Any]) -> Message:
         return {"content": "I am sure it will all be well."}
 
     with ChatServer(rubbish, piece=1000) as server:
-        code, printed = harness(tmp_path, "run", "digits", *scripted(server))
+        code, printed = harness_here(digits_home, "run", "digits", *scripted(server))
     assert code == 4
-    folder = only_run(tmp_path)
+    folder = only_run(digits_home)
     events = events_of(folder)
     assert isinstance(events[-1], RunEnded)
     assert events[-1].why == "unusable_replies"
     assert sum(isinstance(event, ModelReplied) for event in events) == 50
-    assert "usable" in told(code, printed)
+    assert "usable" in error_text(code, printed)
     assert (folder / "submission.csv").read_text().startswith("image_id,digit\n")
 
 
-def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
+def test_second_process_on_the_same_run_is_refused(digits_home: Path, tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     with ChatServer(engineer(tmp_path / "marks", seconds=3), piece=1000) as server:
-        first = start_harness(tmp_path, "run", "digits", "--attempts", "1", *scripted(server))
+        first = start_harness(digits_home, "run", "digits", "--attempts", "1", *scripted(server))
         try:
             wait_until(lambda: (tmp_path / "marks" / "a1-look").exists())
-            code, printed = harness(tmp_path, "resume", "last", "--plain")
+            code, printed = harness_here(digits_home, "resume", "last", "--plain")
         finally:
             first.kill()
             first.communicate()
     assert code == 2
-    assert str(first.pid) in told(code, printed)
+    assert str(first.pid) in error_text(code, printed)
 
 
-def test_a_run_folder_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_run_of_another_version_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "20260101-000000_digits_0_abcd"
     folder.mkdir(parents=True)
     line = '{"seq":0,"at":"","mono":0.0,"kind":"run_created","format":99,"harness_version":"9.9"}\n'
     (folder / "events.jsonl").write_text(line)
-    code, printed = harness(tmp_path, "resume", "last", "--plain")
+    code, printed = harness_here(tmp_path, "resume", "last", "--plain")
     assert code == 2
-    assert "99" in told(code, printed)
+    assert "99" in error_text(code, printed)
     assert (folder / "events.jsonl").read_text() == line
 
 
-# All at once: a file that grows is seen, and its job ended, while there is still room.
+# At once: a file that grows is noticed, and its job ended, before the disk is full.
 FILL = "fallocate -l $(df --output=avail -B1 . | tail -1) fill"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 700 MB, where this machine allows one: most of it is for the model's interpreter."""
+    """A file system of 700 MB, where this machine allows one: most of it is for the Python environment."""
     folder = tmp_path / "small"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(folder)], capture_output=True)
-    if made.returncode:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
         pytest.skip("no small file system can be mounted here (needs root)")
     try:
         yield folder
     finally:
-        # Supervisors leave by themselves; a lazy unmount does not wait for them.
+        # A lazy unmount does not wait for supervisors to end.
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk_stops_the_run_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
 
     def fill(request: dict[str, Any]) -> Message:
@@ -229,25 +235,26 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(small_disk: Path, tmp_pat
         return reply("more", call("bash", command="true" if step else FILL), tag=str(step))
 
     with ChatServer(fill, piece=100_000) as server:
-        code, printed = harness(small_disk, "run", "digits", "--turns", "40", *scripted(server))
+        with_digits(small_disk)
+        code, printed = harness_here(small_disk, "run", "digits", "--turns", "40", *scripted(server))
         assert code == 3, printed
-        assert "free some space" in told(code, printed).lower()
+        assert "free some space" in error_text(code, printed).lower()
         folder = only_run(small_disk)
         before = events_of(folder)
         (folder / "workspace" / "fill").unlink()
         server.script = engineer(tmp_path / "marks", seconds=0.01)
-        code, printed = harness(small_disk, "resume", "last", "--plain")
+        code, printed = harness_here(small_disk, "resume", "last", "--plain")
     assert code == 0, printed
     assert events_of(folder)[: len(before)] == before
 
 
-def test_a_disk_that_is_full_before_a_run_exists_is_told(small_disk: Path) -> None:
+def test_full_disk_before_a_run_exists_is_reported(small_disk: Path) -> None:
     free = int(subprocess.check_output(["df", "--output=avail", "-k", str(small_disk)], text=True).split()[1])
-    for room in (0, 40, 400, 2000):  # kilobytes: for nothing, for a part of the data, for all of it, for blends too
+    for room in (0, 40, 400, 2000):  # kilobytes: enough for nothing, part of the data, all of it, and splits as well
         subprocess.run(["fallocate", "-l", f"{free - room}K", str(small_disk / "fill")], check=True)
-        code, printed = harness(small_disk / "home", "run", "digits", *LOCAL)
-        said = told(code, printed).lower()
-        assert "make room" in said or "free some space" in said, said
+        code, printed = harness_here(small_disk / "home", "run", "digits", *LOCAL)
+        message = error_text(code, printed).lower()
+        assert "make room" in message or "free some space" in message, message
         assert not list((small_disk / "home").glob("runs/*"))
         (small_disk / "fill").unlink()
         shutil.rmtree(small_disk / "home", ignore_errors=True)
@@ -256,18 +263,18 @@ def test_a_disk_that_is_full_before_a_run_exists_is_told(small_disk: Path) -> No
 # --------------------------------------------------------------------------------------------------------- budgets
 
 
-def test_a_run_whose_time_is_over_ends_with_its_job_killed_and_a_valid_submission(tmp_path: Path) -> None:
+def test_run_without_time_left_ends_with_a_valid_submission(digits_home: Path) -> None:
     def sleep(request: dict[str, Any]) -> Message:
         step = sum(message["role"] == "assistant" for message in request["messages"])
         return reply("wait", call("bash", command="sleep 600", wait_seconds=600), tag=str(step))
 
     with ChatServer(sleep, piece=1000) as server:
-        begun = time.monotonic()
-        code, printed = harness(tmp_path, "run", "digits", "--hours", "6s", *scripted(server))
-        took = time.monotonic() - begun
+        start = time.monotonic()
+        code, printed = harness_here(digits_home, "run", "digits", "--hours", "4s", *scripted(server))
+        seconds = time.monotonic() - start
     assert code == 0, printed
-    assert took < 40
-    folder = only_run(tmp_path)
+    assert seconds < 40
+    folder = only_run(digits_home)
     events = events_of(folder)
     assert isinstance(events[-1], RunEnded)
     assert events[-1].why == "hours"
@@ -275,30 +282,30 @@ def test_a_run_whose_time_is_over_ends_with_its_job_killed_and_a_valid_submissio
     assert any(isinstance(event, SubmissionChosen) for event in events)
 
 
-def test_replies_that_are_cut_off_cost_no_more_than_the_cap_and_one(tmp_path: Path) -> None:
-    tmp_path.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
+def test_truncated_replies_exceed_the_cost_limit_by_at_most_one(digits_home: Path, tmp_path: Path) -> None:
+    digits_home.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
     (tmp_path / "marks").mkdir()
     with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
-        code, printed = harness(tmp_path, "run", "digits", "--turns", "1", *scripted(server))
+        code, printed = harness_here(digits_home, "run", "digits", "--turns", "1", *scripted(server))
         assert code == 0, printed
         server.faults = lambda _: "reset_mid_stream"
-        code, printed = harness(tmp_path, "run", "digits", "--cost", "5", *scripted(server))
-    folder = max((tmp_path / "runs").iterdir())
+        code, printed = harness_here(digits_home, "run", "digits", "--cost", "5", *scripted(server))
+    folder = max((digits_home / "runs").iterdir())
     state = fold(events_of(folder))
     costs = [event.cost for event in events_of(folder) if isinstance(event, (ModelReplied, ModelFailed))]
     assert state.ended == "cost", printed
     assert state.cost < 5 + max(costs) + 5
 
 
-def test_a_cost_cap_is_passed_by_no_more_than_one_call(tmp_path: Path) -> None:
-    tmp_path.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
+def test_cost_limit_is_exceeded_by_at_most_one_call(digits_home: Path, tmp_path: Path) -> None:
+    digits_home.joinpath("models.toml").write_text("[scripted]\nprices = {input = 1000.0, output = 1000.0}\n")
     (tmp_path / "marks").mkdir()
     with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
-        code, printed = harness(tmp_path, "run", "digits", "--cost", "5", *scripted(server))
+        code, printed = harness_here(digits_home, "run", "digits", "--cost", "5", *scripted(server))
     assert code == 0, printed
-    events = events_of(only_run(tmp_path))
+    events = events_of(only_run(digits_home))
     costs = [event.cost for event in events if isinstance(event, (EndpointProbed, ModelReplied))]
-    assert costs[0] > 0, "trying the endpoint out is paid for too"
+    assert costs[0] > 0, "the probe costs something too"
     assert sum(costs[:-1]) < 5 <= sum(costs)
     assert isinstance(events[-1], RunEnded)
     assert events[-1].why == "cost"

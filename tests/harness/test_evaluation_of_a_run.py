@@ -21,10 +21,10 @@ csv.writer(open("submission.csv", "w", newline="")).writerows(
 )
 print("accuracy: 0.99")
 """
-NEAREST = """import csv
+NEAREST = """import csv, math
 train = [(r[0], list(map(float, r[1:-1])), r[-1]) for r in list(csv.reader(open("data/train.csv")))[1:]]
 test = [(r[0], list(map(float, r[1:]))) for r in list(csv.reader(open("data/test.csv")))[1:]]
-def near(x): return min(train[:STEP], key=lambda t: sum((a - b) ** 2 for a, b in zip(t[1], x)))[2]
+def near(x): return min(train[:STEP], key=lambda t: math.dist(t[1], x))[2]
 with open("submission.csv", "w", newline="") as file:
     csv.writer(file).writerows([["image_id", "digit"], *([name, near(x)] for name, x in test)])
 """

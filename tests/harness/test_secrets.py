@@ -91,7 +91,7 @@ class Watcher:
 @contextmanager
 def watching() -> Iterator[Watcher]:
     watcher = Watcher()
-    thread = threading.Thread(target=watcher.status, daemon=True)
+    thread = threading.Thread(target=watcher.look, daemon=True)
     thread.start()
     try:
         yield watcher
