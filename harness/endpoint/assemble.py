@@ -1,7 +1,7 @@
-"""The pieces of a streamed reply put together again into one raw message.
+"""Joins the chunks of a streamed reply into one message.
 
-Nothing is decided while pieces arrive, because whether a chunk adds to the text or repeats it (some endpoints send
-cumulative chunks, some proxies send each chunk twice) shows only in the whole stream.
+Chunks are joined at the end, because only the whole stream shows whether they add to the text or repeat it (some
+endpoints send cumulative chunks, some proxies send each chunk twice).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _GROWING = ("text", "summary", "data", "signature")
 def assemble(
     deltas: Sequence[tuple[dict[str, Any], str]], style: Style = "auto", is_usually_delta: bool = False
 ) -> tuple[dict[str, Any], Style]:
-    """One raw message from (delta, finish_reason) pairs, and the style the stream was found to have.
+    """Join (delta, finish_reason) pairs into one message, and detect the style of the stream.
 
-    The message has `content`, `reasoning_details`, `reasoning_content`, `reasoning` and `tool_calls`; what never
-    came is None. Thinking that came in two fields stays in both.
+    The message has `content`, `reasoning_details`, `reasoning_content`, `reasoning` and `tool_calls`; each is None if
+    it never came. Reasoning that came in two fields stays in both.
     """
     parts = [delta for delta, _ in _once(deltas)]
     texts = {name: [plain(part[name]) for part in parts if part.get(name)] for name in TEXTS}
@@ -43,7 +43,7 @@ def assemble(
 
 
 def join(pieces: Sequence[str], style: Style) -> str | None:
-    """The text that the pieces make; None where there are none."""
+    """The text of the pieces; None if there are none."""
     if not pieces:
         return None
     if style == "cumulative":
@@ -52,14 +52,14 @@ def join(pieces: Sequence[str], style: Style) -> str | None:
             text = piece if piece.startswith(text) else text if text.startswith(piece) else text + piece
         return mended(text)
     text = "".join(pieces)
-    # A delta stream whose last chunk says it all once more.
+    # A delta stream whose last chunk repeats the whole text.
     if len(pieces) > 2 and len(pieces[-1]) >= 32 and text == pieces[-1] * 2:
         return mended(pieces[-1])
     return mended(text)
 
 
 def plain(content: Any) -> str:
-    """Content as text: some endpoints send a list of parts."""
+    """Content as text; some endpoints send a list of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -68,9 +68,9 @@ def plain(content: Any) -> str:
 
 
 def _style(runs: Sequence[Sequence[str]], is_usually_delta: bool) -> Style:
-    """`cumulative` where each piece of every text begins with the one before and some text grew that way.
+    """`cumulative` if each piece of every text begins with the one before, and some text grew that way.
 
-    Where the endpoint's other streams were deltas, two short pieces that happen to fit are no proof.
+    If other streams of the endpoint were deltas, two short pieces that happen to fit do not count.
     """
     grew, longest = 0, 0
     for pieces in runs:
@@ -84,7 +84,7 @@ def _style(runs: Sequence[Sequence[str]], is_usually_delta: bool) -> Style:
 
 
 def _once(deltas: Sequence[tuple[dict[str, Any], str]]) -> Sequence[tuple[dict[str, Any], str]]:
-    """Undo a proxy that sends every chunk twice: only where the one chunk that ends a reply came twice as well."""
+    """Drop duplicates of a proxy that sends every chunk twice, the last one included."""
     ends = sum(1 for _, reason in deltas if reason)
     if ends == 2 and len(deltas) % 2 == 0 and all(a == b for a, b in zip(deltas[::2], deltas[1::2], strict=True)):
         return deltas[::2]
@@ -92,7 +92,7 @@ def _once(deltas: Sequence[tuple[dict[str, Any], str]]) -> Sequence[tuple[dict[s
 
 
 def mended(text: str) -> str:
-    """Halves of a surrogate pair that came in two chunks, joined; a lone half becomes the replacement character."""
+    """Join surrogate halves that came in two chunks; a single half becomes the replacement character."""
     if not any("\ud800" <= letter <= "\udfff" for letter in text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -107,7 +107,7 @@ def only_text(delta: Mapping[str, Any]) -> str:
 
 @dataclass
 class _Detail:
-    """One entry of `reasoning_details`: its fields as they first came, and the pieces of those that grow."""
+    """One entry of `reasoning_details`: its fields as first received, and the pieces of the growing ones."""
 
     first: dict[str, Any]
     runs: dict[str, list[str]] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def _details(parts: Sequence[Mapping[str, Any]]) -> list[_Detail]:
 
 
 def _same_detail(found: Sequence[_Detail], entry: Mapping[str, Any], position: int) -> _Detail | None:
-    """The entry that this piece goes on with: by index where one is given, else by place in the list."""
+    """The entry that this piece continues: by index if given, else by position."""
     if entry.get("index") is not None:
         return next((one for one in found if one.first.get("index") == entry["index"]), None)
     if position >= len(found):
@@ -151,7 +151,7 @@ def _same_detail(found: Sequence[_Detail], entry: Mapping[str, Any], position: i
 
 @dataclass
 class _PartCall:
-    """A tool call in pieces."""
+    """A tool call received in pieces."""
 
     index: Any
     id: str = ""
@@ -194,7 +194,7 @@ def _calls(parts: Sequence[Mapping[str, Any]]) -> list[_PartCall]:
 
 
 def _same_call(found: Sequence[_PartCall], entry: Mapping[str, Any], name: str) -> _PartCall | None:
-    """The call that this piece goes on with; None where it begins another."""
+    """The call that this piece continues; None if it begins another."""
     index, given = entry.get("index"), entry.get("id")
     if not found:
         return None
@@ -202,9 +202,9 @@ def _same_call(found: Sequence[_PartCall], entry: Mapping[str, Any], name: str) 
         return found[-1] if not given or given == found[-1].id else None
     same = next((one for one in reversed(found) if one.index == index), None)
     if same is None:
-        # An entry without a name and an id begins nothing: it is the rest of the last call under a wrong index.
+        # An entry without name and id is the rest of the last call under a wrong index.
         return None if name or given else found[-1]
-    # One index for every call, told apart by id: a second name after the first call's arguments began.
+    # One index for every call, distinguished by id: a second name after the arguments of the first call began.
     begins = bool(given and same.id and given != same.id and name and same.arguments)
     return None if begins else same
 

@@ -1,6 +1,6 @@
-"""The client of the model: one retry policy around one connection, and the reply with what it cost.
+"""The client of the model: one retry policy around one connection, and the reply with its cost.
 
-The errors it raises are drawn in `endpoint/errors.py`.
+The errors it raises are listed in `endpoint/errors.py`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _HELLO = b'{"role":"user","content":"Say ok."}'
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole reply.
+    """A complete reply.
 
-    `message` is the canonical assistant message for the history, as JSON text; `raw` the message as it came, only
-    where it had to be mended. `lost_cost` is the estimate for the tries that came to nothing and may have to be paid
-    all the same, in dollars; `cost` includes what of that `on_wait` was not told. `usage` is of this reply alone.
+    `message` is the canonical assistant message for the history as JSON; `raw` the message as received, only if it was
+    repaired. `lost_cost` is the estimated cost of failed tries in dollars; `cost` includes the part of it that
+    `on_wait` did not get. `usage` is of this reply alone.
     """
 
     message: str
@@ -62,11 +62,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """What is waited for how long, in seconds, and what is believed how often.
+    """Timeouts in seconds, and how many identical failures count as permanent.
 
-    `stall` without a byte ends a try. `cut_replies` in one call is when cut-off replies, each of which may have to
-    be paid, are enough. After `oddities` equal failures of a kind that may be about the request itself (the same
-    500, an empty answer, a web page) it is found out whether they are.
+    `stall` seconds without a byte end a try. After `cut_replies` truncated replies, each of which may be billed, the
+    call fails. After `max_repeats` equal failures that the request itself may cause (the same 500, an empty answer, a
+    web page) a short request tests whether it does.
     """
 
     stall: float = 300.0
@@ -88,7 +88,7 @@ def open_model(
     headers: Mapping[str, str] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Model:
-    """A client for `profile.model` at `base_url`. `tools` are what calls are read against.
+    """A client for `profile.model` at `base_url`. Calls are checked against `tools`.
 
     `transport` replaces the network (the demo model). Raises `EndpointRefused` for a key or an address that no
     request can carry.
@@ -111,7 +111,7 @@ def open_model(
 
 @dataclass
 class _Request:
-    """One call in progress: the request, and what its tries came to so far."""
+    """One call in progress: the request, and the results of its tries so far."""
 
     system: bytes
     tools: bytes
@@ -133,9 +133,9 @@ class _Request:
 
 
 class Model:
-    """An endpoint that can be asked. One for a whole run: it keeps the connection and what it learned.
+    """A client for one endpoint and a whole run: keeps the connection and what it learned.
 
-    `dropped` are the optional fields of a request that the endpoint has refused and that are left out since.
+    `dropped` are optional request fields that the endpoint refused; they are not sent any more.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Model:
         return f"Model({self.profile.model!r} at {self._address})"
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.close()
 
     def complete(
@@ -176,13 +176,12 @@ class Model:
         patience_seconds: float = 6 * 3600.0,
         may_spend: float = math.inf,
     ) -> Reply:
-        """Ask for one reply and wait until it is whole.
+        """Ask for one reply and wait until it is complete. Raises a `ModelError`.
 
-        `system` and each of `messages` is a JSON object, `tools` a JSON array, all ready bytes. One try may take
-        `wall_seconds`; failures that pass are tried again until `patience_seconds` are over. `on_wait` is told the
-        failure, the seconds and what it may have cost before each wait (it may raise to stop), `on_again` that a wait
-        is over and the request leaves again, `on_bytes` how much has come. No further try is made once those that came
-        to nothing have cost `may_spend` dollars. Raises a `ModelError` otherwise.
+        `system` and each of `messages` is a JSON object, `tools` a JSON array, as bytes. One try may take
+        `wall_seconds`; transient failures are retried for `patience_seconds`. Before each wait `on_wait` gets the
+        failure, the seconds and the estimated cost (it may raise to stop); `on_again` is called before each retry, and
+        `on_bytes` gets the bytes received. No further try is made once failed ones have cost `may_spend` dollars.
         """
         begun = time.monotonic()
         ask = _Request(system, tools, messages, wall_seconds, on_wait, on_bytes, on_again, may_spend=may_spend)
@@ -211,8 +210,8 @@ class Model:
             seed=str(len(ask.messages)),
             taken=self._taken.of(ask.messages),
         )
-        as_it_came = json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)
-        usage = counted(raw.usage, len(ask.body), len(as_it_came.encode()))
+        as_received = json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)
+        usage = counted(raw.usage, len(ask.body), len(as_received.encode()))
         return Reply(
             message=dumps(canonical_message(reading, self.profile.thinking_back)),
             calls=reading.calls,
@@ -223,11 +222,11 @@ class Model:
             cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.reported_cost),
             seconds=seconds,
             retries=ask.tries - 1,
-            raw=as_it_came if reading.repaired else "",
+            raw=as_received if reading.repaired else "",
             lost_cost=ask.lost_cost,
         )
 
-    # -------------------------------------------------------------------------------------------------- the policy
+    # ------------------------------------------------------------------------------------------------ retry policy
 
     def _retry(self, ask: _Request, patience_seconds: float) -> RawReply:
         from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
@@ -240,7 +239,7 @@ class Model:
 
         def wait(state: RetryCallState) -> float:
             asked = getattr(failure(state), "wait_seconds", None)
-            # At least what the endpoint asks for, however long, and a little more so that it is really over.
+            # What the endpoint asks for, however long, and a little more so that it is really over.
             return backoff(state) if asked is None else asked + min(1.0, self._patience.first_wait)
 
         def report(state: RetryCallState) -> None:
@@ -265,12 +264,12 @@ class Model:
         except TransientFailure as last:
             asks = f"; it asks to wait {_duration_text(last.wait_seconds)}" if last.wait_seconds else ""
             raise EndpointUnreachable(
-                f"no whole reply from {self._address} within {_duration_text(patience_seconds)} ({ask.tries} tries); "
-                f"the last: {last}{asks}"
+                f"no reply from {self._address} within {_duration_text(patience_seconds)} ({ask.tries} tries); "
+                f"last failure: {last}{asks}"
             ) from None
 
     def _try(self, ask: _Request) -> RawReply:
-        """One try; what a refusal teaches is put right at once. Raises `Passing` where another is worth it."""
+        """One try. A refusal that names a field or a limit is corrected and sent again at once."""
         while True:
             ask.tries += 1
             try:
@@ -288,13 +287,13 @@ class Model:
             self._write_body(ask)
 
     def _drop_fields(self, refusal: str) -> bool:
-        """Whether the refusal names optional fields of the request, which are then left out for good."""
+        """Drop the optional fields that the refusal names; whether there were any."""
         named = refused_fields(self.profile, self.dropped, refusal)
         self.dropped |= named
         return bool(named)
 
     def _shorten_output(self, ask: _Request, overflow: ContextOverflow) -> bool:
-        """Whether the prompt itself would fit, so that only a shorter reply has to be asked for (once)."""
+        """Ask for a shorter reply (once) if the prompt itself fits; whether it does."""
         if overflow.limit is None or overflow.prompt is None or ask.output_tokens is not None:
             return False
         left = overflow.limit - overflow.prompt - 16
@@ -315,7 +314,7 @@ class Model:
             raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
 
     def _check_if_permanent(self, ask: _Request, failure: TransientFailure) -> None:
-        """Find out whether a failure that comes again and again is about this request, and so will never pass."""
+        """Test whether a repeated failure is caused by this request, and so is permanent."""
         if not failure.repeat_kind:
             return
         times = ask.repeats[failure.repeat_kind] = ask.repeats.get(failure.repeat_kind, 0) + 1
@@ -325,7 +324,7 @@ class Model:
             if not self._has_answered:
                 raise EndpointRefused(f"{failure}; check that {self._address} is an API (most end in /v1)") from None
         elif self._answers_a_short_request(ask):
-            # Once may be luck, on an endpoint that fails every other time.
+            # Twice, because an endpoint may fail every other time.
             ask.permanent_signs += 1
             if ask.permanent_signs < 2:
                 return
@@ -344,7 +343,7 @@ class Model:
 
 
 def _duration_text(seconds: float) -> str:
-    """A length of time for a message."""
+    """A duration for a message."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

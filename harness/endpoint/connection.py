@@ -1,8 +1,8 @@
-"""One try at the endpoint: bytes posted through the openai SDK, the answer read as bytes under a deadline.
+"""One request to the endpoint: bytes posted through the openai SDK, the answer read as bytes under a deadline.
 
-The SDK brings the address, the key, the errors and the kept-alive connection; it is imported when a connection is
-opened. Its `create()` is not used, because it looks at every message of the history at every call (0.2 ms of CPU
-each), and neither are its retries.
+The SDK provides the address, the key, the errors and the kept-alive connection, and is imported when a connection is
+opened. Its `create()` is not used, because it inspects every message of the history on every call (0.2 ms of CPU each),
+and neither are its retries.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": 
 
 
 class Connection:
-    """The way to one endpoint, for one model. `scrub` takes secrets out of a text."""
+    """A connection to one endpoint for one model. `scrub` removes secrets from a text."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Connection:
 
         api_key = api_key.strip()
         if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise EndpointRefused("the API key holds characters that no header can carry; check HARNESS_API_KEY")
+            raise EndpointRefused("the API key contains characters that no header can carry; check HARNESS_API_KEY")
         self.address = shown_address(base_url)
         if not re.match(r"https?://[^/\s]+", base_url):
             raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
@@ -88,13 +88,13 @@ class Connection:
         )
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
     def ask(self, body: Body, wall_seconds: float, on_bytes: Callable[[int], None] = lambda _: None) -> RawReply:
-        """Post `body`; a whole reply within `wall_seconds`, or `Passing`, or the `ModelError` it amounts to.
+        """Post `body` and return the complete reply, within `wall_seconds`.
 
-        `on_bytes` is told, piece by piece, how much of the answer has come.
+        Raises `TransientFailure` or a `ModelError`. `on_bytes` gets the number of bytes received so far.
         """
         self._on_bytes = on_bytes
         reader = ReplyReader(self._style, self.is_usually_delta)
@@ -108,7 +108,7 @@ class Connection:
         return raw
 
     def _classify(self, reader: ReplyReader, failure: TransientFailure) -> TransientFailure | ModelError:
-        """The failure as it leaves this module: scrubbed, with what an error inside the answer says."""
+        """The failure to raise: scrubbed, and with the text of an error inside the answer."""
         begun = reader.text_bytes() if failure.was_cut else 0
         if reader.error is not None:
             text, code = error_text(reader.error)
@@ -143,10 +143,12 @@ class Connection:
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
         except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
-            # A trouble after the model has said that it ended (a lost end of stream, say) costs nothing.
+            # A failure after the model finished (a lost end of the stream, for example) does no harm.
             if not reader.is_whole:
                 late = time.monotonic() >= deadline
-                raise TransientFailure(_trouble(error, late, self._stall_seconds), was_cut=reader.has_begun) from None
+                raise TransientFailure(
+                    _connection_error(error, late, self._stall_seconds), was_cut=reader.has_begun
+                ) from None
         finally:
             if response is not None:
                 response.close()
@@ -161,8 +163,8 @@ class Connection:
                 break
         else:
             return
-        # Reading on to the end of the response keeps the connection for the next call; a server that leaves it
-        # open after [DONE] is remembered, and not waited for again.
+        # Reading to the end of the response keeps the connection for the next call. A server that leaves the response
+        # open after [DONE] is remembered, so that later calls do not wait for it.
         if reader.error is None and not self._lingers:
             begun = time.monotonic()
             try:
@@ -174,7 +176,7 @@ class Connection:
         response = error.response
         text, code = error_text_of_body(response.content)
         if 300 <= response.status_code < 400:
-            text = f"it has moved to {response.headers.get('location', 'another address')}: use that as --base-url"
+            text = f"it moved to {response.headers.get('location', 'another address')}: use that as --base-url"
         found = classify_error(
             response.status_code,
             self.scrub(text),
@@ -184,7 +186,7 @@ class Connection:
             wait_seconds=requested_wait(response.headers),
         )
         if isinstance(found, TransientFailure) and response.status_code == 500:
-            found.repeat_kind = str(found)  # Some servers answer so to a history they cannot render.
+            found.repeat_kind = str(found)  # Some servers answer 500 to a history they cannot render.
         return found
 
     def _timeout(self, left: float) -> httpx2.Timeout:
@@ -197,9 +199,9 @@ class Connection:
 
 
 def requested_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a refusal asks to wait (`Retry-After` as seconds or as a date); None where it does not say.
+    """Seconds to wait from `Retry-After` (seconds or a date); None if absent.
 
-    A date is read by the endpoint's own clock where it gives one: ours may be hours off.
+    A date is compared with the endpoint's clock if it sends one, because ours may be wrong.
     """
     exact = headers.get("retry-after-ms")
     given = headers.get("retry-after", "").strip()
@@ -214,7 +216,7 @@ def requested_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(given: str) -> datetime | None:
-    """A date as HTTP writes it, in UTC unless it says otherwise; None for anything else."""
+    """An HTTP date, in UTC unless it names a zone; None if invalid."""
     try:
         when = parsedate_to_datetime(given)
     except ValueError:
@@ -222,8 +224,8 @@ def _date(given: str) -> datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _trouble(error: Exception, is_late: bool, stall_seconds: float) -> str:
-    """What went wrong on the way, from the error at the bottom of the chain."""
+def _connection_error(error: Exception, is_late: bool, stall_seconds: float) -> str:
+    """The message for a failed connection, from the innermost error."""
     import httpx2
 
     inner: BaseException = error
@@ -237,7 +239,7 @@ def _trouble(error: Exception, is_late: bool, stall_seconds: float) -> str:
 
 
 def _bound_error_body(response: httpx2.Response) -> None:
-    """Let the SDK read only so much, and only so long, of the body of a refusal."""
+    """Limit the size and time of reading the body of a refusal."""
     import httpx2
 
     if response.status_code < 300:
@@ -254,7 +256,7 @@ def _bound_error_body(response: httpx2.Response) -> None:
                     if left <= 0 or time.monotonic() > deadline:
                         return
             except (httpx2.HTTPError, OSError):
-                return  # The status says enough.
+                return  # The status is enough.
 
         def close(self) -> None:
             stream.close()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What a reply used and what that cost: the endpoint's own count where it is one, else a stated estimate."""
+"""Token usage and cost of a reply, as counted by the endpoint, else estimated and marked so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.endpoint.profiles import Prices
 from runs.events.registry import Usage
 
 BYTES_PER_TOKEN = 3
-"""What a token is taken for where the endpoint does not count: four would be half the truth for tables of numbers."""
+"""Estimate for endpoints that do not count. Four would underestimate tables of numbers by half."""
 
 
 def cost_of(usage: Usage, prices: Prices) -> float:
@@ -20,12 +20,12 @@ def cost_of(usage: Usage, prices: Prices) -> float:
 
 
 def estimated(sent_bytes: int, received_bytes: int) -> Usage:
-    """Usage that nobody counted, from the sizes of request and reply, nothing taken as cached."""
+    """Usage estimated from the sizes of request and reply, with nothing cached."""
     return Usage(prompt=_tokens(sent_bytes), completion=_tokens(received_bytes), estimated=True)
 
 
 def counted(reported: Mapping[str, Any], sent_bytes: int, received_bytes: int) -> Usage:
-    """Usage as the endpoint reports it. What it leaves out or reports as nothing is estimated, and so marked."""
+    """Usage as the endpoint reports it. Missing and zero counts are estimated, and the usage is marked so."""
     prompt, completion = _number(reported.get("prompt_tokens")), _number(reported.get("completion_tokens"))
     total = _number(reported.get("total_tokens"))
     if total and prompt and not completion:
@@ -49,7 +49,7 @@ def _cached(reported: Mapping[str, Any]) -> int:
 
 
 def _number(value: Any) -> int:
-    """A count of tokens; nonsense (text, negative, not finite) counts as not reported."""
+    """A count of tokens; 0 for an invalid one (text, negative, not finite)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
     return int(value) if 0 <= value < 1e12 else 0

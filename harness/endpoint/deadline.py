@@ -1,4 +1,4 @@
-"""Ends a request at its deadline, whatever it is busy with: a read timeout never ends a server that drips bytes."""
+"""Ends a request at its deadline: a read timeout never ends a server that sends a few bytes at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class DeadlineGuard:
-    """Knows the socket of the one request under way, and shuts it when its time is over.
+    """Shuts the socket of the current request when its deadline passes.
 
-    Its thread sleeps from deadline to deadline, so that a call costs no thread of its own; it ends when it wakes and
-    no request is under way.
+    One thread sleeps from deadline to deadline, so that a call needs no new thread; it ends when it wakes and no
+    request is active.
     """
 
     def __init__(self) -> None:
@@ -27,17 +27,17 @@ class DeadlineGuard:
         self._socket: socket.socket | None = None
 
     def attach(self, request: httpx2.Request) -> None:
-        """Event hook of the HTTP client: watch what this request connects to."""
+        """Event hook of the HTTP client: learn which socket this request uses."""
         request.extensions = {**request.extensions, "trace": self._trace}
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
-        """Shut the connection if what is done inside takes longer than `seconds`."""
+        """Shut the connection if the block takes longer than `seconds`."""
         with self._lock:
             self._deadline = time.monotonic() + seconds
             if self._wakes_at is None:
                 self._wakes_at = self._deadline
-                threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+                threading.Thread(target=self._run, name="deadline-guard", daemon=True).start()
             elif self._wakes_at > self._deadline:
                 self._lock.notify()
         try:
@@ -58,12 +58,12 @@ class DeadlineGuard:
             self._wakes_at = None
 
     def _shut_down(self) -> None:
-        # Shutting wakes a reader in another thread; closing would not.
+        # Shutting down wakes a reader in another thread; closing would not.
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> None:
         if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            found = info["return_value"].get_extra_info("socket")
-            self._socket = found if isinstance(found, socket.socket) else None
+            connected = info["return_value"].get_extra_info("socket")
+            self._socket = connected if isinstance(connected, socket.socket) else None

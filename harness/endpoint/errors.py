@@ -1,14 +1,13 @@
-"""What an endpoint's refusals mean: which go away by themselves, which never will, and what to do about those.
+"""Classifies the errors of an endpoint: which pass, which are permanent, and what to do about those.
 
 Errors::
 
-    ModelError                the call came to nothing; the run can be resumed
-    +-- EndpointUnreachable   no whole reply within our patience
-    +-- EndpointRefused       it will never work like this (key, model name, address, a parameter): says what to change
-    +-- ContextOverflow       the request is longer than the endpoint takes: shrink the window and ask again
-    +-- HistoryPoisoned       the endpoint rejects something in the history: mend the window and ask again
-
-`Passing` is not among them: it marks what is worth another try, and never leaves the client.
+    ModelError                no reply; the run can be resumed
+    +-- EndpointUnreachable   no complete reply within the time allowed
+    +-- EndpointRefused       permanent (key, model name, address, a parameter); the message says what to change
+    +-- ContextOverflow       the request is too long for the endpoint: shrink the window and ask again
+    +-- HistoryRejected       the endpoint rejects something in the history: repair the window and ask again
+    TransientFailure          worth another try; never leaves the client
 """
 
 from __future__ import annotations
@@ -21,28 +20,27 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from harness.endpoint.request_body import parse
 
 LONGEST_TEXT = 400
-"""Characters of an endpoint's own words that an error message repeats."""
+"""Limit of characters of an endpoint's error text in our messages."""
 
 _PLACEHOLDERS = ("", "none", "empty", "no-key", "not-needed", "dummy")
 
 
 class ModelError(Exception):
-    """A call to the model came to nothing. `cost` is what its tries may cost beyond what was told before each
-    wait, in dollars (estimated)."""
+    """A call to the model failed. `cost` is the estimated cost of its tries in dollars, without what `on_wait` got."""
 
     cost: float = 0.0
 
 
 class EndpointUnreachable(ModelError):
-    """No whole reply came while our patience lasted."""
+    """No complete reply came within the time allowed."""
 
 
 class EndpointRefused(ModelError):
-    """The endpoint will not answer such a request, now or later; the message says what to change."""
+    """The endpoint will never answer such a request; the message says what to change."""
 
 
 class ContextOverflow(ModelError):
-    """The request does not fit. `limit` is the endpoint's limit in tokens where it named one."""
+    """The request is too long. `limit` and `prompt` are in tokens, if the endpoint named them."""
 
     def __init__(self, message: str, limit: int | None = None, prompt: int | None = None) -> None:
         super().__init__(message)
@@ -51,13 +49,15 @@ class ContextOverflow(ModelError):
 
 
 class HistoryRejected(ModelError):
-    """Something in the history is refused, and would be at every later turn."""
+    """The endpoint rejects something in the history, and would at every later turn."""
 
 
 class TransientFailure(Exception):
-    """A failure worth another try. `wait_seconds` is what the endpoint asked for, `was_cut` whether a reply had
-    begun and `text_bytes` how much of it, `was_taken` whether the endpoint had said 200 and then nothing that speaks
-    against a bill (either may have to be paid), `oddity` a kind of failure that is only believed a few times."""
+    """A failure worth another try.
+
+    `wait_seconds` is the wait the endpoint asked for. `was_cut`: a reply had begun, `text_bytes` long. `was_taken`: the
+    endpoint had answered 200 (both may be billed). `repeat_kind` names a failure that is permanent if it repeats.
+    """
 
     def __init__(
         self, message: str, *, wait_seconds: float | None = None, was_cut: bool = False, repeat_kind: str = ""
@@ -75,7 +75,7 @@ SECRET_CHARACTERS = 8
 
 
 def scrubber(key: str, *others: str) -> Callable[[str], str]:
-    """A function that takes secrets out of a text: this key, long other values, and whatever looks like a key."""
+    """A function that removes secrets from a text: this key, also quoted, and anything that looks like a key."""
     known = [] if key.lower() in _PLACEHOLDERS else [key]
     known += [secret for secret in others if len(secret) >= SECRET_CHARACTERS]
     exact = [form for secret in known for form in (secret, quote(secret, safe=""))]
@@ -92,13 +92,13 @@ def scrubber(key: str, *others: str) -> Callable[[str], str]:
 
 
 def shown_address(base_url: str) -> str:
-    """An address without user, password and query, fit for a message."""
+    """An address without user, password and query, for messages."""
     parts = urlsplit(base_url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def is_address(base_url: str) -> bool:
-    """Whether a request can be sent there: http or https, and a host."""
+    """Whether a request can be sent to this address: http or https, and a host."""
     try:
         parts = urlsplit(base_url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -107,12 +107,12 @@ def is_address(base_url: str) -> bool:
 
 
 def may_hold_secrets(base_url: str) -> bool:
-    """Whether an address holds more than a host and a path: such a one must not go on record."""
+    """Whether an address contains more than a host and a path, so that it must not be recorded."""
     return bool(re.search(r"^[^/]*//[^/]*@|[?#]", base_url))
 
 
 def error_text_of_body(body: bytes) -> tuple[str, str]:
-    """What an error body says and the code it gives, from any of the shapes servers use (JSON, HTML, text)."""
+    """The message and code of an error body, in any form that servers use (JSON, HTML, text)."""
     try:
         found = parse(body)
     except ValueError:
@@ -121,7 +121,7 @@ def error_text_of_body(body: bytes) -> tuple[str, str]:
 
 
 def error_text(found: Mapping[str, Any]) -> tuple[str, str]:
-    """What an error object says, and the code it gives."""
+    """The message and code of an error object."""
     inner = found.get("error") or found.get("base_resp") or found
     if isinstance(inner, list) and inner:
         inner = inner[0]
@@ -134,7 +134,7 @@ def error_text(found: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def is_error(chunk: Mapping[str, Any]) -> bool:
-    """Whether an object that should be a piece of a reply is an error instead."""
+    """Whether an object in place of a chunk is an error."""
     if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
         return True
     base = chunk.get("base_resp")
@@ -143,7 +143,7 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
     return "choices" not in chunk and bool(chunk.get("detail") or ("message" in chunk and "code" in chunk))
 
 
-# MiniMax answers 200 with a code of its own in `base_resp`; each stands for a status that others would send.
+# MiniMax answers 200 with its own code in `base_resp`; each corresponds to an HTTP status.
 _MINIMAX = {
     "1000": 500, "1001": 504, "1013": 500, "1024": 500, "1027": 500, "1033": 500, "1002": 429, "1039": 429,
     "1041": 429, "2045": 429, "2056": 429, "1004": 401, "2049": 401, "1008": 402, "1026": 400, "2013": 400,
@@ -174,32 +174,32 @@ _NO_MONEY = re.compile(r"insufficient[_ ](?:quota|balance|credit|fund)|exceeded 
 def classify_error(
     status: int, text: str, code: str = "", *, model: str = "", address: str = "", wait_seconds: float | None = None
 ) -> ModelError | TransientFailure:
-    """What a refusal means. `status` is 0 where an error came inside a 200; `text` must have been scrubbed."""
+    """The error for a refusal. `status` is 0 if the error came inside a 200; `text` must be scrubbed."""
     status = status if status >= 300 else _status_of(code, text)
-    said = shortened(text) or f"status {status}"
+    detail = shortened(text) or f"status {status}"
     if (status != 429 and _OVERFLOW.search(f"{text} {code}")) or status == 413:
-        return ContextOverflow(f"the window is too long for {model} at {address}: {said}", *_limits(text))
+        return ContextOverflow(f"the window is too long for {model} at {address}: {detail}", *_limits(text))
     if status in (401, 403):
         return EndpointRefused(
-            f"{address} refuses the key ({status}: {said}); put a valid one into HARNESS_API_KEY, then resume"
+            f"{address} refuses the key ({status}: {detail}); set HARNESS_API_KEY to a valid one, then resume"
         )
     if status == 402 or _NO_MONEY.search(f"{text} {code}"):
-        return EndpointRefused(f"{address} wants payment ({said}); top up the account, then resume")
+        return EndpointRefused(f"{address} wants payment ({detail}); top up the account, then resume")
     if status == 404 or (status in (400, 422) and _MODEL.search(text)):
         return EndpointRefused(
-            f"{address} does not serve model {model!r} ({said}); check --model, and that --base-url is right "
+            f"{address} does not serve model {model!r} ({detail}); check --model, and that --base-url is right "
             "(most end in /v1)"
         )
     if status in (408, 409, 425, 429) or (status >= 500 and status not in (501, 505)) or status == 0:
-        return TransientFailure(f"{status or 'error'}: {said}", wait_seconds=wait_seconds)
+        return TransientFailure(f"{status or 'error'}: {detail}", wait_seconds=wait_seconds)
     is_2013 = (code == "2013" or re.search(r"\b2013\b", text)) and not _PARAMETER.search(text)
     if status in (400, 422) and (is_2013 or code == "1026" or _HISTORY.search(text)):
-        return HistoryRejected(f"{address} rejects something in the history ({said})")
-    return EndpointRefused(f"{address} refuses the request ({status}: {said}); see `harness doctor` and models.toml")
+        return HistoryRejected(f"{address} rejects something in the history ({detail})")
+    return EndpointRefused(f"{address} refuses the request ({status}: {detail}); see `harness doctor` and models.toml")
 
 
 def _status_of(code: str, text: str) -> int:
-    """The status that an error inside a 200 stands for; 0 where it gives no hint (then it is worth another try)."""
+    """The status of an error inside a 200; 0 if unknown (then it is retried)."""
     if code in _MINIMAX:
         return _MINIMAX[code]
     if code.isdigit() and 400 <= int(code) < 600:
@@ -210,14 +210,14 @@ def _status_of(code: str, text: str) -> int:
 
 
 def _limits(text: str) -> tuple[int | None, int | None]:
-    """The limit and the prompt's length, in tokens, where the text names them."""
+    """The limit and the length of the prompt in tokens, if the text names them."""
     limit = re.search(r"(?:context (?:length|window|size)|limit)\D{0,30}?([\d,]{3,})", text, re.IGNORECASE)
     prompt = re.search(r"([\d,]+) (?:in the messages|input tokens|prompt tokens)", text, re.IGNORECASE)
     return tuple(int(one[1].replace(",", "")) if one else None for one in (limit, prompt))  # type: ignore[return-value]
 
 
 def named_limit(text: str) -> int | None:
-    """The largest value that a refusal of a parameter says it takes, if it says so."""
+    """The largest accepted value that a refusal of a parameter names."""
     words = r"at most|<=|\u2264|less than or equal to|up to|exceed|maximum|limit"
     found = re.search(rf"(?:{words})\D{{0,30}}?(\d[\d,]*)|\[\s*\d+\s*,\s*(\d+)\s*\]", text, re.IGNORECASE)
     return int((found[1] or found[2]).replace(",", "")) if found else None
@@ -232,6 +232,6 @@ def _plain(body: bytes) -> str:
 
 
 def shortened(text: str) -> str:
-    """As much of a text as an error message repeats; it must have been scrubbed."""
+    """A text shortened for an error message; it must be scrubbed."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."

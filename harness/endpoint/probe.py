@@ -1,8 +1,7 @@
-"""Finds out with a few cheap calls what an endpoint really does, before a long run relies on it.
+"""Tests with a few cheap calls how an endpoint behaves, before a long run relies on it.
 
-Every question may stay open: what cannot be told is None, never an error. Only an endpoint that does not answer at all
-raises, with the errors of `endpoint/errors.py`. Prompts are counted by the endpoint itself: a thought that was thrown
-away does not show in `prompt_tokens`.
+Every question may stay open: its answer is then None, never an error. Only an endpoint that does not answer at all
+raises (see `endpoint/errors.py`). Whether reasoning is kept is seen in `prompt_tokens`, as counted by the endpoint.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ OUTPUT_SECONDS = 20.0
 TRIES = 2
 
 _SHOWN = 40
-"""Prompt tokens that a note of `_NOTE`'s length must add to count as read."""
+"""Prompt tokens that `_NOTE` must add to count as read."""
 
 _THOUGHT_SHOWN = 150
-"""Prompt tokens that a thought of `_THOUGHT`'s length must add, or take away, to count as kept or lost."""
+"""Prompt tokens that `_THOUGHT` must add or remove to count as kept or lost."""
 
 _SYSTEM: dict[str, Any] = {"role": "system", "content": "You work through tools. Think briefly, answer in one word."}
 _PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 _TOOLS = [{"type": "function", "function": {"name": "look", "description": "List.", "parameters": _PARAMETERS}}]
-# Over 512 tokens: shorter prompts are not cached, so that nothing could be reported.
+# Over 512 tokens, because shorter prompts are not cached.
 _STORY = " ".join(f"Row {n} of the table holds {n * 37 % 101} and {n * 53 % 89}." for n in range(60))
 _TASK = {"role": "user", "content": f"{_STORY} What does the folder hold? Look, then answer in one word."}
 _THOUGHT = " ".join(f"The folder may hold a table of {n} rows, so I shall look." for n in range(30))
@@ -66,7 +65,7 @@ def probe_endpoint(
 ) -> ProbeResult:
     """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
 
-    Raises a `ModelError` where it answers none, soon if nobody is there.
+    Raises a `ModelError` if it answers none of them.
     """
     from harness.endpoint.client import RetryPolicy, open_model
     from harness.endpoint.connection import Connection
@@ -107,7 +106,7 @@ def probe_and_store(
 
 @dataclass
 class _Probe:
-    """A probe under way: what was dropped from requests so far, and every whole reply."""
+    """A probe in progress: the fields dropped from requests so far, and every complete reply."""
 
     profile: Profile
     connection: Connection
@@ -166,7 +165,7 @@ class _Probe:
         tries: int = TRIES,
         wall_seconds: float = CALL_SECONDS,
     ) -> RawReply | ModelError | TransientFailure:
-        """A whole reply, or what came instead after a few tries."""
+        """A complete reply, or the failure after a few tries."""
         asked = replace(self.profile, extra_body={**self.profile.extra_body, **(extra or {})})
         failure: ModelError | TransientFailure = TransientFailure("the time for a probe was over")
         while tries and time.monotonic() < self.until:
@@ -199,31 +198,35 @@ class _Probe:
         return failure
 
     def prompt_tokens(self, reply: RawReply | ModelError | TransientFailure) -> int | None:
-        """How long the endpoint found the prompt; None where it does not say."""
+        """The length of the prompt as counted by the endpoint; None if it does not report it."""
         found = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
         return found if isinstance(found, int) and found > 0 else None
 
-    # -------------------------------------------------------------------------------------------------- the thinking
+    # -------------------------------------------------------------------------------------------------- reasoning
 
     def thinking_from(self) -> ThinkingField | None:
-        """The field that the thoughts of its replies came in so far."""
+        """The field that the reasoning came in so far."""
         found = {split_reasoning(reply.message).field for reply in self.replies}
         none_seen: ThinkingField | None = "none" if found else None
         return next((one for one in _THINKING if one != NONE and one in found), none_seen)
 
     def candidates(self) -> list[ThinkingField]:
-        """The fields to send a thought back in, the likeliest first."""
+        """The fields to send reasoning back in, the likeliest first."""
         source = self.thinking_from()
         if source is None or source == NONE:
-            wanted = [self.profile.thinking_back]  # one that shows no thoughts has none to lose
+            wanted = [self.profile.thinking_back]  # a model that shows no reasoning has none to lose
         elif source == CONTENT:
-            wanted = [source, self.profile.thinking_back, *_THINKING]  # what came as text goes back as it came
+            wanted = [
+                source,
+                self.profile.thinking_back,
+                *_THINKING,
+            ]  # reasoning in the content goes back in the content
         else:
             wanted = [self.profile.thinking_back, source, *_THINKING]
         return [one for one in dict.fromkeys(wanted) if one != NONE]
 
     def thinking_back(self, bare: int | None) -> tuple[ThinkingField | None, tuple[str, ...], int | None]:
-        """The field in which a replayed thought counts, those in which it does not, and the longest prompt seen."""
+        """The field in which replayed reasoning counts, those in which it does not, and the longest prompt seen."""
         if bare is None:
             return None, (), None
         not_counted: list[str] = []
@@ -241,11 +244,11 @@ class _Probe:
         return ("none" if is_lost else None), tuple(not_counted), bare
 
     def thinking(self, name: str | None) -> dict[str, Any]:
-        """The assistant's message with a thought in the field `name`."""
+        """The assistant message with reasoning in the field `name`."""
         return with_reasoning(dict(_CALLING), split_reasoning({"reasoning_content": _THOUGHT}), str(name))
 
     def late(self, history: Sequence[Mapping[str, Any]], role: str, before: int | None) -> LateMessage | None:
-        """What a message of the user or the system behind a tool result does to what stands before it."""
+        """The effect of a user or system message after a tool result on the messages before it."""
         if before is None:
             return None
         reply = self.ask([*history, {"role": role, "content": _NOTE}])
@@ -257,21 +260,21 @@ class _Probe:
         grown = after - before
         return "costs_thinking" if grown < -_THOUGHT_SHOWN else "kept" if grown > _SHOWN else "dropped"
 
-    # ----------------------------------------------------------------------------------------------------- the habits
+    # ---------------------------------------------------------------------------------------------- other behaviour
 
     def calls_despite_none(self) -> tuple[bool | None, bool | None]:
-        """Whether it calls tools when told not to, and whether it refuses a field that it does not know."""
+        """Whether it calls tools despite `tool_choice: none`, and whether it refuses an unknown field."""
         strange = "harness_probe"
         asked = self.ask([_TASK], tokens=128, extra={"tool_choice": "none", strange: True})
         refuses = strange in self.dropped
         if isinstance(asked, Exception):
             return None, refuses or None
-        said = text_of(asked.message.get("content"))
-        called = bool(asked.message.get("tool_calls")) or "<invoke " in said or "tool_call>" in said
+        content = text_of(asked.message.get("content"))
+        called = bool(asked.message.get("tool_calls")) or "<invoke " in content or "tool_call>" in content
         return (None if "tool_choice" in self.dropped else called), refuses
 
     def output(self) -> dict[str, Any]:
-        """Whether it takes the output limit that a run will ask for, and what limits it names where not."""
+        """Whether it accepts the output limit that a run asks for, and the limits it names if not."""
         wanted = self.profile.output_tokens
         reply = self.ask([_HELLO], tokens=wanted, tools=False, tries=1, wall_seconds=OUTPUT_SECONDS)
         if isinstance(reply, ContextOverflow):
@@ -284,7 +287,7 @@ class _Probe:
         return {"takes_output": True}
 
     def broken_history(self) -> str | None:
-        """What it answers to a result without a call."""
+        """Its answer to a result without a call."""
         reply = self.ask([_TASK, _RESULT], tries=1)
         return str(reply) if isinstance(reply, Exception) else "accepted"
 

@@ -1,4 +1,4 @@
-"""What a few cheap calls found out about an endpoint: kept for a week, told to people, and applied to its profile."""
+"""The result of a probe: stored for a week, shown to people, and applied to the profile of the endpoint."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from harness.parsing.reasoning import CONTENT, NONE
 from tasks.io.atomic import replacing
 
 FRESH_SECONDS = 7 * 24 * 3600.0
-"""How long a result is believed: servers are restarted with other flags."""
+"""How long a result is used: servers are restarted with other options."""
 
 LateMessage = Literal["kept", "dropped", "costs_thinking", "refused"]
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What an endpoint did when it was tried. None: could not be told.
+    """How an endpoint behaved in a probe. None: unknown.
 
-    `when` is UTC (ISO), `profile` the digest of the profile it was tried with, `calls` and `cost` what it took.
-    `thinking_from` is the field its thoughts came in, `thinking_back` the one in which they count in the next prompt
-    (`none`: they are dropped in every field of `not_counted`). `late_user` and `late_system` say what such a message
-    behind a tool result does. `output_limit` and `context_limit` are in tokens, where it named them;
-    `takes_output` tells whether it accepts the output limit of the profile. `broken_history` is its answer to one.
+    `when` is UTC (ISO), `profile` the digest of the profile used, `calls` and `cost` what the probe took.
+    `thinking_from` is the field its reasoning came in, `thinking_back` the one in which it counts in the next prompt
+    (`none`: it is dropped in every field of `not_counted`). `late_user` and `late_system` are the effect of such a
+    message after a tool result. `output_limit` and `context_limit` are in tokens, if it named them; `takes_output`
+    tells whether it accepts the output limit of the profile. `broken_history` is its answer to a result without a call.
     """
 
     address: str
@@ -58,12 +58,12 @@ class ProbeResult:
 
     @property
     def loses_thinking(self) -> bool:
-        """Whether it thinks, and throws those thoughts away at the next call, however they are sent."""
+        """Whether it shows reasoning and drops it at the next call in every field."""
         return self.thinking_from not in (None, NONE) and self.thinking_back == NONE
 
 
 def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
-    """The profile as this endpoint is to be treated. A `thinking_back` of `none` was chosen, and stays."""
+    """The profile with the results of the probe. A `thinking_back` of `none` was set by the user and stays."""
     changes: dict[str, Any] = {}
     if probe.thinking_from not in (None, NONE):
         changes["thinking_from"] = probe.thinking_from
@@ -74,7 +74,7 @@ def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
     limits = [profile.output_tokens, *([probe.output_limit] if probe.output_limit else [])]
     if probe.context_limit:
         changes["context_tokens"] = min(profile.context_tokens, probe.context_limit)
-        limits.append(max(1, probe.context_limit // 4))  # the window needs room beside the longest reply
+        limits.append(max(1, probe.context_limit // 4))  # the window needs room besides the longest reply
     refused = set(probe.refused_fields)
     changes |= {name: None for name in ("temperature", "top_p", "top_k") if name in refused}
     changes["extra_body"] = {key: value for key, value in profile.extra_body.items() if key not in refused}
@@ -82,11 +82,11 @@ def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
     return replace(profile, output_tokens=min(limits), **changes)
 
 
-# -------------------------------------------------------------------------------------------------------- kept on disk
+# -------------------------------------------------------------------------------------------------------- storage
 
 
 def load_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
-    """What is known of this endpoint from a probe with the same profile in the last week, if anything."""
+    """The result of a probe with the same profile in the last week, if there is one."""
     try:
         found = parse_probe(json.loads(_path(home, base_url, profile.model).read_bytes()))
         age = (datetime.now(UTC) - datetime.fromisoformat(found.when)).total_seconds() if found else FRESH_SECONDS
@@ -104,7 +104,7 @@ def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:
 
 
 def parse_probe(fields: Mapping[str, Any] | None) -> ProbeResult | None:
-    """A result from its fields as JSON; None where they are not those of one (another version wrote them)."""
+    """A result from its JSON fields; None if they do not fit (written by another version)."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -119,19 +119,19 @@ def _path(home: Path, base_url: str, model: str) -> Path:
 
 
 def profile_digest(profile: Profile) -> str:
-    """A name for the profile that a probe was made with: with another, other questions would have been asked."""
+    """A digest of the profile: a probe with another profile asks other questions."""
     return hashlib.sha256(json.dumps(asdict(profile), sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-# ------------------------------------------------------------------------------------------------------- told to people
+# ------------------------------------------------------------------------------------------------------- for people
 
 
 def probe_lines(result: ProbeResult) -> list[str]:
-    """What was found, a line each, for a person; what could not be told is called unknown."""
+    """The result as lines for people; open questions are called unknown."""
     spent = f", about ${result.cost:.4f}" if result.cost else ""
     return [
         f"tried {result.when} with {result.calls} short calls{spent}",
-        f"thinking: {_thinking_line(result)}",
+        f"reasoning: {_thinking_line(result)}",
         f"late messages: a user message {_LATE[result.late_user]}; a system message {_LATE[result.late_system]}",
         f"counts tokens: {_yes(result.reports_usage)}; cached ones: {_cached_line(result)}",
         f"stream: {_STREAM[result.is_cumulative]}; ends with [DONE]: {_yes(result.sends_done)}",
@@ -139,16 +139,16 @@ def probe_lines(result: ProbeResult) -> list[str]:
         f"calls tools despite tool_choice none: {_yes(result.calls_despite_none)}",
         f"refuses unknown fields: {_yes(result.refuses_unknown_fields)}"
         + (f"; refused of ours: {', '.join(result.refused_fields)}" if result.refused_fields else ""),
-        f"a history with a result of no call: {_unknown(result.broken_history)}",
+        f"a result without a call in the history: {_unknown(result.broken_history)}",
     ]
 
 
 _LATE: dict[LateMessage | None, str] = {
     "kept": "is read",
     "dropped": "is dropped silently",
-    "costs_thinking": "throws away the thoughts before it",
+    "costs_thinking": "makes it drop the reasoning before it",
     "refused": "is refused",
-    None: "does something unknown",
+    None: "has an unknown effect",
 }
 _STREAM = {True: "cumulative", False: "deltas", None: "unknown"}
 
@@ -160,7 +160,7 @@ def _thinking_line(result: ProbeResult) -> str:
         return "none shown"
     lost = f" (not counted in {', '.join(result.not_counted)})" if result.not_counted else ""
     if result.thinking_back == NONE:
-        return f"comes in {result.thinking_from} and is THROWN AWAY when it is sent back{lost}"
+        return f"comes in {result.thinking_from} and is DROPPED when it is sent back{lost}"
     where = {None: "unknown whether it is kept", CONTENT: "kept when sent back inside content, between <think> tags"}
     return (
         f"comes in {result.thinking_from}, {where.get(result.thinking_back, f'kept in {result.thinking_back}')}{lost}"
@@ -174,10 +174,10 @@ def _cached_line(result: ProbeResult) -> str:
 
 
 def _output_line(result: ProbeResult) -> str:
-    told = {True: "what a run asks for is taken", False: "what a run asks for is refused", None: "unknown"}
+    answers = {True: "the limit of a run is accepted", False: "the limit of a run is refused", None: "unknown"}
     named = [f"{result.output_limit} tokens"] if result.output_limit else []
     named += [f"a context of {result.context_limit} tokens"] if result.context_limit else []
-    return ", ".join([told[result.takes_output], *named])
+    return ", ".join([answers[result.takes_output], *named])
 
 
 def _yes(value: bool | None) -> str:

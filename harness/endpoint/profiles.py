@@ -1,8 +1,8 @@
-"""What is known of each kind of endpoint: thinking fields, sampling, limits, prices; `models.toml` overrides any of it.
+"""The profile of each kind of endpoint: reasoning fields, sampling, limits, prices. `models.toml` overrides all of it.
 
 Errors::
 
-    ProfileError     models.toml cannot be read or says something unknown; the message names file, line and key
+    ProfileError     models.toml is invalid; the message names file, line and key
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 ThinkingField = Literal["reasoning_details", "reasoning_content", "reasoning", "content", "none"]
-"""Where a model's thinking stands in a message; `content` means between `<think>` tags in the text."""
+"""The field of a message that carries the reasoning; `content` means between `<think>` tags in the text."""
 
 
 class ProfileError(Exception):
-    """models.toml is wrong; the message says where and what to write instead."""
+    """models.toml is invalid; the message says where, and what to write instead."""
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars per million tokens: prompt tokens not found in the endpoint's cache, found there, and written."""
+    """Dollars per million tokens: uncached prompt tokens, cached ones, and output tokens."""
 
     input: float = 0.0
     cached: float = 0.0
@@ -33,13 +33,13 @@ class Prices:
 
 @dataclass(frozen=True)
 class Profile:
-    """One kind of endpoint, as the client must treat it.
+    """How the client treats one kind of endpoint.
 
-    `thinking_from` is the field a reply carries its thinking in, `thinking_back` the one it goes back in
-    (`none`: it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
-    `context_tokens` bounds prompt and reply together, `output_tokens` is asked for in `output_field`.
-    `extra_body` is merged into every request. `asks_usage` asks for a last chunk with usage. `stream` says
-    whether a chunk adds to the text (`delta`) or repeats it (`cumulative`); `auto` looks.
+    `thinking_from` is the field a reply carries its reasoning in, `thinking_back` the one it is sent back in (`none`:
+    it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
+    `context_tokens` bounds prompt and reply together, `output_tokens` is asked for in `output_field`. `extra_body` is
+    merged into every request. `asks_usage` asks for a last chunk with usage. `stream` says whether a chunk adds to the
+    text (`delta`) or repeats it (`cumulative`); `auto` detects it.
     """
 
     kind: str
@@ -61,7 +61,7 @@ class Profile:
     prices: Prices = Prices()
 
     def sampling(self) -> dict[str, float | int]:
-        """The sampling values to send, moved into the ranges this endpoint accepts."""
+        """The sampling values to send, clamped to the ranges this endpoint accepts."""
         found: dict[str, float | int] = {}
         if self.temperature is not None:
             found["temperature"] = _within(self.temperature, self.temperature_range)
@@ -86,7 +86,7 @@ MINIMAX = Profile(
     thinking_from="reasoning_details",
     thinking_back="reasoning_details",
     context_tokens=204_800,
-    # The vendor's pages disagree about the limit (2,048 or 131,072); one that is refused is dropped by the client.
+    # The vendor's pages disagree about the limit (2,048 or 131,072); the client drops one that is refused.
     output_tokens=32_768,
     output_field="max_completion_tokens",
     extra_body={"reasoning_split": True},
@@ -106,16 +106,15 @@ OPENAI = Profile(kind="openai")
 DEMO = Profile(kind="demo", model="demo", context_tokens=65_536, output_tokens=8_192)
 
 KINDS: Mapping[str, Profile] = {profile.kind: profile for profile in (MINIMAX, VLLM, SGLANG, OPENAI, DEMO)}
-"""Every kind of endpoint by the name that `kind` has in models.toml."""
+"""The profiles by the value of `kind` in models.toml."""
 
 
 def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
-    """The profile for `model` at `base_url`: the kind that the address suggests, then what models.toml says of it.
+    """The profile for `model` at `base_url`: guessed from the address, then overridden by models.toml.
 
-    Each table of models.toml is one entry. Its `base_url` and `model`, where given, say what it is for (a model
-    may also be asked for by the entry's name); `kind` picks the profile it starts from; every other key overrides
-    a field of `Profile`. Of several entries that fit, the one that says more of what it is for wins. A file that
-    is not there changes nothing. Raises `ProfileError`.
+    Each table of models.toml is one entry. Its `base_url` and `model` select what it applies to (the entry's name may
+    also be the model); `kind` picks the profile it starts from; every other key overrides a field of `Profile`. Of
+    several matching entries the most specific one wins. A missing file changes nothing. Raises `ProfileError`.
     """
     guessed = replace(_guess(base_url, model), model=model)
     if models_toml is None or not models_toml.exists():
@@ -135,7 +134,7 @@ def _guess(base_url: str, model: str) -> Profile:
         return MINIMAX
     if host == "api.openai.com":
         return replace(OPENAI, output_field="max_completion_tokens")
-    # The ports these servers choose by themselves; anything else is for models.toml or the probe to say.
+    # The default ports of these servers; anything else is left to models.toml and the probe.
     if address.port == 30_000:
         return SGLANG
     if address.port == 8_000 or "minimax" in model.lower():
@@ -160,7 +159,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     for name, entry in document.items():
         if not isinstance(entry, dict):
             raise ProfileError(
-                f"{_place(path, name)}: `{name}` stands outside an entry; write it below a line like [my-server]"
+                f"{_place(path, name)}: `{name}` is outside an entry; write it below a line like [my-server]"
             )
         for key in entry:
             _check_key(path, name, key)
@@ -184,7 +183,7 @@ def _check_key(path: Path, entry: str, key: str) -> None:
 
 
 def _fit(name: str, entry: Mapping[str, Any], base_url: str, model: str) -> int | None:
-    """How much of what the entry says it is for holds (None: something does not)."""
+    """How specifically an entry matches (None: it does not)."""
     points = 0
     if "base_url" in entry:
         if str(entry["base_url"]).rstrip("/") != base_url.rstrip("/"):
@@ -224,7 +223,7 @@ def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> 
 
 
 def _place(path: Path, key: str, entry: str = "") -> str:
-    """`file:line` of a key, as near as a look at the text can tell."""
+    """`file:line` of a key, found by searching the text."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     start = next(
         (n for n, line in enumerate(lines) if entry and re.match(rf"\s*\[\"?{re.escape(entry)}\"?\]", line)), 0

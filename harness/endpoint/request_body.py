@@ -1,8 +1,8 @@
-"""The bytes of a chat request, and a streamed reply read back from bytes into chunks.
+"""The bytes of a chat request, and the reader that splits a streamed reply into chunks.
 
-The request is joined from fragments that were serialised once (the SDK's own transform costs 0.2 ms of CPU a
-message), messages first, so that two requests of an epoch share their longest prefix on the wire as well. The
-reader works on bytes: a chunk of the network may end in the middle of a character, a line or a tag.
+The request is joined from fragments that were serialised once (the SDK needs 0.2 ms of CPU per message), messages
+first, so that two requests of an epoch share their longest prefix. The reader works on bytes, because a network chunk
+may end in the middle of a character, a line or a tag.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from typing import Any
 
 from harness.endpoint.profiles import Profile
 
-# Not strict: a raw control character inside a string is untidy, but nothing is lost by reading it. NaN becomes null.
+# Not strict: raw control characters in strings are accepted. NaN becomes null.
 _DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 
 _ESSENTIAL = ("model", "stream")
 
 
 class Body:
-    """The bytes of a request as the fragments they are, for sending in parts of about `PART` bytes.
+    """The bytes of a request in fragments, sent in parts of about `PART` bytes.
 
-    A window is megabytes and grows every turn: copies of it in one piece would each need a larger place in memory
-    than the last one left, and the process would grow with them.
+    A window has megabytes and grows every turn; joined copies would fragment memory and make the process grow.
     """
 
     PART = 65_536
@@ -60,8 +59,8 @@ def request_body(
 ) -> Body:
     """The body of a chat request. `system` and `messages` are JSON objects, `tools` a JSON array, as bytes.
 
-    `system` may be empty where the messages already hold it. `dropped` are optional fields this endpoint has
-    refused, `output_tokens` a smaller limit than the profile's.
+    `system` may be empty if the messages contain it. `dropped` are optional fields that this endpoint refused,
+    `output_tokens` a smaller limit than the profile's.
     """
     body = [b'{"messages":[']
     for message in ([system] if system else []), messages:
@@ -86,7 +85,7 @@ def _options(profile: Profile, dropped: Collection[str], output_tokens: int | No
 
 
 def optional_fields(profile: Profile) -> set[str]:
-    """The fields of a request that may be dropped where an endpoint refuses them."""
+    """The fields of a request that may be dropped if an endpoint refuses them."""
     return set(_options(profile, (), None)) - set(_ESSENTIAL)
 
 
@@ -96,7 +95,7 @@ def refused_fields(profile: Profile, dropped: Collection[str], refusal: str) -> 
 
 
 class AnsweredIds:
-    """The ids of calls that a history has answered; looks only at the messages it has not seen."""
+    """The ids of answered calls in a history; reads only messages it has not seen."""
 
     _ANSWERED = re.compile(rb'"tool_call_id":\s*"((?:[^"\\]|\\.)*)"')
 
@@ -117,7 +116,7 @@ class AnsweredIds:
 
 @dataclass(frozen=True)
 class ServerSentEvent:
-    """One event of a stream: its name (mostly empty), its id, and its data as bytes."""
+    """One event of a stream: name (mostly empty), id, and data."""
 
     data: bytes
     event: str = ""
@@ -125,7 +124,7 @@ class ServerSentEvent:
 
 
 class EventReader:
-    """Cuts a stream of bytes into server-sent events, however the bytes were split on their way."""
+    """Splits a stream of bytes into server-sent events."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -137,11 +136,11 @@ class EventReader:
     def feed(self, received: bytes) -> Iterator[ServerSentEvent]:
         """The events that `received` completes."""
         if b"\n" not in received and b"\r" not in received:
-            # A long line in many pieces is joined once, when it ends.
+            # A long line is joined once, when it ends.
             self._pieces.append(received)
             return
         text = b"".join([*self._pieces, received])
-        # A last \r may be the first half of \r\n: it is looked at with what follows.
+        # A last \r may be the first half of \r\n: it is read with the next bytes.
         kept = b"\r" if text.endswith(b"\r") else b""
         text = text.removesuffix(b"\r") if kept else text
         *lines, rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
@@ -150,7 +149,7 @@ class EventReader:
             yield from self._take(line)
 
     def close(self) -> Iterator[ServerSentEvent]:
-        """What was left when the stream ended: some servers do not end their last event."""
+        """The events left when the stream ended: some servers do not end their last event."""
         rest = b"".join(self._pieces)
         self._pieces = []
         for line in (rest.rstrip(b"\r"), b""):
@@ -176,9 +175,9 @@ class EventReader:
 
 
 def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
-    """The JSON objects in the data of an event; None where it is no JSON at all.
+    """The JSON objects in the data of an event; None if it is no JSON.
 
-    A server that puts only one line end between its events is understood: then each line is an object.
+    If a server puts only one line end between its events, each line is an object.
     """
     try:
         found = [parse(data)]
@@ -194,12 +193,12 @@ def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
 
 
 def is_done(data: bytes) -> bool:
-    """Whether the data of an event is the `[DONE]` that ends a stream, or ends with it on a line of its own."""
+    """Whether the data of an event is `[DONE]`, or ends with it on its own line."""
     return data.rstrip().rpartition(b"\n")[2].strip() == b"[DONE]"
 
 
 def parse(data: bytes) -> Any:
-    """JSON from an endpoint, as leniently as loses nothing. Raises ValueError."""
+    """Read JSON from an endpoint leniently. Raises ValueError."""
     try:
         return _DECODER.decode(data.decode("utf-8", "replace"))
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Takes an answer of an endpoint as it comes, and says at the end whether it is a whole reply."""
+"""Reads the answer of an endpoint as it arrives, and checks at its end that it is a complete reply."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from harness.endpoint.errors import TransientFailure, error_text_of_body, is_err
 from harness.endpoint.request_body import EventReader, ServerSentEvent, is_done, parse, read_chunks
 
 _LARGEST = 64_000_000
-"""Bytes of an answer that are held in memory; one that needs more is no reply."""
+"""Limit in bytes; a longer answer is no reply."""
 
 _SURE = 256
-"""Characters from which on a piece that begins with all of the last one is surely its longer version."""
+"""From this many characters on, a chunk that begins with the last one surely replaces it."""
 
 _FIELDS = (*TEXTS, "reasoning_details", "tool_calls")
 
 _BROKEN_ENDS = ("error", "abort", "cancelled")
-"""Reasons to end that are the server's own trouble, not the model's decision."""
+"""Finish reasons that report a failure of the server."""
 
 
 @dataclass(frozen=True)
 class RawReply:
-    """A whole reply as the endpoint meant it: `message` with content, the thinking fields and tool_calls.
+    """A complete reply: `message` has the content, the reasoning fields and tool_calls.
 
-    `has_done` tells whether its end was marked: by `[DONE]`, or because it came as one document.
+    `has_done`: its end was marked by `[DONE]`, or it came as one document.
     """
 
     message: dict[str, Any]
@@ -39,12 +39,11 @@ class RawReply:
 
 @dataclass
 class ReplyReader:
-    """Takes the bytes of an answer, whatever they turn out to be: a stream, one JSON document, HTML, an error.
+    """Reads the bytes of an answer: a stream, one JSON document, HTML, or an error.
 
-    `style` says how chunks of this endpoint are to be joined; `is_usually_delta` is what other streams of it have
-    shown, where that is left open. After `finish`, the reply is whole or was refused.
-    `is_taken` is for the caller to set: the request was answered with a 200, whatever follows.
-    `error` holds the first error object found, `is_over` is true when nothing more can come.
+    `style` says how to join the chunks of this endpoint; `is_usually_delta` is what its other streams showed, for style
+    `auto`. The caller sets `is_taken` when the request was answered with 200. `error` is the first error object,
+    `is_over` is True when nothing more can come.
     """
 
     style: Style = "auto"
@@ -64,22 +63,22 @@ class ReplyReader:
 
     @property
     def has_begun(self) -> bool:
-        """Whether something of an answer has come, so that it may have been paid for."""
+        """Whether part of a reply has come, so that it may be billed."""
         return bool(self._deltas or self._whole or (self._document and self._start.lstrip()[:1] == b"{"))
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model has said that it ended: what is still missing (usage, `[DONE]`) can be done without."""
+        """Whether the model has finished; usage and `[DONE]` may still be missing."""
         return bool(self._finish) and self._finish not in _BROKEN_ENDS and self.error is None
 
     def text_bytes(self) -> int:
-        """The size of what the model has written so far, at least one byte a token of a stream."""
+        """The size of the reply so far, at least three bytes per chunk."""
         message, _ = assemble(self._deltas, self.style, self.is_usually_delta)
-        said = json.dumps([value for value in (message | self._whole).values() if value], ensure_ascii=False)
-        return max(len(said.encode("utf-8", "replace")), 3 * len(self._deltas))
+        text = json.dumps([value for value in (message | self._whole).values() if value], ensure_ascii=False)
+        return max(len(text.encode("utf-8", "replace")), 3 * len(self._deltas))
 
     def feed(self, received: bytes) -> None:
-        """Take some bytes. Raises `Passing` where they can be no part of a reply."""
+        """Read some bytes. Raises `TransientFailure` if they cannot belong to a reply."""
         self.held += len(received)
         if self.held > _LARGEST:
             raise TransientFailure("the answer is larger than any reply", was_cut=self.has_begun, repeat_kind="page")
@@ -99,7 +98,7 @@ class ReplyReader:
             self._take(event)
 
     def finish(self) -> RawReply:
-        """The whole reply. Raises `Passing` where the answer ended too early or was none."""
+        """The complete reply. Raises `TransientFailure` if the answer ended too early or was no reply."""
         if self._document is not None:
             self._read_document(b"".join(self._document))
         else:
@@ -114,7 +113,7 @@ class ReplyReader:
         if not self.is_whole:
             if self.has_begun:
                 raise TransientFailure("the reply was cut off: it ended without a finish_reason", was_cut=True)
-            raise TransientFailure("the endpoint answered 200 with nothing in it", repeat_kind="empty")
+            raise TransientFailure("the endpoint answered 200 without content", repeat_kind="empty")
         message, style = assemble(self._deltas, self.style, self.is_usually_delta)
         return RawReply(
             message | self._named(), self._finish, self._usage, style, self.is_over or self._document is not None
@@ -126,13 +125,13 @@ class ReplyReader:
             return
         chunks = read_chunks(event.data)
         if chunks is None and not is_done(event.data) and not self.is_whole:
-            raise TransientFailure("the stream holds something that is no JSON", was_cut=self.has_begun)
+            raise TransientFailure("the stream contains something that is no JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
             if not self.is_whole and (is_error(chunk) or event.event == "error"):
                 self.error, self.is_over = self.error or chunk, True
                 return
             if last is not None and last.data == event.data and chunk.get("usage") and chunk.get("choices"):
-                continue  # Its running count of tokens did not move: the same chunk once more.
+                continue  # The token count did not change: the same chunk again.
             self._add(chunk)
         if is_done(event.data):
             self.is_over = True
@@ -156,7 +155,7 @@ class ReplyReader:
                 self._append(kept, reason)
 
     def _append(self, delta: dict[str, Any], reason: str) -> None:
-        # A long cumulative stream would otherwise be kept in all its versions.
+        # Otherwise every version of a long cumulative stream would be kept.
         if len(delta) == 1 and self._deltas and self._deltas[-1][0].keys() == delta.keys():
             new, old = only_text(delta), only_text(self._deltas[-1][0])
             if new and len(old) >= _SURE and len(new) > len(old) and new.startswith(old):
@@ -166,13 +165,13 @@ class ReplyReader:
         self._deltas.append((delta, reason))
 
     def _read_document(self, document: bytes) -> None:
-        """An answer that is no stream: a reply in one piece, an error, or a page of some gateway."""
+        """Read an answer that is no stream: a reply in one piece, an error, or the page of a gateway."""
         try:
             found = parse(document.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
             if document.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-                said = error_text_of_body(document)[0]  # whole: a key that was cut in two would not be found in it
-                raise TransientFailure(f"the endpoint answered with a web page ({said})", repeat_kind="page") from None
+                page = error_text_of_body(document)[0]  # not shortened: a key cut in two would not be scrubbed
+                raise TransientFailure(f"the endpoint answered with a web page ({page})", repeat_kind="page") from None
             raise TransientFailure("the reply was cut off: its JSON does not end", was_cut=True) from None
         if not isinstance(found, dict):
             raise TransientFailure("the endpoint answered with JSON that is no reply", repeat_kind="page")

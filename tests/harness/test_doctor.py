@@ -67,7 +67,7 @@ def test_working_machine_is_reported_ready(
     assert "  labels\n      docker, bubblewrap: protected\n      local: unprotected\n" in out
     assert out.endswith("A run can start.\n")
     assert KEY not in out
-    assert "probe: tried" in out and "thinking: comes in reasoning_content, kept in reasoning_content" in out
+    assert "probe: tried" in out and "comes in reasoning_content, kept in reasoning_content" in out
     assert not list(tmp_path.glob("new/.doctor-*"))
 
 

@@ -92,7 +92,7 @@ def test_a_hosted_minimax_is_found_as_its_profile_describes_it() -> None:
     assert (found.takes_output, found.output_limit) == (False, 2048)
     assert apply_probe(MINIMAX, found).output_tokens == 2048
     told = "\n".join(probe_lines(found))
-    assert "a user message throws away the thoughts before it" in told and "2048 tokens" in told
+    assert "a user message makes it drop the reasoning before it" in told and "2048 tokens" in told
 
 
 @pytest.mark.parametrize(("profile", "field"), [(VLLM, "reasoning"), (SGLANG, "reasoning_content")])
@@ -140,11 +140,11 @@ def test_an_endpoint_that_drops_thinking_is_named_with_its_other_habits() -> Non
     assert set(found.not_counted) == {*THINKING_FIELDS, "content"}
     told = "\n".join(probe_lines(found))
     for habit in (
-        "THROWN AWAY",
+        "DROPPED",
         "ends with [DONE]: no",
         "calls tools despite tool_choice none: yes",
         "refuses unknown fields: yes",
-        "a history with a result of no call: 500: Internal Server Error",
+        "a result without a call in the history: 500: Internal Server Error",
     ):
         assert habit in told
 
@@ -153,7 +153,7 @@ def test_a_plain_endpoint_without_thinking_loses_none() -> None:
     with ChatServer(serving()) as server:
         found = probed(server, OPENAI)
     assert (found.thinking_from, found.loses_thinking) == ("none", False)
-    assert "thinking: none shown" in probe_lines(found)
+    assert "reasoning: none shown" in probe_lines(found)
     assert apply_probe(OPENAI, found) == OPENAI
 
 
@@ -245,9 +245,9 @@ def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_any
         assert len(server.received) == asked + 1, "the probe of a minute ago still holds"
     events = events_of(only_run(tmp_path))
     (told,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
-    assert told.audience == "people" and any("THROWN AWAY" in line for line in told.findings)  # type: ignore[attr-defined]
+    assert told.audience == "people" and any("DROPPED" in line for line in told.findings)  # type: ignore[attr-defined]
     _, shown = harness(tmp_path, "show", "last")
-    assert "THROWN AWAY" in shown
+    assert "DROPPED" in shown
 
 
 def test_what_the_probe_found_is_how_the_run_replays_thinking(tmp_path: Path) -> None:

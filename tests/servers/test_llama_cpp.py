@@ -80,7 +80,7 @@ def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> Non
         "comes in content",
         "counts tokens: no; cached ones: not reported",
         "calls tools despite tool_choice none: yes",
-        "a history with a result of no call: the endpoint answered 200 with nothing in it",
+        "a result without a call in the history: the endpoint answered 200 without content",
     ):
         assert habit in told, told
 

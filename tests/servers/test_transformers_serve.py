@@ -86,7 +86,7 @@ def test_a_hundred_turns_with_a_model_that_recites(tmp_path: Path) -> None:
     (probed,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
     told = "\n".join(probed.findings)  # type: ignore[attr-defined]
     for habit in (
-        "comes in reasoning_content and is THROWN AWAY",
+        "comes in reasoning_content and is DROPPED",
         "a system message is dropped silently",
         "cached ones: not reported",
         "ends with [DONE]: no",
