@@ -48,7 +48,7 @@ def render_notes(notebook: Notebook) -> str:
     # Facts that the lines above contain are not repeated, but stay in the notebook for when those lines go.
     if kept := facts.find_missing(notebook.facts, "\n".join(parts)):
         parts.append(f"Facts from older turns, verbatim:\n{facts.render(kept)}")
-    if notebook.last_stage == "alone":
+    if notebook.last_stage == "automatic":
         parts.append("(The harness shortened this window. Ignore checkpoint requests in the turns below.)")
     return "\n\n".join(parts)
 

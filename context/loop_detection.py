@@ -69,7 +69,7 @@ class LoopDetector:
         if isinstance(event, AttemptStarted):
             self.__init__()  # type: ignore[misc]  # a new attempt starts from nothing
         elif isinstance(event, EpochStarted):
-            self.needs_epoch = self.needs_epoch and event.reason in ("resume", "healed")
+            self.needs_epoch = self.needs_epoch and event.reason in ("resume", "repaired")
         elif isinstance(event, ModelReplied):
             self._calls = {call.id: (call.name, call.arguments) for call in event.calls}
             self.text_replies = 0 if event.calls else self.text_replies + 1

@@ -16,6 +16,7 @@ from context.tokens import estimate_tokens
 from runs.events.registry import (
     AttemptStarted,
     CheckpointTaken,
+    CompactionConsidered,
     EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
@@ -23,7 +24,6 @@ from runs.events.registry import (
     ModelReplied,
     ToolFinished,
     ToolStarted,
-    WindowWeighed,
 )
 from runs.views.messages import split_thinking
 
@@ -112,7 +112,7 @@ class Notebook:
             self.is_boundary = event.status in ("scored", "unscored")
         elif isinstance(event, CheckpointTaken):
             self._add_checkpoint(event)
-        elif isinstance(event, WindowWeighed):
+        elif isinstance(event, CompactionConsidered):
             if event.stage == "none":
                 self.reason_turns[event.why.partition(":")[0]] = self.turn
         elif isinstance(event, EpochStarted):
@@ -186,7 +186,7 @@ class Notebook:
         self._todo_number = max([self._todo_number, *(int(name.removeprefix("todo-")) for name in self.todos)])
 
     def _start_epoch(self, event: EpochStarted) -> None:
-        if event.reason in ("resume", "healed"):
+        if event.reason in ("resume", "repaired"):
             return
         self.needs_close, self.refusals, self.unreadable, self.asked_turns, self.reason_turns = False, 0, 0, [], {}
         if not event.stage:

@@ -1,6 +1,6 @@
-"""The checkpoint: the model's words for the epoch that closes, checked by code before they count.
+"""Checkpoints: the model's notes on the epoch that closes, checked by code.
 
-A checkpoint that drops an open to-do, or says next to nothing, is refused once and then completed by code.
+A checkpoint that drops an open to-do or is nearly empty is refused once, then completed by code.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from harness.run import Run
 from runs.events.registry import CheckpointTaken
 from runs.state import Pending
 
-LEAST_SHARE = 0.25
-"""A checkpoint shorter than this part of the one before it has probably collapsed."""
+MIN_SHARE = 0.25
+"""A checkpoint shorter than this share of the one before it has probably lost content."""
 
 
 class CheckpointRefused(Exception):
-    """The checkpoint leaves something out; the message says what."""
+    """The checkpoint omits something; the message says what."""
 
 
 def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: list[str]) -> str:
-    """Record a checkpoint and return what the model is told. Raises `CheckpointRefused`, once an epoch."""
+    """Record a checkpoint and return the tool's result. Raises `CheckpointRefused`, at most once an epoch."""
     notebook = run.notebook
     if not notebook.has_checkpoint(pending.call.id, pending.turn):
         forgotten = notebook.unmentioned_todos([*done, *decided, *todo])
@@ -49,6 +49,6 @@ def _problem(run: Run, done: list[str], decided: list[str], forgotten: list[str]
 in `done` if it is done or dropped, in `todo` if it is still to do"
     if size == 0:
         return "`done` and `decided` are empty: say what these turns brought, and what was decided and why"
-    if last and size < LEAST_SHARE * sum(map(len, [*last.done, *last.decided])):
+    if last and size < MIN_SHARE * sum(map(len, [*last.done, *last.decided])):
         return "this is less than a quarter of your last checkpoint: say all that these turns brought"
     return ""

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from harness.startup.create_run import RunRequest
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
-_RUN_HELP = "a run: its id, a part of it that names only one, its folder, or `last`"
+_RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what was typed and return the exit code; every error ends here as one message, never as a traceback."""
+    """Run a command line and return its exit code. Every error ends here as one message, never as a traceback."""
     errors.provide_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show `±` gets a question mark, not a crash
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except (Exception, KeyboardInterrupt) as error:
         if errors.is_full(sys.stdout):
-            errors.say("what this command prints cannot be written: no room where its output goes.")
+            errors.say("the output of this command cannot be written: no space left where it goes.")
             return errors.STOPPED
         errors.say(errors.explain(error, settings.home if settings else None))
         return errors.code_of(error)
@@ -133,49 +133,47 @@ _SET_HELP = "set any setting; `harness config` lists them"
 
 
 def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
-    resume = commands.add_parser("resume", allow_abbrev=False, help="go on with a run that was stopped or crashed")
+    resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
     resume.set_defaults(command=_resume)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 
 def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
-    runs = commands.add_parser("runs", allow_abbrev=False, help="list the runs there are")
+    runs = commands.add_parser("runs", allow_abbrev=False, help="list all runs")
     runs.set_defaults(command=_runs)
-    show = commands.add_parser("show", allow_abbrev=False, help="read what happened in a run")
+    show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
     show.set_defaults(command=_show)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
-    show.add_argument("--full", action="store_true", help="every text whole")
-    show.add_argument("--cost", action="store_true", help="what each turn cost and found in the cache, instead")
-    show.add_argument("--epochs", action="store_true", help="when the window was made smaller and why, instead")
-    tasks = commands.add_parser("tasks", allow_abbrev=False, help="list the tasks there are, or show one")
+    show.add_argument("--full", action="store_true", help="do not shorten texts")
+    show.add_argument("--cost", action="store_true", help="cost and cache hits of each turn instead")
+    show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
+    tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
     tasks.set_defaults(command=_tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
 
 
 def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
-    prepare = commands.add_parser("prepare", allow_abbrev=False, help="make the data of an MLE-bench competition")
+    prepare = commands.add_parser("prepare", allow_abbrev=False, help="prepare the data of an MLE-bench competition")
     prepare.set_defaults(command=_prepare)
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
-    prepare.add_argument(
-        "--raw", metavar="DIR", type=Path, help="Kaggle's files, or the zip, if they are there already"
-    )
-    prepare.add_argument("--accept-differences", action="store_true", help="take data whose checksums differ")
-    report = commands.add_parser("report", allow_abbrev=False, help="the benchmark's numbers over graded runs")
+    prepare.add_argument("--raw", metavar="DIR", type=Path, help="Kaggle's files or zip, if already downloaded")
+    prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
+    report = commands.add_parser("report", allow_abbrev=False, help="benchmark results over graded runs")
     report.set_defaults(command=_report)
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
-    report.add_argument("--seeds", metavar="N", type=count, help="average over the first N seeds (default: all whole)")
+    report.add_argument("--seeds", metavar="N", type=count, help="average over the first N complete seeds")
     report.add_argument("--output", metavar="DIR", type=Path, help="write report.md, .json, .csv and the curve there")
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
-    report.add_argument("--curve", action="store_true", help="grade what every attempt handed in: medals over time")
-    submit = commands.add_parser("submit", allow_abbrev=False, help="hand the submission of a run in to Kaggle")
+    report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
+    submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
     submit.set_defaults(command=_submit)
     submit.add_argument("run", metavar="RUN", help=_RUN_HELP)
-    submit.add_argument("--competition", metavar="NAME", help="Kaggle's name for it, where it is not the task's")
+    submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
 def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -184,31 +182,33 @@ def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
     score.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
     score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
     score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
-    score.add_argument("--anyway", action="store_true", help="also a run that has not ended; it cannot be resumed then")
+    score.add_argument(
+        "--anyway", action="store_true", help="also grade a run that has not ended; it cannot be resumed"
+    )
 
 
 def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
-        "doctor", allow_abbrev=False, help="what works here, and what to do about what does not"
+        "doctor", allow_abbrev=False, help="check this machine, its sandboxes and the endpoint"
     )
     doctor.set_defaults(command=_doctor)
-    doctor.add_argument("--base-url", metavar="URL", help="endpoint to try")
-    doctor.add_argument("--model", metavar="NAME", help="model that the endpoint should serve")
-    doctor.add_argument("--build-image", choices=["small", "ml"], help="make the image of the docker sandbox, and stop")
+    doctor.add_argument("--base-url", metavar="URL", help="endpoint to check")
+    doctor.add_argument("--model", metavar="NAME", help="model the endpoint should serve")
+    doctor.add_argument("--build-image", choices=["small", "ml"], help="build the Docker sandbox's image, and stop")
 
 
 def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
-    new = commands.add_parser("new-task", allow_abbrev=False, help="make a task of a plain CSV file")
+    new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a CSV file")
     new.set_defaults(command=_new_task)
-    new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header, one row for each case")
+    new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header and one row per example")
     new.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
-    new.add_argument("--id", metavar="COLUMN", help="a column of ids to keep (default: new ones; it is never guessed)")
-    new.add_argument("--group", metavar="COLUMN", help="rows of one value belong together and are held out together")
-    new.add_argument("--metric", metavar="NAME", help="how it is scored (default: guessed from the target)")
-    new.add_argument("--into", metavar="DIR", type=Path, help="the folder to make (default: named like the file)")
+    new.add_argument("--id", metavar="COLUMN", help="a column of ids to keep (default: new ids)")
+    new.add_argument("--group", metavar="COLUMN", help="rows with the same value are held out together")
+    new.add_argument("--metric", metavar="NAME", help="metric (default: inferred from the target)")
+    new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
 
 
-# ------------------------------------------------------------------------------------------------------ what answers
+# ---------------------------------------------------------------------------------------------------- the commands
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
@@ -333,9 +333,9 @@ def _new_task(options: argparse.Namespace, settings: Settings) -> int:
     request = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
     made = make_task(request)
     print(f"made {made.folder}")
-    for guess in made.assumptions:
-        print(f"guessed: {guess}")
-    print(f"Say in {made.folder}/description.md what the task is, then: harness run {made.folder}")
+    for assumption in made.assumptions:
+        print(f"assumed: {assumption}")
+    print(f"Describe the task in {made.folder}/description.md, then: harness run {made.folder}")
     return errors.DONE
 
 

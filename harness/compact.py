@@ -1,7 +1,6 @@
-"""Compacting: weighs the window between turns, asks for a checkpoint on a tool result, and closes epochs.
+"""Compaction in a run: decide between turns, ask for a checkpoint on a tool result, close epochs.
 
-Everything is decided from folds over the record and recorded in one event, so a crash at any instant leaves an epoch
-either open or closed.
+Decisions depend on the record alone and are one event, so after a crash an epoch is either open or closed.
 """
 
 from __future__ import annotations
@@ -17,35 +16,35 @@ from context.notebook import reports_running_job
 from context.window import Group, prompt
 from harness import budget
 from harness.run import Run
-from runs.events.registry import EpochStarted, WindowGivenUp, WindowWeighed
+from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
-MOST_ASKS = 2
+MAX_REQUESTS = 2
 SAMPLE_TURNS = 25
-"""How often a window that is left as it is for one and the same reason is put on record."""
+"""How often a window that stays as it is for the same reason is recorded."""
 WORDS_BYTES = 2_500
-"""What a checkpoint and the facts of its epoch are taken to add to the window's head."""
+"""Assumed size of a checkpoint and the facts of its epoch in the first message."""
 
 
 def consider(run: Run) -> None:
-    """Between turns: close the epoch if it is due, or if closing it pays."""
+    """Close the epoch between turns if that is due or pays off."""
     notebook, window = run.notebook, run.window
     if run.state.pending or run.state.epoch is None:
         return
     if notebook.needs_close:
-        close(run, "checkpoint", why=f"{window.tokens():,} tokens: the model's words were taken")
+        close(run, "checkpoint", why=f"{window.tokens():,} tokens: the model's checkpoint was taken")
         return
     if notebook.loops.needs_epoch:
-        close(run, "alone", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
+        close(run, "automatic", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
         return
     is_cold = _is_cold(run) or (notebook.is_waiting and bool(run.state.open_jobs))
-    decision = weigh(run, is_cold=is_cold, may_ask=not _is_cold(run))
+    decision = decide_now(run, is_cold=is_cold, may_ask=not _is_cold(run))
     recorded_turn = notebook.reason_turns.get(decision.refused, -SAMPLE_TURNS)
-    is_heard = notebook.refused_turn == notebook.turn  # what it said was refused just now, so it may say it again
-    if len(notebook.asked_turns) >= MOST_ASKS and notebook.turn > notebook.asked_turns[-1] and not is_heard:
-        close(run, "alone", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
-    elif decision.stage == "alone" or (decision.stage == "stub" and not notebook.asked_turns):
+    is_heard = notebook.refused_turn == notebook.turn  # its checkpoint was refused just now, so it may send another
+    if len(notebook.asked_turns) >= MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1] and not is_heard:
+        close(run, "automatic", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
+    elif decision.stage == "automatic" or (decision.stage == "stub" and not notebook.asked_turns):
         _record(run, decision)
-        close(run, "stub" if decision.stage == "stub" else "alone", why=decision.why)
+        close(run, "stub" if decision.stage == "stub" else "automatic", why=decision.why)
     elif decision.refused and notebook.turn - recorded_turn >= SAMPLE_TURNS:
         _record(run, decision)
 
@@ -56,9 +55,9 @@ def asks_checkpoint(run: Run, added: str, name: str) -> bool:
     if len(run.state.pending) > 1 or name == "checkpoint" or notebook.needs_close:
         return False
     if notebook.asked_turns:
-        return len(notebook.asked_turns) < MOST_ASKS and notebook.turn > notebook.asked_turns[-1]
+        return len(notebook.asked_turns) < MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1]
     waits = bool(run.state.open_jobs) and reports_running_job(name, added)
-    decision = weigh(run, added=len(added.encode(errors="replace")), is_cold=waits)
+    decision = decide_now(run, added=len(added.encode(errors="replace")), is_cold=waits)
     if decision.stage != "checkpoint":
         return False
     _record(run, decision)
@@ -66,19 +65,19 @@ def asks_checkpoint(run: Run, added: str, name: str) -> bool:
 
 
 def overflow(run: Run) -> None:
-    """The endpoint found the window too large: the older half of the exchanges leaves it. Where none is left to
-    leave, the window is marked, and the attempt ends."""
+    """Drop the older half of the exchanges after the endpoint refused the window as too large. With none left to drop,
+    the window is given up and the attempt ends."""
     groups = run.window.groups()
     kept = halve_tail(groups)
     if not groups:
         run.record(WindowGivenUp(why="too_large"))
         return
     fill = run.window.tokens()
-    close(run, "alone", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
+    close(run, "automatic", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
 
 
 def limit(run: Run) -> int:
-    """Tokens the window may hold: what the settings and the endpoint allow, and less than what it ever refused."""
+    """Tokens the window may hold: what settings and endpoint allow, and less than the endpoint ever refused."""
     profile = run.model.profile
     reply = min(profile.output_tokens, profile.context_tokens // 4)
     most = min(run.settings.window_tokens, profile.context_tokens - reply)
@@ -87,23 +86,23 @@ def limit(run: Run) -> int:
 
 def close(
     run: Run,
-    stage: Literal["stub", "checkpoint", "alone"],
+    stage: Literal["stub", "checkpoint", "automatic"],
     *,
     why: str,
     rejected: Sequence[str] = (),
     kept: Sequence[Group] | None = None,
     reason: Literal["compaction", "overflow"] = "compaction",
 ) -> None:
-    """Close the epoch: what leaves the window stands in the new head as words, stubs and facts, in one event."""
+    """Close the epoch: what leaves the window is replaced by notes, stubs and facts in the new first message."""
     window, groups = run.window, run.window.groups()
     if kept is None:
         kept = choose_tail(groups, Thresholds.within(limit(run)), _bytes_per_token(run))
         fixed = len(window.system) + len(window.tools) + len(window.messages[0])
-        if stage == "alone" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
-            kept = halve_tail(kept)  # even the last exchange leaves where it alone is too large
+        if stage == "automatic" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
+            kept = halve_tail(kept)  # the last exchange alone is too large
     closing = plan_close(window, run.notebook, kept, stage=stage, rejected=rejected)
     deadline, limits = budget.stated_deadline(run.state), budget.describe(run.settings)
-    lost = f"; {len(closing.lost)} of {closing.facts} facts are left to recall" if closing.lost else ""
+    lost = f"; {len(closing.lost)} of {closing.facts} facts can only be recalled" if closing.lost else ""
     run.record(
         EpochStarted(
             reason=reason,
@@ -121,8 +120,8 @@ def close(
     )
 
 
-def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
-    """Weigh the window as it would be with `added` more bytes."""
+def decide_now(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
+    """Decide on the window as it would be with `added` more bytes."""
     window, notebook = run.window, run.notebook
     ratio = _bytes_per_token(run)
     marks = Thresholds.within(limit(run))
@@ -158,7 +157,7 @@ def weigh(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = Tr
 
 
 def turns_left(run: Run) -> float:
-    """How many turns the open attempt may still be expected to have, from its caps and the pace so far."""
+    """Expected remaining turns of the open attempt, from its limits and the pace so far."""
     state, attempt, settings = run.state, run.state.attempt, run.settings
     assert attempt is not None
     turns = max(1, state.turns)
@@ -170,14 +169,14 @@ def turns_left(run: Run) -> float:
     if settings.hours is not None:
         left.append(run.seconds_left() / max(0.1, run.active_seconds() / turns))
     finished = [one.turns for one in state.attempts if one.ended == "finish"]
-    if finished:  # past its usual length, an attempt may go on for as long as it has
+    if finished:  # past the usual length, assume half of what it had
         usual = sum(finished) / len(finished)
         left.append(usual - attempt.turns if usual > attempt.turns else attempt.turns / 2)
     return max(0.0, min(left))
 
 
 def _is_cold(run: Run) -> bool:
-    """Whether the endpoint has probably forgotten the window: nothing was asked of it for too long."""
+    """Whether the endpoint's prompt cache has probably expired since the last request."""
     lives = min(run.settings.cache_seconds, run.meter.cache_lifetime)
     return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
 
@@ -188,7 +187,7 @@ def _bytes_per_token(run: Run) -> float:
 
 def _record(run: Run, decision: Decision) -> None:
     run.record(
-        WindowWeighed(
+        CompactionConsidered(
             stage=decision.stage,
             fill=run.window.tokens(),
             target=decision.target,

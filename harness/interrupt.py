@@ -1,7 +1,7 @@
-"""Stopping on request: the first Ctrl-C (or TERM, HUP) finishes the current step, the second stops at once.
+"""Stop on request: the first Ctrl-C (or TERM, HUP) finishes the current step, the second stops at once.
 
-A step that would take longer than a few seconds, such as a long reply or a long wait, is left and taken up again on
-resume; nothing is lost either way, because every step is on record before it starts.
+A step that takes longer than a few seconds, such as a long reply or wait, is interrupted and continued on resume.
+Nothing is lost, because every step is on record before it starts.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from types import FrameType
 class StopRequested(KeyboardInterrupt):
     """The owner asked the run to stop; it is resumable.
 
-    No `Exception`, because it is raised in the middle of anything: what wraps every `Exception` it meets, as the openai
-    SDK 3.0 does while it waits for headers, would make a failed connection of it.
+    Not an `Exception`, because it is raised in the middle of any code: the openai SDK 3.0, for example, turns every
+    `Exception` while it waits for headers into a failed connection.
     """
 
 
 class Stopping:
-    """Remembers whether a stop was asked for, and by what."""
+    """Whether a stop was requested, and by which signal."""
 
     def __init__(self, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self.asked_by = ""
 
     def check(self) -> None:
-        """Raise `StopRequested` if a stop was asked for: called wherever a step may be left."""
+        """Raise `StopRequested` if a stop was requested. Called wherever a step may be interrupted."""
         if self.asked_by:
             raise StopRequested(self.asked_by)
 
@@ -42,14 +42,18 @@ class Stopping:
         raise StopRequested(self.asked_by)
 
     def calm(self) -> None:
-        """Interrupt nothing more: the step has been left, and what remains to be written is short."""
+        """Interrupt nothing more: what remains to be written is short."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Handle the signals while a run is played; what handled them before does so again afterwards."""
-        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._on_signal)
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        """Handle the signals while a run is played, then restore the earlier handlers.
+
+        A HUP that is ignored already, as under `nohup`, stays ignored.
+        """
+        hup = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+        handled = (signal.SIGINT, signal.SIGTERM, *hup)
+        before = {number: signal.signal(number, self._on_signal) for number in handled}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_patience_over)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Asking the model: the request is on record before it leaves, the reply before its first call starts."""
+"""Ask the model: the request is on record before it is sent, the reply before its first call starts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness.tools import registry
 from runs.events.registry import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
 FIRST_PATIENCE_SECONDS = 10.0
-"""How long an endpoint that has not answered once in this run is tried: a typing error must not cost a night."""
+"""How long an endpoint that has never answered in this run is retried: a typing error must not cost a night."""
 
 
 def ask(run: Run) -> None:
-    """Send the window and record the reply. Raises `ModelError` when patience ran out, with the run resumable.
+    """Send the window and record the reply. Raises `ModelError` when retries ran out; the run is resumable.
 
-    A window that the endpoint finds too large is no error: its older half leaves, and it is asked again at the next
-    turn. Nor is one whose history it rejects: that is repaired first.
+    A window that the endpoint refuses as too large is compacted, one whose history it rejects is repaired, and the next
+    turn asks again.
     """
     run.stopping.check()
     window, request = run.window, run.state.requests + 1
@@ -51,7 +51,7 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
-            on_again=lambda: run.record(Waited(on="the endpoint, which is asked once more", request=request)),
+            on_again=lambda: run.record(Waited(on="the endpoint, asked again", request=request)),
             on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
@@ -87,10 +87,10 @@ def ask(run: Run) -> None:
 
 
 def settle(run: Run) -> None:
-    """Put what an interrupted request may cost on record, once. Its prompt is all that is known of it."""
+    """Record once what an interrupted request may cost; only its prompt is known."""
     asked = run.state.in_flight
     if asked is None:
         return
     cost = cost_of(estimated(asked.size, 0), run.model.profile.prices)
-    told = "interrupted before its reply was on record; its prompt may have to be paid (estimated)"
-    run.record(ModelFailed(request=asked.request, error=told, cost=cost))
+    error = "interrupted before its reply was recorded; its prompt may have to be paid (estimated)"
+    run.record(ModelFailed(request=asked.request, error=error, cost=cost))

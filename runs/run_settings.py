@@ -75,7 +75,6 @@ class RunSettings(BaseModel):
     file_tokens: int = setting(8_000, "context", "File content shown by read_file.", unit="tokens", gt=0)
     cache_seconds: float = setting(300.0, "context", "Time after which a prompt cache is cold.", unit="s", gt=0)
 
-    bash_wait_seconds: float = setting(120.0, "limits", "Default wait of bash before it returns the job id.", gt=0)
     longest_wait_seconds: float = setting(3600.0, "limits", "Longest single wait for a job.", unit="s", gt=0)
     job_output_bytes: int = setting(20_000_000, "limits", "Output after which a job is ended.", unit="bytes", gt=0)
     workspace_bytes: int = setting(

@@ -17,7 +17,7 @@ from typing import Literal
 
 from context.window import Group
 
-Stage = Literal["none", "stub", "checkpoint", "alone"]
+Stage = Literal["none", "stub", "checkpoint", "automatic"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def decide(figures: Figures, thresholds: Thresholds) -> Decision:
     """Whether turns leave the window now, and by which stage."""
     if figures.fill > thresholds.limit:
         why = f"{figures.fill:,} tokens exceed the limit of {thresholds.limit:,}"
-        return Decision("alone", figures.after_stub, why=why)
+        return Decision("automatic", figures.after_stub, why=why)
     if figures.fill < (thresholds.low if figures.is_boundary or figures.is_cold else thresholds.high):
         return Decision("none", why="the window is small enough")
     if figures.turns_left < thresholds.least_turns:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from harness.ui.format import table
 from runs.events.registry import (
+    CompactionConsidered,
     EndpointProbed,
     EpochStarted,
     Event,
     ModelFailed,
     ModelReplied,
-    WindowWeighed,
 )
 from runs.journal import read_events
 from runs.usage.cache import CacheMeter, Turn, measure_cache
@@ -117,10 +117,10 @@ def _epoch_rows(events: Sequence[Event]) -> Iterable[tuple[str, ...]]:
     """
     refused: list[tuple[str, ...]] = []
     for index, event in enumerate(events):
-        if isinstance(event, WindowWeighed) and event.stage == "none":
-            refused = [_weighed_row(event)]
-        elif isinstance(event, WindowWeighed):
-            yield from [*refused, _weighed_row(event)]
+        if isinstance(event, CompactionConsidered) and event.stage == "none":
+            refused = [_considered_row(event)]
+        elif isinstance(event, CompactionConsidered):
+            yield from [*refused, _considered_row(event)]
             refused = []
         elif isinstance(event, EpochStarted):
             replies = _replies_of_epoch(events[index + 1 :])
@@ -133,7 +133,7 @@ def _epoch_rows(events: Sequence[Event]) -> Iterable[tuple[str, ...]]:
     yield from refused
 
 
-def _weighed_row(event: WindowWeighed) -> tuple[str, ...]:
+def _considered_row(event: CompactionConsidered) -> tuple[str, ...]:
     request = "checkpoint requested: " if event.stage == "checkpoint" else ""
     after = f"{event.target:,} expected" if event.target else ""
     decision = "unchanged" if event.stage == "none" else "weighed"

@@ -36,7 +36,7 @@ def repair_window(window: Window, call_id: str, record: Callable[[Event], object
     record(Warned(message=message))
     record(
         EpochStarted(
-            reason="healed",
+            reason="repaired",
             system=str(json.loads(window.system)["content"]),
             tools=window.tools.decode(),
             user=str(json.loads(window.messages[0])["content"]),

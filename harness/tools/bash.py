@@ -10,7 +10,7 @@ from runs.events.registry import ToolStarted
 
 class Bash(Arguments):
     command: Command
-    wait_seconds: float | None = Field(None, ge=0)
+    wait_seconds: float = Field(120, ge=0)
 
 
 def _plan(context: ToolContext, arguments: Bash) -> ToolStarted:
@@ -21,8 +21,7 @@ def _act(context: ToolContext, arguments: Bash) -> str:
     assert context.started is not None
     job, settings = context.started.job, context.settings
     context.jobs.start(job, arguments.command)
-    wait_seconds = arguments.wait_seconds
-    (status,) = context.jobs.wait([job], settings.bash_wait_seconds if wait_seconds is None else wait_seconds)
+    (status,) = context.jobs.wait([job], arguments.wait_seconds)
     if status.state == "running":
         head = f"still running as job {job} after {status.seconds:.0f} s; use wait, or read .jobs/{job}/log"
     else:

@@ -192,6 +192,7 @@ def _schema(arguments: type[Arguments]) -> dict[str, Any]:
 
 
 def _parameter(parts: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one parameter. One that may be left out is described by what it is when it is given."""
-    given = parts["anyOf"][0] if "anyOf" in parts else parts
-    return {key: value for key, value in given.items() if key in ("type", "items", "minimum")}
+    """The schema of one parameter, with its default where that tells the model something."""
+    schema = {key: value for key, value in parts.items() if key in ("type", "items", "minimum")}
+    default = parts.get("default")
+    return schema | ({"default": default} if isinstance(default, (int, float)) and default >= 0 else {})

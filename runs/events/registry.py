@@ -24,9 +24,9 @@ from runs.events.tool_calls import Call as Call
 from runs.events.tool_calls import Usage as Usage
 from runs.events.window import CacheAlarm as CacheAlarm
 from runs.events.window import CheckpointTaken as CheckpointTaken
+from runs.events.window import CompactionConsidered as CompactionConsidered
 from runs.events.window import EpochStarted as EpochStarted
 from runs.events.window import WindowGivenUp as WindowGivenUp
-from runs.events.window import WindowWeighed as WindowWeighed
 from runs.run_settings import RunSettings
 
 FORMAT = 2
@@ -274,7 +274,8 @@ AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
-    | CheckpointTaken | WindowWeighed | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished | Decided,
+    | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
+    | Decided,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_KINDS = {"nudged": "reminded"}
+_KINDS = {"nudged": "reminded", "window_weighed": "compaction_considered"}
 _SETTINGS = ("hours", "cost", "attempts", "turns", "seed", "model", "base_url")
 _TYPED = ("blend", "sample", "hidden", "image", "packages", "notice", "probe", "probe_is_new")
+_VALUES = {"alone": "automatic", "healed": "repaired"}
 _RENAMED = {"told": "shown_score", "alarm": "distrust_reason"}
 
 
@@ -20,6 +21,8 @@ def upgrade(fields: dict[str, Any]) -> dict[str, Any]:
     if kind == "attempt_started":
         parent = fields.pop("parent", None)
         fields["parents"], fields["move"] = ([parent], "improve") if parent else ([], "draft")
+    if kind in ("epoch_started", "compaction_considered"):
+        fields |= {name: _VALUES.get(fields[name], fields[name]) for name in ("stage", "reason") if name in fields}
     if kind == "model_replied":
         for call in fields.get("calls", ()):
             if "rung" in call:

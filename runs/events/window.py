@@ -1,4 +1,4 @@
-"""The kinds of events that say what the model's window is, and why it was made smaller."""
+"""Events of the model's window: its epochs, checkpoints, and decisions about compaction."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from runs.events.base import Audience, Event
 
 
 class EpochStarted(Event):
-    """A new window head. `system` and `tools` are its first layer, `user` the only user message.
+    """A new epoch of the window. `system` and `tools` are its first layer, `user` the only user message.
 
-    `keeps_tail` is true where only the head changed (a resume) and the turns so far stay in the window. `tail`, where
-    set, is the rest of the window instead: one message a line, as JSON (a history that was mended). `kept`, where it
-    is not negative, is how many of the last messages stay instead.
+    `keeps_tail`: only the first message changed (a resume), and the turns so far stay in the window. `tail`, where set,
+    is the rest of the window instead: one message a line, as JSON (a repaired history). `kept`, where it is not
+    negative, is how many of the last messages stay.
 
-    Where turns left the window (`stage`: `stub` by code, `checkpoint` with the model's words, `alone` by code because
-    none came), `stubs` and `facts` are all lines that stand for them now, `rejected` what was found not to work, `fill`
-    the tokens of the window before, and `why` the figures that decided.
+    Where turns left the window (`stage`: `stub` by code, `checkpoint` with the model's notes, `automatic` by code
+    because no notes came), `stubs` and `facts` are all lines that replace them now, `rejected` what did not work,
+    `fill` the tokens of the window before, and `why` the figures that decided.
     """
 
     kind: Literal["epoch_started"] = "epoch_started"
-    reason: Literal["attempt", "resume", "overflow", "compaction", "healed"]
+    reason: Literal["attempt", "resume", "overflow", "compaction", "repaired"]
     system: str
     tools: str
     user: str
     keeps_tail: bool = False
     tail: str = ""
     kept: int = -1
-    stage: Literal["", "stub", "checkpoint", "alone"] = ""
+    stage: Literal["", "stub", "checkpoint", "automatic"] = ""
     stubs: list[str] = Field(default_factory=list)
     facts: list[str] = Field(default_factory=list)
     rejected: list[str] = Field(default_factory=list)
@@ -38,7 +38,7 @@ class EpochStarted(Event):
 
 
 class CheckpointTaken(Event):
-    """The model's words for the epoch that closes, from its `checkpoint` call.
+    """The model's notes on the epoch that closes, from its `checkpoint` call.
 
     `todo` holds every open to-do with its id (`todo-3: …`; `T3: …` in old records), `completed` those that the model
     had left out and code put back. `turn` and `call` say which call it was; `closes` whether the epoch closes with it.
@@ -54,13 +54,13 @@ class CheckpointTaken(Event):
     closes: bool = False
 
 
-class WindowWeighed(Event):
-    """Why the window is about to be made smaller, or (`none`) is left as it is although it is large: tokens before and
-    after, and the two sides of the inequality. Of what is left as it is only a sample is on record."""
+class CompactionConsidered(Event):
+    """Why the window is about to be compacted, or (`none`) stays although it is large: tokens before and after, and
+    the two sides of the inequality. Of the second kind only a sample is recorded."""
 
-    kind: Literal["window_weighed"] = "window_weighed"
+    kind: Literal["compaction_considered"] = "compaction_considered"
     audience: Audience = "people"
-    stage: Literal["none", "stub", "checkpoint", "alone"]
+    stage: Literal["none", "stub", "checkpoint", "automatic"]
     fill: int
     target: int
     turns_left: float
@@ -70,7 +70,7 @@ class WindowWeighed(Event):
 
 
 class WindowGivenUp(Event):
-    """The endpoint refuses the window, and nothing can be done about it: the attempt ends."""
+    """The endpoint refuses the window and it cannot be repaired: the attempt ends."""
 
     kind: Literal["window_given_up"] = "window_given_up"
     audience: Audience = "people"
@@ -78,7 +78,8 @@ class WindowGivenUp(Event):
 
 
 class CacheAlarm(Event):
-    """The endpoint's count of cached tokens and ours part: `provider` and `local` are shares, 0 to 1, over `calls`."""
+    """The endpoint's count of cached tokens differs from ours: `provider` and `local` are shares (0 to 1) over `calls`
+    calls."""
 
     kind: Literal["cache_alarm"] = "cache_alarm"
     audience: Audience = "people"

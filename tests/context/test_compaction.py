@@ -39,7 +39,7 @@ def test_less_than_a_batch_never_leaves() -> None:
 
 
 def test_window_over_the_limit_is_shortened_at_any_price() -> None:
-    assert decide(replace(FULL, fill=125_000, turns_left=1), THRESHOLDS).stage == "alone"
+    assert decide(replace(FULL, fill=125_000, turns_left=1), THRESHOLDS).stage == "automatic"
 
 
 def test_measured_rework_raises_the_price_of_compaction() -> None:
@@ -101,7 +101,7 @@ def test_every_decision_pays_or_is_forced(figures: Figures) -> None:
         assert decision.saving > decision.price > 0
         assert figures.fill - decision.target >= THRESHOLDS.batch
         assert decision.stage == "stub" or figures.may_ask
-    assert (decision.stage == "alone") == (figures.fill > THRESHOLDS.limit)
+    assert (decision.stage == "automatic") == (figures.fill > THRESHOLDS.limit)
 
 
 @given(FIGURES, st.floats(1, 500))

@@ -22,13 +22,13 @@ from harness.startup import open_run
 from harness.ui.live import open_screen
 from runs.events.registry import (
     CheckpointTaken,
+    CompactionConsidered,
     EpochStarted,
     Event,
     ModelAsked,
     ModelReplied,
     RunEnded,
     ToolFinished,
-    WindowWeighed,
 )
 from runs.journal import read_events
 from runs.state import fold
@@ -141,7 +141,7 @@ def test_show_epochs_explains_unchanged_windows_in_few_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played = play(tmp_path, Worker(reading), 20, settings_of(tmp_path, window_tokens=SMALL))
-    left = [event for event in played.events if isinstance(event, WindowWeighed) and event.stage == "none"]
+    left = [event for event in played.events if isinstance(event, CompactionConsidered) and event.stage == "none"]
     show_epochs(played.folder)
     printed = capsys.readouterr().out
     assert left and "unchanged  " in printed and left[-1].why[:120] in " ".join(printed.split())
@@ -207,7 +207,7 @@ def test_two_ignored_checkpoint_requests_close_the_epoch(tmp_path: Path) -> None
     worker = Worker(reading, obeys=lambda turn: False)
     played = play(tmp_path, worker, 40, settings_of(tmp_path, window_tokens=SMALL))
     asks = [event for event in played.events if isinstance(event, ToolFinished) and event.asks]
-    assert stages(played.events)[:2] == ["stub", "alone"]
+    assert stages(played.events)[:2] == ["stub", "automatic"]
     assert len(asks) >= 2
     assert any("Ignore checkpoint requests" in head for head in worker.heads)
     assert measure_cache(played.events).flushes == 0
@@ -276,7 +276,7 @@ def instants(events: list[Event]) -> list[int]:
     for event in events:
         asks = isinstance(event, ToolFinished) and (event.asks or event.name == "checkpoint")
         closes = isinstance(event, CheckpointTaken) or (isinstance(event, EpochStarted) and event.stage)
-        if asks or closes or event.kind == "window_weighed":  # type: ignore[attr-defined]
+        if asks or closes or event.kind == "compaction_considered":  # type: ignore[attr-defined]
             near |= {event.seq - 1, event.seq, event.seq + 1}
     return sorted(index for index in near if index < len(events) - 4)
 
@@ -344,7 +344,7 @@ def test_checkpoint_refused_after_the_second_request_may_be_sent_again(tmp_path:
     played = play(tmp_path, answer, 60, settings_of(tmp_path, window_tokens=SMALL))
     taken = [event for event in played.events if isinstance(event, CheckpointTaken)]
     assert again and any(event.completed and event.closes for event in taken)
-    assert "alone" not in stages(played.events)[: len(again) + 3]
+    assert "automatic" not in stages(played.events)[: len(again) + 3]
 
 
 def test_exchange_larger_than_the_window_leaves_it(tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_exchange_larger_than_the_window_leaves_it(tmp_path: Path) -> None:
         return [call("read_file", path="data/train.csv", offset=2 + part * 200, limit=190) for part in range(5)]
 
     played = play(tmp_path, Worker(step), 10, settings_of(tmp_path, window_tokens=SMALL))
-    assert set(stages(played.events)) == {"alone"}
+    assert set(stages(played.events)) == {"automatic"}
     state = fold(played.events)
     assert len(state.attempts) == 1 and state.attempts[0].turns == 10
 

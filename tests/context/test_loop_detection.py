@@ -183,7 +183,7 @@ def test_new_epoch_clears_the_request_and_new_attempt_clears_levels() -> None:
     for _ in range(8):
         do(detector, "bash", "ls", "exit 0")
     assert detector.needs_epoch
-    detector.apply(EpochStarted(reason="compaction", system="", tools="", user="", stage="alone"))
+    detector.apply(EpochStarted(reason="compaction", system="", tools="", user="", stage="automatic"))
     assert not detector.needs_epoch and detector.level == EPOCH
     detector.apply(AttemptStarted())
     assert detector.level == 0 and NOTE == 1

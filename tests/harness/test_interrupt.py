@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.interrupt import Stopping
 from runs.events.registry import ModelFailed, Paused, RunEnded
 from tests.playing import engineer, events_of, harness_here, only_run, start_harness, turns_asked, wait_until
 from tests.servers.chat_server import ChatServer, Exchange, Fault
@@ -40,6 +41,18 @@ def test_signal_leaves_a_resumable_run(digits_home: Path, tmp_path: Path, how: s
     events = events_of(only_run(digits_home))
     assert isinstance(events[-1], RunEnded)
     assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
+
+
+def test_a_hup_that_was_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopping = Stopping(1.0)
+        with stopping.watching():
+            os.kill(os.getpid(), signal.SIGHUP)
+            stopping.check()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_two_ctrl_c_stop_at_once_and_lose_nothing(digits_home: Path, tmp_path: Path) -> None:

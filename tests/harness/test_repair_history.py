@@ -29,7 +29,7 @@ from tests.servers.chat_server import ChatServer, Message
 def window_of(*messages: dict[str, Any]) -> Window:
     window = Window()
     tail = "\n".join(json.dumps(message) for message in messages)
-    window.apply(EpochStarted(reason="healed", system="You work.", tools="[]", user="The task.", tail=tail))
+    window.apply(EpochStarted(reason="repaired", system="You work.", tools="[]", user="The task.", tail=tail))
     return window
 
 
@@ -125,7 +125,7 @@ def test_rejected_exchange_is_repaired_and_the_attempt_continues(digits_home: Pa
             assert [message["role"] for message in messages].count("user") == 1, "the first message is the only one"
             assert not check_history(messages)
         assert len(turns_asked(server)) == 1 + sum(isinstance(event, ModelReplied) for event in events)
-    repairs = [event for event in events if isinstance(event, EpochStarted) and event.reason == "healed"]
+    repairs = [event for event in events if isinstance(event, EpochStarted) and event.reason == "repaired"]
     assert len(repairs) == 1 and "ODD" in repairs[0].tail
     assert [event.why for event in events if isinstance(event, AttemptEnded)] == ["finish", "finish"]
     assert [event.message for event in events if isinstance(event, Warned) and "repaired" in event.message]
