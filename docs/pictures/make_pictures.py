@@ -1,0 +1,109 @@
+"""Draw the pictures of the README: play a run with the demo model and save its live panel and its report as SVG.
+
+    .venv/bin/python docs/pictures/make_pictures.py
+
+The run takes about two minutes and lives in a temporary HARNESS_HOME. Only the pictures are kept.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.theme import Theme
+
+from harness.settings import load_settings
+from harness.startup.create_run import RunRequest
+from harness.startup.open_run import start
+from harness.ui.live import LivePanel, introduction, line_of
+from runs.events.registry import Event
+from runs.state import State
+
+FOLDER = Path(__file__).parent
+PANEL_WIDTH, REPORT_WIDTH = 112, 132
+SHOWN_ATTEMPT = 5
+"""The picture of the panel is taken while the solution of this attempt is evaluated."""
+FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*|<!--.*?-->\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+SVG_FORMAT = SVG_FORMAT.replace("Fira Code, monospace", FONTS)
+"""Rich's format without its web font: a picture loads nothing."""
+
+
+class Recorder:
+    """A screen that takes a picture of the live panel once, and prints event lines meanwhile."""
+
+    def __init__(self) -> None:
+        self.console = recording_console(PANEL_WIDTH)
+        self.panel = LivePanel(self.console)
+        self.run_id = ""
+        self.is_taken = False
+
+    def show(self, state: State, event: Event) -> None:
+        """Print the lines that scroll above the panel."""
+        if self.is_taken:
+            return
+        self.panel._shown_at = time.monotonic()
+        lines = [line_of(state, event)]
+        if state.created is not None and not self.run_id:
+            self.run_id = state.created.run_id
+            lines = introduction(state.created) + lines
+        for line in filter(None, lines):
+            self.console.print(line, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+
+    def alive(self, state: State, doing: str, tail: str) -> None:
+        """Draw the panel when the evaluation of the chosen attempt has printed something."""
+        if self.is_taken or len(state.attempts) != SHOWN_ATTEMPT or not tail.strip():
+            return
+        self.panel._doing, self.panel._tail = doing, tail
+        self.console.print(self.panel._render(state))
+        self.is_taken = True
+
+    def close(self) -> None:
+        """There is no terminal to give back."""
+
+
+def recording_console(width: int) -> Console:
+    """A console that keeps what is printed and writes it nowhere."""
+    theme = Theme({"markdown.code": "cyan", "markdown.h2": "bold"})
+    return Console(
+        record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor", theme=theme
+    )
+
+
+def save(console: Console, name: str, title: str) -> None:
+    """Write what a console recorded as an SVG file."""
+    path = FOLDER / name
+    path.write_text(console.export_svg(title=title, code_format=SVG_FORMAT, unique_id=path.stem), encoding="utf-8")
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def draw_report(report: str) -> Console:
+    """The first page of a report: result, attempts, and how the final choice was made."""
+    first_page = report.split("\n| after attempt |")[0]
+    console = recording_console(REPORT_WIDTH)
+    console.print(Markdown(first_page))
+    return console
+
+
+def main() -> int:
+    """Play a run and save both pictures; returns the exit code."""
+    with tempfile.TemporaryDirectory(prefix="harness-pictures-") as home:
+        process = load_settings({"HARNESS_HOME": home})
+        recorder = Recorder()
+        code = start(RunRequest("digits"), process, recorder)
+        if code == 0:
+            save(recorder.console, "panel.svg", "harness run digits")
+            report = (process.runs / recorder.run_id / "report.md").read_text(encoding="utf-8")
+            save(draw_report(report), "report.svg", "report.md")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
