@@ -62,7 +62,7 @@ def submit(blend: Blend, folder: Path, confidence: float) -> Path:
 def test_task_yaml_names_it_and_its_blend_keeps_it(metric: Metric, blend: Blend, tmp_path: Path) -> None:
     assert load_task(tmp_path / "task/task.yaml").metric is metric
     assert load_blend(blend.folder).metric is metric
-    with pytest.raises(TaskError, match="takes 0 and 1"):
+    with pytest.raises(TaskError, match="0 and 1"):
         check_metric(tmp_path, "left", "brier", {"0", "1", "2"})
 
 
