@@ -143,4 +143,4 @@ def end(run: Run, why: Why, words: Finish | None = None) -> None:
         )
     )
     submission.keep_attempt(run, attempt.number)
-    submission.write_standing(run)
+    submission.write_summaries(run)

@@ -1,9 +1,8 @@
-"""How a command ends: the exit codes, which error means which, and what its user is told.
+"""Exit codes, the error classes they belong to, and the message the user sees.
 
     0 done   1 our bug   2 your input   3 stopped, resumable   4 endpoint   5 sandbox
 
-Errors are matched by the names of their classes, so that nothing has to be imported to know them; a test holds that
-every name here is an error of one of the rooms.
+Errors are matched by class name, so that nothing has to be imported; a test checks that every name exists.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ CODES = {
     "VersionsError": STOPPED,
     "ChildFailed": STOPPED,
 }
-"""Name of an error class of ours -> exit code of the command that it ends. The nearest class counts."""
+"""Error class -> exit code. The nearest base class counts."""
 
 _ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-"""What a file system says of a path that somebody gave us: no fault of ours."""
+"""Errors of a path that the user gave: not our bug."""
 
 
 class UsageError(Exception):
-    """What was typed cannot be done; the message says what to type instead."""
+    """The command line asks for something impossible; the message says what to type instead."""
 
 
 def code_of(error: BaseException) -> int:
-    """The exit code an error stands for; `BUG` where nobody foresaw it."""
+    """The exit code of an error; `BUG` for an unexpected one."""
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -59,24 +58,24 @@ def code_of(error: BaseException) -> int:
 
 
 def explain(error: BaseException, home: Path | None) -> str:
-    """One message for the user: what happened and what to do next. Of a bug, the traceback goes to a file."""
+    """One message for the user: what happened and what to do next. The traceback of a bug goes to a file."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped. If a run was going on, `harness resume last` goes on with it."
+        return "stopped. `harness resume last` continues a run that was in progress."
     if isinstance(error, OSError) and error.errno in _FULL:
         where = error.filename or home or "the disk"
         return (
-            f"no space left ({where}). Free some space, then type it again. Nothing recorded is lost: a run that was "
-            "going on goes on with `harness resume last`."
+            f"no space left ({where}). Free some space and try again. Nothing recorded is lost: `harness resume last` "
+            "continues a run that was in progress."
         )
     if isinstance(error, OSError) and code_of(error) == INPUT:
         return f"{error.filename}: {error.strerror}. Check who may write there, or set HARNESS_HOME to another folder."
     if code_of(error) != BUG:
         return str(error) or type(error).__name__
-    return _tell_of_bug(error, home)
+    return _report_bug(error, home)
 
 
-def _tell_of_bug(error: BaseException, home: Path | None) -> str:
-    told = " ".join(f"{type(error).__name__}: {error}".split())
+def _report_bug(error: BaseException, home: Path | None) -> str:
+    summary = " ".join(f"{type(error).__name__}: {error}".split())
     text = "".join(traceback.format_exception(error))
     name = time.strftime("crash-%Y%m%d-%H%M%S") + f"-{os.getpid()}.txt"
     for folder in (home, Path(tempfile.gettempdir())):
@@ -87,13 +86,13 @@ def _tell_of_bug(error: BaseException, home: Path | None) -> str:
             (folder / name).write_text(text, encoding="utf-8")
         except OSError:
             continue
-        return f"{told}\nThis is a fault of the harness, not yours. What happened is written in {folder / name}"
-    return f"{told}\nThis is a fault of the harness, and its traceback could not be written anywhere."
+        return f"{summary}\nThis is a bug of the harness. The traceback is in {folder / name}"
+    return f"{summary}\nThis is a bug of the harness. Its traceback could not be written anywhere."
 
 
 def provide_streams() -> None:
-    """Open those of stdin, stdout and stderr that came closed on nothing: their numbers would go to the next files
-    that are opened, and what a child process prints would go there as well."""
+    """Open closed standard streams on /dev/null: otherwise the next opened files would get their numbers, and child
+    processes would print into them."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
@@ -102,14 +101,14 @@ def provide_streams() -> None:
 
 
 def hush(stream: IO[str]) -> None:
-    """Point a stream whose reader has gone away at nothing, so that closing it at exit raises no more."""
+    """Redirect a stream without a reader to /dev/null, so that closing it at exit raises nothing."""
     # A stream without a file underneath has nothing left to flush into the pipe.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def is_full(stream: IO[str]) -> bool:
-    """Whether what was printed cannot be written for want of room; the stream is then let go."""
+    """Whether the output cannot be written because the disk is full; the stream is then silenced."""
     try:
         stream.flush()
     except OSError as error:
@@ -119,12 +118,12 @@ def is_full(stream: IO[str]) -> bool:
 
 
 def fail(message: str) -> NoReturn:
-    """Refuse what was typed. Raises `UsageError`."""
+    """Refuse the command. Raises `UsageError`."""
     raise UsageError(message)
 
 
 def say(message: str) -> None:
-    """Write one message about the command itself to stderr; a reader that has gone away is no error."""
+    """Write one message to stderr; a missing reader is no error."""
     try:
         print(f"harness: {message}", file=sys.stderr, flush=True)
     except OSError:

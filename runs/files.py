@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -13,8 +14,8 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def replace_file(path: Path, content: bytes, *, is_durable: bool = False) -> None:
-    """Write a whole file or nothing: readers see the old content or the new, never a part.
+def replace_file(path: Path, content: bytes | Iterable[bytes], *, is_durable: bool = False) -> None:
+    """Write a whole file or nothing: readers see the old content or the new. `content` may come in pieces.
 
     With `is_durable`, the file survives a power cut once this returns. Raises OSError; no temporary file is left then.
     """
@@ -22,7 +23,7 @@ def replace_file(path: Path, content: bytes, *, is_durable: bool = False) -> Non
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o644)
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             if is_durable:
                 file.flush()
                 os.fsync(descriptor)

@@ -21,6 +21,7 @@ from harness.evaluation.run_split import blend_of, fold_dir
 from harness.evaluation.verdict import MAX_FOLD_Z, compare
 from harness.run import Run
 from runs.events.registry import Decided, SubmissionChosen, Warned
+from runs.files import replace_file
 from runs.state import Evaluation
 from tasks.holdout.split import Split
 from tasks.judging.judge import run_check_test_rows
@@ -295,7 +296,7 @@ def _submit_combined(
         files, weights = [refit], [1.0]
     out = run.folder / "evaluations" / "final" / "submission.csv"
     sha256 = run_combine(run.blend.folder, files, weights, out, run.settings.judge_seconds)
-    submission.write_atomically(run.folder / "submission.csv", out.read_bytes())
+    replace_file(run.folder / "submission.csv", out.read_bytes(), is_durable=True)
     why = "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
     chosen = run.state.chosen
     if chosen is None or (chosen.evaluation, chosen.sha256) != ("final", sha256):

@@ -10,8 +10,9 @@ from itertools import islice
 from pydantic import Field
 
 from context.truncation.truncate import file_lines, is_binary, peek, truncate_lines, truncate_output
-from harness.tools.tool import Arguments, Refused, Tool, ToolContext, sha256
+from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import ToolStarted
+from runs.files import sha256_hex
 from sandboxes.base import read_chunks
 
 _JOB_LOG = re.compile(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log")
@@ -78,13 +79,13 @@ def _write(context: ToolContext, arguments: WriteFile) -> str:
 
 def _plan_edit(context: ToolContext, arguments: EditFile) -> ToolStarted:
     before = context.files.read(arguments.path)
-    return context.start(before=sha256(before), after=sha256(_edited(before, arguments)))
+    return context.start(before=sha256_hex(before), after=sha256_hex(_edited(before, arguments)))
 
 
 def _edit(context: ToolContext, arguments: EditFile) -> str:
     assert context.started is not None
     content = context.files.read(arguments.path)
-    if sha256(content) == context.started.after:  # a crash came between the edit and its record
+    if sha256_hex(content) == context.started.after:  # a crash came between the edit and its record
         return _answer(arguments.path, content)
     return _written(context, arguments.path, _edited(content, arguments))
 
@@ -104,7 +105,7 @@ def _written(context: ToolContext, path: str, content: bytes) -> str:
 
 
 def _answer(path: str, content: bytes) -> str:
-    return f"wrote {path}: {len(content)} bytes, sha256 {sha256(content)}"
+    return f"wrote {path}: {len(content)} bytes, sha256 {sha256_hex(content)}"
 
 
 def _encode(text: str) -> bytes:

@@ -7,7 +7,6 @@ it was done.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Annotated, Any, Protocol
@@ -136,8 +135,3 @@ class Tool:
     plan: Callable[[ToolContext, Any], ToolStarted] = _plan
     can_be_undone: bool = True
     shows_effect: bool = False
-
-
-def sha256(content: bytes) -> str:
-    """Hex digest of a file's content."""
-    return hashlib.sha256(content).hexdigest()
