@@ -10,18 +10,18 @@ import pytest
 from harness import settings
 from tests.playing import Prepared, with_digits
 
-SLOW_SECONDS = 20.0
-"""Assumed duration of a slow test without a figure of its own, such as `@pytest.mark.slow(seconds=200)`."""
+LONG_FILES = (
+    "tests/harness/test_whole_run",
+    "tests/harness/test_storm",
+    "tests/harness/test_resume",
+    "tests/context/test_long_window",
+)
+"""Files to start first, so that no worker runs one of them alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort files by the seconds of their slow tests; the order within a file stays."""
-    weights: dict[str, float] = {}
-    for item in items:
-        mark = item.get_closest_marker("slow")
-        seconds = mark.kwargs.get("seconds", SLOW_SECONDS) if mark else 0.0
-        weights[item.location[0]] = weights.get(item.location[0], 0.0) + seconds
-    items.sort(key=lambda item: -weights[item.location[0]])
+    """Start the long files first; otherwise the order stays."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -136,7 +136,7 @@ def _prepare_digits(home: Path) -> None:
     draft = home.with_name("draft")
     with ChatServer(script, piece=100_000) as server:
         options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
-        code, printed = harness(draft, "run", "digits", *options)
+        code, printed = harness_here(draft, "run", "digits", *options)
     assert code == 0, printed
     shutil.rmtree(draft / "runs")
     draft.rename(home)

@@ -1,4 +1,4 @@
-"""A harness killed while its window is being made smaller makes it smaller once, as if nothing had happened."""
+"""A harness killed during a compaction compacts the window once, as an uninterrupted run does."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from runs.events.registry import CheckpointTaken, EpochStarted, Event, RunEnded, ToolFinished
 from runs.usage.cache import measure_cache
 from tests.long_play import ASKED, Calls, Worker, engine_of
-from tests.playing import call, events_of, harness, normalised, only_run, start_harness
+from tests.playing import call, events_of, harness_here, normalised, only_run, start_harness, with_digits
 from tests.servers.chat_server import Message
 
 TURNS = 21
 LIMITS = "context_tokens = 20000\noutput_tokens = 5000\n[scripted.prices]\ncached = 0.25\n"
-"""A window that fills within ten turns, and so dear to read that making it smaller pays for a few turns."""
+"""A window that fills within ten turns, and so expensive to read that compaction pays off within a few turns."""
 
 
 class Engineer(Worker):
-    """Reads and reads; beside a checkpoint it starts a command that takes a moment, so that the epoch cannot close at
-    once. `victim` is a process to kill the first time a checkpoint is asked for."""
+    """Reads rows each turn. Next to a checkpoint it starts a command of half a second, so that the epoch closes later.
+
+    `victim` is a process to kill when a checkpoint is first requested.
+    """
 
     marks: Path
     victim: subprocess.Popen[str] | None = None
@@ -73,24 +73,23 @@ def kill_once_recorded(process: subprocess.Popen[str], home: Path, kind: str) ->
 
 
 def windows(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
-    """What was noted and what left the window, without times and the numbers of events: an interrupted run has more."""
-    told: list[tuple[Any, ...]] = []
+    """Checkpoints and compactions, without times and event numbers, which differ in an interrupted run."""
+    changes: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, CheckpointTaken):
-            told.append(("taken", event.call, event.turn, event.done, event.decided, event.todo, event.closes))
+            changes.append(("taken", event.call, event.turn, event.done, event.decided, event.todo, event.closes))
         elif isinstance(event, EpochStarted) and event.stage:
             stubs = [re.sub(r"event \d+|[\d.]+ s$", "#", stub.replace(str(home), "HOME")) for stub in event.stubs]
-            told.append((event.stage, event.kept, stubs, event.facts, event.rejected))
-    return told
+            changes.append((event.stage, event.kept, stubs, event.facts, event.rejected))
+    return changes
 
 
-@pytest.mark.slow
-def test_a_run_killed_twice_between_a_request_for_a_checkpoint_and_its_epoch_is_the_unbroken_run(
-    tmp_path: Path,
-) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "split"  # as long, so that windows are as large
+def test_run_killed_twice_during_a_checkpoint_equals_an_unbroken_run(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "split"  # names of equal length, so that windows have equal sizes
+    for home in (whole, broken):
+        with_digits(home)
     with engine_of(whole, engineer(whole)) as (_, url):
-        code, printed = harness(whole, "run", "digits", *flags(whole, url))
+        code, printed = harness_here(whole, "run", "digits", *flags(whole, url))
     assert code == 0, printed
 
     worker = engineer(broken)
@@ -107,12 +106,12 @@ def test_a_run_killed_twice_between_a_request_for_a_checkpoint_and_its_epoch_is_
         assert any(isinstance(event, CheckpointTaken) for event in events)
         assert "checkpoint" not in [e.stage for e in events if isinstance(e, EpochStarted)], "it died before the epoch"
 
-        code, printed = harness(broken, "resume", "last", "--plain")
+        code, printed = harness_here(broken, "resume", "last", "--plain")
     assert code == 0, printed
 
     events, unbroken = events_of(only_run(broken)), events_of(only_run(whole))
     assert isinstance(events[-1], RunEnded)
-    assert "checkpoint" in [told[0] for told in windows(unbroken, whole)]
+    assert "checkpoint" in [change[0] for change in windows(unbroken, whole)]
     assert windows(events, broken) == windows(unbroken, whole)
     assert normalised(events, broken) == normalised(unbroken, whole)
     assert measure_cache(events).flushes == 0

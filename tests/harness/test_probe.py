@@ -25,7 +25,7 @@ from harness.endpoint.probe_result import (
 from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
 from runs.events.registry import EndpointProbed
 from runs.state import fold
-from tests.playing import events_of, harness, only_run
+from tests.playing import events_of, harness_here, only_run
 from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
 from tests.servers.faults import FAULTS
 
@@ -231,54 +231,54 @@ def test_a_result_is_kept_for_a_week_and_for_its_profile(tmp_path: Path) -> None
 
 def run_with(server: ChatServer, home: Path, *more: str) -> tuple[int, str]:
     flags = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--turns", "1"]
-    return harness(home, "run", "digits", *flags, *more)
+    return harness_here(home, "run", "digits", *flags, *more)
 
 
-def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_anything(digits_home: Path) -> None:
     with ChatServer(serving("reasoning")) as server:
-        code, printed = run_with(server, tmp_path)
+        code, printed = run_with(server, digits_home)
         assert code == 4 and "--accept-lost-thinking" in printed
-        assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+        assert not (digits_home / "runs").exists() or not list((digits_home / "runs").iterdir())
         asked = len(server.received)
-        code, printed = run_with(server, tmp_path, "--accept-lost-thinking")
+        code, printed = run_with(server, digits_home, "--accept-lost-thinking")
         assert code == 0, printed
         assert len(server.received) == asked + 1, "the probe of a minute ago still holds"
-    events = events_of(only_run(tmp_path))
+    events = events_of(only_run(digits_home))
     (told,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
     assert told.audience == "people" and any("DROPPED" in line for line in told.findings)  # type: ignore[attr-defined]
-    _, shown = harness(tmp_path, "show", "last")
+    _, shown = harness_here(digits_home, "show", "last")
     assert "DROPPED" in shown
 
 
-def test_what_the_probe_found_is_how_the_run_replays_thinking(tmp_path: Path) -> None:
+def test_what_the_probe_found_is_how_the_run_replays_thinking(digits_home: Path) -> None:
     with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
         flags = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--turns", "2"]
-        code, printed = harness(tmp_path, "run", "digits", *flags)
+        code, printed = harness_here(digits_home, "run", "digits", *flags)
         assert code == 0, printed
         replayed = [message for message in server.received[-1].json["messages"] if message["role"] == "assistant"]
     assert [message.get("reasoning_content") for message in replayed] == ["I look, then answer."]
 
 
-def test_what_the_probe_took_is_in_the_spend_of_the_run_it_was_made_for(tmp_path: Path) -> None:
-    (tmp_path / "models.toml").write_text("[m]\nprices = {input = 1000.0, cached = 1000.0, output = 1000.0}\n")
+def test_what_the_probe_took_is_in_the_spend_of_the_run_it_was_made_for(digits_home: Path) -> None:
+    (digits_home / "models.toml").write_text("[m]\nprices = {input = 1000.0, cached = 1000.0, output = 1000.0}\n")
     with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
-        code, printed = run_with(server, tmp_path, "--cost", "0.01")
+        code, printed = run_with(server, digits_home, "--cost", "0.01")
         assert code == 0, printed
         tried = len(server.received)
         assert not [one for one in server.received if "attempt: " in str(one.json["messages"])], "the cap was reached"
-        events = events_of(only_run(tmp_path))
+        events = events_of(only_run(digits_home))
         (probe,) = [event for event in events if isinstance(event, EndpointProbed)]
         assert probe.calls == tried and probe.cost > 0.01 and fold(events).cost == probe.cost
-        assert f"{tried} short" in harness(tmp_path, "show", "last", "--cost")[1]
-        (tmp_path / "runs").rename(tmp_path / "before")
-        assert run_with(server, tmp_path)[0] == 0
-    (again,) = [event for event in events_of(only_run(tmp_path)) if isinstance(event, EndpointProbed)]
+        assert f"{tried} short" in harness_here(digits_home, "show", "last", "--cost")[1]
+        (digits_home / "runs").rename(digits_home / "before")
+        assert run_with(server, digits_home)[0] == 0
+    (again,) = [event for event in events_of(only_run(digits_home)) if isinstance(event, EndpointProbed)]
     assert (again.calls, again.cost) == (0, 0.0), "it was paid by the run before"
 
 
-def test_an_address_with_a_password_does_not_go_on_record(tmp_path: Path) -> None:
+def test_an_address_with_a_password_does_not_go_on_record(digits_home: Path) -> None:
     with ChatServer() as server:
         address = server.url.replace("//", "//user:pass@")
-        code, printed = harness(tmp_path, "run", "digits", "--model", "m", "--base-url", address)
+        code, printed = harness_here(digits_home, "run", "digits", "--model", "m", "--base-url", address)
         assert code == 2 and "HARNESS_API_KEY" in printed and "pass@" not in printed
         assert not server.received

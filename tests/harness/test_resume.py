@@ -1,4 +1,4 @@
-"""A harness that is killed at any instant loses nothing: the resumed run is the run that was never interrupted."""
+"""A harness killed at any instant loses nothing: the resumed run equals a run that was never interrupted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from runs.events.registry import EndpointProbed, Event, ModelAsked, ModelFailed,
 from runs.state import fold
 from runs.usage.cost import sum_usage
 from runs.views.final_choice import members_of_record
-from tests.playing import engineer, events_of, harness, jobs_of, normalised, only_run, start_harness, turns_asked
+from tests.playing import (
+    engineer,
+    events_of,
+    harness_here,
+    jobs_of,
+    normalised,
+    only_run,
+    start_harness,
+    turns_asked,
+    with_digits,
+)
 from tests.servers.chat_server import ChatServer, wait_until
 
-KILLS = 50
 ATTEMPTS = 2
 
 
@@ -51,34 +60,36 @@ def recorded(home: Path) -> int:
     return len(events_of(folder)) if folder else 0
 
 
-def live_a_little(process: subprocess.Popen[str], home: Path, chance: random.Random) -> None:
-    """Let a process begin to record, mostly, and then live for a random while."""
+def let_run(process: subprocess.Popen[str], home: Path, chance: random.Random, most: float) -> None:
+    """Usually wait until a process records its first event; then let it run for up to `most` seconds."""
     before, until = recorded(home), time.monotonic() + 60
     is_early = chance.random() < 0.1
     while not is_early and process.poll() is None and recorded(home) <= before and time.monotonic() < until:
         time.sleep(0.01)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(chance.uniform(0.0, 1.5))
+        process.wait(chance.uniform(0.0, most))
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
-    home = tmp_path_factory.mktemp("unbroken")
+    home = with_digits(tmp_path_factory.mktemp("unbroken") / "home")
     (home / "marks").mkdir()
     with ChatServer(engineer(home / "marks"), piece=1000) as server:
-        code, printed = harness(home, "run", "digits", *flags(server))
+        code, printed = harness_here(home, "run", "digits", *flags(server))
     assert code == 0, printed
     return home, events_of(only_run(home))
 
 
-def play_and_kill(home: Path, server: ChatServer, chance: random.Random, most: int) -> tuple[int, str]:
-    """Play a run to its end, killing the harness at random instants; how often, and what the last process printed."""
+def play_and_kill(
+    home: Path, server: ChatServer, chance: random.Random, most_kills: int, most_seconds: float
+) -> tuple[int, str]:
+    """Play a run to its end and kill the harness at random instants; the number of kills, and the last output."""
     kills = 0
     while True:
         again = ["resume", "last", "--plain"] if folder_of(home) else ["run", "digits", *flags(server)]
         process = start_harness(home, *again)
-        if kills < most:
-            live_a_little(process, home, chance)
+        if kills < most_kills:
+            let_run(process, home, chance, most_seconds)
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 kills += 1
@@ -93,7 +104,7 @@ def refs_and_trees(folder: Path) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_clone_of_a_run_makes_the_submission_again_by_its_recorded_command(
+def test_recorded_command_makes_the_submission_again_in_a_clone(
     unbroken: tuple[Path, list[Event]], tmp_path: Path
 ) -> None:
     home, events = unbroken
@@ -116,20 +127,20 @@ def test_a_clone_of_a_run_makes_the_submission_again_by_its_recorded_command(
     assert "solution.py" in winner.command and winner.command in (folder / "report.md").read_text()
 
 
-@pytest.mark.slow(seconds=90)
 @pytest.mark.timeout(1200)
-def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
-    unbroken: tuple[Path, list[Event]], tmp_path: Path
+@pytest.mark.parametrize(("count", "most_seconds"), [(12, 3.0), pytest.param(50, 1.5, marks=pytest.mark.slow)])
+def test_run_killed_at_random_instants_equals_an_unbroken_run(
+    unbroken: tuple[Path, list[Event]], tmp_path: Path, count: int, most_seconds: float
 ) -> None:
     model_home, model_events = unbroken
     chance = random.Random(20260711)
     kills = 0
-    for number in range(KILLS):
-        home = tmp_path / str(number)
+    for number in range(count):
+        home = with_digits(tmp_path / str(number))
         marks = home / "marks"
         marks.mkdir(parents=True)
         with ChatServer(engineer(marks), piece=1000) as server:
-            killed, printed = play_and_kill(home, server, chance, KILLS - kills)
+            killed, printed = play_and_kill(home, server, chance, count - kills, most_seconds)
             kills += killed
             events = events_of(only_run(home))
             story = f"home {number}, killed {killed} times\n{printed}"
@@ -140,13 +151,13 @@ def test_a_run_killed_at_fifty_random_instants_is_the_run_that_was_never_killed(
             assert [event.seq for event in events] == list(range(len(events)))
             replies = Counter(event.request for event in events if isinstance(event, ModelReplied))
             asked = [event.request for event in events if isinstance(event, ModelAsked)]
-            assert max(replies.values()) == 1, "a recorded reply was asked for again"
-            assert len(asked) - len(replies) <= killed, "more was asked again than the request in flight"
+            assert max(replies.values()) == 1, "a recorded reply was requested again"
+            assert len(asked) - len(replies) <= killed, "more than the open request was repeated"
             assert len(turns_asked(server)) <= len(asked)
             assert all(mark.read_text() == "x\n" for mark in marks.iterdir()), "a job ran twice"
             names = {mark.name for mark in (model_home / "marks").iterdir()}
-            assert {mark.name for mark in marks.iterdir()} == names, "another job ran than in the unbroken run"
-        if kills >= KILLS:
+            assert {mark.name for mark in marks.iterdir()} == names, "the unbroken run ran other jobs"
+        if kills >= count:
             return
     raise AssertionError(f"only {kills} kills")
 
@@ -156,7 +167,7 @@ PRICE = 1000.0
 
 
 def killed_while_asking(home: Path, server: ChatServer, *arguments: str, how: tuple[signal.Signals, ...]) -> None:
-    """Start a harness, and end it once a request has reached the server that it does not answer."""
+    """Start a harness and end it while it waits for a request that the server does not answer."""
 
     def unanswered() -> int:
         return sum(one.fault == "stall_unanswered" for one in server.received)
@@ -173,8 +184,8 @@ def killed_while_asking(home: Path, server: ChatServer, *arguments: str, how: tu
         process.kill()
 
 
-@pytest.mark.slow
-def test_a_request_under_way_in_a_crash_is_in_the_spend_of_the_resumed_run_once(tmp_path: Path) -> None:
+def test_request_open_at_a_crash_is_paid_once_in_the_resumed_run(tmp_path: Path) -> None:
+    with_digits(tmp_path)
     (tmp_path / "marks").mkdir()
     (tmp_path / "models.toml").write_text(f"[scripted]\nprices = {{input = {PRICE}, output = {PRICE}}}\n")
     cut = {2: "stall_unanswered", 3: "stall_unanswered"}
@@ -184,13 +195,13 @@ def test_a_request_under_way_in_a_crash_is_in_the_spend_of_the_resumed_run_once(
         killed_while_asking(tmp_path, server, "run", "digits", *flags(server), "--turns", "2", how=first)
         assert not [one for one in events_of(only_run(tmp_path)) if isinstance(one, ModelFailed)]
         killed_while_asking(tmp_path, server, "resume", "last", "--plain", how=twice)
-        code, printed = harness(tmp_path, "resume", "last", "--plain")
+        code, printed = harness_here(tmp_path, "resume", "last", "--plain")
     assert code == 0, printed
     events = events_of(only_run(tmp_path))
     state = fold(events)
     sizes = {event.request: event.size for event in events if isinstance(event, ModelAsked)}
     lost = [event for event in events if isinstance(event, ModelFailed)]
-    assert [event.request for event in lost] == [2, 3], "each once, however often the run was taken up again"
+    assert [event.request for event in lost] == [2, 3], "once each, however often the run was resumed"
     for event in lost:
         assert event.cost == pytest.approx(sizes[event.request] / 3 * PRICE / 1e6, rel=0.01)
     paid = sum(event.cost for event in events if isinstance(event, (EndpointProbed, ModelReplied)))
@@ -199,21 +210,21 @@ def test_a_request_under_way_in_a_crash_is_in_the_spend_of_the_resumed_run_once(
     assert state.is_cost_estimated and spend.is_estimated
     probed = sum(event.cost for event in events if isinstance(event, EndpointProbed))
     assert sum(attempt.cost for attempt in state.attempts) == pytest.approx(state.cost - probed)
-    assert "2 requests without" in harness(tmp_path, "show", "last", "--cost")[1]
+    assert "2 requests without" in harness_here(tmp_path, "show", "last", "--cost")[1]
 
 
-@pytest.mark.slow
-def test_a_request_lost_in_a_crash_counts_against_the_cap(tmp_path: Path) -> None:
+def test_request_lost_in_a_crash_counts_against_the_cost_limit(tmp_path: Path) -> None:
+    with_digits(tmp_path)
     (tmp_path / "marks").mkdir()
     (tmp_path / "models.toml").write_text(f"[scripted]\nprices = {{input = {PRICE}, output = {PRICE}}}\n")
     with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
         start = ["run", "digits", *flags(server), "--cost", "0.5"]
-        assert harness(tmp_path, *start, "--turns", "1")[0] == 0  # the endpoint is known now: no more short calls
+        assert harness_here(tmp_path, *start, "--turns", "1")[0] == 0  # now the endpoint is probed
         asked = len(turns_asked(server))
         server.faults = lambda _: "stall_unanswered" if len(turns_asked(server)) == asked else ""
         killed_while_asking(tmp_path, server, *start, how=(signal.SIGKILL,))
-        code, printed = harness(tmp_path, "resume", "last", "--plain")
+        code, printed = harness_here(tmp_path, "resume", "last", "--plain")
         assert code == 0, printed
-        assert len(turns_asked(server)) == asked + 1, "nothing more was asked"
+        assert len(turns_asked(server)) == asked + 1, "no further request"
     end = events_of(max((tmp_path / "runs").iterdir()))[-1]
     assert isinstance(end, RunEnded) and end.why == "cost"

@@ -1,4 +1,4 @@
-"""A key is planted, a run is played through errors that repeat it, and it is looked for everywhere."""
+"""Plant a key, play a run with errors that repeat it, and search for it everywhere."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from harness.settings import load_settings
-from tests.playing import HARNESS, call, only_run, reply
+from tests.playing import HARNESS, call, only_run, reply, with_digits
 from tests.servers.chat_server import ChatServer, Exchange, Fault, Message
 
 KEY = f"planted-{secrets.token_hex(8)}"
-"""Each test process plants its own: tests that run beside each other see each other's processes."""
+"""Each test process plants its own, since parallel tests see each other's processes."""
 TRACES = (KEY.encode(), base64.b64encode(KEY.encode())[:20], KEY.encode().hex().encode())
 LOOK = (
     "env; tr '\\0' '\\n' < /proc/self/environ; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; find / -name request.json 2>&1"
@@ -33,9 +33,9 @@ ISOLATED = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; cat ~/.harnes
 
 
 def snooping(request: dict[str, Any], sandbox: str) -> Message:
-    """Looks around as an agent might, judges the sample, finishes.
+    """Search the machine as an agent might, evaluate the sample, finish.
 
-    Where nothing is isolated, an agent that reads the memory of its owner's processes finds all they know.
+    The local sandbox isolates nothing: an agent that reads the memory of its owner's processes finds the key there.
     """
     messages = request["messages"]
     found = re.findall(r"^attempt: (\d+)$", messages[1]["content"] if messages[1:] else "", re.MULTILINE)
@@ -52,7 +52,7 @@ def snooping(request: dict[str, Any], sandbox: str) -> Message:
 
 
 def echo(status: int) -> Fault:
-    """An error that repeats the key in every form that servers and proxies do."""
+    """An error that repeats the key in the forms that servers and proxies use."""
     said = f"Incorrect key provided: {KEY}. Headers: Authorization: Bearer {KEY}; https://h/?api_key={KEY}"
     return Fault(lambda exchange: exchange.answer(status, {"error": {"message": said, "code": KEY}}, retry_after="0"))
 
@@ -65,7 +65,7 @@ def echo_in_stream(exchange: Exchange) -> None:
 
 
 class Watcher:
-    """Looks at every process of the machine while a run is played."""
+    """Reads the command line and environment of every process of the machine during a run."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -83,7 +83,7 @@ class Watcher:
         line = (process / "cmdline").read_bytes()
         if KEY.encode() in line:
             self.found.append(f"command line {line!r}")
-        # The harness itself was given the key, and between fork and exec a child of it looks just like it.
+        # The harness itself was given the key, and between fork and exec its child has the same environment.
         if str(HARNESS).encode() not in line and KEY.encode() in (process / "environ").read_bytes():
             self.found.append(f"environment of {line!r}")
 
@@ -100,8 +100,8 @@ def watching() -> Iterator[Watcher]:
         thread.join()
 
 
-def typed(home: Path, way: str, *arguments: str) -> tuple[int, str]:
-    """Run the console script with the key in its environment, or in a file that only its owner can read."""
+def run_with_key(home: Path, way: str, *arguments: str) -> tuple[int, str]:
+    """Run the installed command with the key in its environment, or in a file that only its owner can read."""
     environment = {k: v for k, v in os.environ.items() if "API_KEY" not in k} | {"HARNESS_HOME": str(home)}
     if way == "file":
         path = home.parent / "key"
@@ -117,8 +117,8 @@ def typed(home: Path, way: str, *arguments: str) -> tuple[int, str]:
 
 
 def leaks(home: Path) -> list[str]:
-    """Every file under `home` that holds the key, however it is packed."""
-    found = []
+    """Every file under `home` that contains the key, compressed or not."""
+    files = []
     for path in (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
         content = path.read_bytes()
         packed = [content]
@@ -127,12 +127,12 @@ def leaks(home: Path) -> list[str]:
         with suppress(zlib.error):
             packed.append(zlib.decompress(content))
         if any(trace in one for trace in TRACES for one in packed):
-            found.append(str(path))
-    return found
+            files.append(str(path))
+    return files
 
 
-def test_no_program_that_the_harness_starts_is_given_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even one that a library starts to learn what machine this is."""
+def test_child_processes_do_not_inherit_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This includes processes that libraries start."""
     monkeypatch.setenv("HARNESS_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
@@ -140,14 +140,18 @@ def test_no_program_that_the_harness_starts_is_given_the_key(tmp_path: Path, mon
     assert KEY not in subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("way", "sandbox"), [("environment", "local"), ("environment", "bubblewrap"), ("file", "local")]
+    ("way", "sandbox"),
+    [
+        ("environment", "local"),
+        ("environment", "bubblewrap"),
+        pytest.param("file", "local", marks=pytest.mark.slow),
+    ],
 )
-def test_a_planted_key_is_nowhere_after_a_run_with_errors(tmp_path: Path, way: str, sandbox: str) -> None:
+def test_planted_key_is_nowhere_after_a_run_with_errors(tmp_path: Path, way: str, sandbox: str) -> None:
     if sandbox == "bubblewrap" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    home = tmp_path / "home"
+    home = with_digits(tmp_path / "home")
     count = iter(range(100))
     storm = {1: echo(500), 2: echo(429), 4: Fault(echo_in_stream), 6: echo(401)}
 
@@ -155,25 +159,25 @@ def test_a_planted_key_is_nowhere_after_a_run_with_errors(tmp_path: Path, way: s
         return storm.get(next(count), "") if "attempt: " in str(request["messages"]) else ""
 
     with ChatServer(lambda request: snooping(request, sandbox), faults) as server, watching() as watcher:
-        told = [
-            typed(home, way, "run", "digits", "--model", "m", "--base-url", server.url, "--sandbox", sandbox,
+        outputs = [
+            run_with_key(home, way, "run", "digits", "--model", "m", "--base-url", server.url, "--sandbox", sandbox,
                   "--plain", "--attempts", "1"),
-            typed(home, way, "resume", "last", "--plain"),
-            typed(home, way, "show", "last", "--full"),
-            typed(home, way, "doctor", "--base-url", server.url, "--model", "m"),
+            run_with_key(home, way, "resume", "last", "--plain"),
+            run_with_key(home, way, "show", "last", "--full"),
+            run_with_key(home, way, "doctor", "--base-url", server.url, "--model", "m"),
         ]  # fmt: skip
         keys = {one.headers.get("authorization") for one in server.received}
-    assert [code for code, _ in told] == [4, 0, 0, 0], "\n".join(text for _, text in told)
-    assert keys == {f"Bearer {KEY}"}, "it was used"
-    assert "***" in told[0][1] and "upstream refused" in told[2][1], "the errors were told, without it"
-    assert not [text for _, text in told if KEY in text]
+    assert [code for code, _ in outputs] == [4, 0, 0, 0], "\n".join(text for _, text in outputs)
+    assert keys == {f"Bearer {KEY}"}, "the key was used"
+    assert "***" in outputs[0][1] and "upstream refused" in outputs[2][1], "errors are shown without the key"
+    assert not [text for _, text in outputs if KEY in text]
     assert not leaks(home)
     assert not watcher.found[:3] and watcher.looks > 20
     jobs = only_run(home) / "jobs"
-    assert list(jobs.rglob("*")), "there was something to look at"
+    assert list(jobs.rglob("*")), "jobs left files to search"
 
 
-def test_a_crash_file_holds_no_key(tmp_path: Path) -> None:
+def test_crash_file_contains_no_key(digits_home: Path) -> None:
     code = (
         "import sys, harness.endpoint.request_body, harness.endpoint.stream as reader\n"
         "def broken(*_): return 1 / 0\n"
@@ -181,13 +185,13 @@ def test_a_crash_file_holds_no_key(tmp_path: Path) -> None:
         "from harness.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    environment = {**os.environ, "HARNESS_HOME": str(tmp_path), "HARNESS_API_KEY": KEY}
+    environment = {**os.environ, "HARNESS_HOME": str(digits_home), "HARNESS_API_KEY": KEY}
     with ChatServer() as server:
         arguments = ["run", "digits", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=60
         )
     assert done.returncode == 1 and "crash-" in done.stderr
-    (crash,) = tmp_path.glob("crash-*.txt")
+    (crash,) = digits_home.glob("crash-*.txt")
     assert "ZeroDivisionError" in crash.read_text()
-    assert not leaks(tmp_path) and KEY not in done.stderr + done.stdout
+    assert not leaks(digits_home) and KEY not in done.stderr + done.stdout

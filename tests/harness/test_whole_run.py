@@ -37,7 +37,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return home, play(home, "diabetes", "--attempts", "3")
 
 
-@pytest.mark.slow(seconds=200)
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_demo_model_wins_a_medal_on_two_of_three_examples(tmp_path: Path) -> None:
     medals = []
