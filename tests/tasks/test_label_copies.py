@@ -108,9 +108,9 @@ def refused(task: Task, folder: Path) -> str:
 def test_a_copy_of_the_labels_is_refused_in_whatever_form(name: str, tmp_path: Path) -> None:
     task = churn(tmp_path / "task")
     (task.public / name).write_bytes(COPIES[name](task))
-    told = refused(task, tmp_path / "blend")
-    assert f"{name}" in told and "is a second copy of the labels of train.csv" in told
-    assert f"remove it from public, or write `blend: {{omit: [{name}]}}`" in told
+    message = refused(task, tmp_path / "blend")
+    assert f"{name}" in message and "is a second copy of the labels of train.csv" in message
+    assert f"remove it from public, or write `blend: {{omit: [{name}]}}`" in message
 
 
 def test_an_unreadable_file_is_refused_unless_listed(tmp_path: Path) -> None:

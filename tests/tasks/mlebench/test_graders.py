@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from answers import BREEDS, SCHEMAS, Table, column, made, write
+from answers import BREEDS, SCHEMAS, Table, column, draw_tables, write
 
 from tasks.mlebench.facts import competitions
 from tasks.mlebench.graders import RULES, AnswersUnreadable, score_file
@@ -40,13 +40,13 @@ BY_POSITION = {NOMAD}
 PAIRED_BY_NAME = sorted(set(RULES) - BY_POSITION - {TAXI})
 
 
-def score(name: str, folder: Path, answers: Table, given: Table) -> float:
-    return score_file(name, write(folder / "submission.csv", given), write(folder / "answers.csv", answers))
+def score(name: str, folder: Path, answers: Table, guess: Table) -> float:
+    return score_file(name, write(folder / "submission.csv", guess), write(folder / "answers.csv", answers))
 
 
-def refusal(name: str, folder: Path, answers: Table, given: Table) -> str:
+def refusal(name: str, folder: Path, answers: Table, guess: Table) -> str:
     with pytest.raises(Invalid) as refused:
-        score(name, folder, answers, given)
+        score(name, folder, answers, guess)
     return str(refused.value)
 
 
@@ -56,15 +56,15 @@ def shuffled(table: Table) -> Table:
     return [table[0], *rows]
 
 
-def changed(table: Table, name: str, change: Callable[[object], object], row: int = 5) -> Table:
+def edited(table: Table, name: str, change: Callable[[object], object], row: int = 5) -> Table:
     at = table[0].index(name)
     copy = [list(line) for line in table]
     copy[row][at] = change(copy[row][at])  # type: ignore[assignment]
     return copy
 
 
-def target_of(name: str, given: Table) -> str:
-    return str(given[0][-1])
+def target_of(name: str, guess: Table) -> str:
+    return str(guess[0][-1])
 
 
 def test_all_lite_and_development_competitions_are_graded() -> None:
@@ -75,17 +75,17 @@ def test_all_lite_and_development_competitions_are_graded() -> None:
 @pytest.mark.parametrize("name", sorted(RULES))
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_grader_agrees_with_the_plain_computation(name: str, seed: int, tmp_path: Path) -> None:
-    answers, given = made(name, seed)
-    expected = SCHEMAS[name][1](answers, given)
-    assert score(name, tmp_path, answers, given) == pytest.approx(expected, abs=1e-12)
+    answers, guess = draw_tables(name, seed)
+    expected = SCHEMAS[name][1](answers, guess)
+    assert score(name, tmp_path, answers, guess) == pytest.approx(expected, abs=1e-12)
     if name not in BY_POSITION:
-        assert score(name, tmp_path, answers, shuffled(given)) == pytest.approx(expected, abs=1e-12)
+        assert score(name, tmp_path, answers, shuffled(guess)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_the_answers_score_best(name: str, tmp_path: Path) -> None:
-    answers, given = made(name)
-    asked_for = [answers[0].index(title) for title in given[0]]
+    answers, guess = draw_tables(name)
+    asked_for = [answers[0].index(title) for title in guess[0]]
     perfect: Table = [[row[at] for at in asked_for] for row in answers]
     if name == TOXIC:
         perfect = [row if row[1] != -1 else [row[0], *[0] * 6] for row in perfect]
@@ -95,27 +95,27 @@ def test_the_answers_score_best(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_missing_and_repeated_rows_and_missing_columns_are_refused(name: str, tmp_path: Path) -> None:
-    answers, given = made(name)
-    refusal(name, tmp_path, answers, given[:-1])
-    refusal(name, tmp_path, answers, [*given, given[5]])
-    refusal(name, tmp_path, answers, [row[:-1] for row in given])
-    refusal(name, tmp_path, answers, given[:1])
+    answers, guess = draw_tables(name)
+    refusal(name, tmp_path, answers, guess[:-1])
+    refusal(name, tmp_path, answers, [*guess, guess[5]])
+    refusal(name, tmp_path, answers, [row[:-1] for row in guess])
+    refusal(name, tmp_path, answers, guess[:1])
 
 
 @pytest.mark.parametrize("name", PAIRED_BY_NAME)
 def test_wrong_and_repeated_ids_are_refused(name: str, tmp_path: Path) -> None:
-    answers, given = made(name)
+    answers, guess = draw_tables(name)
     key = next(one for one in competitions()[name].ids)
-    assert refusal(name, tmp_path, answers, changed(given, key, lambda _: "nobody")) in (WRONG_IDS, FAILED)
+    assert refusal(name, tmp_path, answers, edited(guess, key, lambda _: "nobody")) in (WRONG_IDS, FAILED)
     if name != TOXIC:  # where it may be scored: see below
-        refusal(name, tmp_path, answers, [*given[:-1], given[5]])
-    refusal(name, tmp_path, answers, [["other" if cell == key else cell for cell in given[0]], *given[1:]])
+        refusal(name, tmp_path, answers, [*guess[:-1], guess[5]])
+    refusal(name, tmp_path, answers, [["other" if cell == key else cell for cell in guess[0]], *guess[1:]])
 
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - {ENGLISH, ENGLISH.replace("english", "russian")}))
 def test_a_missing_prediction_is_refused(name: str, tmp_path: Path) -> None:
-    answers, given = made(name)
-    empty = changed(given, target_of(name, given), lambda _: "")
+    answers, guess = draw_tables(name)
+    empty = edited(guess, target_of(name, guess), lambda _: "")
     if name in (PADDY, SEEDLINGS):
         assert score(name, tmp_path, answers, empty) < 1
         return
@@ -123,15 +123,15 @@ def test_a_missing_prediction_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_refusals_are_fixed_sentences(tmp_path: Path) -> None:
-    answers, given = made(CACTUS)
-    assert refusal(CACTUS, tmp_path, answers, given[:-1]) == ROW_COUNT
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: 1.01)) == NOT_IN_RANGE
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: -0.01)) == NOT_IN_RANGE
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "inf")) == NOT_IN_RANGE
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "")) == MISSING
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "has_cactus", lambda _: "likely")) == NOT_NUMERIC
-    assert refusal(CACTUS, tmp_path, answers, changed(given, "id", lambda _: "x.jpg")) == WRONG_IDS
-    assert "has_cactus" in refusal(CACTUS, tmp_path, answers, [["id", "cactus"], *given[1:]])
+    answers, guess = draw_tables(CACTUS)
+    assert refusal(CACTUS, tmp_path, answers, guess[:-1]) == ROW_COUNT
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "has_cactus", lambda _: 1.01)) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "has_cactus", lambda _: -0.01)) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "has_cactus", lambda _: "inf")) == NOT_IN_RANGE
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "has_cactus", lambda _: "")) == MISSING
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "has_cactus", lambda _: "likely")) == NOT_NUMERIC
+    assert refusal(CACTUS, tmp_path, answers, edited(guess, "id", lambda _: "x.jpg")) == WRONG_IDS
+    assert "has_cactus" in refusal(CACTUS, tmp_path, answers, [["id", "cactus"], *guess[1:]])
 
 
 @pytest.mark.parametrize(
@@ -147,26 +147,26 @@ def test_refusals_are_fixed_sentences(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_csv_is_invalid(content: bytes, tmp_path: Path) -> None:
-    answers, _ = made(CACTUS)
+    answers, _ = draw_tables(CACTUS)
     (tmp_path / "submission.csv").write_bytes(content)
     with pytest.raises(Invalid):
         score_file(CACTUS, tmp_path / "submission.csv", write(tmp_path / "answers.csv", answers))
 
 
 def test_a_bom_an_index_column_and_float_ids_are_accepted(tmp_path: Path) -> None:
-    answers, given = made(MAY)
-    expected = score(MAY, tmp_path, answers, given)
-    indexed: Table = [["" if at == 0 else at, *row] for at, row in enumerate(given)]
+    answers, guess = draw_tables(MAY)
+    expected = score(MAY, tmp_path, answers, guess)
+    indexed: Table = [["" if at == 0 else at, *row] for at, row in enumerate(guess)]
     assert score(MAY, tmp_path, answers, indexed) == expected
-    floats: Table = [given[0], *([float(row[0]), *row[1:]] for row in given[1:])]
+    floats: Table = [guess[0], *([float(row[0]), *row[1:]] for row in guess[1:])]
     assert score(MAY, tmp_path, answers, floats) == expected
-    path = write(tmp_path / "marked.csv", given)
+    path = write(tmp_path / "marked.csv", guess)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert score_file(MAY, path, tmp_path / "answers.csv") == expected
 
 
 def test_a_submission_over_two_gigabytes_is_not_read(tmp_path: Path) -> None:
-    answers, _ = made(CACTUS)
+    answers, _ = draw_tables(CACTUS)
     with (tmp_path / "submission.csv").open("wb") as file:
         file.truncate(2_000_000_001)
     with pytest.raises(Invalid, match="2,000,000,001 bytes"):
@@ -174,111 +174,111 @@ def test_a_submission_over_two_gigabytes_is_not_read(tmp_path: Path) -> None:
 
 
 def test_unreadable_answers_raise_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    _, given = made(CACTUS)
+    _, guess = draw_tables(CACTUS)
     with pytest.raises(AnswersUnreadable, match="prepare aerial-cactus-identification again"):
-        score_file(CACTUS, write(tmp_path / "submission.csv", given), tmp_path / "nowhere.csv")
+        score_file(CACTUS, write(tmp_path / "submission.csv", guess), tmp_path / "nowhere.csv")
 
 
 # ------------------------------------------------------------------------------------------ oddities of single rules
 
 
 def test_booleans_are_probabilities_and_labels(tmp_path: Path) -> None:
-    answers, given = made(CACTUS)
+    answers, guess = draw_tables(CACTUS)
     said: Table = [
-        given[0],
-        *([row[0], str(label == 1)] for row, label in zip(given[1:], column(answers, "has_cactus"), strict=True)),
+        guess[0],
+        *([row[0], str(label == 1)] for row, label in zip(guess[1:], column(answers, "has_cactus"), strict=True)),
     ]
     assert score(CACTUS, tmp_path, answers, said) == 1.0
-    answers, given = made(SHIP)
+    answers, guess = draw_tables(SHIP)
     for yes, no in ((1, 0), (1.0, 0.0)):
-        numbers: Table = [given[0], *([row[0], yes if row[1] == "True" else no] for row in answers[1:])]
+        numbers: Table = [guess[0], *([row[0], yes if row[1] == "True" else no] for row in answers[1:])]
         assert score(SHIP, tmp_path, answers, numbers) == 1.0
-    refusal(SHIP, tmp_path, answers, [given[0], *([row[0], 0.7] for row in answers[1:])])
+    refusal(SHIP, tmp_path, answers, [guess[0], *([row[0], 0.7] for row in answers[1:])])
 
 
 def test_whole_floats_are_classes_and_other_floats_are_refused(tmp_path: Path) -> None:
     for name, target in ((FOREST, "Cover_Type"), (APTOS, "diagnosis")):
-        answers, given = made(name)
-        expected = score(name, tmp_path, answers, given)
-        floats: Table = [given[0], *([row[0], float(row[1])] for row in given[1:])]
+        answers, guess = draw_tables(name)
+        expected = score(name, tmp_path, answers, guess)
+        floats: Table = [guess[0], *([row[0], float(row[1])] for row in guess[1:])]
         assert score(name, tmp_path, answers, floats) == expected
-        refusal(name, tmp_path, answers, changed(floats, target, lambda value: float(str(value)) + 0.5))
+        refusal(name, tmp_path, answers, edited(floats, target, lambda value: float(str(value)) + 0.5))
 
 
 def test_kappa_ranks_an_unknown_grade_after_the_known_ones(tmp_path: Path) -> None:
-    answers, given = made(APTOS)
-    nine = [[9 if cell == 4 and at else cell for at, cell in enumerate(row)] for row in given]
+    answers, guess = draw_tables(APTOS)
+    nine = [[9 if cell == 4 and at else cell for at, cell in enumerate(row)] for row in guess]
     expected = SCHEMAS[APTOS][1](answers, nine)
     assert score(APTOS, tmp_path, answers, nine) == pytest.approx(expected)
-    constant: Table = [given[0], *([row[0], 0] for row in given[1:])]
+    constant: Table = [guess[0], *([row[0], 0] for row in guess[1:])]
     assert score(APTOS, tmp_path, answers, constant) == 0.0
 
 
 def test_a_confident_wrong_row_costs_36(tmp_path: Path) -> None:
-    answers, _ = made(SPOOKY)
+    answers, _ = draw_tables(SPOOKY)
     wrong: Table = [answers[0], *([row[0], row[3], row[1], row[2]] for row in answers[1:])]
     assert score(SPOOKY, tmp_path, answers, wrong) == pytest.approx(-math.log(2**-52), abs=1e-9)
-    answers, _ = made(CATS)
+    answers, _ = draw_tables(CATS)
     wrong = [answers[0], *([row[0], 1 - int(row[1])] for row in answers[1:])]
     assert score(CATS, tmp_path, answers, wrong) == pytest.approx(36.04365, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", [BREED, LEAF, SPOOKY])
 def test_row_sums_must_be_one_within_the_tolerance(name: str, tmp_path: Path) -> None:
-    answers, given = made(name)
-    first = str(given[0][1])
-    score(name, tmp_path, answers, changed(given, first, lambda value: float(str(value)) + 9e-6))
-    assert refusal(name, tmp_path, answers, changed(given, first, lambda value: float(str(value)) + 2e-5)) == ROW_SUM
-    off = changed(given, first, lambda value: float(str(value)) - 2)
-    off = changed(off, str(given[0][2]), lambda value: float(str(value)) + 2)
+    answers, guess = draw_tables(name)
+    first = str(guess[0][1])
+    score(name, tmp_path, answers, edited(guess, first, lambda value: float(str(value)) + 9e-6))
+    assert refusal(name, tmp_path, answers, edited(guess, first, lambda value: float(str(value)) + 2e-5)) == ROW_SUM
+    off = edited(guess, first, lambda value: float(str(value)) - 2)
+    off = edited(off, str(guess[0][2]), lambda value: float(str(value)) + 2)
     assert refusal(name, tmp_path, answers, off) == NOT_IN_RANGE
 
 
 def test_the_order_of_class_columns_is_free(tmp_path: Path) -> None:
     for name in (BREED, LEAF, SPOOKY):
-        answers, given = made(name)
-        turned = [[row[0], *row[:0:-1]] for row in given]
-        assert score(name, tmp_path, answers, turned) == pytest.approx(score(name, tmp_path, answers, given))
-    answers, given = made(SPOOKY)
-    refusal(SPOOKY, tmp_path, answers, [row[::-1] for row in given])  # the id must come first
+        answers, guess = draw_tables(name)
+        turned = [[row[0], *row[:0:-1]] for row in guess]
+        assert score(name, tmp_path, answers, turned) == pytest.approx(score(name, tmp_path, answers, guess))
+    answers, guess = draw_tables(SPOOKY)
+    refusal(SPOOKY, tmp_path, answers, [row[::-1] for row in guess])  # the id must come first
 
 
 def test_extra_columns_are_accepted_by_some_rules_only(tmp_path: Path) -> None:
     for name in (BREED, FOREST, APTOS, PIXELS, BIRDS):
-        answers, given = made(name)
-        more: Table = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(given)]
-        assert score(name, tmp_path, answers, more) == score(name, tmp_path, answers, given)
+        answers, guess = draw_tables(name)
+        more: Table = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(guess)]
+        assert score(name, tmp_path, answers, more) == score(name, tmp_path, answers, guess)
     for name in (LEAF, SPOOKY, PATHOLOGY, TOXIC):
-        answers, given = made(name)
-        more = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(given)]
+        answers, guess = draw_tables(name)
+        more = [[*row, "remark" if at == 0 else 3] for at, row in enumerate(guess)]
         assert refusal(name, tmp_path, answers, more) in (WRONG_COLUMNS, ROW_SUM)
 
 
 def test_toxic_columns_are_read_in_the_order_of_the_submission(tmp_path: Path) -> None:
-    answers, given = made(TOXIC)
-    turned = [[row[0], *row[:0:-1]] for row in given]
-    misread = [given[0], *turned[1:]]
+    answers, guess = draw_tables(TOXIC)
+    turned = [[row[0], *row[:0:-1]] for row in guess]
+    misread = [guess[0], *turned[1:]]
     assert score(TOXIC, tmp_path, answers, turned) == score(TOXIC, tmp_path, answers, misread)
-    assert score(TOXIC, tmp_path, answers, turned) != score(TOXIC, tmp_path, answers, given)
-    beyond: Table = [given[0], *([row[0], *(float(str(cell)) * 5 - 2 for cell in row[1:])] for row in given[1:])]
-    assert score(TOXIC, tmp_path, answers, beyond) == pytest.approx(score(TOXIC, tmp_path, answers, given))
+    assert score(TOXIC, tmp_path, answers, turned) != score(TOXIC, tmp_path, answers, guess)
+    beyond: Table = [guess[0], *([row[0], *(float(str(cell)) * 5 - 2 for cell in row[1:])] for row in guess[1:])]
+    assert score(TOXIC, tmp_path, answers, beyond) == pytest.approx(score(TOXIC, tmp_path, answers, guess))
 
 
 def test_a_repeated_toxic_comment_is_scored_if_both_are_labelled_or_neither(tmp_path: Path) -> None:
-    answers, given = made(TOXIC)  # rows 10 to 29 have no labels
-    score(TOXIC, tmp_path, answers, [*given[:-1], given[5]])
-    score(TOXIC, tmp_path, answers, [*given[:20], given[10], *given[21:]])
-    assert refusal(TOXIC, tmp_path, answers, [*given[:-1], given[10]]) == WRONG_IDS
+    answers, guess = draw_tables(TOXIC)  # rows 10 to 29 have no labels
+    score(TOXIC, tmp_path, answers, [*guess[:-1], guess[5]])
+    score(TOXIC, tmp_path, answers, [*guess[:20], guess[10], *guess[21:]])
+    assert refusal(TOXIC, tmp_path, answers, [*guess[:-1], guess[10]]) == WRONG_IDS
 
 
 def test_numbers_as_class_names_are_refused_and_a_missing_name_is_wrong(tmp_path: Path) -> None:
     for name in (PADDY, SEEDLINGS):
-        answers, given = made(name)
-        refusal(name, tmp_path, answers, [given[0], *([row[0], 0.5] for row in given[1:])])
-        right = sum(a == b for a, b in zip(answers[1:], given[1:], strict=True))
-        at = next(at for at in range(1, len(given)) if given[at] == answers[at])
-        lacking = changed(given, str(given[0][1]), lambda _: "", row=at)
-        assert score(name, tmp_path, answers, lacking) == pytest.approx((right - 1) / (len(given) - 1))
+        answers, guess = draw_tables(name)
+        refusal(name, tmp_path, answers, [guess[0], *([row[0], 0.5] for row in guess[1:])])
+        right = sum(a == b for a, b in zip(answers[1:], guess[1:], strict=True))
+        at = next(at for at in range(1, len(guess)) if guess[at] == answers[at])
+        lacking = edited(guess, str(guess[0][1]), lambda _: "", row=at)
+        assert score(name, tmp_path, answers, lacking) == pytest.approx((right - 1) / (len(guess) - 1))
 
 
 def test_a_mean_over_columns_is_a_numpy_number(tmp_path: Path) -> None:
@@ -286,11 +286,11 @@ def test_a_mean_over_columns_is_a_numpy_number(tmp_path: Path) -> None:
     import numpy as np
 
     for name in (PATHOLOGY, "ranzcr-clip-catheter-line-classification"):
-        answers, given = made(name)
-        assert isinstance(score(name, tmp_path, answers, given), np.float64)
+        answers, guess = draw_tables(name)
+        assert isinstance(score(name, tmp_path, answers, guess), np.float64)
     assert round(np.float64(2.5e-05), 5) != round(2.5e-05, 5)
-    answers, given = made(FOREST)
-    assert type(score(FOREST, tmp_path, answers, given)) is float
+    answers, guess = draw_tables(FOREST)
+    assert type(score(FOREST, tmp_path, answers, guess)) is float
 
 
 def test_a_chunk_of_numbers_in_a_long_text_column_is_text(tmp_path: Path) -> None:
@@ -303,52 +303,52 @@ def test_a_chunk_of_numbers_in_a_long_text_column_is_text(tmp_path: Path) -> Non
 
 
 def test_wrong_keys_still_score_in_the_taxi_task(tmp_path: Path) -> None:
-    answers, given = made(TAXI)
-    for table in (answers, given):
+    answers, guess = draw_tables(TAXI)
+    for table in (answers, guess):
         table[1:] = sorted(table[1:], key=lambda row: str(row[0]))
-    renamed: Table = [given[0], *([f"k{at:03d}", *row[1:]] for at, row in enumerate(given[1:]))]
-    assert score(TAXI, tmp_path, answers, renamed) == score(TAXI, tmp_path, answers, given)
+    renamed: Table = [guess[0], *([f"k{at:03d}", *row[1:]] for at, row in enumerate(guess[1:]))]
+    assert score(TAXI, tmp_path, answers, renamed) == score(TAXI, tmp_path, answers, guess)
 
 
 def test_conductors_are_compared_by_position_without_ids(tmp_path: Path) -> None:
-    answers, given = made(NOMAD)
-    expected = score(NOMAD, tmp_path, answers, given)
-    assert score(NOMAD, tmp_path, answers, [row[1:] for row in given]) == expected
-    assert score(NOMAD, tmp_path, answers, [given[0], *given[:0:-1]]) != expected
-    refusal(NOMAD, tmp_path, answers, changed(given, "bandgap_energy_ev", lambda _: -1.5))
+    answers, guess = draw_tables(NOMAD)
+    expected = score(NOMAD, tmp_path, answers, guess)
+    assert score(NOMAD, tmp_path, answers, [row[1:] for row in guess]) == expected
+    assert score(NOMAD, tmp_path, answers, [guess[0], *guess[:0:-1]]) != expected
+    refusal(NOMAD, tmp_path, answers, edited(guess, "bandgap_energy_ev", lambda _: -1.5))
 
 
 def test_words_read_as_missing_are_equal(tmp_path: Path) -> None:
-    answers, given = made(ENGLISH)
-    answers, given = changed(answers, "after", lambda _: ""), changed(given, "after", lambda _: "null")
-    given[1][1] = "nan"
+    answers, guess = draw_tables(ENGLISH)
+    answers, guess = edited(answers, "after", lambda _: ""), edited(guess, "after", lambda _: "null")
+    guess[1][1] = "nan"
     answers[1][1] = ""
-    expected = SCHEMAS[ENGLISH][1]([*answers[:1], *answers[2:5], *answers[6:]], [*given[:1], *given[2:5], *given[6:]])
+    expected = SCHEMAS[ENGLISH][1]([*answers[:1], *answers[2:5], *answers[6:]], [*guess[:1], *guess[2:5], *guess[6:]])
     rows = len(answers) - 1
-    assert score(ENGLISH, tmp_path, answers, given) == pytest.approx((expected * (rows - 2) + 2) / rows)
+    assert score(ENGLISH, tmp_path, answers, guess) == pytest.approx((expected * (rows - 2) + 2) / rows)
 
 
 def test_predictions_out_of_range_are_accepted_by_rank_based_rules(tmp_path: Path) -> None:
     for name in (PATHOLOGY, "playground-series-s3e18"):
-        answers, given = made(name)
-        beyond: Table = [given[0], *([row[0], *(float(str(cell)) * 7 - 3 for cell in row[1:])] for row in given[1:])]
-        assert score(name, tmp_path, answers, beyond) == pytest.approx(score(name, tmp_path, answers, given))
+        answers, guess = draw_tables(name)
+        beyond: Table = [guess[0], *([row[0], *(float(str(cell)) * 7 - 3 for cell in row[1:])] for row in guess[1:])]
+        assert score(name, tmp_path, answers, beyond) == pytest.approx(score(name, tmp_path, answers, guess))
 
 
 def test_sample_submissions_have_the_official_scores(tmp_path: Path) -> None:
     """For samples whose score does not depend on the answers: constants and uniform probabilities."""
     constants = {one.id: one.sample_score for one in competitions().values() if one.is_native}
     for name in sorted(RULES):
-        answers, given = made(name)
+        answers, guess = draw_tables(name)
         if constants[name] == 0.5:
-            constant: Table = [given[0], *([row[0], *(0.5 for _ in row[1:])] for row in given[1:])]
+            constant: Table = [guess[0], *([row[0], *(0.5 for _ in row[1:])] for row in guess[1:])]
             assert score(name, tmp_path, answers, constant) == 0.5, name
     for name, classes in ((BREED, 120), (LEAF, 99)):
-        answers, given = made(name)
-        uniform: Table = [given[0], *([row[0], *[1 / classes] * classes] for row in given[1:])]
+        answers, guess = draw_tables(name)
+        uniform: Table = [guess[0], *([row[0], *[1 / classes] * classes] for row in guess[1:])]
         assert round(score(name, tmp_path, answers, uniform), 5) == constants[name]
-    answers, given = made(CATS)
-    even: Table = [given[0], *([row[0], 0.5] for row in given[1:])]
+    answers, guess = draw_tables(CATS)
+    even: Table = [guess[0], *([row[0], 0.5] for row in guess[1:])]
     assert round(score(CATS, tmp_path, answers, even), 5) == constants[CATS]
     assert constants[APTOS] == 0.0
     assert len(BREEDS) == 120

@@ -1,4 +1,4 @@
-"""Blends of all Lite and six development competitions: held-out rows cannot be told from test rows."""
+"""Blends of all Lite and six development competitions: held-out rows cannot be distinguished from test rows."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def _seen(oracle: Oracle, blend: Blend, folder: Path) -> tuple[dict[str, list[fl
     rank = {name: float(at) for at, name in enumerate(ids)}
     for at, (row, places) in enumerate(zip(book.test.rows, book.test.sample_rows, strict=True)):
         fields = dict(zip(book.test.header, row, strict=True))
-        if task.recipe.unit:  # what moves whole is one thing to tell
+        if task.recipe.unit:  # rows that move together count once
             unit, before = fields[task.recipe.unit], unit
             if unit == before:
                 continue
@@ -348,8 +348,8 @@ def _file_attributes(public: Path, spot: PathPattern, name: str) -> dict[str, fl
             kind = {"kind": info.compress_type, "mode": info.external_attr, "version": info.create_version}
             return {"date": hash(info.date_time), "size": info.file_size, "place": info.header_offset, **kind}
     found = (public / name).stat()
-    looks = {"date": found.st_mtime_ns, "change": found.st_ctime_ns, "size": found.st_size, "number": found.st_ino}
-    return {**looks, "links": found.st_nlink, "mode": found.st_mode, "owner": found.st_uid}
+    attributes = {"date": found.st_mtime_ns, "change": found.st_ctime_ns, "size": found.st_size, "number": found.st_ino}
+    return {**attributes, "links": found.st_nlink, "mode": found.st_mode, "owner": found.st_uid}
 
 
 def area(values: Sequence[float], held: Sequence[bool]) -> float:
