@@ -1,1 +1,1 @@
-"""What is known of one endpoint, and how bytes go to it and come back: profiles, probe, requests, streams, errors."""
+"""The client of a chat endpoint: profiles, probe, requests, streams, retries, errors."""

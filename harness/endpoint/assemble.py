@@ -117,35 +117,35 @@ class _Detail:
 
 
 def _details(parts: Sequence[Mapping[str, Any]]) -> list[_Detail]:
-    found: list[_Detail] = []
+    known: list[_Detail] = []
     for part in parts:
         entries = part.get("reasoning_details")
         entries = [{"text": entries}] if isinstance(entries, str) else entries
         for position, entry in enumerate(entries if isinstance(entries, list) else []):
             if not isinstance(entry, dict):
                 continue
-            detail = _same_detail(found, entry, position)
+            detail = _same_detail(known, entry, position)
             if detail is None:
                 detail = _Detail({})
-                found.append(detail)
+                known.append(detail)
             for key, value in entry.items():
                 if key in _GROWING and isinstance(value, str):
                     detail.first.setdefault(key, "")
                     detail.runs.setdefault(key, []).extend([value] if value else [])
                 elif value is not None or key not in detail.first:
                     detail.first[key] = value
-    for detail in found:
+    for detail in known:
         detail.runs = {key: pieces for key, pieces in detail.runs.items() if pieces}
-    return found
+    return known
 
 
-def _same_detail(found: Sequence[_Detail], entry: Mapping[str, Any], position: int) -> _Detail | None:
+def _same_detail(known: Sequence[_Detail], entry: Mapping[str, Any], position: int) -> _Detail | None:
     """The entry that this piece continues: by index if given, else by position."""
     if entry.get("index") is not None:
-        return next((one for one in found if one.first.get("index") == entry["index"]), None)
-    if position >= len(found):
+        return next((candidate for candidate in known if candidate.first.get("index") == entry["index"]), None)
+    if position >= len(known):
         return None
-    old = found[position] if position else found[-1]
+    old = known[position] if position else known[-1]
     return old if entry.get("type") in (None, old.first.get("type")) else None
 
 
@@ -170,7 +170,7 @@ class _PartCall:
 
 
 def _calls(parts: Sequence[Mapping[str, Any]]) -> list[_PartCall]:
-    found: list[_PartCall] = []
+    known: list[_PartCall] = []
     for part in parts:
         entries = part.get("tool_calls")
         for entry in entries if isinstance(entries, list) else [entries]:
@@ -179,10 +179,10 @@ def _calls(parts: Sequence[Mapping[str, Any]]) -> list[_PartCall]:
             function = entry.get("function")
             function = function if isinstance(function, dict) else {}
             name, arguments = function.get("name") or "", function.get("arguments")
-            call = _same_call(found, entry, str(name))
+            call = _same_call(known, entry, str(name))
             if call is None:
                 call = _PartCall(entry.get("index"), str(entry.get("id") or ""))
-                found.append(call)
+                known.append(call)
             call.id = call.id or str(entry.get("id") or "")
             call.name = join([call.name, str(name)], "cumulative") or ""
             if isinstance(arguments, str):
@@ -190,20 +190,20 @@ def _calls(parts: Sequence[Mapping[str, Any]]) -> list[_PartCall]:
                 call.odd_arguments = "" if call.odd_arguments is None else call.odd_arguments
             elif arguments is not None:
                 call.odd_arguments = arguments
-    return found
+    return known
 
 
-def _same_call(found: Sequence[_PartCall], entry: Mapping[str, Any], name: str) -> _PartCall | None:
+def _same_call(known: Sequence[_PartCall], entry: Mapping[str, Any], name: str) -> _PartCall | None:
     """The call that this piece continues; None if it begins another."""
     index, given = entry.get("index"), entry.get("id")
-    if not found:
+    if not known:
         return None
     if index is None:
-        return found[-1] if not given or given == found[-1].id else None
-    same = next((one for one in reversed(found) if one.index == index), None)
+        return known[-1] if not given or given == known[-1].id else None
+    same = next((candidate for candidate in reversed(known) if candidate.index == index), None)
     if same is None:
         # An entry without name and id is the rest of the last call under a wrong index.
-        return None if name or given else found[-1]
+        return None if name or given else known[-1]
     # One index for every call, distinguished by id: a second name after the arguments of the first call began.
     begins = bool(given and same.id and given != same.id and name and same.arguments)
     return None if begins else same

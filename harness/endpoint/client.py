@@ -310,8 +310,8 @@ class Model:
         ask.lost_cost += cost_of(estimated(len(ask.body), failure.text_bytes), self.profile.prices)
         if ask.cuts >= self._patience.cut_replies or ask.lost_cost >= ask.may_spend:
             silent = f" and said nothing {ask.silent} times after its 200" if ask.silent else ""
-            told = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
-            raise EndpointUnreachable(f"{told}, and each may have to be paid; the last: {failure}") from None
+            message = f"{self._address} cut off {ask.cuts} replies to one request{silent}"
+            raise EndpointUnreachable(f"{message}, and each may have to be paid; the last: {failure}") from None
 
     def _check_if_permanent(self, ask: _Request, failure: TransientFailure) -> None:
         """Test whether a repeated failure is caused by this request, and so is permanent."""

@@ -112,11 +112,11 @@ class Connection:
         begun = reader.text_bytes() if failure.was_cut else 0
         if reader.error is not None:
             text, code = error_text(reader.error)
-            found = classify_error(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
-            if isinstance(found, TransientFailure):
-                found.was_cut = found.was_taken = failure.was_cut
-                found.text_bytes = begun
-            return found
+            classified = classify_error(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
+            if isinstance(classified, TransientFailure):
+                classified.was_cut = classified.was_taken = failure.was_cut
+                classified.text_bytes = begun
+            return classified
         failure.was_taken = failure.was_cut or (reader.is_taken and failure.repeat_kind != "page")
         failure.text_bytes = begun
         failure.args = (shortened(self.scrub(str(failure))),)
@@ -177,7 +177,7 @@ class Connection:
         text, code = error_text_of_body(response.content)
         if 300 <= response.status_code < 400:
             text = f"it moved to {response.headers.get('location', 'another address')}: use that as --base-url"
-        found = classify_error(
+        classified = classify_error(
             response.status_code,
             self.scrub(text),
             self.scrub(code),
@@ -185,9 +185,9 @@ class Connection:
             address=self.address,
             wait_seconds=requested_wait(response.headers),
         )
-        if isinstance(found, TransientFailure) and response.status_code == 500:
-            found.repeat_kind = str(found)  # Some servers answer 500 to a history they cannot render.
-        return found
+        if isinstance(classified, TransientFailure) and response.status_code == 500:
+            classified.repeat_kind = str(classified)  # Some servers answer 500 to a history they cannot render.
+        return classified
 
     def _timeout(self, left: float) -> httpx2.Timeout:
         import httpx2

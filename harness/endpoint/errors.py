@@ -114,19 +114,19 @@ def may_hold_secrets(base_url: str) -> bool:
 def error_text_of_body(body: bytes) -> tuple[str, str]:
     """The message and code of an error body, in any form that servers use (JSON, HTML, text)."""
     try:
-        found = parse(body)
+        data = parse(body)
     except ValueError:
         return _plain(body), ""
-    return error_text(found) if isinstance(found, dict) else (_plain(body), "")
+    return error_text(data) if isinstance(data, dict) else (_plain(body), "")
 
 
-def error_text(found: Mapping[str, Any]) -> tuple[str, str]:
+def error_text(data: Mapping[str, Any]) -> tuple[str, str]:
     """The message and code of an error object."""
-    inner = found.get("error") or found.get("base_resp") or found
+    inner = data.get("error") or data.get("base_resp") or data
     if isinstance(inner, list) and inner:
         inner = inner[0]
     if not isinstance(inner, dict):
-        return str(inner), str(found.get("code") or found.get("status") or "")
+        return str(inner), str(data.get("code") or data.get("status") or "")
     message = next((inner[k] for k in ("message", "status_msg", "detail", "msg", "title") if inner.get(k)), inner)
     kinds = [str(inner[k]) for k in ("type", "param") if inner.get(k) and str(inner[k]) not in str(message)]
     code = next((inner[k] for k in ("code", "status_code", "status") if inner.get(k)), inner.get("type") or "")
@@ -213,14 +213,14 @@ def _limits(text: str) -> tuple[int | None, int | None]:
     """The limit and the length of the prompt in tokens, if the text names them."""
     limit = re.search(r"(?:context (?:length|window|size)|limit)\D{0,30}?([\d,]{3,})", text, re.IGNORECASE)
     prompt = re.search(r"([\d,]+) (?:in the messages|input tokens|prompt tokens)", text, re.IGNORECASE)
-    return tuple(int(one[1].replace(",", "")) if one else None for one in (limit, prompt))  # type: ignore[return-value]
+    return tuple(int(match[1].replace(",", "")) if match else None for match in (limit, prompt))  # type: ignore[return-value]
 
 
 def named_limit(text: str) -> int | None:
     """The largest accepted value that a refusal of a parameter names."""
     words = r"at most|<=|\u2264|less than or equal to|up to|exceed|maximum|limit"
-    found = re.search(rf"(?:{words})\D{{0,30}}?(\d[\d,]*)|\[\s*\d+\s*,\s*(\d+)\s*\]", text, re.IGNORECASE)
-    return int((found[1] or found[2]).replace(",", "")) if found else None
+    data = re.search(rf"(?:{words})\D{{0,30}}?(\d[\d,]*)|\[\s*\d+\s*,\s*(\d+)\s*\]", text, re.IGNORECASE)
+    return int((data[1] or data[2]).replace(",", "")) if data else None
 
 
 def _plain(body: bytes) -> str:

@@ -143,7 +143,7 @@ class _Probe:
             late_system=late_system,
             reports_usage=any(usage.get("prompt_tokens") for usage in usages) if usages else None,
             reports_cached=bool(cached) if usages else None,
-            cached_tokens=max((int(one["cached_tokens"]) for one in cached), default=0),
+            cached_tokens=max((int(candidate["cached_tokens"]) for candidate in cached), default=0),
             is_cumulative=False if "delta" in styles else True if "cumulative" in styles else None,
             sends_done=any(reply.has_done for reply in self.replies) if self.replies else None,
             calls_despite_none=despite,
@@ -199,16 +199,16 @@ class _Probe:
 
     def prompt_tokens(self, reply: RawReply | ModelError | TransientFailure) -> int | None:
         """The length of the prompt as counted by the endpoint; None if it does not report it."""
-        found = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
-        return found if isinstance(found, int) and found > 0 else None
+        tokens = None if isinstance(reply, Exception) else reply.usage.get("prompt_tokens")
+        return tokens if isinstance(tokens, int) and tokens > 0 else None
 
     # -------------------------------------------------------------------------------------------------- reasoning
 
     def thinking_from(self) -> ThinkingField | None:
         """The field that the reasoning came in so far."""
-        found = {split_reasoning(reply.message).field for reply in self.replies}
-        none_seen: ThinkingField | None = "none" if found else None
-        return next((one for one in _THINKING if one != NONE and one in found), none_seen)
+        seen = {split_reasoning(reply.message).field for reply in self.replies}
+        none_seen: ThinkingField | None = "none" if seen else None
+        return next((candidate for candidate in _THINKING if candidate != NONE and candidate in seen), none_seen)
 
     def candidates(self) -> list[ThinkingField]:
         """The fields to send reasoning back in, the likeliest first."""
@@ -223,7 +223,7 @@ class _Probe:
             ]  # reasoning in the content goes back in the content
         else:
             wanted = [self.profile.thinking_back, source, *_THINKING]
-        return [one for one in dict.fromkeys(wanted) if one != NONE]
+        return [candidate for candidate in dict.fromkeys(wanted) if candidate != NONE]
 
     def thinking_back(self, bare: int | None) -> tuple[ThinkingField | None, tuple[str, ...], int | None]:
         """The field in which replayed reasoning counts, those in which it does not, and the longest prompt seen."""
@@ -233,10 +233,10 @@ class _Probe:
         is_open = False
         for name in self.candidates():
             reply = self.ask([_TASK, self.thinking(name), _RESULT])
-            found = self.prompt_tokens(reply)
-            if found is not None and found - bare > _THOUGHT_SHOWN:
-                return name, tuple(not_counted), found
-            if found is None and not isinstance(reply, ModelError):
+            counted_tokens = self.prompt_tokens(reply)
+            if counted_tokens is not None and counted_tokens - bare > _THOUGHT_SHOWN:
+                return name, tuple(not_counted), counted_tokens
+            if counted_tokens is None and not isinstance(reply, ModelError):
                 is_open = True
             else:
                 not_counted.append(name)

@@ -88,11 +88,11 @@ def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
 def load_probe(home: Path, base_url: str, profile: Profile) -> ProbeResult | None:
     """The result of a probe with the same profile in the last week, if there is one."""
     try:
-        found = parse_probe(json.loads(_path(home, base_url, profile.model).read_bytes()))
-        age = (datetime.now(UTC) - datetime.fromisoformat(found.when)).total_seconds() if found else FRESH_SECONDS
+        stored = parse_probe(json.loads(_path(home, base_url, profile.model).read_bytes()))
+        age = (datetime.now(UTC) - datetime.fromisoformat(stored.when)).total_seconds() if stored else FRESH_SECONDS
     except (OSError, ValueError, TypeError):
         return None
-    return found if found and found.profile == profile_digest(profile) and 0 <= age < FRESH_SECONDS else None
+    return stored if stored and stored.profile == profile_digest(profile) and 0 <= age < FRESH_SECONDS else None
 
 
 def store_probe(home: Path, base_url: str, result: ProbeResult) -> None:

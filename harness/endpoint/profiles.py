@@ -62,14 +62,14 @@ class Profile:
 
     def sampling(self) -> dict[str, float | int]:
         """The sampling values to send, clamped to the ranges this endpoint accepts."""
-        found: dict[str, float | int] = {}
+        values: dict[str, float | int] = {}
         if self.temperature is not None:
-            found["temperature"] = _within(self.temperature, self.temperature_range)
+            values["temperature"] = _within(self.temperature, self.temperature_range)
         if self.top_p is not None:
-            found["top_p"] = _within(self.top_p, self.top_p_range)
+            values["top_p"] = _within(self.top_p, self.top_p_range)
         if self.top_k is not None:
-            found["top_k"] = self.top_k
-        return found
+            values["top_k"] = self.top_k
+        return values
 
 
 _M2_SAMPLING: dict[str, Any] = {
@@ -204,7 +204,7 @@ def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> 
     values = asdict(start)
     for key, value in entry.items():
         if key == "prices" and isinstance(value, dict):
-            unknown = [one for one in value if one not in values["prices"]]
+            unknown = [key for key in value if key not in values["prices"]]
             if unknown:
                 raise ProfileError(
                     f"{_place(path, unknown[0])}: unknown key `{unknown[0]}` in [{name}.prices]; "

@@ -64,8 +64,8 @@ def request_body(
     """
     body = [b'{"messages":[']
     for message in ([system] if system else []), messages:
-        for one in message:
-            body += [b",", one] if len(body) > 1 else [one]
+        for item in message:
+            body += [b",", item] if len(body) > 1 else [item]
     body.append(b"]")
     if tools.strip() not in (b"", b"[]"):
         body += [b',"tools":', tools]
@@ -110,7 +110,7 @@ class AnsweredIds:
             self._seen, self._ids, seen = [], set(), 0
         for message in messages[seen:]:
             self._seen.append(message)
-            self._ids |= {found.decode("utf-8", "replace") for found in self._ANSWERED.findall(message)}
+            self._ids |= {chunks.decode("utf-8", "replace") for chunks in self._ANSWERED.findall(message)}
         return self._ids
 
 
@@ -180,16 +180,16 @@ def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
     If a server puts only one line end between its events, each line is an object.
     """
     try:
-        found = [parse(data)]
+        chunks = [parse(data)]
     except ValueError:
         lines = [line for line in data.split(b"\n") if line.strip() not in (b"", b"[DONE]")]
         if len(lines) < 2:
             return None
         try:
-            found = [parse(line) for line in lines]
+            chunks = [parse(line) for line in lines]
         except ValueError:
             return None
-    return [one for one in found if isinstance(one, dict)]
+    return [item for item in chunks if isinstance(item, dict)]
 
 
 def is_done(data: bytes) -> bool:

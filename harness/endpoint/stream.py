@@ -167,18 +167,18 @@ class ReplyReader:
     def _read_document(self, document: bytes) -> None:
         """Read an answer that is no stream: a reply in one piece, an error, or the page of a gateway."""
         try:
-            found = parse(document.lstrip(b"\xef\xbb\xbf"))
+            reply = parse(document.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
             if document.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
                 page = error_text_of_body(document)[0]  # not shortened: a key cut in two would not be scrubbed
                 raise TransientFailure(f"the endpoint answered with a web page ({page})", repeat_kind="page") from None
             raise TransientFailure("the reply was cut off: its JSON does not end", was_cut=True) from None
-        if not isinstance(found, dict):
+        if not isinstance(reply, dict):
             raise TransientFailure("the endpoint answered with JSON that is no reply", repeat_kind="page")
-        if is_error(found):
-            self.error, self._document = found, []
+        if is_error(reply):
+            self.error, self._document = reply, []
             return
-        self._add(found)
+        self._add(reply)
         if self._whole and not self._finish:
             self._finish = "stop"  # One JSON document that parses cannot have been cut.
 

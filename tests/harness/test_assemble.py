@@ -1,4 +1,4 @@
-"""Pieces of replies put together: deltas, cumulative chunks, broken indexes, halves of characters."""
+"""Chunks of a stream are joined: deltas, cumulative chunks, wrong indexes, surrogate halves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def said(text: str, reason: str | None = None) -> dict[str, Any]:
 
 
 @given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=8))
-def test_deltas_are_joined_as_they_came(text: str, cuts: list[int]) -> None:
+def test_deltas_are_joined_in_order(text: str, cuts: list[int]) -> None:
     text = text.encode("utf-8", "replace").decode()
     at = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in pairwise(at)]
@@ -51,7 +51,7 @@ def test_deltas_are_joined_as_they_came(text: str, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", [XML, ARGUMENTS, "I will look.", "The answer is 42.\n\n"])
-def test_a_text_cut_in_two_or_in_letters_is_never_taken_for_a_cumulative_one(text: str) -> None:
+def test_split_text_is_not_taken_for_cumulative(text: str) -> None:
     for at in range(1, len(text)):
         assert made({"content": text[:at]}, {"content": text[at:]})["content"] == text
         assert (
@@ -69,18 +69,18 @@ def test_cumulative_chunks_are_replaced_not_joined() -> None:
     }
 
 
-def test_two_pieces_that_happen_to_fit_are_no_proof_where_deltas_are_usual() -> None:
+def test_two_matching_pieces_are_deltas_if_deltas_are_usual() -> None:
     assert made({"content": "ha"}, {"content": "haha!"}, usually=True)["content"] == "hahaha!"
     text = "A long first sentence that is said again."
     assert made({"content": text}, {"content": text + " And more."}, usually=True)["content"] == text + " And more."
 
 
-def test_repeated_words_of_a_delta_stream_stay() -> None:
+def test_repeated_words_of_a_delta_stream_are_kept() -> None:
     assert made(*({"content": word} for word in ("no", " no", " no", "!", "!")))["content"] == "no no no!!"
     assert made({"content": "="}, {"content": "="}, {"content": "="})["content"] == "==="
 
 
-def test_a_long_cumulative_stream_is_not_kept_in_all_its_versions() -> None:
+def test_long_cumulative_stream_keeps_only_its_last_version() -> None:
     reader = ReplyReader()
     text = "word " * 4000
     for end in range(0, len(text), 20):
@@ -90,17 +90,17 @@ def test_a_long_cumulative_stream_is_not_kept_in_all_its_versions() -> None:
     assert reader.held < 1_000_000
 
 
-def test_a_call_in_pieces_without_names_and_ids_is_one_call() -> None:
+def test_pieces_without_name_and_id_are_one_call() -> None:
     message = made(call(0, "c1", "bash"), call(0, None, None, '{"com'), call(0, "", None, 'mand":"ls"}'))
     assert calls_of(message) == [("c1", "bash", '{"command":"ls"}')]
 
 
-def test_a_nameless_entry_under_a_new_index_goes_on_with_the_last_call() -> None:
+def test_nameless_entry_under_a_new_index_continues_the_last_call() -> None:
     message = made(call(0, "c1", "bash"), call(1, None, None, '{"command":"ls"}'))
     assert calls_of(message) == [("c1", "bash", '{"command":"ls"}')]
 
 
-def test_calls_that_share_an_index_are_told_apart_by_id_and_name() -> None:
+def test_calls_that_share_an_index_are_distinguished_by_id_and_name() -> None:
     message = made(call(0, "a", "bash", '{"command":"x"}'), call(0, "b", "bash", '{"command":"y"}'))
     assert calls_of(message) == [("a", "bash", '{"command":"x"}'), ("b", "bash", '{"command":"y"}')]
 
@@ -111,11 +111,11 @@ def test_a_name_sent_with_every_piece_is_one_name() -> None:
 
 
 @pytest.mark.parametrize("repeats", [{"command": "ls"}, None, ["x"]])
-def test_arguments_that_are_no_text_are_handed_on_as_they_are(repeats: Any) -> None:
+def test_arguments_that_are_no_text_are_unchanged(repeats: Any) -> None:
     assert calls_of(made(call(0, "a", "bash", repeats)))[0][2] == repeats
 
 
-def test_thinking_in_two_fields_is_not_joined() -> None:
+def test_reasoning_in_two_fields_is_not_joined() -> None:
     message = made({"reasoning": "hm", "reasoning_content": "hm"}, {"reasoning": " so", "reasoning_content": " so"})
     assert message["reasoning"] == message["reasoning_content"] == "hm so"
 
@@ -129,7 +129,7 @@ def test_entries_of_reasoning_details_keep_their_fields_and_their_order() -> Non
     )
 
 
-def test_halves_of_a_character_in_two_chunks_make_one() -> None:
+def test_surrogate_halves_in_two_chunks_are_joined() -> None:
     reader = ReplyReader()
     for half in ("\\ud83d", "\\ude00"):
         reader.feed(b'data: {"choices":[{"delta":{"content":"' + half.encode() + b'"}}]}\n\n')
@@ -137,7 +137,7 @@ def test_halves_of_a_character_in_two_chunks_make_one() -> None:
     assert reader.finish().message["content"] == "😀"
 
 
-def test_a_reply_without_an_end_is_never_whole() -> None:
+def test_reply_without_finish_reason_is_incomplete() -> None:
     with pytest.raises(TransientFailure) as cut:
         read(said("half an ans"))
     assert cut.value.was_cut
@@ -146,12 +146,12 @@ def test_a_reply_without_an_end_is_never_whole() -> None:
     assert not empty.value.was_cut
 
 
-def test_other_choices_than_the_first_are_not_mixed_in() -> None:
+def test_only_the_first_choice_is_read() -> None:
     other = {"choices": [{"index": 1, "delta": {"content": "B"}, "finish_reason": "stop"}]}
     assert read(said("one"), other, said(" two", "stop")).message["content"] == "one two"
 
 
-def test_a_chunk_sent_twice_with_the_same_count_of_tokens_counts_once() -> None:
+def test_duplicate_chunk_with_equal_usage_counts_once() -> None:
     def counted(text: str, tokens: int) -> dict[str, Any]:
         return said(text) | {"usage": {"completion_tokens": tokens}}
 
@@ -160,7 +160,7 @@ def test_a_chunk_sent_twice_with_the_same_count_of_tokens_counts_once() -> None:
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_no_bytes_at_all_break_the_reader(data: bytes, in_stream: bool) -> None:
+def test_arbitrary_bytes_do_not_break_the_reader(data: bytes, in_stream: bool) -> None:
     reader = ReplyReader()
     try:
         reader.feed(b"data: " + data + b"\n\n" if in_stream else data)
@@ -182,7 +182,7 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, max_size=4))
-def test_no_shape_of_json_breaks_the_reader(chunks: list[Any]) -> None:
+def test_arbitrary_json_does_not_break_the_reader(chunks: list[Any]) -> None:
     for whole in (chunks, [{"choices": [{"delta": chunk, "finish_reason": "stop"}]} for chunk in chunks],
                   [{"choices": [{"message": chunk, "finish_reason": "stop"}]} for chunk in chunks]):  # fmt: skip
         try:

@@ -1,4 +1,4 @@
-"""What the client makes of an endpoint's good and bad hours: real HTTP on loopback, real SDK."""
+"""The client against replies and failures of an endpoint, over real HTTP on loopback with the real SDK."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def same(reply: Reply, unbroken: Reply) -> bool:
     return all(getattr(reply, name) == getattr(unbroken, name) for name in kept)
 
 
-def test_a_reply_is_read_whole_and_its_thinking_goes_back_byte_for_byte(unbroken: Reply) -> None:
+def test_reply_is_complete_and_reasoning_returns_byte_for_byte(unbroken: Reply) -> None:
     message = json.loads(unbroken.message)
     assert unbroken.text == SHORT_LISTING["content"]
     assert unbroken.thinking == message["reasoning_content"] == SHORT_LISTING["reasoning_content"]
@@ -77,7 +77,7 @@ def test_usage_is_counted_and_priced_as_the_endpoint_reports_it() -> None:
     assert reply.cost == pytest.approx((100 * 1.0 + 900 * 0.1 + 50 * 2.0) / 1e6)
 
 
-def test_usage_that_never_came_is_estimated_and_marked() -> None:
+def test_missing_usage_is_estimated_and_marked() -> None:
     with ChatServer(faults=["lost_usage"]) as server:
         reply = asked(opened(server))
         sent = len(server.received[0].body)
@@ -88,7 +88,7 @@ def test_usage_that_never_came_is_estimated_and_marked() -> None:
 @pytest.mark.parametrize(
     "name", [name for name, fault in FAULTS.items() if fault.outcome in ("in place", "without it")]
 )
-def test_a_whole_reply_in_odd_clothes_is_read_without_asking_again(name: str, unbroken: Reply) -> None:
+def test_unusual_reply_is_read_without_a_retry(name: str, unbroken: Reply) -> None:
     with ChatServer(faults=[name] * 2) as server:
         unhurried = replace(QUICK, stall=2.0)  # a busy machine is no stall
         reply = asked(opened(server, PRICED, unhurried), wall_seconds=8.0)
@@ -98,7 +98,7 @@ def test_a_whole_reply_in_odd_clothes_is_read_without_asking_again(name: str, un
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.outcome == "again"])
-def test_a_passing_fault_is_waited_out_and_told(name: str, unbroken: Reply) -> None:
+def test_transient_failure_is_retried_and_reported(name: str, unbroken: Reply) -> None:
     told: list[tuple[str, float, float]] = []
     waits = any(word in name for word in ("stall", "drip", "hang", "slow"))
     patience = QUICK if waits else replace(QUICK, stall=2.0)  # a busy machine is no stall
@@ -115,7 +115,7 @@ def test_a_passing_fault_is_waited_out_and_told(name: str, unbroken: Reply) -> N
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.outcome[0].isupper()])
-def test_a_refusal_that_will_not_pass_is_named_and_not_repeated(name: str) -> None:
+def test_permanent_refusal_is_classified_and_not_retried(name: str) -> None:
     with ChatServer(faults=[name] * 3) as server:
         with pytest.raises(ModelError) as caught:
             asked(opened(server))
@@ -124,7 +124,7 @@ def test_a_refusal_that_will_not_pass_is_named_and_not_repeated(name: str) -> No
     assert len(str(caught.value)) > 30
 
 
-def test_a_long_history_of_random_faults_ends_as_an_unbroken_one() -> None:
+def test_random_transient_failures_change_no_reply() -> None:
     luck = random.Random(7)
     quick = [name for name in PASSING if "stall" not in name and "drip" not in name and "hangs" not in name]
     plan = [luck.choice(quick) if luck.random() < 0.5 else "" for _ in range(400)]
@@ -146,19 +146,19 @@ def test_a_long_history_of_random_faults_ends_as_an_unbroken_one() -> None:
     assert len(server.received) == 60 + len(needless)
 
 
-def test_patience_ends_with_what_was_tried_and_what_was_seen() -> None:
+def test_timeout_error_names_tries_and_last_failure() -> None:
     with ChatServer(faults=lambda _: "503_retry_after") as server, pytest.raises(EndpointUnreachable) as caught:
         asked(opened(server), patience_seconds=0.2)
     assert "loading the model" in str(caught.value) and "tries" in str(caught.value)
 
 
-def test_nobody_listening_is_said_with_the_address() -> None:
+def test_connection_error_names_the_address() -> None:
     url = f"http://127.0.0.1:{unused_port()}/v1"
     with pytest.raises(EndpointUnreachable, match=url):
         asked(opened(url), patience_seconds=0.1)
 
 
-def test_a_retry_after_beyond_our_patience_is_not_slept_through() -> None:
+def test_retry_after_beyond_the_time_allowed_ends_the_call() -> None:
     later = Fault(lambda exchange: exchange.answer(429, "later", retry_after="60000"))
     begun = time.monotonic()
     with ChatServer(faults=[later]) as server, pytest.raises(EndpointUnreachable, match=r"asks to wait 16\.7 h"):
@@ -166,7 +166,7 @@ def test_a_retry_after_beyond_our_patience_is_not_slept_through() -> None:
     assert time.monotonic() - begun < 2
 
 
-def test_a_retry_after_within_our_patience_is_kept_however_long() -> None:
+def test_retry_after_within_the_time_allowed_is_respected() -> None:
     slept: list[float] = []
     later = Fault(lambda exchange: exchange.answer(429, "later", retry_after="600"))
     with ChatServer(faults=[later]) as server:
@@ -175,7 +175,7 @@ def test_a_retry_after_within_our_patience_is_kept_however_long() -> None:
     assert reply.retries == 1 and 600 <= slept[0] < 602
 
 
-def test_replies_that_are_cut_off_again_and_again_are_not_paid_for_all_night() -> None:
+def test_repeatedly_truncated_replies_end_the_call() -> None:
     with ChatServer(faults=lambda _: "reset_mid_stream") as server:
         with pytest.raises(EndpointUnreachable, match="cut off 4 replies") as caught:
             asked(opened(server))
@@ -184,7 +184,7 @@ def test_replies_that_are_cut_off_again_and_again_are_not_paid_for_all_night() -
 
 
 @pytest.mark.parametrize("name", ["stall_after_200", "reset_after_200", "200_no_events"])
-def test_a_200_with_nothing_behind_it_is_counted_and_never_passes_what_may_be_spent_by_more_than_one(name: str) -> None:
+def test_empty_replies_respect_the_spending_limit(name: str) -> None:
     with ChatServer(faults=lambda _: name) as server:
         with pytest.raises(EndpointUnreachable, match="said nothing 2 times") as caught:
             asked(opened(server), may_spend=1e-4)
@@ -192,27 +192,27 @@ def test_a_200_with_nothing_behind_it_is_counted_and_never_passes_what_may_be_sp
         assert caught.value.cost == pytest.approx(sum(len(one.body) for one in server.received) / 3e6, rel=0.02)
 
 
-def test_a_200_with_nothing_behind_it_is_waited_out_where_nothing_has_a_price() -> None:
+def test_empty_replies_without_prices_are_retried() -> None:
     with ChatServer(faults=["reset_after_200"] * 12) as server:
         reply = asked(opened(server, replace(PRICED, prices=Prices())))
     assert reply.retries == 12 and reply.cost == 0.0
 
 
-def test_a_date_to_retry_after_is_read_by_the_clock_of_the_endpoint() -> None:
+def test_retry_after_date_uses_the_clock_of_the_endpoint() -> None:
     headers = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:40 GMT"}
     assert requested_wait(headers) == 40.0
     assert requested_wait({**headers, "date": "nonsense"}) == 0.0, "by our own clock it is long over"
     assert requested_wait({"date": headers["date"], "retry-after": "soon"}) is None
 
 
-def test_a_500_about_this_history_is_told_from_an_outage() -> None:
+def test_500_caused_by_the_history_is_distinguished_from_an_outage() -> None:
     with ChatServer(faults=lambda request: "500_text" if len(request["messages"]) > 1 else "") as server:
         with pytest.raises(HistoryRejected, match="Internal Server Error"):
             asked(opened(server))
         assert len(server.received) == 2 * (QUICK.max_repeats + 1)
 
 
-def test_an_empty_answer_to_a_window_but_not_to_a_short_request_is_an_overflow() -> None:
+def test_empty_answer_to_long_requests_only_is_an_overflow() -> None:
     with (
         ChatServer(faults=lambda request: "200_no_events" if len(request["messages"]) > 1 else "") as server,
         pytest.raises(ContextOverflow),
@@ -220,7 +220,7 @@ def test_an_empty_answer_to_a_window_but_not_to_a_short_request_is_an_overflow()
         asked(opened(server))
 
 
-def test_a_web_page_instead_of_an_api_is_refused_at_the_start_but_waited_out_later() -> None:
+def test_web_page_is_permanent_only_before_the_first_reply() -> None:
     with ChatServer(faults=lambda _: "200_html") as server, pytest.raises(EndpointRefused, match="/v1"):
         asked(opened(server))
     with ChatServer(faults=["", *["200_html"] * 5]) as server:
@@ -229,7 +229,7 @@ def test_a_web_page_instead_of_an_api_is_refused_at_the_start_but_waited_out_lat
         assert asked(model).retries == 5
 
 
-def test_a_window_that_fits_only_with_a_shorter_reply_gets_one() -> None:
+def test_output_limit_shrinks_if_only_the_prompt_fits() -> None:
     text = "This model's maximum context length is 4096 tokens and your request has 996 input tokens"
     refusal = Fault(lambda exchange: exchange.answer(400, {"error": {"message": text}}))
     with ChatServer(faults=lambda request: refusal if request["max_tokens"] > 3084 else "") as server:
@@ -237,7 +237,7 @@ def test_a_window_that_fits_only_with_a_shorter_reply_gets_one() -> None:
         assert server.received[-1].json["max_tokens"] == 3084
 
 
-def test_on_wait_may_stop_the_waiting() -> None:
+def test_on_wait_can_stop_retries() -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -245,7 +245,7 @@ def test_on_wait_may_stop_the_waiting() -> None:
         asked(opened(server), on_wait=stop)
 
 
-def test_the_request_is_the_fragments_as_they_were_given() -> None:
+def test_request_contains_the_given_fragments() -> None:
     with ChatServer() as server:
         asked(opened(server), ASKED, b'{"role":"assistant","content":"1e3"}')
         received = server.received[0]
@@ -256,7 +256,7 @@ def test_the_request_is_the_fragments_as_they_were_given() -> None:
 
 
 @pytest.mark.parametrize(("profile", "field"), [(MINIMAX, "reasoning_details"), (VLLM, "reasoning")])
-def test_thinking_goes_back_in_the_field_of_the_profile(profile: Profile, field: str) -> None:
+def test_reasoning_returns_in_the_field_of_the_profile(profile: Profile, field: str) -> None:
     thought = "  first\n\tthen ☀️ "
     sent = [{"type": "reasoning.text", "text": thought}] if field == "reasoning_details" else thought
     with ChatServer(lambda _: {field: sent, "content": "ok"}) as server:
@@ -265,7 +265,7 @@ def test_thinking_goes_back_in_the_field_of_the_profile(profile: Profile, field:
     assert set(json.loads(reply.message)) == {"role", "content", field}
 
 
-def test_a_second_call_with_an_id_of_the_first_gets_its_own() -> None:
+def test_reused_call_id_is_replaced() -> None:
     with ChatServer() as server:
         model = opened(server)
         first = asked(model)
@@ -274,7 +274,7 @@ def test_a_second_call_with_an_id_of_the_first_gets_its_own() -> None:
     assert second.calls[0].id != first.calls[0].id
 
 
-def test_one_connection_is_kept_for_many_calls() -> None:
+def test_connection_is_reused() -> None:
     with ChatServer() as server:
         model = opened(server)
         for _ in range(5):
@@ -285,7 +285,7 @@ def test_one_connection_is_kept_for_many_calls() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
 @pytest.mark.parametrize("in_stream", [False, True])
-def test_the_key_is_in_no_error_no_waiting_and_no_repr(status: int, in_stream: bool) -> None:
+def test_key_is_in_no_error_wait_message_or_repr(status: int, in_stream: bool) -> None:
     seen: list[str] = []
     said = {"error": {"message": f"'Authorization: Bearer {KEY}' or {KEY} or sk-{KEY}", "code": KEY, "param": KEY}}
 
@@ -303,7 +303,7 @@ def test_the_key_is_in_no_error_no_waiting_and_no_repr(status: int, in_stream: b
     assert not [text for text in seen if KEY in text]
 
 
-def test_a_key_or_an_address_that_no_request_can_carry_is_refused_at_once() -> None:
+def test_invalid_key_or_address_is_refused_at_once() -> None:
     with pytest.raises(EndpointRefused, match="HARNESS_API_KEY") as caught:
         open_model(OPENAI, "http://localhost:1/v1", "schlüssel-geheim")
     assert "geheim" not in str(caught.value)
@@ -311,7 +311,7 @@ def test_a_key_or_an_address_that_no_request_can_carry_is_refused_at_once() -> N
         open_model(OPENAI, "localhost:8000", "")
 
 
-def test_a_reply_of_calls_alone_goes_back_with_an_empty_text_and_not_with_null() -> None:
+def test_reply_without_text_returns_with_an_empty_string() -> None:
     calls = {**SHORT_LISTING, "content": None}
     with ChatServer(lambda _: dict(calls), faults=["", "500_null_content"]) as server:
         model = opened(server)

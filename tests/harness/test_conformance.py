@@ -1,4 +1,4 @@
-"""The corpus of untidy replies, whole and cut in two at every place: each comes out as it is expected to."""
+"""The corpus of malformed replies, complete and split at every position, is read as expected."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def whole(case: Case) -> ReadReply:
 
 
 @pytest.mark.parametrize("case", of_kind("message"))
-def test_a_whole_reply_comes_to_what_was_meant(case: Case) -> None:
+def test_reply_is_read_as_expected(case: Case) -> None:
     as_expected(whole(case), case["expect"])
 
 
 @pytest.mark.parametrize("case", of_kind("message"))
-def test_what_history_carries_is_accepted_and_reads_the_same_again(case: Case) -> None:
+def test_history_message_is_valid_and_reads_the_same_again(case: Case) -> None:
     reply = whole(case)
     message = canonical_message(reply)
     results = [{"role": "tool", "tool_call_id": call.id, "content": ""} for call in reply.calls]
@@ -89,7 +89,7 @@ def test_what_history_carries_is_accepted_and_reads_the_same_again(case: Case) -
 
 
 @pytest.mark.parametrize("case", of_kind("message"))
-def test_thinking_goes_back_byte_for_byte(case: Case) -> None:
+def test_reasoning_returns_byte_for_byte(case: Case) -> None:
     reply = whole(case)
     given = case["input"].get(reply.reasoning_field)
     if reply.reasoning_field == "content":
@@ -99,13 +99,13 @@ def test_thinking_goes_back_byte_for_byte(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", of_kind("stream"))
-def test_a_stream_comes_to_what_was_meant(case: Case) -> None:
+def test_stream_is_read_as_expected(case: Case) -> None:
     message, _ = assemble([(delta, "") for delta in case["input"]])
     as_expected(read_reply(message, "tool_calls" if message["tool_calls"] else "stop", TOOLS), case["expect"])
 
 
 @pytest.mark.parametrize("case", of_kind("message"))
-def test_it_does_not_matter_where_a_stream_is_cut_in_two(case: Case) -> None:
+def test_split_position_in_a_stream_does_not_matter(case: Case) -> None:
     expected = whole(case)
     for deltas in cut_everywhere(case["input"]):
         message, _ = assemble([(delta, "") for delta in deltas], "delta")
@@ -114,7 +114,7 @@ def test_it_does_not_matter_where_a_stream_is_cut_in_two(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", of_kind("message"))
-def test_it_does_not_matter_if_every_byte_comes_alone(case: Case) -> None:
+def test_single_byte_chunks_read_the_same(case: Case) -> None:
     expected = whole(case)
     if expected.outcome == "empty":
         return
@@ -130,7 +130,7 @@ def test_it_does_not_matter_if_every_byte_comes_alone(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", of_kind("history"))
-def test_a_history_is_mended_or_refused(case: Case) -> None:
+def test_history_is_repaired_or_refused(case: Case) -> None:
     expect, before = case["expect"], copy.deepcopy(case["input"])
     mended = repair_messages(case["input"])
     assert case["input"] == before
@@ -148,7 +148,7 @@ def test_a_history_is_mended_or_refused(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", of_kind("request"))
-def test_a_tool_always_has_parameters(case: Case) -> None:
+def test_tools_always_have_parameters(case: Case) -> None:
     for mended in repair_tools(case["input"]["tools"]):
         assert mended["function"]["parameters"] == case["expect"]["parameters"]
 

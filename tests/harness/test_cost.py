@@ -1,4 +1,4 @@
-"""What a reply cost, counted by the endpoint or estimated."""
+"""The cost of a reply, counted by the endpoint or estimated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_cached_tokens_have_their_own_price() -> None:
     assert cost_of(usage, Prices(input=0.30, cached=0.06, output=1.20)) == pytest.approx(0.12 + 0.036 + 0.12)
 
 
-def test_more_cached_than_sent_is_not_believed() -> None:
+def test_cached_tokens_are_at_most_the_prompt() -> None:
     usage = counted({"prompt_tokens": 10, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 99}}, 3, 3)
     assert usage == Usage(prompt=10, cached=10, completion=1)
 
@@ -25,14 +25,14 @@ def test_more_cached_than_sent_is_not_believed() -> None:
     "reported",
     [{}, {"prompt_tokens": None}, {"prompt_tokens": "12", "completion_tokens": True}, {"prompt_tokens": -1}],
 )
-def test_what_is_not_reported_is_estimated_from_bytes_and_marked(reported: dict[str, Any]) -> None:
+def test_missing_counts_are_estimated_from_bytes_and_marked(reported: dict[str, Any]) -> None:
     assert counted(reported, 3000, 31) == estimated(3000, 31) == Usage(prompt=1000, completion=11, estimated=True)
 
 
-def test_a_total_fills_the_part_that_is_missing() -> None:
+def test_total_fills_a_missing_count() -> None:
     assert counted({"prompt_tokens": 10, "total_tokens": 14}, 9, 9) == Usage(prompt=10, completion=4)
 
 
 @pytest.mark.parametrize("name", ["cached_tokens", "prompt_cache_hit_tokens"])
-def test_other_names_for_cached_tokens_are_known(name: str) -> None:
+def test_alternative_names_of_cached_tokens_are_read(name: str) -> None:
     assert counted({"prompt_tokens": 10, "completion_tokens": 4, name: 8}, 9, 9).cached == 8

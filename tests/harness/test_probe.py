@@ -1,4 +1,4 @@
-"""What the probe finds out about servers that behave as real ones do, and what follows from it."""
+"""The probe detects how servers behave, and a run uses the result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def probed(server: ChatServer, profile: Profile) -> ProbeResult:
     return result
 
 
-def test_a_hosted_minimax_is_found_as_its_profile_describes_it() -> None:
+def test_hosted_minimax_matches_its_profile() -> None:
     script = serving("reasoning_details", ("reasoning_details",), user_costs_thinking=True, cached=512)
     refuses = refusing(400, "invalid params, max_completion_tokens must be <= 2048 (2013)",
                        lambda request: request["max_completion_tokens"] > 2048)  # fmt: skip
@@ -96,7 +96,7 @@ def test_a_hosted_minimax_is_found_as_its_profile_describes_it() -> None:
 
 
 @pytest.mark.parametrize(("profile", "field"), [(VLLM, "reasoning"), (SGLANG, "reasoning_content")])
-def test_vllm_and_sglang_take_thinking_back_where_it_came_from(profile: Profile, field: str) -> None:
+def test_vllm_and_sglang_accept_reasoning_in_its_own_field(profile: Profile, field: str) -> None:
     with ChatServer(serving(field, (field,))) as server:
         found = probed(server, profile)
     assert (found.thinking_from, found.thinking_back, found.not_counted) == (field, field, ())
@@ -104,7 +104,7 @@ def test_vllm_and_sglang_take_thinking_back_where_it_came_from(profile: Profile,
     assert apply_probe(profile, found).thinking_back == field
 
 
-def test_a_vllm_that_ignores_one_field_gets_its_thinking_in_the_other() -> None:
+def test_ignored_field_is_replaced_by_one_that_counts() -> None:
     with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
         found = probed(server, VLLM)
     assert (found.thinking_back, found.not_counted) == ("reasoning_content", ("reasoning", "reasoning_details"))
@@ -112,13 +112,13 @@ def test_a_vllm_that_ignores_one_field_gets_its_thinking_in_the_other() -> None:
     assert apply_probe(replace(VLLM, thinking_back="none"), found).thinking_back == "none", "a choice is a choice"
 
 
-def test_thinking_inside_content_stays_there() -> None:
+def test_reasoning_inside_content_stays_there() -> None:
     with ChatServer(serving("content", ("content",))) as server:
         found = probed(server, VLLM)
     assert (found.thinking_from, found.thinking_back, found.not_counted) == ("content", "content", ())
 
 
-def test_an_endpoint_that_drops_thinking_is_named_with_its_other_habits() -> None:
+def test_dropped_reasoning_and_other_behaviour_are_reported() -> None:
     """As `transformers serve` does it: no [DONE], text instead of JSON, unknown fields refused, tools always called."""
 
     def habits(request: dict[str, Any]) -> Any:
@@ -149,7 +149,7 @@ def test_an_endpoint_that_drops_thinking_is_named_with_its_other_habits() -> Non
         assert habit in told
 
 
-def test_a_plain_endpoint_without_thinking_loses_none() -> None:
+def test_endpoint_without_reasoning_loses_none() -> None:
     with ChatServer(serving()) as server:
         found = probed(server, OPENAI)
     assert (found.thinking_from, found.loses_thinking) == ("none", False)
@@ -157,7 +157,7 @@ def test_a_plain_endpoint_without_thinking_loses_none() -> None:
     assert apply_probe(OPENAI, found) == OPENAI
 
 
-def test_a_small_context_leaves_room_for_the_window() -> None:
+def test_small_context_leaves_room_for_the_window() -> None:
     text = "This model's maximum context length is 8192 tokens and your request has 1000 input tokens"
     with ChatServer(serving(), refusing(400, text, lambda request: request["max_tokens"] > 7000)) as server:
         found = probed(server, OPENAI)
@@ -165,7 +165,7 @@ def test_a_small_context_leaves_room_for_the_window() -> None:
     assert (apply_probe(OPENAI, found).context_tokens, apply_probe(OPENAI, found).output_tokens) == (8192, 2048)
 
 
-def test_fields_that_are_refused_are_left_out_of_the_run() -> None:
+def test_refused_fields_are_not_sent() -> None:
     refuses = refusing(400, "Unknown parameter: top_k", lambda request: "top_k" in request)
     with ChatServer(serving("reasoning", ("reasoning",)), refuses) as server:
         found = probed(server, VLLM)
@@ -173,13 +173,13 @@ def test_fields_that_are_refused_are_left_out_of_the_run() -> None:
     assert apply_probe(VLLM, found).sampling() == {"temperature": 1.0, "top_p": 0.95}
 
 
-def test_a_cumulative_stream_is_recognised() -> None:
+def test_cumulative_stream_is_detected() -> None:
     with ChatServer(serving("reasoning_content", ("reasoning_content",)), lambda _: "cumulative", piece=3) as server:
         found = probed(server, OPENAI)
     assert found.is_cumulative and apply_probe(OPENAI, found).stream == "cumulative"
 
 
-def test_what_cannot_be_told_is_unknown_and_costs_no_run() -> None:
+def test_open_questions_are_unknown_and_end_no_run() -> None:
     with ChatServer(serving("reasoning"), lambda _: "lost_usage") as server:
         found = probed(server, VLLM)
     assert found.thinking_back is None and not found.loses_thinking and found.late_user is None
@@ -191,7 +191,7 @@ def test_what_cannot_be_told_is_unknown_and_costs_no_run() -> None:
     "name", [name for name, fault in FAULTS.items() if fault.outcome in ("again", "in place") and "stall" not in name
              and "drip" not in name and "hangs" not in name]
 )  # fmt: skip
-def test_no_fault_of_an_endpoint_makes_the_probe_fail_or_hang(name: str) -> None:
+def test_no_fault_breaks_or_hangs_the_probe(name: str) -> None:
     count = iter(range(1000))
     begun = time.monotonic()
     with ChatServer(serving("reasoning", ("reasoning",)), lambda _: name if next(count) else "") as server:
@@ -200,7 +200,7 @@ def test_no_fault_of_an_endpoint_makes_the_probe_fail_or_hang(name: str) -> None
     assert time.monotonic() - begun < 30
 
 
-def test_an_endpoint_that_refuses_or_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusing_or_missing_endpoint_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(faults=lambda _: "401") as server, pytest.raises(EndpointRefused, match="HARNESS_API_KEY"):
         probe_endpoint(OPENAI, server.url)
     monkeypatch.setattr("harness.endpoint.probe.FIRST_PATIENCE_SECONDS", 0.2)
@@ -208,7 +208,7 @@ def test_an_endpoint_that_refuses_or_is_not_there_is_told_at_once(monkeypatch: p
         probe_endpoint(OPENAI, f"http://127.0.0.1:{unused_port()}/v1")
 
 
-def test_a_result_is_kept_for_a_week_and_for_its_profile(tmp_path: Path) -> None:
+def test_result_is_stored_for_a_week_and_its_profile(tmp_path: Path) -> None:
     url, profile = "http://h:1/v1", replace(VLLM, model="m")
     with ChatServer(serving("reasoning", ("reasoning",))) as server:
         found = probe_endpoint(profile, server.url)
@@ -234,7 +234,7 @@ def run_with(server: ChatServer, home: Path, *more: str) -> tuple[int, str]:
     return harness_here(home, "run", "digits", *flags, *more)
 
 
-def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_anything(digits_home: Path) -> None:
+def test_run_is_refused_if_the_endpoint_drops_reasoning(digits_home: Path) -> None:
     with ChatServer(serving("reasoning")) as server:
         code, printed = run_with(server, digits_home)
         assert code == 4 and "--accept-lost-thinking" in printed
@@ -250,7 +250,7 @@ def test_a_run_on_an_endpoint_that_drops_thinking_is_refused_before_it_costs_any
     assert "DROPPED" in shown
 
 
-def test_what_the_probe_found_is_how_the_run_replays_thinking(digits_home: Path) -> None:
+def test_run_replays_reasoning_as_the_probe_found(digits_home: Path) -> None:
     with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
         flags = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--turns", "2"]
         code, printed = harness_here(digits_home, "run", "digits", *flags)
@@ -259,7 +259,7 @@ def test_what_the_probe_found_is_how_the_run_replays_thinking(digits_home: Path)
     assert [message.get("reasoning_content") for message in replayed] == ["I look, then answer."]
 
 
-def test_what_the_probe_took_is_in_the_spend_of_the_run_it_was_made_for(digits_home: Path) -> None:
+def test_cost_of_the_probe_counts_for_its_run_only(digits_home: Path) -> None:
     (digits_home / "models.toml").write_text("[m]\nprices = {input = 1000.0, cached = 1000.0, output = 1000.0}\n")
     with ChatServer(serving("reasoning", ("reasoning_content",))) as server:
         code, printed = run_with(server, digits_home, "--cost", "0.01")
@@ -276,7 +276,7 @@ def test_what_the_probe_took_is_in_the_spend_of_the_run_it_was_made_for(digits_h
     assert (again.calls, again.cost) == (0, 0.0), "it was paid by the run before"
 
 
-def test_an_address_with_a_password_does_not_go_on_record(digits_home: Path) -> None:
+def test_address_with_a_password_is_not_recorded(digits_home: Path) -> None:
     with ChatServer() as server:
         address = server.url.replace("//", "//user:pass@")
         code, printed = harness_here(digits_home, "run", "digits", "--model", "m", "--base-url", address)

@@ -29,12 +29,12 @@ def written(folder: Path, text: str) -> Path:
         ("https://api.openai.com/v1", "gpt", "openai"),
     ],
 )
-def test_the_address_suggests_the_kind(url: str, model: str, kind: str) -> None:
+def test_address_suggests_the_kind(url: str, model: str, kind: str) -> None:
     profile = profile_for(url, model, None)
     assert (profile.kind, profile.model) == (kind, model)
 
 
-def test_each_kind_says_where_thinking_comes_and_goes_back() -> None:
+def test_each_kind_names_its_reasoning_fields() -> None:
     assert MINIMAX.thinking_back == "reasoning_details" and MINIMAX.extra_body == {"reasoning_split": True}
     assert (VLLM.thinking_back, SGLANG.thinking_back) == ("reasoning", "reasoning_content")
     assert (MINIMAX.temperature, MINIMAX.top_p, MINIMAX.top_k) == (1.0, 0.95, 40)
@@ -43,11 +43,11 @@ def test_each_kind_says_where_thinking_comes_and_goes_back() -> None:
     assert set(KINDS) >= {"minimax", "vllm", "sglang", "openai", "demo"}
 
 
-def test_a_file_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+def test_missing_file_changes_nothing(tmp_path: Path) -> None:
     assert profile_for(MINE, "m", tmp_path / "models.toml") == profile_for(MINE, "m", None)
 
 
-def test_an_entry_overrides_any_field_for_its_endpoint_alone(tmp_path: Path) -> None:
+def test_entry_overrides_fields_for_its_endpoint_only(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         f"""
@@ -66,7 +66,7 @@ def test_an_entry_overrides_any_field_for_its_endpoint_alone(tmp_path: Path) -> 
     assert profile_for("http://other.example/v1", "m", path).kind == "openai"
 
 
-def test_the_entry_that_says_more_of_what_it_is_for_wins(tmp_path: Path) -> None:
+def test_most_specific_entry_wins(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         f"""
@@ -86,7 +86,7 @@ def test_the_entry_that_says_more_of_what_it_is_for_wins(tmp_path: Path) -> None
     assert profile_for("http://x.example/v1", "n", path).context_tokens == 1000
 
 
-def test_a_model_can_be_asked_for_by_the_name_of_its_entry(tmp_path: Path) -> None:
+def test_entry_name_can_be_the_model(tmp_path: Path) -> None:
     path = written(tmp_path, '[big]\nmodel = "MiniMaxAI/MiniMax-M2.7"\nkind = "vllm"\n')
     profile = profile_for(MINE, "big", path)
     assert (profile.model, profile.kind) == ("MiniMaxAI/MiniMax-M2.7", "vllm")
@@ -105,13 +105,13 @@ def test_a_model_can_be_asked_for_by_the_name_of_its_entry(tmp_path: Path) -> No
         ("temperature = 1\n", [":1", "temperature", "[my-server]"]),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_its_place(tmp_path: Path, text: str, says: list[str]) -> None:
+def test_error_names_file_line_and_key(tmp_path: Path, text: str, says: list[str]) -> None:
     with pytest.raises(ProfileError) as caught:
         profile_for(MINE, "gpu", written(tmp_path, text))
     assert [word for word in ["models.toml", *says] if word not in str(caught.value)] == []
 
 
-def test_a_file_of_other_bytes_is_an_error_too(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     path.write_bytes(b"[a]\nmodel = '\xff'\n")
     with pytest.raises(ProfileError, match="UTF-8"):

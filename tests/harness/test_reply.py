@@ -1,4 +1,4 @@
-"""What is performed, what is answered instead, and what history carries, whatever a model sends."""
+"""Which calls of a reply run, how the others are answered, and what history carries."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def xml(name: str, **parameters: str) -> str:
 # ------------------------------------------------------------------------------------------------ as it should be
 
 
-def test_a_tidy_call_keeps_its_very_bytes() -> None:
+def test_valid_call_keeps_its_bytes() -> None:
     arguments = '{ "command" : "ls",  "rate": 1e3 }'
     reply = read(native("bash", arguments))
     assert (reply.calls[0].arguments, reply.calls[0].repair_step, reply.repaired) == (arguments, "native", False)
 
 
-def test_whatever_had_to_be_mended_is_told_so_that_the_raw_bytes_are_kept() -> None:
+def test_repaired_replies_are_marked_so_that_raw_bytes_are_kept() -> None:
     for untidy in (native("Bash", '{"command":"a"}'), native("bash", '{"command":"a",}'), native("bash", "x", "")):
         assert read(untidy).repaired
     assert read(content=xml("bash", command="ls")).repaired
@@ -59,7 +59,7 @@ def test_whatever_had_to_be_mended_is_told_so_that_the_raw_bytes_are_kept() -> N
     assert not read(content="Just words.", finish="stop").repaired
 
 
-def test_rungs_are_counted() -> None:
+def test_repair_steps_are_counted() -> None:
     reply = read(native("bash", '{"command":"a"}'), native("bash", '{"command":"b",}'), native("none", "{}"))
     assert reply.repair_steps == {"native": 1, "escaped": 1, "error": 1}
     assert set(reply.repair_steps) <= set(REPAIR_STEPS)
@@ -68,7 +68,7 @@ def test_rungs_are_counted() -> None:
 # ------------------------------------------------------------------------------------------------------------ ids
 
 
-def test_ids_that_are_made_up_are_the_same_when_a_run_is_resumed() -> None:
+def test_generated_ids_are_reproducible() -> None:
     calls = [native("bash", '{"command":"a"}', ""), native("bash", '{"command":"a"}', None)]
     first, second = read(*calls, seed="7"), read(*calls, seed="7")
     assert [call.id for call in first.calls] == [call.id for call in second.calls]
@@ -76,7 +76,7 @@ def test_ids_that_are_made_up_are_the_same_when_a_run_is_resumed() -> None:
     assert {call.id for call in first.calls}.isdisjoint(call.id for call in read(*calls, seed="8").calls)
 
 
-def test_an_id_that_history_holds_already_is_not_used_again() -> None:
+def test_id_in_history_is_not_reused() -> None:
     reply = read(native("bash", '{"command":"a"}'), native("bash", '{"command":"b"}'), taken=("c1", "c1_2"))
     assert [call.id for call in reply.calls] == ["c1_3", "c1_4"]
 
@@ -100,7 +100,7 @@ def filled(value: Any, name: str, key: str) -> Any:
 
 
 @pytest.mark.parametrize("repair_step", UNTIDY)
-def test_what_cannot_be_taken_back_takes_only_the_first_three_rungs(repair_step: str) -> None:
+def test_irreversible_tool_accepts_only_the_first_three_repair_steps(repair_step: str) -> None:
     (bash,) = read(filled(UNTIDY[repair_step], "bash", "command")).calls
     assert (bash.repair_step, bash.problem) == (repair_step, "")
     (kill,) = read(filled(UNTIDY[repair_step], "kill", "job")).calls
@@ -108,32 +108,32 @@ def test_what_cannot_be_taken_back_takes_only_the_first_three_rungs(repair_step:
     assert json.loads(kill.arguments).keys() == {"job"}, "what was understood is shown to the model"
 
 
-def test_a_call_in_text_never_kills() -> None:
+def test_text_call_never_runs_an_irreversible_tool() -> None:
     for reply in (read(content=xml("kill", job="j1")), read(reasoning=xml("kill", job="j1"))):
         assert reply.outcome == "tool_error"
 
 
-def test_an_ambiguous_call_is_performed_only_where_its_answer_shows_what_was_done() -> None:
+def test_ambiguous_call_runs_only_if_its_result_shows_the_effect() -> None:
     repeats = "a</parameter>b"
     assert read(content=xml("write_file", path="p", content=repeats)).outcome == "salvaged"
     assert read(content=xml("bash", command=repeats)).outcome == "ambiguous"
 
 
-def test_a_tool_that_shows_what_it_did_but_cannot_be_taken_back_is_not_performed_on_a_guess() -> None:
+def test_ambiguous_call_of_an_irreversible_tool_never_runs() -> None:
     post = ToolSpec("post", "", WRITE.parameters, is_reversible=False, shows_effect=True)
     message = {"content": "", "tool_calls": [native("post", '{"path":"a","content":"\\d"}')]}
     assert read_reply(message, "tool_calls", [post]).outcome == "tool_error"
 
 
 @pytest.mark.parametrize("length", range(1, 40))
-def test_no_beginning_of_a_call_is_ever_performed(length: int) -> None:
+def test_truncated_call_never_runs(length: int) -> None:
     whole = '{"path":"a.py","content":"rm {x}, [y]\\n}"}'
     for finish in ("length", "stop", "tool_calls"):
         reply = read(native("write_file", whole[:length]), finish=finish)
         assert reply.outcome == "tool_error" and reply.calls[0].problem
 
 
-def test_no_beginning_of_a_call_in_text_is_ever_performed() -> None:
+def test_truncated_text_call_never_runs() -> None:
     whole = xml("bash", command="echo a > b")
     for length in range(whole.index("</parameter>") + 11):
         for finish in ("length", "stop"):
@@ -141,7 +141,7 @@ def test_no_beginning_of_a_call_in_text_is_ever_performed() -> None:
             assert not [call for call in read(reasoning=whole[:length], finish=finish).calls if not call.problem]
 
 
-def test_a_file_that_quotes_calls_is_a_file_and_nothing_more() -> None:
+def test_calls_quoted_in_a_file_never_run() -> None:
     quoted = xml("bash", command="rm -rf /")
     for before, after in (("", ""), ("x</parameter>", ""), ("", "</parameter>"), ("</invoke>", "<invoke>"), ("`", "`")):
         reply = read(content=xml("write_file", path="p", content=before + quoted + after))
@@ -151,24 +151,24 @@ def test_a_file_that_quotes_calls_is_a_file_and_nothing_more() -> None:
 # ----------------------------------------------------------------------------------------------------- what is told
 
 
-def test_an_unknown_tool_is_answered_with_the_nearest_names() -> None:
+def test_unknown_tool_is_answered_with_the_nearest_names() -> None:
     (call,) = read(native("bsh", "{}")).calls
     assert "`bash`" in call.problem and "no tool `bsh`" in call.problem
 
 
-def test_a_missing_argument_is_named() -> None:
+def test_missing_argument_is_named() -> None:
     (call,) = read(native("write_file", '{"path":"a","text":"b"}')).calls
     assert "`content` (a string)" in call.problem and "`text`" in call.problem
     assert call.arguments == '{"path":"a","text":"b"}', "the model sees its own words"
 
 
-def test_a_cut_call_is_answered_with_advice() -> None:
+def test_truncated_call_is_answered_with_advice() -> None:
     (call,) = read(native("write_file", '{"path":"a","content":"long'), finish="length").calls
     assert "smaller" in call.problem
     assert json.loads(call.arguments) == {"_invalid": '{"path":"a","content":"long'}
 
 
-def test_a_model_that_copies_the_mark_of_unreadable_arguments_is_not_taken_at_its_word() -> None:
+def test_copied_mark_of_invalid_arguments_is_rejected() -> None:
     assert read(native("job_list", '{"_invalid":"{"}')).outcome == "tool_error"
 
 
@@ -183,11 +183,11 @@ def test_a_model_that_copies_the_mark_of_unreadable_arguments_is_not_taken_at_it
         ("reasoning", "\n a "),
     ],
 )
-def test_thinking_goes_back_in_its_field_byte_for_byte(field: str, value: Any) -> None:
+def test_reasoning_returns_in_its_field_byte_for_byte(field: str, value: Any) -> None:
     assert canonical_message(read(native("bash", '{"command":"ls"}'), **{field: value}))[field] == value
 
 
-def test_thinking_can_go_back_in_another_field() -> None:
+def test_reasoning_can_return_in_another_field() -> None:
     reply = read(content="Done.", finish="stop", reasoning=" a\nb")
     assert canonical_message(reply, "reasoning_content")["reasoning_content"] == " a\nb"
     assert canonical_message(reply, "reasoning_details")["reasoning_details"][0]["text"] == " a\nb"
@@ -195,18 +195,18 @@ def test_thinking_can_go_back_in_another_field() -> None:
     assert canonical_message(reply, "none") == {"role": "assistant", "content": "Done."}
 
 
-def test_thinking_in_content_stays_there_while_the_call_beside_it_is_lifted_out() -> None:
+def test_reasoning_stays_in_content_when_a_call_is_extracted() -> None:
     head = "<think>\n a </b>\n</think>\n\n"
     message = canonical_message(read(content=head + "Now.\n" + xml("bash", command="ls")))
     assert message["content"] == head + "Now."
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"command": "ls"}
 
 
-def test_content_without_a_call_goes_back_as_it_came() -> None:
+def test_content_without_a_call_is_unchanged() -> None:
     assert canonical_message(read(content="  Well,\n\n", finish="stop"))["content"] == "  Well,\n\n"
 
 
-def test_halves_of_a_character_are_joined() -> None:
+def test_surrogate_halves_are_joined() -> None:
     reply = read(native("bash", '{"command":"echo \ud83d\ude00"}'), content="\ud83d\ude00 \ud83d")
     assert (reply.text, json.loads(reply.calls[0].arguments)) == ("😀 \ufffd", {"command": "echo 😀"})
 
@@ -246,7 +246,7 @@ def test_arguments_of_forms_without_a_repair_step_are_never_misread(form: str, p
         assert call.problem or json.loads(call.arguments) == meant
 
 
-def test_a_call_cut_off_inside_a_string_of_the_other_quotation_mark_is_cut_off() -> None:
+def test_call_cut_inside_a_string_with_mixed_quotes_never_runs() -> None:
     """Where Python's and JSON's strings stand side by side, an open one may look like the closed one before it."""
     (call,) = read(native("write_file", """{'path': '"', 'content': "}""")).calls
     assert call.problem
@@ -255,7 +255,7 @@ def test_a_call_cut_off_inside_a_string_of_the_other_quotation_mark_is_cut_off()
 @pytest.mark.parametrize("form", UNTIDY_FORMS)
 @settings(max_examples=60, deadline=None)
 @given(path=plain, content=plain)
-def test_untidy_arguments_say_what_they_said_and_their_beginnings_nothing(form: str, path: str, content: str) -> None:
+def test_repaired_arguments_keep_their_values_and_prefixes_never_run(form: str, path: str, content: str) -> None:
     meant = {"path": path, "content": content}
     text = UNTIDY_FORMS[form](meant)
     (call,) = read(native("write_file", text)).calls
@@ -265,7 +265,7 @@ def test_untidy_arguments_say_what_they_said_and_their_beginnings_nothing(form: 
         assert call.problem or json.loads(call.arguments) == meant
 
 
-def test_a_long_string_is_not_looked_at_letter_by_letter() -> None:
+def test_long_strings_are_repaired_quickly() -> None:
     """The library that repairs JSON would take a quarter of a second for each of these."""
     text = json.dumps({"path": "a.py", "content": 'print("a")\n' * 3000})
     for untidy in (text.replace('"path"', "path"), text[:-1] + ',"tags":["x"}', text.replace(', "con', '\n"con')):
@@ -312,7 +312,7 @@ finishes = st.sampled_from(["stop", "length", "tool_calls", "", None])
 
 @settings(max_examples=400, deadline=None)
 @given(message=messages, finish=finishes)
-def test_any_reply_is_read_and_what_history_carries_is_accepted(message: Any, finish: Any) -> None:
+def test_any_reply_is_read_into_a_valid_history(message: Any, finish: Any) -> None:
     reply = read_reply(message, finish, TOOLS)
     for call in reply.calls:
         assert call.id and call.name and isinstance(json.loads(call.arguments), dict)
@@ -327,7 +327,7 @@ def test_any_reply_is_read_and_what_history_carries_is_accepted(message: Any, fi
 
 @settings(max_examples=200, deadline=None)
 @given(message=messages)
-def test_nothing_of_a_cut_reply_is_performed_that_was_not_whole(message: Any) -> None:
+def test_only_complete_calls_of_a_truncated_reply_run(message: Any) -> None:
     reply = read_reply(message, "length", TOOLS)
     done = [call for call in reply.calls if not call.problem]
     assert all(call.repair_step != "in_thinking" for call in done)
@@ -338,7 +338,7 @@ def test_nothing_of_a_cut_reply_is_performed_that_was_not_whole(message: Any) ->
 
 @settings(max_examples=300, deadline=None)
 @given(text=texts)
-def test_a_text_reads_as_an_object_or_not_at_all(text: str) -> None:
+def test_text_reads_as_an_object_or_none(text: str) -> None:
     reading = read_object(text)
     assert reading is None or isinstance(json.loads(json.dumps(reading.value, allow_nan=False)), dict)
 
@@ -357,12 +357,12 @@ def test_a_text_reads_as_an_object_or_not_at_all(text: str) -> None:
         max_size=6,
     )
 )
-def test_any_history_is_mended_once_and_for_all(history: list[dict[str, Any]]) -> None:
+def test_repairing_a_history_twice_changes_nothing(history: list[dict[str, Any]]) -> None:
     mended = repair_messages(history)
     assert check_history(mended.messages) == ()
     assert repair_messages(mended.messages).messages == mended.messages
 
 
-def test_a_history_nested_beyond_reason_does_not_end_the_run() -> None:
+def test_deeply_nested_arguments_are_rejected() -> None:
     for text in ("[" * 100_000, '{"a":' * 100_000, "{'a':" * 5_000, '{"command":' + "(" * 5_000):
         assert read(native("bash", text)).outcome == "tool_error"

@@ -42,7 +42,7 @@ def body_of(*arguments: Any, **named: Any) -> bytes:
     return bytes(body)
 
 
-def test_a_large_body_leaves_in_parts_of_one_size() -> None:
+def test_large_body_is_sent_in_equal_parts() -> None:
     message = b'{"role":"user","content":"' + b"x" * 3000 + b'"}'
     body = request_body(OPENAI, b"", b"[]", [message] * 500)
     parts = list(body)
@@ -51,7 +51,7 @@ def test_a_large_body_leaves_in_parts_of_one_size() -> None:
     assert len(json.loads(bytes(body))["messages"]) == 500
 
 
-def test_the_body_is_the_fragments_joined_messages_first() -> None:
+def test_body_joins_fragments_messages_first() -> None:
     body = body_of(replace(VLLM, model="m"), b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
     assert body.startswith(
         b'{"messages":[{"role":"system","content":""},' + USER + b"," + USER + b'],"tools":[{"x":1}]'
@@ -61,7 +61,7 @@ def test_the_body_is_the_fragments_joined_messages_first() -> None:
     assert rest["max_tokens"] == VLLM.output_tokens
 
 
-def test_two_bodies_of_one_epoch_share_their_prefix() -> None:
+def test_bodies_of_one_epoch_share_their_prefix() -> None:
     first = body_of(OPENAI, b"", b"[]", [USER])
     second = body_of(OPENAI, b"", b"[]", [USER, USER])
     shared = first[: first.index(b"]")]
@@ -73,13 +73,13 @@ def test_no_tools_means_no_tools_field() -> None:
     assert b'"tools"' not in body_of(OPENAI, b"", b"", [USER])
 
 
-def test_sampling_is_moved_into_what_the_endpoint_accepts() -> None:
+def test_sampling_is_clamped_to_accepted_ranges() -> None:
     hot = replace(MINIMAX, temperature=3.0, top_p=0.0)
     body = json.loads(body_of(hot, b"", b"", [USER]))
     assert body["temperature"] == 1.0 and body["top_p"] == 0.01 and body["reasoning_split"] is True
 
 
-def test_fields_that_were_refused_are_left_out_but_never_the_model() -> None:
+def test_refused_fields_are_left_out_except_the_model() -> None:
     body = json.loads(body_of(MINIMAX, b"", b"", [USER], dropped={"top_k", "reasoning_split", "model", "stream"}))
     assert "top_k" not in body and "reasoning_split" not in body and body["model"] and body["stream"]
     assert {"top_k", "stream_options", "max_completion_tokens"} <= optional_fields(MINIMAX)
@@ -87,7 +87,7 @@ def test_fields_that_were_refused_are_left_out_but_never_the_model() -> None:
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 @example(list(range(len(STREAM))))
-def test_events_are_the_same_however_the_bytes_were_split(cuts: list[int]) -> None:
+def test_split_position_of_bytes_does_not_matter(cuts: list[int]) -> None:
     at = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in pairwise(at)]
     expected = ['{"a": "café ☀"}'.encode(), b'{"b":\n2}', b"[DONE]"]
@@ -95,24 +95,24 @@ def test_events_are_the_same_however_the_bytes_were_split(cuts: list[int]) -> No
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
-def test_no_bytes_at_all_break_the_reader(pieces: list[bytes]) -> None:
+def test_arbitrary_bytes_do_not_break_the_reader(pieces: list[bytes]) -> None:
     for data in events_of(pieces):
         read_chunks(data)
         is_done(data)
 
 
-def test_chunks_with_one_line_end_between_them_are_told_apart() -> None:
+def test_chunks_separated_by_one_line_end_are_split() -> None:
     assert read_chunks(b'{"a":1}\n{"b":2}\n[DONE]') == [{"a": 1}, {"b": 2}]
     assert is_done(b'{"a":1}\n[DONE]') and not is_done(b'{"a":"[DONE]"}')
 
 
-def test_null_is_no_chunk_and_rubbish_is_none() -> None:
+def test_null_and_invalid_data_are_no_chunks() -> None:
     assert read_chunks(b"null") == []
     assert read_chunks(b"{broken") is None
     assert read_chunks(b'{"a":1}\n{broken') is None
 
 
-def test_json_is_read_leniently_but_not_wrongly() -> None:
+def test_json_is_read_leniently() -> None:
     assert parse(b'{"a":"x\ny","b":NaN}') == {"a": "x\ny", "b": None}
 
 

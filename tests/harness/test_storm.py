@@ -1,4 +1,4 @@
-"""A run of 500 turns through an endpoint that fails in every third answer is the run that a calm one brings."""
+"""A run of 500 turns with an endpoint that fails every third time equals one without failures."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def is_whole(one: Received) -> bool:
 
 
 @pytest.mark.slow(seconds=90)
-def test_five_hundred_turns_through_a_storm_end_as_in_a_calm(tmp_path: Path) -> None:
+def test_500_turns_with_faults_end_as_without(tmp_path: Path) -> None:
     begun = time.monotonic()
     with ChatServer(clerk, piece=40) as server:
         calm = played(tmp_path / "calm", server)

@@ -1,4 +1,4 @@
-"""Quotation marks that were not escaped end a string too early: what was said is read whole, or not at all."""
+"""Arguments with unescaped quotation marks are read exactly or rejected."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ quoting = st.lists(
 @example(old='tr ", #', new="")
 @example(old="", new='"""\'""')
 @example(old="", new='""a""')
-def test_a_text_that_quotes_is_written_whole_or_not_at_all(quote: str, indent: int | None, old: str, new: str) -> None:
+def test_edit_with_quotes_is_exact_or_rejected(quote: str, indent: int | None, old: str, new: str) -> None:
     meant = {"path": "a", "old": old, "new": new}
     reply = called("edit_file", with_bare_quotes(meant, quote, indent=indent))
     assert done(reply) in ([meant], [])
@@ -70,7 +70,7 @@ def test_a_text_that_quotes_is_written_whole_or_not_at_all(quote: str, indent: i
 @example(command='find . -name "#*" -delete')
 @example(command='rm -rf out/"}/tmp')
 @example(command='""", ""')
-def test_a_command_that_quotes_is_run_whole_or_not_at_all(command: str) -> None:
+def test_command_with_quotes_is_exact_or_rejected(command: str) -> None:
     for indent in (None, 1):
         assert done(called("bash", with_bare_quotes({"command": command}, '"', indent=indent))) in (
             [{"command": command}],
@@ -78,7 +78,7 @@ def test_a_command_that_quotes_is_run_whole_or_not_at_all(command: str) -> None:
         )
 
 
-def test_most_files_that_quote_are_written_and_keep_their_last_line_end() -> None:
+def test_common_files_with_quotes_are_written_exactly() -> None:
     for content in (
         'print("a")\n',
         'df = pd.read_csv("train.csv", sep=",")\nprint(df["y"].mean())\n',
@@ -89,19 +89,19 @@ def test_most_files_that_quote_are_written_and_keep_their_last_line_end() -> Non
         assert done(called("write_file", with_bare_quotes(meant, '"'))) == [meant]
 
 
-def test_whoever_is_refused_is_told_how_a_quotation_mark_is_written() -> None:
+def test_rejection_explains_how_to_escape_a_quotation_mark() -> None:
     (call,) = called("bash", '{"command": "rm -rf out/"}/tmp"}').calls
     assert '`\\"`' in call.problem and "cut off" not in call.problem
 
 
-def test_a_file_that_could_be_read_in_more_ways_than_can_be_counted_is_not_written() -> None:
+def test_file_with_too_many_readings_is_rejected_quickly() -> None:
     content = 'a "b" ' + '", "old": "' * 5_000
     begun = time.process_time()
     assert not done(called("edit_file", '{"new": "' + content + '"}'))
     assert time.process_time() - begun < 0.5
 
 
-def test_marks_without_end_are_not_each_tried_anew() -> None:
+def test_unclosed_quotes_take_linear_time() -> None:
     opened = "{'path': 'a' 'content':'" + "\\'" * 100_000 + "x}"
     unclosed = {"content": "<function=bash><parameter=command>" * 5_000}
     begun = time.process_time()
@@ -110,7 +110,7 @@ def test_marks_without_end_are_not_each_tried_anew() -> None:
     assert time.process_time() - begun < 0.5
 
 
-def test_a_long_file_that_quotes_is_read_at_once() -> None:
+def test_long_file_with_quotes_is_read_quickly() -> None:
     meant = {"path": "a.py", "content": 'print("a", "path")\n' * 50_000}
     begun = time.process_time()
     assert done(called("write_file", with_bare_quotes(meant, '"'))) == [meant]

@@ -92,7 +92,7 @@ def test_a_hundred_turns_with_a_model_that_recites(tmp_path: Path) -> None:
         "ends with [DONE]: no",
         "calls tools despite tool_choice none: yes",
         "refuses unknown fields: yes",
-        "a history with a result of no call: 500: Internal Server Error",
+        "a result without a call in the history: 500: Internal Server Error",
     ):
         assert habit in told
 
