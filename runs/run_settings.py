@@ -60,8 +60,10 @@ class RunSettings(BaseModel):
     image: str = setting("", "sandbox", "Docker image (default: the first of the harness's images that exists).")
     models: str = setting("", "sandbox", "Folder of pretrained weights, mounted read-only.", flag="--models")
 
-    evaluation_share: float = setting(0.2, "evaluation", "Share of the run one evaluation may take.", gt=0, le=1)
-    evaluation_seconds: float = setting(3600.0, "evaluation", "Time one evaluation may always take.", unit="s", gt=0)
+    evaluation_share: float = setting(0.2, "evaluation", "Largest share of the run for one evaluation.", gt=0, le=1)
+    evaluation_seconds: float = setting(
+        1800.0, "evaluation", "Default limit of one evaluation, unless a longer one succeeded.", unit="s", gt=0
+    )
     judge_seconds: float = setting(900.0, "evaluation", "Time to score one submission.", unit="s", gt=0)
     fold_share: float = setting(0.4, "evaluation", "Share of the run for evaluations on other folds.", ge=0, le=1)
     demo_fold_seconds: float = setting(60.0, "evaluation", "The same for the demo model.", unit="s", ge=0)

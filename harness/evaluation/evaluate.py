@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from context.truncation.truncate import truncate_output
-from harness.evaluation import leak_checks, submission
+from harness.evaluation import fold_plan, leak_checks, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
 from harness.evaluation.verdict import Verdict, reach_verdict
 from harness.run import Run
@@ -25,6 +25,8 @@ from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+SLOWDOWN = 5.0
+"""How many times longer than the longest successful evaluation one may take by default."""
 VERDICTS = {
     "first": "the first score",
     "real": "real: better than the best so far beyond the noise",
@@ -33,17 +35,21 @@ VERDICTS = {
 }
 
 
-def evaluate(run: Run, call: str, command: str) -> str:
-    """Evaluate the workspace with `command`; returns the tool's result. Raises `StopRequested`."""
+def evaluate(run: Run, call: str, command: str, seconds: float = 0.0) -> str:
+    """Evaluate the workspace with `command`, for at most `seconds` (0: the default limit); returns the tool's result.
+
+    Raises `StopRequested`.
+    """
     evaluation = run.state.evaluation_of(call) or _start(run, call, command)
     if not evaluation.finished:
-        result = _run(run, evaluation)
+        result = _run(run, evaluation, seconds)
         run.record(_judge(run, evaluation, result))
         shutil.rmtree(result.workspace, ignore_errors=True)
         evaluation = run.state.evaluations[evaluation.id]
     if evaluation.became_best:
         why = "best score on held-out rows" if evaluation.score is not None else "latest valid one"
         submission.choose(run, evaluation, why)
+        fold_plan.update(run)
     elif evaluation.status == "scored" and run.state.best is None:
         submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
     return _result_text(run, evaluation)
@@ -73,19 +79,29 @@ def make_accessible(workspace: Path) -> None:
         workspace.chmod(workspace.stat().st_mode | 0o700)
 
 
-def _run(run: Run, evaluation: Evaluation) -> SplitResult:
+def _run(run: Run, evaluation: Evaluation, seconds: float) -> SplitResult:
     settings, best = run.settings, run.state.best
     against = fold_dir(run, best.id, Split()) / "held_out.csv" if best and best.score is not None else None
-    # A command that hangs must not take the whole run.
-    longest = max(settings.evaluation_seconds, settings.evaluation_share * 3600 * (settings.hours or 24.0))
     return run_on_split(
         run,
         evaluation,
         Split(),
-        min(run.seconds_left(), longest),
+        min(run.seconds_left(), _limit(run, seconds)),
         max(60.0, min(settings.judge_seconds, run.seconds_left())),
         against if against and against.exists() else None,
     )
+
+
+def _limit(run: Run, asked: float) -> float:
+    """Seconds an evaluation may take: a command that hangs must not take the whole run.
+
+    By default `evaluation_seconds`, or SLOWDOWN times the longest one that succeeded; `asked` replaces that, up to
+    `evaluation_share` of the run.
+    """
+    settings = run.settings
+    succeeded = (e.result.seconds for e in run.state.evaluations.values() if e.status in ("scored", "unscored"))
+    most = max(settings.evaluation_seconds, settings.evaluation_share * 3600 * (settings.hours or 24.0))
+    return min(most, asked or max(settings.evaluation_seconds, SLOWDOWN * max(succeeded, default=0.0)))
 
 
 def _judge(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness import budget
 from harness.evaluation import folds, submission
+from harness.evaluation.final_plan import SPARE_SECONDS, plan_final
 from harness.evaluation.run_split import blend_of, fold_dir
 from harness.evaluation.verdict import MAX_FOLD_Z, compare
 from harness.run import Run
@@ -38,7 +39,6 @@ from tasks.judging.select_final import (
 from tasks.subprocesses import ChildFailed
 from tasks.task import TaskError
 
-SPARE_SECONDS = 30.0
 SLOWDOWN = 2.0
 """How many times longer than before a job may take in the final selection."""
 MAX_REFIT_DISTANCE = 1.25
@@ -155,24 +155,24 @@ def _seconds_left(run: Run) -> float:
 
 
 def _fresh_splits(run: Run) -> list[Split]:
-    plan = run.state.plan
-    return [Split(1, fold) for fold in range(plan.folds if plan and plan.folds else 1)]
+    """The fresh folds that were decided on."""
+    decision = run.state.decisions.get("replicas")
+    return [Split(1, fold) for fold in range(decision.numbers["folds"])] if decision else []
 
 
 def _replicate(run: Run, finalists: list[Evaluation], own: list[Split]) -> list[Evaluation]:
-    """The finalists that ran on fresh splits: as many as fit into the time, at least two or none."""
-    splits = _fresh_splits(run)
-    left, fitting = _seconds_left(run), 0
-    for e in finalists:
-        is_done = all(_is_scored(run, e, split) for split in splits)
-        left -= 0.0 if is_done else SLOWDOWN * len(splits) * e.result.seconds
-        fitting += left > 0 or is_done
-    count = fitting if fitting > 1 and len(own) == len(splits) else 0
-    why = "none is run on fresh splits"
+    """The finalists that ran on fresh folds: as many, on as many folds, as fit into the time; at least two or none."""
+    plan = run.state.plan
+    folds_planned = max(1, plan.folds if plan else 1)
+    durations = [e.result.seconds for e in finalists]
+    fitting = plan_final(durations, folds_planned, _seconds_left(run) + SPARE_SECONDS)
+    count = fitting.finalists if len(own) == folds_planned else 0
+    why = "the time does not suffice for two finalists on one fresh fold"
     if count:
-        why = f"{count} of {len(finalists)} fit into the time on {len(splits)} fresh splits"
-    decision = decide(run, "replicas", "", why, count=count)
+        why = f"{count} of {len(finalists)} fit into the time on {fitting.fresh_folds} of {folds_planned} fresh folds"
+    decision = decide(run, "replicas", "", why, count=count, folds=fitting.fresh_folds if count else 0)
     replicated = finalists[: decision.numbers["count"]]
+    splits = _fresh_splits(run)
     for e in replicated:
         _run_all(run, e, splits)
     return [e for e in replicated if all(_is_scored(run, e, split) for split in splits)]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from harness import budget
+from harness.evaluation.final_plan import MAX_SHARE, plan_final
 from harness.run import Run
 from runs.events.registry import PlanMade
 
-MAX_KEPT_BACK_SHARE = 0.1
-"""Largest share of the run that the final selection may keep back."""
+CHANGE = 1.5
+"""The time kept back is planned anew when the best solution takes this many times longer or shorter than planned."""
 PROMISING_SHARE = 0.5
 """Share of evaluations that run on the other folds: those that are worse on the first fold do not. The allowance bounds
 what folds take in any case."""
-REPLICATED_FINALISTS = 3
-"""Finalists that the time kept back should suffice to run again."""
 
 
 def ensure(run: Run, seconds: float) -> PlanMade:
@@ -21,6 +19,19 @@ def ensure(run: Run, seconds: float) -> PlanMade:
         run.record(make(run, seconds))
     assert run.state.plan is not None
     return run.state.plan
+
+
+def update(run: Run) -> None:
+    """Plan the time kept back anew where the best solution takes much longer or shorter than planned."""
+    plan, best = run.state.plan, run.state.best
+    if plan is None or best is None:
+        return
+    seconds = best.result.seconds
+    if max(seconds, 1.0) / max(plan.seconds, 1.0) > CHANGE or max(plan.seconds, 1.0) / max(seconds, 1.0) > CHANGE:
+        kept_back = round(_kept_back(run, plan.folds, seconds), 1)
+        why = f"the best solution takes {seconds:.0f} s, {plan.seconds:.0f} s were planned"
+        changes = {"seconds": round(seconds, 3), "kept_back": kept_back, "why": why, "attempt": 0}
+        run.record(plan.model_copy(update=changes))
 
 
 def make(run: Run, seconds: float) -> PlanMade:
@@ -59,7 +70,9 @@ def affordable(folds: int, rows: int, seconds: float, allowance: float, expected
 
 
 def _kept_back(run: Run, folds: int, seconds: float) -> float:
-    usual = budget.kept_back_seconds(run.settings)
-    needed = 1.3 * seconds * (REPLICATED_FINALISTS * folds if folds else 2 * REPLICATED_FINALISTS) + 60.0
-    most = MAX_KEPT_BACK_SHARE * 3600 * (run.settings.hours or 0.0)
-    return max(usual, min(most, needed))
+    """Seconds kept for a final selection of solutions that take as long as this one."""
+    settings = run.settings
+    if settings.hours is None:
+        return 0.0
+    durations = [seconds] * settings.finalists
+    return plan_final(durations, folds, MAX_SHARE * 3600 * settings.hours).seconds

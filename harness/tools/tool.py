@@ -91,8 +91,9 @@ class Recall(Protocol):
 class ToolContext:
     """What a tool may use while it performs one call.
 
-    `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace and
-    `take_checkpoint` records the model's notes; both return the tool's result.
+    `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace by a
+    command, for at most so many seconds (0: the default limit). `take_checkpoint` records the model's notes. Both
+    return the tool's result.
     """
 
     call_id: str
@@ -104,7 +105,7 @@ class ToolContext:
     files: Files
     jobs: Jobs
     recall: Recall
-    evaluate: Callable[[str], str]
+    evaluate: Callable[[str, float], str]
     take_checkpoint: Callable[[list[str], list[str], list[str]], str]
 
     def start(self, *, job: str = "", before: str = "", after: str = "") -> ToolStarted:

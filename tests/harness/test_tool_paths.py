@@ -118,7 +118,7 @@ def context(host: Path, home: Path, name: str, started: ToolStarted | None = Non
         files=open_sandbox("local", paths),
         jobs=NoJobs(),
         recall=NoRecall(),
-        evaluate=lambda command: command,
+        evaluate=lambda command, _seconds: command,
         take_checkpoint=lambda *words: str(words),
     )
 
