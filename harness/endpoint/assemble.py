@@ -50,12 +50,12 @@ def join(pieces: Sequence[str], style: Style) -> str | None:
         text = pieces[0]
         for piece in pieces[1:]:
             text = piece if piece.startswith(text) else text if text.startswith(piece) else text + piece
-        return mended(text)
+        return join_surrogates(text)
     text = "".join(pieces)
     # A delta stream whose last chunk repeats the whole text.
     if len(pieces) > 2 and len(pieces[-1]) >= 32 and text == pieces[-1] * 2:
-        return mended(pieces[-1])
-    return mended(text)
+        return join_surrogates(pieces[-1])
+    return join_surrogates(text)
 
 
 def plain(content: Any) -> str:
@@ -91,7 +91,7 @@ def _once(deltas: Sequence[tuple[dict[str, Any], str]]) -> Sequence[tuple[dict[s
     return deltas
 
 
-def mended(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Join surrogate halves that came in two chunks; a single half becomes the replacement character."""
     if not any("\ud800" <= letter <= "\udfff" for letter in text):
         return text

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.endpoint.assemble import TEXTS, Style, assemble, mended, only_text, plain
+from harness.endpoint.assemble import TEXTS, Style, assemble, join_surrogates, only_text, plain
 from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
 from harness.endpoint.request_body import EventReader, ServerSentEvent, is_done, parse, read_chunks
 
@@ -189,4 +189,4 @@ class ReplyReader:
             kept.setdefault("content", kept.pop("refusal"))
         kept = {key: plain(value) if key in TEXTS else value for key, value in kept.items()}
         text = json.dumps(kept, ensure_ascii=False)
-        return kept if text == mended(text) else dict(json.loads(mended(text)))
+        return kept if text == join_surrogates(text) else dict(json.loads(join_surrogates(text)))

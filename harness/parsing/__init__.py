@@ -1,1 +1,1 @@
-"""From a reply, however untidy, to tool calls."""
+"""Reads tool calls from replies, repairing malformed ones."""

@@ -2,10 +2,10 @@
 
 python -m tests.benchmarks.model_call [--calls 30]
 
-Four clients ask the same server on loopback, in turn: ours (`Model.complete`, which reads, checks and salvages the
+Four clients ask the same server on loopback, in turn: ours (`Model.complete`, which reads, checks and repairs the
 reply); the openai SDK posting ready bytes, its answer thrown away unread; the same with the stream read by the SDK; and
-the SDK's `create()` with the messages as dicts. CPU is this process's own; the server is another process. What a reply
-of 32 kB costs to be salvaged is in `salvage.py`. Nothing here passes or fails.
+the SDK's `create()` with the messages as dicts. CPU is this process's own; the server is another process. The cost of
+reading a reply of 32 kB is in `reply_parsing.py`. Nothing here passes or fails.
 """
 
 from __future__ import annotations
