@@ -84,9 +84,9 @@ def test_readme_leads_to_every_page() -> None:
     assert "(docs/extending.md)" in README
 
 
-def test_ci_runs_the_test_command_word_for_word_and_last() -> None:
+def test_ci_runs_the_test_command_word_for_word() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert script.rstrip().splitlines()[-1] == TEST_COMMAND
+    assert TEST_COMMAND in script.splitlines()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
