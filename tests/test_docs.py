@@ -12,12 +12,15 @@ import sys
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from types import CodeType
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
 
 from harness.cli import make_parser
 from harness.endpoint.profiles import KINDS, Profile
+from runs.events.base import Audience, Event
 from runs.run_settings import RunSettings, unit_of
 from tasks.config import schema
 from tasks.metrics.registry import METRICS
@@ -225,6 +228,33 @@ def test_the_first_example_of_task_yaml_is_a_task(tmp_path: Path) -> None:
     assert task.id == "churn"
     assert task.answers == tmp_path / "private" / "answers.csv"
     assert set(task.run) <= set(RunSettings.model_fields)
+
+
+def example(page: str, title: str, head: str = "") -> CodeType:
+    """The Python code in a section, compiled after `head`."""
+    code = re.search(r"```python\n(.*?)```", section(page, title), re.DOTALL)
+    assert code
+    return compile(head + code[1], f"{page}, {title}", "exec", dont_inherit=True)
+
+
+def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    import runs.run_settings
+    import tasks.metrics.registry
+    from harness.tools.tool import Tool
+
+    monkeypatch.setattr(tasks.metrics.registry, "METRICS", METRICS.copy())
+    exec(
+        example("extending.md", "A metric", "from __future__ import annotations\n"), vars(tasks.metrics.registry).copy()
+    )
+    tool: dict[str, Any] = {}
+    exec(example("extending.md", "A tool"), tool)
+    assert [type(entry) for entry in tool["TOOLS"]] == [Tool]
+    event: dict[str, Any] = {"Event": Event, "Audience": Audience, "Literal": Literal}
+    exec(example("extending.md", "An event"), event)
+    assert event["DiskMeasured"](size=1).audience == "people"
+    settings = vars(runs.run_settings).copy()
+    exec(example("extending.md", "A setting", "class Settings(RunSettings):\n"), settings)
+    assert settings["Settings"]().attempt_warnings == 20
 
 
 def test_the_table_of_sandboxes_is_the_one_of_the_code() -> None:
