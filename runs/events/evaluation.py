@@ -10,7 +10,7 @@ from runs.events.base import Audience, Event
 
 
 class EvaluationStarted(Event):
-    """A commit is about to be judged: `command` runs from a clean checkout of it, as `job`."""
+    """A commit is about to be evaluated: `command` runs in a clean checkout of it, as `job`."""
 
     kind: Literal["evaluation_started"] = "evaluation_started"
     evaluation: str
@@ -29,7 +29,7 @@ class EvaluationFinished(Event):
     (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
     and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
     better score decided). `folds` is how many blends the score is over; `distrust_reason` why it is not trusted;
-    `claimed` the last score the solution printed of itself; `notes` what the model is told beside.
+    `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"

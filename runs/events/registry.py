@@ -69,7 +69,7 @@ class RunCreated(Event):
 
 
 class TaskDescribed(Event):
-    """The task card: what the model is told about the task, whole."""
+    """The task card: everything the model reads about the task."""
 
     kind: Literal["task_described"] = "task_described"
     card: str
@@ -89,7 +89,7 @@ class ThresholdsKnown(Event):
 
 
 class Resumed(Event):
-    """A new process took the run up. `deadline` is the new absolute one (UTC, ISO), if hours are bounded."""
+    """A new process continues the run. `deadline` is the new one (UTC, ISO), if hours are limited."""
 
     kind: Literal["resumed"] = "resumed"
     audience: Audience = "people"
@@ -99,9 +99,9 @@ class Resumed(Event):
 
 
 class EndpointProbed(Event):
-    """What a few cheap calls found out about the endpoint, and when (UTC, ISO): a line for each finding.
+    """What a few cheap calls showed of the endpoint, one line per finding, and `when` (UTC, ISO).
 
-    `calls` and `cost` (dollars) are what that took, where it was done for this run and not for one before it.
+    `calls` and `cost` (dollars) are what the probe took, if it was made for this run.
     """
 
     kind: Literal["endpoint_probed"] = "endpoint_probed"
@@ -129,7 +129,7 @@ class RunEnded(Event):
 
 
 class Warned(Event):
-    """Something its owner should know; it changes nothing by itself."""
+    """Something the run's owner should know; it changes nothing by itself."""
 
     kind: Literal["warned"] = "warned"
     audience: Audience = "people"
@@ -148,7 +148,7 @@ class AttemptStarted(Event):
 
 
 class AttemptEnded(Event):
-    """An attempt is over, with the model's own words where it gave any through `finish`."""
+    """An attempt is over, with the model's own words if it called `finish`."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
     why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
@@ -160,9 +160,9 @@ class AttemptEnded(Event):
 
 
 class ModelAsked(Event):
-    """A request left. `request` counts from 1; `messages` and `size` (bytes) describe what was sent, `digest` is
-    the sha256 of the message bytes and `breach` is true if they did not extend the last request's. `reused` is how many
-    of the bytes began the request before as well, epochs or not (-1: not known)."""
+    """A request is sent. `request` counts from 1; `messages` and `size` (bytes) describe it, `digest` is the sha256
+    of the message bytes, and `breach` is true if they do not extend the last request's. `reused` is the length of the
+    common prefix with the request before, across epochs too (-1: not known)."""
 
     kind: Literal["model_asked"] = "model_asked"
     audience: Audience = "people"
@@ -177,9 +177,8 @@ class ModelAsked(Event):
 class ModelReplied(Event):
     """The reply, on disk before its first call starts.
 
-    `text` and `thinking` are what it said; `calls` what is to be performed; `message` the canonical assistant
-    message as JSON text, whose bytes go back to the endpoint unchanged. `raw` keeps what arrived where it had to
-    be mended.
+    `calls` are to be performed; `message` is the assistant message as JSON text, whose bytes go back to the endpoint
+    unchanged. `raw` keeps what arrived where it had to be repaired.
     """
 
     kind: Literal["model_replied"] = "model_replied"
@@ -195,8 +194,8 @@ class ModelReplied(Event):
 
 
 class ModelFailed(Event):
-    """A request came to nothing; in `again_in` seconds it is tried once more (None: it is not). `cost` is the estimate
-    for what may have to be paid all the same, as far as no earlier event holds it."""
+    """A request failed; it is retried in `again_in` seconds (None: it is not). `cost` estimates what may have to be
+    paid for it, beyond what earlier events hold."""
 
     kind: Literal["model_failed"] = "model_failed"
     audience: Audience = "people"
@@ -216,8 +215,8 @@ class Reminded(Event):
 
 
 class ToolStarted(Event):
-    """A call is about to be performed. `job` is the id it will run under; `before` and `after` are sha256 of the
-    file an edit replaces and leaves, so that a resumed edit knows whether it was made."""
+    """A call is about to be performed. `job` is the id of its job; `before` and `after` are the sha256 of an edited
+    file, so that a resumed edit knows whether it was made."""
 
     kind: Literal["tool_started"] = "tool_started"
     call: str
@@ -228,7 +227,7 @@ class ToolStarted(Event):
 
 
 class ToolFinished(Event):
-    """What the model is told of a call: `content` is the tool message, whole. `asks` names what it asks for."""
+    """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
@@ -242,7 +241,7 @@ class ToolFinished(Event):
 
 
 class JobFinished(Event):
-    """A job was seen to have ended. `ended`: exited, timeout, output, killed, lost."""
+    """A job has ended. `ended`: exited, timeout, output, killed, lost."""
 
     kind: Literal["job_finished"] = "job_finished"
     job: str
@@ -253,8 +252,8 @@ class JobFinished(Event):
 
 
 class Waited(Event):
-    """A sign of life during a long wait, so that a crash does not lose the clock. `request`, where set, is the one that
-    leaves once more now."""
+    """A heartbeat during a long wait, so that a crash does not lose the clock. `request`, where set, is the request
+    that is sent again now."""
 
     kind: Literal["waited"] = "waited"
     audience: Audience = "people"
