@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -85,6 +86,13 @@ def test_readme_lists_all_packages() -> None:
 def test_readme_leads_to_every_page() -> None:
     assert set(re.findall(r"\(docs/([\w-]+\.md)\)", README)) | {"extending.md"} == set(PAGES)
     assert "(docs/extending.md)" in README
+
+
+def test_the_script_of_the_pictures_can_be_imported_and_the_pictures_load_nothing() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "pictures" / "make_pictures.py"))
+    assert callable(script["main"])
+    for path in (ROOT / "docs" / "pictures").glob("*.svg"):
+        assert set(re.findall(r"https?://[^\"' ]+", path.read_text(encoding="utf-8"))) == {"http://www.w3.org/2000/svg"}
 
 
 def test_ci_runs_the_test_command_word_for_word() -> None:
