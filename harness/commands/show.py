@@ -181,7 +181,7 @@ def show_competitions(split: str, settings: Settings) -> int:
         rows.append((*names, row.direction, *_format_thresholds(row.thresholds), facts.confirmed, ready, known))
     print(table(rows, right=range(5, 9)))
     print(
-        f"\n{len(competitions)} competitions. `confirmed`: how well independent sources confirm the thresholds."
+        f"\n{len(competitions)} competitions. `confirmed`: the source of the thresholds, or how far others confirm it."
         "\nDefects, leaks and sources: harness tasks NAME. Prepare the data: harness prepare NAME."
     )
     return errors.DONE
@@ -213,8 +213,14 @@ def _provenance(name: str) -> list[tuple[str, str]]:
     from tasks.mlebench.facts import format_notes, with_notes
 
     competition = with_notes(name)
-    sources = {"full": "all four confirmed by", "partial": "partly confirmed by", "none": "from one table only"}
-    by = f" {'; '.join(competition.confirmed_by)}" if competition.confirmed_by else ""
+    sources = {
+        "leaderboard": "from the official leaderboard file",
+        "full": "all four confirmed by",
+        "partial": "from one table, partly confirmed by",
+        "none": "from one table only",
+    }
+    has_table = competition.confirmed != "leaderboard"
+    by = f" {'; '.join(competition.confirmed_by)}" if has_table and competition.confirmed_by else ""
     notes = [("note", line) for line in format_notes(competition.notes)]
     return [("thresholds", sources[competition.confirmed] + by), *notes]
 

@@ -41,7 +41,7 @@ class Blend:
 
     Scores on the `held_out_rows` are shown to the agent; `select_rows` are opened once, at the end of a run. `folds` is
     the number of splits that together hold out every labelled row once (0: this is the only split). `notes` tell
-    people about imperfections.
+    people about imperfections. `competition` names the MLE-bench competition whose rule checks the test rows, if any.
     """
 
     folder: Path
@@ -55,6 +55,7 @@ class Blend:
     select_rows: int = 0
     labelled_rows: int = 0
     folds: int = 0
+    competition: str = ""
 
 
 def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST_SPLIT) -> Blend:
@@ -100,8 +101,11 @@ def load_blend(folder: Path) -> Blend:
 
         raise TaskError(f"{folder} is not a readable blend ({error}); start a new run to make one") from None
     held_out, test = meta["held_out_rows"], meta["test_rows"]
-    counts = (meta["select_rows"], meta["labelled_rows"], meta["folds"])
-    return Blend(folder, public, private_labels, held_out, test, held_out > 0, metric, tuple(meta["notes"]), *counts)
+    return Blend(
+        *(folder, public, private_labels, held_out, test, held_out > 0, metric, tuple(meta["notes"])),
+        *(meta["select_rows"], meta["labelled_rows"], meta["folds"]),
+        competition=meta.get("competition", ""),  # blends of earlier versions have none
+    )
 
 
 def read_meta(private_labels: Path) -> dict[str, Any]:
@@ -125,6 +129,7 @@ def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: 
         summary = build_files(task, seed, split, building / "public", building / "custody", store)
         plant_canary(building / "custody" / "answers.csv", fingerprint)
         meta = {**_task_facts(task), **asdict(summary), **asdict(split), "seed": seed, "fingerprint": fingerprint}
+        meta["competition"] = task.competition  # no part of the fingerprint, so that existing folders stay valid
         with open_durable(building / "custody" / "blend.json", 0o600) as stream:
             stream.write(json.dumps(meta, indent=1, sort_keys=True) + "\n")
         _seal(building)

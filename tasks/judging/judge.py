@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.holdout.blend import Blend, load_blend
+from tasks.holdout.blend import Blend, load_blend, read_meta
 from tasks.holdout.build import HELD_OUT
 from tasks.io.columns import Columns, read_columns, write_columns
 from tasks.io.hashing import hash_of_file
@@ -80,8 +80,9 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
 
     try:
         rows = partition_submission(blend, submission)
+        _write(rows, out, keep and blend.has_labels)
+        _check_officially(blend, out)
         if not blend.has_labels:
-            write_columns(out, rows.test)
             return Judgement("unscored", sha256=hash_of_file(out))
         _check_values(blend, rows.answers, rows.test, rows.select)
         candidates = [rows.held_out, *([read_columns(against)] if against else [])]
@@ -90,8 +91,9 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         if not math.isfinite(scores[0]):
             raise NoScore(NO_SCORE)
     except (SubmissionRefused, NoScore) as error:
+        for path in (out, *(out.with_name(name) for name in KEPT_FILES if keep)):
+            path.unlink(missing_ok=True)
         return Judgement("invalid", str(error), problem=getattr(error, "problem", ""))
-    _write(rows, out, keep)
     draws = draw_scores([fold])
     noise = estimate_noise([fold], draws)[0]
     judgement = Judgement("scored", "", scores[0], noise, format_score(scores[0], noise), hash_of_file(out))
@@ -103,6 +105,22 @@ def _write(rows: Partition, out: Path, keep: bool) -> None:
     if keep:
         for name, table in zip(KEPT_FILES, (rows.held_out, rows.select), strict=True):
             write_columns(out.with_name(name), table, 0o600)
+
+
+def _check_officially(blend: Blend, test: Path) -> None:
+    """Let the official rule of the competition refuse the test rows. Raises `NoScore`."""
+    from tasks.metrics.score import NoScore
+
+    if not blend.competition:
+        return
+    from tasks.mlebench.check_form import check_form
+    from tasks.mlebench.official_metrics import Invalid
+
+    meta = read_meta(blend.private_labels)
+    try:
+        check_form(blend.competition, test, meta["id"], meta["targets"])
+    except Invalid as error:
+        raise NoScore(str(error)) from None
 
 
 def _compare(fold: Fold, scores: list[float], draws: Any) -> dict[str, Any]:
@@ -169,9 +187,10 @@ def check_test_rows(blend: Blend, test: Path) -> str:
     """`run_check_test_rows` in this process."""
     from tasks.metrics.score import NoScore
 
-    if not blend.has_labels:
-        return ""
     try:
+        _check_officially(blend, test)
+        if not blend.has_labels:
+            return ""
         _check_values(blend, answers_of(blend, HELD_OUT)[0], read_columns(test))
     except NoScore as error:
         return str(error)

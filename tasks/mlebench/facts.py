@@ -37,7 +37,8 @@ class Note:
 class Competition:
     """One competition. Paths are relative to `prepared/`; `md5` has keys `zip`, `public/NAME` and `private/NAME`.
 
-    `confirmed`: whether independent sources agree on the thresholds.
+    `confirmed`: whether the thresholds come from the official leaderboard file (leaderboard), or from a table with
+    which independent sources agree in full, in part, or not at all.
     """
 
     id: str
@@ -55,7 +56,7 @@ class Competition:
     sample_score: float | None
     md5: dict[str, str]
     thresholds: Thresholds
-    confirmed: Literal["full", "partial", "none"]
+    confirmed: Literal["leaderboard", "full", "partial", "none"]
     confirmed_by: tuple[str, ...]
     about: str = ""
     notes: tuple[Note, ...] = ()
@@ -84,7 +85,7 @@ def _competition(entry: dict[str, Any]) -> Competition:
     sums = {"zip": entry["md5"]["zip"]}
     for side in ("private", "public"):
         sums |= {f"{side}/{name}": value for name, value in entry["md5"][side].items()}
-    teams = entry["teams"] or entry["teams_estimate"]
+    teams = entry["teams"] or entry.get("teams_estimate")
     score = entry["sample_score"]
     return Competition(
         **{name: entry[name] for name in ("id", "title", "split", "category", "metric", "lower_is_better")},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.mlebench import official_metrics
 from tasks.mlebench.facts import competitions
 from tasks.mlebench.official_metrics import Invalid, Rule, score_guarded
+from tasks.mlebench.read_raw import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def score_file(name: str, submission: Path, answers: Path) -> float:
         raise AnswersUnreadable(f"{answers} cannot be read ({error.strerror}): prepare {name} again") from None
     except ValueError:
         raise AnswersUnreadable(f"{answers} is damaged: delete it and prepare {name} again") from None
-    return score_guarded(RULES[name], _read(submission), truth)
+    return score_guarded(RULES[name], read_submission(submission), truth)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -81,14 +82,13 @@ def read_table(path: Path) -> pd.DataFrame:
 
     import pandas as pd
 
-    # From pandas 3.1 on this is the default, and the option raises a warning.
-    needs_option = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        return pd.read_csv(path, float_precision="round_trip") if needs_option else pd.read_csv(path)
+        return read_csv(path)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_submission(path: Path) -> pd.DataFrame:
+    """A submission as the official graders read it. Raises `Invalid` for a file that is no CSV in UTF-8."""
     if path.stat().st_size > SIZE_CAP:
         raise Invalid(f"The submission has {path.stat().st_size:,} bytes; at most {SIZE_CAP:,} are read.")
     with path.open("rb") as file:

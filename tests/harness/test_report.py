@@ -99,7 +99,7 @@ def test_tasks_of_a_split_show_defects_and_sources(home: Path, capsys: pytest.Ca
     assert cli.main(["tasks", "random-acts-of-pizza"]) == errors.DONE
     shown = capsys.readouterr().out
     assert "leak (listed upstream): giver_username_if_known" in shown
-    assert "all four confirmed by" in shown and "harness prepare random-acts-of-pizza" in shown
+    assert "official leaderboard" in shown and "harness prepare random-acts-of-pizza" in shown
 
 
 def test_report_averages_seeds_and_lists_remarks(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.mlebench.builder import DataBuilder, split
-from tasks.mlebench.read_raw import read_csv
+from tasks.mlebench.read_raw import exact_floats, read_csv
 
 CHUNK = 500_000
 TAXI_TYPES = {
@@ -66,17 +66,10 @@ def _write_rows(builder: DataBuilder, source: Path, plain: Path) -> Any:
     import numpy as np
     import pandas as pd
 
-    from tasks.mlebench.read_raw import reads_like_pandas_2, reread_long_numbers
-
     lengths: list[Any] = []
-    rereads = not reads_like_pandas_2()
-    floats = [name for name, kind in TAXI_TYPES.items() if kind is float]
-    texts = pd.read_csv(source, chunksize=CHUNK, usecols=floats, dtype=str) if rereads else None
     done = 0
     with plain.open("wb") as out:
-        for chunk in pd.read_csv(source, chunksize=CHUNK, dtype=TAXI_TYPES):
-            if texts is not None:
-                reread_long_numbers(chunk, next(texts))
+        for chunk in pd.read_csv(source, chunksize=CHUNK, dtype=TAXI_TYPES, **exact_floats()):
             lines = chunk.to_csv(None, index=False, header=False).encode()
             out.write(lines)
             lengths.append(np.diff(np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")), prepend=-1))

@@ -57,7 +57,7 @@ def phrases(builder: DataBuilder) -> None:
     train, test = split(builder.table("train.tsv", sep="\t"), test_size=0.3)
     builder.archive_tables("public/train.tsv.zip", train, "train.tsv", sep="\t")
     builder.archive_tables("public/test.tsv.zip", test.drop(columns="Sentiment"), "test.tsv", sep="\t")
-    builder.write("private/answers.csv", test[["PhraseId", "Sentiment"]])
+    builder.write("private/answers.csv", test)
     builder.write("public/sampleSubmission.csv", test[["PhraseId"]].assign(Sentiment=2))
 
 

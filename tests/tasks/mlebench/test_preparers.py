@@ -166,7 +166,7 @@ TABLES: dict[str, dict[str, tuple[list[str], int | None]]] = {
         "private/sample_submission.csv": (["name", "invasive"], 18),
     },
     "movie-review-sentiment-analysis-kernels-only": {
-        "private/answers.csv": (["PhraseId", "Sentiment"], 27),
+        "private/answers.csv": (["PhraseId", "SentenceId", "Phrase", "Sentiment"], 27),
         "public/sampleSubmission.csv": (["PhraseId", "Sentiment"], 27),
     },
     "ml2021spring-hw2": {
