@@ -189,6 +189,7 @@ def _score_lines(run: Run, evaluation: Evaluation) -> list[str]:
         return [result.message]
     direction = "lower" if run.state.lower_is_better else "higher"
     lines = [f"score {result.shown_score} ({run.created.metric}, {direction} is better) on held-out rows"]
+    lines += [f"note: {result.message}"] if result.message else []
     if result.verdict:
         twice = ", twice in its favour" if result.verdict == "unclear" and evaluation.became_best else ""
         lines.append(f"verdict: {VERDICTS[result.verdict]}{twice}")

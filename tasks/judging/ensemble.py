@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import Number, as_number, number
+from tasks.io.csv_text import BOOLEAN_WORDS, Number, as_boolean, as_number, number
 from tasks.metrics.ranking import mean_ranks
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def looks_like_labels(metric: Metric, columns: Iterable[Iterable[float]]) -> boo
 
 def _vote(columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[str]:
     """The label with most weight in each row, as its first voter writes it: 1 and 1.0 are one label."""
+    columns = _unify_booleans(columns)
     winners = []
     for cells in zip(*columns, strict=True):
         labels = [cell if (number := as_number(cell)) is None else number for cell in cells]
@@ -69,3 +70,16 @@ def _vote(columns: Sequence[Sequence[str]], weights: Sequence[float]) -> list[st
         best = max(votes, key=lambda label: (round(votes[label], 9), -labels.index(label)))  # a tie: the first voter
         winners.append(cells[labels.index(best)])
     return winners
+
+
+def _unify_booleans(columns: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """The columns with True and False in place of every boolean, if they write booleans in several ways.
+
+    Official graders refuse a column that has both words and numbers.
+    """
+    distinct: set[str] = set().union(*columns)
+    booleans = {cell: as_boolean(cell) for cell in distinct}
+    is_one_writing = len(set(booleans.values())) == len(distinct)
+    if is_one_writing or None in booleans.values() or not distinct & BOOLEAN_WORDS.keys():
+        return columns
+    return [[str(booleans[cell]) for cell in column] for column in columns]

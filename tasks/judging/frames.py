@@ -1,4 +1,8 @@
-"""Tables of text become the data frames a metric takes: the same way for held-out rows and for private answers."""
+"""Tables of text become the data frames a metric takes: the same way for held-out rows and for private answers.
+
+Where all answers of a text column are booleans (True, true, TRUE), predictions may be written in any of these words or
+as 1 and 0, as the official graders read them. The frames have one word for each of both.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import as_number, number
+from tasks.io.csv_text import BOOLEAN_WORDS, as_boolean, as_number, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +30,29 @@ def answer_frame(answers: Columns, targets: Sequence[str], numbers: bool) -> pd.
     import pandas as pd
 
     is_float = {name: numbers or _are_numbers(answers, name) for name in targets}
-    return pd.DataFrame({name: _series(answers, name, floats) for name, floats in is_float.items()})
+    frame = pd.DataFrame({name: _series(answers, name, floats) for name, floats in is_float.items()})
+    return frame.assign(**{name: _unify_booleans(frame[name], frame[name]) for name in targets if not is_float[name]})
 
 
 def prediction_frame(predictions: Columns, answers: pd.DataFrame) -> pd.DataFrame:
     """The predictions with the column types of the answers; NaN for a cell that should be a number and is none."""
     import pandas as pd
 
-    return pd.DataFrame({name: _series(predictions, name, answers[name].dtype != object) for name in answers.columns})
+    is_float = {name: answers[name].dtype != object for name in answers.columns}
+    frame = pd.DataFrame({name: _series(predictions, name, floats) for name, floats in is_float.items()})
+    texts = [name for name, floats in is_float.items() if not floats]
+    return frame.assign(**{name: _unify_booleans(frame[name], answers[name]) for name in texts})
+
+
+def _unify_booleans(cells: pd.Series[Any], answers: pd.Series[Any]) -> pd.Series[Any]:
+    """Cells in the words of the first answer, if all answers are booleans; cells that are none stay as they are."""
+    if not len(answers) or not set(answers.unique()) <= BOOLEAN_WORDS.keys():
+        return cells
+    first = str(answers.iloc[0])
+    change = str.upper if first.isupper() else str.lower if first.islower() else str
+    words = {True: change("True"), False: change("False")}
+    booleans = {cell: as_boolean(cell) for cell in cells.unique()}
+    return cells.map({cell: cell if value is None else words[value] for cell, value in booleans.items()}).astype(object)
 
 
 def _are_numbers(table: Columns, name: str) -> bool:

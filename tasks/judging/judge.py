@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tasks.metrics.folds import Fold
 
 TOO_HEAVY = "The submission could not be judged within {seconds:g} seconds and the memory there is: is it too large?"
+UNKNOWN_LABELS = "No prediction of the held-out rows is one of the labels: write them as in the training data."
 KEPT_FILES = ("held_out.csv", "select.csv")
 """Predictions of the held-out and the select rows, each in the order of its answers."""
 
@@ -96,7 +97,8 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         return Judgement("invalid", str(error), problem=getattr(error, "problem", ""))
     draws = draw_scores([fold])
     noise = estimate_noise([fold], draws)[0]
-    judgement = Judgement("scored", "", scores[0], noise, format_score(scores[0], noise), hash_of_file(out))
+    message = "" if _has_known_label(fold) else UNKNOWN_LABELS
+    judgement = Judgement("scored", message, scores[0], noise, format_score(scores[0], noise), hash_of_file(out))
     return replace(judgement, **_compare(fold, scores, draws)) if against else judgement
 
 
@@ -105,6 +107,16 @@ def _write(rows: Partition, out: Path, keep: bool) -> None:
     if keep:
         for name, table in zip(KEPT_FILES, (rows.held_out, rows.select), strict=True):
             write_columns(out.with_name(name), table, 0o600)
+
+
+def _has_known_label(fold: Fold) -> bool:
+    """Whether a prediction is one of the answers' labels, or the metric takes no labels."""
+    from tasks.metrics.target_columns import comparable_labels
+
+    if fold.metric.file is not None or fold.metric.needs != "labels" or fold.metric.answers != "any":
+        return True
+    pairs = [comparable_labels(fold.answers[name], fold.predictions[0][name]) for name in fold.targets]
+    return any(not set(expected).isdisjoint(predicted) for expected, predicted in pairs)
 
 
 def _check_officially(blend: Blend, test: Path) -> None:

@@ -19,7 +19,8 @@ from small_tasks import Row, churn, read_table, truth, write_table
 from tasks.holdout.blend import Blend, make_blend
 from tasks.io.columns import Columns
 from tasks.judging.compare import compare_predictions, run_compare
-from tasks.judging.judge import Judgement, format_score, judge, run_judge
+from tasks.judging.grade import grade
+from tasks.judging.judge import UNKNOWN_LABELS, Judgement, format_score, judge, run_judge
 from tasks.judging.validate_submission import Format, SubmissionRefused, read_submission
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, TaskError, load_task
@@ -65,6 +66,42 @@ def test_only_held_out_rows_count(task: Task, blend: Blend, tmp_path: Path) -> N
     rows = [[name, "unknown" if name in held_out else label] for name, label in perfect(task, blend)[1:]]
     write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
     assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").score == 0.0
+
+
+@pytest.mark.parametrize("answers", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
+@pytest.mark.parametrize(
+    "written", [("True", "False"), ("true", "false"), ("TRUE", "FALSE"), ("1", "0"), ("1.0", "0.0"), (" 1", "00")]
+)
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
+def test_booleans_are_the_same_labels_however_they_are_written(
+    metric: str, written: tuple[str, str], answers: tuple[str, str], tmp_path: Path
+) -> None:
+    task = churn(tmp_path / "task", metric, label=lambda draw: draw.choice(answers), sample=answers[0])
+    blend = make_blend(task, 0, tmp_path / "blend")
+    rows = [[name, written[answers.index(label)]] for name, label in perfect(task, blend)[1:]]
+    write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
+    judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert (judged.status, judged.score, judged.message) == ("scored", 1.0, "")
+    assert grade(task, tmp_path / "out.csv").score == 1.0
+
+
+def test_words_that_are_no_booleans_are_wrong_labels(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task", label=lambda draw: draw.choice(["True", "False"]), sample="True")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    rows = [[name, {"True": "yes", "False": "2"}[label]] for name, label in perfect(task, blend)[1:]]
+    write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
+    judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert (judged.status, judged.score, judged.message) == ("scored", 0.0, UNKNOWN_LABELS)
+
+
+def test_a_submission_without_any_known_label_is_scored_with_a_note(task: Task, blend: Blend, tmp_path: Path) -> None:
+    rows = [[name, label.upper()] for name, label in perfect(task, blend)[1:]]
+    write_table(tmp_path / "s.csv", [["customer", "left"], *rows])
+    judged = judge(blend, tmp_path / "s.csv", tmp_path / "out.csv")
+    assert (judged.score, judged.message) == (0.0, UNKNOWN_LABELS)
+    rows[0][1] = "stays"
+    write_table(tmp_path / "s.csv", [["customer", "left"], *([name, "stays"] for name, _ in rows)])
+    assert judge(blend, tmp_path / "s.csv", tmp_path / "out.csv").message == ""
 
 
 def test_judging_again_gives_the_same_judgement(blend: Blend, tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def test_text_labels_are_voted_on_and_the_first_voter_breaks_ties() -> None:
     assert combine(METRICS["accuracy"], ["t"], tables[:2], [1.0, 1.0]).column("t")[0] == "cat"
 
 
+def test_booleans_written_in_several_ways_are_voted_on_as_one_and_written_alike() -> None:
+    columns = (["True", "False", "True"], ["0", "0", "1"], ["false", "true", "true"])
+    tables = [Columns(["id", "t"], [["1", "2", "3"], column]) for column in columns]
+    votes = combine(METRICS["accuracy"], ["t"], tables, [1.0, 1.0, 1.0]).column("t")
+    assert votes == ["False", "False", "True"]
+    assert combine(METRICS["accuracy"], ["t"], tables[:1], [1.0]).column("t") == columns[0]
+    assert combine(METRICS["accuracy"], ["t"], tables[2:], [1.0]).column("t") == columns[2]
+    assert combine(METRICS["accuracy"], ["t"], tables[1:2], [1.0]).column("t") == columns[1]
+
+
 @pytest.mark.parametrize(("needs", "first"), [("numbers", "0"), ("scores", repr(2 / 3))])
 def test_an_own_metric_votes_on_classes_and_averages_scores(needs: Needs, first: str) -> None:
     metric = Metric("hits", False, needs, file=Path("metric.py"), function="hits")

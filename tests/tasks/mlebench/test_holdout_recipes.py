@@ -21,18 +21,20 @@ from tasks.catalog import find_task
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import read_labels
 from tasks.holdout.split import Split
+from tasks.io.columns import write_columns
 from tasks.io.csv_text import Row, as_number
 from tasks.io.hashing import hash_of_file
 from tasks.io.path_templates import PathPattern
-from tasks.judging.judge import judge
+from tasks.judging.judge import KEPT_FILES, check_test_rows, judge
 from tasks.judging.partition_submission import partition_submission
 from tasks.mlebench.facts import competitions
 from tasks.mlebench.graders import RULES, read_table, score_file
-from tasks.mlebench.official_metrics import score_guarded
+from tasks.mlebench.official_metrics import Invalid, score_guarded
 from tasks.mlebench.prepare import prepare
 from tasks.mlebench.task_yaml import recipes
 
 LITE = sorted(one.id for one in competitions().values() if one.split == "low")
+SHIP = "spaceship-titanic"
 MAY, TAXI, MELANOMA = (
     "tabular-playground-series-may-2022",
     "new-york-city-taxi-fare-prediction",
@@ -146,6 +148,49 @@ def test_a_perfect_submission_scores_perfectly_on_held_out_and_test_rows(
     assert task.answers is not None
     assert score_file(task.id, tmp_path / "out.csv", task.answers) == pytest.approx(best, abs=1e-9)
     assert read(tmp_path / "out.csv")[0] == oracle.book.sample.header
+
+
+def test_a_submission_that_the_official_rule_refuses_is_invalid(
+    oracle: Oracle, first: FirstBlend, tmp_path: Path
+) -> None:
+    task, out = oracle.task, tmp_path / "out.csv"
+    assert task.answers is not None
+    refused = 0
+    for value in ("1.5", "-0.5", "2.5", "-2", "0.33", "inf"):
+        header, *rows = first.perfect
+        submission = write(tmp_path / "s.csv", [header, *([*row[:-1], value] for row in rows)])
+        judged = judge(first.blend, submission, out, keep=True)
+        if value == "inf" and task.metric.needs != "labels":
+            assert judged.status == "invalid"
+            continue
+        write_columns(tmp_path / "test.csv", partition_submission(first.blend, submission).test)
+        try:
+            score_file(task.id, tmp_path / "test.csv", task.answers)
+        except Invalid as error:
+            refused += 1
+            assert (judged.status, judged.message) == ("invalid", str(error)), value
+            assert not [name for name in ("out.csv", *KEPT_FILES) if (tmp_path / name).exists()]
+            assert check_test_rows(first.blend, tmp_path / "test.csv") == str(error)
+    assert refused or task.metric.name not in ("log_loss", "quadratic_weighted_kappa")
+
+
+@pytest.mark.parametrize(
+    ("true", "false"), [("True", "False"), ("true", "false"), ("TRUE", "FALSE"), ("1", "0"), ("1.0", "0.0")]
+)
+def test_booleans_mean_the_same_in_the_held_out_score_and_the_grade(
+    true: str, false: str, home: Path, tmp_path: Path
+) -> None:
+    task, first = ready(SHIP, home).task, first_blend(SHIP, home)
+    header, *rows = first.perfect
+    words = {"True": true, "False": false}
+    submission = write(tmp_path / "s.csv", [header, *([row[0], words[row[1]]] for row in rows)])
+    assert judge(first.blend, submission, tmp_path / "out.csv").score == 1.0
+    assert task.answers is not None
+    assert score_file(SHIP, tmp_path / "out.csv", task.answers) == 1.0
+    mixed = [[row[0], true if row[1] == "True" else "FALSE"] for row in rows]
+    judged = judge(first.blend, write(tmp_path / "s.csv", [header, *mixed]), tmp_path / "out.csv")
+    # pandas reads a column of words and numbers as text, which is no answer at all.
+    assert judged.status == ("invalid" if true.startswith("1") else "scored")
 
 
 def test_the_score_of_a_run_is_that_of_the_official_rule_on_the_held_out_rows(
