@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import errors
-from harness.cli_types import count, dollars, hours, natural
+from harness.cli_types import count, dollars, hours, natural, seed_count
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -166,7 +166,9 @@ def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
-    report.add_argument("--seeds", metavar="N", type=count, help="average over the first N complete seeds")
+    report.add_argument(
+        "--seeds", metavar="N", type=seed_count, help="average over the first N seeds (default, -1: all)"
+    )
     report.add_argument("--output", metavar="DIR", type=Path, help="write report.md, .json, .csv and the curve there")
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")

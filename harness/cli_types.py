@@ -28,6 +28,11 @@ def count(text: str) -> int:
     return _whole(text, least=1)
 
 
+def seed_count(text: str) -> int | None:
+    """A whole number above zero, or None for -1, which means all as in MLE-bench's own script."""
+    return None if text.strip() == "-1" else count(text)
+
+
 def natural(text: str) -> int:
     """A whole number, zero included."""
     return _whole(text, least=0)

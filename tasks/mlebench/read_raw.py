@@ -13,7 +13,8 @@ def read_csv(source: Path | IO[Any], **options: Any) -> pd.DataFrame:
     """The table in a CSV file, each number read to the nearest float. `options` are those of `pandas.read_csv`."""
     import pandas as pd
 
-    return pd.read_csv(source, **exact_floats(), **options)
+    frame: pd.DataFrame = pd.read_csv(source, **exact_floats(), **options)
+    return frame
 
 
 def exact_floats() -> dict[str, Any]:

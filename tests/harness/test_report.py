@@ -119,6 +119,9 @@ def test_report_averages_seeds_and_lists_remarks(
     assert found["official"]["num_seeds_averaged"] == 2
     assert medal["mean"] == pytest.approx(100 / 7 / 2)
     assert medal["standard_error"] == pytest.approx(100 / 7 / 2)
+    for option in ("--seeds=-1", "--seeds -1"):
+        assert cli.main([*command, *option.split()]) == errors.DONE
+        assert json.loads((output / "report.json").read_text()) == found
     rows = list(csv.DictReader((output / "report.csv").open()))
     assert [(row["run"], row["medal"]) for row in rows] == [("run-a", "gold"), ("run-b", "none")]
     text = (output / "report.md").read_text()

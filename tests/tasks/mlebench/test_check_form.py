@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from answers import Cell, Table, made, write
+from answers import Cell, Table, draw_tables, write
 
 from tasks.mlebench.check_form import check_form, make_answers
 from tasks.mlebench.graders import RULES, score_file
@@ -37,14 +37,14 @@ def refusal_by_form(name: str, submission: Path, given: Table) -> str:
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_valid_submissions_pass(name: str, tmp_path: Path) -> None:
     for seed in (1, 2):
-        _, given = made(name, seed)
+        _, given = draw_tables(name, seed)
         assert refusal_by_form(name, write(tmp_path / "s.csv", given), given) == ""
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
 @pytest.mark.parametrize("rows", ["one", "half", "all"])
 def test_values_are_refused_as_by_the_grader(name: str, rows: str, tmp_path: Path) -> None:
-    truth, given = made(name)
+    truth, given = draw_tables(name)
     answers = write(tmp_path / "answers.csv", truth)
     changed = {"one": range(5, 6), "half": range(1, len(given), 2), "all": range(1, len(given))}[rows]
     for value in VALUES:
@@ -66,7 +66,7 @@ def test_sentences_say_what_is_wrong(tmp_path: Path) -> None:
 def test_made_up_answers_have_the_types_of_real_ones(name: str, tmp_path: Path) -> None:
     from tasks.mlebench.graders import read_table
 
-    truth, given = made(name)
+    truth, given = draw_tables(name)
     real = read_table(write(tmp_path / "answers.csv", truth))
     key, *targets = (str(column) for column in given[0])
     made_up = make_answers(name, 200, key, targets)
