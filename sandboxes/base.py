@@ -60,6 +60,7 @@ class SandboxPaths:
     write to it; it reads a job's log as `.jobs/<id>/log`.
     `models`: folder of pretrained weights, visible read-only as `/models`.
     `hidden`: answer files of packages to mask, relative to site-packages.
+    `locks`: whether file locks work. Where they do nothing, files that several sandboxes see carry no message.
     `image`, `gpus` (device ids), `runtime`: for containers.
     """
 
@@ -69,6 +70,7 @@ class SandboxPaths:
     home: Path
     models: Path | None = None
     hidden: tuple[str, ...] = ()
+    locks: bool = True
     image: str = ""
     gpus: tuple[str, ...] = ()
     runtime: str = ""

@@ -58,7 +58,7 @@ def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
     options = (*_namespaces(root), *_mounts(paths, environment))
     # Files, since the arguments of a process are visible in every process list.
     files = {ARGUMENTS_HANDLE: store_file(folder, "\0".join(options).encode())}
-    if content := make_filter():
+    if content := make_filter(locks=paths.locks):
         files[FILTER_HANDLE] = store_file(folder, content)
     head = [_bwrap(), "--args", str(ARGUMENTS_HANDLE), *(("--seccomp", str(FILTER_HANDLE)) if content else ())]
 

@@ -98,8 +98,9 @@ def _sandbox(run: Run, evaluation: Evaluation, split: Split, blend: Blend, folde
         run.sandbox.paths,
         workspace=folder / "workspace",
         data=blend.public,
-        # The output of other folds would show their held-out labels.
-        jobs=run.folder / "fold_jobs" / split.name if is_other else run.sandbox.paths.jobs,
+        # The output of other folds would show their held-out labels, and earlier output the labels they hold out.
+        jobs=run.folder / "fold_jobs" / split.name / evaluation.id if is_other else run.sandbox.paths.jobs,
+        locks=False,
     )
     paths.jobs.mkdir(parents=True, exist_ok=True)
     if not paths.workspace.exists():

@@ -107,7 +107,8 @@ def _clean_up(home: Path, sandbox: Sandbox) -> None:
 
     remove_stale_folders(home)
     if sandbox.kind == "docker":
-        remove_unused_containers(home, lambda jobs: is_driven(jobs.parent))
+        # Jobs of other folds are three folders further down.
+        remove_unused_containers(home, lambda jobs: is_driven(jobs.parent) or is_driven(jobs.parents[2]))
 
 
 def _models(settings: RunSettings) -> Path | None:

@@ -151,7 +151,7 @@ class DockerSandbox(HostSandbox):
         }
         variables.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
         argv = (self.image.shell, "-c", limit_processes(request))
-        return Command(argv, Path("/workspace"), variables, user=self.user)
+        return Command(argv, Path("/workspace"), variables, user=self.user, locks=self.paths.locks)
 
     def _start_container(self) -> None:
         from docker.errors import APIError

@@ -39,6 +39,7 @@ class Command:
     """A complete command line. `files` are opened for it under fixed, high numbers. `cwd` is the workspace.
 
     A command that `bounds_itself` sets the limits of its processes, ends with its parent and changes to its folder.
+    Without `locks`, file locks of a command that runs as `user` do nothing.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +48,7 @@ class Command:
     files: Mapping[int, Path] = field(default_factory=dict)
     user: tuple[int, int] | None = None
     bounds_itself: bool = False
+    locks: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class Jobs:
             base["user"] = list(command.user)
         if command.bounds_itself:
             base["bounds_itself"] = True
+        if not command.locks:
+            base["locks"] = False
         text = json.dumps(base, sort_keys=True)
         name = short_hash(text)
         path = self.folder / ".bases" / f"{name}.json"

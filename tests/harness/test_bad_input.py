@@ -109,7 +109,7 @@ def test_own_task_is_played_and_graded_and_leaves_no_process(churn: Path, tmp_pa
     home = tmp_path / "home"
     code, printed = harness(home, "run", str(churn), "--attempts", "1", *LOCAL)
     assert code == 0, printed
-    folders = [only_run(home) / "jobs", *(only_run(home) / "fold_jobs").glob("*")]
+    folders = [only_run(home) / "jobs", *(only_run(home) / "fold_jobs").glob("*/*")]
     wait_until(lambda: all(supervisor_pid(folder) is None for folder in folders if folder.is_dir()))
     code, printed = harness_here(home, "score", "last")
     assert code == 0, printed

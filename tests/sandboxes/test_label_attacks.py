@@ -278,3 +278,54 @@ def test_same_attacks_succeed_without_isolation(target: AttackTarget) -> None:
     unprotected = replace(target, sandbox=open_sandbox("local", paths))
     successful = [name for name in READING_ATTACKS if target.canary in unprotected.attack(name)]
     assert set(successful) >= {"path", "own root", "symbolic link"}
+
+
+SEND = """
+import fcntl, os, time
+files = [os.open(f"data/{number}", os.O_RDONLY) for number in range(80)]
+for file, bit in zip(files, "BITS"):
+    if bit == "1":
+        MODE(file, fcntl.LOCK_SH)
+print("sent", flush=True)
+time.sleep(30)
+"""
+RECEIVE = """
+import ctypes, fcntl, os, struct
+bits = ""
+for number in range(80):
+    file = os.open(f"data/{number}", os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        asked = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        bits += "0" if struct.unpack_from("h", asked)[0] == fcntl.F_UNLCK else "1"
+    except OSError as error:
+        bits += "1" if error.errno == 11 else "?"
+print(bits)
+"""
+
+
+@pytest.mark.parametrize("sender_is_fold", [True, False])
+@pytest.mark.parametrize("mode", ["fcntl.flock", "fcntl.lockf"])
+def test_file_locks_carry_no_label(isolated: Any, paths: SandboxPaths, mode: str, sender_is_fold: bool) -> None:
+    """An evaluation and the agent's job see the same files of data: 80 labels crossed in one call of `flock`."""
+    for number in range(80):
+        (paths.data / str(number)).write_text("x")
+    fold = replace(
+        paths, workspace=paths.workspace.with_name("fold"), jobs=paths.jobs.with_name("fold_jobs"), locks=False
+    )
+    folders = [
+        open_sandbox(isolated.sandbox.kind, each) for each in ((fold, paths) if sender_is_fold else (paths, fold))
+    ]
+    sender, receiver = folders
+    bits = format(secrets.randbits(80), "080b")
+    sender.start(
+        JobRequest("send", IN_PYTHON.format(SEND.replace("BITS", bits).replace("MODE", mode)), Limits(wall_seconds=60))
+    )
+    while b"sent" not in sender.output("send"):
+        [status] = sender.wait(["send"], 0.1)
+        assert status.state == "running", sender.output("send")
+    receiver.start(JobRequest("receive", IN_PYTHON.format(RECEIVE), Limits(wall_seconds=30)))
+    receiver.wait(["receive"], 60)
+    received = receiver.output("receive").decode().strip()
+    sender.kill("send")
+    assert len(received) == 80 and len(set(received)) == 1, "what arrives does not depend on what was sent"

@@ -26,9 +26,9 @@ NEW_USER, THREAD = 0x10000000, 0x3D0F00
 UNIX, INET, PACKET, VSOCK, NONE = 1, 2, 17, 40, 99
 
 
-def filter_result(program: bytes, architecture: int, number: int, first: int) -> int:
+def filter_result(program: bytes, architecture: int, number: int, first: int, second: int = 0) -> int:
     """The filter's result for one call, by interpreting its instructions."""
-    data = struct.pack("=IIQQ", number, architecture, 0, first)
+    data = struct.pack("=IIQQQ", number, architecture, 0, first, second)
     lines = list(struct.iter_unpack("=HBBI", program))
     index = loaded = 0
     while True:
@@ -60,6 +60,29 @@ def test_filter_refuses_dangerous_calls_only(machine: str) -> None:
         assert {verdict(name, family) for family in (PACKET, VSOCK, NONE)} == {NO_FAMILY}
     assert {filter_result(program, I386, call, 0) for call in numbers} == {UNKNOWN}
     assert filter_result(program, architecture, number["read"] | 0x40000000, 0) == UNKNOWN, "x32 call numbers"
+
+
+FCNTL, FLOCK = {"x86_64": 72, "aarch64": 25}, {"x86_64": 73, "aarch64": 32}
+WATCHES = {"x86_64": (253, 294, 254, 300, 301, 27, 451), "aarch64": (26, 27, 262, 263, 232, 451)}
+SUCCEEDS, INVALID = 0x50000, 0x50016
+
+
+@pytest.mark.parametrize("machine", CALLS)
+def test_locks_do_nothing_where_the_filter_says_so(machine: str) -> None:
+    architecture = CALLS[machine][0]
+
+    def results(locks: bool, *commands: int) -> set[int]:
+        program = make_filter(machine, locks) or b""
+        return {filter_result(program, architecture, FCNTL[machine], 3, command) for command in commands}
+
+    for locks, flock in ((True, ALLOWED), (False, SUCCEEDS)):
+        program = make_filter(machine, locks) or b""
+        assert filter_result(program, architecture, FLOCK[machine], 3) == flock
+        assert {filter_result(program, architecture, number, 0) for number in WATCHES[machine]} == {REFUSED}
+        assert results(locks, 1024, 1026) == {REFUSED}, "leases and directory notifications"
+        assert results(locks, 0, 1, 2, 3, 4, 1030) == {ALLOWED}, "copies and flags of handles"
+    assert results(True, 5, 6, 7, 36, 37, 38) == {ALLOWED}
+    assert (results(False, 6, 7, 37, 38), results(False, 5, 36)) == ({SUCCEEDS}, {INVALID})
 
 
 def test_unknown_machine_has_no_filter() -> None:
@@ -100,6 +123,27 @@ def test_drop_privileges_applies_the_filter() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("tried\n", "")
+
+
+LOCKS_SCRIPT = """
+import fcntl, os, tempfile
+path = tempfile.mkstemp()[1]
+first, second = (os.open(path, os.O_RDWR) for _ in range(2))
+fcntl.flock(first, fcntl.LOCK_EX)
+fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("both locked it")
+"""
+
+
+@KNOWN
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
+def test_drop_privileges_can_make_locks_do_nothing() -> None:
+    """This is how a container's jobs get the filter."""
+    setup = "from sandboxes.jobs.start_command import drop_privileges\ndrop_privileges(65534, 65534, locks=False)"
+    code = f"import fcntl, tempfile\n{setup}{LOCKS_SCRIPT}"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("both locked it\n", "")
 
 
 def program_of_32_bits(code: bytes) -> bytes:
