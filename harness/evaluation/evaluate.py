@@ -140,7 +140,7 @@ def _finished(
 ) -> EvaluationFinished:
     judgement = result.judgement
     reached = verdict or Verdict("", judgement, folds=0)
-    judged = reached.judged
+    judged, compared = reached.judged, reached.over_folds
     return EvaluationFinished(
         evaluation=evaluation.id,
         status=judgement.status,
@@ -159,6 +159,9 @@ def _finished(
         share=reached.share,
         promoted=reached.is_promoted if verdict else None,
         folds=reached.folds,
+        first_score=compared.first_score if compared else None,
+        first_noise=compared.first_noise if compared else None,
+        mean_score=compared.score if compared and compared.score != judged.score else None,
         distrust_reason=reached.distrust_reason,
         claimed=claimed,
         notes=list(notes),

@@ -215,6 +215,7 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice) -
         f"best of {len(names)} on {JUDGING_ROWS[judges]}",
         searched=by_name(choice.searched),
         judged=by_name(choice.judged),
+        estimates=by_name(choice.estimates),
     )
     agreement = "agree" if choice.is_ensemble else "do not agree, or there is one candidate"
     decide(
@@ -226,6 +227,7 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice) -
         proposed=by_name(choice.proposed) if choice.proposed else {},
         accepted=choice.is_ensemble,
         score=choice.ensemble_score,
+        estimate=choice.ensemble_estimate,
         gain=choice.gain,
         gain_noise=choice.gain_noise,
         share=choice.share,

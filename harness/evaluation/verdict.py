@@ -47,7 +47,8 @@ SLOWDOWN = 3.0
 @dataclass(frozen=True)
 class Verdict:
     """What an evaluation comes to. `kind`: first, real, unclear or worse; `judged` has the score, its noise, and the
-    gain over the evaluation `against`; see `EvaluationFinished` for the rest."""
+    gain over the evaluation `against`; `over_folds` is the score over all folds, if it ran on them; see
+    `EvaluationFinished` for the rest."""
 
     kind: str
     judged: Judgement | Comparison
@@ -55,6 +56,7 @@ class Verdict:
     share: float | None = None
     is_promoted: bool = False
     folds: int = 1
+    over_folds: Comparison | None = None
     distrust_reason: str = ""
     shown_score: str = ""
     submission: str = ""
@@ -133,7 +135,7 @@ def _judge_folds(
         how = f"{abs(comparison.fold_z):.1f} standard errors {'better' if comparison.fold_z > 0 else 'worse'}"
         run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {how} on the other folds than on fold 0"))
         return replace(first, distrust_reason=NOT_REPRODUCED)
-    verdict = _compared(Verdict("first", comparison, folds=len(splits)), best)
+    verdict = _compared(Verdict("first", comparison.protected(), folds=len(splits), over_folds=comparison), best)
     # If the current best fails on the other folds, it is no longer the baseline.
     if best_outcome in ("failed", "slow") and first.kind != "worse":
         return replace(verdict, is_promoted=True)

@@ -22,6 +22,7 @@ def final_choice_section(state: State) -> Iterator[str]:
     if state.plan:
         splits = f"{state.plan.folds} folds" if state.plan.folds else "one split"
         yield f"- scored on {splits}: {one_line(state.plan.why)}"
+    yield from _memorizing_lines(state, scored)
     queries = holdout_queries(state)
     yield f"- holdout queries: {queries} of {len(scored)} scored evaluations told the model more than `unclear`"
     yield ""
@@ -37,16 +38,18 @@ def final_choice_section(state: State) -> Iterator[str]:
 def submitted_evaluation(state: State) -> Evaluation | None:
     """The evaluation whose submission is of record, or its first member; None for the sample submission.
 
-    Its score is the one on rows that did not choose it, if there is one, or that of the accepted ensemble.
+    Its score is the one on rows that did not choose it, if there is one, or that of the accepted ensemble; in both
+    cases that of the first fold where the other rows scored suspiciously better.
     """
     members = members_of_record(state)
     if not members:
         return None
     ensemble, first = state.decisions.get("ensemble"), state.evaluations[members[0]]
     if len(members) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
-        return first.with_score(ensemble.numbers["score"])
+        return first.with_score(ensemble.numbers.get("estimate", ensemble.numbers["score"]))
     selection = _selection(state)
-    score = selection.numbers["judged"].get(first.id) if selection else None
+    numbers = selection.numbers if selection else {}
+    score = numbers.get("estimates", numbers.get("judged", {})).get(first.id)
     return first if score is None or score == first.score else first.with_score(score)
 
 
@@ -90,6 +93,30 @@ def holdout_queries(state: State) -> int:
 def _selection(state: State) -> Decided | None:
     """The decision that picked one finalist, if it was made."""
     return next((state.decisions[step] for step in SELECTION_ROWS if step in state.decisions), None)
+
+
+def _memorizing_lines(state: State, scored: list[Evaluation]) -> Iterator[str]:
+    """How scores were protected against memorized labels."""
+    if state.plan is None:
+        return
+    if not state.plan.folds:
+        yield (
+            "- one split: solutions were scored on rows whose labels the agent does not know, so the protection of "
+            "scores over folds against memorized labels does not apply"
+        )
+        return
+    protected = [e for e in scored if e.result.mean_score is not None]
+    if protected:
+        names = ", ".join(f"{e.id} ({score_text(e.result.mean_score)} over all folds)" for e in protected)
+        yield (
+            f"- {len(protected)} of {len(scored)} evaluations show the score of the first fold, because the other "
+            f"folds, whose labels the agent knows, scored better by more than noise: {names}"
+        )
+    for step, decision in state.decisions.items():
+        judged, estimates = (decision.numbers.get(name, {}) for name in ("judged", "estimates"))
+        changed = [name for name in estimates if estimates[name] != judged.get(name)]
+        if changed:
+            yield f"- estimates from the first fold for the same reason, in step {step}: {', '.join(changed)}"
 
 
 def _rule_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:

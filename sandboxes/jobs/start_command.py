@@ -77,7 +77,8 @@ def _execute(request: dict[str, Any], output: int) -> None:
             os.dup2(os.open(path, os.O_RDONLY), int(number))
         _set_limits(request["limits"])
         if request.get("user"):
-            drop_privileges(*request["user"], request.get("locks", True))
+            user, group = request["user"]
+            drop_privileges(user, group, request.get("locks", True))
         os.chdir(request["cwd"])
         for number in RESET_SIGNALS:
             signal.signal(number, signal.SIG_DFL)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 HETEROGENEOUS = 2.0
 """Folds whose scores spread this many times wider than the noise of their rows differ in kind; 1 in 140 by chance."""
+MAX_SCORE_Z = 1.0
+"""Standard errors by which the other folds may score better than the first. Beyond that the score is the first fold's:
+labels of the other folds may be memorized, and this bounds what they can gain."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Comparison:
     `share` (of draws in the candidate's favour) compare with the other candidate; `shares` are the same on the first
     fold and on the others, two disjoint sets of rows. `fold_z` is how much better the candidate is on the other folds
     than on the first, in standard errors of the difference (negative: worse), by its score or by its gain, whichever
-    is further from 0.
+    is further from 0. `score_z` is the same by its score and the noise of its rows alone: folds that differ in kind do
+    not excuse it, since labels of one fold alone may be memorized. `first_score` and `first_noise` are those of the
+    first fold; None if it has no score by itself.
     """
 
     score: float
@@ -47,6 +52,16 @@ class Comparison:
     share: float | None = None
     shares: list[float] = field(default_factory=list)
     fold_z: float = 0.0
+    score_z: float = 0.0
+    first_score: float | None = None
+    first_noise: float | None = None
+
+    def protected(self) -> Comparison:
+        """The same; with the score of the first fold where the others scored better than `MAX_SCORE_Z` allows."""
+        if self.first_score is None or self.score_z <= MAX_SCORE_Z:
+            return self
+        shown = format_score(self.first_score, self.first_noise)
+        return replace(self, score=self.first_score, noise=self.first_noise, shown_score=shown)
 
 
 def run_compare(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path], seconds: float) -> Comparison:
@@ -61,23 +76,38 @@ def run_compare(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[P
 
 def compare_predictions(blends: Sequence[Path], ours: Sequence[Path], theirs: Sequence[Path]) -> Comparison:
     """Compare in this process: see `run_compare`."""
-    from tasks.metrics.bootstrap import estimate_noise
-
     folds = []
     for index, blend in enumerate(map(load_blend, blends)):
         files = [ours[index], *theirs[index : index + 1]]
         folds.append(load_fold(blend, [read_columns(path) for path in files]))
+    return compare_folds(folds, len(theirs))
+
+
+def compare_folds(folds: Sequence[Fold], compared: int = 0) -> Comparison:
+    """Compare candidate 0 over these folds, and with candidate 1 on the first `compared` of them."""
+    from tasks.metrics.bootstrap import estimate_noise
+
     drawn = _DrawnFolds(folds)
     whole = drawn.select(slice(None), 1)
     score, noise = whole.scores[0], estimate_noise(whole.folds, whole.draws)[0]
     fold_scores = [_fold_score(drawn, index) for index in range(len(folds))]
     fold_z = drawn.fold_z(_score_and_noise, 1)
-    if theirs and len(theirs) == len(folds):
+    if compared == len(folds):
         fold_z = max(fold_z, drawn.fold_z(_gain_and_noise, 2), key=abs)
-    comparison = Comparison(score, noise, format_score(score, noise), fold_scores, fold_z=fold_z)
-    if not theirs:
+    first, first_noise = drawn.first_score()
+    comparison = Comparison(
+        score,
+        noise,
+        format_score(score, noise),
+        fold_scores,
+        fold_z=fold_z,
+        score_z=drawn.score_z(),
+        first_score=first,
+        first_noise=first_noise,
+    )
+    if not compared:
         return comparison
-    return replace(comparison, **_gains(_DrawnFolds(folds[: len(theirs)], drawn.draws[: len(theirs)])))
+    return replace(comparison, **_gains(_DrawnFolds(folds[:compared], drawn.draws[:compared])))
 
 
 @dataclass(frozen=True)
@@ -116,22 +146,43 @@ class _DrawnFolds:
         Folds of whole groups may differ by more than the noise of their rows. Then the standard error comes from the
         spread among the other folds.
         """
-        if len(self.folds) < 2:
-            return 0.0
-        try:
-            (first, noise), (others, others_noise) = (
-                measure(self.select(indices, count)) for indices in (slice(1), slice(1, None))
-            )
-        except NoScore:
-            return 0.0
+        difference, within = self._difference(measure, count)
         values = []
         for index in range(1, len(self.folds)):
             with contextlib.suppress(NoScore):
                 values.append(measure(self.select(slice(index, index + 1), count))[0])
         between = statistics.stdev(values) * math.sqrt(1 + 1 / len(values)) if len(values) > 1 else 0.0
-        within = math.hypot(noise, others_noise)
-        error = between if between > HETEROGENEOUS * within else within
-        return (others - first) / error if 0 < error < math.inf else 0.0
+        return _ratio(difference, between if between > HETEROGENEOUS * within else within)
+
+    def score_z(self) -> float:
+        """`fold_z` of the score, by the noise of the rows alone."""
+        return _ratio(*self._difference(_score_and_noise, 1))
+
+    def first_score(self) -> tuple[float | None, float | None]:
+        """The score of candidate 0 on the first fold and its noise; None if it has none."""
+        from tasks.metrics.bootstrap import estimate_noise
+
+        try:
+            first = self.select(slice(1), 1)
+        except NoScore:
+            return None, None
+        return first.scores[0], estimate_noise(first.folds, first.draws)[0]
+
+    def _difference(self, measure: Callable[[_Selection], tuple[float, float]], count: int) -> tuple[float, float]:
+        """By how much the other folds beat the first, and its noise; 0 and 0 if that cannot be said."""
+        if len(self.folds) < 2:
+            return 0.0, 0.0
+        try:
+            (first, noise), (others, others_noise) = (
+                measure(self.select(indices, count)) for indices in (slice(1), slice(1, None))
+            )
+        except NoScore:
+            return 0.0, 0.0
+        return others - first, math.hypot(noise, others_noise)
+
+
+def _ratio(difference: float, error: float) -> float:
+    return difference / error if 0 < error < math.inf else 0.0
 
 
 def _fold_score(drawn: _DrawnFolds, index: int) -> float | None:

@@ -8,8 +8,9 @@ it, in both directions. `run_choose`, `run_combine` and `run_distance` run this 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from tasks.holdout.blend import load_blend, read_meta
 from tasks.holdout.build import HELD_OUT, SELECT
 from tasks.io.columns import read_columns, write_columns
 from tasks.io.hashing import hash_of_file
+from tasks.judging.compare import MAX_SCORE_Z
 from tasks.judging.propose_ensemble import best_index, propose_weights, with_ensemble
 from tasks.metrics.score import NoScore
 from tasks.subprocesses import Reply, run_isolated, serve
@@ -44,8 +46,10 @@ class Choice:
     """The outcome. `pick` is the index of a candidate; `weights` are those of the candidates in what is submitted.
 
     `judges` says which rows decided. `searched` and `judged` are the candidates' scores on the search rows and on the
-    judging rows. `proposed` are the weights of the proposed ensemble, `ensemble_score` its score on the judging rows,
-    `gain` how much better it is there than the pick, `share` the share of draws in its favour.
+    judging rows. `estimates` are those on the judging rows, or on the first fold where they beat it by more than noise:
+    of that fold alone the agent does not know the labels. `proposed` are the weights of the proposed ensemble,
+    `ensemble_score` its score on the judging rows, `ensemble_estimate` its estimate, `gain` how much better it is there
+    than the pick, `share` the share of draws in its favour.
     """
 
     pick: int
@@ -53,9 +57,11 @@ class Choice:
     judges: Judges
     searched: list[float]
     judged: list[float]
+    estimates: list[float]
     is_ensemble: bool = False
     proposed: list[float] = field(default_factory=list)
     ensemble_score: float | None = None
+    ensemble_estimate: float | None = None
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
@@ -83,14 +89,53 @@ def run_distance(blend: Path, first: Path, second: Path, seconds: float) -> floa
 
 
 def choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges) -> Choice:
-    """Choose in this process: see `run_choose`."""
+    """Choose in this process: see `run_choose`. `search` begins with the first fold."""
+    from tasks.metrics.folds import pool_rare_classes
+
+    choice = _choose(pool_rare_classes(search), pool_rare_classes(judging) if judging else None, judges)
+    if judges == "select":  # rows whose labels the agent does not know
+        return choice
+    is_one_split = len(search) == 1
+    if is_one_split and not judging:
+        return choice
+    overlap = 0.0 if is_one_split else 1 / len(search)
+    lower = search[0].metric.lower_is_better
+    estimates = [
+        protect_score(score, search[0], _one_hot(index, len(choice.judged)), overlap, lower)
+        for index, score in enumerate(choice.judged)
+    ]
+    estimate = choice.ensemble_score
+    if estimate is not None:
+        estimate = protect_score(estimate, search[0], choice.proposed, overlap, lower)
+    return replace(choice, estimates=estimates, ensemble_estimate=estimate)
+
+
+def protect_score(score: float, first: Fold, weights: Sequence[float], overlap: float, lower: bool) -> float:
+    """A score on other rows; where it beats that of the first fold by more than noise, the score of the first fold.
+
+    `weights` are those of the candidates. `overlap` is the share of the other rows that are rows of the first fold; 0
+    if those are as many rows as the first fold has.
+    """
+    from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
+
+    try:
+        fold = with_ensemble(first, weights)
+        own = score_candidates([fold])[0]
+        noise = estimate_noise([fold], draw_scores([fold]))[0] or 0.0
+    except NoScore:
+        return score
+    better = own - score if lower else score - own
+    return own if better > MAX_SCORE_Z * noise * math.sqrt(1 - overlap if overlap else 2.0) else score
+
+
+def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges) -> Choice:
     from tasks.metrics.bootstrap import score_candidates
 
     lower = search[0].metric.lower_is_better
     searched = score_candidates(search)
     judged = score_candidates(judging) if judging else list(searched)
     pick = best_index(judged, lower) if judging else 0
-    single = Choice(pick, _one_hot(pick, len(searched)), judges, searched, judged)
+    single = Choice(pick, _one_hot(pick, len(searched)), judges, searched, judged, judged)
     if len(searched) < 2:
         return single
     try:
@@ -101,7 +146,7 @@ def choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judge
         return single
     is_accepted = result["share"] >= ACCEPTED_SHARE and result["gain"] > 0 and sum(w > 0 for w in proposed) > 1
     weights = proposed if is_accepted else single.weights
-    return Choice(pick, weights, judges, searched, judged, is_accepted, proposed, **result)
+    return Choice(pick, weights, judges, searched, judged, judged, is_accepted, proposed, **result)
 
 
 Trial = tuple[Sequence["Fold"], list[float], int]
@@ -128,7 +173,8 @@ def _compare_with_pick(trials: Sequence[Trial], lower: bool) -> dict[str, Any]:
     folds = [with_ensemble(fold, weights, pick) for rows, weights, pick in trials for fold in rows]
     scores = score_candidates(folds)
     paired = compare_candidates(scores, draw_scores(folds), lower)
-    return {"ensemble_score": scores[0], "gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
+    score = {"ensemble_score": scores[0], "ensemble_estimate": scores[0]}
+    return {**score, "gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
 
 
 def _one_hot(pick: int, count: int) -> list[float]:
@@ -148,13 +194,11 @@ def _as_json(rows: Rows) -> dict[str, Any]:
 
 def _load_folds(rows: dict[str, Any]) -> list[Fold]:
     from tasks.judging.judge import load_fold
-    from tasks.metrics.folds import pool_rare_classes
 
-    folds = [
+    return [
         load_fold(load_blend(Path(blend)), [read_columns(Path(file)) for file in files], rows["role"])
         for blend, files in zip(rows["blends"], rows["files"], strict=True)
     ]
-    return list(pool_rare_classes(folds))
 
 
 def _combine(request: dict[str, Any]) -> Reply:
