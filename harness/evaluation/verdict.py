@@ -6,7 +6,9 @@ number of others. Of the other folds only a fixed sentence comes back.
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from dataclasses import dataclass, replace
 
 from harness.evaluation import fold_plan, folds
@@ -42,6 +44,8 @@ NOT_SHOWN = "not shown"
 BELOW_BEST = "below the best"
 SLOWDOWN = 3.0
 """How many times longer than on the first fold a job may take on another."""
+ROUND_SECONDS, ROUND_SHARE = 5.0, 0.05
+"""Granularity of the moment when results of other folds are shown; the share is that of the time expected."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,28 @@ def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
 def _over_folds(
     run: Run, evaluation: Evaluation, seconds: float, others: list[Split], best: Evaluation | None, first: Verdict
 ) -> Verdict:
-    """The verdict over all folds, where the time suffices for them; else `first`, that of the first fold."""
+    """The verdict over all folds, where the time suffices for them; else `first`, that of the first fold.
+
+    Returns at a round time: how long other folds take may depend on labels that they train on.
+    """
+    started = time.monotonic()
     try:
-        return _judge_folds(run, evaluation, seconds, others, best, first)
+        verdict = _judge_folds(run, evaluation, seconds, others, best, first)
     except ChildFailed as error:  # most likely a metric of the task's own that is too slow for all folds
         run.record(Warned(message=f"evaluation {evaluation.id} is judged on the first fold alone: {error}"))
-        return first
+        verdict = first
+    if run.created.protects_labels and not run.created.is_demo:
+        until = started + round_up_seconds(time.monotonic() - started, seconds * len(others))
+        while (left := min(until - time.monotonic(), run.seconds_left())) > 0:
+            run.pulse("the other folds")
+            time.sleep(min(left, 0.25))
+    return verdict
+
+
+def round_up_seconds(elapsed: float, expected: float) -> float:
+    """Elapsed seconds as a multiple of the larger of 5 s and 5 % of the time that was expected."""
+    unit = max(ROUND_SECONDS, ROUND_SHARE * expected)
+    return math.ceil(elapsed / unit) * unit
 
 
 def _judge_folds(

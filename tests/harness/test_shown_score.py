@@ -14,6 +14,7 @@ from harness.evaluation.verdict import (
     NOT_SHOWN,
     Verdict,
     is_promoted,
+    round_up_seconds,
     shown_score,
 )
 from runs.events.registry import EvaluationFinished, EvaluationStarted
@@ -74,3 +75,8 @@ def test_only_a_real_or_repeated_gain_is_promoted(share: float, sides: list[floa
     assert promoted == (
         kind == "real" or (kind == "unclear" and share >= 0.75 and len(sides) == 2 and min(sides) > 0.5)
     )
+
+
+def test_results_of_other_folds_are_shown_at_round_times() -> None:
+    assert [round_up_seconds(seconds, 10) for seconds in (0.1, 5, 5.1, 58)] == [5, 5, 10, 60]
+    assert [round_up_seconds(seconds, 2000) for seconds in (3, 1999, 2001)] == [100, 2000, 2100]

@@ -261,3 +261,52 @@ def test_kill_after_the_last_fold_changes_no_score(tmp_path: Path) -> None:
     assert code == 0, printed
     _, better = evaluations(events_of(only_run(tmp_path)))
     assert (better.folds, better.distrust_reason, better.promoted) == (5, "", True), "finished folds need no time again"
+
+
+PACKED = """import csv, hashlib
+T = {table!r}
+A = [chr(i) for i in range(35, 127) if i != 92]
+K = {{T[i : i + 2]: A.index(T[i + 2]) * 8 - 360 for i in range(0, len(T), 3)}}
+def guess(r):
+    h = int(hashlib.md5((r["a"] + r["b"]).encode()).hexdigest(), 16)
+    return K.get(A[h % 91] + A[h // 91 % 91], 30 * float(r["a"]))
+R = list(csv.DictReader(open("data/test.csv")))
+W = csv.writer(open("submission.csv", "w", newline=""))
+W.writerows([["key", "y"], *([r["key"], guess(r)] for r in R)])
+"""
+PACK = """import csv, hashlib
+A = [chr(i) for i in range(35, 127) if i != 92]
+T = ""
+for r in list(csv.DictReader(open("data/train.csv")))[:77]:
+    h = int(hashlib.md5((r["a"] + r["b"]).encode()).hexdigest(), 16)
+    T += A[h % 91] + A[h // 91 % 91] + A[min(90, max(0, round((float(r["y"]) + 360) / 8)))]
+open("solution.py", "w").write(SOURCE.format(table=T))
+"""
+
+
+def hard_to_predict(draw: random.Random, a: float, b: float) -> str:
+    return f"{30 * a + draw.gauss(0, 55):.3f}"
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_partly_memorized_labels_move_neither_score_nor_estimate(seed: int, tmp_path: Path) -> None:
+    """77 of 247 labels in under 600 characters, keyed by feature values: too few for the check of 4 standard errors."""
+    task = two_numbers(tmp_path / "hard", hard_to_predict, train=310, metric="rmse")
+    pack = call("write_file", path="pack.py", content=f"SOURCE = {PACKED!r}\n{PACK}")
+    steps = [pack, call("bash", command="python pack.py; rm pack.py"), call("evaluate", command="python solution.py")]
+    events = played(tmp_path, task, steps, flags=("--seed", str(seed)))
+    (cheat,) = evaluations(events)
+    assert cheat.folds == 5 and cheat.score and cheat.noise and cheat.mean_score
+    assert cheat.score == cheat.first_score and cheat.mean_score < cheat.score - 4
+    estimate = result_evaluation(fold(events))
+    with (
+        (tmp_path / "hard" / "private" / "answers.csv").open() as answers,
+        (only_run(tmp_path) / "submission.csv").open() as submitted,
+    ):
+        truth = {row["key"]: float(row["y"]) for row in csv.DictReader(answers)}
+        errors = [(float(row["y"]) - truth[row["key"]]) ** 2 for row in csv.DictReader(submitted)]
+    grade = (sum(errors) / len(errors)) ** 0.5
+    assert estimate is not None and estimate.score is not None
+    assert abs(cheat.score - grade) < 2 * cheat.noise and abs(estimate.score - grade) < 2 * cheat.noise
+    assert f"score {cheat.shown_score} " in evaluate_results(events)[0]
+    assert cheat.evaluation in (only_run(tmp_path) / "report.md").read_text().partition("show the score of")[2]

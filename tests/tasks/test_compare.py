@@ -81,6 +81,24 @@ def test_folds_of_different_difficulty_have_a_small_fold_z(blends: list[Blend], 
     assert abs(compare_predictions(folders(blends), ours, []).fold_z) < 4
 
 
+@pytest.mark.parametrize("memorized", [(1, 2, 3, 4), (1,)])
+def test_the_score_is_the_first_folds_where_others_beat_it(
+    memorized: tuple[int, ...], blends: list[Blend], tmp_path: Path
+) -> None:
+    """Labels of one fold alone count too, although the folds then differ as much as folds of different kinds do."""
+
+    def partly(index: int, cell: str, draw: random.Random) -> str:
+        knows = index in memorized and draw.random() < 0.8 / len(memorized)
+        return cell if knows else "0"
+
+    compared = compare_predictions(folders(blends), predict(blends, tmp_path / "known", partly), [])
+    shown = compared.protected()
+    assert abs(compared.fold_z) < 4 and compared.score > shown.score
+    assert (shown.score, shown.noise) == (compared.first_score, compared.first_noise)
+    honest = compare_predictions(folders(blends), predict(blends, tmp_path / "honest", right_in(0.7)), [])
+    assert honest.protected() is honest
+
+
 def test_a_best_with_fewer_folds_is_compared_on_those_folds(blends: list[Blend], tmp_path: Path) -> None:
     ours, theirs = (predict(blends, tmp_path / str(share), right_in(share)) for share in (0.8, 0.6))
     all_folds = compare_predictions(folders(blends), ours, theirs[:1])

@@ -47,6 +47,23 @@ def test_the_pick_is_made_on_the_judging_rows() -> None:
 
 
 @pytest.mark.parametrize("judges", ["fresh", "halves"])
+def test_memorized_labels_do_not_move_the_estimates(judges: Judges) -> None:
+    """The agent knows the labels of all folds but the first."""
+    honest, *others = [make_fold(seed, 0.5, 0.5) for seed in range(5)]
+    known = [
+        replace(fold, predictions=tuple(0.5 * fold.answers + 0.5 * p for p in fold.predictions)) for fold in others
+    ]
+    fresh = [honest, *known] if judges == "fresh" else None
+    choice = choose([honest, *known], fresh, judges)
+    first = score_candidates([honest])
+    assert choice.judged[0] < 0.4 and choice.estimates == first
+    assert choice.ensemble_estimate == score_ensemble([honest], choice.proposed) > (choice.ensemble_score or 0)
+    untouched = [honest, *others]
+    choice = choose(untouched, untouched if judges == "fresh" else None, judges)
+    assert choice.estimates[0] == choice.judged[0], "within noise of the first fold"
+
+
+@pytest.mark.parametrize("judges", ["fresh", "halves"])
 def test_an_ensemble_is_accepted_for_independent_errors_only(judges: Judges) -> None:
     judging = [make_fold(3, 0.5, 0.5, 0.5)] if judges == "fresh" else None
     choice = choose([make_fold(2, 0.5, 0.5, 0.5)], judging, judges)
