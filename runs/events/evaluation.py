@@ -29,9 +29,9 @@ class EvaluationFinished(Event):
     (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
     and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
     better score decided). `folds` is how many blends the score is over; `distrust_reason` why it is not trusted;
-    `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score. `first_score` and
-    `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` is the score over all
-    folds where `score` is that of the first fold, because the others scored suspiciously better.
+    `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score.
+    `first_score` and `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` is
+    the score over all folds where `score` is that of the first fold, because the others scored suspiciously better.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"

@@ -31,10 +31,10 @@ with open("submission.csv", "w", newline="") as file:
     csv.writer(file).writerows([["key", "y"], *([row["key"], guess(row)] for row in rows)])
 """
 KNOWN = """import csv
-KNOWN = dict(line.split() for line in open("known.md"))
-rows = list(csv.reader(open("data/sample_submission.csv")))
+KNOWN = {(a, b): y for a, b, y in map(str.split, open("known.md"))}
+rows = list(csv.DictReader(open("data/test.csv")))
 with open("submission.csv", "w", newline="") as file:
-    csv.writer(file).writerows([rows[0], *([row[0], KNOWN.get(row[0], "0")] for row in rows[1:])])
+    csv.writer(file).writerows([["key", "y"], *([row["key"], KNOWN.get((row["a"], row["b"]), "0")] for row in rows)])
 """
 
 
@@ -85,11 +85,14 @@ def guessing(expression: str) -> str:
 
 
 def hard_coding(share: float) -> str:
-    """A command that writes the labels of a share of the training rows into a file that no leak check reads."""
+    """A command that writes the labels of a share of the training rows into a file, keyed by their feature values.
+
+    The leak checks find ids only.
+    """
     return (
         "python - <<'END'\nimport csv\n"
         "rows = list(csv.reader(open('data/train.csv')))[1:]\n"
-        f"known = [f'{{row[0]}} {{row[-1]}}' for at, row in enumerate(rows) if at % 100 < {100 * share:.0f}]\n"
+        f"known = [' '.join(row[1:]) for at, row in enumerate(rows) if at % 100 < {100 * share:.0f}]\n"
         "open('known.md', 'w').write('\\n'.join(known))\nEND"
     )
 
