@@ -17,18 +17,8 @@ from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
 from tasks.holdout.split import Split
 from tasks.judging.judge import Judgement, run_judge
+from tasks.leakage.solution import reaches_other_folds
 from tasks.task import load_task
-
-CODE = frozenset(
-    (
-        *(".py", ".pyi", ".ipynb", ".sh", ".bash", ".r", ".jl", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".pyx"),
-        *(".rs", ".go", ".java", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".md"),
-    )
-)
-CODE_BYTES = 300_000
-"""A longer file of code holds data."""
-SHORT, SHORT_BYTES = frozenset((".json", ".txt")), 10_000
-"""Settings fit into such a file; learned parameters mostly do not."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +104,7 @@ def _sandbox(run: Run, evaluation: Evaluation, split: Split, blend: Blend, folde
 def keep_only_code(workspace: Path) -> None:
     """Remove everything but code and short settings: a model or table made elsewhere may hold labels."""
     for path in sorted(workspace.rglob("*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        suffix, size = path.suffix.lower(), path.stat().st_size
-        if not ((suffix in CODE and size <= CODE_BYTES) or (suffix in SHORT and size <= SHORT_BYTES)):
+        if not path.is_symlink() and path.is_file() and not reaches_other_folds(path):
             path.unlink()
 
 

@@ -17,7 +17,17 @@ from tasks.subprocesses import ChildFailed, Reply, bound_memory, run_isolated, s
 
 SECONDS = 120.0
 UNCHECKED = "not checked"
-SOURCE_BYTES, TABLE_BYTES, TEXT_BYTES = 300_000, 50_000_000, 300_000
+TABLE_BYTES = 50_000_000
+CODE = frozenset(
+    (
+        *(".py", ".pyi", ".ipynb", ".sh", ".bash", ".r", ".jl", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".pyx"),
+        *(".rs", ".go", ".java", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".md"),
+    )
+)
+CODE_BYTES = 300_000
+"""A longer file of code holds data."""
+SHORT, SHORT_BYTES = frozenset((".json", ".txt")), 10_000
+"""Settings fit into such a file; learned parameters mostly do not."""
 ROWS = 20_000
 MIN_CLAIM_ERRORS = 4.0
 """Standard errors by which a printed score must exceed the harness's score to be reported."""
@@ -61,6 +71,12 @@ def check_solution(
         message = f"the files of the solution could not be checked for leaks ({reason})"
         return SolutionCheck([Finding(UNCHECKED, message)])
     return SolutionCheck([Finding(**finding) for finding in reply["findings"]], reply["printed"])
+
+
+def reaches_other_folds(path: Path) -> bool:
+    """Whether a file of a solution is there when it runs on the other folds: code, and short settings."""
+    suffix, size = path.suffix.lower(), path.stat().st_size
+    return (suffix in CODE and size <= CODE_BYTES) or (suffix in SHORT and size <= SHORT_BYTES)
 
 
 def printed_scores(log: str) -> list[float]:
@@ -122,12 +138,12 @@ def _check_file(path: Path, known: _Known) -> list[Finding]:
     from tasks.leakage.code import check_code, check_text
 
     size = path.stat().st_size
-    if path.suffix == ".py" and size > SOURCE_BYTES:
+    if path.suffix == ".py" and size > CODE_BYTES:
         return [Finding("a table in the code", f"{path.name} has {size} bytes: source so long holds data")]
     if path.suffix == ".csv":
         return _check_table(path, known) if size <= TABLE_BYTES else []
-    if size > TEXT_BYTES:
-        return []  # it does not reach the other folds
+    if not reaches_other_folds(path):
+        return []
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".py":
         return check_code(text, known.sample_ids, known.train_ids, known.targets)
