@@ -281,14 +281,15 @@ def instants(events: list[Event]) -> list[int]:
     return sorted(index for index in near if index < len(events) - 4)
 
 
-@pytest.mark.slow
-def test_resume_after_a_cut_at_any_compaction_step_loses_and_repeats_nothing(short_run: Path) -> None:
-    folder = only_run(short_run)
-    events = list(read_events(folder))
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_resume_after_a_cut_at_any_compaction_step_loses_and_repeats_nothing(
+    short_run: Path, tmp_path: Path, every: int
+) -> None:
+    whole, folder = only_run(short_run), tmp_path / "runs" / only_run(short_run).name
+    (tmp_path / "data").symlink_to(short_run / "data")
+    events = list(read_events(whole))
     assert {"stub", "checkpoint"} <= set(stages(events))
-    whole = folder.with_name(".whole")
-    folder.rename(whole)
-    cuts = instants(events)
+    cuts = instants(events)[::every]
     print(f"cut off after {len(cuts)} of {len(events)} events")
     for cut in cuts:
         shutil.rmtree(folder, ignore_errors=True)
@@ -296,9 +297,9 @@ def test_resume_after_a_cut_at_any_compaction_step_loses_and_repeats_nothing(sho
         lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
         (folder / "events.jsonl").write_bytes(b"".join(lines[: cut + 1]))
         worker = Worker(reading)
-        with engine_of(short_run, worker) as (engine, url):
+        with engine_of(tmp_path, worker) as (engine, url):
             serve_at(folder, url)
-            open_run.resume(folder, settings_of(short_run, window_tokens=SMALL), open_screen(False, True))
+            open_run.resume(folder, settings_of(tmp_path, window_tokens=SMALL), open_screen(False, True))
         check_resumed(list(read_events(folder)), cut)
         assert all(one.thoughts_kept == one.thoughts_sent for one in engine.served)
 

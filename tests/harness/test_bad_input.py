@@ -133,7 +133,7 @@ def test_full_disk_under_standard_output_is_reported(tmp_path: Path) -> None:
             [HARNESS, "tasks"], stdout=full, stderr=subprocess.PIPE, text=True, env={"HARNESS_HOME": str(tmp_path)}
         )
     assert done.returncode == 3
-    assert done.stderr == "harness: what this command prints cannot be written: no room where its output goes.\n"
+    assert done.stderr.startswith("harness: ") and "no space" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_home_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_full_disk_before_a_run_exists_is_reported(small_disk: Path) -> None:
         subprocess.run(["fallocate", "-l", f"{free - room}K", str(small_disk / "fill")], check=True)
         code, printed = harness_here(small_disk / "home", "run", "digits", *LOCAL)
         message = error_text(code, printed).lower()
-        assert "make room" in message or "free some space" in message, message
+        assert "space" in message and str(small_disk) in message, message
         assert not list((small_disk / "home").glob("runs/*"))
         (small_disk / "fill").unlink()
         shutil.rmtree(small_disk / "home", ignore_errors=True)

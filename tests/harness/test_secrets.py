@@ -84,7 +84,8 @@ class Watcher:
         if KEY.encode() in line:
             self.found.append(f"command line {line!r}")
         # The harness itself was given the key, and between fork and exec its child has the same environment.
-        if str(HARNESS).encode() not in line and KEY.encode() in (process / "environ").read_bytes():
+        # An empty command line belongs to a process in the middle of `exec`, which the next look sees whole.
+        if line and str(HARNESS).encode() not in line and KEY.encode() in (process / "environ").read_bytes():
             self.found.append(f"environment of {line!r}")
 
 
