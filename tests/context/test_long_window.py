@@ -84,7 +84,6 @@ def stages(events: list[Event]) -> list[str]:
     return [event.stage for event in events if isinstance(event, EpochStarted) and event.stage]
 
 
-@pytest.mark.slow
 def test_ten_epochs_keep_scores_and_state_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     assert len(stages(played.events)) >= 10
@@ -106,7 +105,6 @@ def test_ten_epochs_keep_scores_and_state_in_the_window(ten_epochs: tuple[Played
         assert all(text in message for text in taken.decided)
 
 
-@pytest.mark.slow
 def test_ten_epochs_keep_facts_in_the_window(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     window = json.dumps(worker.window, ensure_ascii=False)
@@ -116,7 +114,6 @@ def test_ten_epochs_keep_facts_in_the_window(ten_epochs: tuple[Played, Worker]) 
     assert held >= 0.95 * len(facts)
 
 
-@pytest.mark.slow
 def test_small_window_has_no_flush_and_stays_within_its_limit(ten_epochs: tuple[Played, Worker]) -> None:
     played, _ = ten_epochs
     sums = measure_cache(played.events)
@@ -126,7 +123,6 @@ def test_small_window_has_no_flush_and_stays_within_its_limit(ten_epochs: tuple[
     assert max(one.prompt for one in played.engine.served) < SMALL
 
 
-@pytest.mark.slow
 def test_show_prints_cost_and_epochs(ten_epochs: tuple[Played, Worker], capsys: pytest.CaptureFixture[str]) -> None:
     played, _ = ten_epochs
     show_cost(played.folder)
@@ -160,7 +156,6 @@ def fold_window(events: list[Event]) -> tuple[Window, Notebook]:
     return window, notebook
 
 
-@pytest.mark.slow
 def test_fold_from_scratch_rebuilds_every_request(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     window, asked = Window(), 0
@@ -188,7 +183,6 @@ def needles(turn: int) -> Calls:
     return [call("bash", command=f"seq 1 30; echo pass''phrase of heron {turn // 4} is $(({turn // 4} * 7919 + 13))")]
 
 
-@pytest.mark.slow
 def test_recall_finds_sixty_planted_facts_in_one_call_each(tmp_path: Path) -> None:
     worker = Worker(needles, obeys=lambda turn: turn <= 240 and turn % 4 != 0)
     played = play(tmp_path, worker, 300, settings_of(tmp_path, window_tokens=SMALL))
