@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import errors
+from harness import cli_commands, errors
 from harness.cli_types import count, dollars, hours, natural, seed_count
 
 if TYPE_CHECKING:
     from harness.settings import Settings
-    from harness.startup.create_run import RunRequest
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
 _RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
@@ -89,7 +88,7 @@ _Commands = argparse._SubParsersAction  # the type argparse gives its sub-comman
 
 def _add_run(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
     run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
-    run.set_defaults(command=_run)
+    run.set_defaults(command=cli_commands.run)
     run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
     if with_settings:
         _add_settings(run)
@@ -99,7 +98,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], with_settings: bool) 
 
 def _add_config(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
     config = commands.add_parser("config", allow_abbrev=False, help="show the effective settings and their sources")
-    config.set_defaults(command=_config)
+    config.set_defaults(command=cli_commands.config)
     config.add_argument("task", metavar="TASK", nargs="?", help="include the `run:` part of this task")
     if with_settings:
         _add_settings(config)
@@ -134,35 +133,35 @@ _SET_HELP = "set any setting; `harness config` lists them"
 
 def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
     resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
-    resume.set_defaults(command=_resume)
+    resume.set_defaults(command=cli_commands.resume)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 
 def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
     runs = commands.add_parser("runs", allow_abbrev=False, help="list all runs")
-    runs.set_defaults(command=_runs)
+    runs.set_defaults(command=cli_commands.runs)
     show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
-    show.set_defaults(command=_show)
+    show.set_defaults(command=cli_commands.show)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
     show.add_argument("--cost", action="store_true", help="cost and cache hits of each turn instead")
     show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
-    tasks.set_defaults(command=_tasks)
+    tasks.set_defaults(command=cli_commands.tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
 
 
 def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
     prepare = commands.add_parser("prepare", allow_abbrev=False, help="prepare the data of an MLE-bench competition")
-    prepare.set_defaults(command=_prepare)
+    prepare.set_defaults(command=cli_commands.prepare)
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
     prepare.add_argument("--raw", metavar="DIR", type=Path, help="Kaggle's files or zip, if already downloaded")
     prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
     report = commands.add_parser("report", allow_abbrev=False, help="benchmark results over graded runs")
-    report.set_defaults(command=_report)
+    report.set_defaults(command=cli_commands.report)
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
@@ -173,14 +172,14 @@ def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
     submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
-    submit.set_defaults(command=_submit)
+    submit.set_defaults(command=cli_commands.submit)
     submit.add_argument("run", metavar="RUN", help=_RUN_HELP)
     submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
 def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
     score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
-    score.set_defaults(command=_score)
+    score.set_defaults(command=cli_commands.score)
     score.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
     score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
     score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
@@ -193,7 +192,8 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
         "doctor", allow_abbrev=False, help="check this machine, its sandboxes and the endpoint"
     )
-    doctor.set_defaults(command=_doctor)
+    doctor.set_defaults(command=cli_commands.doctor)
+    doctor.add_argument("--endpoint", metavar="NAME", help="endpoint of config.toml to check")
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to check")
     doctor.add_argument("--model", metavar="NAME", help="model the endpoint should serve")
     doctor.add_argument("--build-image", choices=["small", "ml"], help="build the Docker sandbox's image, and stop")
@@ -201,144 +201,13 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
     new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a CSV file")
-    new.set_defaults(command=_new_task)
+    new.set_defaults(command=cli_commands.new_task)
     new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header and one row per example")
     new.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
     new.add_argument("--id", metavar="COLUMN", help="a column of ids to keep (default: new ids)")
     new.add_argument("--group", metavar="COLUMN", help="rows with the same value are held out together")
     new.add_argument("--metric", metavar="NAME", help="metric (default: inferred from the target)")
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
-
-
-# ---------------------------------------------------------------------------------------------------- the commands
-
-
-def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.startup.open_run import start
-    from harness.ui.live import open_screen
-
-    screen = open_screen(sys.stdout.isatty(), options.plain)
-    try:
-        code = start(_request(options), settings, screen)
-    finally:
-        screen.close()
-    if options.score and code == errors.DONE and screen.run_id:
-        from harness.commands.score import score_runs
-
-        return score_runs([screen.run_id], settings)
-    return code
-
-
-def _request(options: argparse.Namespace) -> RunRequest:
-    from harness.startup.create_run import RunRequest
-    from runs.run_settings import RunSettings
-
-    flags = {name: value for name, value in vars(options).items() if name in RunSettings.model_fields}
-    return RunRequest(options.task or "", flags, tuple(options.assignments), options.trust_task)
-
-
-def _config(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.config import show_config
-
-    return show_config(_request(options), settings)
-
-
-def _resume(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.show import find_run
-    from harness.startup.open_run import resume
-    from harness.ui.live import open_screen
-
-    folder = find_run(options.run, settings)
-    screen = open_screen(sys.stdout.isatty(), options.plain)
-    try:
-        return resume(folder, settings, screen)
-    finally:
-        screen.close()
-
-
-def _runs(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.show import show_runs
-
-    return show_runs(settings)
-
-
-def _show(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.show import show_run
-
-    if options.cost or options.epochs:
-        from harness.commands.show import find_run
-        from harness.commands.usage_tables import show_cost, show_epochs
-
-        folder = find_run(options.run, settings)
-        if options.cost:
-            show_cost(folder, options.attempt)
-        if options.epochs:
-            show_epochs(folder)
-        return errors.DONE
-    return show_run(options.run, settings, options.attempt, options.full)
-
-
-def _tasks(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.show import show_competitions, show_task, show_tasks
-
-    if options.split:
-        return show_competitions(options.split, settings)
-    return show_task(options.name, settings) if options.name else show_tasks(settings)
-
-
-def _prepare(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.prepare import prepare_competition
-
-    return prepare_competition(options.competition, settings, options.raw, options.accept_differences)
-
-
-def _report(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.report import report_runs
-
-    return report_runs(
-        options.run,
-        settings,
-        split=options.split,
-        pads=options.pad_missing,
-        seeds=options.seeds,
-        output=options.output,
-        as_json=options.json,
-        with_curve=options.curve,
-    )
-
-
-def _submit(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.submit import submit_run
-
-    return submit_run(options.run, settings, options.competition)
-
-
-def _score(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.score import score_runs
-
-    return score_runs(options.run, settings, as_json=options.json, output=options.output, anyway=options.anyway)
-
-
-def _doctor(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.commands.doctor import examine
-
-    if options.build_image:
-        from harness.commands.doctor import build_image
-
-        return build_image(options.build_image, settings)
-    return examine(settings, options.base_url, options.model)
-
-
-def _new_task(options: argparse.Namespace, settings: Settings) -> int:
-    from tasks.new_task import TaskRequest, make_task
-
-    request = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
-    made = make_task(request)
-    print(f"made {made.folder}")
-    for assumption in made.assumptions:
-        print(f"assumed: {assumption}")
-    print(f"Describe the task in {made.folder}/description.md, then: harness run {made.folder}")
-    return errors.DONE
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from harness import errors
-from harness.config import resolve
-from harness.settings import Settings
+from harness.config import Resolved
+from harness.settings import Settings, SettingsError
 from runs.run_settings import RunSettings
 from sandboxes.isolation import table_as_text
 
@@ -43,10 +43,10 @@ class Finding:
     is_certain: bool = True
 
 
-def examine(settings: Settings, base_url: str | None = None, model: str | None = None) -> int:
+def examine(settings: Settings, resolved: Resolved) -> int:
     """Run all checks and print their findings. Returns 0 if a run could start, else the exit code of the problem."""
     codes = []
-    for finding in findings(settings, base_url, model):
+    for finding in findings(settings, resolved):
         mark = {"ok": "ok  ", "note": "note", "bad": "BAD "}[finding.health]
         print(f"{mark}  {finding.name}: {finding.detail}")
         if finding.advice:
@@ -70,19 +70,19 @@ def build_image(kind: str, settings: Settings) -> int:
     return errors.DONE
 
 
-def findings(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
+def findings(settings: Settings, resolved: Resolved) -> Iterator[Finding]:
     """The findings of all checks, in the order in which they are printed."""
     yield python()
     yield packages()
     yield git()
     yield home(settings.home)
-    run = resolve(settings).settings
+    run = resolved.settings
     yield space(settings.home, run.workspace_bytes)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
     yield from sandboxes(settings.home, run.image)
     yield mlebench(settings.home)
-    yield key(settings, base_url)
-    yield from served(settings, base_url, model)
+    yield key(settings, run)
+    yield from served(settings, resolved)
 
 
 def python() -> Finding:
@@ -176,29 +176,34 @@ def sandboxes(folder: Path, image: str = "") -> Iterator[Finding]:
         yield Finding("sandbox", "bad", "no sandbox works", "follow the advice above", errors.SANDBOX)
 
 
-def key(settings: Settings, base_url: str | None) -> Finding:
+def key(settings: Settings, run: RunSettings) -> Finding:
     """Whether an API key is set; it is never shown."""
-    if settings.api_key:
-        return Finding("key", "ok", "set (not shown)")
-    advice = "if your endpoint needs one, set HARNESS_API_KEY" if base_url else ""
+    try:
+        if settings.key_of(run.key_variable):
+            return Finding("key", "ok", "set (not shown)")
+    except SettingsError as error:
+        return Finding("key", "bad", str(error), "", errors.INPUT)
+    advice = "if your endpoint needs one, set HARNESS_API_KEY" if run.base_url else ""
     return Finding("key", "note", "not set; the demo model needs none", advice)
 
 
-def served(settings: Settings, base_url: str | None, model: str | None) -> Iterator[Finding]:
+def served(settings: Settings, resolved: Resolved) -> Iterator[Finding]:
     """What the endpoint lists and, if a model is named, how it answers; the answer decides."""
-    listed = endpoint(settings, base_url, model)
+    base_url, model = resolved.settings.base_url, resolved.settings.model
+    listed = endpoint(settings, resolved)
     if not (base_url and model) or (listed.health == "bad" and listed.is_certain):
         yield listed
         return
-    probed = probe(settings, base_url, model)
+    probed = probe(settings, resolved)
     yield listed if probed.health == "bad" or listed.health == "ok" else replace(listed, health="note", advice="")
     yield probed
 
 
-def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Finding:
+def endpoint(settings: Settings, resolved: Resolved) -> Finding:
     """Whether the endpoint answers and lists the model."""
     from harness.endpoint.errors import is_address, shown_address
 
+    base_url, model = resolved.settings.base_url, resolved.settings.model
     if not base_url:
         detail = "none given; the demo model (not an LLM) needs none"
         return Finding("endpoint", "ok", detail, "to check one: harness doctor --base-url URL --model NAME")
@@ -206,20 +211,28 @@ def endpoint(settings: Settings, base_url: str | None, model: str | None) -> Fin
         detail = "the base URL is not an http(s) address"
         return Finding("endpoint", "bad", detail, "write it as http://HOST:PORT/v1", errors.INPUT)
     shown = shown_address(base_url)
-    status, body = _get(shown.rstrip("/") + "/models", settings.api_key)
+    status, body = _get(shown.rstrip("/") + "/models", _key(settings, resolved), resolved.endpoint.headers)
     return _judge_endpoint(shown, status, body, model)
 
 
-def probe(settings: Settings, base_url: str, model: str) -> Finding:
+def _key(settings: Settings, resolved: Resolved) -> str:
+    try:
+        return settings.key_of(resolved.settings.key_variable)
+    except SettingsError:  # reported by `key`
+        return ""
+
+
+def probe(settings: Settings, resolved: Resolved) -> Finding:
     """Probe the endpoint with a few cheap calls; a run that starts within a week uses the stored result."""
     from harness.endpoint.errors import ModelError
     from harness.endpoint.probe import probe_and_store
     from harness.endpoint.probe_result import probe_lines
-    from harness.endpoint.profiles import profile_for
+    from harness.startup.create_run import profile_of
 
-    profile = profile_for(base_url, model, settings.home / "models.toml")
+    run, key = resolved.settings, _key(settings, resolved)
+    profile = profile_of(run, resolved.endpoint, False, settings.home)
     try:
-        result = probe_and_store(settings.home, profile, base_url, settings.api_key)
+        result = probe_and_store(settings.home, profile, run.base_url, key, resolved.endpoint.headers)
     except ModelError as error:
         return Finding("probe", "bad", str(error), "", errors.ENDPOINT)
     detail = "\n      ".join(probe_lines(result))
@@ -253,7 +266,7 @@ def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | Non
     return Finding("endpoint", "ok", f"{shown} answers" + (f" and lists {model}" if model in names else ""))
 
 
-def _get(url: str, api_key: str) -> tuple[int | str, bytes]:
+def _get(url: str, api_key: str, extra: Mapping[str, str]) -> tuple[int | str, bytes]:
     """Status and body of a GET, or the reason why there is no answer. Follows no redirect, which would leak the key."""
     from http.client import HTTPException
     from urllib import error, request
@@ -262,7 +275,7 @@ def _get(url: str, api_key: str) -> tuple[int | str, bytes]:
         def redirect_request(self, *_: object, **__: object) -> None:
             return None
 
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    headers = {**extra, **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
     try:
         get = request.Request(url, headers=headers)
         with request.build_opener(NoRedirect).open(get, timeout=ENDPOINT_SECONDS) as answer:

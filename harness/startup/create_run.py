@@ -133,9 +133,9 @@ def _check_cost(settings: RunSettings, profile: Profile) -> None:
     prices = profile.prices
     if settings.cost and not (prices.input or prices.output):
         errors.fail(
-            f"cost {settings.cost:g} cannot be enforced: the prices of {settings.model} are unknown. Write them into "
-            f'models.toml in HARNESS_HOME, in dollars per million tokens:\n["{settings.model}"]\n'
-            "prices = {input = 0.30, cached = 0.06, output = 1.20}\nor leave the cost out"
+            f"cost {settings.cost:g} cannot be enforced: the prices of {settings.model} are unknown. Write them, in "
+            "dollars per million tokens, into the endpoint's table in config.toml, or into models.toml:\n"
+            f'["{settings.model}"]\nprices = {{input = 0.30, cached = 0.06, output = 1.20}}\nor leave the cost out'
         )
 
 

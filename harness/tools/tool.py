@@ -126,8 +126,8 @@ def _plan(context: ToolContext, arguments: Any) -> ToolStarted:
 class Tool:
     """One tool: its name, how its arguments are checked, how a call is recorded and performed.
 
-    `can_be_undone` and `reads_back` say how far an untidy call may be trusted (`parsing.coerce.ToolSpec`). A tool that
-    `ends_attempt` is not performed: its arguments are the closing words.
+    `can_be_undone`: a repaired call may be performed. `shows_effect`: its result shows what was done, so that even an
+    ambiguous call may be. See `ToolSpec`.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import cli, errors
+from harness import cli, cli_commands, errors
 from harness.config import Layer, resolve, task_layer, untrusted
 from harness.endpoint.profiles import Prices
 from harness.errors import UsageError
@@ -172,5 +172,5 @@ def test_flags_of_the_command_line_reach_the_settings(process: Settings) -> None
     options = cli.make_parser().parse_args(
         ["run", "digits", "--hours", "90m", "--sandbox", "local", "--set", "top_k=3"]
     )
-    resolved = resolve_settings(cli._request(options), None, process)
+    resolved = resolve_settings(cli_commands.request(options), None, process)
     assert (resolved.settings.hours, resolved.settings.sandbox, resolved.settings.top_k) == (1.5, "local", 3)

@@ -15,6 +15,7 @@ import pytest
 from harness.cli import main
 from harness.commands import doctor
 from harness.commands.doctor import Finding
+from harness.config import resolve
 from harness.settings import Settings
 from tests.servers.chat_server import ChatServer
 
@@ -50,7 +51,8 @@ def endpoint(status: int = 200, body: bytes = LISTING, **headers: str) -> Iterat
 
 
 def check_endpoint(tmp_path: Path, base_url: str | None, model: str | None = None) -> Finding:
-    return doctor.endpoint(Settings(tmp_path, api_key=KEY), base_url, model)
+    process = Settings(tmp_path, api_key=KEY)
+    return doctor.endpoint(process, resolve(process, None, {"base_url": base_url, "model": model}))
 
 
 def test_working_machine_is_reported_ready(
@@ -73,7 +75,8 @@ def test_working_machine_is_reported_ready(
 
 def test_model_that_answers_is_enough_even_if_not_listed(tmp_path: Path) -> None:
     with ChatServer() as server:
-        listed, tried = doctor.served(Settings(tmp_path, api_key=KEY), server.url, "an-alias")
+        process = Settings(tmp_path, api_key=KEY)
+        listed, tried = doctor.served(process, resolve(process, None, {"base_url": server.url, "model": "an-alias"}))
     assert (listed.health, tried.health) == ("note", "ok")
     assert "does not list 'an-alias'" in listed.detail
 

@@ -1,0 +1,144 @@
+"""What each command of the command line calls. Imports happen when a command runs, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from harness import errors
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+    from harness.startup.create_run import RunRequest
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.startup.open_run import start
+    from harness.ui.live import open_screen
+
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        code = start(request(options), settings, screen)
+    finally:
+        screen.close()
+    if options.score and code == errors.DONE and screen.run_id:
+        from harness.commands.score import score_runs
+
+        return score_runs([screen.run_id], settings)
+    return code
+
+
+def request(options: argparse.Namespace) -> RunRequest:
+    from harness.startup.create_run import RunRequest
+    from runs.run_settings import RunSettings
+
+    flags = {name: value for name, value in vars(options).items() if name in RunSettings.model_fields}
+    return RunRequest(options.task or "", flags, tuple(options.assignments), options.trust_task)
+
+
+def config(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.config import show_config
+
+    return show_config(request(options), settings)
+
+
+def resume(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.show import find_run
+    from harness.startup.open_run import resume
+    from harness.ui.live import open_screen
+
+    folder = find_run(options.run, settings)
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        return resume(folder, settings, screen)
+    finally:
+        screen.close()
+
+
+def runs(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.show import show_runs
+
+    return show_runs(settings)
+
+
+def show(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.show import show_run
+
+    if options.cost or options.epochs:
+        from harness.commands.show import find_run
+        from harness.commands.usage_tables import show_cost, show_epochs
+
+        folder = find_run(options.run, settings)
+        if options.cost:
+            show_cost(folder, options.attempt)
+        if options.epochs:
+            show_epochs(folder)
+        return errors.DONE
+    return show_run(options.run, settings, options.attempt, options.full)
+
+
+def tasks(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.show import show_competitions, show_task, show_tasks
+
+    if options.split:
+        return show_competitions(options.split, settings)
+    return show_task(options.name, settings) if options.name else show_tasks(settings)
+
+
+def prepare(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.prepare import prepare_competition
+
+    return prepare_competition(options.competition, settings, options.raw, options.accept_differences)
+
+
+def report(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.report import report_runs
+
+    return report_runs(
+        options.run,
+        settings,
+        split=options.split,
+        pads=options.pad_missing,
+        seeds=options.seeds,
+        output=options.output,
+        as_json=options.json,
+        with_curve=options.curve,
+    )
+
+
+def submit(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.submit import submit_run
+
+    return submit_run(options.run, settings, options.competition)
+
+
+def score(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.score import score_runs
+
+    return score_runs(options.run, settings, as_json=options.json, output=options.output, anyway=options.anyway)
+
+
+def doctor(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.doctor import examine
+
+    if options.build_image:
+        from harness.commands.doctor import build_image
+
+        return build_image(options.build_image, settings)
+    from harness.config import resolve
+
+    flags = {name: getattr(options, name) for name in ("endpoint", "base_url", "model")}
+    return examine(settings, resolve(settings, None, flags))
+
+
+def new_task(options: argparse.Namespace, settings: Settings) -> int:
+    from tasks.new_task import TaskRequest, make_task
+
+    request = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
+    made = make_task(request)
+    print(f"made {made.folder}")
+    for assumption in made.assumptions:
+        print(f"assumed: {assumption}")
+    print(f"Describe the task in {made.folder}/description.md, then: harness run {made.folder}")
+    return errors.DONE
