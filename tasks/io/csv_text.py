@@ -168,14 +168,17 @@ _MISSING = frozenset(
     ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "#NA", "#N/A N/A", "-nan", "-NaN"]
 )
 _TRUTH = {"true": 1.0, "false": 0.0}
-BOOLEAN_WORDS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
-"""The words that pandas reads as booleans."""
+
+
+def is_boolean_word(cell: str) -> bool:
+    """Whether pandas reads this cell as a boolean: true or false in any case, without spaces."""
+    return cell.lower() in _TRUTH
 
 
 def as_boolean(cell: str) -> bool | None:
-    """The boolean in a cell: a word of pandas, or a number equal to 1 or 0. None if it is neither."""
-    if (word := BOOLEAN_WORDS.get(cell)) is not None:
-        return word
+    """The boolean in a cell: true or false in any case, or a number equal to 1 or 0. None if it is neither."""
+    if is_boolean_word(cell):
+        return bool(_TRUTH[cell.lower()])
     value = as_number(cell)
     return None if value not in (0, 1) else bool(value)
 

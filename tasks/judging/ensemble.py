@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import BOOLEAN_WORDS, Number, as_boolean, as_number, number
+from tasks.io.csv_text import Number, as_boolean, as_number, is_boolean_word, number
 from tasks.metrics.ranking import mean_ranks
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def _unify_booleans(columns: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]
     distinct: set[str] = set().union(*columns)
     booleans = {cell: as_boolean(cell) for cell in distinct}
     is_one_writing = len(set(booleans.values())) == len(distinct)
-    if is_one_writing or None in booleans.values() or not distinct & BOOLEAN_WORDS.keys():
+    if is_one_writing or None in booleans.values() or not any(map(is_boolean_word, distinct)):
         return columns
     return [[str(booleans[cell]) for cell in column] for column in columns]

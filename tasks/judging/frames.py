@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.io.columns import Columns
-from tasks.io.csv_text import BOOLEAN_WORDS, as_boolean, as_number, number
+from tasks.io.csv_text import as_boolean, as_number, is_boolean_word, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def prediction_frame(predictions: Columns, answers: pd.DataFrame) -> pd.DataFram
 
 def _unify_booleans(cells: pd.Series[Any], answers: pd.Series[Any]) -> pd.Series[Any]:
     """Cells in the words of the first answer, if all answers are booleans; cells that are none stay as they are."""
-    if not len(answers) or not set(answers.unique()) <= BOOLEAN_WORDS.keys():
+    if not len(answers) or not all(map(is_boolean_word, answers.unique())):
         return cells
     first = str(answers.iloc[0])
     change = str.upper if first.isupper() else str.lower if first.islower() else str

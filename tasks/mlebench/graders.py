@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tasks.mlebench import official_metrics
 from tasks.mlebench.facts import competitions
@@ -76,7 +79,7 @@ def score_file(name: str, submission: Path, answers: Path) -> float:
     return score_guarded(RULES[name], read_submission(submission), truth)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(source: Path | IO[str]) -> pd.DataFrame:
     """A table as the official graders read it: exact numbers, the default words for missing values."""
     import warnings
 
@@ -84,7 +87,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        return read_csv(path)
+        return read_csv(source)
 
 
 def read_submission(path: Path) -> pd.DataFrame:
@@ -97,11 +100,26 @@ def read_submission(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return read_table(path)
+        return _read_cut_at_nul(path) if _has_nul(path) else read_table(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except (ValueError, OSError):  # not a CSV file, or not UTF-8
+    except (ValueError, OSError, csv.Error):  # not a CSV file, or not UTF-8
         raise Invalid("The submission cannot be read as CSV in UTF-8.") from None
+
+
+def _has_nul(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(b"\0" in piece for piece in iter(partial(file.read, 1 << 20), b""))
+
+
+def _read_cut_at_nul(path: Path) -> pd.DataFrame:
+    """A table in which every cell ends at its first NUL, as the parser of pandas 2 reads it."""
+    csv.field_size_limit(SIZE_CAP)
+    stream = io.StringIO(newline="")
+    with path.open(encoding="utf-8", newline="") as file:
+        csv.writer(stream).writerows([cell.split("\0")[0] for cell in row] for row in csv.reader(file))
+    stream.seek(0)
+    return read_table(stream)
 
 
 def is_graded_here(name: str) -> bool:

@@ -95,6 +95,14 @@ def _floats(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
     return frame[list(columns)].to_numpy(dtype=float)
 
 
+def _converted(column: pd.Series[Any]) -> Any:
+    """A column as floats, text by Python's rules (1_0 is ten), as scikit-learn converts the columns of pandas 2."""
+    try:
+        return column.to_numpy(dtype=object).astype(float)
+    except (ValueError, TypeError):
+        raise Invalid(NOT_NUMERIC) from None
+
+
 # -------------------------------------------------------------------------------------------------------------- rules
 
 
@@ -144,7 +152,7 @@ def auc_per_column(key: str, targets: Sequence[str], exact: bool = False) -> Rul
         if exact and set(submission.columns) != {key, *targets}:
             raise Invalid(WRONG_COLUMNS)
         predicted, expected = _align_by_id(submission, answers, key)
-        scores = [roc_auc_score(expected[name].to_numpy(), _floats(predicted, [name])[:, 0]) for name in targets]
+        scores = [roc_auc_score(expected[name].to_numpy(), _converted(predicted[name])) for name in targets]
         mean: float = np.mean(scores)
         return mean
 

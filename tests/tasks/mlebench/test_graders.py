@@ -352,3 +352,39 @@ def test_sample_submissions_have_the_official_scores(tmp_path: Path) -> None:
     assert round(score(CATS, tmp_path, answers, even), 5) == constants[CATS]
     assert constants[APTOS] == 0.0
     assert len(BREEDS) == 120
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_cell_ends_at_its_first_nul(name: str, tmp_path: Path) -> None:
+    answers, guess = draw_tables(name)
+    expected = score(name, tmp_path, answers, guess)
+    header, *rows = guess
+    for place in (0, len(header) - 1):
+        titles = [f"{title}\0x" if at == place else title for at, title in enumerate(header)]
+        assert score(name, tmp_path, answers, [titles, *rows]) == expected
+    assert score(name, tmp_path, answers, [header, [f"{rows[0][0]}\0", *rows[0][1:]], *rows[1:]]) == expected
+    assert score(name, tmp_path, answers, [header, [*rows[0][:-1], f"{rows[0][-1]}\x00y"], *rows[1:]]) == expected
+    titles = [f"\0{title}" for title in header]
+    if name != NOMAD:
+        refusal(name, tmp_path, answers, [titles, *rows])
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1_0", 10), ("\u0661", 1), ("\uff11", 1), ("1_000.5", 1000.5), ("0.1_2", 0.12)]
+)
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_other_writings_of_numbers_are_read_as_by_the_official_grader(
+    name: str, text: str, number: float, tmp_path: Path
+) -> None:
+    """Six graders convert text by Python's rules; for all others such a cell is text."""
+    if competitions()[name].metric.startswith(("token", "micro")) or name == PADDY:
+        return  # text is a valid label
+    answers, guess = draw_tables(name)
+    target = target_of(name, guess)
+    table = edited(guess, target, lambda _: text)
+    if name in (PATHOLOGY, "playground-series-s3e18", PIXELS, TAXI, TOXIC, NOMAD):
+        assert score(name, tmp_path, answers, table) == score(
+            name, tmp_path, answers, edited(guess, target, lambda _: number)
+        )
+    else:
+        refusal(name, tmp_path, answers, table)
