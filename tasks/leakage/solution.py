@@ -34,7 +34,7 @@ MIN_CLAIM_ERRORS = 4.0
 LARGE, TIMES = 10.0, 100.0
 """Two numbers have different units (as prices and their logs) if one is above LARGE and TIMES as large as the other."""
 CLAIM = re.compile(
-    r"(?:\bcv\b|\boof\b|valid\w*|hold-?out|score|accuracy|auc|rmse|mae|log_?loss|kappa|f1|r2)\D{0,24}?(-?\d+\.\d+)",
+    r"(?:\bcv\b|\boof\b|valid\w{0,30}|hold-?out|score|accuracy|auc|rmse|mae|log_?loss|kappa|f1|r2)\D{0,24}?(-?\d+\.\d+)",
     re.IGNORECASE,
 )
 PRINTED_DICT = re.compile(r"\{[^{}\n]*\}")
