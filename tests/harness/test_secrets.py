@@ -26,9 +26,8 @@ from tests.servers.chat_server import ChatServer, Exchange, Fault, Message
 KEY = f"planted-{secrets.token_hex(8)}"
 """Each test process plants its own, since parallel tests see each other's processes."""
 TRACES = (KEY.encode(), base64.b64encode(KEY.encode())[:20], KEY.encode().hex().encode())
-LOOK = (
-    "env; tr '\\0' '\\n' < /proc/self/environ; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; find / -name request.json 2>&1"
-)
+LOOK = "env; tr '\\0' '\\n' < /proc/self/environ; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; "
+LOOK += "find / -maxdepth 4 -name request.json 2>&1"
 ISOLATED = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; cat ~/.harness/* /root/.netrc 2>&1; ls -a / ~ 2>&1"
 
 
