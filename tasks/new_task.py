@@ -21,7 +21,7 @@ from tasks.holdout.splitters import (
     choose_fold_count,
     shuffled_indices,
 )
-from tasks.io.csv_text import Row, as_number, write_rows
+from tasks.io.csv_text import Row, as_number, is_missing, write_rows
 from tasks.metrics.registry import METRICS
 from tasks.new_task_checks import can_be_scored, check_columns, check_metric, check_target, read_table
 
@@ -62,9 +62,12 @@ def make_task(request: TaskRequest) -> CreatedTask:
     check_columns(request.data, header, {"--target": request.target, "--id": request.id, "--group": request.group})
     assumptions: list[str] = []
     target_at = header.index(request.target)
-    labelled = [row for row in rows if row[target_at].strip()]
+    is_empty = _emptiness([row[target_at] for row in rows])
+    labelled = [row for row, empty in zip(rows, is_empty, strict=True) if not empty]
     if len(labelled) < len(rows):
-        assumptions.append(f"left out {len(rows) - len(labelled)} rows whose {request.target} is empty")
+        words = sorted({row[target_at].strip() for row, empty in zip(rows, is_empty, strict=True) if empty} - {""})
+        which = f" or {', '.join(words)}" if words else ""
+        assumptions.append(f"left out {len(rows) - len(labelled)} rows whose {request.target} is empty{which}")
     if len(labelled) < MIN_ROWS:
         raise TaskError(
             f"{request.data}: {len(labelled)} rows have a {request.target}, and at least {MIN_ROWS} are needed."
@@ -79,6 +82,14 @@ def make_task(request: TaskRequest) -> CreatedTask:
     is_private = _split(request, metric, header, labelled, assumptions)
     _write_folder(request, folder, metric, header, labelled, name, is_private)
     return CreatedTask(folder, tuple(assumptions))
+
+
+def _emptiness(cells: Sequence[str]) -> list[bool]:
+    """Which cells have no label: empty ones, and in a column of numbers also the words for missing values."""
+    is_missing_word = [is_missing(cell) for cell in cells]
+    others = {cell for cell, missing in zip(cells, is_missing_word, strict=True) if not missing}
+    are_numbers = bool(others) and all(as_number(cell) is not None for cell in others)
+    return is_missing_word if are_numbers else [not cell.strip() for cell in cells]
 
 
 def _folder_to_make(request: TaskRequest) -> Path:

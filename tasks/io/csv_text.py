@@ -170,6 +170,11 @@ _MISSING = frozenset(
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty or a word for a missing value, as pandas and R write it."""
+    return cell.strip() in _MISSING
+
+
 def is_boolean_word(cell: str) -> bool:
     """Whether pandas reads this cell as a boolean: true or false in any case, without spaces."""
     return cell.lower() in _TRUTH
@@ -190,7 +195,7 @@ def number(cell: str) -> float:
             return float(cell)
     except ValueError:
         pass
-    if cell.strip() in _MISSING:
+    if is_missing(cell):
         return math.nan
     if (truth := _TRUTH.get(cell.strip().lower())) is not None:
         return truth

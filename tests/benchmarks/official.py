@@ -192,7 +192,7 @@ def _variants(table: tables.Table) -> Iterator[tuple[str, tables.Table]]:
 def compare_prepared(name: str, official: Official, tally: Tally, folder: Path) -> None:
     """Files that both preparers make of the same small raw files."""
     if name in CLASSES:
-        setattr(raw_files, CLASSES[name][0], official.ask("classes", name))
+        setattr(raw_files, CLASSES[name][0], official.ask("classes", name, *CLASSES[name][1:]))
     source = raw_files.raw(name, folder / "raw" / name)
     home = folder / "home"
     prepare(name, home, source, lambda *_: None, accepts_differences=True)

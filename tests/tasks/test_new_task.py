@@ -133,6 +133,24 @@ def test_partly_empty_binary_target_gets_roc_auc(tmp_path: Path) -> None:
     assert load_task(make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new")).folder).metric.name == "roc_auc"
 
 
+@pytest.mark.parametrize("word", ["NaN", "NA", "nan", "None", "<NA>", " NA "])
+def test_words_for_missing_values_are_empty_cells_of_a_numeric_target(word: str, tmp_path: Path) -> None:
+    rows = [[str(index), word if index % 10 == 0 else f"{index * 1.37:.2f}"] for index in range(200)]
+    write_table(tmp_path / "d.csv", [["x", "y"], *rows])
+    created = make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
+    assert load_task(created.folder).metric.name == "rmse"
+    assert any("20 rows" in assumption and word.strip() in assumption for assumption in created.assumptions)
+    tables = [read_table(created.folder / name) for name in ("public/train.csv", "private/answers.csv")]
+    assert sum(len(table) - 1 for table in tables) == 180
+
+
+def test_such_a_word_is_a_class_of_a_text_target(tmp_path: Path) -> None:
+    rows = [[str(index), ("NA", "EU", "AS")[index % 3]] for index in range(200)]
+    write_table(tmp_path / "d.csv", [["x", "y"], *rows])
+    created = make_task(TaskRequest(tmp_path / "d.csv", "y", tmp_path / "new"))
+    assert {row[-1] for row in read_table(created.folder / "public/train.csv")[1:]} == {"NA", "EU", "AS"}
+
+
 def test_other_separators_inside_names_are_accepted(tmp_path: Path) -> None:
     write_table(
         tmp_path / "d.csv", [["a;b", "c|d", "y"], *([str(index), "x;y", str(index % 2)] for index in range(100))]

@@ -14,6 +14,8 @@ from answers import BREEDS, SPECIES, Cell, Table, write
 
 from tasks.mlebench.graders import CATHETERS, TOXIC
 
+DIGITS_KEPT, DIGITS_LOST = "-0.13629433874529376", "-73.892005920410156"
+"""Numbers of which the first is written as it is, the second as -73.89200592041016: the same float in fewer digits."""
 PIZZA_FIELDS = ["giver_username_if_known", "request_id", "request_text_edit_aware", "requester_username"]
 
 
@@ -182,6 +184,8 @@ def taxi(folder: Path, draw: Draw) -> None:
         ]
         if n == 77:
             place[2:] = ["", ""]
+        if n == 78:
+            place[0] = DIGITS_LOST
         when = f"2009-06-{n % 28 + 1:02d} 17:26:21"
         rows.append([f"{when}.{n:07d}", f"{draw.randrange(250, 9000) / 100}", f"{when} UTC", *place, n % 6])
     write(folder / "train.csv", table(header, rows))
@@ -282,6 +286,7 @@ def forest(folder: Path, draw: Draw) -> None:
 
 def interactions(folder: Path, draw: Draw) -> None:
     rows = [[n, repr(draw.gauss(0, 1)) if n % 50 == 0 else n / 8, f"A{n % 9}", n % 2] for n in range(100_050)]
+    rows[1][1], rows[2][1] = DIGITS_KEPT, DIGITS_LOST
     write(folder / "train.csv", table(["id", "f_00", "f_27", "target"], rows))
 
 
@@ -316,6 +321,7 @@ def spaceship(folder: Path, draw: Draw) -> None:
 
 def enzymes(folder: Path, draw: Draw) -> None:
     rows = [[n, repr(draw.random() * 300), *((n + k) % 2 for k in range(6))] for n in range(draw.rows(93, 410))]
+    rows[1][1], rows[2][1] = DIGITS_KEPT, DIGITS_LOST
     write(folder / "train.csv", table(["id", "BertzCT", *(f"EC{k}" for k in range(1, 7))], rows))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from answers import BREEDS, CATHETERS, DISEASES, SPECIES, TOXIC
-from raw_files import BUILDERS, raw
+from raw_files import BUILDERS, DIGITS_KEPT, DIGITS_LOST, raw
 
 from tasks.catalog import find_task
 from tasks.mlebench.facts import competitions
@@ -357,6 +357,17 @@ def test_the_taxi_table_is_shuffled_like_the_benchmark(home: Path) -> None:
     assert (prepared / "public/test.csv").read_text() == test.drop(columns="fare_amount").to_csv(index=False)
     assert (prepared / "public/GCP-Coupons-Instructions.rtf").exists()
     assert isinstance(train, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    "name", ["new-york-city-taxi-fare-prediction", "tabular-playground-series-may-2022", "playground-series-s3e18"]
+)
+def test_numbers_are_written_as_the_nearest_float(name: str, home: Path) -> None:
+    prepared = ready(name, home)
+    train = "public/labels.csv" if name.startswith("new-york") else "public/train.csv"
+    cells = {cell for path in (train, "private/test.csv") for row in read(prepared / path) for cell in row}
+    assert "-73.89200592041016" in cells and DIGITS_LOST not in cells
+    assert name.startswith("new-york") or DIGITS_KEPT in cells
 
 
 def test_geometries_follow_the_new_ids(home: Path) -> None:
