@@ -25,7 +25,7 @@ from runs.journal import create_run
 from runs.run_settings import RunSettings
 from sandboxes.base import Sandbox
 from tasks.catalog import find_task
-from tasks.holdout.blend import Blend, make_blend
+from tasks.holdout.blend import FORMAT, Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
 from tasks.io.hashing import hash_of_file
 from tasks.judging.validate_submission import why_no_submission
@@ -180,7 +180,8 @@ def _blend_folder(task: Task, seed: int, home: Path) -> Path:
     """Where the run's data and held-out labels are. The names say nothing, since a mount table shows them to the
     model. Two tasks with one id, an example's and a user's own, have a folder each."""
     identity = f"{task.id}\n{_below(task.folder, home)}"
-    return home / "data" / ".blends" / opaque_name(identity) / opaque_name(f"{identity}\n{seed}\n{task.digest}")
+    version = f"{identity}\n{seed}\n{task.digest}\n{FORMAT}"
+    return home / "data" / ".blends" / opaque_name(identity) / opaque_name(version)
 
 
 def _below(path: Path, home: Path) -> str:

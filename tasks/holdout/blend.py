@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 
 FIRST_SPLIT = Split()
+FORMAT = 2
+"""What is written into a data folder, counted: 2 shuffles the training rows of folds and
+renames opaque ids. Older folders are still read."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST_SPLIT) 
         # The metric's description is part of the fingerprint, but rewording it does not change a blend.
         recorded = read_meta(blend.private_labels)
         described = replace(task, metric=replace(task.metric, doc=recorded["metric"]["doc"]))
-        is_same = recorded["fingerprint"] == _fingerprint(described, seed, split)
+        is_same = recorded["fingerprint"] == _fingerprint(described, seed, split, recorded.get("format", 1))
     except (TableError, TooFewRows) as error:
         raise TaskError(f"{task.path}: no rows can be held out: {error}") from None
     except OSError as error:
@@ -128,7 +131,14 @@ def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: 
         store = folder.parent / ".files"
         summary = build_files(task, seed, split, building / "public", building / "custody", store)
         plant_canary(building / "custody" / "answers.csv", fingerprint)
-        meta = {**_task_facts(task), **asdict(summary), **asdict(split), "seed": seed, "fingerprint": fingerprint}
+        meta = {
+            **_task_facts(task),
+            **asdict(summary),
+            **asdict(split),
+            "seed": seed,
+            "fingerprint": fingerprint,
+            "format": FORMAT,
+        }
         meta["competition"] = task.competition  # no part of the fingerprint, so that existing folders stay valid
         with open_durable(building / "custody" / "blend.json", 0o600) as stream:
             stream.write(json.dumps(meta, indent=1, sort_keys=True) + "\n")
@@ -155,12 +165,12 @@ def _task_facts(task: Task) -> dict[str, Any]:
     }
 
 
-def _fingerprint(task: Task, seed: int, split: Split) -> str:
-    """A hash of data, metric, recipe, seed and split: a folder made for others must not be used."""
+def _fingerprint(task: Task, seed: int, split: Split, version: int = FORMAT) -> str:
+    """A hash of data, metric, recipe, seed, split and format: a folder made for others must not be used."""
     # Field names are part of the fingerprints of folders on disk: renaming one makes every run refuse its folder.
     split_state = {"draw": split.draw, "part": split.fold}
     state: list[Any] = [seed, split_state, _task_facts(task), asdict(task.labels) if task.labels else None]
-    state.append(asdict(task.recipe))
+    state += [asdict(task.recipe), *([version] if version > 1 else [])]
     hashed = {task.submission.sample, *([task.labels.file] if task.labels else [])}
     for path in sorted(task.public.rglob("*")):
         if not path.is_file():

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from tasks.holdout.choose_rows import choose_held_out
 from tasks.holdout.load_inputs import Sample, TaskInputs, fields_of, load_inputs, read_sample
-from tasks.holdout.public_files import MovedRows, write_all_files, write_files
+from tasks.holdout.public_files import MovedRows, list_other_files, write_all_files, write_files
+from tasks.holdout.rename_ids import rename_ids
 from tasks.holdout.split import Split
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.archives import pack
@@ -80,9 +81,12 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    moved = inputs.train.source.write_without(target_of, held_out.roles)
+    order = _order_train(task, inputs, draw) if held_out.plan.cv_folds else None
+    names = rename_ids(task, task.labels, inputs, list_other_files(task, inputs, ()), draw) if order else {}
+    edit = _id_editor(inputs.train.source.header, inputs.encoder.id.single_field, names)
+    moved = inputs.train.source.write_without(target_of, held_out.roles, order, edit)
     units = [*_test_units(task, inputs), *_held_out_units(task, task.labels, inputs, held_out.roles, moved)]
-    shown = list(_renumber(task, inputs, _order_units(task, units, draw)))
+    shown = list(_renumber(task, inputs, _order_units(task, units, draw), names))
     if inputs.test.source is not None:
         inputs.test.source.write(target_of, (each.row for each in shown))
     counts, firsts = _write_tables(task, inputs, shown, public, private_labels)
@@ -151,6 +155,21 @@ def _held_out_units(
     yield from units.values()
 
 
+def _order_train(task: Task, inputs: TaskInputs, draw: str) -> list[int] | None:
+    """The numbers of the training rows in a random order, different for each fold; None if their order has a meaning.
+
+    Otherwise a row's place would identify it on every fold, and labels could be memorized by it. Rows of a unit stay
+    together.
+    """
+    if task.recipe.time or (task.recipe.renumber and task.recipe.renumber.order):
+        return None
+    rows_of: dict[str, list[int]] = {}
+    for number in range(len(inputs.train.labels)):
+        rows_of.setdefault(inputs.train.units[number] if task.recipe.unit else str(number), []).append(number)
+    units = list(rows_of.values())
+    return [number for index in shuffled_indices(len(units), f"{draw}:train") for number in units[index]]
+
+
 def _order_units(task: Task, units: list[list[ShownRow]], draw: str) -> list[list[ShownRow]]:
     """The units in the order in which they are shown: random, or as the recipe sorts them."""
     mixed = [units[index] for index in shuffled_indices(len(units), f"{draw}:mix")]
@@ -158,10 +177,26 @@ def _order_units(task: Task, units: list[list[ShownRow]], draw: str) -> list[lis
     return sorted(mixed, key=lambda unit: Template(sort_by).fill(unit[0].fields)) if sort_by else mixed
 
 
-def _renumber(task: Task, inputs: TaskInputs, units: list[list[ShownRow]]) -> Iterator[ShownRow]:
-    """The rows one by one, with new numbers if the recipe gives them."""
+def _id_editor(header: Row, column: str, names: Mapping[str, str]) -> Callable[[Row], Row] | None:
+    """A function that gives a row its new id; None if ids are kept."""
+    if not names:
+        return None
+    index = header.index(column)
+    return lambda row: [*row[:index], names[row[index]], *row[index + 1 :]]
+
+
+def _renumber(
+    task: Task, inputs: TaskInputs, units: list[list[ShownRow]], names: Mapping[str, str]
+) -> Iterator[ShownRow]:
+    """The rows one by one, with new ids (`names`), or with new numbers if the recipe gives them."""
     renumber = task.recipe.renumber
-    header = inputs.test.header
+    header, column = inputs.test.header, inputs.encoder.id.single_field
+    edit = _id_editor(header, column, names)
+    if edit:
+        for unit in units:
+            for each in unit:
+                yield replace(each, row=edit(each.row), named={**each.fields, column: names[each.fields[column]]})
+        return
     for number, unit in enumerate(units):
         if renumber is None:
             yield from unit
@@ -202,7 +237,7 @@ def _write_tables(
             SELECT: open_table(private_labels / "select.csv", answers_header),
         }
         for each in shown:
-            ids, key = _ids_and_key(task, inputs, each, counts[each.role])
+            ids, key = _ids_and_key(inputs, each, counts[each.role])
             to_key(key)
             if each.role != TEST:
                 cells = inputs.encoder.cells(each.fields)
@@ -219,13 +254,14 @@ def _write_tables(
     return counts, firsts
 
 
-def _ids_and_key(task: Task, inputs: TaskInputs, shown: ShownRow, start: int) -> tuple[list[str], list[Row]]:
+def _ids_and_key(inputs: TaskInputs, shown: ShownRow, start: int) -> tuple[list[str], list[Row]]:
     """The ids of a row in the shown sample, and their lines of key.csv; `start` counts earlier rows of its role."""
     if shown.role != TEST:
         ids = list(inputs.encoder.ids(shown.fields, shown.named))
         return ids, [[shown.role, str(start + index), shown.unit, ""] for index in range(len(ids))]
     original = [inputs.sample.ids[sample_row] for sample_row in shown.sample_rows]
-    ids = list(inputs.encoder.ids(shown.fields, shown.named)) if task.recipe.renumber else original
+    is_renamed = shown.named is not shown.fields
+    ids = list(inputs.encoder.ids(shown.fields, shown.named)) if is_renamed else original
     return ids, [
         [TEST, str(sample_row), "", before if before != name else ""]
         for name, sample_row, before in zip(ids, shown.sample_rows, original, strict=True)

@@ -63,7 +63,7 @@ def write_files(task: Task, inputs: TaskInputs, moved: MovedRows, public: Path, 
     targets = _row_file_targets(patterns, moved)
     archives = sorted({pattern.archive for pair in patterns for pattern in pair if pattern.archive})
     plan, unlisted = _FilePlan(), list[str]()
-    for name in _other_files(task, inputs, archives):
+    for name in list_other_files(task, inputs, archives):
         if ("", name) in targets or _matches(patterns, "", name):
             plan.rows["", name] = targets.pop(("", name), ("", name))
         else:
@@ -85,7 +85,7 @@ def write_files(task: Task, inputs: TaskInputs, moved: MovedRows, public: Path, 
     return notes
 
 
-def _other_files(task: Task, inputs: TaskInputs, archives: Sequence[str]) -> list[str]:
+def list_other_files(task: Task, inputs: TaskInputs, archives: Sequence[str]) -> list[str]:
     """The public files that are not written elsewhere and not omitted."""
     recipe = task.recipe
     written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)

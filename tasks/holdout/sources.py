@@ -28,6 +28,8 @@ COPY_LINES_BYTES = 64 << 20
 FILES, MARKED = "files:", "marked:"
 TargetOf = Callable[[Path], Path]
 """Maps a file of the task's public folder to the path it is written to, whose folder exists."""
+Order = Sequence[int] | None
+Edit = Callable[[Row], Row] | None
 
 
 class Source(Protocol):
@@ -41,8 +43,14 @@ class Source(Protocol):
     def rows(self) -> Iterator[Row]:
         """The rows, without the header."""
 
-    def write_without(self, target_of: TargetOf, removed: Collection[int]) -> dict[int, Row]:
-        """Write it without the rows with these numbers; returns those rows."""
+    def write_without(
+        self, target_of: TargetOf, removed: Collection[int], order: Order = None, edit: Edit = None
+    ) -> dict[int, Row]:
+        """Write it without the rows with these numbers; returns those rows.
+
+        `order` lists the numbers of all rows as they are to be written, where the rows of a table may be moved; `edit`
+        then changes each row that is written.
+        """
 
     def write(self, target_of: TargetOf, rows: Iterable[Row]) -> None:
         """Write it with other rows."""
@@ -60,6 +68,10 @@ class Table:
         self._delimiter = "\t" if self.name.lower().endswith(".tsv") else ","
         self.plain: Callable[[str], str] = _json_cell_text if self._is_json else str
         self.header = next(self._rows_with_header(), [])
+
+    def moved(self, target_of: TargetOf) -> Table:
+        """The same table in other files."""
+        return Table([(target_of(path), member) for path, member in self._files])
 
     def _rows_with_header(self) -> Iterator[Row]:
         with _open_text(*self._files[0]) as stream:
@@ -91,11 +103,13 @@ class Table:
         if member:
             written.unlink()
 
-    def write_without(self, target_of: TargetOf, removed: Collection[int]) -> dict[int, Row]:
+    def write_without(
+        self, target_of: TargetOf, removed: Collection[int], order: Order = None, edit: Edit = None
+    ) -> dict[int, Row]:
         """Write every copy of it without some rows, which are returned."""
         moved: dict[int, Row] = {}
         path, member = self._files[0]
-        if not member and len(self._files) == 1 and not self._is_json and _lines_are_rows(path):
+        if order is None and not member and len(self._files) == 1 and not self._is_json and _lines_are_rows(path):
             for number, line in _copy_lines(path, target_of(path), removed):
                 moved[number] = line.decode("utf-8", "surrogateescape").rstrip("\n").split(self._delimiter)
             return moved
@@ -107,8 +121,13 @@ class Table:
                 else:
                     yield row
 
-        self.write(target_of, kept())
-        return moved
+        if order is None:
+            self.write(target_of, kept())
+            return moved
+        rows = list(self.rows())
+        remaining = (rows[number] for number in order if number not in removed)
+        self.write(target_of, map(edit, remaining) if edit else remaining)
+        return {number: rows[number] for number in removed}
 
 
 class FileNames:
@@ -130,7 +149,9 @@ class FileNames:
     def write(self, target_of: TargetOf, rows: Iterable[Row]) -> None:
         """Write nothing: the files are moved elsewhere."""
 
-    def write_without(self, target_of: TargetOf, removed: Collection[int]) -> dict[int, Row]:
+    def write_without(
+        self, target_of: TargetOf, removed: Collection[int], order: Order = None, edit: Edit = None
+    ) -> dict[int, Row]:
         """The removed rows; nothing is written."""
         return {number: row for number, row in enumerate(self.rows()) if number in removed}
 
@@ -160,7 +181,9 @@ class MarkedFile:
     def write(self, target_of: TargetOf, rows: Iterable[Row]) -> None:
         """Write nothing: `write_without` of the labelled rows has written the file."""
 
-    def write_without(self, target_of: TargetOf, removed: Collection[int]) -> dict[int, Row]:
+    def write_without(
+        self, target_of: TargetOf, removed: Collection[int], order: Order = None, edit: Edit = None
+    ) -> dict[int, Row]:
         """Write the file with the removed rows marked."""
         lines, moved = list(self._lines), {}
         for number, (line_number, row) in enumerate(self._numbered()):

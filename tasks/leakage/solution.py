@@ -112,7 +112,7 @@ def check_files(workspace: Path, submission: Path, blend: Path, task: Path) -> l
     loaded = load_blend(blend)
     meta = read_meta(loaded.private_labels)
     ids = _sample_ids(loaded.public, meta["id"], task)
-    known = _Known(ids, _train_ids(task), meta["id"], meta["targets"])
+    known = _Known(ids, _train_ids(task, loaded.public), meta["id"], meta["targets"])
     findings = (finding for path in _files(workspace, submission) for finding in _check_file(path, known))
     return list(dict.fromkeys(findings))
 
@@ -174,9 +174,9 @@ def _sample_ids(public: Path, id_name: str, task: Path) -> list[str]:
     return []
 
 
-def _train_ids(path: Path) -> frozenset[str]:
-    """Ids of labelled rows: those that the agent sees are held out on other folds."""
-    from tasks.holdout.sources import labelled_source
+def _train_ids(path: Path, public: Path) -> frozenset[str]:
+    """Ids of labelled rows: those that the agent sees are held out on other folds. It may see them renamed."""
+    from tasks.holdout.sources import Table, labelled_source
     from tasks.io.csv_text import TableError
     from tasks.io.path_templates import Template
     from tasks.task import TaskError, load_task
@@ -186,6 +186,8 @@ def _train_ids(path: Path) -> frozenset[str]:
         if task.labels is None:
             return frozenset()
         source, template = labelled_source(task, task.labels), Template(task.labels.id)
+        if isinstance(source, Table):
+            source = source.moved(lambda path: public / path.relative_to(task.public))
         index = {name: source.header.index(name) for name in template.names}
         rows = islice(source.rows(), ROWS)
         return frozenset(template.fill({name: source.plain(row[at]) for name, at in index.items()}) for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -22,8 +23,10 @@ from tasks.examples.prepare import prepare_example
 from tasks.holdout.blend import Blend, _fingerprint, load_blend, make_blend
 from tasks.holdout.split import Split
 from tasks.io.csv_text import as_number
+from tasks.judging.judge import run_judge
 from tasks.judging.partition_submission import format_of, partition_submission
 from tasks.task import Task, TaskError, load_task
+from tests.harness.judged_runs import coin, two_numbers
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes | None, int, float]]:
@@ -86,7 +89,7 @@ def test_no_cell_changes(tmp_path: Path) -> None:
     assert all(row == before[row[0]][:3] for row in test)
     assert {row[0] for row in train} | {row[0] for row in test} == set(before)
     kept = [row[0] for row in read_table(task.public / "train.csv") if row[0] not in held_out_ids(blend)]
-    assert [row[0] for row in train] == kept
+    assert sorted(row[0] for row in train) == sorted(kept) and [row[0] for row in train] != kept
 
 
 def test_bytes_that_are_not_utf8_are_kept(tmp_path: Path) -> None:
@@ -309,7 +312,69 @@ def test_blend_of_changed_data_is_refused(tmp_path: Path) -> None:
 def test_fingerprint_of_existing_folders_does_not_change(tmp_path: Path) -> None:
     """A home holds data folders of earlier versions; another fingerprint would make every new run refuse them."""
     task = load_task(make_folder(tmp_path / "churn"))
-    assert _fingerprint(task, 3, Split(1, 2)) == "ec0929301f64d8a972022c819806f7ab4d4c968d1ccd896bfabb8f80735db1d4"
+    assert _fingerprint(task, 3, Split(1, 2), 1) == "ec0929301f64d8a972022c819806f7ab4d4c968d1ccd896bfabb8f80735db1d4"
+
+
+def test_folder_of_the_first_format_is_read(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    blend = make_blend(task, 0, tmp_path / "blend")
+    path = blend.private_labels / "blend.json"
+    meta = json.loads(path.read_text())
+    del meta["format"]
+    path.write_text(json.dumps(meta | {"fingerprint": _fingerprint(task, 0, Split(), 1)}))
+    assert make_blend(task, 0, tmp_path / "blend") == blend
+
+
+def _places(blend: Blend, name: str) -> dict[tuple[str, ...], int]:
+    """The place of each row of a table by its cells without the id."""
+    return {tuple(row[1:3]): place for place, row in enumerate(read_table(blend.public / f"{name}.csv")[1:])}
+
+
+def test_every_fold_has_an_order_and_ids_of_its_own(tmp_path: Path) -> None:
+    """Neither a row's place nor its id tells on another fold which row it is."""
+    task = load_task(two_numbers(tmp_path / "coin", coin))
+    blends = [make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold)) for fold in range(2)]
+    for name in ("train", "test"):
+        first, second = (_places(blend, name) for blend in blends)
+        shared = first.keys() & second.keys()
+        assert len(shared) >= 200 and sum(first[cells] == second[cells] for cells in shared) < 10
+        firsts, seconds = (
+            {tuple(row[1:3]): row[0] for row in read_table(blend.public / f"{name}.csv")[1:]} for blend in blends
+        )
+        assert sum(firsts[cells] == seconds[cells] for cells in shared) < 10
+    before = read_table(task.public / "train.csv") + read_table(task.public / "test.csv")[1:]
+    after = read_table(blends[0].public / "train.csv") + read_table(blends[0].public / "test.csv")[1:]
+    assert {row[0] for row in before} == {row[0] for row in after}, "the new ids are the old ones, dealt anew"
+
+
+def test_renamed_rows_are_judged_and_submitted_under_their_own_ids(tmp_path: Path) -> None:
+    task = load_task(two_numbers(tmp_path / "side", lambda draw, a, b: f"{a + b:.4f}", metric="rmse"))
+    blend = make_blend(task, 0, tmp_path / "blend", Split(0, 2))
+    rows = [[row[0], f"{float(row[1]) + float(row[2]):.4f}"] for row in read_table(blend.public / "test.csv")[1:]]
+    write_table(tmp_path / "submission.csv", [["key", "y"], *rows])
+    judgement = run_judge(blend.folder, tmp_path / "submission.csv", tmp_path / "out.csv", 60)
+    assert judgement.score is not None and judgement.score < 1e-3
+    submitted = dict(map(tuple, read_table(tmp_path / "out.csv")[1:]))
+    for key, a, b in read_table(task.public / "test.csv")[1:]:
+        assert abs(float(submitted[key]) - float(a) - float(b)) < 1e-3
+
+
+@pytest.mark.parametrize("kept", ["ordered by label", "other file", "no integers"])
+def test_ids_that_may_mean_something_are_kept(kept: str, tmp_path: Path) -> None:
+    task = load_task(two_numbers(tmp_path / "coin", coin))
+    tables = {name: read_table(task.public / f"{name}.csv") for name in ("train", "test", "sample_submission")}
+    if kept == "other file":
+        (task.public / "notes.txt").write_text(tables["train"][1][0])
+    if kept == "ordered by label":
+        ordered = sorted(tables["train"][1:], key=lambda row: row[-1])
+        keys = sorted(row[0] for row in ordered)
+        tables["train"][1:] = [[key, *row[1:]] for key, row in zip(keys, ordered, strict=True)]
+    if kept == "no integers":
+        tables = {name: [rows[0], *([f"k{row[0]}", *row[1:]] for row in rows[1:])] for name, rows in tables.items()}
+    for name, rows in tables.items():
+        write_table(task.public / f"{name}.csv", rows)
+    blend = make_blend(task, 0, tmp_path / "blend")
+    assert set(map(tuple, read_table(blend.public / "train.csv"))) <= set(map(tuple, tables["train"]))
 
 
 def test_rewording_a_metric_keeps_the_blend(tmp_path: Path) -> None:
