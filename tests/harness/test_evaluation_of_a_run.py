@@ -70,7 +70,7 @@ def test_folds_and_every_decision_are_recorded(digits_home: Path) -> None:
             call("write_file", path="solution.py", content=f"STEP = {count}\n{NEAREST}"),
             call("evaluate", command="python solution.py"),
         ]
-        for count in (30, 120, 125)
+        for count in (30, 120, 121)
     ]
     events = played(digits_home, *steps)
     poor, good, similar = evaluations(events)

@@ -42,9 +42,11 @@ def test_table_becomes_a_task_that_can_be_graded(label: str, metric: str, tmp_pa
     assert (blend.test_rows, blend.folds) == (75, 4)
     assert not blend.notes
     assert task.answers is not None
-    answers = {
-        row[0]: row[1] for path in (task.answers, blend.private_labels / "answers.csv") for row in read_table(path)
-    }
+    answers = dict(map(tuple, read_table(blend.private_labels / "answers.csv")))
+    own, ids = dict(map(tuple, read_table(task.answers))), read_table(blend.private_labels / "ids.csv")[1:]
+    for (shown,), (role, _, _, original) in zip(ids, read_table(blend.private_labels / "key.csv")[1:], strict=True):
+        if role == "test":
+            answers[shown] = own[original or shown]
     sample = read_table(blend.public / "sample_submission.csv")
     write_table(tmp_path / "s.csv", [sample[0], *([row[0], answers[row[0]]] for row in sample[1:])])
     parts = partition_submission(blend, tmp_path / "s.csv")
