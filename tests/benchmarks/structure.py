@@ -19,7 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.long_play import Calls, Worker, play
+from harness.startup import open_run
+from harness.ui.live import open_screen
+from tests.long_play import Calls, Worker, engine_of, settings_of
 from tests.playing import SOLUTION, call
 from tests.test_architecture import MODULES, ROOMS, ROOT, imports_of, package_of
 
@@ -78,10 +80,16 @@ def traced_turns() -> list[Trace]:
     with tempfile.TemporaryDirectory() as home, redirect_stdout(io.StringIO()):
         sys.setprofile(tracer)
         try:
-            play(Path(home), Worker(steps), 6)
+            _play(Path(home))
         finally:
             sys.setprofile(None)
     return tracer.turns
+
+
+def _play(home: Path) -> None:
+    with engine_of(home, Worker(steps)) as (_, url):
+        flags = {"model": "scripted", "base_url": url, "turns": 6, "sandbox": "local"}
+        open_run.start(open_run.RunRequest("digits", flags), settings_of(home), open_screen(False, True))
 
 
 def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
