@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,29 @@ def to_line(event: Event, blobs: Path) -> bytes:
     if names:
         line.update({key: fields[key][:HEAD_CHARACTERS] for key in names}, blobs=names)
     try:
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = _to_json(line, ensure_ascii=False)
+    except ValueError:  # JSON has no number for infinity
+        line = with_finite_numbers(line, as_text=True)
+        text = _to_json(line, ensure_ascii=False)
+    try:
+        return text.encode() + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair; escaped, the file stays UTF-8
-        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        return _to_json(line, ensure_ascii=True).encode() + b"\n"
+
+
+def _to_json(line: dict[str, Any], *, ensure_ascii: bool) -> str:
+    return json.dumps(line, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+
+
+def with_finite_numbers(value: Any, *, as_text: bool = False) -> Any:
+    """A JSON value whose infinities and NaNs are null, or texts such as "-Infinity", which events read as numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value) if as_text else None
+    if isinstance(value, dict):
+        return {key: with_finite_numbers(item, as_text=as_text) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_finite_numbers(item, as_text=as_text) for item in value]
+    return value
 
 
 def link_of(line: bytes) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import errors
 from harness.settings import Settings
-from harness.ui.format import printable, table
+from harness.ui.format import table
+from runs.views.format import printable
 
 if TYPE_CHECKING:
     from tasks.metrics.medals import Thresholds

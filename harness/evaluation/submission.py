@@ -16,9 +16,10 @@ from harness.run import Run
 from runs.events.registry import RunEnded, SubmissionChosen
 from runs.files import replace_file, sha256_hex
 from runs.journal import read_events
+from runs.serialization import with_finite_numbers
 from runs.state import Evaluation
 from runs.versions.refs import refs_of
-from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
+from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, printable_lines
 from runs.views.report import write_report
 from runs.views.summary import write_results, write_summary
 from sandboxes.base import read_log
@@ -76,7 +77,7 @@ def write_summaries(run: Run) -> None:
     for attempt in run.state.attempts:
         if attempt.ended and not (run.folder / "attempts" / f"{attempt.number:03d}" / "notes.md").exists():
             keep_attempt(run, attempt.number)
-    _replace(run.folder / "memory.md", f"{_warnings(run)}{memory.render_memory(run.state)}\n".encode())
+    _replace(run.folder / "memory.md", _notes(run, memory.render_memory(run.state)))
     write_results(run.folder, run.state)
     write_summary(run.folder, run.state)
 
@@ -90,7 +91,7 @@ def keep_attempt(run: Run, number: int) -> None:
     scored = [e for e in done if e.score is not None]
     scores = [{"evaluation": e.id, "status": e.status, "score": e.score, "noise": e.noise} for e in done]
     record = {"labels_protected": run.created.protects_labels, "evaluations": scores}
-    _replace(folder / "score.json", json.dumps(record, indent=1).encode())
+    _replace(folder / "score.json", json.dumps(with_finite_numbers(record), indent=1).encode())
     if scored:
         best = (min if run.state.lower_is_better else max)(scored, key=lambda e: e.score or 0.0)
         path = _submission_path(run, best.id)
@@ -98,7 +99,12 @@ def keep_attempt(run: Run, number: int) -> None:
             _replace(folder / "submission.csv.gz", gzip.compress(path.read_bytes(), mtime=0))
     if done:
         _replace(folder / "output.log", read_log(run.sandbox, done[-1].started.job))
-    _replace(folder / "notes.md", f"{_warnings(run)}{memory.render_entry(run.state, attempt)}\n".encode())
+    _replace(folder / "notes.md", _notes(run, memory.render_entry(run.state, attempt)))
+
+
+def _notes(run: Run, text: str) -> bytes:
+    """Notes of the model as a file for people."""
+    return f"{_warnings(run)}{printable_lines(text)}\n".encode(errors="replace")
 
 
 def _warnings(run: Run) -> str:

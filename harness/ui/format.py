@@ -1,29 +1,12 @@
-"""Text for the terminal beyond `runs/views/format.py`: estimates, tables, text made safe to print."""
+"""Text for the terminal beyond `runs/views/format.py`: estimates and tables."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
 from runs.state import State
 from runs.views.final_choice import result_evaluation
 from runs.views.format import ESTIMATE, evaluation_text, medal_text
-
-_NOT_PLAIN = re.compile(r"[^\t\n -~]")
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])", re.DOTALL)
-
-
-def printable(text: str) -> str:
-    """Text without control sequences: an agent's output must not change its owner's terminal.
-
-    Of a line overwritten with carriage returns the last version stays; tabs and newlines stay.
-    """
-    if not _NOT_PLAIN.search(text):
-        return text
-    text = _SEQUENCE.sub("", text)
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return "".join(c for c in "\n".join(lines) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
 def standing(state: State) -> str:

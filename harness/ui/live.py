@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness.ui.format import estimate, printable, standing
-from runs.views.format import duration_text, evaluation_text, model_text, money_text, sandbox_text
+from harness.ui.format import estimate, standing
+from runs.views.format import duration_text, evaluation_text, model_text, money_text, printable, sandbox_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 
 from runs.events.registry import RunCreated, ThresholdsKnown
 from runs.state import Evaluation, State
@@ -86,6 +88,27 @@ def status_text(state: State) -> str:
     if state.ended:
         return f"ended: {state.ended}"
     return f"paused: {one_line(state.paused)}" if state.paused else "open"
+
+
+_NOT_PLAIN = re.compile(r"[^\t\n -~]")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])", re.DOTALL)
+
+
+def printable(text: str) -> str:
+    """Text without control sequences and marks of direction: an agent's output must not change its owner's terminal.
+
+    Of a line overwritten with carriage returns the last version stays; tabs and newlines stay.
+    """
+    if not _NOT_PLAIN.search(text):
+        return text
+    text = _SEQUENCE.sub("", text)
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return "".join(c for c in "\n".join(lines) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
+def printable_lines(text: str) -> str:
+    """`printable` line by line: a sequence that one line leaves open hides nothing of the next."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: str, width: int = 0) -> str:

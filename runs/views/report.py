@@ -24,6 +24,7 @@ from runs.views.format import (
     model_text,
     money_text,
     one_line,
+    printable_lines,
     sandbox_text,
     score_text,
     status_text,
@@ -56,7 +57,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _usage(totals, cache, repair_line(repair_steps)),
         _notes(state, state.created, incidents),
     ]
-    return "\n".join(line for section in sections for line in section)
+    return printable_lines("\n".join(line for section in sections for line in section))
 
 
 class _Incidents:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from runs.files import replace_file
+from runs.serialization import with_finite_numbers
 from runs.state import Evaluation, State
 from runs.views.final_choice import result_evaluation
-from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, status_text
+from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, printable, status_text
 
 COLUMNS = ("commit", "score", "status", "minutes", "description")
 
@@ -21,7 +22,7 @@ def results_tsv(state: State) -> str:
     """A header line, then one line per finished evaluation, oldest first."""
     finished = [evaluation for evaluation in state.evaluations.values() if evaluation.status]
     rows = [COLUMNS, *(_row(evaluation, state) for evaluation in finished)]
-    return "".join("\t".join(one_line(cell) for cell in row) + "\n" for row in rows)
+    return "".join("\t".join(one_line(printable(cell)) for cell in row) + "\n" for row in rows)
 
 
 def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ def write_results(folder: Path, state: State) -> None:
 
 def write_summary(folder: Path, state: State) -> None:
     """Write `summary.json` of a run folder. Raises OSError."""
-    text = json.dumps(summary(state), ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(with_finite_numbers(summary(state)), ensure_ascii=False, indent=1) + "\n"
     replace_file(folder / "summary.json", text.encode(errors="replace"))
 
 

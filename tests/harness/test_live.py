@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from harness.ui.format import printable
 from harness.ui.live import LivePanel, PlainLines, line_of, open_screen, rows_of
 from runs.events.registry import (
     AttemptEnded,
@@ -27,6 +26,7 @@ from runs.events.registry import (
 )
 from runs.run_settings import RunSettings
 from runs.state import State
+from runs.views.format import printable
 
 
 def created(**changes: object) -> RunCreated:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_stories import created, new_run, small_run
 
-from runs.events.registry import Event, Reminded, ToolFinished, UnknownEvent, Waited, Warned
+from runs.events.registry import EvaluationFinished, Event, Reminded, ToolFinished, UnknownEvent, Waited, Warned
 from runs.journal import (
     Journal,
     JournalBusy,
@@ -53,6 +53,17 @@ def test_what_is_appended_is_read_back_whole_and_numbered(tmp_path: Path) -> Non
     with Journal.open(tmp_path / "r") as journal:
         assert journal.past[1:] == recorded
         assert journal.torn is None
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_journal_has_no_numbers_that_json_lacks(number: float, tmp_path: Path) -> None:
+    event = EvaluationFinished(evaluation="1", status="scored", commit="c", tree="t", score=0.5, noise=number)
+    new_run(tmp_path / "run").append(event)
+    line = (tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1]
+    json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in the journal"))
+    *_, read = read_events(tmp_path / "run")
+    assert isinstance(read, EvaluationFinished)
+    assert repr(read.noise) == repr(number)
 
 
 def test_defaults_take_no_room_in_a_line(tmp_path: Path) -> None:

@@ -112,6 +112,15 @@ def test_results_tsv_has_one_line_per_evaluation(tmp_path: Path) -> None:
     assert len(rows) == 3
 
 
+def test_control_sequences_of_the_model_reach_no_file_for_people() -> None:
+    state = fold(small_run())
+    state.attempts[0] = type(state.attempts[0])(1, None, did="\x1b]0;title\x07a\x1b[2Jb\u202ec\x1b]open")
+    for text in (results_tsv(state), report(state, small_run())):
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+        assert "abc" in text
+        assert "Tried idea 2" in text
+
+
 def test_model_text_cannot_break_a_table_row() -> None:
     state = fold(small_run())
     state.attempts[0] = type(state.attempts[0])(1, None, did="a\tb\nc | d")
