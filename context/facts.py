@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from context.tokens import bytes_for
@@ -18,18 +19,24 @@ from runs.views.messages import content_text
 KINDS = ("path", "hash", "job", "setting", "error", "score")
 FACT_TOKENS = 3_000
 """Room for carried facts in the first message; the oldest are dropped (`recall` still finds them)."""
+MESSAGE_FACTS = 1_000
 LONGEST = 140
+LINE_CHARACTERS = 600
+"""Of a longer line only the beginning is searched, for errors and scores."""
 HASH_LENGTH = 12
 
 _SUFFIXES = "py|csv|tsv|pkl|pickle|np[yz]|parquet|feather|json|txt|bin|pth?|ckpt|joblib|md|ya?ml|log|h5|onnx|zip|gz"
-_PATH = re.compile(rf"(?<![\w/.])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_SUFFIXES})\b")
+# Each pattern is linear in the text: the agent writes it.
+_PATH_WORD = re.compile(r"(?<![\w/.-])[\w.-][\w./-]*")
+_PATH = re.compile(r"(?:[\w.-]+/)*[\w-][\w.-]*")
+_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})\b")
 _SAVED = re.compile(r"(?i)\b(?:saved?|wrote|written|writing|dump(?:ed)?|created?|export(?:ed)?|checkpoint|model)\b")
 _HASH = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b")
 _JOB = re.compile(r"\bjob[ `]+([\w.-]*\d[\w-]*)")
 _FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)[= ]([-+]?\d[\w.+-]*|True|False|[a-z]+\b)")
-_SETTING = re.compile(r"\b([A-Za-z_]\w{0,40})\s?=\s?([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?![\w.])")
-_ERROR = re.compile(r"^\s*((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b: .+|Killed|.*out of memory.*)$", re.MULTILINE)
-_SCORE = re.compile(r"(?i)^.*\b(?:cv|oof|mean|best|final|held-out|valid(?:ation)?)\b.{0,60}?\d*\.\d+.*$", re.MULTILINE)
+_SETTING = re.compile(r"\b([A-Za-z_]\w{0,40})\s?=\s?([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)(?![\w.])")
+_ERROR = re.compile(r"(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b: .+|Killed$|.*out of memory")
+_SCORE = re.compile(r"(?i)\b(?:cv|oof|mean|best|final|held-out|valid(?:ation)?)\b.{0,60}?\.\d")
 _WRITE_RESULT = re.compile(r"^wrote (\S+): \d+ bytes, sha256 ([0-9a-f]{12})")
 
 
@@ -37,7 +44,7 @@ def extract_facts(messages: Iterable[bytes]) -> list[str]:
     """The facts in these messages as `kind: text`, each once, ordered by its last mention."""
     ordered: dict[str, None] = {}
     for message in messages:
-        for fact in _facts_of_message(json.loads(message)):
+        for fact in islice(_facts_of_message(json.loads(message)), MESSAGE_FACTS):
             ordered.pop(fact, None)
             ordered[fact] = None
     return _drop_old_hashes(ordered)
@@ -101,7 +108,7 @@ def _facts_of_message(message: dict[str, Any]) -> Iterable[str]:
         if name in ("write_file", "edit_file"):
             yield from _format_facts("path", [str(arguments.get("path", ""))])
         command = str(arguments.get("command", ""))
-        yield from _format_facts("path", _PATH.findall(command))
+        yield from _format_facts("path", _paths(command))
         yield from _format_facts("setting", (f"{key}={value}" for key, value in _FLAG.findall(command)))
         yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(command)))
 
@@ -112,17 +119,27 @@ def _facts_of_result(text: str) -> Iterable[str]:
         return
     if text.startswith("evaluation "):  # rendered from its event
         return
-    for line in text.split("\n"):
-        if len(line) > 600:
+    lines = text.split("\n")
+    for line in lines:
+        if len(line) > LINE_CHARACTERS:
             continue
         if _SAVED.search(line):
-            yield from _format_facts("path", _PATH.findall(line))
+            yield from _format_facts("path", _paths(line))
         yield from _format_facts("job", _JOB.findall(line))
         yield from _format_facts("hash", (digest[:HASH_LENGTH] for digest in _HASH.findall(line)))
         if "=" in line:
             yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(line)))
-    yield from _format_facts("error", (line.strip() for line in _ERROR.findall(text)))
-    yield from _format_facts("score", (line.strip() for line in _SCORE.findall(text)[-2:]))
+    heads = [line.strip()[:LINE_CHARACTERS] for line in lines]
+    yield from _format_facts("error", (line for line in heads if _ERROR.match(line)))
+    yield from _format_facts("score", [line for line in heads if _SCORE.search(line)][-2:])
+
+
+def _paths(text: str) -> Iterable[str]:
+    for word in _PATH_WORD.finditer(text):
+        path = word[0].partition("//")[0]
+        ends = [match.end() for match in _SUFFIX.finditer(path)]
+        if ends and _PATH.fullmatch(path, 0, ends[-1]):
+            yield path[: ends[-1]]
 
 
 def _format_facts(kind: str, texts: Iterable[str]) -> Iterable[str]:

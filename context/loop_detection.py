@@ -30,7 +30,9 @@ NOTE, EPOCH, END = 1, 2, 3
 WAITING_TOOLS = ("wait", "bash", "read_file")
 """Tools that can be used to wait for a job."""
 
-_VARYING = re.compile(r"\d+(?:\.\d+)? s\b|\b\d{5}-\d+\b|\bevent \d+\b")
+READ_CHARACTERS = 4_000
+"""Of a longer failure only the end is read."""
+_VARYING = re.compile(r"(?<!\d)\d+(?:\.\d+)? s\b|\b\d{5}-\d+\b|\bevent \d+\b")
 """Times, job ids and event numbers differ between results that are otherwise equal."""
 _NOT_READY = re.compile(r"(?s)exit [1-9]\d*(?: after #)?\s*|.*(?:No such file or directory|there is no file \S+)\s*")
 """A check that printed nothing, or a file that does not exist yet."""
@@ -138,7 +140,7 @@ class LoopDetector:
         if any(job in arguments for job in others):
             return True
         is_new_job = call in self._jobs.values()
-        return not is_new_job and (not has_failed or bool(_NOT_READY.fullmatch(content)))
+        return not is_new_job and (not has_failed or bool(_NOT_READY.fullmatch(content[-READ_CHARACTERS:])))
 
     def _count(self, count: int, least: int, loop: str, what: str) -> None:
         """Raise the level of `loop` each time its count reaches a multiple of `least`."""

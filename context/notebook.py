@@ -34,9 +34,9 @@ PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 MOST_DECIDED = 60
 _RUNNING = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
 
-_ID = re.compile(r"(?i)(?<![\w-])todo-(\d+)(?!-?\w|\.\w)")
+_ID = re.compile(r"(?i)(?<![\w-])todo-(\d{1,9})(?!-?\w|\.\w)")
 _LEADING_IDS = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
-_RECORDED_ID = re.compile(r"(?:todo-|T)(\d+)")
+_RECORDED_ID = re.compile(r"(?:todo-|T)(\d{1,9})")
 """An id in a `CheckpointTaken` event; old journals call `todo-4` T4."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ PROMPTS = Path(__file__).parent / "prompts"
 NOTE_CALL = "harness_note"
 """Name of the call that is added to a reply without one, so that the harness can answer it with a tool result."""
 LOST = "The result of this call was lost. Check the workspace before you call it again."
-_HARNESS_NOTE = re.compile(r"\n<harness>.*</harness>\s*\Z", re.DOTALL)
+NOTE_START, NOTE_END = "\n<harness>", "</harness>"
 
 
 @cache
@@ -37,7 +36,8 @@ def message_bytes(role: str, content: str, **fields: Any) -> bytes:
 
 def strip_harness_note(content: str) -> str:
     """A tool result without the note that the harness appended to it."""
-    return _HARNESS_NOTE.sub("", content)
+    start = content.find(NOTE_START) if content.rstrip().endswith(NOTE_END) else -1
+    return content if start < 0 else content[:start]
 
 
 def _encode(text: str) -> bytes:

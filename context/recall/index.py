@@ -11,6 +11,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,10 +41,12 @@ CANDIDATES = 300
 RANKED = 2_000
 """Above this many matches ranking is slow and useless: the latest are taken instead."""
 MOST_WORDS = 24
+QUERY_CHARACTERS, WORD_CHARACTERS = 2_000, 100
 FLUSH = 64
 """Events that are written together."""
 _WORD = re.compile(r"[\w][\w.\-/=:+]*", re.UNICODE)
-_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,11}\b")
+_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
+_SUFFIX = re.compile(r"(?<=[\w.-])\.\w{1,11}\b")
 _ROWS = "select rowid from passages where passages match ? limit ?"
 _FILES = (
     "select distinct seq, what from files where backwards = ? or (backwards > ? and backwards < ?) "
@@ -136,7 +139,8 @@ class Recall:
 
     def _matches(self, query: str) -> list[Passage]:
         """The best passages with all words, or with any of them if none has all."""
-        words = list(dict.fromkeys(_WORD.findall(query)))[:MOST_WORDS]
+        words = list(dict.fromkeys(word[:WORD_CHARACTERS] for word in _WORD.findall(query[:QUERY_CHARACTERS])))
+        words = words[:MOST_WORDS]
         if not words:
             return []
         pattern = match_any(words)
@@ -292,7 +296,16 @@ def _paths(event: Event) -> Iterator[tuple[str, str]]:
         if isinstance(path := arguments.get("path"), str):
             yield path.removeprefix("./"), call.name
         if isinstance(command := arguments.get("command"), str):
-            yield from ((path.removeprefix("./"), f"{call.name} command") for path in _PATH.findall(command)[:20])
+            paths = islice(_paths_in(command), 20)
+            yield from ((path.removeprefix("./"), f"{call.name} command") for path in paths)
+
+
+def _paths_in(command: str) -> Iterator[str]:
+    """The words of a command that name a file with a suffix, in linear time."""
+    for word in _PATH.finditer(command):
+        ends = [match.end() for match in _SUFFIX.finditer(word[0])]
+        if ends:
+            yield word[0][: ends[-1]]
 
 
 def _arguments(text: str) -> dict[str, object]:

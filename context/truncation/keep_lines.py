@@ -34,6 +34,19 @@ def is_score(line: str) -> bool:
     return "." in line and len(line) < SCORE_LENGTH and SCORE.search(line) is not None
 
 
+class SkippedLines(str):
+    """Stands for `lines` lines that are not read; `size`: their bytes, line ends included."""
+
+    lines = size = 0
+
+
+def size_of(line: str) -> int:
+    """Bytes of a line with its line end."""
+    if isinstance(line, SkippedLines):
+        return line.size
+    return (len(line) if line.isascii() else len(line.encode())) + 1
+
+
 class KeptLines:
     """A stream of lines of any length, of which only those that `choose_lines` could choose are held.
 
@@ -53,8 +66,9 @@ class KeptLines:
     def add(self, line: Line) -> None:
         """Add a line that is left out of head and tail."""
         number, text = line
-        self.first, self.last = self.first or number, number
-        self.size += len(text.encode()) + 1
+        first = number - text.lines + 1 if isinstance(text, SkippedLines) else number
+        self.first, self.last = self.first or first, number
+        self.size += size_of(text)
         self.follow(line)
         if is_score(text):
             _keep_first(self._first_scores, line, FORMS)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from context.tokens import bytes_for
-from context.truncation.keep_lines import KeptLines, Line, choose_lines
+from context.truncation.keep_lines import KeptLines, Line, SkippedLines, choose_lines, size_of
 
 HEAD_SHARE = 0.4
 MIDDLE_SHARE = 0.35
@@ -23,6 +23,9 @@ HELD_BYTES = 1 << 16
 """Bytes held of a line that does not end."""
 BINARY_SHARE = 0.15
 PEEK_BYTES = 4096
+READ_LINES = 200_000
+"""Lines that are read one by one. Of a longer output only the end is read as well, so that time stays bounded."""
+END_BYTES = 1 << 18
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _PROGRESS_BAR = re.compile(r"^.{0,60}?\b\d{1,3}%\s?\|")
@@ -69,6 +72,54 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
         if len(held) > HELD_BYTES:
             held, dropped = _drop_middle(held, dropped)
     yield _make_readable(held, dropped)
+
+
+def numbered_lines(chunks: Iterable[bytes]) -> Iterator[Line]:
+    """`lines_of` with their numbers; of a long output the lines between `READ_LINES` and the end are only counted."""
+    pieces, after = _pieces(chunks), deque[bytes]()
+    number = 0
+    for number, line in enumerate(lines_of(_first_lines(pieces, after)), 1):
+        yield number, line
+    if not after:
+        return
+    count = size = 0
+    held = sum(map(len, after))
+    for piece in pieces:
+        after.append(piece)
+        held += len(piece)
+        while held - len(after[0]) >= END_BYTES:
+            oldest = after.popleft()
+            held -= len(oldest)
+            size += len(oldest)
+            count += oldest.count(b"\n")
+    end = b"".join(after)
+    if size:
+        start = end.find(b"\n") + 1
+        end, size, count = end[start:], size + start, count + (start > 0)
+        if count:
+            skipped = SkippedLines(f"[{count} lines not searched]")
+            skipped.lines, skipped.size = count, size
+            number += count
+            yield number, skipped
+    yield from enumerate(lines_of([end]), number + 1)
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield from (chunk[start : start + HELD_BYTES] for start in range(0, len(chunk), HELD_BYTES))
+
+
+def _first_lines(pieces: Iterator[bytes], after: deque[bytes]) -> Iterator[bytes]:
+    """The pieces up to about `READ_LINES` line ends, without the last line end; what follows it goes into `after`."""
+    count = 0
+    for piece in pieces:
+        count += piece.count(b"\n")
+        if count >= READ_LINES:
+            end = piece.rfind(b"\n")
+            after.append(piece[end + 1 :])
+            yield piece[:end]
+            return
+        yield piece
 
 
 def file_lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -162,7 +213,7 @@ def _output_lines(chunks: Iterable[bytes], total: int) -> Iterator[Line]:
             yield chunk
 
     last = 0
-    for number, line in collapse_repeats(_strip_empty_end(enumerate(lines_of(count_bytes()), 1))):
+    for number, line in collapse_repeats(_strip_empty_end(numbered_lines(count_bytes()))):
         last = number
         yield number, line
     if total > seen:
@@ -170,13 +221,15 @@ def _output_lines(chunks: Iterable[bytes], total: int) -> Iterator[Line]:
 
 
 def _strip_empty_end(lines: Iterable[Line]) -> Iterator[Line]:
-    last = 0
+    empty, is_empty = 0, True
     for number, line in lines:
-        if line:
-            yield from ((empty, "") for empty in range(last + 1, number))
-            yield number, line
-            last = number
-    if not last:
+        if not line:
+            empty += 1
+            continue
+        yield from ((number - back, "") for back in range(empty, 0, -1))
+        yield number, line
+        empty, is_empty = 0, False
+    if is_empty:
         yield 1, ""
 
 
@@ -197,7 +250,7 @@ class _LongText:
 
     def _take_head(self, lines: Iterator[Line], room: int) -> Iterator[Line]:
         for line in lines:
-            if (room := room - _size(line[1])) < 0:
+            if (room := room - size_of(line[1])) < 0:
                 return chain([line], lines)
             self._head.append(line)
             self._between.follow(line)
@@ -206,22 +259,22 @@ class _LongText:
     def _take_tail(self, lines: Iterator[Line], room: int) -> None:
         for line in lines:
             self._tail.append(line)
-            room -= _size(line[1])
+            room -= size_of(line[1])
             while room < 0:
                 oldest = self._tail.popleft()
                 self._between.add(oldest)
-                room += _size(oldest[1])
+                room += size_of(oldest[1])
 
     def render(self, rest: str) -> str:
         """The text as it is shown."""
         most = int(self._limit * MIDDLE_SHARE)
         # Lines of the middle are chosen first: they decide how much room head and tail have.
         kept = choose_lines(self._left_out(*self._cut_at(self._limit - most)), most)
-        used = sum(_size(f"{number}: {line}") for number, line in kept)
+        used = sum(size_of(f"{number}: {line}") for number, line in kept)
         begin, end = self._cut_at(self._limit - used)
         first = self._head[begin][0] if begin < len(self._head) else self._between.first
         last = self._tail[end - 1][0] if end > 0 else self._between.last
-        size = self._between.size + sum(_size(line) for _, line in [*self._head[begin:], *list(self._tail)[:end]])
+        size = self._between.size + sum(size_of(line) for _, line in [*self._head[begin:], *list(self._tail)[:end]])
         kept = [(number, line) for number, line in kept if first <= number <= last]
         shown = [line for _, line in self._head[:begin]]
         shown += _render_middle(first, last, size, kept, rest)
@@ -233,10 +286,10 @@ class _LongText:
     def _cut_at(self, room: int) -> tuple[int, int]:
         """How many lines of the head, and from which line of the tail on, are shown within `room` bytes."""
         begin, left = 0, int(room * HEAD_SHARE)
-        while begin < len(self._head) and (left := left - _size(self._head[begin][1])) >= 0:
+        while begin < len(self._head) and (left := left - size_of(self._head[begin][1])) >= 0:
             begin += 1
         end, left = len(self._tail), room - int(room * HEAD_SHARE)
-        while end > 0 and (left := left - _size(self._tail[end - 1][1])) >= 0:
+        while end > 0 and (left := left - size_of(self._tail[end - 1][1])) >= 0:
             end -= 1
         return begin, end
 
@@ -259,7 +312,7 @@ def _take(lines: Iterator[Line], limit: int) -> tuple[list[Line], bool]:
     taken, size = [], -1
     for line in lines:
         taken.append(line)
-        size += _size(line[1])
+        size += size_of(line[1])
         if size > limit:
             return taken, False
     return taken, True
@@ -279,7 +332,3 @@ def _shorten(line: str, most: int, dropped: int = 0) -> str:
         return line
     head, tail = raw[: most // 2].decode(errors="ignore"), raw[-(most // 3) :].decode(errors="ignore")
     return f"{head}[… {len(raw) + dropped - len(head.encode()) - len(tail.encode())} bytes …]{tail}"
-
-
-def _size(line: str) -> int:
-    return (len(line) if line.isascii() else len(line.encode())) + 1

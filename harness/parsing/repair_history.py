@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,11 +86,19 @@ class _Repair:
     changes: list[str] = field(default_factory=list)
     unmatched: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     used_ids: set[str] = field(default_factory=set)
+    id_counts: Counter[str] = field(default_factory=Counter)
+    results: dict[str, deque[int]] = field(default_factory=dict)
+    """Positions of the results of each id that are not matched yet."""
+    users: dict[str, list[int]] = field(default_factory=dict)
+    """Positions of the messages that call each id; those with any call are at ""."""
 
     def run(self) -> list[Message]:
         self.unmatched = {
             position: message for position, message in enumerate(self.messages) if message.get("role") == "tool"
         }
+        for position, message in self.unmatched.items():
+            self.results.setdefault(str(message.get("tool_call_id") or ""), deque()).append(position)
+        self.users = _users_of_ids(self.messages)
         repaired: list[Message] = []
         for position, message in enumerate(self.messages):
             role = message.get("role")
@@ -147,20 +157,24 @@ class _Repair:
         return {"id": new_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
     def _unique(self, name: str) -> str:
-        new, count = name, 1
-        while new in self.used_ids:
-            count += 1
-            new = f"{name}_{count}"
+        new = name if name not in self.used_ids else ""
+        while not new or new in self.used_ids:
+            self.id_counts[name] += 1
+            new = f"{name}_{self.id_counts[name] + 1}"
         self.used_ids.add(new)
         return new
 
     def _take_result(self, position: int, call_id: str) -> tuple[int, Mapping[str, Any]] | None:
         """The first unmatched result with this id, up to the next call that uses the same id."""
-        end = _next_use(self.messages, position, call_id)
-        for index, message in self.unmatched.items():
-            if position < index < end and str(message.get("tool_call_id") or "") == call_id:
-                return index, self.unmatched.pop(index)
-        return None
+        users, results = self.users.get(call_id, []), self.results.get(call_id, deque())
+        later = bisect_right(users, position)
+        end = users[later] if later < len(users) else len(self.messages)
+        while results and results[0] < position:  # no later call can take it
+            results.popleft()
+        if not results or results[0] >= end:
+            return None
+        index = results.popleft()
+        return index, self.unmatched.pop(index)
 
     def _answers(
         self, position: int, calls: Sequence[Message], results: Sequence[tuple[int, Mapping[str, Any]] | None]
@@ -189,16 +203,16 @@ class _Repair:
         return copy
 
 
-def _next_use(messages: Sequence[Mapping[str, Any]], position: int, call_id: str) -> int:
-    """The position of the next message that uses an id again; results behind it belong to that message."""
-    for later in range(position + 1, len(messages)):
-        calls = messages[later].get("tool_calls")
-        if messages[later].get("role") == "assistant" and isinstance(calls, list):
-            if not call_id and calls:
-                return later
-            if any(isinstance(call, Mapping) and str(call.get("id") or "") == call_id for call in calls):
-                return later
-    return len(messages)
+def _users_of_ids(messages: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The positions of the messages that call each id: results behind a later one belong to that message."""
+    users: dict[str, list[int]] = {}
+    for position, message in enumerate(messages):
+        calls = message.get("tool_calls")
+        if message.get("role") == "assistant" and isinstance(calls, list) and calls:
+            ids = {str(call.get("id") or "") for call in calls if isinstance(call, Mapping)}
+            for call_id in ids | {""}:
+                users.setdefault(call_id, []).append(position)
+    return users
 
 
 def _is_valid(arguments: Any) -> bool:

@@ -29,6 +29,9 @@ Outcome = Literal["salvaged", "partial", "tool_error", "ambiguous", "truncated",
 CUT_REASONS = ("length", "max_tokens", "model_length", "content_filter", "abort", "error", "incomplete")
 """Finish reasons of a truncated reply."""
 
+MOST_CALLS = 64
+"""Calls of one reply that are executed."""
+
 _ID = re.compile(r"[\w.:\-]{1,64}")
 _NAME = re.compile(r"[^\w-]+", re.ASCII)
 
@@ -86,7 +89,10 @@ def read_reply(
     reasoning = split_reasoning(message)
     is_cut = finish_reason in CUT_REASONS
     received, content, is_plain = find_calls(message, reasoning, tools, is_cut=is_cut)
-    decisions = [_decide(call, tools) for call in received]
+    decisions = [_decide(call, tools) for call in received[:MOST_CALLS]]
+    if len(received) > MOST_CALLS:  # the others are left out of history too; one answer stands for them
+        decisions.append(_Decision(*_left_out(len(received), decisions[-1])))
+        received = received[: MOST_CALLS + 1]
     ids = _ids([call.id for call in received], decisions, seed, taken)
     calls = tuple(
         Call(
@@ -201,13 +207,14 @@ def _deepest(*repair_steps: str) -> str:
 def _ids(given: Sequence[str], decisions: Sequence[_Decision], seed: str, taken: Collection[str]) -> list[str]:
     """Unique ids: the server's if valid, `c1_2` for a second `c1`, generated ones where there is none."""
     used = set(taken)
+    counts = Counter[str]()
     ids: list[str] = []
     for index, (old, decision) in enumerate(zip(given, decisions, strict=True)):
         base = old if _ID.fullmatch(old) else _generate_id(f"{seed}|{index}|{decision.name}|{decision.arguments}")
-        new, count = base, 1
-        while new in used:
-            count += 1
-            new = f"{base}_{count}"
+        new = base if base not in used else ""
+        while not new or new in used:
+            counts[base] += 1
+            new = f"{base}_{counts[base] + 1}"
         used.add(new)
         ids.append(new)
     return ids
@@ -254,6 +261,15 @@ def _unknown(name: str, tools: Sequence[ToolSpec]) -> str:
     every = ", ".join(f"`{tool.name}`" for tool in tools)
     message = f"Not executed: there is no tool `{name[:64]}`." + (f" Nearest: {near}." if near else "")
     return f"{message} The tools are {every}."
+
+
+def _left_out(count: int, last: _Decision) -> tuple[str, str, str, str]:
+    """The decision that stands for the calls of a reply past `MOST_CALLS`."""
+    problem = (
+        f"Not executed: the reply holds {count} calls, and only the first {MOST_CALLS} were executed. Send the others "
+        "again, in smaller groups."
+    )
+    return last.name, "{}", ERROR, problem
 
 
 def _too_untidy(tool: ToolSpec) -> str:

@@ -9,7 +9,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from context.truncation.truncate import file_lines, is_binary, peek, truncate_lines, truncate_output
+from context.truncation.truncate import READ_LINES, file_lines, is_binary, peek, truncate_lines, truncate_output
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import ToolStarted
 from runs.files import sha256_hex
@@ -52,25 +52,47 @@ def _lines(context: ToolContext, arguments: ReadFile, pieces: Iterator[bytes], s
     first, pieces = peek(pieces)
     if is_binary(first):
         return truncate_output(first, size, tokens, f"all of it: {path}")
-    count = 0
-
-    def numbered() -> Iterator[tuple[int, str]]:
-        nonlocal count
-        for line in file_lines(pieces):
-            count += 1
-            yield count, line
-
-    lines, before = numbered(), arguments.offset - 1
-    shown = truncate_lines(
-        islice(lines, before, before + arguments.limit), tokens, f"read_file {path} with offset, limit"
-    )
-    last = count
-    count += sum(1 for _ in lines)
+    before = arguments.offset - 1
+    counted = _CountedLines(pieces)
+    lines = enumerate(file_lines(counted.skip(before)), arguments.offset)
+    most = min(arguments.limit, READ_LINES)
+    shown = truncate_lines(islice(lines, most), tokens, f"read_file {path} with offset, limit")
+    count = counted.count_all()
     if before >= count > 0:
         raise Refused(f"{path} has {count} lines: offset {arguments.offset} is past its end")
     if not count:
         return f"[{path} is empty]"
+    last = min(before + most, count)
     return shown + (f"\n[lines {arguments.offset} to {last} of {count}]" if last - before < count else "")
+
+
+class _CountedLines:
+    """The pieces of a file, with a count of its lines. Lines that are not shown cost no work of their own."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ends, self._last = 0, b"\n"
+
+    def skip(self, lines: int) -> Iterator[bytes]:
+        """The pieces after so many line ends."""
+        for piece in self._counted():
+            if self._ends >= lines:
+                before = lines - (self._ends - piece.count(b"\n"))
+                yield b"".join(piece.split(b"\n", before)[before:]) if before > 0 else piece
+                break
+        yield from self._counted()
+
+    def count_all(self) -> int:
+        """The lines of the whole file; a line end at its end starts no further line."""
+        for _ in self._counted():
+            pass
+        return self._ends + (self._last != b"\n")
+
+    def _counted(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if piece:
+                self._ends, self._last = self._ends + piece.count(b"\n"), piece[-1:]
+                yield piece
 
 
 def _write(context: ToolContext, arguments: WriteFile) -> str:
