@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sandboxes.base import Isolation, JobRequest, JobStatus, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.cache import short_hash
@@ -58,6 +59,8 @@ ISOLATION = Isolation(
 OVERDUE_SECONDS = 30.0
 """A job that runs this long past its time limit makes the harness check its container."""
 REMOVE_SECONDS = 5.0
+PAUSE_CHECK_SECONDS = 5.0
+"""How often a wait looks whether somebody paused the container, which would stall every job in it."""
 
 
 def check_docker(home: Path, image: str = "") -> str:
@@ -85,6 +88,7 @@ class DockerSandbox(HostSandbox):
 
     def __init__(self, paths: SandboxPaths, image: Image, limits: ContainerLimits) -> None:
         self.image, self.limits = image, limits
+        self._checked_at = time.monotonic()
         is_root = os.geteuid() == 0
         self.user = (SANDBOX_USER, SANDBOX_USER) if is_root else (os.geteuid(), os.getegid())
         suffix = short_hash(str(paths.workspace.absolute()), 8)
@@ -100,13 +104,24 @@ class DockerSandbox(HostSandbox):
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """As in the interface. Removes the container if a process in it cannot be killed or does not end in time."""
-        statuses = super().wait(jobs, seconds)
-        if any(status.survivors for status in statuses):
-            self._remove_and_wait()
-        for status in statuses:
-            if status.state == "running":
-                self._check_overdue(status)
-        return statuses
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            statuses = super().wait(jobs, max(0.0, min(left, PAUSE_CHECK_SECONDS)))
+            if any(status.survivors for status in statuses):
+                self._remove_and_wait()
+            running = [status for status in statuses if status.state == "running"]
+            self._check(running)
+            if len(running) < len(statuses) or left <= PAUSE_CHECK_SECONDS:
+                return statuses
+
+    def _check(self, running: Sequence[JobStatus]) -> None:
+        """Resume a container that was paused from outside, and end one that does not respond."""
+        if running and time.monotonic() - self._checked_at >= PAUSE_CHECK_SECONDS:
+            self._checked_at = time.monotonic()
+            self._unpause()
+        for status in running:
+            self._check_overdue(status)
 
     def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it started; if that fails, remove its container."""
@@ -131,13 +146,24 @@ class DockerSandbox(HostSandbox):
         """Make sure that the container runs; its supervisor finds the waiting requests."""
         container = find_container(self.name)
         if container is not None:
-            if container.status in ("running", "restarting", "created"):
+            if container.status in ("running", "restarting"):
+                return
+            if container.status == "created" and self._start_created(container):
                 return
             if container.status == "paused":
                 with_retries(container.unpause)
                 return
             remove_container(container)
         with_retries(self._start_container)
+
+    def _start_created(self, container: Any) -> bool:
+        """Start a container whose creator may have been killed before it did; says whether it runs."""
+        from docker.errors import APIError
+
+        with contextlib.suppress(APIError):  # its creator may be starting it at the same time
+            container.start()
+        again = find_container(self.name)
+        return again is not None and again.status in ("running", "restarting", "paused")
 
     def _command(self, request: JobRequest) -> Command:
         make_mount_points(self.paths.workspace)

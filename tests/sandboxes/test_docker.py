@@ -181,6 +181,36 @@ def test_paused_container_is_resumed(container: Any, paths: SandboxPaths) -> Non
     assert again.wait([job], 20)[0].exit_code == 0
 
 
+def test_job_in_a_container_paused_from_outside_is_not_stalled(container: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandboxes.docker.sandbox.PAUSE_CHECK_SECONDS", 0.5)
+    assert container.output_of("echo one") == "one"
+    live = find_container(container.sandbox.name)
+    assert live is not None
+    live.pause()
+    assert container.sandbox.wait([container.start("echo two")], 20)[0].exit_code == 0
+
+
+@pytest.mark.parametrize("is_killed_after", ["create", "start"])
+def test_job_starts_although_the_harness_was_killed_at_its_container(
+    is_killed_after: str, container: Any, paths: SandboxPaths
+) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom docker.models import containers\n"
+        "from sandboxes.base import *\nfrom sandboxes.select import open_sandbox\n"
+        "owner = containers.ContainerCollection if sys.argv[1] == 'create' else containers.Container\n"
+        "original = getattr(owner, sys.argv[1])\n"
+        "def dies(*args, **options):\n    original(*args, **options)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "box = open_sandbox('docker', SandboxPaths(*map(Path, sys.argv[2:])))\n"
+        "setattr(owner, sys.argv[1], dies)\nbox.start(JobRequest('job', 'echo ran >> count'))\n"
+    )
+    arguments = [str(path) for path in (paths.workspace, paths.data, paths.jobs, paths.home)]
+    done = subprocess.run([sys.executable, "-c", code, is_killed_after, *arguments], cwd=Path(__file__).parents[2])
+    assert done.returncode == -9
+    container.sandbox.start(JobRequest("job", "echo ran >> count"))
+    assert container.sandbox.wait(["job"], 20)[0].exit_code == 0
+    assert container.sandbox.read("count") == b"ran\n"
+
+
 def test_concurrent_harnesses_share_container_and_run_job_once(container: Any, paths: SandboxPaths) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom sandboxes.base import *\n"
