@@ -96,7 +96,7 @@ class JobStatus:
 
     `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts all output, `kept_bytes` the part in
     `log`; they differ when the output passed its limit. `why` explains `lost`. `survivors` counts processes of an ended
-    job that could not be killed.
+    job that could not be killed, `killed` those that its command left in the background and that were ended.
     """
 
     id: str
@@ -109,6 +109,7 @@ class JobStatus:
     log: Path | None = None
     why: str = ""
     survivors: int = 0
+    killed: int = 0
 
     def summary(self) -> str:
         """How the job stands, in a few words."""
@@ -179,6 +180,13 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """Free resources that no running job needs. Running jobs continue."""
+
+
+def background_note(count: str) -> str:
+    """What the agent reads when its command left processes in the background, which end with their job."""
+    return (
+        f"[ended with this command: {count} left in the background; run such work as a command of its own, without &]"
+    )
 
 
 CHUNK_BYTES = 1 << 18

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from harness.tools.tool import Arguments, Command, Tool, ToolContext
 from runs.events.registry import ToolStarted
+from sandboxes.base import JobStatus, background_note
 
 
 class Bash(Arguments):
@@ -25,8 +26,15 @@ def _act(context: ToolContext, arguments: Bash) -> str:
     if status.state == "running":
         head = f"still running as job {job} after {status.seconds:.0f} s; use wait, or read .jobs/{job}/log"
     else:
-        head = status.summary()
+        head = "\n".join([status.summary(), *_background(status)])
     return f"{head}\n{context.clipped_log(status, settings.output_tokens)}".rstrip("\n")
+
+
+def _background(status: JobStatus) -> list[str]:
+    """What the model must know of processes that its command left behind."""
+    if status.ended != "exited" or not status.killed:
+        return []
+    return [background_note(str(status.killed))]
 
 
 TOOLS = (Tool("bash", Bash, _act, _plan),)

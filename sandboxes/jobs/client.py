@@ -243,6 +243,7 @@ class Jobs:
             record["kept_bytes"],
             folder / "log",
             survivors=record.get("survivors", 0),
+            killed=record.get("killed", 0),
         )
 
     def _lost(self, job: str, why: str) -> JobStatus:

@@ -95,6 +95,14 @@ def test_long_command_continues_as_a_job(digits_home: Path) -> None:
     assert "<harness>job 00006-0 has ended: exit 0" in results[6]
 
 
+def test_background_processes_that_were_ended_are_counted(digits_home: Path) -> None:
+    ended, plain = answers(
+        digits_home, call("bash", command="sleep 61 & sleep 62 & echo on"), call("bash", command="echo one")
+    )[:2]
+    assert "2 left in the background" in ended
+    assert "background" not in plain
+
+
 def test_read_past_the_end_states_the_length(digits_home: Path) -> None:
     results = answers(
         digits_home,
