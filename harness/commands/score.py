@@ -92,7 +92,7 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
     from runs.state import fold
     from tasks.judging.grade import run_grade
 
-    with _lock(folder, anyway):
+    with _lock(folder):
         state = fold(read_events(folder))
         if not state.ended and not anyway:
             errors.fail(
@@ -110,20 +110,17 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
 
 
 @contextmanager
-def _lock(folder: Path, anyway: bool) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     """Hold the run's lock while it is graded. Raises `UsageError` if another process is running it."""
     from filelock import FileLock, Timeout
 
-    from runs.journal import is_driven
-
-    if anyway and is_driven(folder):
-        yield
-        return
     lock = FileLock(folder / "lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        errors.fail("another process is running this run. Wait until it ends, stop it, or grade it with --anyway")
+        errors.fail(
+            "another process is running this run, so its submission may still change: stop it, or wait for its end"
+        )
     try:
         yield
     finally:
