@@ -35,8 +35,16 @@ CODES = {
 
 _ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_OF_PATHS = "ENOENT ENOTDIR EISDIR EEXIST ENOTEMPTY EACCES EPERM ELOOP ENAMETOOLONG ENXIO ETXTBSY"
+OF_THE_AGENT = frozenset(getattr(errno, name) for name in _OF_PATHS.split())
+"""What an agent's own files and paths can cause. Any other number is a fault of the machine."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a path that the user gave: not our bug."""
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether the machine failed (a full or broken disk, no file handles): the run stops and can be resumed."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in OF_THE_AGENT
 
 
 class UsageError(Exception):
@@ -54,7 +62,7 @@ def code_of(error: BaseException) -> int:
     for kind in type(error).__mro__:
         if kind.__name__ in CODES and kind.__module__.partition(".")[0] in _ROOMS:
             return CODES[kind.__name__]
-    return BUG
+    return STOPPED if is_of_machine(error) else BUG
 
 
 def explain(error: BaseException, home: Path | None) -> str:
@@ -69,6 +77,12 @@ def explain(error: BaseException, home: Path | None) -> str:
         )
     if isinstance(error, OSError) and code_of(error) == INPUT:
         return f"{error.filename}: {error.strerror}. Check who may write there, or set HARNESS_HOME to another folder."
+    if isinstance(error, OSError) and is_of_machine(error):
+        where = f" ({error.filename})" if error.filename else ""
+        return (
+            f"the machine failed: {error.strerror}{where}. Nothing recorded is lost: when this is mended, a run that "
+            "was going on goes on with `harness resume last`."
+        )
     if code_of(error) != BUG:
         return str(error) or type(error).__name__
     return _report_bug(error, home)

@@ -73,6 +73,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     variables = _without_keys(os.environ) if environment is None else environment
     home = _expanded(variables.get("HARNESS_HOME") or "~/.harness", "HARNESS_HOME").absolute()
+    _check_encoding(home)
     keys = {name: value for name, value in variables.items() if _is_key(name)}
     others = {name: value for name, value in variables.items() if name not in keys}
     return Settings(home=home, api_key=_api_key(variables), variables=others, keys=keys)
@@ -95,6 +96,15 @@ def _expanded(path: str, variable: str) -> Path:
         raise SettingsError(
             f"{variable}: the home folder of {path} is not known. Set {variable} to a path without ~."
         ) from None
+
+
+def _check_encoding(home: Path) -> None:
+    """Paths are recorded as text. Raises `SettingsError` for bytes that are no UTF-8."""
+    try:
+        str(home).encode()
+    except UnicodeEncodeError:
+        shown = str(home).encode(errors="replace").decode()
+        raise SettingsError(f"HARNESS_HOME: {shown} is not UTF-8 text. Set HARNESS_HOME to another folder.") from None
 
 
 def _api_key(variables: Mapping[str, str]) -> str:

@@ -202,6 +202,7 @@ def served(settings: Settings, resolved: Resolved) -> Iterator[Finding]:
 def endpoint(settings: Settings, resolved: Resolved) -> Finding:
     """Whether the endpoint answers and lists the model."""
     from harness.endpoint.errors import is_address, shown_address
+    from harness.endpoint.proxies import require_usable_proxy
 
     base_url, model = resolved.settings.base_url, resolved.settings.model
     if not base_url:
@@ -211,6 +212,10 @@ def endpoint(settings: Settings, resolved: Resolved) -> Finding:
         detail = "the base URL is not an http(s) address"
         return Finding("endpoint", "bad", detail, "write it as http://HOST:PORT/v1", errors.INPUT)
     shown = shown_address(base_url)
+    try:
+        require_usable_proxy(base_url)
+    except SettingsError as error:
+        return Finding("endpoint", "bad", str(error), "", errors.INPUT)
     status, body = _get(shown.rstrip("/") + "/models", _key(settings, resolved), resolved.endpoint.headers)
     return _judge_endpoint(shown, status, body, model)
 
@@ -233,8 +238,8 @@ def probe(settings: Settings, resolved: Resolved) -> Finding:
     profile = profile_of(run, resolved.endpoint, False, settings.home)
     try:
         result = probe_and_store(settings.home, profile, run.base_url, key, resolved.endpoint.headers)
-    except ModelError as error:
-        return Finding("probe", "bad", str(error), "", errors.ENDPOINT)
+    except (ModelError, SettingsError) as error:
+        return Finding("probe", "bad", str(error), "", errors.code_of(error))
     detail = "\n      ".join(probe_lines(result))
     if result.loses_thinking:
         advice = "serve the model with a template that keeps thinking, or run with --accept-lost-thinking"
@@ -271,14 +276,17 @@ def _get(url: str, api_key: str, extra: Mapping[str, str]) -> tuple[int | str, b
     from http.client import HTTPException
     from urllib import error, request
 
+    from harness.endpoint.proxies import is_direct
+
     class NoRedirect(request.HTTPRedirectHandler):
         def redirect_request(self, *_: object, **__: object) -> None:
             return None
 
+    without_proxy = [request.ProxyHandler({})] if is_direct(url) else []
     headers = {**extra, **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
     try:
         get = request.Request(url, headers=headers)
-        with request.build_opener(NoRedirect).open(get, timeout=ENDPOINT_SECONDS) as answer:
+        with request.build_opener(NoRedirect, *without_proxy).open(get, timeout=ENDPOINT_SECONDS) as answer:
             return int(answer.status), answer.read(4_000_000)
     except error.HTTPError as failure:
         return failure.code, b""

@@ -27,6 +27,7 @@ from harness.endpoint.errors import (
     shortened,
     shown_address,
 )
+from harness.endpoint.proxies import is_direct, require_usable_proxy
 from harness.endpoint.request_body import Body
 from harness.endpoint.stream import RawReply, ReplyReader
 
@@ -72,10 +73,14 @@ class Connection:
         self._stall_seconds = stall_seconds
         self._connect_seconds = connect_seconds
         self._guard = DeadlineGuard()
+        uses_proxy = transport is None and not is_direct(base_url)
+        if uses_proxy:
+            require_usable_proxy(base_url)
         http = httpx2.Client(
             transport=transport,
             verify=base_url.startswith("https:"),
             follow_redirects=False,
+            trust_env=uses_proxy,
             event_hooks={"request": [self._guard.attach], "response": [_bound_error_body]},
         )
         self._client = OpenAI(

@@ -7,7 +7,6 @@ record before the job starts, the job outlives the harness, and judging a file a
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ from sandboxes.base import read_log
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 SLOWDOWN = 5.0
 """How many times longer than the longest successful evaluation one may take by default."""
 VERDICTS = {

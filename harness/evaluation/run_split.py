@@ -6,6 +6,9 @@ made elsewhere may hold labels that these folds hold out, and its output is neve
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,7 +72,12 @@ def run_on_split(
     """
     folder, blend = fold_dir(run, evaluation.id, split), blend_of(run, split)
     sandbox = _sandbox(run, evaluation, split, blend, folder)
-    status = _run_job(run, sandbox, job_of(evaluation.id, split), evaluation.command, seconds)
+    job = job_of(evaluation.id, split)
+    status = _run_job(run, sandbox, job, evaluation.command, seconds)
+    if _check_disk(run, sandbox, status) and split.name:  # once more: another program may have filled the disk
+        _forget(sandbox, job)
+        sandbox = _sandbox(run, evaluation, split, blend, folder)
+        status = _run_job(run, sandbox, job, evaluation.command, seconds)
     result = SplitResult(status, Judgement("failed"), folder / "workspace")
     if status.ended != "exited" or status.exit_code != 0:
         why = f"the command did not succeed: {status.summary()}"
@@ -115,3 +123,21 @@ def _run_job(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float)
         (status,) = run.await_jobs([job], run.settings.longest_wait_seconds, sandbox)
         if status.state != "running":
             return status
+
+
+def _check_disk(run: Run, sandbox: Sandbox, status: JobStatus) -> bool:
+    """Whether a job was ended by a full disk. Raises OSError, which stops the run, if the disk is full without its
+    files too; a resumed run then starts the job again."""
+    if status.ended != "disk":
+        return False
+    shutil.rmtree(sandbox.paths.workspace, ignore_errors=True)
+    if shutil.disk_usage(run.folder).free < run.limits().free_bytes:
+        _forget(sandbox, status.id)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.folder))
+    return True
+
+
+def _forget(sandbox: Sandbox, job: str) -> None:
+    """Remove what is kept of an ended job, so that its id can be started again."""
+    for folder in (sandbox.paths.jobs / ".logs" / job, sandbox.paths.jobs / job):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -48,6 +48,7 @@ class RunRequest:
 
 def create(request: RunRequest, process: Settings) -> Path:
     """Create a run and return its folder. Whatever cannot be started is refused before any folder exists."""
+    sandbox_setup.check_git()
     task = find_task(request.task, process.home)
     _check_sample(task)
     resolved = resolve_settings(request, task, process)

@@ -53,6 +53,7 @@ def resume(folder: Path, process: Settings, screen: Screen) -> int:
 
 
 def _play(folder: Path, process: Settings, screen: Screen) -> int:
+    sandbox_setup.check_git()
     with Journal.open(folder) as journal, ExitStack() as leases:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)

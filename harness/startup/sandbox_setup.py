@@ -12,12 +12,21 @@ from harness import errors
 from runs.events.registry import RunCreated
 from runs.journal import is_driven
 from runs.run_settings import RunSettings
+from runs.versions.errors import VersionsError, find_git
 from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend
 from tasks.task import Task
 
 PROBE_SECONDS = 60.0
+
+
+def check_git() -> None:
+    """Refuse to play without git. Raises `UsageError`."""
+    try:
+        find_git()
+    except VersionsError as error:
+        errors.fail(str(error))
 
 
 def check_settings(settings: RunSettings) -> None:

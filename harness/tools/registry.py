@@ -7,6 +7,7 @@ import pkgutil
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from errno import EINVAL
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -15,13 +16,13 @@ from pydantic import ValidationError
 
 import harness.tools
 from context.window import prompt
-from harness import checkpoint, compact
-from harness.evaluation.evaluate import DISK_ERRORS, evaluate
+from harness import checkpoint, compact, errors
+from harness.evaluation.evaluate import evaluate
 from harness.parsing.coerce import ToolSpec
 from harness.run import Run
 from harness.tools.notes import Finish
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
-from runs.events.registry import Call, ToolFinished
+from runs.events.registry import Call, ToolFinished, Warned
 from runs.state import Pending
 from sandboxes.base import JobRequest, JobStatus, PathRefused, read_log
 
@@ -51,6 +52,10 @@ def perform(run: Run, pending: Pending) -> Finish | None:
             run.record(tool.plan(_context(run, pending), arguments))
         content, failed = tool.act(_context(run, run.state.pending[call.id]), arguments), False
     except (Refused, PathRefused, checkpoint.CheckpointRefused, ValueError, OSError) as error:
+        if errors.is_of_machine(error) and not _is_about_path(error, call):
+            raise
+        if isinstance(error, OSError) and call.name == "evaluate":
+            run.record(Warned(message=f"an evaluation could not be made: {error}"))
         content, failed = f"error: {_reason(error, call)}", True
     notes = _notes(run, call, content)
     asks = compact.asks_checkpoint(run, content, call.name)
@@ -90,10 +95,15 @@ def _reason(error: Exception, call: Call) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip()
     if isinstance(error, OSError):
-        if error.errno in DISK_ERRORS:
-            raise error
         return error.strerror or str(error)
     return str(error)
+
+
+def _is_about_path(error: Exception, call: Call) -> bool:
+    """Whether a path that the model wrote may be what the system rejects as invalid."""
+    return (
+        isinstance(error, OSError) and error.errno == EINVAL and call.name in ("read_file", "write_file", "edit_file")
+    )
 
 
 def _notes(run: Run, call: Call, content: str) -> list[str]:

@@ -1,0 +1,104 @@
+"""Faults of the machine stop a run, and what cannot work is refused before a run: neither is the model's mistake."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import errors
+from harness.cli import main
+from harness.endpoint.proxies import is_direct, require_usable_proxy
+from harness.settings import SettingsError, load_settings
+from harness.tools import registry
+from runs.events.registry import Paused, ToolFinished
+from tests.playing import call, events_of, harness_here, only_run, reply
+from tests.servers.chat_server import ChatServer
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM])
+def test_faults_of_the_machine_stop_a_run_resumably(number: int) -> None:
+    error = OSError(number, os.strerror(number), "/runs/r")
+    assert errors.is_of_machine(error)
+    assert errors.code_of(error) == errors.STOPPED
+    assert "harness resume" in errors.explain(error, None)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG])
+def test_faults_of_paths_are_not_the_machines(number: int) -> None:
+    assert not errors.is_of_machine(OSError(number, os.strerror(number)))
+
+
+def test_home_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(SettingsError, match="HARNESS_HOME"):
+        load_settings({"HARNESS_HOME": os.fsdecode(b"/tmp/\xff")})
+
+
+def test_run_without_git_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    assert main(["run", "digits"]) == errors.INPUT
+    assert "git" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+@pytest.mark.parametrize("proxy", ["socks://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://x"])
+def test_unusable_proxy_is_refused_by_name(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(SettingsError, match="ALL_PROXY"):
+        require_usable_proxy("http://models.example/v1")
+
+
+def test_usable_proxy_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "proxy:3128")
+    require_usable_proxy("http://models.example/v1")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8", "named.example"])
+def test_loopback_and_excepted_hosts_need_no_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "named.example")
+    assert is_direct(f"http://{host}:8000/v1")
+    assert not is_direct("http://other.example:8000/v1")
+
+
+def test_doctor_names_the_proxy_it_cannot_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert main(["doctor", "--base-url", "http://models.example/v1", "--model", "m"]) == errors.INPUT
+    assert "ALL_PROXY" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EMFILE])
+def test_fault_of_the_machine_in_an_evaluation_is_shown_to_the_user_alone(
+    number: int, digits_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(registry, "evaluate", fail)
+    with ChatServer(lambda _: reply("", call("evaluate", command="true")), piece=1000) as server:
+        options = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
+        code, printed = harness_here(digits_home, "run", "digits", *options)
+    assert code == errors.STOPPED, printed
+    assert os.strerror(number) in printed
+    recorded = events_of(only_run(digits_home))
+    assert not [event for event in recorded if isinstance(event, ToolFinished)]
+    [pause] = [event for event in recorded if isinstance(event, Paused)]
+    assert os.strerror(number) in pause.why
