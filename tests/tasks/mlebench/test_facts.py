@@ -89,6 +89,18 @@ def test_notes_name_existing_competitions_and_mark_known_issues() -> None:
     assert any(note.kind == "leak" and "TFRecords" in note.text and not note.listed for note in siim.notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("invasive-species-monitoring", "unpacked"),
+        ("siim-isic-melanoma-classification", "withheld"),
+        ("random-acts-of-pizza", "order"),
+    ],
+)
+def test_differences_from_the_benchmark_are_noted(name: str, text: str) -> None:
+    assert any(text in note.text for note in all_with_notes()[name].notes)
+
+
 def test_every_native_competition_has_a_summary_and_a_metric_for_held_out_rows() -> None:
     for one in all_with_notes().values():
         if one.is_native:

@@ -174,6 +174,17 @@ def test_a_submission_that_the_official_rule_refuses_is_invalid(
     assert refused or task.metric.name not in ("log_loss", "quadratic_weighted_kappa")
 
 
+def test_a_competition_without_held_out_rows_is_checked_too(home: Path, tmp_path: Path) -> None:
+    name = "ml2021spring-hw2"
+    prepare(name, home, raw(name, home / "kaggle" / name), silent, accepts_differences=True)
+    blend = make_blend(find_task(name, home), 0, tmp_path / "blend")
+    header, *rows = read(blend.public / "sampleSubmission.csv")
+    for value, status in (("7", "unscored"), ("2.0", "unscored"), ("2.5", "invalid"), ("silence", "invalid")):
+        submission = write(tmp_path / "s.csv", [header, *([row[0], value] for row in rows)])
+        assert judge(blend, submission, tmp_path / "out.csv").status == status
+        assert (tmp_path / "out.csv").exists() == (status == "unscored")
+
+
 @pytest.mark.parametrize(
     ("true", "false"), [("True", "False"), ("true", "false"), ("TRUE", "FALSE"), ("1", "0"), ("1.0", "0.0")]
 )
