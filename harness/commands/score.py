@@ -201,7 +201,7 @@ def _row(run: Graded) -> tuple[str, ...]:
         report.competition_id,
         "-" if report.score is None else f"{report.score:.5f}",
         medal,
-        *("-" if line is None else f"{line:.5g}" for line in thresholds),
+        *("-" if line is None else f"{line:.10g}" for line in thresholds),
         ("yes" if report.above_median else "no") if report.median_threshold is not None else "-",
         f"{held_out} {medal_estimate}".strip(),
         "" if run.created.protects_labels else LABELS_UNPROTECTED,

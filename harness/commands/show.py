@@ -269,7 +269,7 @@ def _describe_thresholds(thresholds: Thresholds | None) -> str:
 
 
 def _format_thresholds(thresholds: Thresholds | None) -> tuple[str, ...]:
-    return tuple("-" if thresholds is None else f"{getattr(thresholds, name):.5g}" for name in _MEDAL_COLUMNS)
+    return tuple("-" if thresholds is None else f"{getattr(thresholds, name):.10g}" for name in _MEDAL_COLUMNS)
 
 
 def _count(rows: int | None) -> str:

@@ -121,7 +121,7 @@ def _result(state: State) -> Iterator[str]:
     if state.thresholds:
         lines = state.thresholds
         levels = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
-        known = ", ".join(f"{word} {value:.6g}" for word, value in levels if value is not None)
+        known = ", ".join(f"{word} {value:.10g}" for word, value in levels if value is not None)
         origin = f" (leaderboard of {lines.rows})" if lines.rows else ""
         yield f"- thresholds: {known}{origin}; the medal is an estimate until `harness score` grades the run"
     yield ""

@@ -118,7 +118,7 @@ class _Renderer:
 
     def _know_thresholds(self, event: ThresholdsKnown) -> Iterator[str]:
         levels = (("gold", event.gold), ("silver", event.silver), ("bronze", event.bronze), ("median", event.median))
-        known = ", ".join(f"{word} {value:.6g}" for word, value in levels if value is not None)
+        known = ", ".join(f"{word} {value:.10g}" for word, value in levels if value is not None)
         yield f"- thresholds (never shown to the model): {known}"
 
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
