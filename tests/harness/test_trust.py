@@ -98,6 +98,23 @@ def test_model_reads_a_fixed_status_of_other_folds(tmp_path: Path) -> None:
     assert "71731" in failed[0] and "97" in failed[1], "the message is for people"
 
 
+CURIOUS = """import os, sys
+logs = os.listdir(".jobs")
+if any(name.rpartition("-")[2].startswith("fold") for name in logs) and len(logs) > 1:
+    sys.exit(9)
+"""
+
+
+def test_job_on_another_fold_sees_no_output_of_other_jobs(tmp_path: Path) -> None:
+    """Old logs carried labels into later evaluations."""
+    steps = [evaluated(f"{CURIOUS}{guessing(guess)}") for guess in ("'0'", "'1'")]
+    events = played(
+        tmp_path, two_numbers(tmp_path / "coin", coin), [call("bash", command="cat data/train.csv")], *steps
+    )
+    assert [each.distrust_reason for each in evaluations(events)] == ["", ""]
+    assert len([event for event in events if isinstance(event, FoldFinished) and event.status == "scored"]) >= 4
+
+
 def test_final_selection_skips_a_cheat_that_scored_worse(tmp_path: Path) -> None:
     """It ran on no other fold; on the fresh folds of the final selection it would score rows it memorized."""
     task = two_numbers(tmp_path / "side", side)
