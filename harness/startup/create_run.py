@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from tasks.catalog import find_task
 from tasks.holdout.blend import FORMAT, Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
 from tasks.io.hashing import hash_of_file
+from tasks.judging.judge import run_judge
 from tasks.judging.validate_submission import why_no_submission
 from tasks.task import Task
 
@@ -56,6 +58,7 @@ def create(request: RunRequest, process: Settings) -> Path:
     is_demo = _is_demo(settings)
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
+    _check_metric(task, blend, settings.judge_seconds)
     sandbox_setup.check_settings(settings)
     sandbox = sandbox_setup.choose_sandbox(settings, task, process.home, blend, is_demo)
     probe, is_new = (None, False) if is_demo else _probe(resolved, process)
@@ -102,6 +105,20 @@ def _check_sample(task: Task) -> None:
             f"{form.sample} cannot be the first submission of a run: {why} Write a value for every row into it, such "
             f"as the most common one or the mean of {', '.join(form.targets)}, or set `submission: "
             "{may_be_missing: true}` in task.yaml where cells may be empty"
+        )
+
+
+def _check_metric(task: Task, blend: Blend, seconds: float) -> None:
+    """A task's own metric must run: it scores the sample before there is a run."""
+    sample = next(blend.public.rglob(task.submission.sample.name), None)
+    if task.metric.file is None or task.competition or sample is None or not blend.has_labels:
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        judgement = run_judge(blend.folder, sample, Path(folder) / "submission.csv", seconds)
+    if judgement.problem:
+        errors.fail(
+            f"the metric of {task.path} cannot score the sample submission: {judgement.problem}. It runs by itself, "
+            "with numpy, pandas and scikit-learn: write what it imports from beside it into the file"
         )
 
 

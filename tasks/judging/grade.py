@@ -84,7 +84,8 @@ def grade(task: Task, submission: Path | None) -> Report:
         try:
             score = _score(task, submission)
         except (SubmissionRefused, NoScore) as error:
-            problem = str(error)
+            reason = getattr(error, "problem", "")
+            problem = f"{error} ({reason})" if reason else str(error)
     return make_report(task, score, exists, str(submission), problem)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WRONG_ROWS = "The predictions do not have one row for each row that is asked for."
 NO_SCORE = "The metric gave no finite number for these predictions."
+METRIC_BROKE = "The task's own metric failed on these predictions; the user was told why."
 FAILED = "The metric could not be computed for these predictions."
 
 
@@ -46,7 +47,7 @@ def score(metric: Metric, answers: pd.DataFrame, predictions: pd.DataFrame, targ
         # Only our own sentences pass: what a library or a task's own function says may quote the answers.
         if isinstance(error, ValueError) and str(error) in SENTENCES:
             raise
-        raise ValueError(NO_SCORE) from error
+        raise ValueError(NO_SCORE if metric.file is None else METRIC_BROKE) from error
     if not math.isfinite(value):
         raise ValueError(NO_SCORE)
     return value

@@ -14,6 +14,7 @@ from harness.endpoint.proxies import is_direct, require_usable_proxy
 from harness.settings import SettingsError, load_settings
 from harness.tools import registry
 from runs.events.registry import Paused, ToolFinished
+from tests.harness.judged_runs import side, two_numbers
 from tests.playing import call, events_of, harness_here, only_run, reply
 from tests.servers.chat_server import ChatServer
 
@@ -102,3 +103,17 @@ def test_fault_of_the_machine_in_an_evaluation_is_shown_to_the_user_alone(
     assert not [event for event in recorded if isinstance(event, ToolFinished)]
     [pause] = [event for event in recorded if isinstance(event, Paused)]
     assert os.strerror(number) in pause.why
+
+
+def test_run_of_a_metric_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
+    own = '{function: "metric.py:score", direction: higher, needs: labels}'
+    task = two_numbers(tmp_path / "task", side, metric=own)
+    (task.parent / "helper.py").write_text("def acc(a, b): return float((a == b).mean())\n")
+    (task.parent / "metric.py").write_text(
+        "from helper import acc\ndef score(answers, predictions, targets):\n"
+        "    return acc(answers[targets[0]], predictions[targets[0]])\n"
+    )
+    code, printed = harness_here(tmp_path / "home", "run", str(task), "--sandbox", "local", "--attempts", "1")
+    assert code == errors.INPUT
+    assert "ModuleNotFoundError" in printed and "helper" in printed
+    assert not (tmp_path / "home" / "runs").exists()

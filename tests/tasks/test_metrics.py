@@ -101,7 +101,7 @@ def test_a_task_may_have_its_own_metric(tmp_path: Path) -> None:
     for function in ("broken", "absent"):
         with pytest.raises(ValueError) as caught:
             score(Metric("x", True, "numbers", file=file, function=function), answers, predictions, ["y"])
-        assert str(caught.value) == scoring.NO_SCORE
+        assert str(caught.value) == scoring.METRIC_BROKE
 
 
 def test_every_metric_has_a_name_a_description_and_a_direction() -> None:
