@@ -10,6 +10,7 @@ A failed command is a result (`JobStatus`), never an exception.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +181,14 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """Free resources that no running job needs. Running jobs continue."""
+
+
+_BACKGROUND = re.compile(r"(?<![&>|<])&(?![&>\d])|\b(?:nohup|setsid|disown)\b")
+
+
+def asks_for_background(command: str) -> bool:
+    """Whether a command seems to start processes in the background on purpose, unlike a library that leaves workers."""
+    return _BACKGROUND.search(command) is not None
 
 
 def background_note(count: str) -> str:

@@ -22,6 +22,7 @@ from sandboxes.base import (
     SandboxFailed,
     SandboxPaths,
     SandboxUnavailable,
+    asks_for_background,
     background_note,
 )
 from sandboxes.cache import store_file
@@ -232,7 +233,9 @@ def _shell(request: JobRequest, root: bool) -> Iterable[str]:
         user = str(SANDBOX_USER)
         yield from ("/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs")
         yield from ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
-    yield from ("/bin/bash", "-c", RUN_AND_COUNT, "bash", "; ".join((*_set_limits(request.limits), request.command)))
+    command = "; ".join((*_set_limits(request.limits), request.command))
+    counts = asks_for_background(request.command)
+    yield from ("/bin/bash", "-c", *((RUN_AND_COUNT, "bash") if counts else ()), command)
 
 
 def _set_limits(limits: Limits) -> Iterable[str]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from harness.tools.tool import Arguments, Command, Tool, ToolContext
 from runs.events.registry import ToolStarted
-from sandboxes.base import JobStatus, background_note
+from sandboxes.base import JobStatus, asks_for_background, background_note
 
 
 class Bash(Arguments):
@@ -26,13 +26,13 @@ def _act(context: ToolContext, arguments: Bash) -> str:
     if status.state == "running":
         head = f"still running as job {job} after {status.seconds:.0f} s; use wait, or read .jobs/{job}/log"
     else:
-        head = "\n".join([status.summary(), *_background(status)])
+        head = "\n".join([status.summary(), *_background(arguments.command, status)])
     return f"{head}\n{context.clipped_log(status, settings.output_tokens)}".rstrip("\n")
 
 
-def _background(status: JobStatus) -> list[str]:
+def _background(command: str, status: JobStatus) -> list[str]:
     """What the model must know of processes that its command left behind."""
-    if status.ended != "exited" or not status.killed:
+    if status.ended != "exited" or not status.killed or not asks_for_background(command):
         return []
     return [background_note(str(status.killed))]
 
