@@ -130,6 +130,7 @@ def _check_disk(run: Run, sandbox: Sandbox, status: JobStatus) -> bool:
     files too; a resumed run then starts the job again."""
     if status.ended != "disk":
         return False
+    sandbox.close()  # a container would keep the old workspace mounted
     shutil.rmtree(sandbox.paths.workspace, ignore_errors=True)
     if shutil.disk_usage(run.folder).free < run.limits().free_bytes:
         _forget(sandbox, status.id)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from harness import errors
 from harness.cli import main
 from harness.endpoint.proxies import is_direct, require_usable_proxy
+from harness.evaluation import run_split
 from harness.settings import SettingsError, load_settings
 from harness.tools import registry
 from runs.events.registry import Paused, ToolFinished
+from sandboxes.base import JobStatus, Limits, SandboxPaths
 from tests.harness.judged_runs import side, two_numbers
 from tests.playing import call, events_of, harness_here, only_run, reply
 from tests.servers.chat_server import ChatServer
@@ -117,3 +121,28 @@ def test_run_of_a_metric_that_cannot_be_imported_is_refused(tmp_path: Path) -> N
     assert code == errors.INPUT
     assert "ModuleNotFoundError" in printed and "helper" in printed
     assert not (tmp_path / "home" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "free", "outcome"), [("exited", 0, False), ("disk", 1 << 40, True), ("disk", 0, None)]
+)
+def test_full_disk_stops_the_run_and_forgets_the_job(
+    ended: Any, free: int, outcome: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = SandboxPaths(tmp_path / "workspace", tmp_path / "data", tmp_path / "jobs", tmp_path)
+    job = paths.jobs / "e-1"
+    for folder in (job, paths.jobs / ".logs" / "e-1", paths.workspace):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(run_split.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    run: Any = SimpleNamespace(folder=tmp_path, limits=Limits)
+    sandbox: Any = SimpleNamespace(paths=paths, close=lambda: None)
+    status = JobStatus("e-1", "finished", ended, 137)
+    if outcome is None:
+        with pytest.raises(OSError) as caught:
+            run_split._check_disk(run, sandbox, status)
+        assert caught.value.errno == errno.ENOSPC
+        assert not job.exists()
+    else:
+        assert run_split._check_disk(run, sandbox, status) is outcome
+        assert job.exists()
+    assert paths.workspace.exists() is (ended != "disk")
