@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from runs.events.registry import (
     SubmissionChosen,
 )
 from runs.state import fold
+from sandboxes.base import Limits
 from sandboxes.jobs.start_supervisor import supervisor_pid
 from tests.playing import (
     HARNESS,
@@ -227,7 +229,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_full_disk_stops_the_run_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk_stops_the_run_and_loses_nothing(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.Limits", partial(Limits, free_bytes=1_000_000))  # the disk is smaller than usual
     (tmp_path / "marks").mkdir()
 
     def fill(request: dict[str, Any]) -> Message:
