@@ -114,8 +114,8 @@ def window_over(run: Run) -> Why | None:
         # Another attempt would begin with the same first message: stop instead of looping.
         errors.fail(
             f"the task and the memory alone take about {run.window.tokens()} tokens, and this endpoint's window leaves "
-            f"room for {compact.limit(run)}. Set context_tokens and output_tokens in its table in config.toml "
-            "or in models.toml, then resume"
+            f"room for {compact.limit(run)}. Set context_tokens and output_tokens in its table in config.toml or in "
+            "models.toml, then resume; if window_tokens of this run is the limit, start a new run with a larger one"
         )
     return "window" if is_over else None
 

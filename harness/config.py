@@ -17,15 +17,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.cli_types import dollars, hours
+from harness.endpoint.errors import may_hold_secrets
 from harness.endpoint.profiles import Profile
 from harness.settings import Settings, SettingsError
 from runs.run_settings import TRUSTED_GROUPS, RunSettings, flag_of, group_of
 
 DEFAULT = "default"
 _PREFIX = "HARNESS_"
+_HEADER_VALUE = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
 _OTHER_VARIABLES = ("HOME", "API_KEY", "API_KEY_FILE")
 _OWN_KEYS = ("base_url", "model", "key_variable", "headers")
 """Keys of an endpoint's table that are no fields of a profile."""
+_FROM_ENDPOINT = ("base_url", "model", "key_variable")
 
 
 @dataclass(frozen=True)
@@ -80,20 +83,40 @@ def resolve(
     layers = [config.layer, _variables(settings.variables), task or Layer(), _command_line(flags or {}, assignments)]
     values: dict[str, Any] = {}
     sources = dict.fromkeys(RunSettings.model_fields, DEFAULT)
+    endpoint = Endpoint("")
     for layer in layers:
+        if "endpoint" in layer.values:  # its table counts as part of the layer that names it
+            endpoint = _endpoint(layer.values["endpoint"], config, layer.where.get("endpoint", ""))
+            for name in _FROM_ENDPOINT:
+                values[name] = getattr(endpoint, name)
+                sources[name] = f"[endpoints.{endpoint.name}] in {endpoint.path}" if values[name] else DEFAULT
         for name, value in layer.values.items():
             values[name], sources[name] = value, layer.where.get(name, "")
-    endpoint = _endpoint(values.get("endpoint", ""), config, sources.get("endpoint", ""))
-    for name in ("base_url", "model", "key_variable"):
-        value = getattr(endpoint, name)
-        if value and sources[name] == DEFAULT:
-            values[name], sources[name] = value, f"[endpoints.{endpoint.name}] in {endpoint.path}"
+    _check_host(values.get("base_url", ""), endpoint, sources)
     return Resolved(RunSettings.model_validate(values), sources, endpoint)
+
+
+def _check_host(base_url: str, endpoint: Endpoint, sources: Mapping[str, str]) -> None:
+    """The key and headers of an endpoint go to its own address only."""
+    has_secrets = endpoint.headers or endpoint.key_variable
+    if endpoint.base_url and base_url != endpoint.base_url and has_secrets:
+        raise SettingsError(
+            f"{sources['base_url']}: this address is not that of [endpoints.{endpoint.name}], whose key and headers "
+            "are for its own address only. Leave one of them out"
+        )
 
 
 def endpoint_of(settings: RunSettings, process: Settings) -> Endpoint:
     """The endpoint a recorded run uses, as config.toml has it now. Raises `SettingsError` where it is gone."""
-    return _endpoint(settings.endpoint, read_config(process.config), "event 0 of the run")
+    if not settings.endpoint:
+        return Endpoint("")
+    endpoint = read_config(process.config).endpoints.get(settings.endpoint)
+    if endpoint is None or (endpoint.base_url and endpoint.base_url != settings.base_url):
+        raise SettingsError(
+            f'{process.config}: this run uses [endpoints.{settings.endpoint}] with base_url = "{settings.base_url}". '
+            "Restore that table, then resume"
+        )
+    return endpoint
 
 
 def untrusted(task: Layer) -> list[str]:
@@ -109,7 +132,7 @@ def task_layer(values: Mapping[str, Any], where: Mapping[str, str]) -> Layer:
 def read_config(path: Path) -> Config:
     """Read config.toml; a file that does not exist is an empty one. Raises `SettingsError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except FileNotFoundError:
         return Config()
@@ -165,7 +188,7 @@ def _command_line(flags: Mapping[str, Any], assignments: Sequence[str]) -> Layer
         _check_name(name, "--set")
         value = _checked({name: parse_value(name, text)}, {name: "--set"}).values[name]
         if name in given and given[name] != value:
-            raise SettingsError(f"{where[name]} {given[name]} and --set {assignment} differ: give one of them")
+            raise SettingsError(f"{where[name]} and --set {name} differ: give one of them")
         given[name], where[name] = value, where.get(name, "--set")
     return _checked(given, where)
 
@@ -175,12 +198,25 @@ def _checked(values: Mapping[str, Any], where: Mapping[str, str]) -> Layer:
     checked = {}
     for name, value in values.items():
         _check_name(name, where.get(name, ""))
+        _check_no_secret(name, value, where.get(name, name))
         try:
+            if isinstance(value, str):
+                value = parse_value(name, value)
             checked[name] = getattr(RunSettings.model_validate({name: value}), name)
+        except SettingsError as error:
+            raise SettingsError(f"{where.get(name, name)}: {error}") from None
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"]
             raise SettingsError(f"{where.get(name, name)}: {name} = {value!r} does not fit: {message}") from None
     return Layer(checked, where)
+
+
+def _check_no_secret(name: str, value: Any, where: str) -> None:
+    """An address with a password, or a key in place of its variable's name, would be recorded and printed."""
+    if name == "base_url" and isinstance(value, str) and ("@" in value or may_hold_secrets(value)):
+        raise SettingsError(f"{where}: base_url must not contain a user, password or query; use key_variable")
+    if name == "key_variable" and value and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(value)):
+        raise SettingsError(f"{where}: key_variable is the NAME of a variable in upper case, not the key itself")
 
 
 def _check_name(name: str, where: str) -> None:
@@ -198,7 +234,7 @@ def _endpoint(name: str, config: Config, where: str) -> Endpoint:
         known = ", ".join(config.endpoints) or "none yet"
         raise SettingsError(
             f"{where}: there is no [endpoints.{name}] in config.toml (endpoints there: {known}). Add the table, or "
-            "give --base-url and --model"
+            "give --base-url and --model instead"
         )
     return config.endpoints[name]
 
@@ -218,6 +254,12 @@ def _read_endpoint(name: str, table: Any, text: str, path: Path) -> Endpoint:
     texts = [base_url, model, key_variable, *(headers.values() if isinstance(headers, dict) else [0])]
     if not all(isinstance(value, str) for value in texts):
         raise SettingsError(f"{_line(text, path, entry)}: base_url, model, key_variable and headers hold texts")
+    for key in _FROM_ENDPOINT:
+        _check_no_secret(key, table.get(key, ""), _line(text, path, key, entry))
+    for header, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", header, re.ASCII) or not re.fullmatch(_HEADER_VALUE, value):
+            where = _line(text, path, header, entry)
+            raise SettingsError(f"{where}: header `{header}` cannot be sent: write plain ASCII text on one line")
     profile = {key: value for key, value in table.items() if key not in _OWN_KEYS}
     return Endpoint(name, base_url, model, key_variable, headers, profile, path)
 

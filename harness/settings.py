@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,13 +68,16 @@ _TAKEN: dict[str, str] = {}
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and take the keys out of it, so that no program started later inherits them.
 
-    Every variable whose name contains `API_KEY` is taken. The kernel still shows the initial environment of this
-    process to its own user (`/proc/<pid>/environ`); `HARNESS_API_KEY_FILE` avoids that. Raises `SettingsError`.
+    Taken are variables whose name contains `API_KEY` and those that config.toml names as `key_variable`. The kernel
+    still shows the initial environment of this process to its own user (`/proc/<pid>/environ`);
+    `HARNESS_API_KEY_FILE` avoids that. Raises `SettingsError`.
     """
-    variables = _without_keys(os.environ) if environment is None else environment
-    home = _expanded(variables.get("HARNESS_HOME") or "~/.harness", "HARNESS_HOME").absolute()
+    home_name = (os.environ if environment is None else environment).get("HARNESS_HOME") or "~/.harness"
+    home = _expanded(home_name, "HARNESS_HOME").absolute()
+    named = _key_variables(home / "config.toml")
+    variables = _without_keys(os.environ, named) if environment is None else environment
     _check_encoding(home)
-    keys = {name: value for name, value in variables.items() if _is_key(name)}
+    keys = {name: value for name, value in variables.items() if _is_key(name) or name in named}
     others = {name: value for name, value in variables.items() if name not in keys}
     return Settings(home=home, api_key=_api_key(variables), variables=others, keys=keys)
 
@@ -83,9 +86,23 @@ def _is_key(name: str) -> bool:
     return "API_KEY" in name and name != KEY_FILE
 
 
-def _without_keys(environment: MutableMapping[str, str]) -> Mapping[str, str]:
+def _key_variables(config: Path) -> set[str]:
+    """The variables that config.toml names as keys. What is wrong with the file is reported when it is read."""
+    import tomllib
+
+    try:
+        document = tomllib.loads(config.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return set()
+    endpoints = document.get("endpoints")
+    tables = [document, *(endpoints.values() if isinstance(endpoints, dict) else [])]
+    names = (table.get("key_variable") for table in tables if isinstance(table, dict))
+    return {name for name in names if isinstance(name, str) and name}
+
+
+def _without_keys(environment: MutableMapping[str, str], named: Collection[str]) -> Mapping[str, str]:
     """The variables with their keys, which are no longer in the environment afterwards."""
-    _TAKEN.update({name: environment.pop(name) for name in list(environment) if _is_key(name)})
+    _TAKEN.update({name: environment.pop(name) for name in list(environment) if _is_key(name) or name in named})
     return {**environment, **_TAKEN}
 
 

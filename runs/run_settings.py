@@ -30,7 +30,13 @@ class RunSettings(BaseModel):
     attempts: int | None = setting(None, "budget", "Attempts (the demo model's default is 6).", flag="--attempts", gt=0)
     turns: int | None = setting(None, "budget", "Model replies over all attempts.", flag="--turns", gt=0)
     unusable_replies: int = setting(50, "budget", "Replies in a row without a usable call that end the run.", gt=0)
-    kept_back_share: float = setting(0.05, "budget", "Share of the run kept for the final selection.", ge=0, le=0.5)
+    kept_back_share: float = setting(
+        0.05,
+        "budget",
+        "Share of the run kept for the final selection until the first score; then its length is planned.",
+        ge=0,
+        le=0.5,
+    )
     kept_back_seconds: float = setting(600.0, "budget", "Upper bound of the time kept by that share.", unit="s", ge=0)
 
     seed: int = setting(0, "search", "Seed of the holdout split.", flag="--seed", ge=0)

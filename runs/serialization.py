@@ -120,6 +120,9 @@ class LineReader:
             raise self._damaged(_first_problem(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BlobMissing) as error:
             raise self._damaged(str(error)) from error
+        if self._number == 1 and not isinstance(event, RunCreated):
+            by = fields.get("harness_version", "unknown")
+            raise JournalVersion(f"The run in {self._path.parent} was written by a newer harness ({by}): use that one")
         self.link = link_of(line)
         return event
 

@@ -25,6 +25,13 @@ from typing import Any
 Reply = dict[str, Any]
 
 
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "SYSTEMROOT")
+PASSED_ON_PREFIXES = ("LC_", "LD_", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "MALLOC_")
+"""Environment variables of a child: those of the system and of numeric libraries."""
+MAX_TIMEOUT_SECONDS = 1e6
+"""poll() counts milliseconds in 32 bits."""
+
+
 class ChildFailed(Exception):
     """The child process failed; the message ends with its last lines."""
 
@@ -43,10 +50,10 @@ def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "seconds": seconds}), encoding="utf-8")
         # -I: no module of the agent can be imported from the working directory or PYTHONPATH.
-        # API keys are removed from the environment because a task's own metric runs in the child.
+        # A task's own metric runs in the child: it gets no variable that might hold a key.
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", module, str(path)],
-            env={name: value for name, value in os.environ.items() if "API_KEY" not in name},
+            env={name: value for name, value in os.environ.items() if _is_harmless(name)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -54,7 +61,7 @@ def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
             start_new_session=True,
         )
         try:
-            output, errors = process.communicate(timeout=seconds)
+            output, errors = process.communicate(timeout=min(seconds, MAX_TIMEOUT_SECONDS))
         except subprocess.TimeoutExpired:
             raise ChildTimeout(f"{module} took longer than {seconds:g} seconds") from None
         finally:
@@ -66,6 +73,10 @@ def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
         raise ChildFailed(f"{module} failed: {last_lines}")
     reply: Reply = json.loads(output)
     return reply
+
+
+def _is_harmless(name: str) -> bool:
+    return name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -77,7 +77,8 @@ SECRET_CHARACTERS = 8
 def scrubber(key: str, *others: str) -> Callable[[str], str]:
     """A function that removes secrets from a text: this key, also quoted, and anything that looks like a key."""
     known = [] if key.lower() in _PLACEHOLDERS else [key]
-    known += [secret for secret in others if len(secret) >= SECRET_CHARACTERS]
+    parts = {part for value in others for part in (value, *value.split())}
+    known += [part for part in sorted(parts, key=len, reverse=True) if len(part) >= SECRET_CHARACTERS]
     exact = [form for secret in known for form in (secret, quote(secret, safe=""))]
 
     def scrub(text: str) -> str:

@@ -85,7 +85,7 @@ def _run(run: Run, evaluation: Evaluation, seconds: float) -> SplitResult:
         evaluation,
         Split(),
         min(run.seconds_left(), _limit(run, seconds)),
-        max(60.0, min(settings.judge_seconds, run.seconds_left())),
+        lambda: max(60.0, min(settings.judge_seconds, run.seconds_left())),
         against if against and against.exists() else None,
     )
 

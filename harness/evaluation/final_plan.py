@@ -13,6 +13,8 @@ JOB_SECONDS = 5.0
 """Checkout and judging of one job, beside its own time."""
 SPARE_SECONDS = 30.0
 """Left at the end for combining, writing and reporting."""
+SLACK_SECONDS = 120.0
+"""Kept in addition, since the last step of the search may end late."""
 MIN_FINALISTS = 2
 
 
@@ -36,7 +38,7 @@ def plan_final(durations: Sequence[float], folds: int, available: float) -> Fina
         for finalists in range(MIN_FINALISTS, len(durations) + 1)
         for fresh in range(1, max(1, folds) + 1)
     ]
-    fitting = [plan for plan in options if plan.seconds <= available]
+    fitting = [plan for plan in options if plan.seconds <= available + 1e-6]
     nothing = FinalPlan(0, 0, SPARE_SECONDS)
     return max(fitting, key=lambda plan: (plan.finalists * plan.fresh_folds, plan.finalists), default=nothing)
 

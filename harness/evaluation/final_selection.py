@@ -166,11 +166,13 @@ def _replicate(run: Run, finalists: list[Evaluation], own: list[Split]) -> list[
     folds_planned = max(1, plan.folds if plan else 1)
     durations = [e.result.seconds for e in finalists]
     fitting = plan_final(durations, folds_planned, _seconds_left(run) + SPARE_SECONDS)
-    count = fitting.finalists if len(own) == folds_planned else 0
+    count, fresh = (fitting.finalists, fitting.fresh_folds) if len(own) == folds_planned else (0, 0)
+    if folds_planned == 1 and sum(_is_scored(run, e, FRESH) for e in finalists) > 1:
+        count, fresh = len(finalists), 1  # they ran there to be reproduced
     why = "the time does not suffice for two finalists on one fresh fold"
     if count:
-        why = f"{count} of {len(finalists)} fit into the time on {fitting.fresh_folds} of {folds_planned} fresh folds"
-    decision = decide(run, "replicas", "", why, count=count, folds=fitting.fresh_folds if count else 0)
+        why = f"{count} of {len(finalists)} fit into the time on {fresh} of {folds_planned} fresh folds"
+    decision = decide(run, "replicas", "", why, count=count, folds=fresh if count else 0)
     replicated = finalists[: decision.numbers["count"]]
     splits = _fresh_splits(run)
     for e in replicated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.evaluation.final_plan import MAX_SHARE, plan_final
+from harness.evaluation.final_plan import MAX_SHARE, SLACK_SECONDS, plan_final
 from harness.run import Run
 from runs.events.registry import PlanMade
 
@@ -75,4 +75,5 @@ def _kept_back(run: Run, folds: int, seconds: float) -> float:
     if settings.hours is None:
         return 0.0
     durations = [seconds] * settings.finalists
-    return plan_final(durations, folds, MAX_SHARE * 3600 * settings.hours).seconds
+    most = MAX_SHARE * 3600 * settings.hours
+    return min(most, plan_final(durations, folds, most - SLACK_SECONDS).seconds + SLACK_SECONDS)

@@ -57,7 +57,7 @@ def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float) -> 
         return recorded
     if key not in run.state.folds:
         run.record(FoldStarted(evaluation=evaluation.id, fold=split.name, job=job_of(evaluation.id, split)))
-    result = run_on_split(run, evaluation, split, seconds, run.settings.judge_seconds)
+    result = run_on_split(run, evaluation, split, seconds, lambda: run.settings.judge_seconds)
     judgement = result.judgement
     finished = FoldFinished(
         evaluation=evaluation.id,

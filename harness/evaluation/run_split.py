@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,13 +63,14 @@ def run_on_split(
     evaluation: Evaluation,
     split: Split,
     seconds: float,
-    judge_seconds: float,
+    judge_seconds: Callable[[], float],
     against: Path | None = None,
 ) -> SplitResult:
     """Run an evaluation's command on a split for at most `seconds`, and judge what it wrote.
 
-    `against` holds the predictions of another solution to compare with. After a crash the same call continues: a job
-    that was started is picked up again. The caller removes the workspace. Raises `StopRequested`.
+    `judge_seconds` is asked when the job has ended. `against` holds the predictions of another solution to compare
+    with. After a crash the same call continues: a job that was started is picked up again. The caller removes the
+    workspace. Raises `StopRequested`.
     """
     folder, blend = fold_dir(run, evaluation.id, split), blend_of(run, split)
     sandbox = _sandbox(run, evaluation, split, blend, folder)
@@ -84,7 +86,7 @@ def run_on_split(
         judgement = Judgement("timeout" if status.ended == "timeout" else "failed", why)
     else:
         out = folder / "submission.csv"
-        judgement = run_judge(blend.folder, result.submission, out, judge_seconds, keep=True, against=against)
+        judgement = run_judge(blend.folder, result.submission, out, judge_seconds(), keep=True, against=against)
     sandbox.close()
     return replace(result, judgement=judgement)
 

@@ -55,6 +55,9 @@ def create(request: RunRequest, process: Settings) -> Path:
     _check_sample(task)
     resolved = resolve_settings(request, task, process)
     settings = resolved.settings
+    if settings.models:  # a resume may come from another directory
+        models = str(Path(settings.models).expanduser().absolute())
+        settings = settings.model_copy(update={"models": models})
     is_demo = _is_demo(settings)
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
@@ -135,6 +138,8 @@ def _is_demo(settings: RunSettings) -> bool:
     """Whether the demo model plays: neither model nor address is given. Raises `UsageError` for one without the
     other."""
     model, base_url = settings.model, settings.base_url
+    if settings.endpoint and not (model and base_url):
+        errors.fail(f"[endpoints.{settings.endpoint}] in config.toml needs base_url and model")
     if model and not base_url:
         errors.fail(f"model {model} needs the endpoint that serves it: add --base-url URL")
     if base_url and not model:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import cli, cli_commands, errors
-from harness.config import Layer, resolve, task_layer, untrusted
+from harness.config import Layer, endpoint_of, resolve, task_layer, untrusted
 from harness.endpoint.profiles import Prices
 from harness.errors import UsageError
-from harness.settings import Settings, SettingsError
+from harness.settings import Settings, SettingsError, load_settings
 from harness.startup.create_run import RunRequest, create, profile_of, resolve_settings
 from runs.journal import read_events
 from runs.run_settings import RunSettings, flag_of
@@ -59,7 +60,7 @@ def test_a_later_layer_wins_and_the_source_is_named(process: Settings) -> None:
 
 def test_a_flag_and_a_set_that_differ_are_an_error(process: Settings) -> None:
     assert resolve(process, None, {"hours": 1.5}, ["hours=90m"]).settings.hours == 1.5
-    with pytest.raises(SettingsError, match=r"--hours 2.*--set hours=3"):
+    with pytest.raises(SettingsError, match=r"--hours.*--set hours"):
         resolve(process, None, {"hours": 2.0}, ["hours=3"])
 
 
@@ -117,6 +118,57 @@ def test_an_endpoint_brings_its_address_model_prices_headers_and_key(process: Se
     assert Settings(process.home, keys={"LOCAL_API_KEY": "k"}).key_of("LOCAL_API_KEY") == "k"
     # What is given elsewhere wins over the table.
     assert resolve(process, None, {"endpoint": "local", "model": "other"}).settings.model == "other"
+
+
+def test_key_and_headers_of_an_endpoint_go_to_its_own_address_only(process: Settings) -> None:
+    elsewhere = {"endpoint": "local", "base_url": "http://elsewhere/v1"}
+    with pytest.raises(SettingsError, match=r"--base-url.*endpoints.local"):
+        resolve(process, None, elsewhere)
+    # A flag that names an endpoint wins over a variable with an address.
+    assert resolve(with_variables(process, BASE_URL="http://a/v1"), None, {"endpoint": "local"}).settings.base_url == (
+        "http://localhost:8000/v1"
+    )
+    recorded = RunSettings(endpoint="local", base_url="http://before/v1", model="m")
+    with pytest.raises(SettingsError, match="Restore that table"):
+        endpoint_of(recorded, process)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"base_url": "http://u:SECRETPW@h/v1"},
+        {"base_url": "u:SECRETPW@h/v1"},
+        {"base_url": "http://h/v1?key=SECRETPW"},
+        {"key_variable": "gk_live_SECRETPW"},
+    ],
+)
+def test_a_secret_in_a_setting_is_refused_and_not_repeated(process: Settings, flags: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        resolve(process, None, flags)
+    assert "SECRETPW" not in str(refused.value)
+
+
+@pytest.mark.parametrize("header", ["'X Auth' = 'a'", "X = 'é'", 'X = """a\n"""'])
+def test_a_header_that_cannot_be_sent_is_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "config.toml").write_text(f"[endpoints.a]\n[endpoints.a.headers]\n{header}\n")
+    with pytest.raises(SettingsError, match="header"):
+        resolve(Settings(tmp_path))
+
+
+def test_keys_that_config_toml_names_leave_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('[endpoints.a]\nkey_variable = "FOO_TOKEN"\n')
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    monkeypatch.setenv("FOO_TOKEN", "tok")
+    assert load_settings().key_of("FOO_TOKEN") == "tok" and "FOO_TOKEN" not in os.environ
+
+
+def test_a_folder_of_weights_is_recorded_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    task = a_task(tmp_path / "letters")
+    request = RunRequest(str(task.folder), {"models": "weights", "sandbox": "local"})
+    first: Any = next(read_events(create(request, Settings(tmp_path / "home"))))
+    assert first.settings.models == str(tmp_path / "weights")
 
 
 def test_sampling_settings_win_over_the_profile(process: Settings) -> None:

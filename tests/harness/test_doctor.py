@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.commands import doctor
 from harness.commands.doctor import Finding
 from harness.config import resolve
-from harness.settings import Settings
+from harness.settings import Settings, SettingsError
 from tests.servers.chat_server import ChatServer
 
 LISTING = json.dumps({"object": "list", "data": [{"id": "MiniMaxAI/MiniMax-M2.7"}, {"id": "other"}]}).encode()
@@ -83,11 +83,13 @@ def test_model_that_answers_is_enough_even_if_not_listed(tmp_path: Path) -> None
 
 def test_key_is_sent_to_the_endpoint_only(tmp_path: Path) -> None:
     with endpoint() as (elsewhere, seen_elsewhere), endpoint(307, Location=f"{elsewhere}/models") as (url, seen):
-        finding = check_endpoint(tmp_path, url.replace("//", "//user:pass@"))
+        finding = check_endpoint(tmp_path, url)
+        with pytest.raises(SettingsError) as refused:
+            check_endpoint(tmp_path, url.replace("//", "//user:pass@"))
     assert seen == [f"/v1/models Bearer {KEY}"]
     assert not seen_elsewhere, "a redirect does not get the key"
     assert finding.health == "bad"
-    assert "pass" not in finding.detail + finding.advice
+    assert "user:pass" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,14 @@ def test_fields_and_values_of_a_newer_version_are_kept(tmp_path: Path) -> None:
     assert isinstance(unknown, UnknownEvent) and unknown.kind == "run_ended"
 
 
+def test_event_0_of_a_newer_version_names_the_version_to_use(tmp_path: Path) -> None:
+    new_run(tmp_path / "r").close()
+    path = tmp_path / "r" / "events.jsonl"
+    path.write_text(path.read_text().replace('"sandbox":"auto"', '"sandbox":"podman"'))
+    with pytest.raises(JournalVersion, match="newer harness"):
+        list(read_events(tmp_path / "r"))
+
+
 def test_an_unknown_kind_is_kept(tmp_path: Path) -> None:
     new_run(tmp_path / "r").close()
     with (tmp_path / "r" / "events.jsonl").open("a") as file:
