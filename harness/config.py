@@ -214,7 +214,9 @@ def _checked(values: Mapping[str, Any], where: Mapping[str, str]) -> Layer:
 def _check_no_secret(name: str, value: Any, where: str) -> None:
     """An address with a password, or a key in place of its variable's name, would be recorded and printed."""
     if name == "base_url" and isinstance(value, str) and ("@" in value or may_hold_secrets(value)):
-        raise SettingsError(f"{where}: base_url must not contain a user, password or query; use key_variable")
+        raise SettingsError(
+            f"{where}: base_url must not contain a user, password or query; export the key as HARNESS_API_KEY"
+        )
     if name == "key_variable" and value and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(value)):
         raise SettingsError(f"{where}: key_variable is the NAME of a variable in upper case, not the key itself")
 

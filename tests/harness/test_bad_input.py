@@ -293,9 +293,10 @@ def test_truncated_replies_exceed_the_cost_limit_by_at_most_one(digits_home: Pat
     with ChatServer(engineer(tmp_path / "marks", seconds=0.01), piece=1000) as server:
         code, printed = harness_here(digits_home, "run", "digits", "--turns", "1", *scripted(server))
         assert code == 0, printed
+        earlier = only_run(digits_home)
         server.faults = lambda _: "reset_mid_stream"
         code, printed = harness_here(digits_home, "run", "digits", "--cost", "5", *scripted(server))
-    folder = max((digits_home / "runs").iterdir())
+    (folder,) = (path for path in (digits_home / "runs").iterdir() if path != earlier)
     state = fold(events_of(folder))
     costs = [event.cost for event in events_of(folder) if isinstance(event, (ModelReplied, ModelFailed))]
     assert state.ended == "cost", printed
