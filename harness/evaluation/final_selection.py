@@ -88,8 +88,9 @@ def _finalists(run: Run) -> list[Evaluation]:
     state, best = run.state, run.state.best
     assert best is not None and state.plan is not None
     scored = [e for e in state.evaluations.values() if e.score is not None]
-    # What is worse on the agent's fold may excel on fresh ones, whose labels the agent knows. The best always stays.
-    eligible = [e for e in scored if e.id == best.id or not (e.result.distrust_reason or e.result.verdict == "worse")]
+    # What is worse on the agent's fold than on others may excel on fresh ones, whose labels the agent knows. The best
+    # always stays.
+    eligible = [e for e in scored if e.id == best.id or not _may_be_memorized(e)]
     sign, all_folds = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
     ranked = sorted(eligible, key=lambda e: (e.id != best.id, e.result.folds < all_folds, sign * (e.score or 0.0)))
     first_of_tree = {(e.started.tree, e.command): e for e in reversed(ranked)}
@@ -98,6 +99,12 @@ def _finalists(run: Run) -> list[Evaluation]:
     names = " ".join(e.id for e in finalists)
     decision = decide(run, "finalists", names, f"of {len(eligible)}", scores={e.id: e.score for e in finalists})
     return [state.evaluations[name] for name in decision.chosen.split()]
+
+
+def _may_be_memorized(evaluation: Evaluation) -> bool:
+    """Whether the other folds favour an evaluation more than the first one does."""
+    result = evaluation.result
+    return bool(result.distrust_reason) or result.verdict == "worse" or result.mean_score is not None
 
 
 def _reproduce(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:

@@ -155,7 +155,11 @@ def _judge_folds(
         how = f"{abs(comparison.fold_z):.1f} standard errors {'better' if comparison.fold_z > 0 else 'worse'}"
         run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {how} on the other folds than on fold 0"))
         return replace(first, distrust_reason=NOT_REPRODUCED)
-    verdict = _compared(Verdict("first", comparison.protected(), folds=len(splits), over_folds=comparison), best)
+    protected = comparison.protected()
+    verdict = _compared(Verdict("first", protected, folds=len(splits), over_folds=comparison), best)
+    if best is not None and protected.score != comparison.score:
+        # The gain on the other folds may be memorized: only the first fold decides.
+        verdict = replace(first, folds=len(splits), over_folds=comparison)
     # If the current best fails on the other folds, it is no longer the baseline.
     if best_outcome in ("failed", "slow") and first.kind != "worse":
         return replace(verdict, is_promoted=True)
