@@ -43,6 +43,8 @@ SLOWDOWN = 2.0
 """How many times longer than before a job may take in the final selection."""
 MAX_REFIT_DISTANCE = 1.25
 """How far a refit may lie from what it replaces, relative to the distance between two splits."""
+MEMORIZED_Z = 3.0
+"""Standard errors by which the other folds may favour a finalist that is not the best."""
 REFIT, FRESH = Split(0, -1), Split(1, 0)
 BEST = "best score on held-out rows"
 JUDGING_ROWS = {
@@ -102,9 +104,15 @@ def _finalists(run: Run) -> list[Evaluation]:
 
 
 def _may_be_memorized(evaluation: Evaluation) -> bool:
-    """Whether the other folds favour an evaluation more than the first one does."""
+    """Whether an evaluation is not trusted, or the other folds favour it by MEMORIZED_Z standard errors."""
     result = evaluation.result
-    return bool(result.distrust_reason) or result.verdict == "worse" or result.mean_score is not None
+    if result.distrust_reason or result.verdict == "worse":
+        return True
+    if result.mean_score is None or result.first_score is None or not result.first_noise:
+        return False
+    # The mean is over all folds: what the others add to it, against the noise of both sides.
+    others = result.folds / (result.folds - 1)
+    return abs(result.mean_score - result.first_score) * others > MEMORIZED_Z * result.first_noise * math.sqrt(others)
 
 
 def _reproduce(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:
