@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
     from tasks.metrics.registry import Metric
 
 EVENTS = "events.jsonl"
+SECOND = len("20260801-120000")
+"""Run ids begin with the second in which the run was created."""
 
 
 # ---------------------------------------------------------------------------------------------------- finding a run
+
+
+def _creation_order(journal: Path) -> str:
+    """The time in event 0, by which runs of the same second are ordered; empty if it cannot be read."""
+    with journal.open("rb") as file:
+        match = re.search(rb'"at":"([^"]*)"', file.readline())
+    return match[1].decode() if match else ""
 
 
 def run_folders(settings: Settings) -> list[Path]:
@@ -42,7 +52,8 @@ def find_run(name: str, settings: Settings) -> Path:
         folders = [folder for folder in folders if (folder / EVENTS).is_file()]
         if not folders:
             errors.fail(f"there is no run yet in {settings.runs}. Start one: harness run digits")
-        return folders[-1]
+        newest = [folder for folder in folders if folder.name[:SECOND] == folders[-1].name[:SECOND]]
+        return max(newest, key=lambda folder: _creation_order(folder / EVENTS))
     path = Path(name).expanduser()
     if (path / EVENTS).is_file():
         return path.resolve()
