@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,20 +60,23 @@ class Run:
     tools: bytes
     replied_at: float | None = None
     """When this process got its last reply, on its monotonic clock."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while an event is recorded. Hold it around a decision and the event that records it."""
     _beat_at: float = field(default_factory=time.monotonic)
 
     def record(self, event: Event) -> Event:
-        """Write an event to disk, then update everything that is a fold over events."""
-        if event.attempt == 0 and self.state.attempt:
-            event = event.model_copy(update={"attempt": self.state.attempt.number})
-        written = self.journal.append(event)
-        self.state.apply(written)
-        self.window.apply(written)
-        self.notebook.apply(written)
-        self.meter.apply(written)
-        self.recall.note(written)
-        self.screen.show(self.state, written)
-        return written
+        """Write an event to disk, then update everything that is a fold over events. Any thread may call it."""
+        with self.lock:
+            if event.attempt == 0 and self.state.attempt:
+                event = event.model_copy(update={"attempt": self.state.attempt.number})
+            written = self.journal.append(event)
+            self.state.apply(written)
+            self.window.apply(written)
+            self.notebook.apply(written)
+            self.meter.apply(written)
+            self.recall.note(written)
+            self.screen.show(self.state, written)
+            return written
 
     @property
     def created(self) -> RunCreated:
