@@ -26,16 +26,22 @@ STATE_HEADING = "# State"
 
 
 def render_first_message(
-    state: State, deadline: str, limits: str, notebook: Notebook | None = None, memory_tokens: int = MEMORY_TOKENS
+    state: State,
+    deadline: str,
+    limits: str,
+    notebook: Notebook | None = None,
+    memory_tokens: int = MEMORY_TOKENS,
+    *,
+    lane: int = 0,
 ) -> str:
-    """The text of the first message."""
+    """The text of the first message of a lane's window."""
     notes = render_notes(notebook) if notebook else ""
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
         deadline=deadline,
         limits=limits,
         memory=memory.render_memory(state, memory_tokens) + (f"\n\n# This attempt so far\n\n{notes}" if notes else ""),
-        state=render_state(state, notebook or Notebook()),
+        state=render_state(state, notebook or Notebook(), lane),
     )
 
 
@@ -53,9 +59,9 @@ def render_notes(notebook: Notebook) -> str:
     return "\n\n".join(parts)
 
 
-def render_state(state: State, notebook: Notebook) -> str:
-    """The state of the run, rendered by code."""
-    attempt = state.attempts[-1] if state.attempts else None
+def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:
+    """The state of the run and of one lane in it, rendered by code."""
+    attempt, open_jobs = state.lane(lane).attempt, state.lane(lane).open_jobs
     lines = [
         f"attempt: {attempt.number if attempt else 1}",
         f"best: {_describe_best(state.best)}",
@@ -64,7 +70,7 @@ def render_state(state: State, notebook: Notebook) -> str:
     ]
     evaluations = state.evaluations_in(attempt.number) if attempt else []
     scored = [memory.render_evaluation(state, e, notebook.ideas.get(e.id, "")) for e in evaluations]
-    jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in state.open_jobs]
+    jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in open_jobs]
     lines += _render_list("evaluations of this attempt", scored)
     lines += _render_list("open jobs", jobs)
     lines += _render_list("decisions and rejected ideas", notebook.decided)

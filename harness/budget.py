@@ -74,7 +74,7 @@ def run_over(state: State, active_seconds: float) -> Why | None:
     if why:
         return why
     attempts = _settings(state).attempts
-    is_last_done = state.attempt is None and attempts is not None and len(state.attempts) >= attempts
+    is_last_done = not state.open_attempts and attempts is not None and len(state.attempts) >= attempts
     return "attempts" if is_last_done else None
 
 

@@ -5,7 +5,7 @@ A checkpoint that drops an open to-do or is nearly empty is refused once, then c
 
 from __future__ import annotations
 
-from harness.run import Run
+from harness.run import Lane
 from runs.events.registry import CheckpointTaken
 from runs.state import Pending
 
@@ -17,14 +17,14 @@ class CheckpointRefused(Exception):
     """The checkpoint omits something; the message says what."""
 
 
-def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: list[str]) -> str:
+def take(lane: Lane, pending: Pending, done: list[str], decided: list[str], todo: list[str]) -> str:
     """Record a checkpoint and return the tool's result. Raises `CheckpointRefused`, at most once an epoch."""
-    notebook = run.notebook
+    notebook = lane.notebook
     if not notebook.has_checkpoint(pending.call.id, pending.turn):
         forgotten = notebook.unmentioned_todos([*done, *decided, *todo])
-        if notebook.refusals == 0 and (problem := _problem(run, done, decided, forgotten)):
+        if notebook.refusals == 0 and (problem := _problem(lane, done, decided, forgotten)):
             raise CheckpointRefused(problem)
-        run.record(
+        lane.record(
             CheckpointTaken(
                 call=pending.call.id,
                 turn=pending.turn,
@@ -35,15 +35,15 @@ def take(run: Run, pending: Pending, done: list[str], decided: list[str], todo: 
                 closes=bool(notebook.asked_turns),
             )
         )
-    open_now = "; ".join(f"{name}: {text}" for name, text in run.notebook.todos.items()) or "none"
-    added = run.notebook.checkpoints[-1].completed
+    open_now = "; ".join(f"{name}: {text}" for name, text in lane.notebook.todos.items()) or "none"
+    added = lane.notebook.checkpoints[-1].completed
     kept = f" Kept open because you did not mention them: {'; '.join(added)}." if added else ""
     return f"Noted.{kept} Open to-dos: {open_now}. Go on with your work."
 
 
-def _problem(run: Run, done: list[str], decided: list[str], forgotten: list[str]) -> str:
+def _problem(lane: Lane, done: list[str], decided: list[str], forgotten: list[str]) -> str:
     size = sum(map(len, [*done, *decided]))
-    last = run.notebook.checkpoints[-1] if run.notebook.checkpoints else None
+    last = lane.notebook.checkpoints[-1] if lane.notebook.checkpoints else None
     if forgotten:
         return f"these to-dos are open and mentioned nowhere: {'; '.join(forgotten)}. Name each by its id: \
 in `done` if it is done or dropped, in `todo` if it is still to do"

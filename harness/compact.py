@@ -15,7 +15,7 @@ from context.first_message import STATE_HEADING, render_first_message
 from context.notebook import reports_running_job
 from context.window import Group, prompt
 from harness import budget
-from harness.run import Run
+from harness.run import Lane
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
 MAX_REQUESTS = 2
@@ -25,67 +25,67 @@ WORDS_BYTES = 2_500
 """Assumed size of a checkpoint and the facts of its epoch in the first message."""
 
 
-def consider(run: Run) -> None:
+def consider(lane: Lane) -> None:
     """Close the epoch between turns if that is due or pays off."""
-    notebook, window = run.notebook, run.window
-    if run.state.pending or run.state.epoch is None:
+    notebook, window = lane.notebook, lane.window
+    if lane.state.pending or lane.state.epoch is None:
         return
     if notebook.needs_close:
-        close(run, "checkpoint", why=f"{window.tokens():,} tokens: the model's checkpoint was taken")
+        close(lane, "checkpoint", why=f"{window.tokens():,} tokens: the model's checkpoint was taken")
         return
     if notebook.loops.needs_epoch:
-        close(run, "automatic", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
+        close(lane, "automatic", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
         return
-    is_cold = _is_cold(run) or (notebook.is_waiting and bool(run.state.open_jobs))
-    decision = decide_now(run, is_cold=is_cold, may_ask=not _is_cold(run))
+    is_cold = _is_cold(lane) or (notebook.is_waiting and bool(lane.state.open_jobs))
+    decision = decide_now(lane, is_cold=is_cold, may_ask=not _is_cold(lane))
     recorded_turn = notebook.reason_turns.get(decision.refused, -SAMPLE_TURNS)
     is_heard = notebook.refused_turn == notebook.turn  # its checkpoint was refused just now, so it may send another
     if len(notebook.asked_turns) >= MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1] and not is_heard:
-        close(run, "automatic", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
+        close(lane, "automatic", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
     elif decision.stage == "automatic" or (decision.stage == "stub" and not notebook.asked_turns):
-        _record(run, decision)
-        close(run, "stub" if decision.stage == "stub" else "automatic", why=decision.why)
+        _record(lane, decision)
+        close(lane, "stub" if decision.stage == "stub" else "automatic", why=decision.why)
     elif decision.refused and notebook.turn - recorded_turn >= SAMPLE_TURNS:
-        _record(run, decision)
+        _record(lane, decision)
 
 
-def asks_checkpoint(run: Run, added: str, name: str) -> bool:
+def asks_checkpoint(lane: Lane, added: str, name: str) -> bool:
     """Whether a result that is about to be recorded should ask the model for a checkpoint."""
-    notebook = run.notebook
-    if len(run.state.pending) > 1 or name == "checkpoint" or notebook.needs_close:
+    notebook = lane.notebook
+    if len(lane.state.pending) > 1 or name == "checkpoint" or notebook.needs_close:
         return False
     if notebook.asked_turns:
         return len(notebook.asked_turns) < MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1]
-    waits = bool(run.state.open_jobs) and reports_running_job(name, added)
-    decision = decide_now(run, added=len(added.encode(errors="replace")), is_cold=waits)
+    waits = bool(lane.state.open_jobs) and reports_running_job(name, added)
+    decision = decide_now(lane, added=len(added.encode(errors="replace")), is_cold=waits)
     if decision.stage != "checkpoint":
         return False
-    _record(run, decision)
+    _record(lane, decision)
     return True
 
 
-def overflow(run: Run) -> None:
+def overflow(lane: Lane) -> None:
     """Drop the older half of the exchanges after the endpoint refused the window as too large. With none left to drop,
     the window is given up and the attempt ends."""
-    groups = run.window.groups()
+    groups = lane.window.groups()
     kept = halve_tail(groups)
     if not groups:
-        run.record(WindowGivenUp(why="too_large"))
+        lane.record(WindowGivenUp(why="too_large"))
         return
-    fill = run.window.tokens()
-    close(run, "automatic", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
+    fill = lane.window.tokens()
+    close(lane, "automatic", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
 
 
-def limit(run: Run) -> int:
+def limit(lane: Lane) -> int:
     """Tokens the window may hold: what settings and endpoint allow, and less than the endpoint ever refused."""
-    profile = run.model.profile
+    profile = lane.run.model.profile
     reply = min(profile.output_tokens, profile.context_tokens // 4)
-    most = min(run.settings.window_tokens, profile.context_tokens - reply)
-    return min(most, int(0.8 * run.window.overflow_tokens)) if run.window.overflow_tokens else most
+    most = min(lane.run.settings.window_tokens, profile.context_tokens - reply)
+    return min(most, int(0.8 * lane.window.overflow_tokens)) if lane.window.overflow_tokens else most
 
 
 def close(
-    run: Run,
+    lane: Lane,
     stage: Literal["stub", "checkpoint", "automatic"],
     *,
     why: str,
@@ -94,21 +94,21 @@ def close(
     reason: Literal["compaction", "overflow"] = "compaction",
 ) -> None:
     """Close the epoch: what leaves the window is replaced by notes, stubs and facts in the new first message."""
-    window, groups = run.window, run.window.groups()
+    window, groups = lane.window, lane.window.groups()
     if kept is None:
-        kept = choose_tail(groups, Thresholds.within(limit(run)), _bytes_per_token(run))
+        kept = choose_tail(groups, Thresholds.within(limit(lane)), _bytes_per_token(lane))
         fixed = len(window.system) + len(window.tools) + len(window.messages[0])
-        if stage == "automatic" and fixed + sum(one.size for one in kept) > limit(run) * _bytes_per_token(run):
+        if stage == "automatic" and fixed + sum(one.size for one in kept) > limit(lane) * _bytes_per_token(lane):
             kept = halve_tail(kept)  # the last exchange alone is too large
-    closing = plan_close(window, run.notebook, kept, stage=stage, rejected=rejected)
-    deadline, limits = budget.stated_deadline(run.state), budget.describe(run.settings)
+    closing = plan_close(window, lane.notebook, kept, stage=stage, rejected=rejected)
+    deadline, limits = budget.stated_deadline(lane.run.state), budget.describe(lane.run.settings)
     lost = f"; {len(closing.lost)} of {closing.facts} facts can only be recalled" if closing.lost else ""
-    run.record(
+    lane.record(
         EpochStarted(
             reason=reason,
             system=prompt("system"),
-            tools=run.tools.decode(),
-            user=render_first_message(run.state, deadline, limits, closing.notebook),
+            tools=lane.run.tools.decode(),
+            user=render_first_message(lane.run.state, deadline, limits, closing.notebook, lane=lane.number),
             kept=closing.kept,
             stage=stage,
             stubs=closing.notebook.stubs,
@@ -120,11 +120,11 @@ def close(
     )
 
 
-def decide_now(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
+def decide_now(lane: Lane, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
     """Decide on the window as it would be with `added` more bytes."""
-    window, notebook = run.window, run.notebook
-    ratio = _bytes_per_token(run)
-    marks = Thresholds.within(limit(run))
+    window, notebook = lane.window, lane.notebook
+    ratio = _bytes_per_token(lane)
+    marks = Thresholds.within(limit(lane))
     fill = window.tokens() + int(added / ratio)
     if fill < marks.low:
         return Decision("none", why="the window is small enough")
@@ -134,7 +134,7 @@ def decide_now(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool
     fixed, head = len(window.system) + len(window.tools), len(window.messages[0])
     stubs = STUB_BYTES * (len(groups) - len(kept))
     written = sum(map(len, notebook.stubs))
-    prices = run.model.profile.prices
+    prices = lane.run.model.profile.prices
     rework = notebook.rework
     return decide(
         Figures(
@@ -142,11 +142,11 @@ def decide_now(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool
             stable=int((fixed + max(0, window.messages[0].rfind(STATE_HEADING.encode()))) / ratio),
             after_stub=int((fixed + head + stubs + tail) / ratio),
             after_checkpoint=int((fixed + head - written + WORDS_BYTES + tail) / ratio),
-            turns_left=turns_left(run),
+            turns_left=turns_left(lane),
             rates=Rates(prices.input, prices.cached, prices.output),
             rework_tokens=rework.tokens,
             rework_turns=rework.turns,
-            turn_tokens=run.state.completion_tokens / max(1, run.state.turns),
+            turn_tokens=lane.run.state.completion_tokens / max(1, lane.run.state.turns),
             stubs_since=notebook.stubs_since,
             is_boundary=notebook.is_boundary,
             is_cold=is_cold,
@@ -156,12 +156,13 @@ def decide_now(run: Run, *, added: int = 0, is_cold: bool = False, may_ask: bool
     )
 
 
-def turns_left(run: Run) -> float:
+def turns_left(lane: Lane) -> float:
     """Expected remaining turns of the open attempt, from its limits and the pace so far."""
-    state, attempt, settings = run.state, run.state.attempt, run.settings
+    run, attempt, settings = lane.run, lane.state.attempt, lane.run.settings
+    state = run.state
     assert attempt is not None
     turns = max(1, state.turns)
-    left = [float(run.settings.attempt_turns - attempt.turns)]
+    left = [float(settings.attempt_turns - attempt.turns)]
     if settings.turns is not None:
         left.append(settings.turns - state.turns)
     if settings.cost is not None and state.cost > 0:
@@ -175,23 +176,23 @@ def turns_left(run: Run) -> float:
     return max(0.0, min(left))
 
 
-def _is_cold(run: Run) -> bool:
+def _is_cold(lane: Lane) -> bool:
     """Whether the endpoint's prompt cache has probably expired since the last request."""
-    lives = min(run.settings.cache_seconds, run.meter.cache_lifetime)
-    return run.replied_at is not None and time.monotonic() - run.replied_at >= lives
+    lives = min(lane.run.settings.cache_seconds, lane.meter.cache_lifetime)
+    return lane.replied_at is not None and time.monotonic() - lane.replied_at >= lives
 
 
-def _bytes_per_token(run: Run) -> float:
-    return max(1.0, run.window.size / max(1, run.window.tokens()))
+def _bytes_per_token(lane: Lane) -> float:
+    return max(1.0, lane.window.size / max(1, lane.window.tokens()))
 
 
-def _record(run: Run, decision: Decision) -> None:
-    run.record(
+def _record(lane: Lane, decision: Decision) -> None:
+    lane.record(
         CompactionConsidered(
             stage=decision.stage,
-            fill=run.window.tokens(),
+            fill=lane.window.tokens(),
             target=decision.target,
-            turns_left=round(turns_left(run), 1),
+            turns_left=round(turns_left(lane), 1),
             saving=round(decision.saving, 6),
             price=round(decision.price, 6),
             why=decision.why,

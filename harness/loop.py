@@ -9,9 +9,10 @@ from harness.run import Run
 
 def play(run: Run) -> None:
     """Play a run until a budget is spent, then finish it. A resumed run continues where its journal ends."""
+    (lane,) = run.lanes
     while not (why := budget.run_over(run.state, run.active_seconds())):
-        attempt.play(run)
-    if run.state.attempt:
-        attempt.end(run, "unusable_replies" if why == "unusable_replies" else "budget")
+        attempt.play(lane)
+    if lane.state.attempt:
+        attempt.end(lane, "unusable_replies" if why == "unusable_replies" else "budget")
     final_selection.select(run)
     submission.finish(run, why)

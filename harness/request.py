@@ -9,7 +9,7 @@ from harness import compact
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ContextOverflow, HistoryRejected, ModelError
 from harness.endpoint.repair_history import repair_window
-from harness.run import Run
+from harness.run import Lane
 from harness.tools import registry
 from runs.events.registry import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
@@ -17,30 +17,33 @@ FIRST_PATIENCE_SECONDS = 10.0
 """How long an endpoint that has never answered in this run is retried: a typing error must not cost a night."""
 
 
-def ask(run: Run) -> None:
+def ask(lane: Lane) -> None:
     """Send the window and record the reply. Raises `ModelError` when retries ran out; the run is resumable.
 
     A window that the endpoint refuses as too large is compacted, one whose history it rejects is repaired, and the next
     turn asks again.
     """
+    run, window = lane.run, lane.window
     run.stopping.check()
-    window, request = run.window, run.state.requests + 1
-    breach = window.breaks_prefix(run.state.last_asked)
-    if breach:
-        run.record(Warned(message=f"request {request} does not extend the one before it: the prompt cache is lost"))
-    run.record(
-        ModelAsked(
-            request=request,
-            messages=len(window.messages),
-            size=window.size,
-            digest=window.digest(),
-            breach=breach,
-            reused=window.reused(),
+    with run.lock:  # the number of a request is unique in the run
+        request = run.state.requests + 1
+        breach = window.breaks_prefix(lane.state.last_asked)
+        if breach:
+            message = f"request {request} does not extend the one before it: the prompt cache is lost"
+            lane.record(Warned(message=message))
+        lane.record(
+            ModelAsked(
+                request=request,
+                messages=len(window.messages),
+                size=window.size,
+                digest=window.digest(),
+                breach=breach,
+                reused=window.reused(),
+            )
         )
-    )
 
     def on_wait(error: str, seconds: float, cost: float) -> None:
-        run.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
+        lane.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
     cap = run.settings.cost
@@ -51,24 +54,24 @@ def ask(run: Run) -> None:
             window.tools,
             window.messages,
             on_wait=on_wait,
-            on_again=lambda: run.record(Waited(on="the endpoint, asked again", request=request)),
+            on_again=lambda: lane.record(Waited(on="the endpoint, asked again", request=request)),
             on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
             may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),
         )
     except ModelError as error:
-        run.record(ModelFailed(request=request, error=str(error), cost=error.cost))
+        lane.record(ModelFailed(request=request, error=str(error), cost=error.cost))
         if isinstance(error, ContextOverflow) and len(window.messages) > 1:
-            compact.overflow(run)
+            compact.overflow(lane)
             return
         if cap is not None and run.state.cost >= cap:
             return  # the budget ends the attempt, as after any other spend
         if isinstance(error, HistoryRejected) and len(window.messages) > 1:
-            repair_window(window, f"harness_repaired_{run.state.requests}", run.record)
+            repair_window(window, f"harness_repaired_{request}", lane.record)
             return
         raise
-    run.record(
+    lane.record(
         ModelReplied(
             request=request,
             message=reply.message,
@@ -81,16 +84,16 @@ def ask(run: Run) -> None:
             raw=reply.raw,
         )
     )
-    run.replied_at = time.monotonic()
-    if (alarm := run.meter.alarm) is not None:
-        run.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))
+    lane.replied_at = time.monotonic()
+    if (alarm := lane.meter.alarm) is not None:
+        lane.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))
 
 
-def settle(run: Run) -> None:
+def settle(lane: Lane) -> None:
     """Record once what an interrupted request may cost; only its prompt is known."""
-    asked = run.state.in_flight
+    asked = lane.state.in_flight
     if asked is None:
         return
-    cost = cost_of(estimated(asked.size, 0), run.model.profile.prices)
+    cost = cost_of(estimated(asked.size, 0), lane.run.model.profile.prices)
     error = "interrupted before its reply was recorded; its prompt may have to be paid (estimated)"
-    run.record(ModelFailed(request=asked.request, error=error, cost=cost))
+    lane.record(ModelFailed(request=asked.request, error=error, cost=cost))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,10 +17,10 @@ from context.window import Window
 from harness import budget
 from harness.endpoint.client import Model
 from harness.interrupt import Stopping
-from runs.events.registry import Event, JobFinished, RunCreated, Waited
+from runs.events.registry import Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
 from runs.run_settings import RunSettings
-from runs.state import State
+from runs.state import LaneState, State
 from runs.usage.cache import CacheMeter
 from runs.versions.commits import Versions
 from sandboxes.base import JobStatus, Limits, Sandbox
@@ -40,43 +42,57 @@ class Screen(Protocol):
         """Give the terminal back."""
 
 
+_worked_on: ContextVar[tuple[int, int]] = ContextVar("lane and attempt", default=(0, 0))
+"""The lane and attempt to which `Run.record` counts events that name none."""
+
+
+@contextmanager
+def working_on(lane: int, attempt: int) -> Iterator[None]:
+    """Count what this thread records to an attempt. For code that serves attempts and the final selection alike."""
+    token = _worked_on.set((lane, attempt))
+    try:
+        yield
+    finally:
+        _worked_on.reset(token)
+
+
 @dataclass
 class Run:
-    """One run as it is being played."""
+    """One run as it is being played: what its lanes share."""
 
     folder: Path
     journal: Journal
     state: State
-    window: Window
-    notebook: Notebook
-    meter: CacheMeter
     recall: Recall
     model: Model
-    sandbox: Sandbox
     blend: Blend
     versions: Versions
     screen: Screen
     stopping: Stopping
     tools: bytes
-    replied_at: float | None = None
-    """When this process got its last reply, on its monotonic clock."""
+    lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""
     _beat_at: float = field(default_factory=time.monotonic)
 
     def record(self, event: Event) -> Event:
         """Write an event to disk, then update everything that is a fold over events. Any thread may call it."""
+        lane, attempt = _worked_on.get()
+        if event.attempt == 0 and attempt:
+            event = event.model_copy(update={"lane": lane, "attempt": attempt})
         with self.lock:
-            if event.attempt == 0 and self.state.attempt:
-                event = event.model_copy(update={"attempt": self.state.attempt.number})
             written = self.journal.append(event)
             self.state.apply(written)
-            self.window.apply(written)
-            self.notebook.apply(written)
-            self.meter.apply(written)
+            for each in self.lanes:
+                each.apply(written)
             self.recall.note(written)
             self.screen.show(self.state, written)
             return written
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox of the first lane. All sandboxes of a run have one kind and share their jobs and logs."""
+        return self.lanes[0].sandbox
 
     @property
     def created(self) -> RunCreated:
@@ -105,9 +121,8 @@ class Run:
             workspace_bytes=self.settings.workspace_bytes,
         )
 
-    def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox | None = None) -> list[JobStatus]:
+    def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox) -> list[JobStatus]:
         """Wait until one of the jobs has ended, or for `seconds`; record what ended. Raises `StopRequested`."""
-        sandbox = sandbox or self.sandbox
         until = time.monotonic() + seconds
         views = sandbox.wait(jobs, 0.0)
         while all(view.state == "running" for view in views) and time.monotonic() < until:
@@ -119,7 +134,13 @@ class Run:
 
     def note_ended(self, view: JobStatus) -> None:
         """Record that a job has ended, once."""
-        if view.state in ("finished", "lost") and view.id in self.state.open_jobs:
+        if view.state not in ("finished", "lost"):
+            return
+        with self.lock:
+            number = self.state.lane_of_job(view.id)
+            if number is None:
+                return
+            attempt = self.state.lane(number).attempt
             self.record(
                 JobFinished(
                     job=view.id,
@@ -127,6 +148,8 @@ class Run:
                     exit_code=view.exit_code,
                     seconds=round(view.seconds, 3),
                     output_bytes=view.output_bytes,
+                    lane=number,
+                    attempt=attempt.number if attempt else 0,
                 )
             )
 
@@ -141,3 +164,35 @@ class Run:
         if time.monotonic() - self._beat_at > self.settings.heartbeat_seconds:
             self._beat_at = time.monotonic()
             self.record(Waited(on=doing))
+
+
+@dataclass
+class Lane:
+    """One sequence of attempts of a run: its window, its workspace, and what is kept for its model."""
+
+    run: Run
+    number: int
+    sandbox: Sandbox
+    window: Window = field(default_factory=Window)
+    notebook: Notebook = field(default_factory=Notebook)
+    meter: CacheMeter = field(default_factory=CacheMeter)
+    replied_at: float | None = None
+    """When this process got its last reply, on its monotonic clock."""
+
+    @property
+    def state(self) -> LaneState:
+        """Where the lane stands."""
+        return self.run.state.lane(self.number)
+
+    def record(self, event: Event) -> Event:
+        """Record an event of this lane and its open attempt."""
+        attempt = event.attempt or (self.state.attempt.number if self.state.attempt else 0)
+        return self.run.record(event.model_copy(update={"lane": self.number, "attempt": attempt}))
+
+    def apply(self, event: Event) -> None:
+        """Take an event of the run into account, if it is about this lane or about all."""
+        if event.lane != self.number and not isinstance(event, Resumed):
+            return
+        self.window.apply(event)
+        self.notebook.apply(event)
+        self.meter.apply(event)

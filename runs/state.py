@@ -15,7 +15,6 @@ from runs.events.registry import (
     AttemptStarted,
     Decided,
     EndpointProbed,
-    EpochStarted,
     EvaluationFinished,
     EvaluationStarted,
     Event,
@@ -27,19 +26,14 @@ from runs.events.registry import (
     ModelReplied,
     Paused,
     PlanMade,
-    Reminded,
     Resumed,
     RunCreated,
     RunEnded,
     SubmissionChosen,
     TaskDescribed,
     ThresholdsKnown,
-    ToolFinished,
-    ToolStarted,
-    Waited,
-    Warned,
-    WindowGivenUp,
 )
+from runs.lane_state import LaneState as LaneState
 from runs.state_types import Attempt as Attempt
 from runs.state_types import Evaluation as Evaluation
 from runs.state_types import Pending as Pending
@@ -54,8 +48,8 @@ class State:
     thresholds: ThresholdsKnown | None = None
     attempts: list[Attempt] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    pending: dict[str, Pending] = field(default_factory=dict)
-    open_jobs: dict[str, str] = field(default_factory=dict)
+    lanes: dict[int, LaneState] = field(default_factory=dict)
+    """Where each lane stands that has an event on record; see `lane`."""
     best: Evaluation | None = None
     chosen: SubmissionChosen | None = None
     plan: PlanMade | None = None
@@ -64,12 +58,6 @@ class State:
     fold_seconds: float = 0.0
     decisions: dict[str, Decided] = field(default_factory=dict)
     """The last decision of each step."""
-    last_asked: ModelAsked | None = None
-    in_flight: ModelAsked | None = None
-    """The request that was sent and has no reply on record: it may have to be paid."""
-    epoch: EpochStarted | None = None
-    given_up: str = ""
-    """Why the window cannot be used any more (`too_large`, `poisoned`); the attempt is about to end."""
     requests: int = 0
     turns: int = 0
     cost: float = 0.0
@@ -80,24 +68,30 @@ class State:
     is_cost_estimated: bool = False
     is_probed: bool = False
     unusable_replies: int = 0
-    needs_reminder: bool = False
     resumes: int = 0
     breaches: int = 0
     deadline: str | None = None
     ended: str = ""
     paused: str = ""
-    warnings: list[str] = field(default_factory=list)
-    """Warnings of the open attempt."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
     """Active seconds of earlier processes."""
     _segment_seconds: float = 0.0
 
+    def lane(self, number: int) -> LaneState:
+        """Where one lane stands; at its beginning if it has no event on record."""
+        return self.lanes.setdefault(number, LaneState())
+
+    def lane_of_job(self, job: str) -> int | None:
+        """The number of the lane in which a job is open."""
+        return next((number for number, lane in self.lanes.items() if job in lane.open_jobs), None)
+
     @property
-    def attempt(self) -> Attempt | None:
-        """The open attempt, if there is one."""
-        return self.attempts[-1] if self.attempts and not self.attempts[-1].ended else None
+    def open_attempts(self) -> list[Attempt]:
+        """The attempts that have not ended, oldest first: at most one a lane."""
+        attempts = (lane.attempt for lane in list(self.lanes.values()) if lane.attempt)
+        return sorted(attempts, key=lambda attempt: attempt.number)
 
     @property
     def active_seconds(self) -> float:
@@ -117,10 +111,10 @@ class State:
             return True
         return score < self.best.score if self.lower_is_better else score > self.best.score
 
-    def evaluation_of(self, call: str) -> Evaluation | None:
-        """The evaluation a call opened in the open attempt, if any."""
+    def evaluation_of(self, call: str, turn: int) -> Evaluation | None:
+        """The evaluation that a call of this reply of the run opened, if any."""
         # Ids of calls may come again in an attempt, once the turns with the first ones have left the window.
-        found = (e for e in reversed(self.evaluations.values()) if e.started.call == call and e.turn == self.turns)
+        found = (e for e in reversed(self.evaluations.values()) if e.started.call == call and e.turn == turn)
         return next(found, None)
 
     def evaluations_in(self, attempt: int) -> list[Evaluation]:
@@ -137,9 +131,13 @@ class State:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
+        self.lane(event.lane).apply(event)
 
-    def _change_attempt(self, **changes: object) -> None:
-        self.attempts[-1] = replace(self.attempts[-1], **changes)  # type: ignore[arg-type]
+    def _change_attempt(self, lane: LaneState, **changes: Any) -> None:
+        if lane.attempt is None:
+            return
+        lane.attempt = replace(lane.attempt, **changes)
+        self.attempts[lane.attempt.number - 1] = lane.attempt
 
     def _create(self, event: RunCreated) -> None:
         self.created = event
@@ -156,67 +154,43 @@ class State:
         self.deadline = event.deadline
         self.paused = ""
 
-    def _warn(self, event: Warned) -> None:
-        self.warnings.append(event.message)
-
     def _pause(self, event: Paused) -> None:
         self.paused = event.why
 
     def _end_run(self, event: RunEnded) -> None:
         self.ended = event.why
 
-    def _start_epoch(self, event: EpochStarted) -> None:
-        # The head is large and the window keeps it; here only the fact and its reason matter.
-        self.epoch = event.model_copy(update={"system": "", "tools": "", "user": ""})
-        self.last_asked = None
-        # Before its first turn a resume may have brought other settings, and so another chance.
-        if event.reason != "resume" or not (self.attempt and self.attempt.turns):
-            self.given_up = ""
-
-    def _give_up(self, event: WindowGivenUp) -> None:
-        self.given_up = event.why
-
     def _start_attempt(self, event: AttemptStarted) -> None:
-        self.attempts.append(
-            Attempt(
-                len(self.attempts) + 1,
-                event.move,
-                tuple(event.parents),
-                started_at=event.at,
-                began_active=self.active_seconds,
-            )
+        attempt = Attempt(
+            len(self.attempts) + 1,
+            event.move,
+            tuple(event.parents),
+            lane=event.lane,
+            started_at=event.at,
+            began_active=self.active_seconds,
         )
-        self.pending.clear()
-        self.needs_reminder = False
-        self.epoch = None
-        self.given_up = ""
-        self.warnings.clear()
+        self.attempts.append(attempt)
+        self.lane(event.lane).attempt = attempt
 
     def _end_attempt(self, event: AttemptEnded) -> None:
+        lane = self.lane(event.lane)
+        began = lane.attempt.began_active if lane.attempt else 0.0
         self._change_attempt(
+            lane,
             ended=event.why,
             did=event.did,
             criticism=event.criticism,
             next=event.next,
             lessons=tuple(event.lessons),
-            active_seconds=self.active_seconds - self.attempts[-1].began_active,
+            active_seconds=self.active_seconds - began,
         )
-        self.pending.clear()
-        self.needs_reminder = False
-        for job in event.killed_jobs:
-            self.open_jobs.pop(job, None)
+        lane.attempt = None
 
     def _ask(self, event: ModelAsked) -> None:
         self.requests = event.request
-        self.last_asked = self.in_flight = event
         self.breaches += event.breach
 
-    def _wait(self, event: Waited) -> None:
-        if event.request and self.last_asked and self.last_asked.request == event.request:
-            self.in_flight = self.last_asked
-
     def _reply(self, event: ModelReplied) -> None:
-        self.in_flight = None
         self.turns += 1
         self.cost += event.cost
         self.prompt_tokens += event.usage.prompt
@@ -224,42 +198,30 @@ class State:
         self.completion_tokens += event.usage.completion
         self.last_prompt_tokens = event.usage.prompt + event.usage.completion
         self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
-        self.pending = {call.id: Pending(call, self.turns, position) for position, call in enumerate(event.calls)}
-        self.needs_reminder = not event.calls
         usable = any(not call.problem for call in event.calls)
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
-        if self.attempt:
-            self._change_attempt(turns=self.attempt.turns + 1, cost=self.attempt.cost + event.cost)
+        lane = self.lane(event.lane)
+        lane.turn = self.turns
+        if lane.attempt:
+            self._change_attempt(lane, turns=lane.attempt.turns + 1, cost=lane.attempt.cost + event.cost)
 
     def _probe(self, event: EndpointProbed) -> None:
         self.is_probed = True
         self.cost += event.cost
 
     def _fail(self, event: ModelFailed) -> None:
-        self.in_flight = None
         self.cost += event.cost
-        if self.attempt:
-            self._change_attempt(cost=self.attempt.cost + event.cost)
+        lane = self.lane(event.lane)
+        if lane.attempt:
+            self._change_attempt(lane, cost=lane.attempt.cost + event.cost)
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
-    def _remind(self, event: Reminded) -> None:
-        self.needs_reminder = False
-
-    def _start_tool(self, event: ToolStarted) -> None:
-        if event.call in self.pending:
-            self.pending[event.call] = replace(self.pending[event.call], started=event)
-        if event.job:
-            self.open_jobs[event.job] = event.call
-
-    def _finish_tool(self, event: ToolFinished) -> None:
-        self.pending.pop(event.call, None)
-
     def _finish_job(self, event: JobFinished) -> None:
-        self.open_jobs.pop(event.job, None)
+        for lane in self.lanes.values():
+            lane.open_jobs.pop(event.job, None)
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
-        self.evaluations[event.evaluation] = Evaluation(event, turn=self.turns)
-        self.open_jobs[event.job] = event.call
+        self.evaluations[event.evaluation] = Evaluation(event, turn=self.lane(event.lane).turn)
 
     def _finish_evaluation(self, event: EvaluationFinished) -> None:
         # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
@@ -278,7 +240,6 @@ class State:
 
     def _start_fold(self, event: FoldStarted) -> None:
         self.folds.setdefault((event.evaluation, event.fold), None)
-        self.open_jobs[event.job] = event.evaluation
 
     def _finish_fold(self, event: FoldFinished) -> None:
         self.folds[event.evaluation, event.fold] = event
@@ -293,20 +254,13 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     TaskDescribed: State._describe,
     ThresholdsKnown: State._know_thresholds,
     Paused: State._pause,
-    Warned: State._warn,
     RunEnded: State._end_run,
-    EpochStarted: State._start_epoch,
-    WindowGivenUp: State._give_up,
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
     EndpointProbed: State._probe,
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,
-    Waited: State._wait,
-    Reminded: State._remind,
-    ToolStarted: State._start_tool,
-    ToolFinished: State._finish_tool,
     JobFinished: State._finish_job,
     EvaluationStarted: State._start_evaluation,
     EvaluationFinished: State._finish_evaluation,

@@ -30,6 +30,11 @@ class Evaluation:
         return self.started.attempt
 
     @property
+    def lane(self) -> int:
+        """The lane it belongs to."""
+        return self.started.lane
+
+    @property
     def commit(self) -> str:
         """The commit that was evaluated."""
         return self.started.commit
@@ -72,7 +77,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt: a move applied to its parents (commits). `ended` is empty while it is open.
+    """One attempt: a move applied to its parents (commits) in a lane. `ended` is empty while it is open.
 
     `active_seconds` and `cost` count what it used.
     """
@@ -80,6 +85,7 @@ class Attempt:
     number: int
     move: str = "improve"
     parents: tuple[str, ...] = ()
+    lane: int = 0
     turns: int = 0
     cost: float = 0.0
     started_at: str = ""

@@ -15,7 +15,7 @@ from context.truncation.truncate import truncate_output
 from harness.evaluation import fold_plan, leak_checks, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
 from harness.evaluation.verdict import Verdict, reach_verdict
-from harness.run import Run
+from harness.run import Lane, Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from runs.versions.refs import refs_of
@@ -33,12 +33,13 @@ VERDICTS = {
 }
 
 
-def evaluate(run: Run, call: str, command: str, seconds: float = 0.0) -> str:
+def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
     """Evaluate the workspace with `command`, for at most `seconds` (0: the default limit); returns the tool's result.
 
     Raises `StopRequested`.
     """
-    evaluation = run.state.evaluation_of(call) or _start(run, call, command)
+    run = lane.run
+    evaluation = run.state.evaluation_of(call, lane.state.turn) or _start(lane, call, command)
     if not evaluation.finished:
         result = _run(run, evaluation, seconds)
         run.record(_judge(run, evaluation, result))
@@ -53,18 +54,18 @@ def evaluate(run: Run, call: str, command: str, seconds: float = 0.0) -> str:
     return _result_text(run, evaluation)
 
 
-def _start(run: Run, call: str, command: str) -> Evaluation:
-    attempt = run.state.attempt
+def _start(lane: Lane, call: str, command: str) -> Evaluation:
+    run, attempt = lane.run, lane.state.attempt
     assert attempt is not None
     name = f"{attempt.number:03d}-{len(run.state.evaluations_in(attempt.number)) + 1}"
-    workspace = run.sandbox.paths.workspace
+    workspace = lane.sandbox.paths.workspace
     make_accessible(workspace)
     parent = next((e.commit for e in reversed(run.state.evaluations_in(attempt.number))), attempt.parent)
     commit = run.versions.commit(workspace, f"evaluation {name}\n\n{command}", parent)
     if commit.left_out:
-        run.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
+        lane.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
     job = job_of(name, Split())
-    run.record(
+    lane.record(
         EvaluationStarted(evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=job)
     )
     run.versions.set_refs(refs_of(run.state))
@@ -173,7 +174,11 @@ def _result_text(run: Run, evaluation: Evaluation) -> str:
     if best is not None:
         lines.append(f"best so far {best.shown_score or best.status} (evaluation {best.id})")
     lines.append(f"commit {evaluation.commit[:10]}")
-    lines += [f"note: {warning}" for warning in run.state.warnings if f"evaluation {evaluation.id}:" in warning]
+    lines += [
+        f"note: {warning}"
+        for warning in run.state.lane(evaluation.lane).warnings
+        if f"evaluation {evaluation.id}:" in warning
+    ]
     if evaluation.status != "scored":
         job = evaluation.started.job
         lines.append(

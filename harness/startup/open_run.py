@@ -9,15 +9,13 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from context.notebook import Notebook
 from context.recall.index import Recall
-from context.window import Window
 from harness import attempt, budget, errors, loop, request
 from harness.config import endpoint_of
 from harness.endpoint.client import Model
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
-from harness.run import Run, Screen
+from harness.run import Lane, Run, Screen
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import RunRequest, create, profile_of
@@ -33,7 +31,6 @@ from runs.events.registry import (
 )
 from runs.journal import Journal, JournalError
 from runs.state import State
-from runs.usage.cache import CacheMeter
 from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
 from sandboxes.select import open_sandbox
@@ -68,7 +65,8 @@ def _play(folder: Path, process: Settings, screen: Screen) -> int:
                 _begin(run)
                 loop.play(run)
         finally:
-            run.sandbox.close()
+            for lane in run.lanes:
+                lane.sandbox.close()
         return _exit_code(run)
 
 
@@ -80,35 +78,31 @@ def _exit_code(run: Run) -> int:
 
 def _open(folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack) -> Run:
     """Fold the journal and open the parts that act on it; `leases` returns what the run leases."""
-    state, window, notebook, meter = State(), Window(), Notebook(), CacheMeter()
-    for event in journal.past:
-        state.apply(event)
-        window.apply(event)
-        notebook.apply(event)
-        meter.apply(event)
-    journal.past.clear()
-    created = state.created
-    assert created is not None
+    past, journal.past = journal.past, []
+    created = past[0]
+    assert isinstance(created, RunCreated)
     blend = _load_blend(created, process.home)
     gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
     paths = sandbox_setup.sandbox_paths(folder, created, blend, process.home, gpus)
     paths.workspace.mkdir(exist_ok=True)
-    return Run(
+    run = Run(
         folder=folder,
         journal=journal,
-        state=state,
-        window=window,
-        notebook=notebook,
-        meter=meter,
+        state=State(),
         recall=Recall(folder),
         model=_open_model(created, process),
-        sandbox=open_sandbox(created.sandbox, paths),
         blend=blend,
         versions=Versions(folder / "repo.git"),
         screen=screen,
         stopping=Stopping(created.settings.stop_seconds),
         tools=tools_bytes(),
     )
+    run.lanes.append(Lane(run, 0, open_sandbox(created.sandbox, paths)))
+    for event in past:
+        run.state.apply(event)
+        for lane in run.lanes:
+            lane.apply(event)
+    return run
 
 
 def _load_blend(created: RunCreated, home: Path) -> Blend:
@@ -192,11 +186,12 @@ def _record_resume(run: Run) -> None:
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
-    request.settle(run)
-    if run.window.breaches:
-        run.record(Warned(message=f"{run.window.breaches} requests are rebuilt differently from what was sent"))
-    if run.state.epoch is not None:
-        attempt.open_epoch(run, "resume", keeps_tail=True)
+    for lane in run.lanes:
+        request.settle(lane)
+        if lane.window.breaches:
+            lane.record(Warned(message=f"{lane.window.breaches} requests are rebuilt differently from what was sent"))
+        if lane.state.epoch is not None:
+            attempt.open_epoch(lane, "resume", keeps_tail=True)
 
 
 @contextmanager
@@ -219,6 +214,7 @@ def _recording_pauses(run: Run) -> Iterator[None]:
 
 
 def _pause(run: Run, why: str) -> None:
-    request.settle(run)
+    for lane in run.lanes:
+        request.settle(lane)
     run.record(Paused(why=why))
     submission.write_reports(run)

@@ -19,7 +19,7 @@ from context.window import prompt
 from harness import checkpoint, compact, errors
 from harness.evaluation.evaluate import evaluate
 from harness.parsing.coerce import ToolSpec
-from harness.run import Run
+from harness.run import Lane
 from harness.tools.notes import Finish
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import Call, ToolFinished, Warned
@@ -40,7 +40,7 @@ def tools() -> dict[str, Tool]:
 # ----------------------------------------------------------------------------------------------- performing a call
 
 
-def perform(run: Run, pending: Pending) -> Finish | None:
+def perform(lane: Lane, pending: Pending) -> Finish | None:
     """Perform one call and record its result. Returns the closing words where the call was `finish`."""
     call = pending.call
     try:
@@ -49,19 +49,19 @@ def perform(run: Run, pending: Pending) -> Finish | None:
             return arguments
         tool = tools()[call.name]
         if pending.started is None:
-            run.record(tool.plan(_context(run, pending), arguments))
-        content, failed = tool.act(_context(run, run.state.pending[call.id]), arguments), False
+            lane.record(tool.plan(_context(lane, pending), arguments))
+        content, failed = tool.act(_context(lane, lane.state.pending[call.id]), arguments), False
     except (Refused, PathRefused, checkpoint.CheckpointRefused, ValueError, OSError) as error:
         if errors.is_of_machine(error) and not _is_about_path(error, call):
             raise
         if isinstance(error, OSError) and call.name == "evaluate":
-            run.record(Warned(message=f"an evaluation could not be made: {error}"))
+            lane.record(Warned(message=f"an evaluation could not be made: {error}"))
         content, failed = f"error: {_reason(error, call)}", True
-    notes = _notes(run, call, content)
-    asks = compact.asks_checkpoint(run, content, call.name)
+    notes = _notes(lane, call, content)
+    asks = compact.asks_checkpoint(lane, content, call.name)
     text = "; ".join([*notes, *([prompt("checkpoint")] if asks else [])])
     suffix = f"\n<harness>{text}</harness>" if text else ""
-    run.record(
+    lane.record(
         ToolFinished(
             call=call.id, name=call.name, content=content + suffix, failed=failed, asks="checkpoint" if asks else ""
         )
@@ -106,18 +106,18 @@ def _is_about_path(error: Exception, call: Call) -> bool:
     )
 
 
-def _notes(run: Run, call: Call, content: str) -> list[str]:
+def _notes(lane: Lane, call: Call, content: str) -> list[str]:
     """What the harness has to say. It rides on a tool result, because a message of its own would cost the cache."""
     notes = []
-    for job in list(run.state.open_jobs):
-        status = run.sandbox.status(job)
+    for job in list(lane.state.open_jobs):
+        status = lane.sandbox.status(job)
         if status.state in ("finished", "lost"):
-            run.note_ended(status)
+            lane.run.note_ended(status)
             notes.append(f"job {job} has ended: {status.summary()}")
-    if note := run.notebook.loops.warning_for(call.id, call.name, content):
+    if note := lane.notebook.loops.warning_for(call.id, call.name, content):
         notes.append(note)
-    left = run.seconds_left()
-    if left < max(LATE_SECONDS, LATE_SHARE * 3600 * (run.settings.hours or 0)):
+    left = lane.run.seconds_left()
+    if left < max(LATE_SECONDS, LATE_SHARE * 3600 * (lane.run.settings.hours or 0)):
         notes.append(f"{max(0.0, left) / 60:.0f} minutes are left: evaluate what you have")
     return notes
 
@@ -129,42 +129,43 @@ def _notes(run: Run, call: Call, content: str) -> list[str]:
 class _Jobs:
     """The jobs of a run, as `tool.Jobs` describes them."""
 
-    run: Run
+    lane: Lane
 
     def start(self, job: str, command: str) -> None:
-        self.run.sandbox.start(JobRequest(job, command, self.run.limits()))
+        self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits()))
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
-        longest = self.run.settings.longest_wait_seconds
-        return self.run.await_jobs(jobs, min(seconds, longest, max(0.0, self.run.seconds_left())))
+        longest = self.lane.run.settings.longest_wait_seconds
+        left = max(0.0, self.lane.run.seconds_left())
+        return self.lane.run.await_jobs(jobs, min(seconds, longest, left), self.lane.sandbox)
 
     def status(self, job: str) -> JobStatus:
-        return self.run.sandbox.status(job)
+        return self.lane.sandbox.status(job)
 
     def kill(self, job: str) -> JobStatus:
-        status = self.run.sandbox.kill(job)
-        self.run.note_ended(status)
+        status = self.lane.sandbox.kill(job)
+        self.lane.run.note_ended(status)
         return status
 
     def log(self, job: str) -> Iterator[bytes]:
-        return read_log(self.run.sandbox, job)
+        return read_log(self.lane.sandbox, job)
 
     def running(self) -> Sequence[str]:
-        return list(self.run.state.open_jobs)
+        return list(self.lane.state.open_jobs)
 
 
-def _context(run: Run, pending: Pending) -> ToolContext:
+def _context(lane: Lane, pending: Pending) -> ToolContext:
     return ToolContext(
         call_id=pending.call.id,
         tool_name=pending.call.name,
         job_id=f"{pending.turn:05d}-{pending.position}",
         started=pending.started,
-        settings=run.settings,
-        files=run.sandbox,
-        jobs=_Jobs(run),
-        recall=run.recall,
-        evaluate=partial(evaluate, run, pending.call.id),
-        take_checkpoint=partial(checkpoint.take, run, pending),
+        settings=lane.run.settings,
+        files=lane.sandbox,
+        jobs=_Jobs(lane),
+        recall=lane.run.recall,
+        evaluate=partial(evaluate, lane, pending.call.id),
+        take_checkpoint=partial(checkpoint.take, lane, pending),
     )
 
 

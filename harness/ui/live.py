@@ -272,7 +272,7 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     if created is None:
         return []
     attempts = f"{len(state.attempts)}" + (f" of {created.settings.attempts}" if created.settings.attempts else "")
-    turn = state.attempt.turns if state.attempt else 0
+    turn = state.open_attempts[-1].turns if state.open_attempts else 0
     turns = f"turn {turn} (of the run: {state.turns}" + (
         f" of {created.settings.turns})" if created.settings.turns else ")"
     )

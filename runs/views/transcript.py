@@ -220,7 +220,7 @@ class _Renderer:
         yield f"submission of record: {source} ({one_line(event.why)})"
 
     def _end_attempt(self, event: AttemptEnded) -> Iterator[str]:
-        attempt = self.state.attempts[-1]
+        attempt = self.state.attempts[event.attempt - 1]
         number, cost = attempt.number, money_text(attempt.cost)
         scored = [e for e in self.state.evaluations_in(number) if e.score is not None]
         pick = min if self.state.lower_is_better else max

@@ -61,14 +61,14 @@ def evaluated(name: str, score: float | None, status: str = "scored") -> list[Ev
 
 def test_the_calls_of_the_last_reply_wait_until_each_has_its_result() -> None:
     state = fold([created(), AttemptStarted(), reply("a", "b"), ToolStarted(call="a", name="bash", job="j")])
-    assert list(state.pending) == ["a", "b"]
-    assert state.pending["a"].started is not None
-    assert (state.pending["b"].turn, state.pending["b"].position) == (1, 1)
-    assert state.open_jobs == {"j": "a"}
+    assert list(state.lane(0).pending) == ["a", "b"]
+    assert state.lane(0).pending["a"].started is not None
+    assert (state.lane(0).pending["b"].turn, state.lane(0).pending["b"].position) == (1, 1)
+    assert state.lane(0).open_jobs == {"j": "a"}
     state.apply(ToolFinished(call="a", name="bash", content=""))
-    assert list(state.pending) == ["b"]
+    assert list(state.lane(0).pending) == ["b"]
     state.apply(JobFinished(job="j", ended="exited", exit_code=0))
-    assert state.open_jobs == {}
+    assert state.lane(0).open_jobs == {}
 
 
 def test_the_best_is_the_first_of_equals_and_follows_the_metrics_direction() -> None:
@@ -102,7 +102,7 @@ def test_replies_without_a_usable_call_are_counted_until_one_comes() -> None:
     assert state.unusable_replies == 2
     state.apply(reply("b"))
     assert state.unusable_replies == 0
-    assert not state.needs_reminder
+    assert not state.lane(0).needs_reminder
 
 
 def test_money_counts_replies_and_what_was_cut_off() -> None:
@@ -120,15 +120,15 @@ def test_a_window_that_was_given_up_stays_so_after_a_crash_and_the_next_attempt_
     resumed = [Resumed(harness_version="1"), EpochStarted(reason="resume", keeps_tail=True, **head)]
     begun = [created(), AttemptStarted(attempt=1), EpochStarted(reason="attempt", **head)]
     given_up = [WindowGivenUp(why=why, attempt=1), *resumed]
-    assert fold([*begun, reply(), *given_up]).given_up == why
-    assert fold([*begun, *given_up]).given_up == ""
-    assert fold([*begun, reply(), *given_up, AttemptEnded(why="window"), AttemptStarted()]).given_up == ""
+    assert fold([*begun, reply(), *given_up]).lane(0).given_up == why
+    assert fold([*begun, *given_up]).lane(0).given_up == ""
+    assert fold([*begun, reply(), *given_up, AttemptEnded(why="window"), AttemptStarted()]).lane(0).given_up == ""
 
 
 def test_an_attempt_that_ended_leaves_no_call_and_no_killed_job() -> None:
     state = fold([created(), AttemptStarted(), reply("a"), ToolStarted(call="a", name="bash", job="j")])
     state.apply(AttemptEnded(why="turns", killed_jobs=["j"]))
-    assert (state.pending, state.open_jobs, state.attempt) == ({}, {}, None)
+    assert (state.lane(0).pending, state.lane(0).open_jobs, state.lane(0).attempt) == ({}, {}, None)
     assert state.attempts[0].ended == "turns"
 
 
