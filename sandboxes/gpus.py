@@ -1,24 +1,23 @@
-"""GPUs of this machine: their state, their topology, and leases for runs.
+"""GPUs of this machine: their state, their topology, and leases of them.
 
 The output of `nvidia-smi` and the kernel log are parsed apart from the calls, so that recorded text can be parsed too.
-A lease is a lock on a file named by the device; it ends with the process that holds it.
+A run leases devices for as long as it is played (`leases/`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from sandboxes.base import SandboxUnavailable
+from sandboxes.leases.amounts import Request, free_gpus, this_machine
+from sandboxes.leases.leases import Lease, Leases
 
 FIELDS = (
     "index,uuid,name,pci.bus_id,memory.total,memory.used,utilization.gpu,temperature.gpu,power.draw,power.limit,"
@@ -139,23 +138,19 @@ def choose_gpus(gpus: Sequence[Gpu], distances: Mapping[tuple[int, int], int], c
     return list(best)
 
 
-@contextmanager
-def lease_gpus(
-    home: Path, gpus: Sequence[Gpu], distances: Mapping[tuple[int, int], int], count: int
-) -> Iterator[list[Gpu]]:
-    """Lease `count` devices that no other run of this home has leased. Raises `SandboxUnavailable`."""
-    folder = home / "gpus"
-    folder.mkdir(parents=True, exist_ok=True)
-    held: dict[str, int] = {}
-    try:
-        free = [gpu for gpu in gpus if _lock(folder, gpu.uuid, held)]
-        chosen = choose_gpus(free, distances, count)
-        for uuid in [uuid for uuid in held if uuid not in {gpu.uuid for gpu in chosen}]:
-            os.close(held.pop(uuid))
-        yield chosen
-    finally:
-        for handle in held.values():
-            os.close(handle)
+def lease_gpus(home: Path, gpus: Sequence[Gpu], distances: Mapping[tuple[int, int], int], count: int) -> Lease:
+    """Lease `count` devices that no other holder of this home has leased. Raises `SandboxUnavailable`."""
+    by_id = {gpu.uuid: gpu for gpu in gpus}
+
+    def choose(free: Sequence[str], wanted: int) -> list[str]:
+        return [gpu.uuid for gpu in choose_gpus([by_id[uuid] for uuid in free], distances, wanted)]
+
+    leases = Leases(home, this_machine(list(by_id)))
+    lease = leases.try_acquire(Request(gpus=count), choose=choose)
+    if lease is None:
+        free = len(free_gpus(leases.machine, leases.held()))
+        raise SandboxUnavailable(f"{count} GPUs are requested and {free} are free: request fewer, or wait")
+    return lease
 
 
 def query_gpus() -> tuple[list[Gpu], dict[tuple[int, int], int], dict[str, list[int]]]:
@@ -173,17 +168,6 @@ def _run(argv: list[str]) -> str:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=QUERY_SECONDS).stdout
     return ""
-
-
-def _lock(folder: Path, uuid: str, held: dict[str, int]) -> bool:
-    handle = os.open(folder / re.sub(r"[^A-Za-z0-9-]", "_", uuid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return False
-    held[uuid] = handle
-    return True
 
 
 def _number(text: str) -> float | None:

@@ -83,7 +83,7 @@ def _open(folder: Path, journal: Journal, process: Settings, screen: Screen, lea
     assert isinstance(created, RunCreated)
     blend = _load_blend(created, process.home)
     gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
-    paths = sandbox_setup.sandbox_paths(folder, created, blend, process.home, gpus)
+    paths = sandbox_setup.sandbox_paths(folder, created, blend, process.home, gpus.gpus if gpus else ())
     paths.workspace.mkdir(exist_ok=True)
     run = Run(
         folder=folder,

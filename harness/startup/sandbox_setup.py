@@ -14,6 +14,7 @@ from runs.journal import is_driven
 from runs.run_settings import RunSettings
 from runs.versions.errors import VersionsError, find_git
 from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths, SandboxUnavailable
+from sandboxes.leases.leases import Lease
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend
 from tasks.task import Task
@@ -95,19 +96,19 @@ def sandbox_paths(
 
 
 @contextmanager
-def leased_gpus(count: int, home: Path) -> Iterator[tuple[str, ...]]:
-    """Ids of the GPUs that this run alone has while it is played: `count` of them, the nearest to each other.
+def leased_gpus(count: int, home: Path) -> Iterator[Lease | None]:
+    """The GPUs that this run alone has while it is played: `count` of them, the nearest to each other.
 
     Raises `SandboxUnavailable` where so many are not free.
     """
     from sandboxes.gpus import lease_gpus, query_gpus
 
     if not count:
-        yield ()
+        yield None
         return
     gpus, near, _ = query_gpus()
-    with lease_gpus(home, gpus, near, count) as mine:
-        yield tuple(gpu.uuid for gpu in mine)
+    with lease_gpus(home, gpus, near, count) as lease:
+        yield lease
 
 
 def _clean_up(home: Path, sandbox: Sandbox) -> None:

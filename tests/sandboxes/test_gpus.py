@@ -67,20 +67,21 @@ def test_leases_are_exclusive_and_end_with_their_process(tmp_path: Path) -> None
         "import sys, time\nfrom pathlib import Path\nfrom sandboxes.gpus import *\n"
         f"gpus = parse_gpus(Path({str(RECORDED / 'query_gpu.csv')!r}).read_text())\n"
         f"with lease_gpus(Path({str(tmp_path)!r}), gpus, {{}}, 3) as mine:\n"
-        "    print(len(mine), flush=True)\n    time.sleep(60)\n"
+        "    print(len(mine.gpus), flush=True)\n    time.sleep(60)\n"
     )
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, cwd=root) as other:
         assert other.stdout and other.stdout.readline() == b"3\n"
         with lease_gpus(tmp_path, GPUS, DISTANCES, 1) as mine:
-            assert len(mine) == 1
-            with pytest.raises(SandboxUnavailable, match="0 are free"), lease_gpus(tmp_path, GPUS, DISTANCES, 1):
-                pass
-        with pytest.raises(SandboxUnavailable, match="1 are free"), lease_gpus(tmp_path, GPUS, DISTANCES, 2):
-            pass
+            assert len(mine.gpus) == 1
+            with pytest.raises(SandboxUnavailable, match="0 are free"):
+                lease_gpus(tmp_path, GPUS, DISTANCES, 1)
+        with pytest.raises(SandboxUnavailable, match="1 are free"):
+            lease_gpus(tmp_path, GPUS, DISTANCES, 2)
         other.kill()
+        other.wait()
     with lease_gpus(tmp_path, GPUS, DISTANCES, 4) as mine:
-        assert len(mine) == 4
+        assert len(mine.gpus) == 4
 
 
 def test_other_text_yields_no_devices() -> None:

@@ -1,0 +1,1 @@
+"""Host-wide leases of cores, memory and GPUs."""
