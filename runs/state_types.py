@@ -64,9 +64,9 @@ class Evaluation:
         """The score as the model sees it."""
         return self.finished.shown_score if self.finished else ""
 
-    def with_score(self, score: float) -> Evaluation:
-        """The same evaluation with a score from other rows, whose noise is not known."""
-        return replace(self, finished=self.result.model_copy(update={"score": score, "noise": None}))
+    def with_score(self, score: float, noise: float | None = None) -> Evaluation:
+        """The same evaluation with a score from other rows; `noise` is one standard error, None if it is not known."""
+        return replace(self, finished=self.result.model_copy(update={"score": score, "noise": noise}))
 
     @property
     def result(self) -> EvaluationFinished:

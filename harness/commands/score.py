@@ -21,7 +21,7 @@ from harness.settings import Settings
 from harness.ui.format import table
 from runs.files import sha256_hex
 from runs.views.final_choice import submitted_evaluation
-from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, medal_text, model_text, score_text
+from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, evaluation_medal, model_text, score_text
 
 if TYPE_CHECKING:
     from runs.events.registry import RunCreated
@@ -195,7 +195,7 @@ def _row(run: Graded) -> tuple[str, ...]:
     medal = next((name for name, won in flags.items() if won), "none" if report.gold_threshold is not None else "-")
     thresholds = (report.gold_threshold, report.silver_threshold, report.bronze_threshold, report.median_threshold)
     held_out = score_text(estimate.score, estimate.noise) if estimate else "-"
-    medal_estimate = medal_text(estimate.score, run.state.thresholds, run.state.lower_is_better) if estimate else ""
+    medal_estimate = evaluation_medal(estimate, run.state) if estimate else ""
     return (
         run.folder.name,
         report.competition_id,

@@ -47,10 +47,15 @@ MEMORIZED_Z = 3.0
 """Standard errors by which the other folds may favour a finalist that is not the best."""
 REFIT, FRESH = Split(0, -1), Split(1, 0)
 BEST = "best score on held-out rows"
-JUDGING_ROWS = {
-    "select": "the select rows, which nothing has used before",
-    "fresh": "fresh folds",
+DECIDING_ROWS = {
+    "select": "the select rows",
+    "fresh": "the mean of search rows and fresh folds",
     "halves": "the search rows",
+}
+REPORTING_ROWS = {
+    "select": "halves of the select rows, each with the choice of the other half",
+    "fresh": "halves of the fresh folds, each with the choice of the other half",
+    "halves": "rows that the search used: no time was left to run finalists again, and no rows were set aside",
 }
 
 
@@ -205,23 +210,25 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
     decision = run.state.decisions.get("ensemble")
     if decision is not None:
         return {name: float(weight) for name, weight in decision.numbers["weights"].items()}
-    judges: Judges = "select" if run.blend.select_rows else "fresh" if len(fresh) > 1 else "halves"
+    has_select_rows = bool(run.blend.select_rows or _is_halved(run))
+    judges: Judges = "fresh" if len(fresh) > 1 else "select" if has_select_rows else "halves"
     candidates = fresh if judges == "fresh" else finalists
     if judges != "halves":  # with halves the best so far, which is first, stays the pick
         sign = 1 if run.state.lower_is_better else -1
         candidates = sorted(candidates, key=lambda e: sign * (e.score or 0.0))
-    search = _rows(run, candidates, own, HELD_OUT)
-    judging = None
-    if judges == "select":
-        judging = _rows(run, candidates, [Split()], SELECT)
-    elif judges == "fresh":
-        judging = _rows(run, candidates, _fresh_splits(run), HELD_OUT)
-    choice = run_choose(search, judging, judges, run.settings.judge_seconds)
-    _record_choice(run, judges, [e.id for e in candidates], choice)
+    select = _rows(run, candidates, [Split()], SELECT) if has_select_rows else None
+    choice = run_choose(
+        _rows(run, candidates, own, HELD_OUT),
+        _rows(run, candidates, _fresh_splits(run), HELD_OUT) if judges == "fresh" else select,
+        select if judges == "fresh" else None,
+        judges,
+        run.settings.judge_seconds,
+    )
+    _record_choice(run, judges, [e.id for e in candidates], choice, reports_select=judges == "fresh" and bool(select))
     return dict(zip([e.id for e in candidates], choice.weights, strict=True))
 
 
-def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice) -> None:
+def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice, *, reports_select: bool) -> None:
     def by_name(values: list[float]) -> dict[str, float]:
         return dict(zip(names, values, strict=True))
 
@@ -229,33 +236,46 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice) -
         run,
         judges,
         names[choice.pick],
-        f"best of {len(names)} on {JUDGING_ROWS[judges]}",
+        f"best of {len(names)} by {DECIDING_ROWS[judges]}",
         searched=by_name(choice.searched),
         judged=by_name(choice.judged),
         estimates=by_name(choice.estimates),
     )
     agreement = "agree" if choice.is_ensemble else "do not agree, or there is one candidate"
+    members = " ".join(name for name, weight in by_name(choice.weights).items() if weight > 0)
+    where = "the select rows, which chose nothing" if reports_select else REPORTING_ROWS[judges]
+    if choice.estimate is not None and judges == "halves":
+        where = "halves of the search rows, each with the ensemble of the other half"
+    decide(run, "reported", members, where, score=choice.estimate, noise=choice.estimate_noise)
     decide(
         run,
         "ensemble",
-        " ".join(name for name, weight in by_name(choice.weights).items() if weight > 0),
+        members,
         f"rows that did not choose it {agreement}",
         weights=by_name(choice.weights),
         proposed=by_name(choice.proposed) if choice.proposed else {},
         accepted=choice.is_ensemble,
         score=choice.ensemble_score,
-        estimate=choice.ensemble_estimate,
         gain=choice.gain,
         gain_noise=choice.gain_noise,
         share=choice.share,
     )
 
 
+def _is_halved(run: Run) -> bool:
+    """Whether half of the held-out rows were set aside as select rows."""
+    return run.state.plan is not None and run.state.plan.select_half
+
+
 def _rows(run: Run, candidates: list[Evaluation], splits: list[Split], role: str) -> Rows:
+    """The predictions of candidates for the rows of a role; of halved rows, half 0 is for the search."""
+    half = None
+    if _is_halved(run) and splits == [Split()]:
+        half, role = (1 if role == SELECT else 0), HELD_OUT
     name = "select.csv" if role == SELECT else "held_out.csv"
     blends = tuple(blend_of(run, split).folder for split in splits)
     files = tuple(tuple(fold_dir(run, e.id, split) / name for e in candidates) for split in splits)
-    return Rows(blends, files, role)
+    return Rows(blends, files, role, half)
 
 
 def _refit(run: Run, members: dict[str, float], own: list[Split]) -> Path | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from harness.evaluation.final_plan import MAX_SHARE, SLACK_SECONDS, plan_final
+from harness.evaluation.final_plan import MAX_SHARE, MIN_FINALISTS, SLACK_SECONDS, plan_final
 from harness.run import Run
 from runs.events.registry import PlanMade
 
 CHANGE = 1.5
 """The time kept back is planned anew when the best solution takes this many times longer or shorter than planned."""
+MIN_HALVED_ROWS = 200
+"""Fewer held-out rows are not halved: what is left would be too few for a score."""
 PROMISING_SHARE = 0.5
 """Share of evaluations that run on the other folds: those that are worse on the first fold do not. The allowance bounds
 what folds take in any case."""
@@ -34,6 +36,11 @@ def update(run: Run) -> None:
         run.record(plan.model_copy(update=changes))
 
 
+def search_half(run: Run) -> int | None:
+    """Which half of the held-out rows of the first fold a score uses; None: all of them."""
+    return 0 if run.state.plan is not None and run.state.plan.select_half else None
+
+
 def make(run: Run, seconds: float) -> PlanMade:
     """A plan from the number of rows, the job's time and the budget left."""
     settings = run.settings
@@ -43,6 +50,9 @@ def make(run: Run, seconds: float) -> PlanMade:
     expected = min(settings.attempts or settings.expected_evaluations, settings.expected_evaluations)
     rows = run.blend.labelled_rows
     folds, why = affordable(run.blend.folds, rows, seconds, allowance, expected)
+    select_half = not folds and _needs_select_half(run, seconds)
+    if select_half:
+        why += "; two solutions cannot be run again at the end, so half of the held-out rows are select rows"
     return PlanMade(
         folds=folds,
         labelled_rows=rows,
@@ -50,7 +60,17 @@ def make(run: Run, seconds: float) -> PlanMade:
         allowance=round(min(allowance, 1e9), 1),
         kept_back=round(_kept_back(run, folds, seconds), 1),
         why=why,
+        select_half=select_half,
     )
+
+
+def _needs_select_half(run: Run, seconds: float) -> bool:
+    """Whether half of the held-out rows must be set aside, because finalists have no time to run on fresh rows."""
+    settings, blend = run.settings, run.blend
+    if settings.hours is None or blend.select_rows or blend.held_out_rows < MIN_HALVED_ROWS:
+        return False
+    most = MAX_SHARE * 3600 * settings.hours
+    return plan_final([seconds] * MIN_FINALISTS, 0, most - SLACK_SECONDS).finalists == 0
 
 
 def affordable(folds: int, rows: int, seconds: float, allowance: float, expected: int) -> tuple[int, str]:

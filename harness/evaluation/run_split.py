@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.evaluation.fold_plan import search_half
 from harness.run import LONGEST_JOB_SECONDS, Run
 from runs.state import Evaluation
 from sandboxes.base import JobRequest, JobStatus, Sandbox
@@ -86,7 +87,8 @@ def run_on_split(
         judgement = Judgement("timeout" if status.ended == "timeout" else "failed", why)
     else:
         out = folder / "submission.csv"
-        judgement = run_judge(blend.folder, result.submission, out, judge_seconds(), keep=True, against=against)
+        half = None if split.name else search_half(run)
+        judgement = run_judge(blend.folder, result.submission, out, judge_seconds(), True, against, half)
     sandbox.close()
     return replace(result, judgement=judgement)
 

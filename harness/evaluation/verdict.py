@@ -19,7 +19,7 @@ from runs.state import Evaluation, State
 from runs.views.final_choice import holdout_queries
 from tasks.holdout.split import Split
 from tasks.judging.compare import Comparison, run_compare
-from tasks.judging.judge import Judgement
+from tasks.judging.judge import Judgement, run_judge
 from tasks.judging.select_final import run_combine
 from tasks.leakage.solution import UNCHECKED
 from tasks.leakage.statistics import Finding
@@ -72,8 +72,10 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
     A solution that is not trusted never becomes the best: later honest scores could not be compared with it.
     """
     seconds = result.job.seconds
+    is_first = run.state.plan is None
     plan, best = fold_plan.ensure(run, seconds), _scored_best(run.state)
-    verdict = _compared(Verdict("first", result.judgement), best)
+    judgement = _judge_half(run, result) if is_first and plan.select_half else result.judgement
+    verdict = _compared(Verdict("first", judgement), best)
     others = [Split(0, fold) for fold in range(1, plan.folds)]
     kinds = {finding.kind for finding in findings}
     if kinds & MEMORIZATION_FINDINGS:
@@ -87,6 +89,15 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
     submission = _keep_submission(run, evaluation, others if verdict.folds > 1 else [])
     shown = shown_score(run.state, run.settings.max_holdout_queries, verdict, best)
     return replace(verdict, shown_score=shown, submission=submission)
+
+
+def _judge_half(run: Run, result: SplitResult) -> Judgement:
+    """The judgement on the search rows alone, of the solution that was judged before rows were set aside."""
+    out = result.workspace.with_name("submission.csv")
+    judgement = run_judge(
+        run.blend.folder, result.submission, out, run.settings.judge_seconds, True, half=fold_plan.search_half(run)
+    )
+    return judgement if judgement.status == "scored" else result.judgement  # half of the rows may have one class
 
 
 def _scored_best(state: State) -> Evaluation | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runs.state import State
+from runs.state import Evaluation, State
 from runs.views.final_choice import result_evaluation
-from runs.views.format import ESTIMATE, evaluation_text, medal_text
+from runs.views.format import ESTIMATE, evaluation_medal, evaluation_text
 
 
 def standing(state: State) -> str:
@@ -16,12 +16,12 @@ def standing(state: State) -> str:
         return "no score yet"
     if evaluation.score is None:
         return "a valid submission without a score: the task has no labels to hold out"
-    return ", ".join([evaluation_text(evaluation, state), estimate(evaluation.score, state)])
+    return f"{evaluation_text(evaluation, state)}, {estimate(evaluation, state)}"
 
 
-def estimate(score: float | None, state: State) -> str:
+def estimate(evaluation: Evaluation, state: State) -> str:
     """The medal for a held-out score, marked as an estimate."""
-    medal = medal_text(score, state.thresholds, state.lower_is_better)
+    medal = evaluation_medal(evaluation, state)
     return f"{medal} ({ESTIMATE})" if medal else ESTIMATE
 
 

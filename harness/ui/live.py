@@ -87,7 +87,8 @@ def _evaluated(state: State, event: Any) -> str:
     name = f"attempt {event.attempt or len(state.attempts)}, evaluation {event.evaluation}"
     if event.status != "scored":
         return f"{name}: {event.status}" + (f": {event.message}" if event.message else "")
-    facts = [evaluation_text(state.evaluations[event.evaluation], state), estimate(event.score, state)]
+    evaluation = state.evaluations[event.evaluation]
+    facts = [evaluation_text(evaluation, state), estimate(evaluation, state)]
     if state.best is not None and state.best.id == event.evaluation:
         facts.append("best so far")
     return f"{name}: {', '.join(facts)}"

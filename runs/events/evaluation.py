@@ -76,7 +76,8 @@ class PlanMade(Event):
     """How solutions are evaluated from now on, decided when the first one was scored.
 
     `folds`: the number of folds (0: one split only). `seconds` is how long a job took, `allowance` the seconds that
-    the other folds may take in all, `kept_back` the seconds kept for the final selection.
+    the other folds may take in all, `kept_back` the seconds kept for the final selection. `select_half`: every other
+    held-out row is set aside as a select row, because no finalist will have the time to run again.
     """
 
     kind: Literal["plan_made"] = "plan_made"
@@ -87,6 +88,7 @@ class PlanMade(Event):
     allowance: float
     kept_back: float
     why: str
+    select_half: bool = False
 
 
 class FoldStarted(Event):
@@ -117,7 +119,8 @@ class FoldFinished(Event):
 class Decided(Event):
     """One decision of the final selection, with its numbers.
 
-    `step`: finalists, reproduced, replicas, select (fresh, halves), ensemble, refit, record. `chosen` names the winner.
+    `step`: finalists, reproduced, replicas, select (fresh, halves), reported (the score of the submission and the rows
+    it comes from), ensemble, refit, record. `chosen` names the winner.
     """
 
     kind: Literal["decided"] = "decided"

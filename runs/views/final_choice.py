@@ -38,13 +38,17 @@ def final_choice_section(state: State) -> Iterator[str]:
 def submitted_evaluation(state: State) -> Evaluation | None:
     """The evaluation whose submission is of record, or its first member; None for the sample submission.
 
-    Its score is the one on rows that did not choose it, if there is one, or that of the accepted ensemble; in both
-    cases that of the first fold where the other rows scored suspiciously better.
+    Its score and noise are those on rows that chose nothing, if there are such rows; that of the first fold where
+    other rows scored suspiciously better.
     """
     members = members_of_record(state)
     if not members:
         return None
     ensemble, first = state.decisions.get("ensemble"), state.evaluations[members[0]]
+    reported = state.decisions.get("reported")
+    is_of_record = reported is not None and reported.chosen.split() == members
+    if reported is not None and is_of_record and reported.numbers.get("score") is not None:
+        return first.with_score(reported.numbers["score"], reported.numbers.get("noise"))
     if len(members) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
         return first.with_score(ensemble.numbers.get("estimate", ensemble.numbers["score"]))
     selection = _selection(state)
@@ -56,6 +60,12 @@ def submitted_evaluation(state: State) -> Evaluation | None:
 def result_evaluation(state: State) -> Evaluation | None:
     """The evaluation that stands for the run: the submitted one after the final choice, before it the best so far."""
     return (submitted_evaluation(state) if "record" in state.decisions else None) or state.best
+
+
+def origin_of_score(state: State) -> str:
+    """Which rows the score of the submission comes from; empty before the final choice."""
+    reported = state.decisions.get("reported")
+    return reported.why if reported is not None and "record" in state.decisions else ""
 
 
 def members_of_record(state: State) -> list[str]:

@@ -48,14 +48,31 @@ def is_protected(state: State) -> bool:
     return state.created is not None and state.created.protects_labels
 
 
-def medal_text(score: float | None, thresholds: ThresholdsKnown | None, lower_is_better: bool) -> str:
-    """The medal of a score: gold, silver, bronze or `no medal`; empty if score or thresholds are unknown."""
-    if score is None or thresholds is None:
+def medal_text(
+    score: float | None, thresholds: ThresholdsKnown | None, lower_is_better: bool, noise: float | None = None
+) -> str:
+    """The medal of a score: gold, silver, bronze or `no medal`; empty if score or thresholds are unknown.
+
+    With one standard error of `noise`, every medal that the score may mean: `gold or silver`, `gold to no medal`.
+    """
+    lines = {"gold": thresholds.gold, "silver": thresholds.silver, "bronze": thresholds.bronze} if thresholds else {}
+    known = [(word, line) for word, line in lines.items() if line is not None]
+    if score is None or not known:
         return ""
-    lines = {"gold": thresholds.gold, "silver": thresholds.silver, "bronze": thresholds.bronze}
-    known = {word: line for word, line in lines.items() if line is not None}
-    reached = (word for word, line in known.items() if (score <= line if lower_is_better else score >= line))
-    return next(reached, "no medal") if known else ""
+    words = [word for word, _ in known] + ["no medal"]
+    error = noise if noise is not None and 0 < noise < math.inf else 0.0
+    best, worst = sorted(
+        next((place for place, (_, line) in enumerate(known) if (one <= line if lower_is_better else one >= line)), -1)
+        % len(words)
+        for one in (score - error, score + error)
+    )
+    joint = " or " if worst - best == 1 else " to "
+    return words[best] if best == worst else f"{words[best]}{joint}{words[worst]}"
+
+
+def evaluation_medal(evaluation: Evaluation, state: State) -> str:
+    """Every medal that the score of an evaluation may mean within its noise; empty if there is none to tell."""
+    return medal_text(evaluation.score, state.thresholds, state.lower_is_better, evaluation.noise)
 
 
 def model_text(created: RunCreated) -> str:

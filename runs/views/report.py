@@ -12,15 +12,21 @@ from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import CacheMeter
 from runs.usage.cost import UsageTotals
 from runs.usage.repair_steps import count_repair_steps, repair_line
-from runs.views.final_choice import final_choice_section, members_of_record, result_evaluation, why_best_not_submitted
+from runs.views.final_choice import (
+    final_choice_section,
+    members_of_record,
+    origin_of_score,
+    result_evaluation,
+    why_best_not_submitted,
+)
 from runs.views.format import (
     DEMO_MODEL,
     ESTIMATE,
     LABELS_UNPROTECTED,
     duration_text,
+    evaluation_medal,
     evaluation_text,
     is_protected,
-    medal_text,
     model_text,
     money_text,
     one_line,
@@ -93,7 +99,7 @@ def _result_line(state: State) -> str:
     result = result_evaluation(state)
     if result is None:
         return "no scored submission"
-    medal = medal_text(result.score, state.thresholds, state.lower_is_better)
+    medal = evaluation_medal(result, state)
     return evaluation_text(result, state) + (f", {medal} ({ESTIMATE})" if medal else "")
 
 
@@ -105,6 +111,8 @@ def _result(state: State) -> Iterator[str]:
         yield "No evaluation made a valid submission."
     else:
         yield f"- {'submitted' if 'record' in state.decisions else 'so far'}: {_result_line(state)}"
+        if origin := origin_of_score(state):
+            yield f"- its score comes from {one_line(origin)}"
         score = evaluation_text(best, state)
         yield f"- best of the search: {score}, attempt {best.attempt}, commit `{best.commit[:12]}`"
     if state.chosen:

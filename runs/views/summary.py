@@ -13,7 +13,15 @@ from runs.files import replace_file
 from runs.serialization import with_finite_numbers
 from runs.state import Evaluation, State
 from runs.views.final_choice import result_evaluation
-from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, is_protected, medal_text, one_line, printable, status_text
+from runs.views.format import (
+    DEMO_MODEL,
+    LABELS_UNPROTECTED,
+    evaluation_medal,
+    is_protected,
+    one_line,
+    printable,
+    status_text,
+)
 
 COLUMNS = ("commit", "score", "status", "minutes", "description")
 
@@ -62,7 +70,7 @@ def summary(state: State) -> dict[str, Any]:
         "best_noise": best.noise if best else None,
         "score": result.score if result else None,
         "noise": result.noise if result else None,
-        "medal_estimate": medal_text(result.score if result else None, state.thresholds, created.lower_is_better),
+        "medal_estimate": evaluation_medal(result, state) if result else "",
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,
         "active_seconds": round(state.active_seconds, 1),

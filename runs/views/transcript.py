@@ -41,9 +41,9 @@ from runs.views.format import (
     DEMO_MODEL,
     ESTIMATE,
     duration_text,
+    evaluation_medal,
     evaluation_text,
     marked_score,
-    medal_text,
     model_text,
     money_text,
     one_line,
@@ -98,7 +98,7 @@ class _Renderer:
         if why := why_best_not_submitted(state):
             yield f"**The submission of record is {why}**"
         result = result_evaluation(state) or state.best
-        medal = medal_text(result.score, state.thresholds, state.lower_is_better)
+        medal = evaluation_medal(result, state)
         estimate = f", medal: {medal} ({ESTIMATE})" if medal else ""
         name = "Submitted" if "record" in state.decisions else "Best"
         yield f"**{name}: {evaluation_text(result, state)} in attempt {result.attempt}{estimate}; {usage}**"
@@ -205,7 +205,7 @@ class _Renderer:
 
     def _finish_evaluation(self, event: EvaluationFinished) -> Iterator[str]:
         evaluation = self.state.evaluations[event.evaluation]
-        medal = medal_text(event.score, self.state.thresholds, self.state.lower_is_better)
+        medal = evaluation_medal(evaluation, self.state)
         parts = [f"**{event.status}: {evaluation_text(evaluation, self.state)}**"]
         parts += ["best so far"] if evaluation.became_best else []
         parts += [f"medal: {medal} ({ESTIMATE})"] if medal else []

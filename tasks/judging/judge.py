@@ -54,19 +54,25 @@ class Judgement:
 
 
 def run_judge(
-    blend: Path, submission: Path, out: Path, seconds: float, keep: bool = False, against: Path | None = None
+    blend: Path,
+    submission: Path,
+    out: Path,
+    seconds: float,
+    keep: bool = False,
+    against: Path | None = None,
+    half: int | None = None,
 ) -> Judgement:
     """Judge a submission for the blend in a folder, in a child process; write the submission of the test rows to `out`.
 
     `keep`: write KEPT_FILES beside `out`. `against`: such a file of held-out predictions, of another submission for
-    the same blend, to compare with.
+    the same blend, to compare with. `half`: score every other unit only, from unit 0 or 1 on.
 
     Raises TaskError for a blend that cannot be read, `ChildFailed` where the judge itself failed.
     """
     load_blend(blend)  # so that a broken blend is reported from here, as a TaskError
     paths = {"blend": blend, "submission": submission, "out": out}
     request: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items()}
-    request |= {"keep": keep, "against": str(against.absolute()) if against else ""}
+    request |= {"keep": keep, "against": str(against.absolute()) if against else "", "half": half}
     try:
         reply = run_isolated("tasks.judging.judge", request, seconds)
     except (ChildTimeout, ChildKilled):
@@ -74,9 +80,17 @@ def run_judge(
     return Judgement(**reply)
 
 
-def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against: Path | None = None) -> Judgement:
+def judge(
+    blend: Blend,
+    submission: Path,
+    out: Path,
+    keep: bool = False,
+    against: Path | None = None,
+    half: int | None = None,
+) -> Judgement:
     """Judge a submission in this process: see `run_judge`. Only tests and children call it."""
     from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
+    from tasks.metrics.folds import take_half
     from tasks.metrics.score import NO_SCORE, NoScore
 
     try:
@@ -88,6 +102,7 @@ def judge(blend: Blend, submission: Path, out: Path, keep: bool = False, against
         _check_values(blend, rows.answers, rows.test, rows.select)
         candidates = [rows.held_out, *([read_columns(against)] if against else [])]
         fold = _make_fold(blend, candidates, rows.answers, rows.units)
+        fold = fold if half is None else take_half(fold, half)
         scores = score_candidates([fold])
         if not math.isfinite(scores[0]):
             raise NoScore(NO_SCORE)
@@ -239,7 +254,7 @@ def _perform(request: dict[str, Any]) -> Reply:
         return {"problem": check_test_rows(blend, Path(request["check"]))}
     submission, out = (Path(request[name]) for name in ("submission", "out"))
     against = Path(request["against"]) if request.get("against") else None
-    return asdict(judge(blend, submission, out, bool(request.get("keep")), against))
+    return asdict(judge(blend, submission, out, bool(request.get("keep")), against, request.get("half")))
 
 
 if __name__ == "__main__":

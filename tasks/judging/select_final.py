@@ -1,9 +1,11 @@
 """Choose what is submitted at the end: one of the finalists, or an ensemble of them where it is better.
 
-What was chosen on some rows is judged on others: select rows or fresh folds. Without either, the first candidate stays
-the pick, because the search has used all rows, and an ensemble is judged on the half of the rows that did not choose
-it, in both directions. `run_choose`, `run_combine` and `run_distance` run this module as a child process,
-`python -I -m tasks.judging.select_final REQUEST.json`.
+Finalists are ordered by the mean of their scores on the search rows and on fresh folds. Without fresh folds the select
+rows decide. The reported score comes from rows that chose nothing: the select rows where fresh folds decided;
+otherwise each half of the deciding rows, with the choice that the other half makes. Without any such rows the first
+candidate stays the pick, because the search has used all rows, and an ensemble is judged on the half of the rows that
+did not choose it, in both directions. `run_choose`, `run_combine` and `run_distance` run this module as a child
+process, `python -I -m tasks.judging.select_final REQUEST.json`.
 """
 
 from __future__ import annotations
@@ -34,11 +36,16 @@ Judges = Literal["select", "fresh", "halves"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Predictions of every candidate for the rows of some blends: `files[blend][candidate]`."""
+    """Predictions of every candidate for the rows of some blends: `files[blend][candidate]`.
+
+    `half` takes every other unit of each blend only, from unit 0 or 1 on: the one half for the search, the other as
+    select rows.
+    """
 
     blends: tuple[Path, ...]
     files: tuple[tuple[Path, ...], ...]
     role: str = HELD_OUT
+    half: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,9 @@ class Choice:
 
     `judges` says which rows decided. `searched` and `judged` are the candidates' scores on the search rows and on the
     judging rows. `estimates` are those on the judging rows, or on the first fold where they beat it by more than noise:
-    of that fold alone the agent does not know the labels. `proposed` are the weights of the proposed ensemble,
-    `ensemble_score` its score on the judging rows, `ensemble_estimate` its estimate, `gain` how much better it is there
+    of that fold alone the agent does not know the labels. `estimate` and `estimate_noise` (one standard error) are the
+    reported score of what is submitted, from rows that chose nothing; None where there are none. `proposed` are the
+    weights of the proposed ensemble, `ensemble_score` its score on the judging rows, `gain` how much better it is there
     than the pick, `share` the share of draws in its favour.
     """
 
@@ -58,19 +66,24 @@ class Choice:
     searched: list[float]
     judged: list[float]
     estimates: list[float]
+    estimate: float | None = None
+    estimate_noise: float | None = None
     is_ensemble: bool = False
     proposed: list[float] = field(default_factory=list)
     ensemble_score: float | None = None
-    ensemble_estimate: float | None = None
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
 
 
-def run_choose(search: Rows, judging: Rows | None, judges: Judges, seconds: float) -> Choice:
-    """Choose among candidates, best first, from files the judge kept, in a child process. Raises `ChildFailed`."""
-    request = {"do": "choose", "search": _as_json(search), "judging": _as_json(judging) if judging else None}
-    return Choice(**run_isolated("tasks.judging.select_final", {**request, "judges": judges}, seconds))
+def run_choose(search: Rows, judging: Rows | None, reporting: Rows | None, judges: Judges, seconds: float) -> Choice:
+    """Choose among candidates, best first, from files the judge kept, in a child process. Raises `ChildFailed`.
+
+    `reporting` are rows that only the reported score may use.
+    """
+    rows = {"search": search, "judging": judging, "reporting": reporting}
+    request = {"do": "choose", "judges": judges} | {name: _as_json(one) if one else None for name, one in rows.items()}
+    return Choice(**run_isolated("tasks.judging.select_final", request, seconds))
 
 
 def run_combine(blend: Path, files: Sequence[Path], weights: Sequence[float], out: Path, seconds: float) -> str:
@@ -88,54 +101,72 @@ def run_distance(blend: Path, first: Path, second: Path, seconds: float) -> floa
     return float(run_isolated("tasks.judging.select_final", request, seconds)["distance"])
 
 
-def choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges) -> Choice:
+def choose(
+    search: Sequence[Fold],
+    judging: Sequence[Fold] | None,
+    judges: Judges,
+    reporting: Sequence[Fold] | None = None,
+) -> Choice:
     """Choose in this process: see `run_choose`. `search` begins with the first fold."""
     from tasks.metrics.folds import pool_rare_classes
 
-    choice = _choose(pool_rare_classes(search), pool_rare_classes(judging) if judging else None, judges)
-    if judges == "select":  # rows whose labels the agent does not know
-        return choice
-    is_one_split = len(search) == 1
-    if is_one_split and not judging:
-        return choice
-    overlap = 0.0 if is_one_split else 1 / len(search)
-    lower = search[0].metric.lower_is_better
-    estimates = [
-        protect_score(score, search[0], _one_hot(index, len(choice.judged)), overlap, lower)
-        for index, score in enumerate(choice.judged)
-    ]
-    estimate = choice.ensemble_score
-    if estimate is not None:
-        estimate = protect_score(estimate, search[0], choice.proposed, overlap, lower)
-    return replace(choice, estimates=estimates, ensemble_estimate=estimate)
+    choice = _choose(search, judging, judges)
+    trials: list[tuple[Sequence[Fold], list[float]]] = []
+    if judging:
+        trials = [(reporting, choice.weights)] if reporting else _cross_choices(search, judging, judges)
+    elif choice.is_ensemble:
+        trials = [(rows, weights) for rows, weights, _ in _cross_halves(pool_rare_classes(search))]
+    estimate = _score_trials(trials)
+    if not reporting and _may_be_memorized(judges, search) and estimate[0] is not None:
+        estimate = protect_score((estimate[0], estimate[1]), search, choice.weights)
+    return replace(choice, estimate=estimate[0], estimate_noise=estimate[1])
 
 
-def protect_score(score: float, first: Fold, weights: Sequence[float], overlap: float, lower: bool) -> float:
-    """A score on other rows; where it beats that of the first fold by more than noise, the score of the first fold.
+def _may_be_memorized(judges: Judges, search: Sequence[Fold]) -> bool:
+    """Whether the deciding rows are rows whose labels the agent may know: all but those of the first fold."""
+    return judges == "fresh" or (judges == "halves" and len(search) > 1)
 
-    `weights` are those of the candidates. `overlap` is the share of the other rows that are rows of the first fold; 0
-    if those are as many rows as the first fold has.
+
+def protect_score(
+    score: tuple[float, float | None], search: Sequence[Fold], weights: Sequence[float]
+) -> tuple[float, float | None]:
+    """A score on fresh folds and its noise; where it beats that of the first fold by more than noise, the score of the
+    first fold.
+
+    `weights` are those of the candidates. Of fresh folds over all rows one in `len(search)` is a row of the first fold.
     """
     from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
 
+    first = search[0]
+    overlap = 0.0 if len(search) == 1 else 1 / len(search)
     try:
         fold = with_ensemble(first, weights)
         own = score_candidates([fold])[0]
-        noise = estimate_noise([fold], draw_scores([fold]))[0] or 0.0
+        noise = estimate_noise([fold], draw_scores([fold]))[0]
     except NoScore:
         return score
-    better = own - score if lower else score - own
-    return own if better > MAX_SCORE_Z * noise * math.sqrt(1 - overlap if overlap else 2.0) else score
+    better = own - score[0] if first.metric.lower_is_better else score[0] - own
+    is_suspicious = better > MAX_SCORE_Z * (noise or 0.0) * math.sqrt(1 - overlap if overlap else 2.0)
+    return (own, noise) if is_suspicious else score
 
 
 def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges) -> Choice:
+    """The choice without its reported score."""
     from tasks.metrics.bootstrap import score_candidates
+    from tasks.metrics.folds import pool_rare_classes
 
     lower = search[0].metric.lower_is_better
+    by_fold, search = search, pool_rare_classes(search)
+    judging = pool_rare_classes(judging) if judging else None
     searched = score_candidates(search)
     judged = score_candidates(judging) if judging else list(searched)
-    pick = best_index(judged, lower) if judging else 0
-    single = Choice(pick, _one_hot(pick, len(searched)), judges, searched, judged, judged)
+    estimates = judged
+    if _may_be_memorized(judges, by_fold):
+        singles = [_one_hot(index, len(judged)) for index in range(len(judged))]
+        pairs = zip(judged, singles, strict=True)
+        estimates = [protect_score((score, None), by_fold, single)[0] for score, single in pairs]
+    pick = _best_of(searched, estimates, judges, lower)
+    single = Choice(pick, _one_hot(pick, len(searched)), judges, searched, judged, estimates)
     if len(searched) < 2:
         return single
     try:
@@ -146,7 +177,42 @@ def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judg
         return single
     is_accepted = result["share"] >= ACCEPTED_SHARE and result["gain"] > 0 and sum(w > 0 for w in proposed) > 1
     weights = proposed if is_accepted else single.weights
-    return Choice(pick, weights, judges, searched, judged, judged, is_accepted, proposed, **result)
+    return replace(single, weights=weights, is_ensemble=is_accepted, proposed=proposed, **result)
+
+
+def _best_of(searched: Sequence[float], judged: Sequence[float], judges: Judges, lower: bool) -> int:
+    """The index of the candidate that is submitted alone if no ensemble is."""
+    if judges == "halves":
+        return 0
+    if judges == "select":
+        return best_index(judged, lower)
+    return best_index([(one + other) / 2 for one, other in zip(searched, judged, strict=True)], lower)
+
+
+def _cross_choices(
+    search: Sequence[Fold], judging: Sequence[Fold], judges: Judges
+) -> list[tuple[Sequence[Fold], list[float]]]:
+    """Each half of the judging rows with the weights that the other half chooses; none where a half has no score."""
+    from tasks.metrics.folds import take_half
+
+    first, second = ([take_half(fold, side) for fold in judging] for side in (0, 1))
+    try:
+        pairs = ((first, second), (second, first))
+        return [(reporting, _choose(search, deciding, judges).weights) for deciding, reporting in pairs]
+    except NoScore:
+        return []
+
+
+def _score_trials(trials: Sequence[tuple[Sequence[Fold], list[float]]]) -> tuple[float | None, float | None]:
+    """The score over all rows of the trials, each combined by its weights, and one standard error."""
+    from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
+    from tasks.metrics.folds import pool_rare_classes
+
+    folds = pool_rare_classes([with_ensemble(fold, weights) for rows, weights in trials for fold in rows])
+    try:
+        return (score_candidates(folds)[0], estimate_noise(folds, draw_scores(folds))[0]) if folds else (None, None)
+    except NoScore:
+        return None, None
 
 
 Trial = tuple[Sequence["Fold"], list[float], int]
@@ -173,8 +239,7 @@ def _compare_with_pick(trials: Sequence[Trial], lower: bool) -> dict[str, Any]:
     folds = [with_ensemble(fold, weights, pick) for rows, weights, pick in trials for fold in rows]
     scores = score_candidates(folds)
     paired = compare_candidates(scores, draw_scores(folds), lower)
-    score = {"ensemble_score": scores[0], "ensemble_estimate": scores[0]}
-    return {**score, "gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
+    return {"ensemble_score": scores[0], "gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
 
 
 def _one_hot(pick: int, count: int) -> list[float]:
@@ -189,16 +254,19 @@ def _as_json(rows: Rows) -> dict[str, Any]:
         "blends": [str(path.absolute()) for path in rows.blends],
         "files": [[str(path.absolute()) for path in files] for files in rows.files],
         "role": rows.role,
+        "half": rows.half,
     }
 
 
 def _load_folds(rows: dict[str, Any]) -> list[Fold]:
     from tasks.judging.judge import load_fold
+    from tasks.metrics.folds import take_half
 
-    return [
+    folds = [
         load_fold(load_blend(Path(blend)), [read_columns(Path(file)) for file in files], rows["role"])
         for blend, files in zip(rows["blends"], rows["files"], strict=True)
     ]
+    return folds if rows["half"] is None else [take_half(fold, rows["half"]) for fold in folds]
 
 
 def _combine(request: dict[str, Any]) -> Reply:
@@ -244,8 +312,11 @@ def _perform(request: dict[str, Any]) -> Reply:
         return _combine(request)
     if request["do"] == "distance":
         return _distance(request)
-    judging = _load_folds(request["judging"]) if request["judging"] else None
-    return asdict(choose(_load_folds(request["search"]), judging, request["judges"]))
+    search, judging, reporting = (
+        _load_folds(request[name]) if request[name] else None for name in ("search", "judging", "reporting")
+    )
+    assert search is not None
+    return asdict(choose(search, judging, request["judges"], reporting))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_folds_and_every_decision_are_recorded(digits_home: Path) -> None:
     folds = [event for event in events if isinstance(event, FoldFinished)]
     assert {event.fold for event in folds} >= {"fold1", "fold4", "fresh1-fold0", "fresh1-fold4"}
     steps_made = [event.step for event in events if isinstance(event, Decided)]
-    assert steps_made == ["finalists", "reproduced", "replicas", "fresh", "ensemble", "record"]
+    assert steps_made == ["finalists", "reproduced", "replicas", "fresh", "reported", "ensemble", "record"]
     folder = only_run(digits_home)
     chosen = [event for event in events if isinstance(event, SubmissionChosen)][-1]
     assert chosen.evaluation == "final"

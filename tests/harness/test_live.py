@@ -100,7 +100,7 @@ def test_plain_lines_cover_a_run_from_start_to_pause() -> None:
     )
     assert lines[0].endswith("budget 24 h, 6 attempts")
     assert lines[1] == "attempt 1 of 6 starts from an empty workspace"
-    assert lines[2].endswith("0.9722 ± 0.0061, silver (estimate from held-out rows), best so far")
+    assert lines[2].endswith("0.9722 ± 0.0061, silver or bronze (estimate from held-out rows), best so far")
     assert lines[3] == "attempt 1 ended (finish): a forest"
     assert lines[4].startswith("paused: Ctrl-C.") and lines[4].endswith("harness resume 20260801-120000_digits_0_ab12")
 
@@ -186,7 +186,7 @@ def test_panel_shows_time_attempt_score_medal_spend_and_job() -> None:
         "digits · model demo (demo model, not an LLM) · sandbox bubblewrap",
         "24 h 00 min left",
         "1 of 6",
-        "0.9722 ± 0.0061, silver (estimate from held-out rows)",
+        "0.9722 ± 0.0061, silver or bronze (estimate from held-out rows)",
         "$0.00 of $20.00",
         "job j-7",
         "epoch 2 [bold]loss[/] 0.1",

@@ -14,6 +14,7 @@ from harness.evaluation.verdict import FAILED_ELSEWHERE, MEMORIZED, NOT_REPRODUC
 from runs.events.registry import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.state import fold
 from runs.views.final_choice import result_evaluation
+from runs.views.format import score_text
 from runs.views.summary import read_summary
 from tests.harness.judged_runs import (
     cheating,
@@ -225,7 +226,8 @@ def test_submission_that_the_code_does_not_reproduce_is_not_submitted(tmp_path: 
         result is not None and summary["score"] == result.score == made["select"].numbers["judged"][honest.evaluation]
     )
     assert summary["score"] != honest.score, "the summary shows a score on rows that chose nothing"
-    assert f"submitted: {result.score:.4f}" in (only_run(tmp_path) / "report.md").read_text()
+    assert result.noise is not None and result.noise == made["reported"].numbers["noise"]
+    assert f"submitted: {score_text(result.score, result.noise)}" in (only_run(tmp_path) / "report.md").read_text()
 
 
 def noisy(draw: random.Random, a: float, b: float) -> str:

@@ -41,7 +41,7 @@ def test_report_has_result_cost_and_incidents(tmp_path: Path) -> None:
     events = interrupted_run()
     text = write_report(tmp_path, fold(events), events).read_text()
     for part in (
-        "# digits: 0.971 ± 0.011 (labels unprotected), silver (estimate from held-out rows)",
+        "# digits: 0.971 ± 0.011 (labels unprotected), gold to bronze (estimate from held-out rows)",
         "- model: demo (demo model, not an LLM)",
         "| attempt | parent | commit | score (labels unprotected) | minutes |",
         "| 1 | none | 000000000000 | 0.971 ± 0.011, of record |",
@@ -134,7 +134,7 @@ def test_summary_is_replaced_atomically(tmp_path: Path) -> None:
         write_summary(tmp_path, fold(events))
         assert (read_summary(tmp_path) or {})["events"] == len(events)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["best_score"], summary["medal_estimate"], summary["cost"]) == (0.9712, "silver", 0.5)
+    assert (summary["best_score"], summary["medal_estimate"], summary["cost"]) == (0.9712, "gold to bronze", 0.5)
     assert (summary["status"], summary["attempts"], summary["is_demo"]) == ("ended: attempts", 2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"], "no temporary file is left"
 
@@ -143,4 +143,7 @@ def test_medals_follow_the_direction_of_the_metric() -> None:
     lines = ThresholdsKnown(gold=10, silver=20, bronze=30, median=40)
     assert [medal_text(score, lines, True) for score in (10, 10.1, 30, 31)] == ["gold", "silver", "bronze", "no medal"]
     assert medal_text(31, lines, False) == "gold"
+    noisy = [medal_text(score, lines, True, 2.0) for score in (7, 9, 11, 21, 29, 33)]
+    assert noisy == ["gold", "gold or silver", "gold or silver", "silver or bronze", "bronze or no medal", "no medal"]
+    assert medal_text(20, lines, True, 15.0) == "gold to no medal"
     assert medal_text(None, lines, True) == medal_text(1, None, True) == medal_text(1, ThresholdsKnown(), True) == ""

@@ -31,13 +31,13 @@ def test_transcript_has_scores_turns_calls_and_cost() -> None:
         "> First thought. Second thought.",
         "I try <b>trees</b>.",
         "**bash**\n```\npython train.py\nls -l\n```",
-        "medal: silver (estimate from held-out rows)",
+        "medal: gold to bronze (estimate from held-out rows)",
         "request 1 failed: 503 overloaded; retry in 2 s",
         "submission of record: the sample submission",
         "**Attempt 1 ended (finish): 0.971 ± 0.011 (labels unprotected); 1 turns",
         "- next: More trees.",
         "## Attempt 2, from commit 000000000000",
-        "**Best: 0.971 ± 0.011 (labels unprotected) in attempt 1, medal: silver",
+        "**Best: 0.971 ± 0.011 (labels unprotected) in attempt 1, medal: gold to bronze",
     ):
         assert part in text, part
 

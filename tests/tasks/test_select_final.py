@@ -40,10 +40,37 @@ def make_fold(seed: int, *spreads: float, name: str = "rmse", same: bool = False
     return Fold(METRICS[name], ("t",), frames[0], tuple(frames[1:]), ("",) * ROWS)
 
 
-def test_the_pick_is_made_on_the_judging_rows() -> None:
-    search, judging = make_fold(0, 0.5, 0.6, same=True), make_fold(1, 0.6, 0.5, same=True)
-    choice = choose([search], [judging], "fresh")
-    assert (choice.pick, choice.is_ensemble, choice.weights) == (1, False, [0.0, 1.0])
+def test_fresh_folds_decide_together_with_the_search_rows_and_select_rows_alone() -> None:
+    search, judging = make_fold(0, 0.50, 0.53, same=True), make_fold(1, 0.60, 0.55, same=True)
+    fresh = choose([search], [judging], "fresh")
+    assert (fresh.pick, fresh.is_ensemble, fresh.weights) == (1, False, [0.0, 1.0])
+    closer = choose([search], [make_fold(1, 0.57, 0.55, same=True)], "fresh")
+    assert closer.judged[1] < closer.judged[0] and closer.pick == 0, "the mean favours the first"
+    assert choose([search], [make_fold(1, 0.57, 0.55, same=True)], "select").pick == 1
+
+
+def test_the_reported_score_comes_from_rows_that_did_not_choose() -> None:
+    """Thirty equal candidates: the best on the deciding rows is so by luck, and the report does not count that luck."""
+    optimism = {"judged": 0.0, "estimate": 0.0}
+    for seed in range(12):
+        search, judging = (make_fold(100 * seed + one, *[0.5] * 30) for one in (1, 2))
+        choice = choose([search], [judging], "select")
+        assert choice.estimate is not None and choice.estimate_noise is not None
+        optimism["judged"] += (0.5 - choice.judged[choice.pick]) / 12
+        truth = 0.5 * sum(w * w for w in choice.weights) ** 0.5 / sum(choice.weights)  # independent errors
+        optimism["estimate"] += (truth - choice.estimate) / 12
+    assert optimism["judged"] > 0.02 and abs(optimism["estimate"]) < 0.01
+
+
+def test_select_rows_report_alone_where_fresh_folds_decide() -> None:
+    search, fresh, select = (make_fold(seed, 0.5, 0.52, same=True) for seed in (1, 2, 3))
+    choice = choose([search], [fresh], "fresh", [select])
+    assert choice.estimate == score_candidates([select])[choice.pick] and choice.estimate_noise is not None
+
+
+def test_without_rows_that_chose_nothing_a_pick_has_no_reported_score() -> None:
+    choice = choose([make_fold(2, 0.5, 0.55, same=True)], None, "halves")
+    assert (choice.pick, choice.is_ensemble, choice.estimate) == (0, False, None)
 
 
 @pytest.mark.parametrize("judges", ["fresh", "halves"])
@@ -57,7 +84,7 @@ def test_memorized_labels_do_not_move_the_estimates(judges: Judges) -> None:
     choice = choose([honest, *known], fresh, judges)
     first = score_candidates([honest])
     assert choice.judged[0] < 0.4 and choice.estimates == first
-    assert choice.ensemble_estimate == score_ensemble([honest], choice.proposed) > (choice.ensemble_score or 0)
+    assert choice.estimate == score_ensemble([honest], choice.proposed) > (choice.ensemble_score or 0)
     untouched = [honest, *others]
     choice = choose(untouched, untouched if judges == "fresh" else None, judges)
     assert choice.estimates[0] == choice.judged[0], "within noise of the first fold"
