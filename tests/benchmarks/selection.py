@@ -113,17 +113,17 @@ class Bench:
         search = self._parts(own, [ran[at] for at in finalists])
         judging = self._parts(fresh, [again[at] for at in finalists])
         found = choose(search, judging, "fresh")
-        shown_score = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
         single = [float(at == found.pick) for at in range(len(finalists))]
         votes = [self._votes([*ran[at], *again[at]]) for at in finalists]
         private = [
             self._score(self.known[sum(w * v for w, v in zip(weights, votes, strict=True)).argmax(axis=1)])
             for weights in (found.weights, single)
         ]
-        return {"contract": (float(shown_score or 0.0), private[0]), "pick": (found.judged[found.pick], private[1])}
+        return {"contract": (found.estimate or 0.0, private[0]), "pick": (found.judged[found.pick], private[1])}
 
     def one_blend(self) -> tuple[float, float]:
-        """This code on one split: verdicts on a tenth of the rows, the pick on another tenth, the refit."""
+        """This code on one split: verdicts on a tenth of the rows, finalists on a fresh fifth, the report on another
+        tenth, the refit."""
         held, select, *_ = self.parts("one blend", 10)
         ran: dict[int, list[Any]] = {}
         best: int | None = None
@@ -135,23 +135,24 @@ class Bench:
         scores = {at: score_candidates([make_fold(self.y[held], [one[0]])])[0] for at, one in ran.items()}
         finalists = sorted(scores, key=lambda at: (-scores[at], at != best))[:FINALISTS]
         finalists = finalists if best in finalists else [best or 0, *finalists[:-1]]
-        search, judging = (
+        search, reporting = (
             make_fold(self.y[rows], [ran[at][place] for at in finalists]) for place, rows in enumerate((held, select))
         )
-        found = choose([search], [judging], "select")
-        shown_score = found.ensemble_score if found.is_ensemble else found.judged[found.pick]
-        members = {at: weight for at, weight in zip(finalists, found.weights, strict=True) if weight}
         other = np.concatenate(self.parts("one blend again", 10)[:2])
+        again = {at: self.run(at, other) for at in finalists}
+        judging = make_fold(self.y[other], [again[at][0] for at in finalists])
+        found = choose([search], [judging], "fresh", [reporting])
+        members = {at: weight for at, weight in zip(finalists, found.weights, strict=True) if weight}
         before, refit, usual = (
             self._voted({at: predict(at) for at in members}, members)
             for predict in (
                 lambda at: ran[at][2],
                 lambda at: self.pipelines[at].fit(self.train, self.y)(self.private),
-                lambda at: self.run(at, other)[1](self.private),
+                lambda at: again[at][1](self.private),
             )
         )
         is_taken = (before != refit).mean() <= MAX_REFIT_DISTANCE * (before != usual).mean()
-        return float(shown_score or 0.0), self._score(refit if is_taken else before)
+        return found.estimate or 0.0, self._score(refit if is_taken else before)
 
     def _voted(self, guesses: dict[int, Any], weights: dict[int, float]) -> Any:
         votes = sum(weight * (guesses[at][:, None] == self.known) for at, weight in weights.items())

@@ -6,10 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.evaluation.verdict import MEMORIZED
 from runs.events.registry import Decided, Event, FoldFinished, PlanMade, SubmissionChosen, Warned
 from tasks.leakage.solution import SolutionCheck, printed_scores
-from tests.harness.judged_runs import evaluations
+from tests.harness.judged_runs import evaluated, evaluations, guessing, side, two_numbers
 from tests.harness.judged_runs import played as played_on
 from tests.playing import call, harness_here, only_run
 
@@ -90,6 +92,29 @@ def test_folds_and_every_decision_are_recorded(digits_home: Path) -> None:
     assert "5 folds" in (folder / "report.md").read_text()
     code, printed = harness_here(digits_home, "score", "last")
     assert code == 0, printed
+
+
+def test_half_of_the_held_out_rows_are_set_aside_where_finalists_may_not_run_again(tmp_path: Path) -> None:
+    """The run ends early here, so that there is time for a fresh fold in the end: then those rows report the score."""
+    task = two_numbers(tmp_path / "side", side, train=1500)
+    steps = [evaluated(guessing(rule)) for rule in ("int(float(row['a']) > 1)", "int(float(row['a']) > 0)")]
+    events = played_on(tmp_path, task, *steps, flags=("--set", "fold_share=0", "--hours", "0.1"))
+    (plan,) = [event for event in events if isinstance(event, PlanMade)]
+    assert (plan.folds, plan.select_half) == (0, True)
+    first, second = evaluations(events)
+    assert first.promoted and second.promoted
+    made = {event.step: event for event in events if isinstance(event, Decided)}
+    assert made["fresh"].chosen == second.evaluation and "select rows" in made["reported"].why
+    assert made["fresh"].numbers["searched"][first.evaluation] == pytest.approx(first.score)
+    folder = only_run(tmp_path)
+    with (folder / "evaluations" / first.evaluation / "fold0" / "held_out.csv").open(newline="") as file:
+        half = (len(list(csv.reader(file))) - 1) / 2
+    assert half >= 100
+    reported = made["reported"].numbers["score"]
+    for score in (first.score, second.score, reported):
+        assert score is not None and score * half == pytest.approx(round(score * half), abs=1e-6)
+    assert reported != second.score and made["reported"].numbers["noise"] > 0
+    assert "its score comes from" in (folder / "report.md").read_text()
 
 
 def test_self_reported_score_is_read_from_the_log() -> None:
