@@ -36,11 +36,13 @@ def render_first_message(
 ) -> str:
     """The text of the first message of a lane's window."""
     notes = render_notes(notebook) if notebook else ""
+    so_far = f"# This attempt so far\n\n{notes}" if notes else ""
+    others = memory.render_open(state, lane)
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
         deadline=deadline,
         limits=limits,
-        memory=memory.render_memory(state, memory_tokens) + (f"\n\n# This attempt so far\n\n{notes}" if notes else ""),
+        memory="\n\n".join(filter(None, [memory.render_memory(state, memory_tokens), others, so_far])),
         state=render_state(state, notebook or Notebook(), lane),
     )
 

@@ -37,11 +37,22 @@ def render_entry(state: State, attempt: Attempt) -> str:
 
 def render_memory(state: State, tokens: int | None = None) -> str:
     """All entries, oldest first. With a budget of `tokens` the oldest ones are folded into a table."""
-    ended = [attempt for attempt in state.attempts if attempt.ended]
+    ended = state.ended_attempts
     entries = [render_entry(state, attempt) for attempt in ended]
     folded = _count_folded([len(text.encode()) for text in entries], tokens)
     parts = [_render_table(state, ended[:folded])] if folded else []
     return "\n\n".join([*parts, *entries[folded:]]) or "(empty: this is the first attempt)"
+
+
+def render_open(state: State, lane: int) -> str:
+    """What the open attempts of other lanes have evaluated so far; empty if they have nothing."""
+    parts = []
+    for attempt in state.open_attempts:
+        done = [e for e in state.evaluations_in(attempt.number) if e.status]
+        if attempt.lane != lane and done:
+            lines = [render_evaluation(state, e) for e in done]
+            parts.append("\n".join([f"## Attempt {attempt.number}, in progress beside this one", *lines]))
+    return "\n\n".join(parts)
 
 
 def _count_folded(sizes: list[int], tokens: int | None) -> int:

@@ -15,13 +15,16 @@ from harness.tools.notes import Finish
 from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Reminded, Warned
 from runs.state import Attempt
 from sandboxes import gpus
+from sandboxes.base import JobStatus, SandboxError
 
 Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
 
 
-def play(lane: Lane) -> None:
-    """Play one attempt to its end, or continue the open one."""
+def play(lane: Lane) -> bool:
+    """Play one attempt to its end, or continue the open one; False if no budget allows another."""
     attempt = begin(lane)
+    if attempt is None:
+        return False
     with working_on(lane.number, attempt.number):
         while lane.state.attempt:
             why = over(lane) or window_over(lane)
@@ -29,6 +32,7 @@ def play(lane: Lane) -> None:
                 end(lane, why)
             else:
                 turn(lane)
+    return True
 
 
 def turn(lane: Lane) -> None:
@@ -55,14 +59,16 @@ def remind(lane: Lane) -> None:
     lane.record(Reminded(text=prompt("reminder") + repeated, call=f"harness_{lane.state.turn}"))
 
 
-def begin(lane: Lane) -> Attempt:
-    """Start an attempt unless one is open, and return it.
+def begin(lane: Lane) -> Attempt | None:
+    """Start an attempt unless one is open, and return it; None if no budget allows another.
 
     An attempt without a turn is set up again: a crash may have come between its start and its workspace.
     """
     if lane.state.attempt is None:
         state = lane.run.state
-        with lane.run.lock:
+        with lane.run.lock:  # another lane may start one too
+            if budget.no_attempt(state, lane.run.active_seconds()):
+                return None
             move, parents = ("improve", [state.best.commit]) if state.best else ("draft", [])
             lane.record(AttemptStarted(move=move, parents=parents, attempt=len(state.attempts) + 1))
     attempt = lane.state.attempt
@@ -126,11 +132,16 @@ def window_over(lane: Lane) -> Why | None:
     return "window" if is_over else None
 
 
-def end(lane: Lane, why: Why, words: Finish | None = None) -> None:
-    """End the open attempt: kill its jobs, keep its words and files."""
+def end(lane: Lane, why: Why, words: Finish | None = None, *, has_failed: bool = False) -> None:
+    """End the open attempt: kill its jobs, keep its words and files. `has_failed`: its sandbox may kill none."""
     killed = []
     for job in sorted(lane.state.open_jobs):
-        view = lane.sandbox.kill(job)
+        try:
+            view = lane.sandbox.kill(job)
+        except SandboxError:
+            if not has_failed:
+                raise
+            view = JobStatus(job, "lost")
         if view.ended == "exited":
             lane.run.note_ended(view)
         else:

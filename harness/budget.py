@@ -68,14 +68,13 @@ def spent(state: State, active_seconds: float) -> Why | None:
     return None
 
 
-def run_over(state: State, active_seconds: float) -> Why | None:
-    """Why no further attempt starts, if so."""
+def no_attempt(state: State, active_seconds: float) -> Why | None:
+    """Why no further attempt may start, if so."""
     why = spent(state, active_seconds)
     if why:
         return why
     attempts = _settings(state).attempts
-    is_last_done = not state.open_attempts and attempts is not None and len(state.attempts) >= attempts
-    return "attempts" if is_last_done else None
+    return "attempts" if attempts is not None and len(state.attempts) >= attempts else None
 
 
 def describe(settings: RunSettings) -> str:

@@ -127,7 +127,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count}
+_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "parallel": count}
 _SET_HELP = "set any setting; `harness config` lists them"
 
 
@@ -135,6 +135,7 @@ def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
     resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
     resume.set_defaults(command=cli_commands.resume)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 

@@ -51,7 +51,7 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
     folder = find_run(options.run, settings)
     screen = open_screen(sys.stdout.isatty(), options.plain)
     try:
-        return resume(folder, settings, screen)
+        return resume(folder, settings, screen, options.parallel)
     finally:
         screen.close()
 

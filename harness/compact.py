@@ -78,7 +78,7 @@ def overflow(lane: Lane) -> None:
 
 def limit(lane: Lane) -> int:
     """Tokens the window may hold: what settings and endpoint allow, and less than the endpoint ever refused."""
-    profile = lane.run.model.profile
+    profile = lane.model.profile
     reply = min(profile.output_tokens, profile.context_tokens // 4)
     most = min(lane.run.settings.window_tokens, profile.context_tokens - reply)
     return min(most, int(0.8 * lane.window.overflow_tokens)) if lane.window.overflow_tokens else most
@@ -134,7 +134,7 @@ def decide_now(lane: Lane, *, added: int = 0, is_cold: bool = False, may_ask: bo
     fixed, head = len(window.system) + len(window.tools), len(window.messages[0])
     stubs = STUB_BYTES * (len(groups) - len(kept))
     written = sum(map(len, notebook.stubs))
-    prices = lane.run.model.profile.prices
+    prices = lane.model.profile.prices
     rework = notebook.rework
     return decide(
         Figures(

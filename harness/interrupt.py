@@ -26,11 +26,16 @@ class Stopping:
     def __init__(self, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self.asked_by = ""
+        self._is_halted = False
 
     def check(self) -> None:
         """Raise `StopRequested` if a stop was requested. Called wherever a step may be interrupted."""
-        if self.asked_by:
-            raise StopRequested(self.asked_by)
+        if self.asked_by or self._is_halted:
+            raise StopRequested(self.asked_by or "an error")
+
+    def halt(self) -> None:
+        """Request a stop of all lanes, because one of them cannot go on."""
+        self._is_halted = True
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.asked_by:

@@ -9,9 +9,10 @@ from harness import compact
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ContextOverflow, HistoryRejected, ModelError
 from harness.endpoint.repair_history import repair_window
-from harness.run import Lane
+from harness.request_slots import LIMITED
+from harness.run import Lane, Run
 from harness.tools import registry
-from runs.events.registry import CacheAlarm, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
+from runs.events.registry import CacheAlarm, LanesChanged, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
 FIRST_PATIENCE_SECONDS = 10.0
 """How long an endpoint that has never answered in this run is retried: a typing error must not cost a night."""
@@ -23,8 +24,14 @@ def ask(lane: Lane) -> None:
     A window that the endpoint refuses as too large is compacted, one whose history it rejects is repaired, and the next
     turn asks again.
     """
-    run, window = lane.run, lane.window
+    run = lane.run
     run.stopping.check()
+    with run.slots.take(lambda: run.lane_limit, lambda: run.pulse("waiting until the endpoint takes more requests")):
+        _ask(lane)
+
+
+def _ask(lane: Lane) -> None:
+    run, window = lane.run, lane.window
     with run.lock:  # the number of a request is unique in the run
         request = run.state.requests + 1
         breach = window.breaks_prefix(lane.state.last_asked)
@@ -44,12 +51,14 @@ def ask(lane: Lane) -> None:
 
     def on_wait(error: str, seconds: float, cost: float) -> None:
         lane.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
+        if error.startswith("429") and run.slots.count_refusal():
+            _take_a_lane_away(run)
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
     cap = run.settings.cost
     patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
     try:
-        reply = run.model.complete(
+        reply = lane.model.complete(
             window.system,
             window.tools,
             window.messages,
@@ -89,11 +98,18 @@ def ask(lane: Lane) -> None:
         lane.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))
 
 
+def _take_a_lane_away(run: Run) -> None:
+    with run.lock:
+        if run.lane_limit > 1:
+            why = f"the endpoint refused {LIMITED} requests as too many (429)"
+            run.record(LanesChanged(parallel=run.lane_limit - 1, why=why))
+
+
 def settle(lane: Lane) -> None:
     """Record once what an interrupted request may cost; only its prompt is known."""
     asked = lane.state.in_flight
     if asked is None:
         return
-    cost = cost_of(estimated(asked.size, 0), lane.run.model.profile.prices)
+    cost = cost_of(estimated(asked.size, 0), lane.model.profile.prices)
     error = "interrupted before its reply was recorded; its prompt may have to be paid (estimated)"
     lane.record(ModelFailed(request=asked.request, error=error, cost=cost))

@@ -16,7 +16,8 @@ from context.recall.index import Recall
 from context.window import Window
 from harness import budget
 from harness.endpoint.client import Model
-from harness.interrupt import Stopping
+from harness.interrupt import Stopping, StopRequested
+from harness.request_slots import RequestSlots
 from runs.events.registry import Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
 from runs.run_settings import RunSettings
@@ -64,7 +65,6 @@ class Run:
     journal: Journal
     state: State
     recall: Recall
-    model: Model
     blend: Blend
     versions: Versions
     screen: Screen
@@ -73,6 +73,13 @@ class Run:
     lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""
+    publishing: threading.RLock = field(default_factory=threading.RLock)
+    """Held while the files that people read are written. Never taken by a holder of `lock`."""
+    slots: RequestSlots = field(default_factory=RequestSlots)
+    playing: set[int] = field(default_factory=set)
+    """The lanes that are being played."""
+    _recorder: int | None = None
+    """The one thread that may still record, once the lanes are closed."""
     _beat_at: float = field(default_factory=time.monotonic)
 
     def record(self, event: Event) -> Event:
@@ -81,6 +88,8 @@ class Run:
         if event.attempt == 0 and attempt:
             event = event.model_copy(update={"lane": lane, "attempt": attempt})
         with self.lock:
+            if self._recorder not in (None, threading.get_ident()):
+                raise StopRequested("the run has stopped")
             written = self.journal.append(event)
             self.state.apply(written)
             for each in self.lanes:
@@ -88,6 +97,16 @@ class Run:
             self.recall.note(written)
             self.screen.show(self.state, written)
             return written
+
+    def close_to_lanes(self) -> None:
+        """From now on only this thread records: whatever a lane still does is as if the process had been killed."""
+        with self.lock:
+            self._recorder = threading.get_ident()
+
+    @property
+    def lane_limit(self) -> int:
+        """How many lanes may play."""
+        return max(1, self.state.parallel or self.settings.parallel or 1)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -160,6 +179,8 @@ class Run:
 
     def tick(self, doing: str, tail: str = "") -> None:
         """Update the screen and keep the clock on record, within a step that should not be interrupted."""
+        if len(self.lanes) > 1:
+            doing = f"attempt {_worked_on.get()[1]}: {doing}"
         self.screen.alive(self.state, doing, tail)
         if time.monotonic() - self._beat_at > self.settings.heartbeat_seconds:
             self._beat_at = time.monotonic()
@@ -168,10 +189,11 @@ class Run:
 
 @dataclass
 class Lane:
-    """One sequence of attempts of a run: its window, its workspace, and what is kept for its model."""
+    """One sequence of attempts of a run: its connection to the endpoint, its workspace, its window."""
 
     run: Run
     number: int
+    model: Model
     sandbox: Sandbox
     window: Window = field(default_factory=Window)
     notebook: Notebook = field(default_factory=Notebook)

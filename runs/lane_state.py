@@ -45,6 +45,8 @@ class LaneState:
     needs_reminder: bool = False
     warnings: list[str] = field(default_factory=list)
     """Warnings of the open attempt."""
+    news: str = ""
+    """The last evaluation of another lane that became the best and was not told in this lane yet."""
 
     def apply(self, event: Event) -> None:
         """Take one more event of this lane into account. `State` keeps `attempt` and `turn`."""
@@ -68,6 +70,7 @@ class LaneState:
         self.needs_reminder = False
         self.epoch = None
         self.given_up = ""
+        self.news = ""
         self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
@@ -105,6 +108,7 @@ class LaneState:
 
     def _finish_tool(self, event: ToolFinished) -> None:
         self.pending.pop(event.call, None)
+        self.news = ""
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         self.open_jobs[event.job] = event.call

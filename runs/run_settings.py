@@ -40,6 +40,13 @@ class RunSettings(BaseModel):
     kept_back_seconds: float = setting(600.0, "budget", "Upper bound of the time kept by that share.", unit="s", ge=0)
 
     seed: int = setting(0, "search", "Seed of the holdout split.", flag="--seed", ge=0)
+    parallel: int | None = setting(
+        None,
+        "search",
+        "Attempts that are played at once (default: 2; the demo model's is 1).",
+        flag="--parallel",
+        gt=0,
+    )
     attempt_turns: int = setting(200, "search", "Replies after which an attempt ends.", gt=0)
     finalists: int = setting(5, "search", "Solutions that the final selection considers.", gt=0)
 

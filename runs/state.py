@@ -21,6 +21,7 @@ from runs.events.registry import (
     FoldFinished,
     FoldStarted,
     JobFinished,
+    LanesChanged,
     ModelAsked,
     ModelFailed,
     ModelReplied,
@@ -50,6 +51,10 @@ class State:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     lanes: dict[int, LaneState] = field(default_factory=dict)
     """Where each lane stands that has an event on record; see `lane`."""
+    parallel: int = 0
+    """How many lanes may play, where that was changed after the start."""
+    ended_attempts: list[Attempt] = field(default_factory=list)
+    """In the order in which they ended."""
     best: Evaluation | None = None
     chosen: SubmissionChosen | None = None
     plan: PlanMade | None = None
@@ -85,7 +90,7 @@ class State:
 
     def lane_of_job(self, job: str) -> int | None:
         """The number of the lane in which a job is open."""
-        return next((number for number, lane in self.lanes.items() if job in lane.open_jobs), None)
+        return next((number for number, lane in list(self.lanes.items()) if job in lane.open_jobs), None)
 
     @property
     def open_attempts(self) -> list[Attempt]:
@@ -184,6 +189,8 @@ class State:
             lessons=tuple(event.lessons),
             active_seconds=self.active_seconds - began,
         )
+        if lane.attempt:
+            self.ended_attempts.append(lane.attempt)
         lane.attempt = None
 
     def _ask(self, event: ModelAsked) -> None:
@@ -205,6 +212,9 @@ class State:
         if lane.attempt:
             self._change_attempt(lane, turns=lane.attempt.turns + 1, cost=lane.attempt.cost + event.cost)
 
+    def _change_lanes(self, event: LanesChanged) -> None:
+        self.parallel = event.parallel
+
     def _probe(self, event: EndpointProbed) -> None:
         self.is_probed = True
         self.cost += event.cost
@@ -217,20 +227,26 @@ class State:
         self.is_cost_estimated = self.is_cost_estimated or event.cost > 0
 
     def _finish_job(self, event: JobFinished) -> None:
-        for lane in self.lanes.values():
+        for lane in list(self.lanes.values()):
             lane.open_jobs.pop(event.job, None)
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
-        self.evaluations[event.evaluation] = Evaluation(event, turn=self.lane(event.lane).turn)
+        # Other threads may be reading the old dictionary.
+        evaluation = Evaluation(event, turn=self.lane(event.lane).turn)
+        self.evaluations = {**self.evaluations, event.evaluation: evaluation}
 
     def _finish_evaluation(self, event: EvaluationFinished) -> None:
         # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
         is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
         is_new_best = is_new_best if event.promoted is None else event.promoted
         started = self.evaluations[event.evaluation]
-        self.evaluations[event.evaluation] = replace(started, finished=event, became_best=is_new_best)
+        evaluation = replace(started, finished=event, became_best=is_new_best)
+        self.evaluations = {**self.evaluations, event.evaluation: evaluation}
         if is_new_best:
-            self.best = self.evaluations[event.evaluation]
+            self.best = evaluation
+            for number, lane in self.lanes.items():
+                if number != event.lane and lane.attempt:
+                    lane.news = event.evaluation
 
     def _choose(self, event: SubmissionChosen) -> None:
         self.chosen = event
@@ -258,6 +274,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
     EndpointProbed: State._probe,
+    LanesChanged: State._change_lanes,
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,

@@ -25,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_attempt_at_a_time() -> None:
+    """Play one lane, where a test does not say otherwise: its story is then the same every time."""
+    os.environ["HARNESS_PARALLEL"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
 def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Say where the workers of this session share prepared data."""
     base = tmp_path_factory.getbasetemp()

@@ -100,7 +100,7 @@ class Played:
 
 def settings_of(home: Path, **changes: Any) -> Settings:
     """Settings of a run that may be long."""
-    values = {"attempt_turns": 100_000, **changes}
+    values = {"attempt_turns": 100_000, "parallel": 1, **changes}
     variables = {f"HARNESS_{name.upper()}": str(value) for name, value in values.items()}
     return Settings(home=home, api_key="sk-test", variables=variables)
 

@@ -46,11 +46,12 @@ def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
         shutil.rmtree(result.workspace, ignore_errors=True)
         evaluation = run.state.evaluations[evaluation.id]
     if evaluation.became_best:
-        why = "best score on held-out rows" if evaluation.score is not None else "latest valid one"
-        submission.choose(run, evaluation, why)
+        submission.choose_best(run)
         fold_plan.update(run)
-    elif evaluation.status == "scored" and run.state.best is None:
-        submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
+    elif evaluation.status == "scored":
+        with run.publishing:
+            if run.state.best is None:
+                submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
     return _result_text(run, evaluation)
 
 
@@ -68,7 +69,8 @@ def _start(lane: Lane, call: str, command: str) -> Evaluation:
     lane.record(
         EvaluationStarted(evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=job)
     )
-    run.versions.set_refs(refs_of(run.state))
+    with run.publishing:
+        run.versions.set_refs(refs_of(run.state))
     return run.state.evaluations[name]
 
 

@@ -17,8 +17,9 @@ what folds take in any case."""
 
 def ensure(run: Run, seconds: float) -> PlanMade:
     """The plan of this run; made now, where a job took `seconds`, if there is none yet."""
-    if run.state.plan is None:
-        run.record(make(run, seconds))
+    with run.lock:
+        if run.state.plan is None:
+            run.record(make(run, seconds))
     assert run.state.plan is not None
     return run.state.plan
 

@@ -37,29 +37,38 @@ def begin_with_sample(run: Run, sample: Path) -> None:
 
 def choose(run: Run, evaluation: Evaluation, why: str) -> None:
     """Make an evaluation's submission the one of record. Doing it twice changes nothing."""
-    chosen = run.state.chosen
-    if chosen is not None and chosen.evaluation == evaluation.id:
-        return
-    content = _submission_path(run, evaluation.id).read_bytes()
-    run.record(SubmissionChosen(evaluation=evaluation.id, sha256=sha256_hex(content), why=why))
-    restore_submission(run)
+    with run.publishing:
+        chosen = run.state.chosen
+        if chosen is not None and chosen.evaluation == evaluation.id:
+            return
+        content = _submission_path(run, evaluation.id).read_bytes()
+        run.record(SubmissionChosen(evaluation=evaluation.id, sha256=sha256_hex(content), why=why))
+        restore_submission(run)
+
+
+def choose_best(run: Run) -> None:
+    """Make the submission of the best evaluation the one of record. Another lane may do so at the same time."""
+    with run.publishing:
+        best = run.state.best
+        if best is not None:
+            choose(run, best, "best score on held-out rows" if best.score is not None else "latest valid one")
 
 
 def restore_submission(run: Run) -> None:
     """Restore the submission of record and the git refs after a crash, or if somebody changed the file."""
-    run.versions.set_refs(refs_of(run.state))
-    chosen = run.state.chosen
-    path = run.folder / "submission.csv"
-    if chosen is None or (path.is_file() and sha256_hex(path.read_bytes()) == chosen.sha256):
-        return
-    _replace(path, _submission_path(run, chosen.evaluation).read_bytes())
+    with run.publishing:
+        run.versions.set_refs(refs_of(run.state))
+        chosen = run.state.chosen
+        path = run.folder / "submission.csv"
+        if chosen is None or (path.is_file() and sha256_hex(path.read_bytes()) == chosen.sha256):
+            return
+        _replace(path, _submission_path(run, chosen.evaluation).read_bytes())
 
 
 def finish(run: Run, why: Why) -> None:
     """End the run: make the best submission the one of record and write the reports."""
-    best = run.state.best
-    if best is not None and "record" not in run.state.decisions:
-        choose(run, best, "best score on held-out rows" if best.score is not None else "latest valid one")
+    if "record" not in run.state.decisions:
+        choose_best(run)
     restore_submission(run)
     if not run.state.ended:
         run.record(RunEnded(why=why))
@@ -74,12 +83,13 @@ def write_reports(run: Run) -> None:
 
 def write_summaries(run: Run) -> None:
     """Write the files people follow during a run, from its state alone."""
-    for attempt in run.state.attempts:
-        if attempt.ended and not (run.folder / "attempts" / f"{attempt.number:03d}" / "notes.md").exists():
-            keep_attempt(run, attempt.number)
-    _replace(run.folder / "memory.md", _notes(run, memory.render_memory(run.state)))
-    write_results(run.folder, run.state)
-    write_summary(run.folder, run.state)
+    with run.publishing:
+        for attempt in run.state.attempts:
+            if attempt.ended and not (run.folder / "attempts" / f"{attempt.number:03d}" / "notes.md").exists():
+                keep_attempt(run, attempt.number)
+        _replace(run.folder / "memory.md", _notes(run, memory.render_memory(run.state)))
+        write_results(run.folder, run.state)
+        write_summary(run.folder, run.state)
 
 
 def keep_attempt(run: Run, number: int) -> None:

@@ -34,6 +34,8 @@ from tasks.judging.validate_submission import why_no_submission
 from tasks.task import Task
 
 DEMO_ATTEMPTS = 6
+PARALLEL = 2
+"""Attempts that are played at once with a real endpoint: one thinks while the job of the other runs."""
 TRUSTED = "trusted_tasks"
 """File in HARNESS_HOME: digests of task files that may set endpoint and sandbox."""
 
@@ -68,6 +70,8 @@ def create(request: RunRequest, process: Settings) -> Path:
     if is_demo:
         attempts = settings.attempts or DEMO_ATTEMPTS
         settings = settings.model_copy(update={"attempts": attempts, "model": DEMO_MODEL})
+    parallel = settings.parallel or (1 if is_demo else PARALLEL)
+    settings = settings.model_copy(update={"parallel": parallel})
     return _write(settings, task, process, blend, sandbox, probe, is_new)
 
 

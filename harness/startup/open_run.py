@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -22,6 +22,8 @@ from harness.startup.create_run import RunRequest, create, profile_of
 from harness.tools.registry import specs, tools_bytes
 from runs.events.registry import (
     EndpointProbed,
+    Event,
+    LanesChanged,
     Paused,
     Resumed,
     RunCreated,
@@ -44,25 +46,25 @@ def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     return _play(create(request, process), process, screen)
 
 
-def resume(folder: Path, process: Settings, screen: Screen) -> int:
-    """Continue a run where its journal ends; returns the exit code."""
-    return _play(folder, process, screen)
+def resume(folder: Path, process: Settings, screen: Screen, parallel: int | None = None) -> int:
+    """Continue a run where its journal ends; returns the exit code. `parallel` changes how many lanes play."""
+    return _play(folder, process, screen, parallel)
 
 
-def _play(folder: Path, process: Settings, screen: Screen) -> int:
+def _play(folder: Path, process: Settings, screen: Screen, parallel: int | None = None) -> int:
     sandbox_setup.check_git()
     with Journal.open(folder) as journal, ExitStack() as leases:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        run = _open(folder, journal, process, screen, leases)
+        run = _open(folder, journal, process, screen, leases, parallel)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
             with run.stopping.watching(), _recording_pauses(run):
-                _begin(run)
+                _begin(run, parallel)
                 loop.play(run)
         finally:
             for lane in run.lanes:
@@ -76,33 +78,45 @@ def _exit_code(run: Run) -> int:
     return errors.DONE if run.state.ended else errors.STOPPED
 
 
-def _open(folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack) -> Run:
+def _open(
+    folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack, parallel: int | None
+) -> Run:
     """Fold the journal and open the parts that act on it; `leases` returns what the run leases."""
     past, journal.past = journal.past, []
     created = past[0]
     assert isinstance(created, RunCreated)
     blend = _load_blend(created, process.home)
     gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
-    paths = sandbox_setup.sandbox_paths(folder, created, blend, process.home, gpus.gpus if gpus else ())
-    paths.workspace.mkdir(exist_ok=True)
     run = Run(
         folder=folder,
         journal=journal,
         state=State(),
         recall=Recall(folder),
-        model=_open_model(created, process),
         blend=blend,
         versions=Versions(folder / "repo.git"),
         screen=screen,
         stopping=Stopping(created.settings.stop_seconds),
         tools=tools_bytes(),
     )
-    run.lanes.append(Lane(run, 0, open_sandbox(created.sandbox, paths)))
     for event in past:
         run.state.apply(event)
-        for lane in run.lanes:
-            lane.apply(event)
+    _open_lanes(run, past, process, gpus.gpus if gpus else (), parallel or run.lane_limit)
     return run
+
+
+def _open_lanes(run: Run, past: Sequence[Event], process: Settings, gpus: Sequence[str], parallel: int) -> None:
+    """Open as many lanes as may play, and those with an open attempt, which they play to its end."""
+    created = run.created
+    open_attempts = {number for number, lane in run.state.lanes.items() if lane.attempt}
+    numbers = sorted({*range(parallel), *open_attempts})
+    for number in numbers:
+        paths = sandbox_setup.sandbox_paths(run.folder, created, run.blend, process.home)
+        paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), gpus)
+        paths.workspace.mkdir(parents=True, exist_ok=True)
+        lane = Lane(run, number, _open_model(created, process), open_sandbox(created.sandbox, paths))
+        for event in past:
+            lane.apply(event)
+        run.lanes.append(lane)
 
 
 def _load_blend(created: RunCreated, home: Path) -> Blend:
@@ -138,11 +152,11 @@ def _open_model(created: RunCreated, process: Settings) -> Model:
     return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, headers=endpoint.headers)
 
 
-def _begin(run: Run) -> None:
+def _begin(run: Run, parallel: int | None) -> None:
     """Record what turns need: the task of a new run, the resumption of an old one."""
     run.screen.show(run.state, run.created)
     if run.state.events > 1:
-        _record_resume(run)
+        _record_resume(run, parallel)
     if not run.state.card:
         _describe_task(run)
     if run.state.chosen is None:
@@ -177,7 +191,7 @@ def _record_probe(run: Run) -> None:
         run.record(Warned(message=f"{probe.address} drops earlier reasoning; --accept-lost-thinking was given"))
 
 
-def _record_resume(run: Run) -> None:
+def _record_resume(run: Run, parallel: int | None) -> None:
     when = budget.deadline(run.settings, run.active_seconds())
     run.record(
         Resumed(
@@ -186,6 +200,8 @@ def _record_resume(run: Run) -> None:
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
+    if parallel and parallel != run.lane_limit:
+        run.record(LanesChanged(parallel=parallel, why=f"resumed with --parallel {parallel}"))
     for lane in run.lanes:
         request.settle(lane)
         if lane.window.breaches:

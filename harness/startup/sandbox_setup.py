@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import errors
@@ -93,6 +94,17 @@ def sandbox_paths(
         runtime=created.settings.runtime,
         gpus=gpus,
     )
+
+
+def for_lane(paths: SandboxPaths, number: int, place: int, lanes: int, gpus: Sequence[str]) -> SandboxPaths:
+    """The paths of one of several lanes, the `place`th of them: a workspace of its own, and its part of the GPUs.
+
+    With fewer GPUs than lanes, each lane sees all of them, and evaluations take turns.
+    """
+    workspace = paths.workspace if number == 0 else paths.workspace.parent / "lanes" / str(number) / "workspace"
+    each = len(gpus) // lanes
+    own = tuple(gpus[place * each : (place + 1) * each] if each else gpus)
+    return replace(paths, workspace=workspace, gpus=own)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import harness.tools
+from context import memory
 from context.window import prompt
 from harness import checkpoint, compact, errors
 from harness.evaluation.evaluate import evaluate
@@ -59,13 +60,14 @@ def perform(lane: Lane, pending: Pending) -> Finish | None:
         content, failed = f"error: {_reason(error, call)}", True
     notes = _notes(lane, call, content)
     asks = compact.asks_checkpoint(lane, content, call.name)
-    text = "; ".join([*notes, *([prompt("checkpoint")] if asks else [])])
-    suffix = f"\n<harness>{text}</harness>" if text else ""
-    lane.record(
-        ToolFinished(
-            call=call.id, name=call.name, content=content + suffix, failed=failed, asks="checkpoint" if asks else ""
+    with lane.run.lock:  # with this result the news are told
+        text = "; ".join([*_news(lane), *notes, *([prompt("checkpoint")] if asks else [])])
+        suffix = f"\n<harness>{text}</harness>" if text else ""
+        lane.record(
+            ToolFinished(
+                call=call.id, name=call.name, content=content + suffix, failed=failed, asks="checkpoint" if asks else ""
+            )
         )
-    )
     return None
 
 
@@ -120,6 +122,14 @@ def _notes(lane: Lane, call: Call, content: str) -> list[str]:
     if left < max(LATE_SECONDS, LATE_SHARE * 3600 * (lane.run.settings.hours or 0)):
         notes.append(f"{max(0.0, left) / 60:.0f} minutes are left: evaluate what you have")
     return notes
+
+
+def _news(lane: Lane) -> list[str]:
+    """That an attempt beside this one made a new best."""
+    if not lane.state.news:
+        return []
+    best = lane.run.state.evaluations[lane.state.news]
+    return [f"new best, of attempt {best.attempt}: {memory.render_evaluation(lane.run.state, best)}"]
 
 
 # ------------------------------------------------------------------------------------------------ what a tool may use

@@ -159,6 +159,15 @@ class AttemptEnded(Event):
     killed_jobs: list[str] = Field(default_factory=list)
 
 
+class LanesChanged(Event):
+    """How many lanes may play from now on. A lane beyond that ends its attempt and starts no other."""
+
+    kind: Literal["lanes_changed"] = "lanes_changed"
+    audience: Audience = "people"
+    parallel: int
+    why: str
+
+
 class ModelAsked(Event):
     """A request is sent. `request` counts from 1; `messages` and `size` (bytes) describe it, `digest` is the sha256
     of the message bytes, and `breach` is true if they do not extend the last request's. `reused` is the length of the
@@ -274,7 +283,7 @@ AnyEvent = Annotated[
     | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished | JobFinished
     | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
-    | Decided,
+    | Decided | LanesChanged,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -57,8 +57,20 @@ class Alarm:
 
 
 @dataclass
+class _Conversation:
+    """The last request of one lane, and how its cache figures compared lately."""
+
+    asked: ModelAsked | None = None
+    opens: str = ""
+    replied: float = math.inf
+    pause: float = 0.0
+    streak: list[tuple[float, float]] = field(default_factory=list)
+    is_alarmed: bool = False
+
+
+@dataclass
 class CacheMeter:
-    """Cache figures of a run, updated event by event. With `keep`, `turns` holds every turn."""
+    """Cache figures of a run or of one lane, updated event by event. With `keep`, `turns` holds every turn."""
 
     keep: bool = False
     turns: list[Turn] = field(default_factory=list)
@@ -71,34 +83,31 @@ class CacheMeter:
     """The shortest pause in seconds after which the endpoint had lost the cache; infinite if none did, or if the cache
     later survived a pause as long."""
     _has_cached: bool = False
-    _replied: float = math.inf
-    _pause: float = 0.0
-    _asked: ModelAsked | None = None
-    _opens: str = ""
-    _streak: list[tuple[float, float]] = field(default_factory=list)
-    _is_alarmed: bool = False
+    _lanes: dict[int, _Conversation] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """Update the figures by one event."""
+        lane = self._lanes.setdefault(event.lane, _Conversation())
         if isinstance(event, EpochStarted):
             self.epochs += 1
-            self._opens = f"{event.reason} {event.stage}".strip()
+            lane.opens = f"{event.reason} {event.stage}".strip()
         elif isinstance(event, ModelAsked):
-            self._asked = event
-            self._pause = event.mono - self._replied
+            lane.asked = event
+            lane.pause = event.mono - lane.replied
             self.flushes += event.breach
         elif isinstance(event, ModelReplied):
-            self._reply(event)
-            self._replied = event.mono
+            self._reply(lane, event)
+            lane.replied = event.mono
         elif isinstance(event, Resumed):
-            self._replied = math.inf
+            for each in self._lanes.values():
+                each.replied = math.inf
         elif isinstance(event, CacheAlarm):
             self.alarm = None
             self.alarms += 1
-            self._is_alarmed = True
+            lane.is_alarmed = True
 
-    def _reply(self, event: ModelReplied) -> None:
-        asked, self._asked = self._asked, None
+    def _reply(self, lane: _Conversation, event: ModelReplied) -> None:
+        asked, lane.asked = lane.asked, None
         known = asked is not None and asked.reused >= 0 and asked.size > 0
         local = asked.reused / asked.size if asked is not None and known else None
         turn = Turn(
@@ -110,36 +119,36 @@ class CacheMeter:
             event.usage.completion,
             event.cost,
             local,
-            self._opens,
+            lane.opens,
             asked is not None and asked.breach,
             event.seq,
         )
-        self._opens = ""
+        lane.opens = ""
         if self.keep:
             self.turns.append(turn)
         if local is not None and not event.usage.estimated and event.usage.prompt >= MIN_TOKENS:
-            self._update_lifetime(turn, local)
-            self._compare(turn, local)
+            self._update_lifetime(turn, local, lane.pause)
+            self._compare(lane, turn, local)
 
-    def _update_lifetime(self, turn: Turn, local: float) -> None:
+    def _update_lifetime(self, turn: Turn, local: float, pause: float) -> None:
         """Learn the cache lifetime from the pause before this turn, once the endpoint is known to cache at all."""
         if local < 0.5 or turn.opens:
             return
         if turn.provider > local / 2:
             self._has_cached = True
-            if self._pause >= self.cache_lifetime:
+            if pause >= self.cache_lifetime:
                 self.cache_lifetime = math.inf
-        elif self._has_cached and self._pause >= MIN_PAUSE:
-            self.cache_lifetime = min(self.cache_lifetime, self._pause)
+        elif self._has_cached and pause >= MIN_PAUSE:
+            self.cache_lifetime = min(self.cache_lifetime, pause)
 
-    def _compare(self, turn: Turn, local: float) -> None:
+    def _compare(self, lane: _Conversation, turn: Turn, local: float) -> None:
         if abs(turn.provider - local) <= MAX_DIFFERENCE:
-            self._streak, self._is_alarmed, self.alarm = [], False, None
+            lane.streak, lane.is_alarmed, self.alarm = [], False, None
             return
-        self._streak.append((turn.provider, local))
-        if len(self._streak) < ALARM_AFTER or self._is_alarmed:
+        lane.streak.append((turn.provider, local))
+        if len(lane.streak) < ALARM_AFTER or lane.is_alarmed:
             return
-        provider, ours = (sum(column) / len(self._streak) for column in zip(*self._streak, strict=True))
+        provider, ours = (sum(column) / len(lane.streak) for column in zip(*lane.streak, strict=True))
         cause = (
             "it may not count cached tokens"
             if provider == 0
@@ -148,7 +157,7 @@ class CacheMeter:
         message = (
             f"the endpoint reports {provider:.0%} of the prompt tokens as cached, our count is {ours:.0%}: {cause}"
         )
-        self.alarm = Alarm(round(provider, 4), round(ours, 4), len(self._streak), message)
+        self.alarm = Alarm(round(provider, 4), round(ours, 4), len(lane.streak), message)
 
 
 def measure_cache(events: Iterable[Event]) -> CacheMeter:

@@ -1,7 +1,8 @@
 """What a run used: dollars, tokens and seconds, in total and by attempt, as a fold over its events.
 
 Each active second is counted once, by the event that ended it: time before a reply is model time; a failed request and
-the pause after it are waiting time; time before a result is job and tool time; the rest is the harness's own time.
+the pause after it are waiting time; time before a result is job and tool time; the rest is the harness's own time. For
+the run any event ends it, for an attempt one of its lane: attempts that are played at once add up to more than the run.
 """
 
 from __future__ import annotations
@@ -66,25 +67,27 @@ class UsageTotals:
     total: Spend = field(default_factory=Spend)
     attempts: dict[int, Spend] = field(default_factory=dict)
     _mono: float = 0.0
-    _is_endpoint_down: bool = False
+    _lane_mono: dict[int, float] = field(default_factory=dict)
+    _is_endpoint_down: dict[int, bool] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """Add one event."""
         if isinstance(event, Resumed):
             self._mono = 0.0
-            self._is_endpoint_down = False
-        seconds = max(0.0, event.mono - self._mono)
-        self._mono = event.mono
-        for spend in (self.total, self.attempts.setdefault(event.attempt, Spend())):
-            self._add_seconds(spend, event, seconds)
+            self._lane_mono.clear()
+            self._is_endpoint_down.clear()
+        attempt = self.attempts.setdefault(event.attempt, Spend())
+        for spend, since in ((self.total, self._mono), (attempt, self._lane_mono.get(event.lane, self._mono))):
+            self._add_seconds(spend, event, max(0.0, event.mono - since))
             _add_counts(spend, event)
+        self._mono = self._lane_mono[event.lane] = event.mono
         if isinstance(event, ModelFailed | ModelAsked):
-            self._is_endpoint_down = isinstance(event, ModelFailed)
+            self._is_endpoint_down[event.lane] = isinstance(event, ModelFailed)
 
     def _add_seconds(self, spend: Spend, event: Event, seconds: float) -> None:
         if isinstance(event, ModelReplied):
             spend.model_seconds += seconds
-        elif isinstance(event, ModelFailed) or self._is_endpoint_down:
+        elif isinstance(event, ModelFailed) or self._is_endpoint_down.get(event.lane):
             spend.waiting_seconds += seconds
         elif isinstance(event, JobFinished | ToolFinished | Waited | EvaluationFinished):
             spend.working_seconds += seconds

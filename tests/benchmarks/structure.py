@@ -88,7 +88,7 @@ def traced_turns() -> list[Trace]:
 
 def _play(home: Path) -> None:
     with engine_of(home, Worker(steps)) as (_, url):
-        flags = {"model": "scripted", "base_url": url, "turns": 6, "sandbox": "local"}
+        flags = {"model": "scripted", "base_url": url, "turns": 6, "sandbox": "local", "parallel": 1}
         open_run.start(open_run.RunRequest("digits", flags), settings_of(home), open_screen(False, True))
 
 

@@ -195,7 +195,7 @@ def play(url: str, turns: int, home: Path) -> None:
     settings = Settings(home=home, variables={"HARNESS_WINDOW_TOKENS": str(10**9)})
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
-    request = RunRequest("digits", {"model": "m", "base_url": url, "turns": turns, "sandbox": "local"})
+    request = RunRequest("digits", {"model": "m", "base_url": url, "turns": turns, "sandbox": "local", "parallel": 1})
     show = meter.show
 
     def find_supervisor(state: Any, event: Any) -> None:
