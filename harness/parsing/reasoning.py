@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.parsing.json_text import fix_surrogates
+from harness.parsing.thinking_marks import PLAIN_MARKS, THINK, take_thinking
 
 FIELDS = ("reasoning_details", "reasoning_content", "reasoning")
 """Fields that may carry reasoning, the richest first. Two at once carry the same text, so they are never joined."""
 
 CONTENT = "content"
-"""Reasoning is in the content, between `<think>` tags; `content_tags` means the same."""
+"""Reasoning is in the content, between thinking marks such as `<think>`; `content_tags` means the same."""
 
 NONE = "none"
 
-_OPEN, _CLOSE = "<think>", "</think>"
+_OPENINGS = tuple(marks.opening for marks in PLAIN_MARKS)
+_CLOSINGS = tuple(marks.closing for marks in PLAIN_MARKS)
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,27 @@ class Reasoning:
     content: str
 
 
-def split_reasoning(message: Mapping[str, Any]) -> Reasoning:
-    """Split a reply into reasoning and content. Takes any mapping; never raises."""
+def split_reasoning(message: Mapping[str, Any], family: str = "") -> Reasoning:
+    """Split a reply into reasoning and content. Takes any mapping; never raises.
+
+    `family` is the dialect of the model, if it is known: it tells which thinking marks may stand alone.
+    """
     content = text_of(message.get("content"))
     for field in FIELDS:
         value = message.get(field)
         text = text_of(value)
         if text.strip():
-            return Reasoning(text.strip(), field, _fix_value(value), _without_copy(content, text))
-    inner, end = _in_content(content)
-    if end:
-        return Reasoning(inner.strip(), CONTENT, content[:end], content[end:])
-    return Reasoning("", NONE, None, content)
+            return Reasoning(text.strip(), field, _fix_value(value), _without_copy(content, text, family))
+    thinking = take_thinking(content, family)
+    if thinking is None:
+        return Reasoning("", NONE, None, content)
+    if thinking.marks not in PLAIN_MARKS:  # marks that templates refuse in content, or would show as text
+        field = "reasoning_content" if thinking.marks else "reasoning"
+        text = thinking.text.strip()
+        return Reasoning(text, field, text, thinking.rest) if text else Reasoning("", NONE, None, thinking.rest)
+    if not thinking.text.strip() and thinking.marks != THINK and not thinking.taken.lstrip().startswith(_OPENINGS):
+        return Reasoning("", NONE, None, thinking.rest)  # a closing mark that a server left
+    return Reasoning(thinking.text.strip(), CONTENT, thinking.taken, thinking.rest)
 
 
 def text_of(value: Any) -> str:
@@ -70,6 +81,11 @@ def with_reasoning(message: dict[str, Any], reasoning: Reasoning, field: str) ->
     return {**message, field: _as_field(reasoning, field)}
 
 
+def ends_thinking(text: str) -> bool:
+    """Whether a text contains a closing mark of thinking."""
+    return any(closing in text for closing in _CLOSINGS)
+
+
 def _as_field(reasoning: Reasoning, field: str) -> Any:
     if field == reasoning.field:
         return reasoning.value
@@ -80,15 +96,19 @@ def _as_field(reasoning: Reasoning, field: str) -> Any:
 def _as_tags(reasoning: Reasoning) -> str:
     if reasoning.field == CONTENT:
         # Reasoning without an end tag would include everything after it.
-        return str(reasoning.value) if _CLOSE in reasoning.value else f"{reasoning.value}\n{_CLOSE}\n\n"
-    return f"{_OPEN}\n{_inner(reasoning)}\n{_CLOSE}\n\n" if reasoning.text else ""
+        value = str(reasoning.value)
+        if ends_thinking(value):
+            return value
+        opened = next((marks for marks in PLAIN_MARKS if value.lstrip().startswith(marks.opening)), THINK)
+        return f"{value}\n{opened.closing}\n\n"
+    return f"{THINK.opening}\n{_inner(reasoning)}\n{THINK.closing}\n\n" if reasoning.text else ""
 
 
 def _inner(reasoning: Reasoning) -> str:
     if reasoning.field != CONTENT:
         return text_of(reasoning.value)
-    inner, _ = _in_content(reasoning.value)
-    return inner.removeprefix("\n").removesuffix("\n")
+    thinking = take_thinking(reasoning.value)
+    return thinking.text.removeprefix("\n").removesuffix("\n") if thinking else ""
 
 
 def _fix_value(value: Any) -> Any:
@@ -102,50 +122,9 @@ def _fix_value(value: Any) -> Any:
     return value
 
 
-def _without_copy(content: str, thinking: str) -> str:
-    """Remove reasoning that a server put into the content as well as into its field, and a stray end tag."""
-    inner, end = _in_content(content)
-    if end and inner.strip() in ("", thinking.strip()):
-        return content[end:]
+def _without_copy(content: str, text: str, family: str) -> str:
+    """Remove reasoning that a server put into the content as well as into its field, and a stray closing mark."""
+    thinking = take_thinking(content, family)
+    if thinking and (thinking.marks not in PLAIN_MARKS or thinking.text.strip() in ("", text.strip())):
+        return thinking.rest
     return content
-
-
-def _in_content(content: str) -> tuple[str, int]:
-    """The reasoning at the start of the content, and where the rest starts (0: no reasoning)."""
-    start = len(content) - len(content.lstrip())
-    if content.startswith(_OPEN, start):
-        start += len(_OPEN)
-        close = _closing(content, start)
-        if close < 0:
-            return content[start:], len(content)
-        return content[start:close], _after(content, close)
-    close = _unopened(content)
-    return (content[:close], _after(content, close)) if close >= 0 else ("", 0)
-
-
-def _closing(content: str, start: int) -> int:
-    """Where reasoning with an opening tag ends. If the tag has its own line, so has the end tag."""
-    if content.startswith("\n", start):
-        result = content.find("\n" + _CLOSE, start)
-        if result >= 0:
-            return result + 1
-    return content.find(_CLOSE, start)
-
-
-def _unopened(content: str) -> int:
-    """Where reasoning without an opening tag ends. A mention of the end tag in a sentence or in code does not count."""
-    position = content.find(_CLOSE)
-    while position >= 0:
-        after = content[position + len(_CLOSE) :][:1]
-        before = content[:position][-1:]
-        is_fenced = content.count("```", 0, position) % 2 == 1
-        goes_on = after in tuple(" \t`'\".,;:)") and before not in ("", "\n")
-        if not is_fenced and not goes_on and before not in tuple("`'\""):
-            return position
-        position = content.find(_CLOSE, position + 1)
-    return -1
-
-
-def _after(content: str, close: int) -> int:
-    end = close + len(_CLOSE)
-    return end + len(content[end:]) - len(content[end:].lstrip("\n"))

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.parsing.arguments import ERROR, NATIVE, REPAIR_STEPS, SCHEMA, STRICT, TRIMMED, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit, nearest_names
 from harness.parsing.json_text import dumps, fix_surrogates, looks_cut
+from harness.parsing.leaked_marks import ends_with_mark, may_hold_mark
 from harness.parsing.reasoning import Reasoning, split_reasoning, with_reasoning
 from harness.parsing.text_calls import ReceivedCall, find_calls
 from runs.events.registry import Call
@@ -44,7 +45,8 @@ class ReadReply:
     executed. `text` and `thinking` are for people. `outcome` is `salvaged` (every call is executed; `repaired` tells
     whether anything was repaired), `partial` (some are), `tool_error` or `ambiguous` (none is); without a call `text`,
     `no_call` (a call was announced, or only reasoning came), `truncated` or `empty`. `repair_steps` counts the calls by
-    repair step, and the `ambiguous` ones.
+    repair step, and the `ambiguous` ones. `dialect` is the syntax of calls that came as text, `unread_dialect` the one
+    whose marks stand in a text without a call.
     """
 
     calls: tuple[Call, ...]
@@ -54,6 +56,8 @@ class ReadReply:
     repaired: bool
     repair_steps: Mapping[str, int]
     reasoning: Reasoning = field(repr=False)
+    dialect: str = ""
+    unread_dialect: str = ""
 
     @property
     def reasoning_field(self) -> str:
@@ -79,16 +83,19 @@ def read_reply(
     *,
     seed: str = "",
     taken: Collection[str] = (),
+    family: str = "",
 ) -> ReadReply:
     """Read an assembled message. Never raises, whatever a server sent.
 
     Missing ids are generated from `seed` (the number of the request), the position and the content of the call, so that
-    reading the same reply again gives the same ids. `taken` are the ids already in history.
+    reading the same reply again gives the same ids. `taken` are the ids already in history. `family` is the dialect of
+    the model, if it is known.
     """
     message = message if isinstance(message, Mapping) else {}
-    reasoning = split_reasoning(message)
+    reasoning = split_reasoning(message, family)
     is_cut = finish_reason in CUT_REASONS
-    received, content, is_plain = find_calls(message, reasoning, tools, is_cut=is_cut)
+    found = find_calls(message, reasoning, tools, is_cut=is_cut, family=family)
+    received = list(found.calls)
     decisions = [_decide(call, tools) for call in received[:MOST_CALLS]]
     if len(received) > MOST_CALLS:  # the others are left out of history too; one answer stands for them
         decisions.append(_Decision(*_left_out(len(received), decisions[-1])))
@@ -107,15 +114,19 @@ def read_reply(
     repair_steps = Counter(decision.repair_step for decision in decisions)
     if ambiguous := sum(decision.is_ambiguous for decision in decisions):
         repair_steps["ambiguous"] = ambiguous
-    kept = Reasoning(reasoning.text, reasoning.field, reasoning.value, content)
+    kept = Reasoning(reasoning.text, reasoning.field, reasoning.value, found.content)
     return ReadReply(
         calls=calls,
-        text=content.strip(),
-        thinking=reasoning.text,
+        text=found.content.strip(),
+        thinking=found.thinking,
         outcome=_outcome(decisions, kept, finish_reason, is_cut=is_cut),
-        repaired=not is_plain or ids != [call.id for call in received] or any(step != NATIVE for step in repair_steps),
+        repaired=not found.is_plain
+        or ids != [call.id for call in received]
+        or any(step != NATIVE for step in repair_steps),
         repair_steps=dict(repair_steps),
         reasoning=kept,
+        dialect=found.dialect,
+        unread_dialect=found.unread,
     )
 
 
@@ -156,6 +167,8 @@ def _decide(call: ReceivedCall, tools: Sequence[ToolSpec]) -> _Decision:
 
 
 def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decision:
+    if not call.is_text and _has_leaked_end(reading.value):
+        return _Decision(tool.name, _arguments_text(reading), ERROR, _LEAKED, True)
     fitted = fit(tool, reading.value)
     if fitted.problem:
         return _Decision(tool.name, _arguments_text(reading), ERROR, f"Not executed: {fitted.problem}.")
@@ -168,6 +181,7 @@ def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decis
     is_kept = reading.text is not None and not fitted.dropped and not fitted.coerced
     arguments = reading.text if is_kept and reading.text is not None else dumps(fitted.value)
     is_ambiguous = call.is_ambiguous or reading.is_ambiguous or fitted.is_ambiguous
+    is_ambiguous |= not call.is_text and any(map(may_hold_mark, _texts(reading.value)))
     if not tool.is_reversible and REPAIR_STEPS.index(repair_step) > REPAIR_STEPS.index(TRIMMED):
         return _Decision(tool.name, arguments, ERROR, _too_untidy(tool))
     if is_ambiguous and not (tool.is_reversible and tool.shows_effect):
@@ -175,12 +189,30 @@ def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decis
     return _Decision(tool.name, arguments, repair_step, "", is_ambiguous)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in a value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _has_leaked_end(value: Any) -> bool:
+    return any(map(ends_with_mark, _texts(value)))
+
+
 def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
-    """Extract the arguments from a complete call that was sent in their place."""
-    inner = reading.value.get("arguments")
-    if set(reading.value) != {"name", "arguments"} or "arguments" in tool.properties or "name" in tool.properties:
+    """Extract the arguments from a complete call that was sent in their place, or from a second layer around them."""
+    keys = set(reading.value)
+    carrier = next(iter(keys - {"name"}), "")
+    if keys not in ({"name", "arguments"}, {"arguments"}, {"input"}) or keys & set(tool.properties):
         return reading
-    again = read_object(inner) if reading.value["name"] == tool.name else None
+    again = read_object(reading.value[carrier]) if reading.value.get("name", tool.name) == tool.name else None
     if again is None:
         return reading
     repair_step = _deepest(reading.repair_step, again.repair_step, TRIMMED)
@@ -250,6 +282,10 @@ _NOT_JSON = (
     'quotation mark is written `\\"`, and a backslash `\\\\`.'
 )
 _BROKEN_TAGS = "Not executed: the call in the text cannot be read. Make it again as a native tool call."
+_LEAKED = (
+    "Not executed: an argument ends with a mark of the tool call syntax, so the server cut it in the wrong place. Send "
+    "the call again."
+)
 _TWO_WAYS = (
     "Not executed: the call has more than one possible meaning. Its arguments show how it was read. If "
     "that is right, make the call again as a native tool call."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.parsing import arguments
 from harness.parsing.arguments import REPAIR_STEPS, Reading, read_object
 from harness.parsing.coerce import ToolSpec, find_tool, fit
-from harness.parsing.json_calls import read_json
+from harness.parsing.dialects.registry import read_text_calls, unread_dialect
 from harness.parsing.json_text import fix_surrogates
-from harness.parsing.reasoning import Reasoning
+from harness.parsing.leaked_marks import without_marks
+from harness.parsing.reasoning import CONTENT, Reasoning, ends_thinking
 from harness.parsing.text_call_types import Parameters, TextCall, TextCalls
-from harness.parsing.xml_calls import read_xml, without_leaks
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,49 @@ class ReceivedCall:
     is_text: bool = False
 
 
-def find_calls(
-    message: Mapping[str, Any], reasoning: Reasoning, tools: Sequence[ToolSpec], *, is_cut: bool
-) -> tuple[list[ReceivedCall], str, bool]:
-    """All calls of a reply, the content without them, and whether finding them needed no repair."""
+@dataclass(frozen=True)
+class FoundCalls:
+    """The calls of a reply, the content without them, and the thinking without calls that ended it.
 
-    def parameters(name: str) -> Collection[str] | None:
+    `dialect` is the syntax of calls read from the text; `unread` the one whose marks stand in a text without a call.
+    `is_plain`: finding them needed no repair.
+    """
+
+    calls: Sequence[ReceivedCall]
+    content: str
+    thinking: str
+    dialect: str = ""
+    unread: str = ""
+    is_plain: bool = True
+
+
+def find_calls(
+    message: Mapping[str, Any], reasoning: Reasoning, tools: Sequence[ToolSpec], *, is_cut: bool, family: str = ""
+) -> FoundCalls:
+    """All calls of a reply. `family` is the dialect of the model, if it is known."""
+
+    def parameters(name: str) -> Mapping[str, Any] | None:
         tool = find_tool(name, tools)
         return None if tool is None else tool.properties
 
     native = _merged(_native_entries(message))
     if native:
         calls = [*native[:-1], _last(native[-1], is_cut)]
-        text_calls = read_xml(reasoning.content, parameters, is_cut=is_cut)
+        # A bare object beside native calls is data, not a call.
+        text_calls = read_text_calls(reasoning.content, parameters, is_cut=is_cut, family=family, only_marked=True)
         more, is_accounted_for = _calls_besides_native(text_calls, calls, tools)
-        content = without_leaks(text_calls.rest if text_calls.calls and is_accounted_for else reasoning.content)
-        return [*calls, *more], content, content == reasoning.content
-    text_calls = read_xml(reasoning.content, parameters, is_cut=is_cut)
-    if not text_calls.calls:
-        text_calls = read_json(text_calls.rest, parameters, is_cut=is_cut)
+        content = without_marks(text_calls.rest if text_calls.calls and is_accounted_for else reasoning.content)
+        is_plain = content == reasoning.content
+        return FoundCalls([*calls, *more], content, reasoning.text, text_calls.dialect if more else "", "", is_plain)
+    text_calls = read_text_calls(reasoning.content, parameters, is_cut=is_cut, family=family)
     if text_calls.calls:
-        return [_received(call, arguments.IN_CONTENT) for call in text_calls.calls], text_calls.rest, False
-    return _calls_in_reasoning(reasoning, parameters, is_cut=is_cut), reasoning.content, True
+        calls = [_received(call, arguments.IN_CONTENT) for call in text_calls.calls]
+        return FoundCalls(calls, text_calls.rest, reasoning.text, text_calls.dialect, "", False)
+    content = without_marks(reasoning.content)
+    found = _calls_in_reasoning(reasoning, content, parameters, is_cut=is_cut, family=family)
+    if found.calls:
+        return found
+    return FoundCalls([], content, reasoning.text, "", unread_dialect(reasoning.content), content == reasoning.content)
 
 
 def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:
@@ -118,17 +139,20 @@ def _calls_besides_native(
     return more, is_accounted_for
 
 
-def _calls_in_reasoning(reasoning: Reasoning, parameters: Parameters, *, is_cut: bool) -> list[ReceivedCall]:
+def _calls_in_reasoning(
+    reasoning: Reasoning, content: str, parameters: Parameters, *, is_cut: bool, family: str
+) -> FoundCalls:
     """Calls left inside the reasoning. They are ambiguous unless the reply ends with them: they may be a plan."""
-    if "invoke" not in reasoning.text and "<function=" not in reasoning.text:
-        return []
-    text_calls = read_xml(reasoning.text, parameters, is_cut=is_cut)
-    is_end = text_calls.ends_with_call and not reasoning.content.strip()
+    text_calls = read_text_calls(reasoning.text, parameters, is_cut=is_cut, family=family, only_marked=True)
+    is_end = text_calls.ends_with_call and not content.strip() and not is_cut
     if not is_end and not any(call.arguments and not call.is_cut for call in text_calls.calls):
-        return []
-    return [
+        return FoundCalls([], content, reasoning.text)
+    calls = [
         _received(call, arguments.IN_THINKING, is_ambiguous=not is_end, is_cut=is_cut) for call in text_calls.calls
     ]  # fmt: skip
+    is_open = reasoning.field == CONTENT and not ends_thinking(str(reasoning.value))
+    thinking = text_calls.rest if is_end and is_open else reasoning.text  # the call ended the thinking
+    return FoundCalls(calls, content, thinking, text_calls.dialect, "", not calls and content == reasoning.content)
 
 
 def _received(call: TextCall, repair_step: str, *, is_ambiguous: bool = False, is_cut: bool = False) -> ReceivedCall:
@@ -136,6 +160,7 @@ def _received(call: TextCall, repair_step: str, *, is_ambiguous: bool = False, i
     return ReceivedCall(
         name=call.name,
         raw=call.raw,
+        id=call.id,
         repair_step=repair_step,
         reading=reading,
         is_ambiguous=is_ambiguous or call.is_ambiguous,

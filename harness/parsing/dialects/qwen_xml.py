@@ -1,0 +1,24 @@
+"""Qwen3-coder, Qwen3.5 to 3.8, MiMo, Step 3.5 and 3.7, Nemotron 3: `<function=f>`, `<parameter=k>` in `<tool_call>`.
+
+Source: the Qwen3-coder template, vLLM's qwen3_coder, mimo and step3p5 parsers. Values are verbatim but for the one line
+end next to each tag (vLLM strips more, SGLang's MiMo detector also unescapes entities). The opening `<tool_call>` is
+often missing (ollama#17742).
+"""
+
+from __future__ import annotations
+
+import re
+
+from harness.parsing.dialects.tagged import Tagged
+
+DIALECTS = (
+    Tagged(
+        "qwen_xml",
+        ("<function=",),
+        re.compile(
+            r"<(?:(?P<W>tool_calls?)>|(?P<w>/tool_calls?>)"
+            r"|function=(?P<I>[^\s<>]+)\s*(?P<alone>/?)>|(?P<i>/function\s*>)"
+            r"|parameter=(?P<P>[^\s<>]+)\s*>|(?P<p>/parameter\s*>))"
+        ),
+    ),
+)
