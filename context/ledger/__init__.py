@@ -1,0 +1,1 @@
+"""The ledger: lessons that outlive a run, with the evidence for and against them."""

@@ -1,0 +1,155 @@
+"""Lessons as JSON Lines: export, import, and the shipped pack.
+
+What comes from elsewhere weighs as one run, whatever it claims of itself, and starts without points. Lessons of
+strangers are *listed* until somebody confirms them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from context.ledger.database import LedgerError, writing
+from context.ledger.ledger import Ledger, now
+from context.ledger.lint import problem_of
+from context.ledger.proposals import LONGEST
+from context.ledger.types import Lesson, lesson_key
+
+MOST_LINES = 10_000
+LONGEST_LINE = 20_000
+"""Bytes of one line of an imported file."""
+
+
+class Exchanged(BaseModel):
+    """One line of an exported file. Fields that a newer version adds are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    action: str = Field(pattern=r"^[a-z0-9][a-z0-9_.:-]{0,79}$")
+    polarity: Literal["do", "avoid"] = "do"
+    modality: str = Field(pattern=r"^[a-z][a-z_]{0,29}$")
+    family: str = Field("", pattern=r"^[\w:./-]{0,60}$")
+    situation: str = Field("", max_length=LONGEST)
+    words: str = Field(min_length=1, max_length=LONGEST)
+    reason: str = Field("", max_length=LONGEST)
+    tried: int = Field(0, ge=0)
+    gains: int = Field(0, ge=0)
+    against: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did: keys of lessons that are new, or known already, and lines that were refused, with reasons."""
+
+    added: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def read_lines(text: str) -> Iterator[tuple[int, Exchanged | str]]:
+    """Each line of an exported file with its number: a lesson, or why it is none. Raises `LedgerError` for a flood."""
+    lines = [line for line in enumerate(text.splitlines(), 1) if line[1].strip()]
+    if len(lines) > MOST_LINES:
+        raise LedgerError(f"the file has {len(lines):,} lessons; at most {MOST_LINES:,} are read: split it")
+    for number, line in lines:
+        if len(line.encode(errors="replace")) > LONGEST_LINE:
+            yield number, f"longer than {LONGEST_LINE:,} bytes"
+            continue
+        try:
+            yield number, Exchanged.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            yield number, f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
+
+
+def import_lessons(
+    ledger: Ledger, lines: Iterable[tuple[int, Exchanged | str]], source: str, *, kind: Literal["import", "pack"]
+) -> Imported:
+    """Add lessons of another ledger or of a shipped pack. A second import from the same source changes nothing."""
+    added: list[str] = []
+    known: list[str] = []
+    refused: list[str] = []
+    at = now()
+    with writing(ledger.database, ledger.path):
+        for number, line in lines:
+            why = line if isinstance(line, str) else _problem(line)
+            if isinstance(line, str) or why:
+                refused.append(f"line {number}: {why}")
+                continue
+            key, is_new = _add(ledger, line, source, kind, at)
+            (added if is_new else known).append(key)
+    return Imported(tuple(added), tuple(known), tuple(refused))
+
+
+def export_lessons(ledger: Ledger) -> Iterator[str]:
+    """Every lesson that is not retired as one line of JSON, with its counts over its modality."""
+    counts = {
+        (row["action"], row["modality"]): row
+        for row in ledger.rows(
+            "select action, modality, sum(gains) as gains, sum(against) as against, "
+            "sum(gains + against + dry) as tried from tally group by action, modality"
+        )
+    }
+    for lesson in ledger.lessons("state <> 'retired'"):
+        row = counts.get((lesson.action, lesson.modality))
+        line = Exchanged(
+            action=lesson.action,
+            polarity="do" if lesson.polarity > 0 else "avoid",
+            modality=lesson.modality,
+            family="",
+            situation=lesson.situation,
+            words=lesson.words,
+            reason=lesson.reason,
+            tried=row["tried"] if row else 0,
+            gains=row["gains"] if row else 0,
+            against=row["against"] if row else 0,
+        )
+        yield json.dumps(line.model_dump(), ensure_ascii=False, sort_keys=True)
+
+
+def _problem(line: Exchanged) -> str:
+    texts = (("words", line.words), ("reason", line.reason), ("situation", line.situation))
+    return next((f"{name}: {why}" for name, text in texts if text and (why := problem_of(text))), "")
+
+
+def _add(ledger: Ledger, line: Exchanged, source: str, kind: Literal["import", "pack"], at: str) -> tuple[str, bool]:
+    polarity = 1 if line.polarity == "do" else -1
+    key = lesson_key(line.action, polarity, line.modality)
+    ledger.add_action(line.action, line.words, kind)
+    found = ledger.lessons("key = ?", key)
+    if not found:
+        state = "active" if kind == "pack" else "listed"
+        lesson = Lesson(
+            0,
+            key,
+            line.action,
+            polarity,
+            line.modality,
+            line.situation,
+            line.words,
+            line.reason,
+            kind,
+            source,
+            state,
+            at,
+        )
+        ledger.add_lesson(lesson, "code", at)
+    ledger.database.execute(
+        "insert or ignore into evidence (action, run, source, modality, family, outcome, reason, at) "
+        "values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            line.action,
+            f"{kind}:{source}",
+            kind,
+            line.modality,
+            line.family,
+            "gain" if polarity > 0 else "against",
+            "counts as one run",
+            at,
+        ),
+    )
+    return key, not found
