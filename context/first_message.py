@@ -14,6 +14,7 @@ from context.tokens import bytes_for
 from context.window import prompt
 from runs.events.registry import CheckpointTaken
 from runs.state import Attempt, Evaluation, State
+from runs.views import verdict
 from runs.views.format import one_line
 
 MEMORY_TOKENS = 6_000
@@ -71,7 +72,7 @@ def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:
         f"workspace: {_describe_workspace(attempt)}",
     ]
     evaluations = state.evaluations_in(attempt.number) if attempt else []
-    scored = [memory.render_evaluation(state, e, notebook.ideas.get(e.id, "")) for e in evaluations]
+    scored = [memory.render_evaluation(e, notebook.ideas.get(e.id, "")) for e in evaluations]
     jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in open_jobs]
     lines += _render_list("evaluations of this attempt", scored)
     lines += _render_list("open jobs", jobs)
@@ -83,7 +84,8 @@ def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:
 def _describe_best(best: Evaluation | None) -> str:
     if best is None:
         return "none yet"
-    return f"evaluation {best.id}, {best.shown_score or best.status}, commit {memory.short_commit(best.commit)}"
+    score = verdict.score_shown(best) or verdict.outcome_shown(best)
+    return f"evaluation {best.id}, {score}, commit {memory.short_commit(best.commit)}"
 
 
 def _describe_submission(state: State) -> str:

@@ -6,10 +6,9 @@ budget, many of the oldest entries become table rows at once; `recall` still sho
 
 from __future__ import annotations
 
-import re
-
 from context.tokens import bytes_for
 from runs.state import Attempt, Evaluation, State
+from runs.views import verdict
 from runs.views.format import one_line
 
 KEPT_SHARE = 0.4
@@ -17,7 +16,8 @@ KEPT_SHARE = 0.4
 MOST_ROWS = 150
 LONGEST = 2_000
 """Characters of one part of an attempt's report in the window; `recall` shows longer ones whole."""
-_SHOWN_SCORE = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*±\s*(\d+(?:\.\d+)?(?:e-?\d+)?))?")
+FAULTY = ("invalid", "failed", "timeout")
+"""Statuses whose message says what was wrong."""
 
 
 def render_entry(state: State, attempt: Attempt) -> str:
@@ -27,7 +27,7 @@ def render_entry(state: State, attempt: Attempt) -> str:
         f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    lines += [render_evaluation(state, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
+    lines += [render_evaluation(e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
     for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if text:
             lines.append(f"{name}: {one_line(text, LONGEST)}")
@@ -85,70 +85,40 @@ def _render_table(state: State, attempts: list[Attempt]) -> str:
 
 def _render_row(state: State, attempt: Attempt) -> str:
     finished = [e for e in state.evaluations_in(attempt.number) if e.status]
-    scored = [e for e in finished if e.score is not None]
-    pick = min if state.lower_is_better else max
-    best = pick(scored, key=lambda e: e.score or 0.0) if scored else (finished[-1] if finished else None)
-    score = (best.shown_score or best.status) if best else "none"
+    # Not the one with the best exact score: among *unclear* ones that would tell more than their verdicts.
+    told = [e for e in finished if e.became_best] or [e for e in finished if e.score is not None] or finished
+    best = told[-1] if told else None
+    score = (verdict.score_shown(best) or best.status) if best else "none"
     cells = (
         one_line(attempt.did or "(no report)", 160),
         score,
-        _row_verdict(state, best),
+        _row_verdict(best),
         one_line(attempt.criticism or attempt.ended, 120),
     )
     return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
 
 
-def _row_verdict(state: State, best: Evaluation | None) -> str:
+def _row_verdict(best: Evaluation | None) -> str:
     if best is None:
         return "not evaluated"
-    comparison = compare_with_best(state, best)
-    if best.became_best:
-        return f"best at the time{f', {comparison}' if comparison else ''}"
-    return comparison or best.status
+    comparison = verdict.comparison_shown(best) or best.status
+    return f"best at the time, {comparison}" if best.became_best else verdict.distrust_shown(best) or comparison
 
 
-def render_evaluation(state: State, evaluation: Evaluation, idea: str = "") -> str:
-    """One evaluation in a line: status, score as the model saw it, comparison with the best, commit, command."""
-    score = f" {evaluation.shown_score}" if evaluation.shown_score else ""
-    comparison = compare_with_best(state, evaluation)
-    delta = f" ({comparison})" if comparison else ""
-    best = ", best at the time" if evaluation.became_best else ""
-    has_reason = evaluation.status in ("invalid", "failed", "timeout")
-    reason = f": {one_line(evaluation.result.message, 400)}" if has_reason else ""
+def render_evaluation(evaluation: Evaluation, idea: str = "") -> str:
+    """One evaluation in a line: what the model was told of it, its minutes, commit and command."""
+    result = evaluation.finished
+    parts = [verdict.outcome_shown(evaluation)]
+    if result and evaluation.status == "scored":
+        parts += [verdict.comparison_shown(evaluation)] if verdict.score_shown(evaluation) else []
+        parts += [f"own score {result.claimed:.6g}"] if result.claimed is not None else []
+    parts += [f"{result.seconds / 60:.1f} min"] if result else []
+    parts += [f"commit {short_commit(evaluation.commit)}", f"`{one_line(evaluation.command, 300)}`"]
+    parts += ["best at the time"] if evaluation.became_best else []
+    parts += [distrust] if (distrust := verdict.distrust_shown(evaluation)) else []
+    reason = f": {one_line(result.message, 400)}" if result and result.status in FAULTY else ""
     suffix = f"; idea: {one_line(idea)}" if idea else ""
-    return (
-        f"evaluation {evaluation.id}: {evaluation.status or 'open'}{score}{delta}, "
-        f"commit {short_commit(evaluation.commit)}, `{one_line(evaluation.command, 300)}`{best}{reason}{suffix}"
-    )
-
-
-def compare_with_best(state: State, evaluation: Evaluation) -> str:
-    """A score against the best before it, computed only from scores the model saw; empty if none can be compared."""
-    before = _best_before(state, evaluation)
-    mine = _SHOWN_SCORE.match(evaluation.shown_score)
-    other = _SHOWN_SCORE.match(before.shown_score) if before else None
-    if evaluation.status == "scored" and (verdict := evaluation.result.verdict):  # it wins over rounded scores
-        baseline = evaluation.result.against
-        against = f" vs {baseline}" if baseline else ""
-        if mine and other and before and before.id == baseline and verdict != "unclear":
-            return f"{float(mine[1]) - float(other[1]):+.6g}{against}: {verdict}"
-        return "first score" if verdict == "first" else f"{verdict}{against}"
-    if before is None or mine is None or other is None or evaluation.status != "scored":
-        return ""
-    delta = float(mine[1]) - float(other[1])
-    noise = max(float(mine[2] or 0), float(other[2] or 0))
-    gain = -delta if state.lower_is_better else delta
-    verdict = "within noise" if abs(delta) <= noise else "better" if gain > 0 else "worse"
-    return f"{delta:+.6g} vs {before.id}: {verdict}"
-
-
-def _best_before(state: State, evaluation: Evaluation) -> Evaluation | None:
-    before: Evaluation | None = None
-    for other in state.evaluations.values():
-        if other.id == evaluation.id:
-            break
-        before = other if other.became_best else before
-    return before
+    return f"evaluation {evaluation.id}: {', '.join(part for part in parts if part)}{reason}{suffix}"
 
 
 def short_commit(commit: str | None) -> str:

@@ -13,6 +13,10 @@ _METRIC = re.compile(r"^## How you are scored\s+`(?P<name>[^`]+)`(?P<rest>[^#]*)
 _NUMBER = r"(-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?"
 _SCORED = re.compile(rf"evaluation \S+: scored {_NUMBER}")
 _SCORE_LINE = re.compile(rf"^score {_NUMBER}", re.MULTILINE)
+_OWN_SCORE = re.compile(
+    rf"(?:^own score \([^)\n]*\): |evaluation \S+: scored, unclear [^\n]*?own score ){_NUMBER}", re.MULTILINE
+)
+"""Its own cross-validation stands in where the harness shows no score."""
 _STATUS = re.compile(r"evaluation \S+: (\w+)")
 _NOTE = re.compile(r"<harness>.*?(</harness>|\Z)", re.DOTALL)
 
@@ -78,7 +82,7 @@ def read_card(messages: Sequence[Message]) -> Card:
 
 def _read_entry(entry: str, lower: bool) -> Tried:
     did = next((line for line in entry.splitlines() if line.lstrip("-* ").startswith("did:")), "")
-    scores = [float(score) for score, _ in _SCORED.findall(entry)]
+    scores = [float(score) for score, _ in [*_SCORED.findall(entry), *_OWN_SCORE.findall(entry)]]
     ideas, failed = (tuple(re.findall(rf"\[{word}: ([^\]]+)\]", did)) for word in ("idea", "failed"))
     return Tried(ideas, failed, (min if lower else max)(scores, default=None))
 
@@ -100,7 +104,7 @@ def read_outcome(result: str | None) -> Outcome:
     status = _STATUS.search(text)
     if not status:
         return Outcome("unread", reason=_last_line(text))
-    score = _SCORE_LINE.search(text) or _SCORED.search(text)
+    score = _SCORE_LINE.search(text) or _SCORED.search(text) or _OWN_SCORE.search(text)
     if status[1] == "scored" and score:
         return Outcome("scored", float(score[1]), float(score[2]) if score[2] else None)
     message = text[status.end() :].strip()

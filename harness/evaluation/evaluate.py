@@ -11,26 +11,21 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from context.truncation.truncate import truncate_output
-from harness.evaluation import fold_plan, leak_checks, submission
+from harness.evaluation import fold_plan, leak_checks, result_text, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
 from harness.evaluation.verdict import Verdict, reach_verdict
 from harness.run import Lane, Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
-from runs.state import Evaluation
+from runs.state import Evaluation, State
+from runs.versions.commits import Commit
 from runs.versions.refs import refs_of
-from sandboxes.base import read_log
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 
 SLOWDOWN = 5.0
 """How many times longer than the longest successful evaluation one may take by default."""
-VERDICTS = {
-    "first": "the first score",
-    "real": "real: better than the best so far beyond the noise",
-    "unclear": "unclear: the difference from the best is within noise; no score is shown",
-    "worse": "worse than the best so far beyond the noise",
-}
+ANSWERED = ("scored", "unscored", "invalid")
+"""Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 
 
 def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
@@ -39,7 +34,12 @@ def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
     Raises `StopRequested`.
     """
     run = lane.run
-    evaluation = run.state.evaluation_of(call, lane.state.turn) or _start(lane, call, command)
+    evaluation = run.state.evaluation_of(call, lane.state.turn)
+    if evaluation is None:
+        name, commit = _commit(lane, command)
+        if (earlier := _answered(run.state, commit.tree, command)) is not None:
+            return result_text.repeated_text(run, earlier)
+        evaluation = _start(lane, name, call, command, commit)
     if not evaluation.finished:
         result = _run(run, evaluation, seconds)
         run.record(_judge(run, evaluation, result))
@@ -52,17 +52,28 @@ def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
         with run.publishing:
             if run.state.best is None:
                 submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
-    return _result_text(run, evaluation)
+    return result_text.result_text(run, evaluation)
 
 
-def _start(lane: Lane, call: str, command: str) -> Evaluation:
+def _commit(lane: Lane, command: str) -> tuple[str, Commit]:
+    """The name of the next evaluation, and the workspace as it is now, in a commit that no ref points at yet."""
     run, attempt = lane.run, lane.state.attempt
     assert attempt is not None
     name = f"{attempt.number:03d}-{len(run.state.evaluations_in(attempt.number)) + 1}"
     workspace = lane.sandbox.paths.workspace
     make_accessible(workspace)
     parent = next((e.commit for e in reversed(run.state.evaluations_in(attempt.number))), attempt.parent)
-    commit = run.versions.commit(workspace, f"evaluation {name}\n\n{command}", parent)
+    return name, run.versions.commit(workspace, f"evaluation {name}\n\n{command}", parent)
+
+
+def _answered(state: State, tree: str, command: str) -> Evaluation | None:
+    """The earlier evaluation of the same files by the same command, if its result would come again."""
+    same = (e for e in state.evaluations.values() if e.started.tree == tree and e.command == command)
+    return next((e for e in same if e.status in ANSWERED), None)
+
+
+def _start(lane: Lane, name: str, call: str, command: str, commit: Commit) -> Evaluation:
+    run = lane.run
     if commit.left_out:
         lane.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
     job = job_of(name, Split())
@@ -157,6 +168,8 @@ def _finished(
         against=reached.against,
         gain=judged.gain,
         gain_noise=judged.gain_noise,
+        gain_folds=reached.gain_folds if reached.against else 0,
+        shown_gain=reached.shown_gain,
         share=reached.share,
         promoted=reached.is_promoted if verdict else None,
         folds=reached.folds,
@@ -167,40 +180,3 @@ def _finished(
         claimed=claimed,
         notes=list(notes),
     )
-
-
-def _result_text(run: Run, evaluation: Evaluation) -> str:
-    """What the model reads of an evaluation."""
-    lines = [f"evaluation {evaluation.id}: {evaluation.status}", *_score_lines(run, evaluation)]
-    best = run.state.best
-    if best is not None:
-        lines.append(f"best so far {best.shown_score or best.status} (evaluation {best.id})")
-    lines.append(f"commit {evaluation.commit[:10]}")
-    lines += [
-        f"note: {warning}"
-        for warning in run.state.lane(evaluation.lane).warnings
-        if f"evaluation {evaluation.id}:" in warning
-    ]
-    if evaluation.status != "scored":
-        job = evaluation.started.job
-        lines.append(
-            truncate_output(read_log(run.sandbox, job), 0, run.settings.output_tokens, f"all of it: .jobs/{job}/log")
-        )
-    return "\n".join(lines).rstrip("\n")
-
-
-def _score_lines(run: Run, evaluation: Evaluation) -> list[str]:
-    result = evaluation.result
-    if result.status == "unscored":
-        return ["the file is valid; this task has no labels to hold out, so there is no score"]
-    if result.status != "scored":
-        return [result.message]
-    direction = "lower" if run.state.lower_is_better else "higher"
-    lines = [f"score {result.shown_score} ({run.created.metric}, {direction} is better) on held-out rows"]
-    lines += [f"note: {result.message}"] if result.message else []
-    if result.verdict:
-        twice = ", twice in its favour" if result.verdict == "unclear" and evaluation.became_best else ""
-        lines.append(f"verdict: {VERDICTS[result.verdict]}{twice}")
-    if result.distrust_reason:
-        lines.append(f"not trusted: {result.distrust_reason}")
-    return lines + [f"noticed: {note}" for note in result.notes]

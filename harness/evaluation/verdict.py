@@ -19,7 +19,7 @@ from runs.state import Evaluation, State
 from runs.views.final_choice import holdout_queries
 from tasks.holdout.split import Split
 from tasks.judging.compare import Comparison, run_compare
-from tasks.judging.judge import Judgement, run_judge
+from tasks.judging.judge import Judgement, format_gain, run_judge
 from tasks.judging.select_final import run_combine
 from tasks.leakage.solution import UNCHECKED
 from tasks.leakage.statistics import Finding
@@ -61,8 +61,10 @@ class Verdict:
     is_promoted: bool = False
     folds: int = 1
     over_folds: Comparison | None = None
+    gain_folds: int = 1
     distrust_reason: str = ""
     shown_score: str = ""
+    shown_gain: str = ""
     submission: str = ""
 
 
@@ -88,7 +90,7 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
         verdict = replace(verdict, is_promoted=False)
     submission = _keep_submission(run, evaluation, others if verdict.folds > 1 else [])
     shown = shown_score(run.state, run.settings.max_holdout_queries, verdict, best)
-    return replace(verdict, shown_score=shown, submission=submission)
+    return replace(verdict, shown_score=shown, shown_gain=shown_gain(verdict, shown), submission=submission)
 
 
 def _judge_half(run: Run, result: SplitResult) -> Judgement:
@@ -167,7 +169,9 @@ def _judge_folds(
         run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {how} on the other folds than on fold 0"))
         return replace(first, distrust_reason=NOT_REPRODUCED)
     protected = comparison.protected()
-    verdict = _compared(Verdict("first", protected, folds=len(splits), over_folds=comparison), best)
+    shared = len(splits) if best_outcome == "done" else 1
+    found = Verdict("first", protected, folds=len(splits), over_folds=comparison, gain_folds=shared)
+    verdict = _compared(found, best)
     if best is not None and protected.score != comparison.score:
         # The gain on the other folds may be memorized: only the first fold decides.
         verdict = replace(first, folds=len(splits), over_folds=comparison)
@@ -217,10 +221,16 @@ def shown_score(state: State, max_queries: int, verdict: Verdict, best: Evaluati
         return NOT_SHOWN
     if verdict.kind == "real" and not distrusted:
         return score
-    if verdict.kind == "unclear" and best is not None:
-        return best.shown_score
+    if verdict.kind == "unclear":
+        return ""
     if best is None and not distrusted:
         return score
     if holdout_queries(state) < max_queries:
         return score
     return NOT_SHOWN if best is None else BELOW_BEST
+
+
+def shown_gain(verdict: Verdict, shown: str) -> str:
+    """The paired gain as the model may see it: only beside a score that is shown, so that both are one query."""
+    is_shown = verdict.kind in ("real", "worse") and shown not in ("", NOT_SHOWN, BELOW_BEST)
+    return format_gain(verdict.judged.gain, verdict.judged.gain_noise) if is_shown else ""

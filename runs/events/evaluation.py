@@ -27,7 +27,8 @@ class EvaluationFinished(Event):
     `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
     `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
     (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
-    and the `share` of draws in favour. `promoted` says whether it is the new best (None: an older journal, where the
+    the `share` of draws in favour, and how many folds both ran on (`gain_folds`). `shown_gain` is the gain as the model
+    sees it. `promoted` says whether it is the new best (None: an older journal, where the
     better score decided). `folds` is how many blends the score is over; `distrust_reason` why it is not trusted;
     `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score.
     `first_score` and `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` is
@@ -50,6 +51,8 @@ class EvaluationFinished(Event):
     against: str = ""
     gain: float | None = None
     gain_noise: float | None = None
+    gain_folds: int = 0
+    shown_gain: str = ""
     share: float | None = None
     promoted: bool | None = None
     folds: int = 0

@@ -198,6 +198,15 @@ def format_score(score: float, noise: float | None) -> str:
     return f"{score:.{max(0, decimals)}f} ± {noise:.{max(0, decimals)}f}"
 
 
+def format_gain(gain: float | None, noise: float | None) -> str:
+    """A paired gain as the model may see it, such as `+0.0033 ± 0.0013`: two digits of its standard error. Empty where
+    there is no finite gain."""
+    if gain is None or noise is None or not math.isfinite(gain) or not math.isfinite(noise):
+        return ""
+    decimals = max(0, 1 - math.floor(math.log10(noise))) if noise > 0 else 6
+    return f"{gain:+.{decimals}f} ± {noise:.{decimals}f}"
+
+
 # ------------------------------------------------------------------------------------------- values of the test rows
 
 

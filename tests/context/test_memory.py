@@ -59,27 +59,30 @@ def test_memory_mostly_grows_at_its_end() -> None:
     assert 1 <= rewritten <= 6
 
 
-def test_scores_are_compared_as_shown_with_the_best_before() -> None:
-    text = memory.render_memory(STATES[3])
-    assert "evaluation 001-1: scored 0.837 ± 0.010, commit" in text
-    assert "evaluation 002-1: scored 0.874 ± 0.010 (+0.037 vs 001-1: better)" in text
-    assert "evaluation 003-1: scored 0.821 ± 0.010 (-0.053 vs 002-1: worse)" in text
-    assert "0.0370" not in text
-
-
-def test_recorded_verdict_is_used() -> None:
+def test_gains_are_those_of_the_journal() -> None:
     base = {"commit": "a" * 40, "tree": "b" * 40, "attempt": 1}
     events: list[Event] = [AttemptStarted(attempt=1)]
-    for name, verdict, shown_score in (("001-1", "first", "0.90 ± 0.02"), ("001-2", "unclear", "0.90 ± 0.02"),
-                                ("001-3", "worse", "below the best"), ("001-4", "real", "0.91 ± 0.02")):  # fmt: skip
+    for name, verdict, score, gain, reason in (
+        ("001-1", "first", "0.90 ± 0.02", "", ""),
+        ("001-2", "unclear", "0.90 ± 0.02", "", ""),  # an older journal: it shows the score of the best
+        ("001-3", "worse", "below the best", "", ""),
+        ("001-4", "real", "0.91 ± 0.02", "+0.0033 ± 0.0013", ""),
+        ("001-5", "worse", "not shown", "", "it contains memorized labels"),
+    ):
         against = "" if verdict == "first" else "001-1"
         events += [
             EvaluationStarted(evaluation=name, call="c", command="python s.py", job=name, **base),  # type: ignore[arg-type]
             EvaluationFinished(
-                evaluation=name, status="scored", score=0.9, shown_score=shown_score, verdict=verdict, against=against,
+                evaluation=name, status="scored", score=0.9, shown_score=score, verdict=verdict, against=against,
+                shown_gain=gain, gain_folds=5, distrust_reason=reason, claimed=0.95, seconds=90,
                 promoted=verdict in ("first", "real"), **base,  # type: ignore[arg-type]
             ),
         ]  # fmt: skip
     state = fold(events)
-    comparisons = [memory.compare_with_best(state, evaluation) for evaluation in state.evaluations.values()]
-    assert comparisons == ["first score", "unclear vs 001-1", "worse vs 001-1", "+0.01 vs 001-1: real"]
+    first, unclear, worse, real, distrusted = map(memory.render_evaluation, state.evaluations.values())
+    assert "scored 0.90 ± 0.02, first score, own score 0.95, 1.5 min" in first
+    assert "unclear against 001-1" in unclear and "0.90" not in unclear
+    assert "below the best, worse against 001-1" in worse
+    assert "0.91 ± 0.02, gain over 001-1: +0.0033 ± 0.0013 (paired, 5 folds): real" in real
+    assert "not shown" in distrusted and "not trusted: it contains memorized labels" in distrusted
+    assert "worse" not in distrusted

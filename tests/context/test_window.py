@@ -148,7 +148,9 @@ def test_first_message_contains_facts_and_report_of_an_attempt() -> None:
     message = render_first_message(
         run_with(AttemptStarted(parents=["a" * 40], attempt=2)), "noon", "- At most 6 attempts."
     )
-    assert "evaluation 001-1: scored 0.91 ± 0.02, commit aaaaaaaaaa, `python s.py`, best at the time" in message
+    assert (
+        "evaluation 001-1: scored 0.91 ± 0.02, 0.0 min, commit aaaaaaaaaa, `python s.py`, best at the time" in message
+    )
     assert "criticism: too small" in message
     assert "lesson: scale" in message
     assert "attempt: 2" in message

@@ -39,7 +39,8 @@ def test_refused_submission_is_invalid_and_not_of_record(
     home = tmp_path / "home"
     prepare(name, home, raw(name, tmp_path / "raw", is_large=True), lambda *_: None, accepts_differences=True)
     source = SAMPLE.replace("sample_submission", "sampleSubmission") if "pizza" in name else SAMPLE
-    steps = [evaluated(f"def predict(at): return {rule}\n{source}") for rule in (refused, valid, refused)]
+    rules = (refused, valid, f"{refused}  # once more")
+    steps = [evaluated(f"def predict(at): return {rule}\n{source}") for rule in rules]
     events = played(home, name, *steps)
     first, second, third = evaluations(events)
     assert (first.status, first.message) == (third.status, third.message) == ("invalid", sentence)

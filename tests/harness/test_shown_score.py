@@ -15,6 +15,7 @@ from harness.evaluation.verdict import (
     Verdict,
     is_promoted,
     round_up_seconds,
+    shown_gain,
     shown_score,
 )
 from runs.events.registry import EvaluationFinished, EvaluationStarted
@@ -35,14 +36,16 @@ def evaluation(verdict: str = "", distrust_reason: str = "") -> Evaluation:
 
 BEST = evaluation()
 UNCLEAR = Verdict("unclear", Judgement("scored", "", 0.91, 0.01, "0.91 ± 0.01"))
+COMPARED = Judgement("scored", "", 0.91, 0.01, "0.91 ± 0.01", gain=0.00334, gain_noise=0.00131)
 
 
 def shown(verdict: Verdict, best: Evaluation | None = BEST, state: State | None = None, most: int = 100) -> str:
     return shown_score(state or State(), most, verdict, best)
 
 
-def test_an_unclear_result_shows_the_score_of_the_best_even_if_it_replaces_it() -> None:
-    assert shown(UNCLEAR) == shown(replace(UNCLEAR, is_promoted=True)) == BEST.shown_score
+def test_an_unclear_result_shows_no_number_even_if_it_replaces_the_best() -> None:
+    assert shown(UNCLEAR) == shown(replace(UNCLEAR, is_promoted=True)) == ""
+    assert shown_gain(replace(UNCLEAR, judged=COMPARED), "") == ""
     assert shown(replace(UNCLEAR, kind="real", is_promoted=True)) == UNCLEAR.judged.shown_score
 
 
@@ -59,6 +62,14 @@ def test_queries_without_a_gain_are_bounded() -> None:
         state.evaluations[str(number)] = evaluation("worse")
     failing = replace(UNCLEAR, kind="first", distrust_reason=FAILED_ELSEWHERE)
     assert shown(failing, None, state, 5) == NOT_SHOWN, "failing on the other folds for ever shows no more"
+
+
+def test_a_gain_is_shown_only_beside_a_score() -> None:
+    for kind in ("real", "worse"):
+        verdict = replace(UNCLEAR, kind=kind, judged=COMPARED)
+        assert shown_gain(verdict, "0.91 ± 0.01") == "+0.0033 ± 0.0013"
+        assert shown_gain(verdict, BELOW_BEST) == shown_gain(verdict, NOT_SHOWN) == ""
+    assert shown_gain(replace(UNCLEAR, kind="first"), "0.91 ± 0.01") == "", "there is nothing to compare it with"
 
 
 def test_a_distrusted_evaluation_counts_as_a_query_even_without_a_shown_score() -> None:

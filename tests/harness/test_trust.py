@@ -51,17 +51,7 @@ def test_memorized_labels_change_no_score(share: float, tmp_path: Path) -> None:
     assert honest.promoted and honest.folds == 5
     # Either the folds differ too much, or the first fold alone decides, where the cheat knows nothing.
     assert cheat.promoted is False and cheat.folds >= 1
-    print(
-        "CHEAT",
-        cheat.distrust_reason,
-        cheat.folds,
-        cheat.verdict,
-        cheat.share,
-        cheat.score,
-        cheat.mean_score,
-        cheat.first_score,
-    )
-    shown = {NOT_REPRODUCED: "not shown", "": honest.shown_score}[cheat.distrust_reason]
+    shown = {NOT_REPRODUCED: "not shown", "": ""}[cheat.distrust_reason]
     assert cheat.shown_score == shown
     assert record(events).evaluation == honest.evaluation
     assert "standard errors" not in evaluate_results(events)[1], (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import os
 import random
 import subprocess
@@ -20,7 +21,7 @@ from tasks.holdout.blend import Blend, make_blend
 from tasks.io.columns import Columns
 from tasks.judging.compare import compare_predictions, run_compare
 from tasks.judging.grade import grade
-from tasks.judging.judge import UNKNOWN_LABELS, Judgement, format_score, judge, run_judge
+from tasks.judging.judge import UNKNOWN_LABELS, Judgement, format_gain, format_score, judge, run_judge
 from tasks.judging.validate_submission import Format, SubmissionRefused, read_submission
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, TaskError, load_task
@@ -243,6 +244,14 @@ def test_a_shown_score_is_rounded_to_its_noise() -> None:
     assert format_score(123456.7, 4321.0) == "123000 ± 4000"
     assert format_score(0.123456, 0.0) == format_score(0.123456, None) == "0.1235"
     assert format_score(-0.5, 0.0999) == "-0.50 ± 0.10"
+
+
+def test_a_shown_gain_has_two_digits_of_its_noise() -> None:
+    assert format_gain(0.00334, 0.00131) == "+0.0033 ± 0.0013"
+    assert format_gain(-12.34, 5.55) == "-12.3 ± 5.5"
+    assert format_gain(-1234.5, 4321.0) == "-1234 ± 4321"
+    assert format_gain(0.25, 0.0) == "+0.250000 ± 0.000000"
+    assert format_gain(None, None) == format_gain(0.1, math.inf) == ""
 
 
 def test_kept_predictions_give_the_same_comparison(task: Task, blend: Blend, tmp_path: Path) -> None:
