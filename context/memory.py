@@ -50,7 +50,7 @@ def render_open(state: State, lane: int) -> str:
     for attempt in state.open_attempts:
         done = [e for e in state.evaluations_in(attempt.number) if e.status]
         if attempt.lane != lane and done:
-            lines = [render_evaluation(state, e) for e in done]
+            lines = [render_evaluation(e) for e in done]
             parts.append("\n".join([f"## Attempt {attempt.number}, in progress beside this one", *lines]))
     return "\n\n".join(parts)
 

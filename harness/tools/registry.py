@@ -129,7 +129,7 @@ def _news(lane: Lane) -> list[str]:
     if not lane.state.news:
         return []
     best = lane.run.state.evaluations[lane.state.news]
-    return [f"new best, of attempt {best.attempt}: {memory.render_evaluation(lane.run.state, best)}"]
+    return [f"new best, of attempt {best.attempt}: {memory.render_evaluation(best)}"]
 
 
 # ------------------------------------------------------------------------------------------------ what a tool may use
