@@ -36,6 +36,8 @@ _RUNNING = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.
 
 _ID = re.compile(r"(?i)(?<![\w-])todo-(\d{1,9})(?!-?\w|\.\w)")
 _LEADING_IDS = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
+_CLOSING = re.compile(r"(?i)(?:is\s+|was\s+)?(?:done|drop(?:ped)?|closed?|finished|obsolete)\s*(?:$|[.,;:!(–—-])")
+"""What closes a to-do after its id in `todo`."""
 _RECORDED_ID = re.compile(r"(?:todo-|T)(\d{1,9})")
 """An id in a `CheckpointTaken` event; old journals call `todo-4` T4."""
 
@@ -212,7 +214,8 @@ def _read_arguments(text: str) -> dict[str, object]:
 
 
 # ------------------------------------------------------------------------------------------------------------ to-dos
-# Only the id of a to-do in `done` closes it, so that the way a model phrases a checkpoint loses none. Ids look like
+# Only its id closes a to-do (in `done`, or in `todo` before `done` or `drop`), so that the way a model phrases a
+# checkpoint loses none. Ids look like
 # `todo-4`: model names (T5) and GPUs (T4) must not be mistaken for ids.
 
 
@@ -221,22 +224,27 @@ def _find_ids(texts: Iterable[str]) -> set[str]:
 
 
 def _merge_todos(todos: Mapping[str, str], last: int, done: list[str], todo: list[str]) -> list[str]:
-    """Open to-dos after a checkpoint. An item that begins with open ids adds to those; any other is a new to-do.
+    """Open to-dos after a checkpoint. An item that begins with open ids adds to those, or closes them where `done` or
+    `drop` follows; any other is a new to-do.
 
     `last` is the highest number ever used, so that no id is used twice.
     """
-    merged, kept_open = dict(todos), set[str]()
+    merged, kept_open, dropped = dict(todos), set[str](), set[str]()
     for item in todo:
         text = " ".join(item.split())
         leading = _LEADING_IDS.match(text)
         known = [name for name in sorted(_find_ids([leading[0]])) if name in todos] if leading else []
+        remark = text[leading.end() if leading else 0 :]
+        if known and _CLOSING.match(remark):
+            dropped.update(known)
+            continue
         for name in known:
-            merged[name] = _add_remark(merged[name], text[leading.end() if leading else 0 :])
+            merged[name] = _add_remark(merged[name], remark)
         if text and not known:
             last += 1
             merged[f"todo-{last}"] = text
         kept_open.update(known)
-    closed = (_find_ids(done) & set(todos)) - kept_open
+    closed = dropped | ((_find_ids(done) & set(todos)) - kept_open)
     return [f"{name}: {text}" for name, text in merged.items() if name not in closed]
 
 

@@ -1,6 +1,6 @@
 """Checkpoints: the model's notes on the epoch that closes, checked by code.
 
-A checkpoint that drops an open to-do or is nearly empty is refused once, then completed by code.
+A checkpoint that is nearly empty is refused once. A to-do that it does not mention stays open, and the result says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def take(lane: Lane, pending: Pending, done: list[str], decided: list[str], todo
     notebook = lane.notebook
     if not notebook.has_checkpoint(pending.call.id, pending.turn):
         forgotten = notebook.unmentioned_todos([*done, *decided, *todo])
-        if notebook.refusals == 0 and (problem := _problem(lane, done, decided, forgotten)):
+        if notebook.refusals == 0 and (problem := _problem(lane, done, decided)):
             raise CheckpointRefused(problem)
         lane.record(
             CheckpointTaken(
@@ -41,12 +41,9 @@ def take(lane: Lane, pending: Pending, done: list[str], decided: list[str], todo
     return f"Noted.{kept} Open to-dos: {open_now}. Go on with your work."
 
 
-def _problem(lane: Lane, done: list[str], decided: list[str], forgotten: list[str]) -> str:
+def _problem(lane: Lane, done: list[str], decided: list[str]) -> str:
     size = sum(map(len, [*done, *decided]))
     last = lane.notebook.checkpoints[-1] if lane.notebook.checkpoints else None
-    if forgotten:
-        return f"these to-dos are open and mentioned nowhere: {'; '.join(forgotten)}. Name each by its id: \
-in `done` if it is done or dropped, in `todo` if it is still to do"
     if size == 0:
         return "`done` and `decided` are empty: say what these turns brought, and what was decided and why"
     if last and size < MIN_SHARE * sum(map(len, [*last.done, *last.decided])):

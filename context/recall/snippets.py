@@ -1,30 +1,29 @@
-"""Snippets: which lines of matching passages are shown, within a number of tokens."""
+"""Snippets: which lines of the found passages are shown, within a number of tokens."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from context.tokens import bytes_for
 
-EXCERPT_BYTES, EXCERPT_LINES = 400, 6
+EXCERPT_BYTES = 320
+"""Size of an excerpt around its best line."""
 NOTICE_BYTES = 40
 """Room for the line that says how much of a passage is left out."""
-_LINE_END = re.compile(r"\n")
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of the journal: event number, title, text."""
+    """A piece of the journal: event number, kind (with the attempt), text."""
 
     seq: int
     title: str
     text: str
 
 
-def render_passages(passages: list[Passage], tokens: int, summary: str) -> str:
+def render_passages(passages: Sequence[Passage], tokens: int, summary: str) -> str:
     """Passages one after the other under a summary line, within `tokens`; a notice names what is left out."""
     room, parts = bytes_for(tokens) - len(summary), [summary]
     for index, passage in enumerate(passages):
@@ -32,7 +31,7 @@ def render_passages(passages: list[Passage], tokens: int, summary: str) -> str:
         left = room - len(heading.encode()) - NOTICE_BYTES
         if left < 80:
             notice = f"[{len(passages) - index} more left out; raise `max_tokens` or recall one of: "
-            parts.append(_cut(f"{notice}{_list_events(passages[index : index + 12])}]", room - 1))
+            parts.append(cut_bytes(f"{notice}{_list_events(passages[index : index + 12])}]", room - 1))
             break
         raw = passage.text.encode()
         text = raw[:left].decode(errors="ignore")
@@ -41,29 +40,45 @@ def render_passages(passages: list[Passage], tokens: int, summary: str) -> str:
     return "\n".join(parts)
 
 
-def match_any(words: Sequence[str]) -> re.Pattern[str]:
-    """A pattern for any of these lower-case whole words, longer ones first."""
-    alternatives = sorted({word.lower() for word in words}, key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, alternatives))})(?!\w)")
+def excerpt(text: str, lines: Sequence[int], pattern: re.Pattern[str], size: int = EXCERPT_BYTES) -> str:
+    """About `size` bytes of a text: the first of these lines with its neighbours, then the others as they fit.
+
+    A long line is centred on its first match.
+    """
+    if len(text.encode()) <= size:
+        return text.strip("\n")
+    every = text.split("\n")
+    best = lines[0] if lines else 0
+    shown: dict[int, str] = {}
+    for index in dict.fromkeys([best, best + 1, best - 1, *lines, *range(best + 2, best + 20)]):
+        if 0 <= index < len(every):
+            piece = every[index] if shown else _centre(every[index], pattern, size)
+            if (size := size - len(piece.encode()) - 1) < 0:
+                break
+            shown[index] = piece
+    return _join(shown, len(every))
 
 
-def excerpt(text: str, pattern: re.Pattern[str]) -> tuple[int, str]:
-    """The number of different matches in the best line, and the lines with matches, the best with its neighbours."""
-    ends = [match.end() for match in _LINE_END.finditer(text)]
-    matches: dict[int, set[str]] = {}
-    for match in pattern.finditer(text.lower()):
-        matches.setdefault(bisect_right(ends, match.start()), set()).add(match[0])
-    best = max(map(len, matches.values()), default=0)
-    if len(text) <= EXCERPT_BYTES:
-        return best, text
-    lines = text.split("\n")
-    chosen = set(sorted(matches, key=lambda index: -len(matches[index]))[:EXCERPT_LINES]) or {0}
-    is_best = {index for index in chosen if len(matches.get(index, ())) == best}
-    chosen |= {near for index in is_best for near in (index - 1, index + 1)}
-    return best, "\n".join(lines[index][:EXCERPT_BYTES] for index in sorted(chosen) if 0 <= index < len(lines))
+def _join(shown: Mapping[int, str], count: int) -> str:
+    """Lines by number, with a mark where some are left out."""
+    parts, last = [], -1
+    for index in sorted(shown):
+        parts += ["…", shown[index]] if index > last + 1 else [shown[index]]
+        last = index
+    return "\n".join([*parts, *(["…"] if last + 1 < count else [])])
 
 
-def _cut(text: str, most: int) -> str:
+def _centre(line: str, pattern: re.Pattern[str], size: int) -> str:
+    if len(line.encode()) <= size:
+        return line
+    match = pattern.search(line.lower())
+    start = max(0, (match.start() if match else 0) - size // 3)
+    piece = line[start : start + size]
+    return f"{'…' if start else ''}{piece}{'…' if start + size < len(line) else ''}"
+
+
+def cut_bytes(text: str, most: int) -> str:
+    """The first `most` bytes of a text, in whole characters."""
     return text.encode()[: max(0, most)].decode(errors="ignore")
 
 

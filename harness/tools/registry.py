@@ -19,6 +19,7 @@ from context import memory
 from context.window import prompt
 from harness import checkpoint, compact, errors
 from harness.evaluation.evaluate import evaluate
+from harness.evaluation.evaluated_files import EvaluatedFiles
 from harness.parsing.coerce import ToolSpec
 from harness.run import Lane
 from harness.tools.notes import Finish
@@ -174,6 +175,8 @@ def _context(lane: Lane, pending: Pending) -> ToolContext:
         files=lane.sandbox,
         jobs=_Jobs(lane),
         recall=lane.run.recall,
+        evaluated=EvaluatedFiles(lane),
+        attempt=lane.state.attempt.number if lane.state.attempt else 0,
         evaluate=partial(evaluate, lane, pending.call.id),
         take_checkpoint=partial(checkpoint.take, lane, pending),
     )

@@ -13,9 +13,11 @@ from typing import IO, Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from context.recall.snippets import Passage
 from context.truncation.truncate import truncate_output
 from runs.events.registry import ToolStarted
 from runs.run_settings import RunSettings
+from runs.versions.commits import StoredFile
 from sandboxes.base import JobStatus
 
 
@@ -75,16 +77,29 @@ class Jobs(Protocol):
 
 
 class Recall(Protocol):
-    """Search over the ended turns of the run."""
+    """Search over what left the window. `attempt` is the one that asks."""
 
-    def search(self, query: str, max_tokens: int) -> str:
+    def search(self, query: str, tokens: int, attempt: int) -> str:
         """Passages that fit a query."""
 
-    def event(self, seq: int, max_tokens: int) -> str:
+    def event(self, seq: int, tokens: int) -> str:
         """One event in full."""
 
-    def path(self, path: str, max_tokens: int) -> str:
-        """What happened to a file."""
+    def path(self, path: str, tokens: int, attempt: int, content: Passage | None) -> str:
+        """A file's last content and the calls that named it; `content` is what the latest commit has of it."""
+
+
+class Evaluated(Protocol):
+    """The files of earlier evaluations."""
+
+    def files(self, evaluation: str, path: str = "") -> Iterator[StoredFile]:
+        """The files at or below a path. Raises ValueError if there are none."""
+
+    def diff(self, before: str, after: str = "") -> str:
+        """The changes between two evaluations, or to the workspace, as a patch. Raises ValueError."""
+
+    def last(self, path: str) -> tuple[str, int, bytes] | None:
+        """The latest committed file of that path: evaluation, event number, content."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,8 @@ class ToolContext:
     files: Files
     jobs: Jobs
     recall: Recall
+    evaluated: Evaluated
+    attempt: int
     evaluate: Callable[[str, float], str]
     take_checkpoint: Callable[[list[str], list[str], list[str]], str]
 

@@ -168,6 +168,14 @@ class LanesChanged(Event):
     why: str
 
 
+class NotesKept(Event):
+    """The model's `NOTES.md` at the end of an attempt. `size`: bytes of the file, of which `text` may be a part."""
+
+    kind: Literal["notes_kept"] = "notes_kept"
+    text: str = ""
+    size: int = 0
+
+
 class ModelAsked(Event):
     """A request is sent. `request` counts from 1; `messages` and `size` (bytes) describe it, `digest` is the sha256
     of the message bytes, and `breach` is true if they do not extend the last request's. `reused` is the length of the
@@ -280,8 +288,8 @@ class UnknownEvent(Event):
 
 AnyEvent = Annotated[
     RunCreated | TaskDescribed | ThresholdsKnown | Resumed | EpochStarted | Paused | RunEnded | Warned | AttemptStarted
-    | AttemptEnded | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished | JobFinished
-    | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
+    | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
+    | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
     | Decided | LanesChanged,
     Field(discriminator="kind"),

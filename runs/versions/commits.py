@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from runs.files import replace_file
 from runs.versions.errors import VersionsError as VersionsError
 from runs.versions.errors import find_git
-from runs.versions.files import Caps, LeftOut, StoredFile, clear_workspace, read_files, write_files
+from runs.versions.files import Caps, LeftOut, clear_workspace, read_files, write_files
+from runs.versions.files import StoredFile as StoredFile
 
 if TYPE_CHECKING:
     from git.objects import Blob
@@ -140,6 +141,14 @@ class Versions:
         """The paths of a commit's files. Bytes that are not UTF-8 become surrogates (`os.fsencode` restores them)."""
         with self._files(commit) as files:
             return [str(blob.path) for blob in files]
+
+    def stored_files(self, commit: str, under: str = "") -> Iterator[StoredFile]:
+        """The files of a commit that are `under`, or below it, one at a time. Raises `VersionsError`."""
+        with self._files(commit) as files:
+            for blob in files:
+                path = str(blob.path)
+                if not under or path == under or path.startswith(f"{under}/"):
+                    yield from _contents([blob])
 
     def read(self, commit: str, path: str) -> bytes:
         """The content of one file of a commit. Raises `VersionsError` if there is no such file."""

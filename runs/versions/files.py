@@ -23,7 +23,9 @@ DEPTH_CAP = 40
 LINK = b"120000"
 SANDBOX_ENTRIES = frozenset({b"data", b".jobs"})
 """Entries at the top of a workspace that belong to the sandbox: never read, never changed."""
-_NOT_STORED = SANDBOX_ENTRIES | {b"submission.csv"}
+NOTES, KEPT = "NOTES.md", ".kept"
+"""The model's notes, and the folder with files that `restore` replaced: in no commit."""
+_NOT_STORED = SANDBOX_ENTRIES | {b"submission.csv", NOTES.encode(), KEPT.encode()}
 _CACHES = frozenset({b"__pycache__", b".ipynb_checkpoints"})
 
 

@@ -20,7 +20,8 @@ import tracemalloc
 from pathlib import Path
 
 from context.notebook import Notebook
-from context.recall.index import NAME, Recall
+from context.recall.index import Recall
+from context.recall.store import NAME
 from context.window import Window
 from runs.events.registry import Call, EpochStarted, Event, ModelAsked, ModelReplied, ToolFinished, Usage
 from runs.usage.cache import CacheMeter

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from context.recall.index import NAME, Recall
+from context.recall.index import Recall
+from context.recall.snippets import Passage
+from context.recall.store import NAME
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
@@ -21,6 +24,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.journal import Journal
+from tests.benchmarks import recall as recall_benchmark
 from tests.runs.run_stories import new_run
 
 
@@ -71,7 +75,7 @@ def record(folder: Path) -> tuple[Journal, Recall]:
 def test_search_returns_text_with_event_numbers(tmp_path: Path) -> None:
     journal, recall = record(tmp_path / "run")
     answer = recall.search("fold 3 auc", 500)
-    assert "--- event 5 (attempt 1, result of bash {" in answer
+    assert "--- event 5 (attempt 1, result of bash python train.py --lr 0.031)" in answer
     assert "fold 3 auc 0.8712" in answer
     assert "ValueError" in recall.search("could not convert Adelie", 500)
     assert "--lr 0.031" in recall.search("0.031", 500)
@@ -164,17 +168,93 @@ def test_any_query_gets_an_answer(tmp_path: Path) -> None:
     journal.close()
 
 
+def drop_table(recall: Recall, name: str) -> None:
+    assert recall._store is not None
+    recall._store._database.executescript(f"drop table {name}")
+
+
 def test_index_damaged_during_a_run_is_rebuilt(tmp_path: Path) -> None:
     journal, recall = record(tmp_path / "run")
     before = recall.search("auc", 500)
-    assert recall._database is not None
-    recall._database.executescript("drop table spans; drop table passages")
+    drop_table(recall, "events")
     assert recall.search("auc", 500) == before
-    recall._database.executescript("drop table files")
+    drop_table(recall, "files")
     assert "BEAK = 1" in recall.path("features.py", 500)
-    recall._database.executescript("drop table spans")
+    drop_table(recall, "events")
     for number in range(40):
         for event in turn(number + 20, "x", f"exit 0\na kestrel {number}"):
             recall.note(journal.append(event))
     assert "a kestrel 39" in recall.search("kestrel 39", 500)
     journal.close()
+
+
+def test_excerpts_are_centred_on_the_match_and_exact_matches_come_first(tmp_path: Path) -> None:
+    journal, recall = new_run(tmp_path / "run"), Recall(tmp_path / "run")
+    noise = "\n".join(f"row {n} of the table" for n in range(40))
+    for number, middle in enumerate(("the heron score is 0.7", "scores: a heron has 0.5", "heron score 0.9"), 1):
+        for event in turn(number, f"python step_{number}.py", f"exit 0\n{noise}\n{middle}\n{noise}"):
+            journal.append(event)
+    answer = recall.search("heron score", 800)
+    assert answer.index("the heron score is 0.7") < answer.index("a heron has 0.5")
+    assert answer.index("heron score 0.9") < answer.index("a heron has 0.5")
+    assert "…\nrow 39 of the table\nheron score 0.9\nrow 0 of the table" in answer
+    journal.close()
+
+
+def asking(number: int, query: str) -> list[Event]:
+    """A turn that asks `recall`, with a thought in the words of the question."""
+    call = Call(id=f"c{number}", name="recall", arguments=json.dumps({"query": query}))
+    message = json.dumps({"role": "assistant", "content": "", "reasoning_content": f"I look for {query}"})
+    return [ModelReplied(request=number, message=message, calls=[call], attempt=1)]
+
+
+def test_asking_turn_refused_calls_and_duplicates_never_appear(tmp_path: Path) -> None:
+    journal, recall = new_run(tmp_path / "run"), Recall(tmp_path / "run")
+    first, second, refused = (turn(n, "cat notes", "exit 0\na plover nests") for n in (1, 2, 3))
+    refused[1] = refused[1].model_copy(update={"failed": True, "content": "error: the plover is not there"})
+    for event in [*first, *second, *refused, *asking(4, "plover nests"), *asking(5, "plover nests")]:
+        journal.append(event)
+    answer = recall.search("plover nests", 800, attempt=1)
+    assert answer.count("plover") == 1 and "event 4" in answer
+    assert "not there" not in answer and "I look for" not in answer
+    journal.close()
+
+
+def test_only_ended_and_own_attempts_are_found(tmp_path: Path) -> None:
+    journal, recall = new_run(tmp_path / "run"), Recall(tmp_path / "run")
+    for attempt in (1, 2, 3):
+        for event in turn(attempt, "look", f"exit 0\na kestrel of attempt {attempt}"):
+            journal.append(event.model_copy(update={"attempt": attempt}))
+    journal.append(AttemptEnded(why="finish", attempt=1))
+    for event in asking(9, "x"):
+        journal.append(event.model_copy(update={"attempt": 3}))
+    answer = recall.search("kestrel", 800, attempt=3)
+    assert "kestrel of attempt 1" in answer and "kestrel of attempt 3" in answer
+    assert "kestrel of attempt 2" not in answer
+    journal.close()
+
+
+def test_path_returns_the_last_content(tmp_path: Path) -> None:
+    journal, recall = new_run(tmp_path / "run"), Recall(tmp_path / "run")
+    writes = turn(1, "", "wrote a.py", "write_file", path="src/a.py", content="BEAK = 1\nWING = 2\n")
+    edits = turn(2, "", "wrote a.py", "edit_file", path="src/a.py", old="BEAK = 1", new="BEAK = 5")
+    refused = turn(3, "", "error: no", "edit_file", path="src/a.py", old="WING = 2", new="WING = 9")
+    refused[1] = refused[1].model_copy(update={"failed": True})
+    for event in [*writes, *edits, *refused]:
+        journal.append(event)
+    assert "src/a.py as edit_file left it, attempt 1)\nBEAK = 5\nWING = 2" in recall.path("a.py", 800)
+    commit = Passage(10**6, "src/a.py in the commit of evaluation 002-1", "BEAK = 7")
+    assert recall.path("a.py", 800, content=commit).index("BEAK = 7") < 120
+    journal.close()
+
+
+def test_nothing_found_says_what_was_searched(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
+    answer = recall.search("where is the albatross?", 200)
+    assert re.match(r"no match in \d+ events of 1 attempts for any of: albatross\.", answer)
+    journal.close()
+
+
+def test_plain_questions_are_answered_in_800_tokens(tmp_path: Path) -> None:
+    answered, missed = recall_benchmark.measure(tmp_path, 800)
+    assert answered >= 0.95 * len(recall_benchmark.FACTS), missed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any, get_args
 
 import pytest
 
+from context.recall.snippets import Passage
 from harness.tools.registry import tools
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import ToolStarted
 from runs.run_settings import RunSettings
+from runs.versions.commits import StoredFile
+from runs.versions.files import LINK
 from sandboxes.base import JobStatus, PathRefused, SandboxPaths
 from sandboxes.select import open_sandbox
 
@@ -49,14 +53,28 @@ class NoJobs:
 class NoRecall:
     """The memory of a run without ended turns: it repeats what it was asked."""
 
-    def search(self, query: str, max_tokens: int) -> str:
+    def search(self, query: str, tokens: int, attempt: int) -> str:
         return query
 
-    def event(self, seq: int, max_tokens: int) -> str:
+    def event(self, seq: int, tokens: int) -> str:
         return str(seq)
 
-    def path(self, path: str, max_tokens: int) -> str:
+    def path(self, path: str, tokens: int, attempt: int, content: Passage | None) -> str:
         return path
+
+
+class HostileCommits:
+    """Evaluations whose commits hold a file and a link of the path that was asked for."""
+
+    def files(self, evaluation: str, path: str = "") -> Iterator[StoredFile]:
+        yield StoredFile(os.fsencode(path), b"100644", b"overwritten")
+        yield StoredFile(b"inner.txt", LINK, os.fsencode(path))
+
+    def diff(self, before: str, after: str = "") -> str:
+        return before
+
+    def last(self, path: str) -> tuple[str, int, bytes] | None:
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +136,8 @@ def context(host: Path, home: Path, name: str, started: ToolStarted | None = Non
         files=open_sandbox("local", paths),
         jobs=NoJobs(),
         recall=NoRecall(),
+        evaluated=HostileCommits(),
+        attempt=1,
         evaluate=lambda command, _seconds: command,
         take_checkpoint=lambda *words: str(words),
     )
