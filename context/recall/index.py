@@ -50,9 +50,9 @@ class Recall:
 
     def note(self, event: Event) -> None:
         """Add one event; it is written together with later ones."""
-        if event.audience != "model" or self._is_behind:  # before the first question the journal is enough
-            return
         with self._lock:
+            if event.audience != "model" or self._is_behind:  # before the first question the journal is enough
+                return
             self._waiting.append(event)
             if len(self._waiting) >= FLUSH:
                 try:
