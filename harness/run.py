@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -18,13 +19,16 @@ from harness import budget
 from harness.endpoint.client import Model
 from harness.interrupt import Stopping, StopRequested
 from harness.request_slots import RequestSlots
-from runs.events.registry import Event, JobFinished, Resumed, RunCreated, Waited
+from runs.events.registry import AttemptEnded, Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
 from runs.run_settings import RunSettings
 from runs.state import LaneState, State
 from runs.usage.cache import CacheMeter
 from runs.versions.commits import Versions
 from sandboxes.base import JobStatus, Limits, Sandbox
+from sandboxes.leases.amounts import Request
+from sandboxes.leases.leases import Leases
+from sandboxes.leases.shared import SharedLease
 from tasks.holdout.blend import Blend
 
 LONGEST_JOB_SECONDS = 30 * 24 * 3600.0
@@ -70,6 +74,7 @@ class Run:
     screen: Screen
     stopping: Stopping
     tools: bytes
+    leases: Leases
     lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""
@@ -140,6 +145,14 @@ class Run:
             workspace_bytes=self.settings.workspace_bytes,
         )
 
+    def jobs_at_once(self) -> int:
+        """Among how many jobs the machine is divided."""
+        return min(self.settings.jobs_at_once, self.leases.machine.cores)
+
+    def job_share(self) -> Request:
+        """What a lane leases for its jobs: its share of the machine."""
+        return self.leases.machine.share(self.jobs_at_once())
+
     def await_jobs(self, jobs: Sequence[str], seconds: float, sandbox: Sandbox) -> list[JobStatus]:
         """Wait until one of the jobs has ended, or for `seconds`; record what ended. Raises `StopRequested`."""
         until = time.monotonic() + seconds
@@ -201,6 +214,11 @@ class Lane:
     replied_at: float | None = None
     """When this process got its last reply, on its monotonic clock."""
 
+    @cached_property
+    def lease(self) -> SharedLease:
+        """What its jobs may use: held while one of them runs."""
+        return SharedLease(self.run.leases, self.run.job_share(), spreads=True)
+
     @property
     def state(self) -> LaneState:
         """Where the lane stands."""
@@ -218,3 +236,8 @@ class Lane:
         self.window.apply(event)
         self.notebook.apply(event)
         self.meter.apply(event)
+        if isinstance(event, JobFinished):
+            self.lease.leave(event.job)
+        elif isinstance(event, AttemptEnded):
+            for job in event.killed_jobs:
+                self.lease.leave(job)

@@ -69,6 +69,10 @@ class RunSettings(BaseModel):
         "auto", "sandbox", "Where commands run.", flag="--sandbox"
     )
     gpus: int = setting(0, "sandbox", "GPUs leased to this run alone (Docker only).", flag="--gpus", ge=0)
+    job_gpus: int = setting(0, "sandbox", "GPUs of one evaluation (0: all of its lane's).", ge=0)
+    jobs_at_once: int = setting(
+        4, "sandbox", "Jobs among which cores and memory of the machine are divided, at most one a core.", gt=0
+    )
     runtime: str = setting("", "sandbox", "Runtime of the Docker daemon: sysbox-runc, runsc, ...", flag="--runtime")
     image: str = setting("", "sandbox", "Docker image (default: the first of the harness's images that exists).")
     models: str = setting("", "sandbox", "Folder of pretrained weights, mounted read-only.", flag="--models")

@@ -259,7 +259,7 @@ class State:
 
     def _finish_fold(self, event: FoldFinished) -> None:
         self.folds[event.evaluation, event.fold] = event
-        self.fold_seconds += event.seconds
+        self.fold_seconds += event.seconds * event.share
 
     def _decide(self, event: Decided) -> None:
         self.decisions[event.step] = event

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from context.recall.index import Recall
-from harness import attempt, budget, errors, loop, request
+from harness import attempt, budget, errors, leasing, loop, request
 from harness.config import endpoint_of
 from harness.endpoint.client import Model
 from harness.evaluation import leak_checks, submission
@@ -35,6 +35,7 @@ from runs.journal import Journal, JournalError
 from runs.state import State
 from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
+from sandboxes.leases.leases import Leases
 from sandboxes.select import open_sandbox
 from tasks.holdout.blend import Blend, load_blend, make_blend
 from tasks.prompt_card import data_files, render_card
@@ -68,6 +69,7 @@ def _play(folder: Path, process: Settings, screen: Screen, parallel: int | None 
                 loop.play(run)
         finally:
             for lane in run.lanes:
+                lane.lease.close()
                 lane.sandbox.close()
         return _exit_code(run)
 
@@ -97,10 +99,12 @@ def _open(
         screen=screen,
         stopping=Stopping(created.settings.stop_seconds),
         tools=tools_bytes(),
+        leases=Leases(process.home),
     )
     for event in past:
         run.state.apply(event)
     _open_lanes(run, past, process, gpus.gpus if gpus else (), parallel or run.lane_limit)
+    leasing.rejoin(run)
     return run
 
 

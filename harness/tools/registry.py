@@ -17,7 +17,7 @@ from pydantic import ValidationError
 import harness.tools
 from context import memory
 from context.window import prompt
-from harness import checkpoint, compact, errors
+from harness import checkpoint, compact, errors, leasing
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluated_files import EvaluatedFiles
 from harness.parsing.coerce import ToolSpec
@@ -27,6 +27,7 @@ from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import Call, ToolFinished, Warned
 from runs.state import Pending
 from sandboxes.base import JobRequest, JobStatus, PathRefused, read_log
+from sandboxes.leases.amounts import Priority
 
 LATE_SECONDS, LATE_SHARE = 600.0, 0.05
 """The model is reminded of the time when less than this, or this share of the run, is left."""
@@ -143,7 +144,9 @@ class _Jobs:
     lane: Lane
 
     def start(self, job: str, command: str) -> None:
-        self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits()))
+        lease = leasing.join(self.lane, job, Priority.INTERACTIVE)
+        variables = lease.variables() if lease else {}
+        self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits(), variables))
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         longest = self.lane.run.settings.longest_wait_seconds

@@ -105,7 +105,9 @@ class FoldStarted(Event):
 
 
 class FoldFinished(Event):
-    """The result of an evaluation on another fold. `status` is one of an evaluation's."""
+    """The result of an evaluation on another fold. `status` is one of an evaluation's, or `stopped`: it was ended
+    because another fold failed. `share` is the part of `seconds` that counts as used: folds that run at once share the
+    machine."""
 
     kind: Literal["fold_finished"] = "fold_finished"
     audience: Audience = "people"
@@ -116,6 +118,7 @@ class FoldFinished(Event):
     noise: float | None = None
     message: str = ""
     seconds: float = 0.0
+    share: float = 1.0
     submission: str = ""
 
 

@@ -269,13 +269,14 @@ class JobFinished(Event):
 
 
 class Waited(Event):
-    """A heartbeat during a long wait, so that a crash does not lose the clock. `request`, where set, is the request
-    that is sent again now."""
+    """A heartbeat during a long wait, so that a crash does not lose the clock; or the end of a wait for a lease, which
+    took `seconds`. `request`, where set, is the request that is sent again now."""
 
     kind: Literal["waited"] = "waited"
     audience: Audience = "people"
     on: str
     request: int = 0
+    seconds: float = 0.0
 
 
 class UnknownEvent(Event):

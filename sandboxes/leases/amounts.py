@@ -42,25 +42,22 @@ def this_machine(gpus: Sequence[str] = ()) -> Machine:
 class Request:
     """What a holder needs. More cores or memory than the machine has mean all of it.
 
-    `inside` names a lease: the GPUs come from those that it holds. `lent` names leases whose holders are paused: their
-    cores and memory count as free for this request.
+    `lent` names leases whose holders are paused: their cores and memory count as free for this request.
     """
 
     cores: int = 0
     memory: int = 0
     gpus: int = 0
-    inside: str = ""
     lent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a lease holds, as its file says. `inside`: see `Request`."""
+    """What a lease holds, as its file says."""
 
     cores: int = 0
     memory: int = 0
     gpus: tuple[str, ...] = ()
-    inside: str = ""
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -68,11 +65,10 @@ def thread_variables(threads: int) -> dict[str, str]:
     return dict.fromkeys(THREAD_VARIABLES, str(max(1, threads)))
 
 
-def free_gpus(machine: Machine, held: Mapping[str, Held], inside: str = "") -> list[str]:
-    """Ids of the GPUs that no other lease holds: of the machine, or of the lease `inside`."""
-    taken = {gpu for lease in held.values() if lease.inside == inside for gpu in lease.gpus}
-    candidates = held[inside].gpus if inside in held else () if inside else machine.gpus
-    return [gpu for gpu in candidates if gpu not in taken]
+def free_gpus(machine: Machine, held: Mapping[str, Held]) -> list[str]:
+    """Ids of the GPUs that no lease holds."""
+    taken = {gpu for lease in held.values() for gpu in lease.gpus}
+    return [gpu for gpu in machine.gpus if gpu not in taken]
 
 
 def remaining(machine: Machine, held: Mapping[str, Held], ahead: Sequence[Request], lent: frozenset[str]) -> Request:
@@ -86,9 +82,8 @@ def remaining(machine: Machine, held: Mapping[str, Held], ahead: Sequence[Reques
 def fits(machine: Machine, held: Mapping[str, Held], ahead: Sequence[Request], request: Request) -> bool:
     """Whether a request can be granted now without taking anything that the requests `ahead` of it wait for."""
     free = remaining(machine, held, ahead, request.lent)
-    reserved = sum(other.gpus for other in ahead if other.inside == request.inside)
     return (
         (request.cores == 0 or request.cores <= free.cores)
         and (request.memory == 0 or request.memory <= free.memory)
-        and (request.gpus == 0 or request.gpus <= len(free_gpus(machine, held, request.inside)) - reserved)
+        and (request.gpus == 0 or request.gpus <= len(free_gpus(machine, held)) - sum(other.gpus for other in ahead))
     )

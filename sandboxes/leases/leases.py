@@ -151,18 +151,18 @@ class Leases:
     def _grant(self, request: Request, ahead: Sequence[Request], choose: Choose) -> Lease | None:
         """The lease, if the request fits now."""
         held = self._leases()
-        request = self._bounded(request, held)
+        request = self._bounded(request)
         if not fits(self.machine, held, ahead, request):
             return None
-        gpus = tuple(choose(free_gpus(self.machine, held, request.inside), request.gpus)) if request.gpus else ()
-        content = Held(request.cores, request.memory, gpus, request.inside)
+        gpus = tuple(choose(free_gpus(self.machine, held), request.gpus)) if request.gpus else ()
+        content = Held(request.cores, request.memory, gpus)
         path = self._held / secrets.token_hex(8)
         return Lease(path.name, content, request.cores, path, _create_locked(path, asdict(content)))
 
-    def _bounded(self, request: Request, held: Mapping[str, Held]) -> Request:
-        known = held[request.inside].gpus if request.inside in held else self.machine.gpus
-        if request.gpus > len(known):
-            raise SandboxUnavailable(f"{request.gpus} GPUs are requested and there are {len(known)}: request fewer")
+    def _bounded(self, request: Request) -> Request:
+        count = len(self.machine.gpus)
+        if request.gpus > count:
+            raise SandboxUnavailable(f"{request.gpus} GPUs are requested and there are {count}: request fewer")
         cores, memory = min(request.cores, self.machine.cores), min(request.memory, self.machine.memory)
         return replace(request, cores=cores, memory=memory)
 

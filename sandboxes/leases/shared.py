@@ -50,6 +50,14 @@ class SharedLease:
             if self._lease is not None:
                 self._users.add(user)
 
+    def close(self) -> None:
+        """Release the lease whoever uses it: the process ends, and its jobs run on unaccounted."""
+        with self._lock:
+            self._users.clear()
+            if self._lease is not None:
+                self._lease.release()
+                self._lease = None
+
     def leave(self, user: str) -> None:
         """The job has ended. Unknown jobs are ignored."""
         with self._lock:

@@ -126,18 +126,6 @@ def test_more_than_the_machine_has_means_all_of_it_but_for_gpus(tmp_path: Path) 
         leases.acquire(Request(gpus=3), Priority.INTERACTIVE)
 
 
-def test_gpus_of_a_run_are_leased_to_its_jobs(tmp_path: Path) -> None:
-    leases = Leases(tmp_path, MACHINE)
-    with leases.acquire(Request(gpus=2), Priority.INTERACTIVE) as run:
-        assert leases.try_acquire(Request(gpus=1)) is None
-        job = leases.try_acquire(Request(gpus=1, inside=run.name))
-        other = leases.try_acquire(Request(gpus=1, inside=run.name))
-        assert job and other and {*job.gpus, *other.gpus} == {"gpu-a", "gpu-b"}
-        assert leases.try_acquire(Request(gpus=1, inside=run.name)) is None
-        job.release()
-        assert leases.try_acquire(Request(gpus=1, inside=run.name)) is not None
-
-
 def test_what_is_lent_counts_as_free_for_its_borrower_only(tmp_path: Path) -> None:
     leases = Leases(tmp_path, MACHINE)
     with leases.acquire(Request(cores=2, memory=8_000), Priority.INTERACTIVE) as lender:
