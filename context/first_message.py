@@ -44,8 +44,15 @@ def render_first_message(
         deadline=deadline,
         limits=limits,
         memory="\n\n".join(filter(None, [memory.render_memory(state, memory_tokens), others, so_far])),
+        move=_describe_move(state, lane),
         state=render_state(state, notebook or Notebook(), lane),
     )
+
+
+def _describe_move(state: State, lane: int) -> str:
+    """What the attempt is asked to do, as recorded when it started."""
+    attempt = state.lane(lane).attempt
+    return f"\n{attempt.brief}\n" if attempt and attempt.brief else ""
 
 
 def render_notes(notebook: Notebook) -> str:

@@ -10,9 +10,10 @@ from context.window import prompt
 from harness import budget, compact, errors, request
 from harness.evaluation import submission
 from harness.run import Lane, working_on
+from harness.search.start import set_up_workspace, start_attempt
 from harness.tools import registry
 from harness.tools.notes import Finish
-from runs.events.registry import AttemptEnded, AttemptStarted, EpochStarted, Reminded, Warned
+from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
 from runs.state import Attempt
 from sandboxes import gpus
 from sandboxes.base import JobStatus, SandboxError
@@ -64,19 +65,14 @@ def begin(lane: Lane) -> Attempt | None:
 
     An attempt without a turn is set up again: a crash may have come between its start and its workspace.
     """
-    if lane.state.attempt is None:
-        state = lane.run.state
-        with lane.run.lock:  # another lane may start one too
-            if budget.no_attempt(state, lane.run.active_seconds()):
-                return None
-            move, parents = ("improve", [state.best.commit]) if state.best else ("draft", [])
-            lane.record(AttemptStarted(move=move, parents=parents, attempt=len(state.attempts) + 1))
+    if lane.state.attempt is None and not start_attempt(lane):
+        return None
     attempt = lane.state.attempt
     assert attempt is not None
     if attempt.turns == 0:
         for problem in gpus.problems_of(lane.sandbox.paths.gpus):
             lane.record(Warned(message=problem))
-        lane.run.versions.reset(lane.sandbox.paths.workspace, attempt.parent)
+        set_up_workspace(lane, attempt)
     if lane.state.epoch is None:
         open_epoch(lane, "attempt", keeps_tail=False)
     return attempt
@@ -156,6 +152,7 @@ def end(lane: Lane, why: Why, words: Finish | None = None, *, has_failed: bool =
             criticism=said.criticism,
             next=said.next,
             lessons=said.lessons,
+            continue_from=said.continue_from.strip(),
             killed_jobs=killed,
             attempt=attempt.number,
         )

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from harness.cli_types import dollars, hours
 from harness.endpoint.errors import may_hold_secrets
 from harness.endpoint.profiles import Profile
+from harness.search.load import is_own
 from harness.settings import Settings, SettingsError
 from runs.run_settings import TRUSTED_GROUPS, RunSettings, flag_of, group_of
 
@@ -121,7 +122,8 @@ def endpoint_of(settings: RunSettings, process: Settings) -> Endpoint:
 
 def untrusted(task: Layer) -> list[str]:
     """Settings of a task file that need `--trust-task`: a task file may come from the internet."""
-    return [name for name in task.values if group_of(name) in TRUSTED_GROUPS and name != "model"]
+    names = [name for name in task.values if group_of(name) in TRUSTED_GROUPS and name != "model"]
+    return names + (["search"] if is_own(task.values.get("search", "")) else [])  # it would run code of the file's
 
 
 def task_layer(values: Mapping[str, Any], where: Mapping[str, str]) -> Layer:

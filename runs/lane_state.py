@@ -16,6 +16,7 @@ from runs.events.registry import (
     ModelAsked,
     ModelFailed,
     ModelReplied,
+    MoveChosen,
     Reminded,
     ToolFinished,
     ToolStarted,
@@ -39,6 +40,8 @@ class LaneState:
     last_asked: ModelAsked | None = None
     in_flight: ModelAsked | None = None
     """The request that was sent and has no reply on record: it may have to be paid."""
+    chosen_move: MoveChosen | None = None
+    """The move of its next attempt, once it is decided."""
     epoch: EpochStarted | None = None
     given_up: str = ""
     """Why the window cannot be used any more (`too_large`, `poisoned`); the attempt is about to end."""
@@ -65,7 +68,11 @@ class LaneState:
     def _give_up(self, event: WindowGivenUp) -> None:
         self.given_up = event.why
 
+    def _choose_move(self, event: MoveChosen) -> None:
+        self.chosen_move = event
+
     def _start_attempt(self, event: AttemptStarted) -> None:
+        self.chosen_move = None
         self.pending.clear()
         self.needs_reminder = False
         self.epoch = None
@@ -125,6 +132,7 @@ _HANDLERS: dict[type[Event], Callable[[LaneState, Any], None]] = {
     Warned: LaneState._warn,
     ModelAsked: LaneState._ask,
     ModelReplied: LaneState._reply,
+    MoveChosen: LaneState._choose_move,
     ModelFailed: LaneState._fail,
     Waited: LaneState._wait,
     Reminded: LaneState._remind,

@@ -47,6 +47,12 @@ class RunSettings(BaseModel):
         flag="--parallel",
         gt=0,
     )
+    search: str = setting(
+        "tree",
+        "search",
+        "Who chooses each attempt's move: tree, greedy, or a class of your own as FILE.py:CLASS.",
+        flag="--search",
+    )
     attempt_turns: int = setting(200, "search", "Replies after which an attempt ends.", gt=0)
     finalists: int = setting(5, "search", "Solutions that the final selection considers.", gt=0)
 

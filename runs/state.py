@@ -13,6 +13,7 @@ from typing import Any
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
+    BranchCompared,
     Decided,
     EndpointProbed,
     EvaluationFinished,
@@ -63,6 +64,8 @@ class State:
     fold_seconds: float = 0.0
     decisions: dict[str, Decided] = field(default_factory=dict)
     """The last decision of each step."""
+    comparisons: dict[tuple[str, str], BranchCompared] = field(default_factory=dict)
+    """Comparisons within branches, by the two evaluations."""
     requests: int = 0
     turns: int = 0
     cost: float = 0.0
@@ -173,6 +176,7 @@ class State:
             lane=event.lane,
             started_at=event.at,
             began_active=self.active_seconds,
+            brief=event.brief,
         )
         self.attempts.append(attempt)
         self.lane(event.lane).attempt = attempt
@@ -187,6 +191,7 @@ class State:
             criticism=event.criticism,
             next=event.next,
             lessons=tuple(event.lessons),
+            continue_from=event.continue_from,
             active_seconds=self.active_seconds - began,
         )
         if lane.attempt:
@@ -240,7 +245,7 @@ class State:
         is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
         is_new_best = is_new_best if event.promoted is None else event.promoted
         started = self.evaluations[event.evaluation]
-        evaluation = replace(started, finished=event, became_best=is_new_best)
+        evaluation = replace(started, finished=event, became_best=is_new_best, ended_active=self.active_seconds)
         self.evaluations = {**self.evaluations, event.evaluation: evaluation}
         if is_new_best:
             self.best = evaluation
@@ -260,6 +265,9 @@ class State:
     def _finish_fold(self, event: FoldFinished) -> None:
         self.folds[event.evaluation, event.fold] = event
         self.fold_seconds += event.seconds * event.share
+
+    def _compare(self, event: BranchCompared) -> None:
+        self.comparisons[event.evaluation, event.against] = event
 
     def _decide(self, event: Decided) -> None:
         self.decisions[event.step] = event
@@ -286,6 +294,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     FoldStarted: State._start_fold,
     FoldFinished: State._finish_fold,
     Decided: State._decide,
+    BranchCompared: State._compare,
 }
 
 

@@ -12,12 +12,14 @@ class Evaluation:
     """One evaluation: the event that started it and, once it is over, the one that finished it.
 
     `turn` is the reply whose call started it, counted as `State.turns`. `became_best`: it was the new best.
+    `ended_active` is when it was over, in active seconds of the run.
     """
 
     started: EvaluationStarted
     turn: int = 0
     finished: EvaluationFinished | None = None
     became_best: bool = False
+    ended_active: float = 0.0
 
     @property
     def id(self) -> str:
@@ -79,6 +81,7 @@ class Evaluation:
 class Attempt:
     """One attempt: a move applied to its parents (commits) in a lane. `ended` is empty while it is open.
 
+    `brief` is what the model reads of the move, `continue_from` the evaluation that the model wants to start from next.
     `active_seconds` and `cost` count what it used.
     """
 
@@ -96,6 +99,8 @@ class Attempt:
     criticism: str = ""
     next: str = ""
     lessons: tuple[str, ...] = ()
+    brief: str = ""
+    continue_from: str = ""
 
     @property
     def parent(self) -> str | None:

@@ -53,6 +53,8 @@ def choose(ideas: Sequence[Idea], card: Card) -> Choice:
     tried = {tag for entry in card.memory for tag in (*entry.tags, *entry.failed)}
     skipped = sum(1 for entry in card.memory if not entry.tags and not entry.failed)
     untried = [choice for choice in _candidates(ideas, card) if choice.tag not in tried]
+    asked = {"draft": "draft", "combine": "combine", "ensemble": "combine"}.get(card.move)
+    untried.sort(key=lambda choice: choice.move != asked if asked else False)
     if skipped < len(untried):
         return untried[skipped]
     return Choice("draft", ideas[(card.attempt - 1) % len(ideas)].name, "everything else was tried before")
@@ -80,17 +82,11 @@ def _candidates(ideas: Sequence[Idea], card: Card) -> Iterator[Choice]:
 # ------------------------------------------------------------------------------------------------------------ handlers
 
 
-def draft(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
-    """Write the solution of a new family, and the file that families share where the workspace does not have it."""
-    has_parent = any(entry.score is not None for entry in card.memory)
-    is_family = any(idea.member for idea in ideas if idea.name == choice.tag)
-    shared = [_write(SHARED, template("tabular"))] if is_family and not has_parent else []
-    return [*shared, *rewrite(choice, card, ideas)]
-
-
-def rewrite(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
-    """Write the solution of a tuned family or a blend into a workspace that has the shared file."""
-    return [_write(SOLUTION, solution(choice.tag, ideas, card.metric))]
+def write(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
+    """Write the solution of a tag, and the file that families share where the workspace does not have it."""
+    is_family = any(idea.member for idea in ideas if idea.name == families(choice.tag)[0])
+    shared = [_write(SHARED, template("tabular"))] if is_family and card.starts_empty else []
+    return [*shared, _write(SOLUTION, solution(choice.tag, ideas, card.metric))]
 
 
 def repair(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
@@ -99,9 +95,9 @@ def repair(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
 
 
 HANDLERS: Mapping[str, Callable[[Choice, Card, Sequence[Idea]], list[Call]]] = {
-    "draft": draft,
-    "improve": rewrite,
-    "combine": rewrite,
+    "draft": write,
+    "improve": write,
+    "combine": write,
     "repair": repair,
 }
 

@@ -32,12 +32,14 @@ class Tried:
 
 @dataclass(frozen=True)
 class Card:
-    """What the first user message says."""
+    """What the first user message says. `move` is the one the harness asks for; empty if it asks for none."""
 
     metric: str
     lower_is_better: bool
     attempt: int
     memory: tuple[Tried, ...]
+    starts_empty: bool = True
+    move: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ def read_card(messages: Sequence[Message]) -> Card:
     head, *entries = re.split(r"^## Attempt \d+[^\n]*$", text, flags=re.MULTILINE)
     memory = tuple(_read_entry(entry.split("\n# ")[0], lower) for entry in entries)
     numbers = re.findall(r"^\W*attempt:\s*(\d+)", entries[-1] if entries else head, re.MULTILINE)
-    return Card(metric["name"] if metric else "", lower, int(numbers[-1]) if numbers else len(memory) + 1, memory)
+    number = int(numbers[-1]) if numbers else len(memory) + 1
+    move = re.search(r"^# This attempt: (\w+)$", text, re.MULTILINE)
+    starts_empty = "\nworkspace: started as commit" not in text
+    return Card(metric["name"] if metric else "", lower, number, memory, starts_empty, move[1] if move else "")
 
 
 def _read_entry(entry: str, lower: bool) -> Tried:

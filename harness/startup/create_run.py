@@ -19,6 +19,7 @@ from harness.demo import DEMO_MODEL
 from harness.endpoint.errors import EndpointRefused, is_address, may_hold_secrets
 from harness.endpoint.probe_result import ProbeResult
 from harness.endpoint.profiles import Profile
+from harness.search.load import absolute, keep_copy, load_policy
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from runs.events.registry import RunCreated
@@ -60,6 +61,8 @@ def create(request: RunRequest, process: Settings) -> Path:
     if settings.models:  # a resume may come from another directory
         models = str(Path(settings.models).expanduser().absolute())
         settings = settings.model_copy(update={"models": models})
+    load_policy(settings.search)
+    settings = settings.model_copy(update={"search": absolute(settings.search)})
     is_demo = _is_demo(settings)
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
@@ -93,7 +96,7 @@ def _check_trust(task: Task, names: list[str], is_trusted: bool, home: Path) -> 
         return
     if not is_trusted:
         errors.fail(
-            f"{task.path} sets {', '.join(names)}, which decide where your key goes and where code runs. If you trust "
+            f"{task.path} sets {', '.join(names)}, which decide where your key goes and what code runs. If you trust "
             "this file, add --trust-task (asked once for each version of the file); else remove these lines"
         )
     home.mkdir(parents=True, exist_ok=True)
@@ -250,5 +253,6 @@ def _write(
         probe_is_new=probe_is_new,
     )
     create_run(folder, first)
+    keep_copy(settings.search, folder)
     shutil.copyfile(task.path, folder / "task.yaml")
     return folder

@@ -18,6 +18,7 @@ class Finish(Arguments):
     criticism: str = ""
     next: str = ""
     lessons: list[str] = Field(default_factory=list)
+    continue_from: str = ""
 
 
 def _checkpoint(context: ToolContext, arguments: Checkpoint) -> str:

@@ -20,6 +20,8 @@ from runs.events.evaluation import FoldFinished as FoldFinished
 from runs.events.evaluation import FoldStarted as FoldStarted
 from runs.events.evaluation import PlanMade as PlanMade
 from runs.events.evaluation import SubmissionChosen as SubmissionChosen
+from runs.events.search import BranchCompared as BranchCompared
+from runs.events.search import MoveChosen as MoveChosen
 from runs.events.tool_calls import Call as Call
 from runs.events.tool_calls import Usage as Usage
 from runs.events.window import CacheAlarm as CacheAlarm
@@ -140,15 +142,18 @@ class Warned(Event):
 
 
 class AttemptStarted(Event):
-    """An attempt begins: a move applied to the `parents` (commits; none: an empty workspace)."""
+    """An attempt begins: a move applied to the `parents` (commits; none: an empty workspace). `brief` is what the model
+    reads of the move in the first message."""
 
     kind: Literal["attempt_started"] = "attempt_started"
     move: str = "improve"
     parents: list[str] = Field(default_factory=list)
+    brief: str = ""
 
 
 class AttemptEnded(Event):
-    """An attempt is over, with the model's own words if it called `finish`."""
+    """An attempt is over, with the model's own words if it called `finish`. `continue_from` is the evaluation that it
+    wants to start from next."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
     why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
@@ -156,6 +161,7 @@ class AttemptEnded(Event):
     criticism: str = ""
     next: str = ""
     lessons: list[str] = Field(default_factory=list)
+    continue_from: str = ""
     killed_jobs: list[str] = Field(default_factory=list)
 
 
@@ -292,7 +298,7 @@ AnyEvent = Annotated[
     | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
     | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
-    | Decided | LanesChanged,
+    | Decided | LanesChanged | MoveChosen | BranchCompared,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -23,9 +23,10 @@ DEPTH_CAP = 40
 LINK = b"120000"
 SANDBOX_ENTRIES = frozenset({b"data", b".jobs"})
 """Entries at the top of a workspace that belong to the sandbox: never read, never changed."""
-NOTES, KEPT = "NOTES.md", ".kept"
-"""The model's notes, and the folder with files that `restore` replaced: in no commit."""
-_NOT_STORED = SANDBOX_ENTRIES | {b"submission.csv", NOTES.encode(), KEPT.encode()}
+NOTES, KEPT, PARENTS = "NOTES.md", ".kept", "parents"
+"""The model's notes, the folder with files that `restore` replaced, and that with files of an attempt's other parents:
+in no commit."""
+_NOT_STORED = SANDBOX_ENTRIES | {b"submission.csv", NOTES.encode(), KEPT.encode(), PARENTS.encode()}
 _CACHES = frozenset({b"__pycache__", b".ipynb_checkpoints"})
 
 

@@ -23,6 +23,7 @@ from runs.events.registry import (
     JobFinished,
     ModelFailed,
     ModelReplied,
+    MoveChosen,
     Paused,
     Reminded,
     Resumed,
@@ -122,9 +123,17 @@ class _Renderer:
         yield f"- thresholds (never shown to the model): {known}"
 
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
-        base = f"commit {event.parents[0][:12]}" if event.parents else "an empty workspace"
+        base = " and ".join(f"commit {parent[:12]}" for parent in event.parents) or "an empty workspace"
         yield ""
-        yield f"## Attempt {len(self.state.attempts)}, from {base} ({event.at})"
+        yield f"## Attempt {len(self.state.attempts)}: {event.move}, from {base} ({event.at})"
+        if self.full and event.brief:
+            yield from self._block("the move, as the model reads it", event.brief)
+
+    def _choose_move(self, event: MoveChosen) -> Iterator[str]:
+        yield ""
+        yield f"move of attempt {event.next}, chosen by {event.policy}: {event.move} ({'; '.join(event.reasons)})"
+        if event.refusal:
+            yield f"the model asked to continue from evaluation {event.wish}; refused: {one_line(event.refusal)}"
 
     def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
         if event.stage:
@@ -322,6 +331,7 @@ _HANDLERS: dict[type[Event], Callable[[_Renderer, Any], Iterator[str]]] = {
     EvaluationFinished: _Renderer._finish_evaluation,
     SubmissionChosen: _Renderer._choose,
     AttemptEnded: _Renderer._end_attempt,
+    MoveChosen: _Renderer._choose_move,
     Resumed: _Renderer._resume,
     Paused: _Renderer._pause,
     Warned: _Renderer._warn,

@@ -72,7 +72,8 @@ class Play:
     def user_message(self) -> dict[str, Any]:
         number = len(self.memory) + 1
         best = "none" if self.best is None else f"evaluation 001-1, {self.best:.4f} ± {self.noise}"
-        state = f"# State\nattempt: {number}\nbest: {best}\nworkspace: commit 1a2b3c4d"
+        workspace = "started as commit 1a2b3c4d" if (self.folder / "best").exists() else "started empty"
+        state = f"# State\nattempt: {number}\nbest: {best}\nworkspace: {workspace}"
         return {"role": "user", "content": "\n\n".join([self.card, "# Memory", *self.memory, state])}
 
     def attempt(self) -> list[Any]:

@@ -26,7 +26,7 @@ def test_transcript_has_scores_turns_calls_and_cost() -> None:
     for part in (
         "# digits, run a-run",
         "demo model, not an LLM",
-        "## Attempt 1, from an empty workspace",
+        "## Attempt 1: improve, from an empty workspace",
         "### Turn 1 (1,000 in (400 cached), 50 out, 3 s, $0.2500, 1 retries",
         "> First thought. Second thought.",
         "I try <b>trees</b>.",
@@ -36,7 +36,7 @@ def test_transcript_has_scores_turns_calls_and_cost() -> None:
         "submission of record: the sample submission",
         "**Attempt 1 ended (finish): 0.971 ± 0.011 (labels unprotected); 1 turns",
         "- next: More trees.",
-        "## Attempt 2, from commit 000000000000",
+        "## Attempt 2: improve, from commit 000000000000",
         "**Best: 0.971 ± 0.011 (labels unprotected) in attempt 1, medal: gold to bronze",
     ):
         assert part in text, part

@@ -1,0 +1,1 @@
+"""Search: choose what each attempt does and which commits it starts from."""

@@ -1,0 +1,130 @@
+"""What the model reads of a move: its prompt from `context/prompts/moves/`, with results, errors and diffs.
+
+It is rendered once, when the attempt starts, and recorded with it, so that every epoch of the attempt shows the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import Template
+
+from context.memory import render_evaluation, short_commit
+from context.tokens import bytes_for
+from context.truncation.truncate import truncate_output
+from context.window import prompt
+from harness.run import Run
+from harness.search.changes import describe_settings, is_settings_only
+from harness.search.moves import Move
+from runs.branches import branches_of, lines_of
+from runs.state import Evaluation, State
+from runs.versions.errors import VersionsError
+from runs.versions.files import PARENTS
+from sandboxes.base import read_log
+
+DIFF_TOKENS, ERROR_TOKENS = 1_500, 1_000
+PLATEAU = 6
+"""Attempts of the run without a new best after which the prompt asks for a change of approach."""
+LOOKED_BACK, MOST_LISTED = 30, 8
+"""Attempts looked at for changes of settings only, and how many of them are listed."""
+
+
+def render_brief(run: Run, move: Move, wish: str = "", refusal: str = "") -> str:
+    """The part of the first message that describes the move of an attempt about to start."""
+    state = run.state
+    parents = [evaluation_at(state, commit) for commit in move.parents]
+    values = {
+        "base": _name(parents[0]) if parents else "",
+        "others": ", ".join(_name(one) for one in parents[1:]),
+        "results": "\n".join(f"- {render_evaluation(one)}" for one in parents),
+        "error": _error(run, parents[0]) if move.kind == "repair" else "",
+        "diffs": _diffs(run, parents) if move.kind == "combine" else "",
+        "minutes": f"{sum(one.result.seconds for one in parents) / 60:.0f}" if move.kind == "ensemble" else "",
+    }
+    parts = [Template(prompt(f"moves/{move.kind}")).substitute(values).strip()]
+    if move.kind in ("improve", "draft") and (advice := _plateau_advice(run)):
+        parts.append(advice)
+    if move.focus:
+        parts.append(f"Focus: {move.focus}")
+    if refusal:
+        parts.append(f"You asked to continue from evaluation {wish}. This was not done: {refusal}.")
+    return "\n\n".join(parts)
+
+
+def evaluation_at(state: State, commit: str) -> Evaluation:
+    """The evaluation that made a commit."""
+    return next(one for one in reversed(state.evaluations.values()) if one.commit == commit)
+
+
+def parent_folders(state: State, parents: Sequence[str]) -> dict[str, str]:
+    """The other parents' folders in the workspace, each with its commit."""
+    return {f"{PARENTS}/{evaluation_at(state, commit).id}": commit for commit in parents[1:]}
+
+
+def count_quiet(state: State) -> int:
+    """Attempts that ended since the run's last new best."""
+    best = state.best.attempt if state.best else 0
+    return sum(1 for attempt in state.attempts if attempt.ended and attempt.number > best)
+
+
+def _name(evaluation: Evaluation) -> str:
+    return f"commit {short_commit(evaluation.commit)} (evaluation {evaluation.id})"
+
+
+def _error(run: Run, evaluation: Evaluation) -> str:
+    result = evaluation.result
+    if result.distrust_reason:
+        return f"not trusted: {result.distrust_reason}"
+    job = evaluation.started.job
+    log = truncate_output(read_log(run.sandbox, job), 0, ERROR_TOKENS, f"all of it: .jobs/{job}/log").strip()
+    return f"{result.message}\n\n```\n{log}\n```" if log else result.message
+
+
+def _diffs(run: Run, parents: Sequence[Evaluation]) -> str:
+    """What each parent's branch changed since its first result."""
+    branches, lines = branches_of(run.state), lines_of(run.state)
+    sections = []
+    for parent in parents:
+        line = lines.get(branches[parent.attempt])
+        root = line.results[0] if line else parent
+        if root.commit == parent.commit:
+            sections.append(f"Evaluation {parent.id} is the first of its branch: read its files.")
+            continue
+        patch = _clip(_diff(run, root.commit, parent.commit))
+        sections.append(f"Evaluation {parent.id} against {root.id}, the first of its branch:\n\n```diff\n{patch}\n```")
+    return "\n\n".join(sections)
+
+
+def _diff(run: Run, before: str | None, after: str) -> str:
+    try:
+        return run.versions.diff(before, after)
+    except VersionsError as error:
+        return f"({error})"
+
+
+def _clip(patch: str) -> str:
+    limit = bytes_for(DIFF_TOKENS)
+    data = patch.encode()
+    if len(data) <= limit:
+        return patch.strip("\n")
+    kept = data[:limit].decode(errors="ignore").rpartition("\n")[0]
+    return f"{kept}\n({len(data) - len(kept.encode()):,} bytes left out: read the files)"
+
+
+def _plateau_advice(run: Run) -> str:
+    count = count_quiet(run.state)
+    if count < PLATEAU:
+        return ""
+    tried = settings_tried(run)
+    settings = "Changes of settings only that were tried:\n" + "\n".join(f"- {line}" for line in tried) if tried else ""
+    return Template(prompt("moves/plateau")).substitute(count=count, settings=settings).strip()
+
+
+def settings_tried(run: Run) -> list[str]:
+    """Recent attempts that changed nothing but settings, one line each."""
+    lines = []
+    for attempt in [one for one in run.state.attempts if one.ended and one.parent][-LOOKED_BACK:]:
+        evaluations = run.state.evaluations_in(attempt.number)
+        patch = _diff(run, attempt.parent, evaluations[-1].commit) if evaluations else ""
+        if is_settings_only(patch):
+            lines.append(f"attempt {attempt.number}: {describe_settings(patch)}")
+    return lines[-MOST_LISTED:]

@@ -1,0 +1,112 @@
+"""Choose the move of a lane's next attempt: decide, record the decision with its reasons, describe it to the model."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from harness import budget
+from harness.run import Lane, Run
+from harness.search import wish
+from harness.search.brief import parent_folders, render_brief
+from harness.search.compare import compare_branches
+from harness.search.from_run import search_state
+from harness.search.greedy import Greedy
+from harness.search.load import load_policy
+from harness.search.moves import Kind, Move
+from harness.search.policy import Policy
+from harness.search.state import SearchState
+from runs.events.registry import AttemptStarted, MoveChosen, Warned
+from runs.state import Attempt, State
+
+SEED_STEP = 1_000_003
+
+
+def start_attempt(lane: Lane) -> bool:
+    """Choose the move of a lane's next attempt unless that was done before, and start the attempt.
+
+    Returns False where the budget allows no further attempt.
+    """
+    run = lane.run
+    compare_branches(run)
+    with run.lock:  # another lane may start one too
+        if budget.no_attempt(run.state, run.active_seconds()):
+            return False
+        if lane.state.chosen_move is None:
+            run.record(_decide(run, lane.number))
+        chosen = lane.state.chosen_move
+        assert chosen is not None
+        brief = render_brief(run, _move_of(chosen), chosen.wish, chosen.refusal)
+        lane.record(
+            AttemptStarted(move=chosen.move, parents=chosen.parents, brief=brief, attempt=len(run.state.attempts) + 1)
+        )
+    return True
+
+
+def set_up_workspace(lane: Lane, attempt: Attempt) -> None:
+    """Make a lane's workspace the first parent of its attempt, with the files of the others in `parents/`."""
+    workspace, versions = lane.sandbox.paths.workspace, lane.run.versions
+    versions.reset(workspace, attempt.parent)
+    for name, commit in parent_folders(lane.run.state, attempt.parents).items():
+        (workspace / name).parent.mkdir(exist_ok=True)
+        versions.checkout(commit, workspace / name)
+
+
+def _move_of(chosen: MoveChosen) -> Move:
+    return Move(cast("Kind", chosen.move), tuple(chosen.parents), chosen.focus)
+
+
+def _decide(run: Run, lane: int) -> MoveChosen:
+    lanes = run.lane_limit
+    active, number = round(run.active_seconds(), 3), len(run.state.attempts) + 1
+    seed = seed_of(run.settings.seed, number)
+    state = search_state(run.state, active, lane, lanes)
+    name = run.settings.search
+    try:
+        move, decided_by = decide(_policy(name, run.folder), state, seed), name
+        if problem := problem_of(move, run.state):
+            raise ValueError(problem)
+    except Exception as error:  # whatever a user's own policy may raise
+        run.record(Warned(message=f"search policy {name} failed ({type(error).__name__}: {error}): greedy decides"))
+        move, decided_by = Greedy().choose(state, seed), "greedy"
+    is_wish = bool(state.wish) and not wish.refusal(state)
+    return MoveChosen(
+        next=number,
+        move=move.kind,
+        parents=list(move.parents),
+        focus=move.focus,
+        reasons=list(move.reasons),
+        policy="model" if is_wish and decided_by == name else decided_by,
+        seed=seed,
+        digest=state.digest(),
+        active_seconds=active,
+        lanes=lanes,
+        wish=state.wish,
+        refusal=wish.refusal(state),
+        lane=lane,
+    )
+
+
+def decide(policy: Policy, state: SearchState, seed: int) -> Move:
+    """The move that follows from a state: the model's wish where it is granted, else the policy's."""
+    return wish.choose(policy, state, seed)
+
+
+def seed_of(run_seed: int, attempt: int) -> int:
+    """The seed of the decision on an attempt."""
+    return run_seed * SEED_STEP + attempt
+
+
+def problem_of(move: Move, state: State) -> str:
+    """What is wrong with a move; empty if nothing is."""
+    if not isinstance(move, Move):
+        return f"it returned {type(move).__name__}, no Move"
+    known = {evaluation.commit for evaluation in state.evaluations.values() if evaluation.finished}
+    unknown = [commit for commit in move.parents if commit not in known]
+    return move.problem() or (f"there is no commit {unknown[0]}" if unknown else "")
+
+
+@cache
+def _policy(name: str, folder: Path) -> Policy:
+    return load_policy(name, folder)

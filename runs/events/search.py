@@ -1,0 +1,48 @@
+"""Events of the search: the move of each attempt, and comparisons within branches. For people only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from runs.events.base import Audience, Event
+
+
+class MoveChosen(Event):
+    """What the lane's next attempt, number `next`, will do and why; recorded before it starts.
+
+    `policy` decided (`model`: the model's own wish), from a state with this `digest` after `active_seconds` of the run,
+    with `seed` and so many `lanes`. `wish` is the evaluation that the model asked to continue from, `refusal` why that
+    was not done.
+    """
+
+    kind: Literal["move_chosen"] = "move_chosen"
+    audience: Audience = "people"
+    next: int
+    move: str
+    parents: list[str] = Field(default_factory=list)
+    focus: str = ""
+    reasons: list[str] = Field(default_factory=list)
+    policy: str = ""
+    seed: int = 0
+    digest: str = ""
+    active_seconds: float = 0.0
+    lanes: int = 1
+    wish: str = ""
+    refusal: str = ""
+
+
+class BranchCompared(Event):
+    """Two evaluations of one branch, compared for the search alone: on the held-out rows the model is told about.
+
+    `share` is the share of bootstrap draws in which `evaluation` beats `against`; `is_gain` whether that is a gain by
+    the rule of the verdict.
+    """
+
+    kind: Literal["branch_compared"] = "branch_compared"
+    audience: Audience = "people"
+    evaluation: str
+    against: str
+    share: float
+    is_gain: bool
