@@ -105,6 +105,9 @@ class RunSettings(BaseModel):
     workspace_bytes: int = setting(
         100_000_000_000, "limits", "Size of the workspace, and of each evaluation's.", unit="bytes", gt=0
     )
+    step_cache_bytes: int = setting(
+        20_000_000_000, "limits", "Size of the cache of steps' results.", unit="bytes", ge=0
+    )
     heartbeat_seconds: float = setting(60.0, "limits", "Interval of heartbeat events in long waits.", unit="s", gt=0)
     stop_seconds: float = setting(8.0, "limits", "Time a stop waits for the current step.", unit="s", gt=0)
 

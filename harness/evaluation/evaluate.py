@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.evaluation import fold_plan, leak_checks, result_text, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
+from harness.evaluation.steps.commit import CommittedSolution, commit_solution
+from harness.evaluation.steps.declare import StepArguments, one_step, read_steps
 from harness.evaluation.verdict import Verdict, reach_verdict
 from harness.run import Lane, Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation, State
-from runs.versions.commits import Commit
 from runs.versions.refs import refs_of
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
@@ -28,18 +30,21 @@ ANSWERED = ("scored", "unscored", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 
 
-def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
-    """Evaluate the workspace with `command`, for at most `seconds` (0: the default limit); returns the tool's result.
+def evaluate(
+    lane: Lane, call: str, command: str, seconds: float = 0.0, steps: Sequence[StepArguments] | None = None
+) -> str:
+    """Evaluate the workspace with `command` or `steps`, for at most `seconds` (0: the default limit) of work that no
+    earlier evaluation did; returns the tool's result.
 
-    Raises `StopRequested`.
+    Raises `StopRequested`, `StepsRefused`.
     """
     run = lane.run
     evaluation = run.state.evaluation_of(call, lane.state.turn)
     if evaluation is None:
-        name, commit = _commit(lane, command)
-        if (earlier := _answered(run.state, commit.tree, command)) is not None:
+        name, solution = _commit(lane, command, steps)
+        if (earlier := _answered(run.state, solution)) is not None:
             return result_text.repeated_text(run, earlier)
-        evaluation = _start(lane, name, call, command, commit)
+        evaluation = _start(lane, name, call, solution)
     if not evaluation.finished:
         result = _run(run, evaluation, seconds)
         run.record(_judge(run, evaluation, result))
@@ -55,31 +60,27 @@ def evaluate(lane: Lane, call: str, command: str, seconds: float = 0.0) -> str:
     return result_text.result_text(run, evaluation)
 
 
-def _commit(lane: Lane, command: str) -> tuple[str, Commit]:
+def _commit(lane: Lane, command: str, steps: Sequence[StepArguments] | None) -> tuple[str, CommittedSolution]:
     """The name of the next evaluation, and the workspace as it is now, in a commit that no ref points at yet."""
     run, attempt = lane.run, lane.state.attempt
     assert attempt is not None
+    declared, faults = (one_step(command), []) if steps is None else read_steps(steps)
     name = f"{attempt.number:03d}-{len(run.state.evaluations_in(attempt.number)) + 1}"
     workspace = lane.sandbox.paths.workspace
     make_accessible(workspace)
     parent = next((e.commit for e in reversed(run.state.evaluations_in(attempt.number))), attempt.parent)
-    return name, run.versions.commit(workspace, f"evaluation {name}\n\n{command}", parent)
+    return name, commit_solution(run.versions, workspace, name, parent, declared, faults)
 
 
-def _answered(state: State, tree: str, command: str) -> Evaluation | None:
-    """The earlier evaluation of the same files by the same command, if its result would come again."""
-    same = (e for e in state.evaluations.values() if e.started.tree == tree and e.command == command)
+def _answered(state: State, solution: CommittedSolution) -> Evaluation | None:
+    """The earlier evaluation of the same files by the same steps, if its result would come again."""
+    same = (e for e in state.evaluations.values() if e.started.solution == solution.solution)
     return next((e for e in same if e.status in ANSWERED), None)
 
 
-def _start(lane: Lane, name: str, call: str, command: str, commit: Commit) -> Evaluation:
+def _start(lane: Lane, name: str, call: str, solution: CommittedSolution) -> Evaluation:
     run = lane.run
-    if commit.left_out:
-        lane.record(Warned(message=f"left out of the commit of evaluation {name}: {', '.join(commit.left_out[:20])}"))
-    job = job_of(name, Split())
-    lane.record(
-        EvaluationStarted(evaluation=name, call=call, command=command, commit=commit.hash, tree=commit.tree, job=job)
-    )
+    lane.record(EvaluationStarted(evaluation=name, call=call, job=job_of(name, Split()), **asdict(solution)))
     with run.publishing:
         run.versions.set_refs(refs_of(run.state))
     return run.state.evaluations[name]
@@ -121,9 +122,7 @@ def _judge(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationF
     judgement = result.judgement
     if judgement.problem:
         run.record(Warned(message=f"evaluation {evaluation.id} could not be scored: {judgement.problem}"))
-    for path in files_with_canary(
-        run.blend.private_labels, [result.submission, *([result.job.log] if result.job.log else [])]
-    ):
+    for path in files_with_canary(run.blend.private_labels, [result.submission, *result.outcome.logs]):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {evaluation.id}"))
     if judgement.status == "scored":
         return _scored(run, evaluation, result)
@@ -134,7 +133,7 @@ def _judge(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationF
 
 
 def _scored(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:
-    checked = leak_checks.check(run, evaluation.started.job, result)
+    checked = leak_checks.check(run, evaluation, result)
     verdict = reach_verdict(run, evaluation, result, checked.findings)
     score, noise = verdict.judged.score or 0.0, verdict.judged.noise or 0.0
     claimed = checked.self_reported_score(score, run.created.lower_is_better)
@@ -162,7 +161,9 @@ def _finished(
         noise=judged.noise,
         shown_score=reached.shown_score,
         message=judgement.message,
-        seconds=round(result.job.seconds, 3),
+        seconds=result.seconds,
+        spent_seconds=result.spent_seconds,
+        steps=result.outcome.results,
         submission=reached.submission or judgement.sha256,
         verdict=reached.kind,
         against=reached.against,

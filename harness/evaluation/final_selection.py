@@ -145,9 +145,12 @@ def _reproduce(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation],
     return [run.state.evaluations[name] for name in decision.chosen.split()], own
 
 
-def _run_all(run: Run, evaluation: Evaluation, splits: list[Split], reserve: float = 0.0) -> folds.Outcome:
+def _run_all(
+    run: Run, evaluation: Evaluation, splits: list[Split], reserve: float = 0.0, use_cache: bool = False
+) -> folds.Outcome:
+    """Run a finalist on splits; its steps all run again, but for a refit, where finalists may share them."""
     seconds = evaluation.result.seconds
-    return folds.run_all(run, evaluation, splits, seconds, SLOWDOWN, lambda: _seconds_left(run) - reserve)
+    return folds.run_all(run, evaluation, splits, seconds, SLOWDOWN, lambda: _seconds_left(run) - reserve, use_cache)
 
 
 def _scores_alike(run: Run, evaluation: Evaluation, own: list[Split]) -> bool:
@@ -290,7 +293,7 @@ def _refit(run: Run, members: dict[str, float], own: list[Split]) -> Path | None
 def _try_refit(run: Run, members: dict[str, float], out: Path) -> Decided:
     for name in members:
         evaluation = run.state.evaluations[name]
-        outcome = _run_all(run, evaluation, [REFIT, FRESH])
+        outcome = _run_all(run, evaluation, [REFIT, FRESH], use_cache=True)
         if outcome == "short":
             needed = 2 * evaluation.result.seconds
             return decide(run, "refit", "", f"{name} would take {needed:.0f} s, more than is left")

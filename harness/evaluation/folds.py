@@ -26,11 +26,12 @@ def run_all(
     seconds: float,
     slowdown: float,
     left: Callable[[], float],
+    use_cache: bool = True,
 ) -> Outcome:
-    """Run an evaluation's command on these splits as long as `left()` has the seconds for it.
+    """Run an evaluation's steps on these splits as long as `left()` has the seconds for it.
 
-    `seconds` is what the command took before; a job may take `slowdown` times as long. Repeated after a crash, the call
-    continues. Raises `StopRequested`.
+    `seconds` is what they took before; a job may take `slowdown` times as long. Without `use_cache` every step runs.
+    Repeated after a crash, the call continues. Raises `StopRequested`.
     """
     limit = max(MIN_SECONDS, slowdown * seconds)
     for index, split in enumerate(splits):
@@ -38,7 +39,7 @@ def run_all(
             missing = sum(run.state.folds.get((evaluation.id, other.name)) is None for other in splits[index:])
             if left() < missing * seconds:
                 return "short"
-        result = run_fold(run, evaluation, split, min(limit, max(1.0, left())))
+        result = run_fold(run, evaluation, split, min(limit, max(1.0, left())), use_cache)
         if result.status == "timeout":
             return "slow" if result.seconds > 0.9 * limit else "short"  # otherwise the run's own clock ended it
         if result.status not in ("scored", "unscored"):
@@ -46,7 +47,7 @@ def run_all(
     return "done"
 
 
-def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float) -> FoldFinished:
+def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float, use_cache: bool = True) -> FoldFinished:
     """The result of an evaluation on another split: the recorded one, or that of running it now for at most `seconds`.
 
     Raises `StopRequested`.
@@ -57,7 +58,7 @@ def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float) -> 
         return recorded
     if key not in run.state.folds:
         run.record(FoldStarted(evaluation=evaluation.id, fold=split.name, job=job_of(evaluation.id, split)))
-    result = run_on_split(run, evaluation, split, seconds, lambda: run.settings.judge_seconds)
+    result = run_on_split(run, evaluation, split, seconds, lambda: run.settings.judge_seconds, use_cache=use_cache)
     judgement = result.judgement
     finished = FoldFinished(
         evaluation=evaluation.id,
@@ -66,8 +67,9 @@ def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float) -> 
         score=judgement.score,
         noise=judgement.noise,
         message=judgement.message,
-        seconds=round(result.job.seconds, 3),
+        seconds=result.spent_seconds,
         submission=judgement.sha256,
+        steps=result.outcome.results,
     )
     run.record(finished)
     shutil.rmtree(result.workspace, ignore_errors=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.evaluation.run_split import SplitResult
+from harness.evaluation.steps.checkout import contents
 from harness.run import Run
 from runs.events.registry import Warned
+from runs.state import Evaluation
 from tasks.leakage.solution import SolutionCheck, check_claim, check_solution
 from tasks.leakage.task import check_task_once
 from tasks.task import Task
@@ -24,10 +26,12 @@ def notes_on_task(run: Run, task: Task) -> str:
     return "\n\n## What the harness noticed in the data\n\n" + "\n".join(shown) if shown else ""
 
 
-def check(run: Run, job: str, result: SplitResult) -> SolutionCheck:
-    """Check the files and the log of a solution that ran on the first fold."""
-    log = run.sandbox.output(job, -LOG_BYTES, LOG_BYTES)
-    return check_solution(result.workspace, result.submission, run.blend.folder, Path(run.created.task_path), log)
+def check(run: Run, evaluation: Evaluation, result: SplitResult) -> SolutionCheck:
+    """Check the files that a solution consists of, and its log on the first fold."""
+    log = run.sandbox.output(evaluation.started.job, -LOG_BYTES, LOG_BYTES)
+    checkout = result.workspace / "checkout"
+    run.versions.checkout(evaluation.commit, checkout, only=contents(run.versions, evaluation.commit).held.keys())
+    return check_solution(checkout, result.submission, run.blend.folder, Path(run.created.task_path), log)
 
 
 def warn(run: Run, evaluation: str, checked: SolutionCheck, claimed: float | None, score: float, noise: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from context.truncation.truncate import truncate_output
+from harness.evaluation.steps.describe import describe_left_out, describe_steps, describe_time
 from harness.run import Run
 from runs.state import Evaluation, State
 from runs.views import verdict
@@ -20,13 +21,13 @@ SEVERAL = "(the same files and command as evaluation {name}: not run again, this
 def result_text(run: Run, evaluation: Evaluation) -> str:
     """The result of an evaluation that is over."""
     result, job = evaluation.result, evaluation.started.job
-    warnings = run.state.lane(evaluation.lane).warnings
     lines = [
         f"evaluation {evaluation.id}: {evaluation.status}",
         *_outcome(run, evaluation),
-        f"run time: {result.seconds:.1f} s",
+        describe_time(result),
+        *describe_steps(evaluation.started, result),
+        *describe_left_out(evaluation.started, result.status == "failed"),
         f"commit {evaluation.commit[:10]}",
-        *(f"note: {warning}" for warning in warnings if f"evaluation {evaluation.id}:" in warning),
         f"output (whole log: .jobs/{job}/log):",
         truncate_output(read_log(run.sandbox, job), 0, run.settings.output_tokens, f"all of it: .jobs/{job}/log"),
     ]

@@ -30,10 +30,7 @@ MAX_FOLD_Z = 4.0
 """Standard errors by which the score on the first fold and on the others may differ. The agent knows the labels that
 the other folds hold out: a much better score there means the solution carries them. A much worse one is overfitted to
 the rows of the first fold."""
-FAILED_ELSEWHERE = (
-    "its command did not succeed with other training rows than these; of its files it may use those of code, and .json "
-    "and .txt up to 10 kB"
-)
+FAILED_ELSEWHERE = "its command did not succeed with other training rows than these"
 NOT_REPRODUCED = "its score is not the same on other training rows, so it may carry labels or predictions with it"
 """These two sentences are all that the model learns of other folds: a number or a message would carry their labels."""
 MEMORIZED = "it contains memorized labels or predictions (see what was noticed)"
@@ -73,7 +70,7 @@ def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, finding
 
     A solution that is not trusted never becomes the best: later honest scores could not be compared with it.
     """
-    seconds = result.job.seconds
+    seconds = result.seconds
     is_first = run.state.plan is None
     plan, best = fold_plan.ensure(run, seconds), _scored_best(run.state)
     judgement = _judge_half(run, result) if is_first and plan.select_half else result.judgement

@@ -211,6 +211,8 @@ def _has_type(value: Any, kind: str) -> bool:
 
 
 def _items(value: Any, schema: Mapping[str, Any]) -> Coerced:
+    if isinstance(value, dict) and isinstance(schema.get("properties"), Mapping):
+        return _fields(value, schema)
     if not isinstance(value, list) or not isinstance(schema.get("items"), Mapping):
         return Coerced(value)
     changes = [coerce(item, schema["items"]) for item in value]
@@ -219,6 +221,19 @@ def _items(value: Any, schema: Mapping[str, Any]) -> Coerced:
         all(change.fits for change in changes),
         any(change.changed for change in changes),
         any(change.is_ambiguous for change in changes),
+    )
+
+
+def _fields(value: dict[str, Any], schema: Mapping[str, Any]) -> Coerced:
+    """An object with its fields converted. Fields that stand for no value are left out if they may be."""
+    fields, required = schema["properties"], schema.get("required") or ()
+    given = {key: item for key, item in value.items() if key in required or not _means_none(item, fields.get(key, {}))}
+    changes = {key: coerce(item, fields.get(key, {})) for key, item in given.items()}
+    return Coerced(
+        {key: change.value for key, change in changes.items()},
+        all(change.fits for change in changes.values()),
+        len(given) < len(value) or any(change.changed for change in changes.values()),
+        any(change.is_ambiguous for change in changes.values()),
     )
 
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from harness.evaluation.steps.declare import MAX_STEPS, StepArguments
 from harness.tools.tool import Arguments, Command, Tool, ToolContext
 
 
 class Evaluate(Arguments):
-    command: Command
-    minutes: float = Field(0, ge=0)
+    command: Command = Field("", description="One command that trains, predicts and writes submission.csv.")
+    steps: list[StepArguments] | None = Field(
+        None,
+        description="Instead of command: steps that run one after the other. A step whose command and files have not "
+        "changed is not run again.",
+        max_length=MAX_STEPS,
+    )
+    minutes: float = Field(
+        0,
+        ge=0,
+        description="Limit of the run time of what is not cached. 0: 30 minutes, or 5 times your longest evaluation.",
+    )
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if bool(self.command.strip()) == bool(self.steps):
+            raise ValueError("give either `command` or `steps`")
+        return self
 
 
 def _act(context: ToolContext, arguments: Evaluate) -> str:
-    return context.evaluate(arguments.command, 60 * arguments.minutes)
+    return context.evaluate(arguments.command, 60 * arguments.minutes, arguments.steps or None)
 
 
 TOOLS = (Tool("evaluate", Evaluate, _act),)

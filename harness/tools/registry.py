@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from errno import EINVAL
 from functools import cache, partial
 from importlib import import_module
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,6 +22,7 @@ from harness.evaluation.evaluated_files import EvaluatedFiles
 from harness.parsing.coerce import ToolSpec
 from harness.run import Lane
 from harness.tools.notes import Finish
+from harness.tools.schema import schema_of
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import Call, ToolFinished, Warned
 from runs.state import Pending
@@ -194,7 +194,7 @@ def specs() -> tuple[ToolSpec, ...]:
     sections = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
     descriptions = {name: " ".join(text.split()) for name, text in zip(sections[::2], sections[1::2], strict=True)}
     return tuple(
-        ToolSpec(name, descriptions[name], _schema(tool.arguments), tool.can_be_undone, tool.shows_effect)
+        ToolSpec(name, descriptions[name], schema_of(tool.arguments), tool.can_be_undone, tool.shows_effect)
         for name, tool in tools().items()
     )
 
@@ -210,16 +210,3 @@ def tools_bytes() -> bytes:
         for spec in specs()
     ]
     return json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _schema(arguments: type[Arguments]) -> dict[str, Any]:
-    schema = arguments.model_json_schema()
-    properties = {name: _parameter(parts) for name, parts in schema["properties"].items()}
-    return {"type": "object", "properties": properties, "required": schema.get("required", [])}
-
-
-def _parameter(parts: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one parameter, with its default where that tells the model something."""
-    schema = {key: value for key, value in parts.items() if key in ("type", "items", "minimum")}
-    default = parts.get("default")
-    return schema | ({"default": default} if isinstance(default, (int, float)) and default >= 0 else {})

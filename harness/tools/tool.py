@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from context.recall.snippets import Passage
 from context.truncation.truncate import truncate_output
+from harness.evaluation.steps.declare import StepArguments
 from runs.events.registry import ToolStarted
 from runs.run_settings import RunSettings
 from runs.versions.commits import StoredFile
@@ -107,8 +108,8 @@ class ToolContext:
     """What a tool may use while it performs one call.
 
     `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace by a
-    command, for at most so many seconds (0: the default limit). `take_checkpoint` records the model's notes. Both
-    return the tool's result.
+    command, for at most so many seconds (0: the default limit), or by steps. `take_checkpoint` records the model's
+    notes. Both return the tool's result.
     """
 
     call_id: str
@@ -122,7 +123,7 @@ class ToolContext:
     recall: Recall
     evaluated: Evaluated
     attempt: int
-    evaluate: Callable[[str, float], str]
+    evaluate: Callable[[str, float, list[StepArguments] | None], str]
     take_checkpoint: Callable[[list[str], list[str], list[str]], str]
 
     def start(self, *, job: str = "", before: str = "", after: str = "") -> ToolStarted:

@@ -4,13 +4,51 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from runs.events.base import Audience, Event
 
 
+class Step(BaseModel):
+    """One step of a solution: `command` reads the files that match `uses` and writes those that match `makes`.
+
+    Both are lists of paths, folders or globs, relative to the workspace. Without `uses` (None) it may read all code and
+    settings of the commit and everything that earlier steps made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    command: str
+    uses: list[str] | None = None
+    makes: list[str] = Field(default_factory=list)
+
+
+class StepResult(BaseModel):
+    """How one step of an evaluation ended on one split.
+
+    `seconds` is how long its last real run took; `cached_from` names the evaluation of that run where the result came
+    from the cache (empty: it ran now). `job` is the job whose log it has. `notes` are for the model: what it wrote but
+    did not declare, and whether a cached result was damaged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    command: str
+    job: str
+    seconds: float = 0.0
+    cached_from: str = ""
+    made_bytes: int = 0
+    notes: list[str] = Field(default_factory=list)
+
+
 class EvaluationStarted(Event):
-    """A commit is about to be evaluated: `command` runs in a clean checkout of it, as `job`."""
+    """A commit is about to be evaluated: `command` runs in a clean checkout of it, as `job`.
+
+    `steps` are the solution's steps where it has several or declares what they use (empty: one step, `command`);
+    `command` then joins theirs, and the jobs of several are `<job>-s1`, `<job>-s2`, ... `left_out` lists files of the
+    workspace that no evaluation holds, with reasons. `solution` is a hash of the steps and of all files that they may
+    read: two evaluations with the same one are repeats.
+    """
 
     kind: Literal["evaluation_started"] = "evaluation_started"
     evaluation: str
@@ -19,6 +57,9 @@ class EvaluationStarted(Event):
     commit: str
     tree: str
     job: str
+    steps: list[Step] = Field(default_factory=list)
+    left_out: list[str] = Field(default_factory=list)
+    solution: str = ""
 
 
 class EvaluationFinished(Event):
@@ -33,6 +74,8 @@ class EvaluationFinished(Event):
     `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score.
     `first_score` and `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` is
     the score over all folds where `score` is that of the first fold, because the others scored suspiciously better.
+    `seconds` is the uncached time on the first fold, the sum of each step's last real run, from which everything is
+    planned; `spent_seconds` is how long its jobs really took now (None: as long). `steps` says how each step ended.
     """
 
     kind: Literal["evaluation_finished"] = "evaluation_finished"
@@ -62,6 +105,8 @@ class EvaluationFinished(Event):
     distrust_reason: str = ""
     claimed: float | None = None
     notes: list[str] = Field(default_factory=list)
+    spent_seconds: float | None = None
+    steps: list[StepResult] = Field(default_factory=list)
 
 
 class SubmissionChosen(Event):
@@ -106,8 +151,8 @@ class FoldStarted(Event):
 
 class FoldFinished(Event):
     """The result of an evaluation on another fold. `status` is one of an evaluation's, or `stopped`: it was ended
-    because another fold failed. `share` is the part of `seconds` that counts as used: folds that run at once share the
-    machine."""
+    because another fold failed. `seconds` is how long its jobs took now, `share` the part of it that counts as used:
+    folds that run at once share the machine. `steps` says which steps came from the cache."""
 
     kind: Literal["fold_finished"] = "fold_finished"
     audience: Audience = "people"
@@ -120,6 +165,7 @@ class FoldFinished(Event):
     seconds: float = 0.0
     share: float = 1.0
     submission: str = ""
+    steps: list[StepResult] = Field(default_factory=list)
 
 
 class Decided(Event):

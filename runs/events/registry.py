@@ -19,6 +19,8 @@ from runs.events.evaluation import EvaluationStarted as EvaluationStarted
 from runs.events.evaluation import FoldFinished as FoldFinished
 from runs.events.evaluation import FoldStarted as FoldStarted
 from runs.events.evaluation import PlanMade as PlanMade
+from runs.events.evaluation import Step as Step
+from runs.events.evaluation import StepResult as StepResult
 from runs.events.evaluation import SubmissionChosen as SubmissionChosen
 from runs.events.search import BranchCompared as BranchCompared
 from runs.events.search import MoveChosen as MoveChosen

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from os import fsencode
@@ -50,17 +50,47 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class CommittedFile:
+    """One file of a commit. `hash` is that of its content, as git computes it; `size` in bytes."""
+
+    path: str
+    hash: str
+    is_link: bool
+    is_executable: bool
+    _blob: Blob
+
+    @property
+    def size(self) -> int:
+        """The size of its content."""
+        return int(self._blob.size)
+
+    def read(self) -> bytes:
+        """Its content. Raises `VersionsError`."""
+        return next(_contents([self._blob])).content
+
+
+@dataclass(frozen=True)
 class Versions:
     """The versions of one run, in the bare repository `repo` (created by the first commit)."""
 
     repo: Path
     caps: Caps = field(default_factory=Caps)
 
-    def commit(self, workspace: Path, message: str, parent: str | None = None, when: int | None = None) -> Commit:
+    def commit(
+        self,
+        workspace: Path,
+        message: str,
+        parent: str | None = None,
+        when: int | None = None,
+        *,
+        replaced: Mapping[bytes, bytes] | None = None,
+        is_first: Callable[[bytes], bool] | None = None,
+    ) -> Commit:
         """Store the workspace as it is now, without `data`, `.jobs`, `submission.csv` and caches. No ref is changed.
 
         `when` (seconds since 1970; default: now) dates the commit, so that equal arguments give an equal commit.
-        Raises `VersionsError`.
+        `replaced` are files by path that the commit has instead of the workspace's. Files for which `is_first` holds
+        are stored before the caps are used up. Raises `VersionsError`.
         """
         self._create_repository()
         left_out: list[LeftOut] = []
@@ -68,11 +98,15 @@ class Versions:
             process: Any = repo.git.fast_import("--quiet", "--done", as_process=True, istream=-1)
             try:
                 process.stdin.write(_commit_head(message, parent, int(time.time()) if when is None else when))
-                for item in read_files(workspace, self.caps):
+                for item in read_files(workspace, self.caps, is_first):
+                    if item.path in (replaced or {}):
+                        continue
                     if isinstance(item, LeftOut):
                         left_out.append(item)
                     else:
                         process.stdin.write(_commit_line(item))
+                for path, content in (replaced or {}).items():
+                    process.stdin.write(_commit_line(StoredFile(path, b"100644", content)))
                 process.stdin.write(_COMMIT_END)
             except BrokenPipeError:
                 pass  # git stopped; its message is read below
@@ -100,12 +134,13 @@ class Versions:
         except OSError as error:
             raise VersionsError(f"{self.repo} cannot be written ({error.strerror}): check the disk") from error
 
-    def checkout(self, commit: str, into: Path) -> None:
-        """Make `into` a folder with exactly a commit's files, atomically replacing what was there.
+    def checkout(self, commit: str, into: Path, only: Collection[str] | None = None) -> None:
+        """Make `into` a folder with exactly a commit's files (or `only` these), atomically replacing what was there.
 
         Raises `VersionsError`; `into` is then unchanged.
         """
-        with self._files(commit) as files, _beside(into) as temporary:
+        with self._files(commit) as every, _beside(into) as temporary:
+            files = every if only is None else [blob for blob in every if blob.path in only]
             try:
                 (temporary / "new").mkdir(mode=0o755)
                 write_files(_contents(files), temporary / "new")
@@ -149,6 +184,18 @@ class Versions:
                 path = str(blob.path)
                 if not under or path == under or path.startswith(f"{under}/"):
                     yield from _contents([blob])
+
+    @contextmanager
+    def inspect(self, commit: str) -> Iterator[list[CommittedFile]]:
+        """The files of a commit, whose sizes and contents can be read while the context is open.
+
+        Raises `VersionsError`.
+        """
+        with self._files(commit) as files:
+            yield [
+                CommittedFile(str(blob.path), blob.hexsha, blob.mode == 0o120000, bool(blob.mode & 0o100), blob)
+                for blob in files
+            ]
 
     def read(self, commit: str, path: str) -> bytes:
         """The content of one file of a commit. Raises `VersionsError` if there is no such file."""

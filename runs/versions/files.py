@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,21 @@ class LeftOut:
         return f"{self.path.decode('utf-8', 'backslashreplace')} ({self.why})"
 
 
-def read_files(workspace: Path, caps: Caps = Caps()) -> Iterator[StoredFile | LeftOut]:
-    """Read a workspace, in the order of names. Raises OSError if it is not a readable folder."""
+def read_files(
+    workspace: Path, caps: Caps = Caps(), is_first: Callable[[bytes], bool] | None = None
+) -> Iterator[StoredFile | LeftOut]:
+    """Read a workspace, in the order of names. Raises OSError if it is not a readable folder.
+
+    Paths for which `is_first` holds come before all others, so that the caps leave out the others.
+    """
     allowance = _Allowance(caps)
     with _open_folder(workspace) as root:
-        yield from _read_folder(root, b"", 0, allowance)
+        if is_first is None:
+            yield from _read_folder(root, b"", 0, allowance)
+            return
+        for chosen in (is_first, lambda path: not is_first(path)):
+            # What is wrong with a folder is said in both passes.
+            yield from (item for item in _read_folder(root, b"", 0, allowance, chosen) if chosen(item.path))
 
 
 class _Allowance:
@@ -88,7 +98,9 @@ class _Allowance:
         self.files -= 1
 
 
-def _read_folder(folder: int, prefix: bytes, depth: int, allowance: _Allowance) -> Iterator[StoredFile | LeftOut]:
+def _read_folder(
+    folder: int, prefix: bytes, depth: int, allowance: _Allowance, chosen: Callable[[bytes], bool] = lambda _: True
+) -> Iterator[StoredFile | LeftOut]:
     for name in sorted(_names(folder)):
         if name in _CACHES or (depth == 0 and name in _NOT_STORED):
             continue
@@ -100,8 +112,8 @@ def _read_folder(folder: int, prefix: bytes, depth: int, allowance: _Allowance) 
             elif _is_refused_by_git(name, stat.S_ISLNK(status.st_mode)):
                 yield LeftOut(path, "git refuses this name")
             elif stat.S_ISDIR(status.st_mode):
-                yield from _read_subfolder(folder, name, path, depth, allowance)
-            else:
+                yield from _read_subfolder(folder, name, path, depth, allowance, chosen)
+            elif chosen(path):
                 yield _read_entry(folder, name, path, status, allowance)
         except FileNotFoundError:
             continue  # removed since it was listed
@@ -130,13 +142,13 @@ def _is_refused_by_git(name: bytes, is_link: bool) -> bool:
 
 
 def _read_subfolder(
-    parent: int, name: bytes, path: bytes, depth: int, allowance: _Allowance
+    parent: int, name: bytes, path: bytes, depth: int, allowance: _Allowance, chosen: Callable[[bytes], bool]
 ) -> Iterator[StoredFile | LeftOut]:
     if depth + 1 >= allowance.caps.depth:
         yield LeftOut(path, f"more than {allowance.caps.depth} folders deep")
         return
     with _open_folder(name, parent) as folder:
-        yield from _read_folder(folder, path + b"/", depth + 1, allowance)
+        yield from _read_folder(folder, path + b"/", depth + 1, allowance, chosen)
 
 
 def _read_entry(

@@ -126,15 +126,3 @@ def test_self_reported_score_is_read_from_the_log() -> None:
     assert claimed("cross-validation chose {'svc__C': 4.0, 'svc__gamma': 'scale'}: 0.9881\n", 0.9, False) == 0.9881
     assert claimed("cv 0.91\nbest cv so far with alpha 30.0\n", 0.9, False) == 0.91, "an accuracy is at most 1"
     assert claimed("cv rmse 54.2\n", 55.0, True) == 54.2
-
-
-def test_only_code_is_kept_for_other_folds(tmp_path: Path) -> None:
-    from harness.evaluation.run_split import keep_only_code
-
-    (tmp_path / "deep").mkdir()
-    for name in ("a.py", "deep/settings.json", "deep/model.pkl", "known.csv", "notes.md"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "deep" / "learnt.json").write_text("x" * 20_000)
-    (tmp_path / "big.py").write_text("x" * 400_000)
-    keep_only_code(tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.py", "notes.md", "settings.json"]

@@ -13,7 +13,7 @@ import pytest
 from harness import errors
 from harness.cli import main
 from harness.endpoint.proxies import is_direct, require_usable_proxy
-from harness.evaluation import run_split
+from harness.evaluation.steps import sandboxed
 from harness.settings import SettingsError, load_settings
 from harness.tools import registry
 from runs.events.registry import Paused, ToolFinished
@@ -133,16 +133,16 @@ def test_full_disk_stops_the_run_and_forgets_the_job(
     job = paths.jobs / "e-1"
     for folder in (job, paths.jobs / ".logs" / "e-1", paths.workspace):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(run_split.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(sandboxed.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     run: Any = SimpleNamespace(folder=tmp_path, limits=Limits)
     sandbox: Any = SimpleNamespace(paths=paths, close=lambda: None)
     status = JobStatus("e-1", "finished", ended, 137)
     if outcome is None:
         with pytest.raises(OSError) as caught:
-            run_split._check_disk(run, sandbox, status)
+            sandboxed.check_disk(run, sandbox, status)
         assert caught.value.errno == errno.ENOSPC
         assert not job.exists()
     else:
-        assert run_split._check_disk(run, sandbox, status) is outcome
+        assert sandboxed.check_disk(run, sandbox, status) is outcome
         assert job.exists()
     assert paths.workspace.exists() is (ended != "disk")

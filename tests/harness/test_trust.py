@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation.verdict import FAILED_ELSEWHERE, MEMORIZED, NOT_REPRODUCED
+from harness.evaluation.verdict import FAILED_ELSEWHERE, NOT_REPRODUCED
 from runs.events.registry import Decided, Event, FoldFinished, SubmissionChosen, Warned
 from runs.state import fold
 from runs.views.final_choice import result_evaluation
@@ -200,10 +200,8 @@ def test_submission_that_the_code_does_not_reproduce_is_not_submitted(tmp_path: 
         ],
     )
     honest, copied, memorized = evaluations(events)
-    assert honest.score and copied.score and copied.score == memorized.score and copied.score > honest.score
-    assert (copied.distrust_reason, copied.shown_score) == (MEMORIZED, "not shown"), (
-        "the commit holds a table with the ids of rows to predict"
-    )
+    assert honest.score and memorized.score and memorized.score > honest.score
+    assert (copied.status, copied.score) == ("failed", None), "no evaluation holds a table made elsewhere"
     made = decisions(events)
     assert set(made["finalists"].chosen.split()) == {each.evaluation for each in (honest, memorized)}
     assert made["reproduced"].chosen == honest.evaluation
