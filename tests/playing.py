@@ -212,7 +212,7 @@ def only_run(home: Path) -> Path:
 
 
 def normalised(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
-    """What a run did, without paths, times and interruptions: kind, call, tree hash, score."""
+    """What a run did, without paths, times and interruptions: kind, call, score, hash of the submission."""
     actions: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, ModelReplied):
@@ -221,7 +221,8 @@ def normalised(events: list[Event], home: Path) -> list[tuple[Any, ...]]:
         elif isinstance(event, ToolFinished):
             actions.append((event.kind, event.call, event.failed))
         elif isinstance(event, EvaluationFinished):
-            actions.append((event.kind, event.evaluation, event.status, event.tree, event.score, event.submission))
+            # Not its tree: the commands in solution.json name the home.
+            actions.append((event.kind, event.evaluation, event.status, event.score, event.submission))
         elif isinstance(event, SubmissionChosen):
             actions.append((event.kind, event.evaluation, event.sha256))
         elif isinstance(event, AttemptStarted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -98,10 +99,15 @@ def play_and_kill(
             return kills, printed
 
 
-def refs_and_trees(folder: Path) -> str:
-    """Every ref of a run's repository and the tree it points at."""
-    words = ["git", "-C", str(folder / "repo.git"), "for-each-ref", "--format=%(refname) %(tree)"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+def refs_and_files(folder: Path) -> dict[str, str]:
+    """Every ref of a run's repository and the files it points at, but solution.json: its command names the home."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder / "repo.git"), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    refs = git("for-each-ref", "--format=%(refname)").split()
+    return {ref: re.sub(r".*\tsolution.json\n", "", git("ls-tree", "-r", ref)) for ref in refs}
 
 
 def test_recorded_command_makes_the_submission_again_in_a_clone(
@@ -109,8 +115,7 @@ def test_recorded_command_makes_the_submission_again_in_a_clone(
 ) -> None:
     home, events = unbroken
     folder, state = only_run(home), fold(events)
-    names = [line.split()[0] for line in refs_and_trees(folder).splitlines()]
-    assert names == [
+    assert list(refs_and_files(folder)) == [
         *("refs/heads/attempt/001", "refs/heads/attempt/002", "refs/heads/main"),
         *("refs/tags/evaluation/001-1", "refs/tags/evaluation/002-1"),
     ]
@@ -147,7 +152,7 @@ def test_run_killed_at_random_instants_equals_an_unbroken_run(
             assert normalised(events, home) == normalised(model_events, model_home), story
             assert jobs_of(events) == jobs_of(model_events), story
             assert isinstance(events[-1], RunEnded), story
-            assert refs_and_trees(only_run(home)) == refs_and_trees(only_run(model_home)), story
+            assert refs_and_files(only_run(home)) == refs_and_files(only_run(model_home)), story
             assert [event.seq for event in events] == list(range(len(events)))
             replies = Counter(event.request for event in events if isinstance(event, ModelReplied))
             asked = [event.request for event in events if isinstance(event, ModelAsked)]
