@@ -11,17 +11,16 @@ from harness.tools.tool import Arguments, Command, Tool, ToolContext
 
 
 class Evaluate(Arguments):
-    command: Command = Field("", description="One command that trains, predicts and writes submission.csv.")
+    command: Command = Field("", description="Trains, predicts and writes submission.csv.")
     steps: list[StepArguments] | None = Field(
         None,
-        description="Instead of command: steps that run one after the other. A step whose command and files have not "
-        "changed is not run again.",
+        description="Instead of `command`: run in order; a step whose command and files are unchanged is cached.",
         max_length=MAX_STEPS,
     )
     minutes: float = Field(
         0,
         ge=0,
-        description="Limit of the run time of what is not cached. 0: 30 minutes, or 5 times your longest evaluation.",
+        description="Limit of what is not cached. 0: 30, or 5 times your longest evaluation.",
     )
 
     @model_validator(mode="after")

@@ -42,7 +42,7 @@ class CommittedSolution:
 def commit_solution(
     versions: Versions, workspace: Path, name: str, parent: str | None, steps: list[Step], faults: Sequence[str] = ()
 ) -> CommittedSolution:
-    """Commit the workspace with `solution.json`. Raises `StepsRefused` with these and all other faults of the steps."""
+    """Commit the workspace with `solution.json`. Raises `StepsRefused` with these and all other faults."""
     command = joined_command(steps)
     commit = versions.commit(
         workspace,

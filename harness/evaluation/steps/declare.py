@@ -40,18 +40,17 @@ class StepArguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     command: str = Field(
-        description="Shell command, run in a clean sandbox with ./data and the files of `uses`.",
+        description="Run in a clean sandbox with ./data and `uses`.",
         validation_alias=AliasChoices("command", "cmd"),
     )
     uses: Patterns | None = Field(
         None,
-        description="Paths, folders or globs it reads: code of the commit, files that earlier steps made. Files that "
-        "the command names count as used. Left out: all of both.",
+        description="Files, folders or globs it reads: code, and what earlier steps made. Left out: all.",
         validation_alias=AliasChoices("uses", "deps"),
     )
     makes: Patterns | None = Field(
         None,
-        description="Paths, folders or globs it writes. Only these are kept. The last step makes submission.csv.",
+        description="Files, folders or globs it writes and later steps use. Last step: submission.csv.",
         validation_alias=AliasChoices("makes", "outs"),
     )
 
