@@ -72,6 +72,7 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> argparse.Argumen
     _add_config(subparsers, with_settings="config" in commands)
     _add_new_task(subparsers)
     _add_competitions(subparsers)
+    _add_lessons(subparsers)
     return parser
 
 
@@ -209,6 +210,20 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
     new.add_argument("--group", metavar="COLUMN", help="rows with the same value are held out together")
     new.add_argument("--metric", metavar="NAME", help="metric (default: inferred from the target)")
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
+
+
+def _add_lessons(commands: _Commands[argparse.ArgumentParser]) -> None:
+    lessons = commands.add_parser("lessons", allow_abbrev=False, help="lessons of earlier runs, and their evidence")
+    lessons.set_defaults(command=cli_commands.lessons)
+    lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")
+    lessons.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="lessons, words, files or runs")
+    lessons.add_argument("--ledger", metavar="FILE", help="another file than ledger.sqlite in HARNESS_HOME")
+    lessons.add_argument("--modality", metavar="NAME", help="list only lessons of this modality")
+    lessons.add_argument("--all", action="store_true", help="also list retired lessons")
+    lessons.add_argument("--json", action="store_true", help="JSON instead of a table (benefit)")
+
+
+_LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", "import", "verify", "benefit"]
 
 
 if __name__ == "__main__":

@@ -142,3 +142,9 @@ def new_task(options: argparse.Namespace, settings: Settings) -> int:
         print(f"assumed: {assumption}")
     print(f"Describe the task in {made.folder}/description.md, then: harness run {made.folder}")
     return errors.DONE
+
+
+def lessons(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.lessons import lessons
+
+    return lessons(options, settings)

@@ -26,6 +26,7 @@ CODES = {
     "TaskError": INPUT,
     "JournalFull": STOPPED,
     "JournalError": INPUT,
+    "LedgerError": INPUT,
     "ModelError": ENDPOINT,
     "SandboxError": SANDBOX,
     "VersionsError": STOPPED,

@@ -114,7 +114,7 @@ class Ledger:
         found = self.lessons("substr(key, 1, length(?)) = ?", name, name) if name else []
         if len(found) != 1:
             what = "more than one lesson begins with" if found else "there is no lesson"
-            raise LedgerError(f"{what} {name!r}")
+            raise LedgerError(f"{what} {name!r}: `harness lessons` lists them")
         return found[0]
 
     def search(self, words: str, most: int = 50) -> list[Lesson]:
@@ -303,14 +303,14 @@ class Ledger:
         return ""
 
     def _retire_unused(self, run: RunRecord, at: str) -> Iterator[str]:
-        """Retire lessons that many runs were shown and none used."""
+        """Retire `do` lessons that many runs were shown and none used. One to avoid works where nobody tries it."""
         query = (
             "select count(*) as shown, count(evidence.id) as used from exposure "
             "left join evidence on evidence.run = exposure.run and evidence.action = ? "
             "where exposure.lesson = ? and exposure.kind = 'shown'"
         )
         for key in run.shown:
-            for lesson in self.lessons("key = ? and state = 'active'", key):
+            for lesson in self.lessons("key = ? and state = 'active' and polarity = 1", key):
                 row = self.database.execute(query, (lesson.action, key)).fetchone()
                 if row["shown"] >= rules.UNUSED_RUNS and not row["used"]:
                     self.change(lesson, "retire", {"state": "retired"}, "code", at)

@@ -99,11 +99,11 @@ class Real:
                 self.gone_after[sequence, family, action] = self.exposures[sequence, family, action]
 
     def is_gone(self, sequence: int, family: int, action: int) -> bool:
-        """Whether a planted lesson is in quarantine in its family now."""
+        """Whether a planted lesson is in quarantine in its family now, or retired."""
         records = self.ledgers[sequence].records(modality_name(family), family_name(family))
         polarity = AVOID if self.planted[sequence, family, action] == AVOIDS_GOOD else DO
         key = lesson_key(NAMES[action], polarity, modality_name(family))
-        return next(one.record.is_quarantined for one in records if one.lesson.key == key)
+        return next((one.record.is_quarantined for one in records if one.lesson.key == key), True)
 
     def close(self) -> None:
         for ledger in self.ledgers:
