@@ -84,7 +84,7 @@ def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
 
 def test_every_name_in_the_table_is_an_error_class() -> None:
     found = set()
-    for room in ("harness", "runs", "sandboxes", "tasks"):
+    for room in ("harness", "context", "runs", "sandboxes", "tasks"):
         package = importlib.import_module(room)
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
             if module.name.rpartition(".")[2] in ("__main__", "supervisor", "keeper"):
