@@ -194,7 +194,8 @@ def asks_for_background(command: str) -> bool:
 def background_note(count: str) -> str:
     """What the agent reads when its command left processes in the background, which end with their job."""
     return (
-        f"[ended with this command: {count} left in the background; run such work as a command of its own, without &]"
+        f"[{count} left in the background: ended with this command. To start a background job, call bash with its "
+        "command alone, without & and nohup, and with wait_seconds 0]"
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.parsing.arguments import read_object
 from harness.parsing.json_text import dumps
+
+MOST_NAMED = 5
+"""Unknown keys of a call that a note names."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class ToolSpec:
 
     `parameters` is a JSON schema of an object. `is_reversible`: its effect can be undone, so repaired calls run;
     otherwise only nearly valid ones do. `shows_effect`: its result shows the effect (a sha256), so ambiguous calls
-    run too, if it is also reversible.
+    run too, if it is also reversible. `aliases` are other names that a parameter is accepted under.
     """
 
     name: str
@@ -26,6 +29,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
     is_reversible: bool
     shows_effect: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def properties(self) -> Mapping[str, Any]:
@@ -41,13 +45,32 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class Fit:
-    """Arguments that fit a tool. `dropped`: a null was removed; `coerced`: a value or a key was changed."""
+    """Arguments that fit a tool. `dropped`: a null was removed; `coerced`: a value or a key was changed. `note` tells
+    the model which keys were read under another name or ignored."""
 
     value: dict[str, Any]
     dropped: bool = False
     coerced: bool = False
     is_ambiguous: bool = False
     problem: str = ""
+    note: str = ""
+
+
+MEANT = {
+    "bash": "shell sh terminal run run_command run_shell execute execute_bash execute_command exec python ipython "
+    "code_interpreter ls grep container_exec",
+    "read_file": "cat view view_file open open_file head",
+    "write_file": "create create_file save save_file new_file",
+    "edit_file": "str_replace str_replace_editor str_replace_based_edit_tool replace replace_in_file edit patch "
+    "apply_patch insert",
+    "evaluate": "submit submission submit_solution score score_submission validate grade test_submission",
+    "wait": "sleep poll wait_for job_output check_job",
+    "kill": "cancel terminate stop_job kill_process",
+    "recall": "search memory remember find lookup history",
+    "checkpoint": "note notes todo todo_write save_progress summarize plan",
+    "finish": "done complete end exit stop final_answer task_complete attempt_completion",
+}
+"""Names that other harnesses use for what a tool here does."""
 
 
 def find_tool(name: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
@@ -66,7 +89,10 @@ def find_tool(name: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
 
 
 def nearest_names(name: str, tools: Sequence[ToolSpec]) -> list[str]:
-    """The tool names closest to an unknown name."""
+    """The tool names nearest to an unknown name, by meaning first, then by spelling."""
+    meant = [tool.name for tool in tools if name.strip().casefold() in MEANT.get(tool.name, "").split()]
+    if meant:
+        return meant
     plain = {_plain(tool.name): tool.name for tool in tools}
     close = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.4)
     return [plain[item] for item in close]
@@ -93,7 +119,7 @@ def _plain(name: str) -> str:
 def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
     """Convert every argument to the type of its schema, if its value is unmistakable.
 
-    Arguments that the schema does not know stay unchanged. `problem` names missing and mistyped ones.
+    Arguments that the schema does not know stay unchanged, with a note. `problem` names missing and mistyped ones.
     """
     keys = _known_keys(tool, arguments)
     value: dict[str, Any] = {}
@@ -114,7 +140,7 @@ def fit(tool: ToolSpec, arguments: Mapping[str, Any]) -> Fit:
     missing = [key for key in tool.required if key not in value]
     if missing:
         problems.insert(0, _missing(tool, missing, value))
-    return Fit(value, dropped, coerced, ambiguous, "; ".join(problems))
+    return Fit(value, dropped, coerced, ambiguous, "; ".join(problems), _note(tool, keys))
 
 
 @dataclass(frozen=True)
@@ -175,9 +201,26 @@ def _known_keys(tool: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
     keys = {given: given for given in arguments}
     for given in arguments:
         matches = [name for name in tool.properties if _plain(name) == _plain(given)]
+        matches = matches or [tool.aliases[given]] if given in tool.aliases else matches
         if given not in tool.properties and len(matches) == 1 and matches[0] not in keys.values():
             keys[given] = matches[0]
     return keys
+
+
+def _note(tool: ToolSpec, keys: Mapping[str, str]) -> str:
+    """What the model is told of keys that were read as another one or ignored."""
+    if not tool.properties:
+        return ""
+    notes = [
+        f"`{given}` was read as `{key}`" + (": the command is not killed after it" if key == "wait_seconds" else "")
+        for given, key in keys.items()
+        if key != given and given in tool.aliases
+    ]
+    ignored = [key[:40] for key in keys.values() if key not in tool.properties]
+    if ignored:
+        shown = ", ".join(f"`{key}`" for key in ignored[:MOST_NAMED]) + (" ..." if ignored[MOST_NAMED:] else "")
+        notes.append(f"`{tool.name}` has no {shown}: ignored")
+    return "; ".join(notes)
 
 
 def _means_none(value: Any, schema: Any) -> bool:

@@ -74,6 +74,7 @@ class _Decision:
     repair_step: str
     problem: str = ""
     is_ambiguous: bool = False
+    note: str = ""
 
 
 def read_reply(
@@ -108,6 +109,7 @@ def read_reply(
             arguments=decision.arguments,
             problem=decision.problem,
             repair_step=decision.repair_step,
+            note=decision.note,
         )
         for given, decision in zip(ids, decisions, strict=True)
     )
@@ -186,7 +188,7 @@ def _fit_to_tool(call: ReceivedCall, reading: Reading, tool: ToolSpec) -> _Decis
         return _Decision(tool.name, arguments, ERROR, _too_untidy(tool))
     if is_ambiguous and not (tool.is_reversible and tool.shows_effect):
         return _Decision(tool.name, arguments, ERROR, _TWO_WAYS, is_ambiguous)
-    return _Decision(tool.name, arguments, repair_step, "", is_ambiguous)
+    return _Decision(tool.name, arguments, repair_step, "", is_ambiguous, fitted.note)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -10,8 +10,12 @@ from sandboxes.base import JobStatus, asks_for_background, background_note
 
 
 class Bash(Arguments):
-    command: Command
-    wait_seconds: float = Field(120, ge=0)
+    command: Command = Field(description="A bash command.")
+    wait_seconds: float = Field(
+        120,
+        ge=0,
+        description="Seconds to wait for it. It is not killed then but goes on as a background job; 0 starts one.",
+    )
 
 
 def _plan(context: ToolContext, arguments: Bash) -> ToolStarted:

@@ -19,20 +19,20 @@ _JOB_LOG = re.compile(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log")
 
 
 class ReadFile(Arguments):
-    path: str
-    offset: int = Field(1, ge=1, le=10**12)
-    limit: int = Field(2000, ge=1, le=10**12)
+    path: str = Field(description="A file of the workspace or `data/`, or a job's log `.jobs/<id>/log`.")
+    offset: int = Field(1, ge=1, le=10**12, description="The first line.")
+    limit: int = Field(2000, ge=1, le=10**12, description=f"Lines to read; at most {READ_LINES} are shown.")
 
 
 class WriteFile(Arguments):
-    path: str
-    content: str
+    path: str = Field(description="A file of the workspace.")
+    content: str = Field(description="All of its text.")
 
 
 class EditFile(Arguments):
-    path: str
-    old: str = Field(min_length=1)
-    new: str
+    path: str = Field(description="A file of the workspace.")
+    old: str = Field(min_length=1, description="Text that occurs once in the file, with its line ends and spaces.")
+    new: str = Field(description="The text in its place.")
 
 
 def _read(context: ToolContext, arguments: ReadFile) -> str:

@@ -8,17 +8,20 @@ from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 
 
 class Wait(Arguments):
-    jobs: list[str] = Field(min_length=1)
-    seconds: float = Field(600, ge=0)
+    jobs: list[str] = Field(default_factory=list, description="Job ids; none: any job that runs.")
+    seconds: float = Field(600, ge=0, description="The longest time to wait; the jobs go on after it.")
 
 
 class Kill(Arguments):
-    job: str
+    job: str = Field(description="A job id.")
 
 
 def _wait(context: ToolContext, arguments: Wait) -> str:
-    _check_known(context, arguments.jobs)
-    statuses = context.jobs.wait(arguments.jobs, arguments.seconds)
+    jobs = arguments.jobs or list(context.jobs.running())
+    if not jobs:
+        raise Refused("no job is running; `bash` with wait_seconds 0 starts one")
+    _check_known(context, jobs)
+    statuses = context.jobs.wait(jobs, arguments.seconds)
     tokens = context.settings.output_tokens // len(statuses)
     return "\n".join(
         f"job {status.id}: {status.summary()}\n{context.clipped_log(status, tokens)}" for status in statuses

@@ -8,17 +8,24 @@ from harness.tools.tool import Arguments, Tool, ToolContext
 
 
 class Checkpoint(Arguments):
-    done: list[str] = Field(default_factory=list)
-    decided: list[str] = Field(default_factory=list)
-    todo: list[str] = Field(default_factory=list)
+    done: list[str] = Field(
+        default_factory=list,
+        description="What the turns since your last checkpoint found out and achieved, with numbers and paths.",
+    )
+    decided: list[str] = Field(default_factory=list, description="Decisions and rejected ideas, each with its reason.")
+    todo: list[str] = Field(default_factory=list, description="What is left to do.")
 
 
 class Finish(Arguments):
-    did: str = ""
-    criticism: str = ""
-    next: str = ""
-    lessons: list[str] = Field(default_factory=list)
-    continue_from: str = ""
+    did: str = Field(default="", description="What you tried, and the result.")
+    criticism: str = Field(default="", description="What is weak about it.")
+    next: str = Field(default="", description="What to try next.")
+    lessons: list[str] = Field(default_factory=list, description="Short rules worth keeping.")
+    continue_from: str = Field(
+        default="",
+        description="The evaluation your next attempt should start from, such as `003-1`, where you have a reason; "
+        "without it the harness chooses.",
+    )
 
 
 def _checkpoint(context: ToolContext, arguments: Checkpoint) -> str:

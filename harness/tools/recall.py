@@ -9,10 +9,10 @@ from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 
 
 class RecallArguments(Arguments):
-    query: str = ""
-    event: int = Field(-1, ge=-1)
-    path: str = ""
-    max_tokens: int = Field(800, ge=50, le=8000)
+    query: str = Field(default="", description="A question or words.")
+    event: int = Field(-1, ge=-1, description="The number of an event to show whole.")
+    path: str = Field(default="", description="A file: its last content.")
+    max_tokens: int = Field(800, ge=50, le=8000, description="The longest answer.")
 
 
 def _act(context: ToolContext, arguments: RecallArguments) -> str:

@@ -29,6 +29,15 @@ from runs.state import Pending
 from sandboxes.base import JobRequest, JobStatus, PathRefused, read_log
 from sandboxes.leases.amounts import Priority
 
+ALIASES = {
+    "timeout": "wait_seconds",
+    "cmd": "command",
+    "file_path": "path",
+    "old_str": "old",
+    "new_str": "new",
+    "text": "content",
+}
+"""Names that other harnesses give these parameters. They are accepted, and the model is told."""
 LATE_SECONDS, LATE_SHARE = 600.0, 0.05
 """The model is reminded of the time when less than this, or this share of the run, is left."""
 
@@ -112,7 +121,7 @@ def _is_about_path(error: Exception, call: Call) -> bool:
 
 def _notes(lane: Lane, call: Call, content: str) -> list[str]:
     """What the harness has to say. It rides on a tool result, because a message of its own would cost the cache."""
-    notes = []
+    notes = [call.note] if call.note else []
     for job in list(lane.state.open_jobs):
         status = lane.sandbox.status(job)
         if status.state in ("finished", "lost"):
@@ -194,7 +203,14 @@ def specs() -> tuple[ToolSpec, ...]:
     sections = re.split(r"^## (\w+)\n", prompt("tools"), flags=re.MULTILINE)[1:]
     descriptions = {name: " ".join(text.split()) for name, text in zip(sections[::2], sections[1::2], strict=True)}
     return tuple(
-        ToolSpec(name, descriptions[name], schema_of(tool.arguments), tool.can_be_undone, tool.shows_effect)
+        ToolSpec(
+            name,
+            descriptions[name],
+            schema_of(tool.arguments),
+            tool.can_be_undone,
+            tool.shows_effect,
+            {alias: meant for alias, meant in ALIASES.items() if meant in tool.arguments.model_fields},
+        )
         for name, tool in tools().items()
     )
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
 from context.truncation.truncate import truncate
 from harness.evaluation.evaluated_files import name_of
 from harness.tools.tool import Arguments, Tool, ToolContext
@@ -19,13 +21,13 @@ _FILE = re.compile(r"^diff --git a/(.+) b/(.+)$")
 
 
 class Restore(Arguments):
-    evaluation: str
-    path: str = ""
+    evaluation: str = Field(description="An evaluation, such as `003-1`.")
+    path: str = Field(default="", description="Only this file or folder; without it all files.")
 
 
 class Diff(Arguments):
-    a: str
-    b: str = ""
+    a: str = Field(description="An evaluation, such as `003-1`.")
+    b: str = Field(default="", description="Another one; without it the workspace as it is now.")
 
 
 @dataclass

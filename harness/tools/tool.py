@@ -37,9 +37,9 @@ Command = Annotated[str, AfterValidator(_without_nul)]
 
 
 class Arguments(BaseModel):
-    """Arguments of a tool, checked at the border."""
+    """Arguments of a tool, checked at the border. Names it does not have are ignored; the model is told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Files(Protocol):

@@ -27,7 +27,8 @@ class Call(BaseModel):
     """One tool call as it will be performed and as history carries it.
 
     `arguments` is valid JSON of an object. `problem`, where set, is told to the model instead of performing it.
-    `repair_step` names the step that read it (`native`: nothing had to be repaired).
+    `repair_step` names the step that read it (`native`: nothing had to be repaired). `note` rides on its result: which
+    arguments were read under another name or ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -37,6 +38,7 @@ class Call(BaseModel):
     arguments: str
     problem: str = ""
     repair_step: str = "native"
+    note: str = ""
 
 
 def leave_out_arguments(fields: dict[str, Any]) -> dict[str, Any]:

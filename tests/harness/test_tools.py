@@ -76,6 +76,41 @@ def test_files_are_written_read_and_edited(digits_home: Path) -> None:
     assert "err" in results[4]
 
 
+def test_harmless_differences_cost_no_turn(digits_home: Path) -> None:
+    results = answers(
+        digits_home,
+        call("bash", cmd="echo begun; sleep 1; echo over", timeout=0.2, description="a look"),
+        call("wait"),
+        call("wait"),
+        call("write_file", file_path="a.txt", text="one two"),
+        call("edit_file", path="a.txt", old_str="one", new_str="1", replace_all=True),
+        call("read_file", file_path="a.txt", path="a.txt"),
+        call("read_file", file_path="nowhere.txt"),
+        call("submit", path="submission.csv"),
+        call("bash", **{"command": "true", **{f"key {number} {'x' * 300}": 1 for number in range(50)}}),
+    )
+    assert "still running as job 00001-0" in results[0]
+    for told in ("`cmd` was read as `command`", "`timeout` was read as `wait_seconds`", "not killed", "`description`"):
+        assert told in results[0].partition("<harness>")[2]
+    assert "job 00001-0: exit 0" in results[1] and "over" in results[1]
+    assert results[2].startswith("error: no job is running")
+    assert results[3].startswith("wrote a.txt: 7 bytes") and results[4].startswith("wrote a.txt: 5 bytes")
+    assert "`replace_all`: ignored" in results[4]
+    assert results[5].startswith("1 two") and "`file_path`: ignored" in results[5]
+    assert "there is no file nowhere.txt" in results[6]
+    assert "Not executed" in results[7] and "`evaluate`" in results[7].partition("The tools are")[0]
+    assert results[8].startswith("exit 0") and len(results[8]) < 500
+
+
+def test_tools_state_defaults_and_limits_in_their_schema() -> None:
+    parameters = {spec.name: spec.properties for spec in specs()}
+    assert parameters["bash"]["wait_seconds"]["default"] == 120
+    assert parameters["read_file"]["limit"]["maximum"]
+    for name, properties in parameters.items():
+        for key, schema in properties.items():
+            assert schema.get("description"), f"{name}.{key}"
+
+
 def test_long_command_continues_as_a_job(digits_home: Path) -> None:
     results = answers(
         digits_home,
@@ -154,4 +189,4 @@ def test_every_tool_has_a_description_and_a_short_schema() -> None:
     for one in wire:
         assert len(one["function"]["description"]) > 20
         assert one["function"]["parameters"]["type"] == "object"
-    assert len(tools_bytes()) < 6_000
+    assert len(tools_bytes()) < 7_000
