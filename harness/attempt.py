@@ -57,7 +57,8 @@ def remind(lane: Lane) -> None:
     loops = lane.notebook.loops
     is_loop = loops.text_replies and loops.text_replies % TEXT_REPLIES == 0
     repeated = f"\n<harness>{loops.warning()}</harness>" if is_loop else ""
-    lane.record(Reminded(text=prompt("reminder") + repeated, call=f"harness_{lane.state.turn}"))
+    words = prompt("unread_call" if lane.state.unread_dialect else "reminder")
+    lane.record(Reminded(text=words + repeated, call=f"harness_{lane.state.turn}"))
 
 
 def begin(lane: Lane) -> Attempt | None:

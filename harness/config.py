@@ -1,7 +1,7 @@
 """From layers to one `RunSettings`: defaults < config.toml < HARNESS_* variables < task.yaml < command line.
 
 `config.toml` in HARNESS_HOME holds settings at its top level, and `[endpoints.NAME]` tables: `base_url`, `model`,
-`key_variable`, `headers`, and any key of an endpoint's profile (prices, limits, sampling).
+`key_variable`, `headers`, `query`, `key_header`, and any key of an endpoint's profile (prices, limits, sampling).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from harness.cli_types import dollars, hours
 from harness.endpoint.errors import may_hold_secrets
+from harness.endpoint.extras import Extras
 from harness.endpoint.profiles import Profile
 from harness.search.load import is_own
 from harness.settings import Settings, SettingsError
@@ -27,20 +28,20 @@ DEFAULT = "default"
 _PREFIX = "HARNESS_"
 _HEADER_VALUE = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
 _OTHER_VARIABLES = ("HOME", "API_KEY", "API_KEY_FILE")
-_OWN_KEYS = ("base_url", "model", "key_variable", "headers")
+_OWN_KEYS = ("base_url", "model", "key_variable", "headers", "query", "key_header")
 """Keys of an endpoint's table that are no fields of a profile."""
 _FROM_ENDPOINT = ("base_url", "model", "key_variable")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An `[endpoints.NAME]` table. `profile` are the fields of its profile, `headers` are sent with every request."""
+    """An `[endpoints.NAME]` table. `profile` are the fields of its profile, `extras` are sent with every request."""
 
     name: str
     base_url: str = ""
     model: str = ""
     key_variable: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    extras: Extras = field(default_factory=Extras)
     profile: Mapping[str, Any] = field(default_factory=dict)
     path: Path = Path("config.toml")
 
@@ -99,7 +100,7 @@ def resolve(
 
 def _check_host(base_url: str, endpoint: Endpoint, sources: Mapping[str, str]) -> None:
     """The key and headers of an endpoint go to its own address only."""
-    has_secrets = endpoint.headers or endpoint.key_variable
+    has_secrets = endpoint.extras.headers or endpoint.extras.query or endpoint.key_variable
     if endpoint.base_url and base_url != endpoint.base_url and has_secrets:
         raise SettingsError(
             f"{sources['base_url']}: this address is not that of [endpoints.{endpoint.name}], whose key and headers "
@@ -253,19 +254,25 @@ def _read_endpoint(name: str, table: Any, text: str, path: Path) -> Endpoint:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(known))}"
             raise SettingsError(f"{_line(text, path, key, entry)}: unknown key `{key}` in [{entry}]; {hint}")
-    headers = table.get("headers", {})
-    base_url, model, key_variable = (table.get(key, "") for key in ("base_url", "model", "key_variable"))
-    texts = [base_url, model, key_variable, *(headers.values() if isinstance(headers, dict) else [0])]
+    headers, query = table.get("headers", {}), table.get("query", {})
+    base_url, model, key_variable, key_header = (
+        table.get(key, "") for key in ("base_url", "model", "key_variable", "key_header")
+    )
+    texts = [base_url, model, key_variable, key_header]
+    for values in (headers, query):
+        texts += values.values() if isinstance(values, dict) else [0]
     if not all(isinstance(value, str) for value in texts):
-        raise SettingsError(f"{_line(text, path, entry)}: base_url, model, key_variable and headers hold texts")
+        raise SettingsError(
+            f"{_line(text, path, entry)}: base_url, model, key_variable, key_header, headers and query hold texts"
+        )
     for key in _FROM_ENDPOINT:
         _check_no_secret(key, table.get(key, ""), _line(text, path, key, entry))
-    for header, value in headers.items():
+    for header, value in [*headers.items(), *([(key_header, "x")] if key_header else [])]:
         if not re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", header, re.ASCII) or not re.fullmatch(_HEADER_VALUE, value):
             where = _line(text, path, header, entry)
             raise SettingsError(f"{where}: header `{header}` cannot be sent: write plain ASCII text on one line")
     profile = {key: value for key, value in table.items() if key not in _OWN_KEYS}
-    return Endpoint(name, base_url, model, key_variable, headers, profile, path)
+    return Endpoint(name, base_url, model, key_variable, Extras(headers, query, key_header), profile, path)
 
 
 def _line(text: str, path: Path, key: str, entry: str = "") -> str:

@@ -6,13 +6,15 @@ import math
 import time
 
 from harness import compact
+from harness.endpoint.client import Reply
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ContextOverflow, HistoryRejected, ModelError
+from harness.endpoint.model_families import parser_of
 from harness.endpoint.repair_history import repair_window
 from harness.request_slots import LIMITED
 from harness.run import Lane, Run
 from harness.tools import registry
-from runs.events.registry import CacheAlarm, LanesChanged, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
+from runs.events.registry import CacheAlarm, Call, LanesChanged, ModelAsked, ModelFailed, ModelReplied, Waited, Warned
 
 FIRST_PATIENCE_SECONDS = 10.0
 """How long an endpoint that has never answered in this run is retried: a typing error must not cost a night."""
@@ -80,22 +82,51 @@ def _ask(lane: Lane) -> None:
             repair_window(window, f"harness_repaired_{request}", lane.record)
             return
         raise
+    _warn_of_text_calls(lane, reply)
     lane.record(
         ModelReplied(
             request=request,
             message=reply.message,
-            calls=[registry.checked(call) for call in reply.calls],
+            calls=[_without_lost_arguments(lane, registry.checked(call)) for call in reply.calls],
             finish_reason=reply.finish_reason,
             usage=reply.usage,
             cost=reply.cost,
             seconds=round(reply.seconds, 3),
             retries=reply.retries,
             raw=reply.raw,
+            dialect=reply.dialect,
+            unread_dialect=reply.unread_dialect,
         )
     )
     lane.replied_at = time.monotonic()
     if (alarm := lane.meter.alarm) is not None:
         lane.record(CacheAlarm(provider=alarm.provider, local=alarm.local, calls=alarm.calls, message=alarm.message))
+
+
+def _warn_of_text_calls(lane: Lane, reply: Reply) -> None:
+    """Tell people once per syntax that calls arrive as text: a parser of the server would read them better."""
+    dialect = reply.dialect or reply.unread_dialect
+    if not dialect or dialect in lane.run.state.text_dialects:
+        return
+    read = "were read from it" if reply.dialect else "could not be read"
+    parser = parser_of(dialect)
+    advice = f": start it with --tool-call-parser {parser} (vLLM, SGLang)" if parser else ""
+    message = f"the server left tool calls in the text, in the syntax {dialect}; they {read}. Its parser should{advice}"
+    lane.record(Warned(message=message))
+
+
+def _without_lost_arguments(lane: Lane, call: Call) -> Call:
+    """Refuse an empty `finish` once if no call of this run has arrived with arguments: a parser of the wrong family
+    keeps the name and loses the arguments, and `finish` would end the attempt."""
+    is_suspect = call.name == "finish" and call.is_empty and not call.is_text and not call.problem
+    if not is_suspect or lane.run.state.has_arguments or lane.state.has_refused_finish:
+        return call
+    lane.record(Warned(message="`finish` arrived without arguments, as every call so far: check --tool-call-parser"))
+    problem = (
+        "Not executed: `finish` arrived without arguments, and so did every call so far, so the server may have lost "
+        "them. Call `finish` again; it is then accepted with or without arguments."
+    )
+    return call.model_copy(update={"problem": problem})
 
 
 def _take_a_lane_away(run: Run) -> None:

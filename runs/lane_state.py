@@ -46,6 +46,10 @@ class LaneState:
     given_up: str = ""
     """Why the window cannot be used any more (`too_large`, `poisoned`); the attempt is about to end."""
     needs_reminder: bool = False
+    unread_dialect: str = ""
+    """The syntax in which the last reply seems to hold a call that could not be read."""
+    has_refused_finish: bool = False
+    """Whether an empty `finish` of the open attempt was refused: it may have lost its arguments."""
     warnings: list[str] = field(default_factory=list)
     """Warnings of the open attempt."""
     news: str = ""
@@ -78,6 +82,7 @@ class LaneState:
         self.epoch = None
         self.given_up = ""
         self.news = ""
+        self.has_refused_finish = False
         self.warnings.clear()
 
     def _end_attempt(self, event: AttemptEnded) -> None:
@@ -100,6 +105,8 @@ class LaneState:
         self.in_flight = None
         self.pending = {call.id: Pending(call, self.turn, position) for position, call in enumerate(event.calls)}
         self.needs_reminder = not event.calls
+        self.unread_dialect = event.unread_dialect
+        self.has_refused_finish |= any(call.name == "finish" and call.is_empty and call.problem for call in event.calls)
 
     def _fail(self, event: ModelFailed) -> None:
         self.in_flight = None

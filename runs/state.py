@@ -76,6 +76,10 @@ class State:
     is_cost_estimated: bool = False
     is_probed: bool = False
     unusable_replies: int = 0
+    has_arguments: bool = False
+    """Whether any native call has arrived with arguments: the server's parser reads this model."""
+    text_dialects: set[str] = field(default_factory=set)
+    """Syntaxes of calls that came as text."""
     resumes: int = 0
     breaches: int = 0
     deadline: str | None = None
@@ -110,6 +114,12 @@ class State:
     def lower_is_better(self) -> bool:
         """Whether a smaller score is a better one."""
         return self.created is not None and self.created.lower_is_better
+
+    @property
+    def is_cost_known(self) -> bool:
+        """Whether the cost means anything: prices are known, or the endpoint reports what it charges."""
+        prices = self.created.prices if self.created else {}
+        return not prices or bool(prices.get("source")) or self.cost > 0
 
     def is_better(self, score: float | None) -> bool:
         """Whether `score` beats the best so far (anything beats nothing; nothing beats anything)."""
@@ -212,6 +222,8 @@ class State:
         self.is_cost_estimated = self.is_cost_estimated or event.usage.estimated
         usable = any(not call.problem for call in event.calls)
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
+        self.has_arguments |= any(not call.is_empty and not call.is_text for call in event.calls)
+        self.text_dialects |= {event.dialect, event.unread_dialect} - {""}
         lane = self.lane(event.lane)
         lane.turn = self.turns
         if lane.attempt:

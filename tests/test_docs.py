@@ -212,8 +212,7 @@ def test_every_metric_is_documented_with_its_direction() -> None:
 
 def test_every_key_of_an_endpoint_is_documented() -> None:
     documented = set(first_cells(PAGES["models.md"]))
-    keys = {field.name for field in fields(Profile)} - {"plain_tool_content"}  # nothing reads it
-    keys |= {"base_url", "key_variable", "headers"}
+    keys = {field.name for field in fields(Profile)} | {"base_url", "key_variable", "headers", "query", "key_header"}
     assert keys <= documented
     assert {name for name in documented if re.fullmatch(r"\w+", name)} <= keys
     assert set(KINDS) <= set(re.findall(r"`(\w+)`", section("models.md", "Profiles")))

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from harness import errors
 from harness.config import Resolved
+from harness.endpoint.extras import Extras
 from harness.settings import Settings, SettingsError
 from runs.run_settings import RunSettings
 from sandboxes.isolation import table_as_text
@@ -216,7 +217,7 @@ def endpoint(settings: Settings, resolved: Resolved) -> Finding:
         require_usable_proxy(base_url)
     except SettingsError as error:
         return Finding("endpoint", "bad", str(error), "", errors.INPUT)
-    status, body = _get(shown.rstrip("/") + "/models", _key(settings, resolved), resolved.endpoint.headers)
+    status, body = _get(shown.rstrip("/") + "/models", _key(settings, resolved), resolved.endpoint.extras)
     return _judge_endpoint(shown, status, body, model)
 
 
@@ -232,12 +233,12 @@ def probe(settings: Settings, resolved: Resolved) -> Finding:
     from harness.endpoint.errors import ModelError
     from harness.endpoint.probe import probe_and_store
     from harness.endpoint.probe_result import probe_lines
-    from harness.startup.create_run import profile_of
+    from harness.startup.check_endpoint import profile_of
 
     run, key = resolved.settings, _key(settings, resolved)
     profile = profile_of(run, resolved.endpoint, False, settings.home)
     try:
-        result = probe_and_store(settings.home, profile, run.base_url, key, resolved.endpoint.headers)
+        result = probe_and_store(settings.home, profile, run.base_url, key, resolved.endpoint.extras)
     except (ModelError, SettingsError) as error:
         return Finding("probe", "bad", str(error), "", errors.code_of(error))
     detail = "\n      ".join(probe_lines(result))
@@ -271,10 +272,11 @@ def _judge_endpoint(shown: str, status: int | str, body: bytes, model: str | Non
     return Finding("endpoint", "ok", f"{shown} answers" + (f" and lists {model}" if model in names else ""))
 
 
-def _get(url: str, api_key: str, extra: Mapping[str, str]) -> tuple[int | str, bytes]:
+def _get(url: str, api_key: str, extras: Extras) -> tuple[int | str, bytes]:
     """Status and body of a GET, or the reason why there is no answer. Follows no redirect, which would leak the key."""
     from http.client import HTTPException
     from urllib import error, request
+    from urllib.parse import urlencode
 
     from harness.endpoint.proxies import is_direct
 
@@ -283,7 +285,8 @@ def _get(url: str, api_key: str, extra: Mapping[str, str]) -> tuple[int | str, b
             return None
 
     without_proxy = [request.ProxyHandler({})] if is_direct(url) else []
-    headers = {**extra, **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
+    headers = extras.headers_with(api_key)
+    url += f"?{urlencode(extras.query)}" if extras.query else ""
     try:
         get = request.Request(url, headers=headers)
         with request.build_opener(NoRedirect, *without_proxy).open(get, timeout=ENDPOINT_SECONDS) as answer:

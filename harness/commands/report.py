@@ -137,7 +137,7 @@ def _read_run(folder: Path, settings: Settings) -> Entry:
         created.settings.seed,
         created.settings.model,
         total.active_seconds / 3600,
-        total.cost,
+        total.cost if state.is_cost_known else None,
         total.prompt_tokens + total.completion_tokens,
         tuple(_remarks(created, grade, settings)),
     )
@@ -208,6 +208,7 @@ def _compute(entries: Sequence[Entry]) -> dict[str, Any]:
         "hours": sum(run.hours or 0 for run in runs),
         "longest_run_hours": max((run.hours or 0 for run in runs), default=0),
         "cost": sum(run.cost or 0 for run in runs),
+        "unpriced": sum(run.cost is None for run in runs),
         "tokens": sum(run.tokens or 0 for run in runs),
         "models": sorted({run.model for run in runs}),
         "reference": REFERENCE_COMPUTE,
@@ -298,7 +299,9 @@ def _compute_section(report: dict[str, Any]) -> Iterator[str]:
         yield f"- models: {_list(compute['models'])}"
         longest = f"the longest {compute['longest_run_hours']:.1f} hours"
         yield f"- {compute['hours']:.1f} hours in {compute['runs']} runs, {longest}"
-        yield f"- ${compute['cost']:.2f}, {compute['tokens']:,} tokens"
+        unknown = f" (the cost of {compute['unpriced']} runs is unknown)" if compute["unpriced"] else ""
+        cost = "unknown cost" if compute["unpriced"] == compute["runs"] else f"${compute['cost']:.2f}"
+        yield f"- {cost}{unknown}, {compute['tokens']:,} tokens"
     else:
         yield "- unknown: the reports come from files"
     yield f"- {compute['reference']}. State the hardware of these runs beside the number"

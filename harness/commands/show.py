@@ -131,7 +131,7 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
         str(fields["attempts"]),
         score_text(fields.get("score", fields["best_score"]), fields.get("noise", fields.get("best_noise"))),
         fields["medal_estimate"] or "-",
-        money_text(fields["cost"], fields["is_cost_estimated"]),
+        money_text(fields["cost"], fields["is_cost_estimated"], fields.get("is_cost_known", True)),
         "" if fields["protects_labels"] else LABELS_UNPROTECTED,
     )
 

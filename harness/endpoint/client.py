@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from harness.endpoint.errors import (
     ModelError,
     TransientFailure,
 )
+from harness.endpoint.extras import Extras
 from harness.endpoint.profiles import Profile
 from harness.endpoint.request_body import AnsweredIds, Body, refused_fields, request_body
+from harness.endpoint.retry_policy import RetryPolicy
 from harness.endpoint.stream import RawReply
 from runs.events.registry import Call, Usage
 
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.parsing.reply import ToolSpec
 
-__all__ = ["ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryRejected", "ModelError", "open_model"]
+__all__ = [
+    "ContextOverflow", "EndpointRefused", "EndpointUnreachable", "HistoryRejected", "ModelError", "RetryPolicy",
+    "open_model",
+]  # fmt: skip
 
+NO_EXTRAS = Extras()
 OnWait = Callable[[str, float, float], None]
 _HELLO = b'{"role":"user","content":"Say ok."}'
 
@@ -44,7 +50,8 @@ class Reply:
 
     `message` is the canonical assistant message for the history as JSON; `raw` the message as received, only if it was
     repaired. `lost_cost` is the estimated cost of failed tries in dollars; `cost` includes the part of it that
-    `on_wait` did not get. `usage` is of this reply alone.
+    `on_wait` did not get. `usage` is of this reply alone. `dialect` is the syntax of calls that came as text,
+    `unread_dialect` the one whose marks stand in a text without a call.
     """
 
     message: str
@@ -58,23 +65,8 @@ class Reply:
     retries: int
     raw: str = ""
     lost_cost: float = 0.0
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """Timeouts in seconds, and how many identical failures count as permanent.
-
-    `stall` seconds without a byte end a try. After `cut_replies` truncated replies, each of which may be billed, the
-    call fails. After `max_repeats` equal failures that the request itself may cause (the same 500, an empty answer, a
-    web page) a short request tests whether it does.
-    """
-
-    stall: float = 300.0
-    connect: float = 10.0
-    first_wait: float = 1.0
-    longest_wait: float = 120.0
-    cut_replies: int = 8
-    max_repeats: int = 4
+    dialect: str = ""
+    unread_dialect: str = ""
 
 
 def open_model(
@@ -85,7 +77,7 @@ def open_model(
     *,
     tools: Sequence[ToolSpec] = (),
     patience: RetryPolicy | None = None,
-    headers: Mapping[str, str] | None = None,
+    extras: Extras = NO_EXTRAS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Model:
     """A client for `profile.model` at `base_url`. Calls are checked against `tools`.
@@ -101,7 +93,7 @@ def open_model(
         base_url,
         api_key,
         transport,
-        headers=headers,
+        extras=extras,
         style=profile.stream,
         stall_seconds=patience.stall,
         connect_seconds=patience.connect,
@@ -209,6 +201,7 @@ class Model:
             self._tools,
             seed=str(len(ask.messages)),
             taken=self._taken.of(ask.messages),
+            family=self.profile.dialect,
         )
         as_received = json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)
         usage = counted(raw.usage, len(ask.body), len(as_received.encode()))
@@ -219,11 +212,13 @@ class Model:
             thinking=reading.thinking,
             finish_reason=raw.finish_reason,
             usage=usage,
-            cost=cost_of(usage, self.profile.prices) + (ask.lost_cost - ask.reported_cost),
+            cost=cost_of(usage, self.profile.prices, raw.usage) + (ask.lost_cost - ask.reported_cost),
             seconds=seconds,
             retries=ask.tries - 1,
             raw=as_received if reading.repaired else "",
             lost_cost=ask.lost_cost,
+            dialect=reading.dialect,
+            unread_dialect=reading.unread_dialect,
         )
 
     # ------------------------------------------------------------------------------------------------ retry policy

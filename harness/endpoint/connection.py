@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.endpoint.assemble import Style
 from harness.endpoint.deadline import DeadlineGuard
@@ -27,6 +27,7 @@ from harness.endpoint.errors import (
     shortened,
     shown_address,
 )
+from harness.endpoint.extras import Extras
 from harness.endpoint.proxies import is_direct, require_usable_proxy
 from harness.endpoint.request_body import Body
 from harness.endpoint.stream import RawReply, ReplyReader
@@ -50,7 +51,7 @@ class Connection:
         api_key: str,
         transport: httpx2.BaseTransport | None,
         *,
-        headers: Mapping[str, str] | None = None,
+        extras: Extras,
         style: Style,
         stall_seconds: float,
         connect_seconds: float,
@@ -65,7 +66,7 @@ class Connection:
         if not re.match(r"https?://[^/\s]+", base_url):
             raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
         self.model = model
-        self.scrub = scrubber(api_key, *(headers or {}).values())
+        self.scrub = scrubber(api_key, *extras.headers.values(), *extras.query.values())
         self.is_usually_delta = False
         self._style = style
         self._lingers = False
@@ -89,7 +90,8 @@ class Connection:
             max_retries=0,
             http_client=http,
             timeout=self._timeout(60.0),
-            default_headers=headers,
+            default_headers=_headers(extras, api_key),
+            default_query=dict(extras.query),
         )
 
     def close(self) -> None:
@@ -201,6 +203,13 @@ class Connection:
         return httpx2.Timeout(
             connect=min(self._connect_seconds, left), read=min(self._stall_seconds, left), write=60.0, pool=10.0
         )
+
+
+def _headers(extras: Extras, api_key: str) -> Any:
+    """The headers of every request; without Authorization if another header carries the key."""
+    from openai import Omit
+
+    return {**extras.headers_with(api_key), "Authorization": Omit()} if extras.key_header else dict(extras.headers)
 
 
 def requested_wait(headers: Mapping[str, str]) -> float | None:

@@ -8,12 +8,18 @@ from typing import Any
 from harness.endpoint.profiles import Prices
 from runs.events.registry import Usage
 
+_ABSURD_DOLLARS = 1_000.0
+"""No single reply costs that much."""
+
 BYTES_PER_TOKEN = 3
 """Estimate for endpoints that do not count. Four would underestimate tables of numbers by half."""
 
 
-def cost_of(usage: Usage, prices: Prices) -> float:
-    """Dollars for `usage`: cached prompt tokens at their own price."""
+def cost_of(usage: Usage, prices: Prices, reported: Mapping[str, Any] | None = None) -> float:
+    """Dollars for `usage`: what the endpoint says it charged (OpenRouter), else cached prompt tokens at their price."""
+    charged = (reported or {}).get("cost")
+    if isinstance(charged, (int, float)) and not isinstance(charged, bool) and 0 < charged < _ABSURD_DOLLARS:
+        return float(charged)
     cached = min(usage.cached, usage.prompt)
     millionths = (usage.prompt - cached) * prices.input + cached * prices.cached + usage.completion * prices.output
     return millionths / 1_000_000

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from harness.endpoint.cost import cost_of, counted
 from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, TransientFailure, named_limit
+from harness.endpoint.extras import Extras
 from harness.endpoint.probe_result import LateMessage, ProbeResult, profile_digest, store_probe
 from harness.endpoint.profiles import Profile, ThinkingField
 from harness.endpoint.request_body import refused_fields, request_body
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from harness.endpoint.connection import Connection
     from harness.endpoint.stream import RawReply
 
+NO_EXTRAS = Extras()
 FIRST_PATIENCE_SECONDS = 10.0
 ALL_SECONDS = 240.0
 CALL_SECONDS = 60.0
@@ -60,7 +62,7 @@ def probe_endpoint(
     profile: Profile,
     base_url: str,
     api_key: str = "",
-    headers: Mapping[str, str] | None = None,
+    extras: Extras = NO_EXTRAS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ProbeResult:
     """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
@@ -72,7 +74,7 @@ def probe_endpoint(
 
     brief = replace(profile, output_tokens=32)
     patience = RetryPolicy(stall=CALL_SECONDS, longest_wait=8.0)
-    first = open_model(brief, base_url, api_key, patience=patience, headers=headers, sleep=sleep)
+    first = open_model(brief, base_url, api_key, patience=patience, extras=extras, sleep=sleep)
     try:
         hello = first.complete(
             b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
@@ -84,7 +86,7 @@ def probe_endpoint(
         base_url,
         api_key,
         None,
-        headers=headers,
+        extras=extras,
         style=profile.stream,
         stall_seconds=CALL_SECONDS,
         connect_seconds=10.0,
@@ -96,10 +98,10 @@ def probe_endpoint(
 
 
 def probe_and_store(
-    home: Path, profile: Profile, base_url: str, api_key: str = "", headers: Mapping[str, str] | None = None
+    home: Path, profile: Profile, base_url: str, api_key: str = "", extras: Extras = NO_EXTRAS
 ) -> ProbeResult:
     """Probe an endpoint and store the result under `home`. Raises a `ModelError` if the endpoint does not answer."""
-    result = probe_endpoint(profile, base_url, api_key, headers)
+    result = probe_endpoint(profile, base_url, api_key, extras)
     store_probe(home, base_url, result)
     return result
 

@@ -1,4 +1,4 @@
-"""The profile of each kind of endpoint: reasoning fields, sampling, limits, prices. `models.toml` overrides all of it.
+"""The profile of an endpoint: by the model first, by the kind of server second. The user's tables override all of it.
 
 Errors::
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+from harness.endpoint.model_families import ModelFamily, family_of
+
 ThinkingField = Literal["reasoning_details", "reasoning_content", "reasoning", "content", "none"]
 """The field of a message that carries the reasoning; `content` means between `<think>` tags in the text."""
 
@@ -24,11 +26,20 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars per million tokens: uncached prompt tokens, cached ones, and output tokens."""
+    """Dollars per million tokens: uncached prompt tokens, cached ones, and output tokens.
+
+    `source` tells where they come from; without it, and without a price, they are unknown.
+    """
 
     input: float = 0.0
     cached: float = 0.0
     output: float = 0.0
+    source: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether tokens can be priced; a price of zero counts if it has a source."""
+        return bool(self.source or self.input or self.output)
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class Profile:
     it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
     `context_tokens` bounds prompt and reply together, `output_tokens` is asked for in `output_field`. `extra_body` is
     merged into every request. `asks_usage` asks for a last chunk with usage. `stream` says whether a chunk adds to the
-    text (`delta`) or repeats it (`cumulative`); `auto` detects it.
+    text (`delta`) or repeats it (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
+    `replays_empty`: a turn with calls carries its reasoning field even if that is empty.
     """
 
     kind: str
@@ -57,7 +69,8 @@ class Profile:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     asks_usage: bool = True
     stream: Literal["auto", "delta", "cumulative"] = "auto"
-    plain_tool_content: bool = True
+    dialect: str = ""
+    replays_empty: bool = False
     prices: Prices = Prices()
 
     def sampling(self) -> dict[str, float | int]:
@@ -72,41 +85,57 @@ class Profile:
         return values
 
 
-_M2_SAMPLING: dict[str, Any] = {
-    "temperature": 1.0,
-    "top_p": 0.95,
-    "top_k": 40,
-    "temperature_range": (0.01, 1.0),
-    "top_p_range": (0.01, 1.0),
-}
-
 MINIMAX = Profile(
     kind="minimax",
-    model="MiniMax-M2.7",
     thinking_from="reasoning_details",
     thinking_back="reasoning_details",
-    context_tokens=204_800,
     # The vendor's pages disagree about the limit (2,048 or 131,072); the client drops one that is refused.
     output_tokens=32_768,
     output_field="max_completion_tokens",
-    extra_body={"reasoning_split": True},
-    prices=Prices(input=0.30, cached=0.06, output=1.20),
-    **_M2_SAMPLING,
 )
-VLLM = Profile(
-    kind="vllm",
-    thinking_from="reasoning",
-    thinking_back="reasoning",
-    context_tokens=196_608,
-    output_tokens=32_768,
-    **_M2_SAMPLING,
-)
+VLLM = Profile(kind="vllm", thinking_from="reasoning", thinking_back="reasoning", output_tokens=32_768)
 SGLANG = replace(VLLM, kind="sglang", thinking_from="reasoning_content", thinking_back="reasoning_content")
+LLAMA_CPP = replace(SGLANG, kind="llama_cpp", output_tokens=16_384)
 OPENAI = Profile(kind="openai")
-DEMO = Profile(kind="demo", model="demo", context_tokens=65_536, output_tokens=8_192)
+OLLAMA = Profile(kind="ollama", thinking_from="reasoning", thinking_back="reasoning", context_tokens=32_768)
+LM_STUDIO = replace(OLLAMA, kind="lm_studio")
+LITELLM = Profile(kind="litellm", output_tokens=32_768)
+OPENROUTER = Profile(
+    kind="openrouter",
+    thinking_from="reasoning_details",
+    thinking_back="reasoning_details",
+    output_tokens=32_768,
+    extra_body={"usage": {"include": True}},
+)
+DEEPSEEK = Profile(kind="deepseek", output_tokens=32_768)
+ZAI = Profile(kind="zai", output_tokens=32_768)
+MOONSHOT = Profile(kind="moonshot", output_tokens=32_768)
+AZURE = Profile(kind="azure", output_field="max_completion_tokens")
+DEMO = Profile(kind="demo", model="demo", context_tokens=65_536, output_tokens=8_192, prices=Prices(source="demo"))
 
-KINDS: Mapping[str, Profile] = {profile.kind: profile for profile in (MINIMAX, VLLM, SGLANG, OPENAI, DEMO)}
-"""The profiles by the value of `kind` in models.toml."""
+KINDS: Mapping[str, Profile] = {
+    profile.kind: profile
+    for profile in (
+        MINIMAX, DEEPSEEK, ZAI, MOONSHOT, OPENROUTER, AZURE, VLLM, SGLANG, LLAMA_CPP, OLLAMA, LM_STUDIO, LITELLM,
+        OPENAI, DEMO,
+    )
+}  # fmt: skip
+"""The profiles of the kinds of servers, by the value of `kind`."""
+
+_HOSTS = {
+    "minimax": ("minimax.io", "minimaxi.com", "minimax.chat"),
+    "deepseek": ("deepseek.com",),
+    "zai": ("z.ai", "bigmodel.cn"),
+    "moonshot": ("moonshot.ai", "moonshot.cn", "kimi.com"),
+    "openrouter": ("openrouter.ai",),
+    "azure": ("azure.com",),
+}
+_PORTS = {8_000: "vllm", 30_000: "sglang", 11_434: "ollama", 1_234: "lm_studio", 8_080: "llama_cpp", 4_000: "litellm"}
+"""The default ports of these servers; anything else is left to the user's tables and the probe."""
+
+_OWN_TEMPLATE = ("vllm", "sglang", "llama_cpp")
+"""Servers that render the model's own template and take `chat_template_kwargs`."""
+_VENDORS = ("minimax", "deepseek", "zai", "moonshot")
 
 
 def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
@@ -116,7 +145,7 @@ def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
     also be the model); `kind` picks the profile it starts from; every other key overrides a field of `Profile`. Of
     several matching entries the most specific one wins. A missing file changes nothing. Raises `ProfileError`.
     """
-    guessed = replace(_guess(base_url, model), model=model)
+    guessed = _guess(base_url, model)
     if models_toml is None or not models_toml.exists():
         return guessed
     chosen: tuple[int, str, dict[str, Any]] | None = None
@@ -130,16 +159,41 @@ def profile_for(base_url: str, model: str, models_toml: Path | None) -> Profile:
 def _guess(base_url: str, model: str) -> Profile:
     address = urlsplit(base_url)
     host = address.hostname or ""
-    if "minimax" in host:
-        return MINIMAX
     if host == "api.openai.com":
-        return replace(OPENAI, output_field="max_completion_tokens")
-    # The default ports of these servers; anything else is left to models.toml and the probe.
-    if address.port == 30_000:
-        return SGLANG
-    if address.port == 8_000 or "minimax" in model.lower():
-        return VLLM
-    return OPENAI
+        return _of_model(replace(OPENAI, output_field="max_completion_tokens"), model)
+    hosted = (kind for kind, names in _HOSTS.items() if any(f".{host}".endswith(f".{name}") for name in names))
+    kind = next(hosted, "") or _PORTS.get(address.port or 0, "")
+    family = family_of(model)
+    if not kind and family and family.name.startswith("MiniMax"):
+        kind = "vllm"
+    return _of_model(KINDS[kind or "openai"], model)
+
+
+def _of_model(server: Profile, model: str) -> Profile:
+    """The profile of a kind of server for this model."""
+    family = family_of(model)
+    if family is None:
+        return replace(server, model=model)
+    is_vendor = server.kind in _VENDORS
+    body = {**server.extra_body, **family.body, **(family.hosted if is_vendor else {})}
+    if server.kind in _OWN_TEMPLATE and family.template:
+        body["chat_template_kwargs"] = dict(family.template)
+    sampling = {} if is_vendor and not family.hosted_sampling else dict(family.sampling)
+    return replace(
+        server,
+        model=model,
+        context_tokens=_context(server, family, is_vendor=is_vendor),
+        dialect=family.dialect,
+        replays_empty=family.replays_empty,
+        extra_body=body,
+        **sampling,
+    )
+
+
+def _context(server: Profile, family: ModelFamily, *, is_vendor: bool) -> int:
+    if server.kind in ("ollama", "lm_studio"):  # they load a model with a small window unless told otherwise
+        return min(server.context_tokens, family.context_tokens)
+    return family.hosted_context if is_vendor and family.hosted_context else family.context_tokens
 
 
 def _within(value: float, bounds: tuple[float, float]) -> float:
@@ -200,17 +254,18 @@ def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> 
     """A profile with the fields of an entry `name` in `path`, which error messages name. Raises `ProfileError`."""
     from pydantic import TypeAdapter, ValidationError
 
-    start = replace(KINDS[entry["kind"]], model=guessed.model) if "kind" in entry else guessed
+    model = str(entry.get("model", guessed.model))
+    start = _of_model(KINDS[entry["kind"]], model) if "kind" in entry else guessed
     values = asdict(start)
     for key, value in entry.items():
         if key == "prices" and isinstance(value, dict):
-            unknown = [key for key in value if key not in values["prices"]]
+            unknown = [key for key in value if key not in ("input", "cached", "output")]
             if unknown:
                 raise ProfileError(
                     f"{_place(path, unknown[0])}: unknown key `{unknown[0]}` in [{name}.prices]; "
                     "known keys: input, cached, output (dollars per million tokens)"
                 )
-            value = {**values["prices"], **value}
+            value = {**values["prices"], **value, "source": "your settings"}
         if key != "base_url":
             values[key] = value
     try:

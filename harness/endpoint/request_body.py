@@ -65,12 +65,22 @@ def request_body(
     body = [b'{"messages":[']
     for message in ([system] if system else []), messages:
         for item in message:
-            body += [b",", item] if len(body) > 1 else [item]
+            fragment = _with_reasoning_field(item, profile) if profile.replays_empty else item
+            body += [b",", fragment] if len(body) > 1 else [fragment]
     body.append(b"]")
     if tools.strip() not in (b"", b"[]"):
         body += [b',"tools":', tools]
     rest = json.dumps(_options(profile, dropped, output_tokens), ensure_ascii=False, separators=(",", ":"))
     return Body((*body, b",", rest[1:].encode()))
+
+
+def _with_reasoning_field(message: bytes, profile: Profile) -> bytes:
+    """A message with an empty reasoning field, if it has calls and none: DeepSeek's API refuses it otherwise."""
+    field = b'"%s":' % profile.thinking_back.encode()
+    has_calls = b'"tool_calls":' in message and b'"role":"assistant"' in message.replace(b'": "', b'":"', 1)
+    if not has_calls or field in message or profile.thinking_back in ("none", "content"):
+        return message
+    return message.rstrip()[:-1] + b"," + field + b'""}'
 
 
 def _options(profile: Profile, dropped: Collection[str], output_tokens: int | None) -> dict[str, Any]:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from harness import config, errors
-from harness.config import Endpoint, Resolved
+from harness.config import Resolved
 from harness.demo import DEMO_MODEL
-from harness.endpoint.errors import EndpointRefused, is_address, may_hold_secrets
-from harness.endpoint.probe_result import ProbeResult
-from harness.endpoint.profiles import Profile
+from harness.endpoint.errors import is_address, may_hold_secrets
 from harness.search.load import absolute, keep_copy, load_policy
 from harness.settings import Settings
 from harness.startup import sandbox_setup
+from harness.startup.check_endpoint import CheckedEndpoint, check_endpoint
 from runs.events.registry import RunCreated
 from runs.journal import create_run
 from runs.run_settings import RunSettings
@@ -69,13 +68,13 @@ def create(request: RunRequest, process: Settings) -> Path:
     _check_metric(task, blend, settings.judge_seconds)
     sandbox_setup.check_settings(settings)
     sandbox = sandbox_setup.choose_sandbox(settings, task, process.home, blend, is_demo)
-    probe, is_new = (None, False) if is_demo else _probe(resolved, process)
+    checked = None if is_demo else check_endpoint(settings, resolved.endpoint, process)
     if is_demo:
         attempts = settings.attempts or DEMO_ATTEMPTS
         settings = settings.model_copy(update={"attempts": attempts, "model": DEMO_MODEL})
     parallel = settings.parallel or (1 if is_demo else PARALLEL)
     settings = settings.model_copy(update={"parallel": parallel})
-    return _write(settings, task, process, blend, sandbox, probe, is_new)
+    return _write(settings, task, process, blend, sandbox, checked)
 
 
 def resolve_settings(request: RunRequest, task: Task | None, process: Settings) -> Resolved:
@@ -158,54 +157,6 @@ def _is_demo(settings: RunSettings) -> bool:
     return not model
 
 
-def _check_cost(settings: RunSettings, profile: Profile) -> None:
-    """A limit on cost needs prices: without them nothing would be counted against it."""
-    prices = profile.prices
-    if settings.cost and not (prices.input or prices.output):
-        errors.fail(
-            f"cost {settings.cost:g} cannot be enforced: the prices of {settings.model} are unknown. Write them, in "
-            "dollars per million tokens, into the endpoint's table in config.toml, or into models.toml:\n"
-            f'["{settings.model}"]\nprices = {{input = 0.30, cached = 0.06, output = 1.20}}\nor leave the cost out'
-        )
-
-
-def _probe(resolved: Resolved, process: Settings) -> tuple[ProbeResult, bool]:
-    """What this endpoint really does, and whether it was probed for this run. Raises `ModelError`."""
-    from harness.endpoint.probe import probe_and_store
-    from harness.endpoint.probe_result import load_probe
-
-    settings, endpoint = resolved.settings, resolved.endpoint
-    profile = profile_of(settings, endpoint, False, process.home)
-    _check_cost(settings, profile)
-    probe = load_probe(process.home, settings.base_url, profile)
-    is_new = probe is None
-    if probe is None:
-        errors.say(f"probing {settings.base_url} with about ten short calls")
-        key = process.key_of(settings.key_variable)
-        probe = probe_and_store(process.home, profile, settings.base_url, key, endpoint.headers)
-    if probe.loses_thinking and not settings.accept_lost_thinking:
-        raise EndpointRefused(
-            f"{probe.address} drops the reasoning of {probe.model} that is sent back (tried in "
-            f"{', '.join(probe.not_counted)}), so it would work worse with every turn. Serve it with a template that "
-            "keeps it, or add --accept-lost-thinking"
-        )
-    return probe, is_new
-
-
-def profile_of(settings: RunSettings, endpoint: Endpoint, is_demo: bool, home: Path) -> Profile:
-    """How the client must treat the endpoint: its kind, then models.toml, config.toml, and the run's own sampling."""
-    from harness.endpoint.profiles import DEMO, override, profile_for
-
-    if is_demo:
-        return DEMO
-    profile = profile_for(settings.base_url, settings.model, home / "models.toml")
-    if endpoint.profile:
-        profile = override(profile, f"endpoints.{endpoint.name}", dict(endpoint.profile), endpoint.path)
-    sampling = {name: getattr(settings, name) for name in ("temperature", "top_p", "top_k")}
-    given = {name: value for name, value in sampling.items() if value is not None}
-    return override(profile, "run", given, home / "config.toml") if given else profile
-
-
 def _blend_folder(task: Task, seed: int, home: Path) -> Path:
     """Where the run's data and held-out labels are. The names say nothing, since a mount table shows them to the
     model. Two tasks with one id, an example's and a user's own, have a folder each."""
@@ -225,8 +176,7 @@ def _write(
     process: Settings,
     blend: Blend,
     sandbox: Sandbox,
-    probe: ProbeResult | None,
-    probe_is_new: bool,
+    checked: CheckedEndpoint | None,
 ) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{moment}_{task.id}_{settings.seed}_{secrets.token_hex(2)}"
@@ -239,7 +189,7 @@ def _write(
         task_digest=task.digest,
         metric=task.metric.name,
         lower_is_better=task.metric.lower_is_better,
-        is_demo=probe is None,
+        is_demo=checked is None,
         sandbox=sandbox.kind,
         protects_labels=sandbox.isolation.protects_labels,
         settings=settings,
@@ -249,8 +199,9 @@ def _write(
         image=sandbox.paths.image,
         packages=list(sandbox.packages()),
         notice=sandbox.isolation.notice,
-        probe=asdict(probe) if probe else None,
-        probe_is_new=probe_is_new,
+        probe=asdict(checked.probe) if checked else None,
+        probe_is_new=checked is not None and checked.is_new,
+        prices=asdict(checked.prices) if checked else {},
     )
     create_run(folder, first)
     keep_copy(settings.search, folder)

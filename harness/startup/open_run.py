@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from harness.interrupt import Stopping, StopRequested
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
 from harness.startup import sandbox_setup
-from harness.startup.create_run import RunRequest, create, profile_of
+from harness.startup.check_endpoint import profile_of
+from harness.startup.create_run import RunRequest, create
 from harness.tools.registry import specs, tools_bytes
 from runs.events.registry import (
     EndpointProbed,
@@ -137,10 +138,13 @@ def _load_blend(created: RunCreated, home: Path) -> Blend:
 def _open_model(created: RunCreated, process: Settings) -> Model:
     from harness.endpoint.client import RetryPolicy, open_model
     from harness.endpoint.probe_result import apply_probe, parse_probe
+    from harness.endpoint.profiles import Prices
 
     settings = created.settings
     endpoint = endpoint_of(settings, process)
     profile = profile_of(settings, endpoint, created.is_demo, process.home)
+    if created.prices:
+        profile = replace(profile, prices=Prices(**created.prices))
     probe = parse_probe(created.probe)
     profile = apply_probe(profile, probe) if probe else profile
     if created.is_demo:
@@ -153,7 +157,7 @@ def _open_model(created: RunCreated, process: Settings) -> Model:
         longest_wait=settings.model_longest_wait_seconds,
     )
     key = process.key_of(settings.key_variable)
-    return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, headers=endpoint.headers)
+    return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, extras=endpoint.extras)
 
 
 def _begin(run: Run, parallel: int | None) -> None:

@@ -108,7 +108,7 @@ def _paused(state: State, event: Any) -> str:
 
 
 def _ended(state: State, event: Any) -> str:
-    spend = money_text(state.cost, state.is_cost_estimated)
+    spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
     text = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
     if state.chosen is not None and state.chosen.evaluation == "final":
         text += f". Submission: {state.chosen.why}"
@@ -277,7 +277,7 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     turns = f"turn {turn} (of the run: {state.turns}" + (
         f" of {created.settings.turns})" if created.settings.turns else ")"
     )
-    spend = money_text(state.cost, state.is_cost_estimated)
+    spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
     spend += f" of {money_text(created.settings.cost)}" if created.settings.cost else ""
     tokens = f"{state.prompt_tokens + state.completion_tokens:,} tokens"
     return [

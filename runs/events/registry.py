@@ -45,7 +45,8 @@ class RunCreated(Event):
     `settings` holds every effective setting by value. `sandbox` is the kind that was opened, `image`, `packages` and
     `notice` what it offers and enforces. `blend` is the folder of the run's data below HARNESS_HOME, `sample` the
     sample submission, `hidden` files of packages to mask. `probe` is what is known of the endpoint; `probe_is_new`
-    whether it was probed for this run.
+    whether it was probed for this run. `prices` are dollars per million tokens (`input`, `cached`, `output`) and their
+    `source`; empty in older runs, without a source if they are unknown.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -70,6 +71,7 @@ class RunCreated(Event):
     notice: str = ""
     probe: dict[str, Any] | None = None
     probe_is_new: bool = False
+    prices: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskDescribed(Event):
@@ -203,7 +205,8 @@ class ModelReplied(Event):
     """The reply, on disk before its first call starts.
 
     `calls` are to be performed; `message` is the assistant message as JSON text, whose bytes go back to the endpoint
-    unchanged. `raw` keeps what arrived where it had to be repaired.
+    unchanged. `raw` keeps what arrived where it had to be repaired. `dialect` is the syntax of calls that came as text,
+    `unread_dialect` the one whose marks stand in a text without a call.
     """
 
     kind: Literal["model_replied"] = "model_replied"
@@ -216,6 +219,8 @@ class ModelReplied(Event):
     seconds: float = 0.0
     retries: int = 0
     raw: str = ""
+    dialect: str = ""
+    unread_dialect: str = ""
 
 
 class ModelFailed(Event):

@@ -40,6 +40,16 @@ class Call(BaseModel):
     repair_step: str = "native"
     note: str = ""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the call stood in the text of the reply."""
+        return self.repair_step in ("in_content", "in_thinking")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the call has no arguments."""
+        return self.arguments == "{}"
+
 
 def leave_out_arguments(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a reply with those arguments left out that its message repeats."""

@@ -95,8 +95,10 @@ def duration_text(seconds: float) -> str:
     return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
-def money_text(dollars: float, is_estimated: bool = False) -> str:
-    """Dollars: `$0.0312`, `$12.40`, with `~` if tokens were estimated."""
+def money_text(dollars: float, is_estimated: bool = False, is_known: bool = True) -> str:
+    """Dollars: `$0.0312`, `$12.40`, with `~` if tokens were estimated; no sum of zero if prices are unknown."""
+    if not is_known and not dollars:
+        return "unknown cost"
     return f"{'~' if is_estimated else ''}${dollars:.{2 if dollars >= 1 or dollars == 0 else 4}f}"
 
 

@@ -6,7 +6,11 @@ import json
 import re
 from typing import Any
 
-_TAGGED = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
+_TAGGED = re.compile(
+    r"\s*(?:<(?P<tag>(?:mm:|seed:)?think(?:ing)?|thought|reasoning)>|\[THINK\])(?P<text>.*?)"
+    r"(?:</(?P=tag)>|\[/THINK\]|\Z)",
+    re.DOTALL,
+)
 
 
 def split_thinking(message: str) -> tuple[str, str]:
@@ -22,7 +26,7 @@ def split_thinking(message: str) -> tuple[str, str]:
         if thinking := content_text(fields.get(name)):
             return text, thinking
     tagged = _TAGGED.match(text)
-    return (text[tagged.end() :], tagged[1]) if tagged else (text, "")
+    return (text[tagged.end() :], tagged["text"]) if tagged else (text, "")
 
 
 def content_text(value: Any) -> str:

@@ -60,7 +60,7 @@ def report(state: State, events: Iterable[Event]) -> str:
         _result(state),
         _attempts(state, totals),
         final_choice_section(state),
-        _usage(totals, cache, repair_line(repair_steps)),
+        _usage(totals, cache, repair_line(repair_steps), state),
         _notes(state, state.created, incidents),
     ]
     return printable_lines("\n".join(line for section in sections for line in section))
@@ -166,7 +166,7 @@ def _attempt_row(attempt: Attempt, state: State, totals: UsageTotals) -> list[st
         best.commit[:12] if best else "none",
         _score_cell(best) + mark,
         f"{spend.active_seconds / 60:.1f}" if spend else "",
-        money_text(spend.cost, spend.is_estimated) if spend else "",
+        money_text(spend.cost, spend.is_estimated, state.is_cost_known) if spend else "",
         attempt.ended or "open",
         one_line(attempt.did, 120),
     ]
@@ -191,11 +191,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _usage(totals: UsageTotals, cache: CacheMeter, repairs: str) -> Iterator[str]:
+def _usage(totals: UsageTotals, cache: CacheMeter, repairs: str, state: State) -> Iterator[str]:
     total = totals.total
     yield "## Usage"
     yield ""
-    yield f"- cost: {money_text(total.cost, total.is_estimated)}"
+    yield f"- cost: {money_text(total.cost, total.is_estimated, state.is_cost_known)}"
     yield (
         f"- tokens: {total.prompt_tokens:,} in ({total.cached_share:.0%} cached), {total.completion_tokens:,} out, "
         f"{total.replies} replies to {total.requests} requests ({total.failures} failed, {total.retries} retried)"

@@ -73,6 +73,7 @@ def summary(state: State) -> dict[str, Any]:
         "medal_estimate": evaluation_medal(result, state) if result else "",
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,
+        "is_cost_known": state.is_cost_known,
         "active_seconds": round(state.active_seconds, 1),
         "resumes": state.resumes,
         "events": state.events,

@@ -91,7 +91,8 @@ class _Renderer:
         state = self.state
         if state.created is None:
             return
-        usage = f"{money_text(state.cost, state.is_cost_estimated)}, {duration_text(state.active_seconds)} active"
+        spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
+        usage = f"{spend}, {duration_text(state.active_seconds)} active"
         yield ""
         if state.best is None:
             yield f"**So far: no valid submission; {usage}**"
@@ -153,7 +154,8 @@ class _Renderer:
     def _reply(self, event: ModelReplied) -> Iterator[str]:
         text, thinking = split_thinking(event.message)
         tokens = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
-        usage = f"{tokens}, {duration_text(event.seconds)}, {money_text(event.cost, event.usage.estimated)}"
+        cost = money_text(event.cost, event.usage.estimated, self.state.is_cost_known)
+        usage = f"{tokens}, {duration_text(event.seconds)}, {cost}"
         retries = f", {event.retries} retries" if event.retries else ""
         yield ""
         yield f"### Turn {self.state.turns} ({usage}{retries}; event {event.seq})"
@@ -230,7 +232,7 @@ class _Renderer:
 
     def _end_attempt(self, event: AttemptEnded) -> Iterator[str]:
         attempt = self.state.attempts[event.attempt - 1]
-        number, cost = attempt.number, money_text(attempt.cost)
+        number, cost = attempt.number, money_text(attempt.cost, is_known=self.state.is_cost_known)
         scored = [e for e in self.state.evaluations_in(number) if e.score is not None]
         pick = min if self.state.lower_is_better else max
         best = pick(scored, key=lambda e: e.score or 0.0) if scored else None

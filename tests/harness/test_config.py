@@ -13,7 +13,8 @@ from harness.config import Layer, endpoint_of, resolve, task_layer, untrusted
 from harness.endpoint.profiles import Prices
 from harness.errors import UsageError
 from harness.settings import Settings, SettingsError, load_settings
-from harness.startup.create_run import RunRequest, create, profile_of, resolve_settings
+from harness.startup.check_endpoint import profile_of
+from harness.startup.create_run import RunRequest, create, resolve_settings
 from runs.journal import read_events
 from runs.run_settings import RunSettings, flag_of
 from tests.harness.run_folders import a_task
@@ -109,9 +110,9 @@ def test_an_endpoint_brings_its_address_model_prices_headers_and_key(process: Se
     resolved = resolve(process, None, {"endpoint": "local"})
     assert resolved.settings.base_url == "http://localhost:8000/v1"
     assert resolved.settings.model == "MiniMaxAI/MiniMax-M2.7"
-    assert resolved.endpoint.headers == {"X-Team": "secret-team-token"}
+    assert resolved.endpoint.extras.headers == {"X-Team": "secret-team-token"}
     profile = profile_of(resolved.settings, resolved.endpoint, False, process.home)
-    assert (profile.context_tokens, profile.prices) == (65536, Prices(0.3, 0.06, 1.2))
+    assert (profile.context_tokens, profile.prices) == (65536, Prices(0.3, 0.06, 1.2, "your settings"))
     assert "secret-team-token" not in repr(resolved) + resolved.settings.model_dump_json()
     with pytest.raises(SettingsError, match="LOCAL_API_KEY"):
         process.key_of(resolved.settings.key_variable)

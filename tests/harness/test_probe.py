@@ -22,7 +22,7 @@ from harness.endpoint.probe_result import (
     probe_lines,
     store_probe,
 )
-from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile
+from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile, profile_for
 from runs.events.registry import EndpointProbed
 from runs.state import fold
 from tests.playing import events_of, harness_here, only_run
@@ -167,10 +167,11 @@ def test_small_context_leaves_room_for_the_window() -> None:
 
 def test_refused_fields_are_not_sent() -> None:
     refuses = refusing(400, "Unknown parameter: top_k", lambda request: "top_k" in request)
+    profile = profile_for("http://localhost:8000/v1", "MiniMax-M2.7", None)
     with ChatServer(serving("reasoning", ("reasoning",)), refuses) as server:
-        found = probed(server, VLLM)
+        found = probed(server, profile)
     assert found.refused_fields == ("top_k",) and found.thinking_back == "reasoning"
-    assert apply_probe(VLLM, found).sampling() == {"temperature": 1.0, "top_p": 0.95}
+    assert apply_probe(profile, found).sampling() == {"temperature": 1.0, "top_p": 0.95}
 
 
 def test_cumulative_stream_is_detected() -> None:

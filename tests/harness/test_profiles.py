@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.endpoint.prices import priced
 from harness.endpoint.profiles import KINDS, MINIMAX, OPENAI, SGLANG, VLLM, ProfileError, profile_for
 
 MINE = "http://gpu.example:9000/v1"
@@ -25,6 +26,15 @@ def written(folder: Path, text: str) -> Path:
         ("http://localhost:8000/v1", "MiniMaxAI/MiniMax-M2.7", "vllm"),
         ("http://10.0.0.3:30000/v1", "tiny", "sglang"),
         (MINE, "MiniMaxAI/MiniMax-M2.7", "vllm"),
+        ("http://localhost:11434/v1", "qwen3.6", "ollama"),
+        ("http://localhost:1234/v1", "qwen3.6", "lm_studio"),
+        ("http://localhost:8080/v1", "gpt-oss", "llama_cpp"),
+        ("http://localhost:4000/v1", "x", "litellm"),
+        ("https://api.deepseek.com", "deepseek-flash", "deepseek"),
+        ("https://api.z.ai/api/paas/v4", "glm-5.3", "zai"),
+        ("https://api.moonshot.ai/v1", "kimi-k3", "moonshot"),
+        ("https://openrouter.ai/api/v1", "z-ai/glm-5.3", "openrouter"),
+        ("https://mine.openai.azure.com/openai/v1", "gpt-oss-120b", "azure"),
         (MINE, "qwen", "openai"),
         ("https://api.openai.com/v1", "gpt", "openai"),
     ],
@@ -35,12 +45,80 @@ def test_address_suggests_the_kind(url: str, model: str, kind: str) -> None:
 
 
 def test_each_kind_names_its_reasoning_fields() -> None:
-    assert MINIMAX.thinking_back == "reasoning_details" and MINIMAX.extra_body == {"reasoning_split": True}
+    assert MINIMAX.thinking_back == "reasoning_details"
     assert (VLLM.thinking_back, SGLANG.thinking_back) == ("reasoning", "reasoning_content")
-    assert (MINIMAX.temperature, MINIMAX.top_p, MINIMAX.top_k) == (1.0, 0.95, 40)
-    assert (MINIMAX.prices.input, MINIMAX.prices.cached, MINIMAX.prices.output) == (0.30, 0.06, 1.20)
-    assert OPENAI.sampling() == {}
+    assert OPENAI.sampling() == VLLM.sampling() == {}
     assert set(KINDS) >= {"minimax", "vllm", "sglang", "openai", "demo"}
+
+
+LOCAL = "http://localhost:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "dialect", "sampling", "body", "context"),
+    [
+        ("https://api.minimax.io/v1", "MiniMax-M2.7", "minimax_m2", (1.0, 0.95, 40),
+         {"reasoning_split": True}, 204_800),
+        ("https://api.minimax.io/v1", "MiniMax-M3.1-Flash", "minimax_m3", (1.0, 0.95, 40),
+         {"reasoning_split": True, "reasoning_effort": "high"}, 1_000_000),
+        (LOCAL, "MiniMaxAI/MiniMax-M3", "minimax_m3", (1.0, 0.95, 40),
+         {"chat_template_kwargs": {"thinking_mode": "enabled"}}, 511_000),
+        (LOCAL, "zai-org/GLM-4.7", "glm", (1.0, None, None),
+         {"chat_template_kwargs": {"enable_thinking": True, "clear_thinking": False}}, 202_752),
+        ("https://api.z.ai/api/paas/v4", "glm-5.3", "glm", (1.0, None, None),
+         {"thinking": {"type": "enabled", "clear_thinking": False}, "reasoning_effort": "high"}, 1_048_576),
+        (LOCAL, "deepseek-ai/DeepSeek-V4-Flash-0731", "dsml", (1.0, 0.95, None),
+         {"chat_template_kwargs": {"thinking": True, "reasoning_effort": "high"}}, 1_000_000),
+        ("https://api.deepseek.com", "deepseek-flash", "dsml", (None, None, None),
+         {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, 1_000_000),
+        (LOCAL, "deepseek-ai/DeepSeek-V3.1", "deepseek_v3", (None, None, None), {}, 163_840),
+        ("https://api.moonshot.ai/v1", "kimi-k3", "kimi_k3", (None, None, None),
+         {"reasoning_effort": "high"}, 1_048_576),
+        (LOCAL, "moonshotai/Kimi-K2.7-Code", "kimi_k2", (1.0, 0.95, None),
+         {"chat_template_kwargs": {"preserve_thinking": True}}, 262_144),
+        (LOCAL, "openai/gpt-oss-120b", "harmony", (None, None, None), {"reasoning_effort": "high"}, 131_072),
+        (LOCAL, "Qwen/Qwen3.8-27B-FP8", "qwen_xml", (1.0, 0.95, 20),
+         {"chat_template_kwargs": {"preserve_thinking": True}}, 262_144),
+        (LOCAL, "nvidia/Nemotron-3-Ultra", "qwen_xml", (None, None, None),
+         {"chat_template_kwargs": {"enable_thinking": True, "truncate_history_thinking": False}}, 262_144),
+        (LOCAL, "some-model", "", (None, None, None), {}, 131_072),
+    ],
+)  # fmt: skip
+def test_model_comes_first_and_its_server_second(
+    url: str, model: str, dialect: str, sampling: tuple[float | None, ...], body: dict[str, object], context: int
+) -> None:
+    profile = profile_for(url, model, None)
+    assert (profile.temperature, profile.top_p, profile.top_k) == sampling
+    assert (profile.dialect, profile.extra_body, profile.context_tokens) == (dialect, body, context)
+    assert profile.replays_empty == (dialect == "dsml")
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "prices"),
+    [
+        ("https://api.minimax.io/v1", "MiniMax-M2.7", (0.30, 0.06, 1.20)),
+        ("https://api.minimax.io/v1", "MiniMax-M3.1-Flash", (0.15, 0.015, 0.60)),
+        ("https://api.moonshot.ai/v1", "kimi-k3", (3.0, 0.3, 15.0)),
+        ("http://10.1.2.3:8000/v1", "MiniMaxAI/MiniMax-M2.7", (0.0, 0.0, 0.0)),
+        ("http://gpu-node-3:8000/v1", "anything", (0.0, 0.0, 0.0)),
+    ],
+)
+def test_hosted_models_are_priced_and_self_hosted_ones_are_free(
+    url: str, model: str, prices: tuple[float, float, float]
+) -> None:
+    found = priced(profile_for(url, model, None), url).prices
+    assert (found.input, found.cached, found.output) == prices
+    assert found.is_known and found.source
+
+
+def test_prices_of_an_unknown_host_are_unknown() -> None:
+    url = "https://llm.example.com/v1"
+    assert not priced(profile_for(url, "MiniMax-M2.7", None), url).prices.is_known
+
+
+def test_own_prices_win(tmp_path: Path) -> None:
+    path = written(tmp_path, "[m]\nprices = {input = 0.0, output = 0.0}\n")
+    assert priced(profile_for("https://x.example.com/v1", "m", path), "https://x.example.com/v1").prices.is_known
 
 
 def test_missing_file_changes_nothing(tmp_path: Path) -> None:
@@ -55,13 +133,14 @@ def test_entry_overrides_fields_for_its_endpoint_only(tmp_path: Path) -> None:
         base_url = "{MINE}/"
         kind = "sglang"
         temperature = 0.6
+        top_p = 0.95
         top_p_range = [0.1, 0.9]
         [gpu.prices]
         output = 2
         """,
     )
     profile = profile_for(MINE, "m", path)
-    assert (profile.kind, profile.model, profile.temperature, profile.top_k) == ("sglang", "m", 0.6, 40)
+    assert (profile.kind, profile.model, profile.temperature, profile.top_k) == ("sglang", "m", 0.6, None)
     assert profile.prices.output == 2.0 and profile.sampling()["top_p"] == 0.9
     assert profile_for("http://other.example/v1", "m", path).kind == "openai"
 

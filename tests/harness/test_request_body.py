@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.endpoint.profiles import MINIMAX, OPENAI, VLLM
+from harness.endpoint.profiles import OPENAI, VLLM, profile_for
 from harness.endpoint.request_body import (
     AnsweredIds,
     EventReader,
@@ -21,6 +21,7 @@ from harness.endpoint.request_body import (
     request_body,
 )
 
+MINIMAX = profile_for("https://api.minimax.io/v1", "MiniMax-M2.7", None)
 USER = '{"role":"user","content":"Größe ☀️"}'.encode()
 STREAM = (
     b"\xef\xbb\xbf: hello\r\n\r\nevent: message\nid: 7\ndata: {\"a\": \"caf\xc3\xa9 \xe2\x98\x80\"}\n\n"
@@ -52,7 +53,8 @@ def test_large_body_is_sent_in_equal_parts() -> None:
 
 
 def test_body_joins_fragments_messages_first() -> None:
-    body = body_of(replace(VLLM, model="m"), b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
+    profile = replace(VLLM, model="m", temperature=1.0, top_k=40)
+    body = body_of(profile, b'{"role":"system","content":""}', b'[{"x":1}]', [USER, USER])
     assert body.startswith(
         b'{"messages":[{"role":"system","content":""},' + USER + b"," + USER + b'],"tools":[{"x":1}]'
     )
@@ -123,3 +125,14 @@ def test_ids_of_answered_calls_are_found_once() -> None:
     messages.append(b'{"role":"tool","content":"","tool_call_id": "c2"}')
     assert ids.of(messages) == {"c1", "c2"}
     assert ids.of([USER]) == set()
+
+
+def test_turn_with_calls_gets_the_empty_reasoning_field_that_deepseek_wants() -> None:
+    call = b'{"role":"assistant","content":"","tool_calls":[{"id":"c","type":"function","function":{}}]}'
+    said = b'{"role":"assistant","content":"\\"tool_calls\\": none"}'
+    thought = b'{"role":"assistant","content":"","reasoning_content":"hm","tool_calls":[]}'
+    profile = profile_for("https://api.deepseek.com", "deepseek-flash", None)
+    sent = json.loads(body_of(profile, b"", b"", [USER, call, said, thought]))["messages"]
+    assert [message.get("reasoning_content") for message in sent] == [None, "", None, "hm"]
+    assert {**sent[1], "reasoning_content": None} == {**json.loads(call), "reasoning_content": None}
+    assert call in body_of(OPENAI, b"", b"", [USER, call])
