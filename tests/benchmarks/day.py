@@ -45,6 +45,7 @@ class Day:
     overhead: float = 1.0
     fold_overhead: float = 1.0
     wait: float = WAIT_SECONDS
+    expected: int = SETTINGS.expected_evaluations
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def simulate(variant: Variant, day: Day, seed: int = 0) -> Result:
     total = 3600 * day.hours
     most = MAX_SHARE * total
     allowance = SETTINGS.fold_share * total
-    folds, _ = affordable(day.folds, day.rows, day.evaluation, allowance, SETTINGS.expected_evaluations)
+    folds, _ = affordable(day.folds, day.rows, day.evaluation, allowance, day.expected)
     plan = plan_final([day.evaluation] * SETTINGS.finalists, folds, most - SLACK_SECONDS)
     result = Result(kept_back=min(most, plan.seconds + SLACK_SECONDS))
     draw = random.Random(seed)
