@@ -1,162 +1,186 @@
-"""Facts in turns that leave the window: extracted by code, carried on verbatim, never rewritten.
+"""Facts that stay in the window when turns leave it: few, and true when they are shown.
 
-Scores, attempts and jobs are rendered from events (`memory`, `first_message`). This module covers what only the turns
-contain: paths, hashes, job ids, hyper-parameters, error messages and scores in a program's own output.
+Folded from events, never from the window: scores beside the command that printed them, and errors until they are
+solved. Evaluations, jobs and files are rendered from the run's state (`first_message`).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from context.tokens import bytes_for
+from context.truncation.keep_lines import is_score
 from context.window import strip_harness_note
-from runs.views.messages import content_text
+from runs.events.registry import (
+    AttemptStarted,
+    CheckpointTaken,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
+from runs.views.format import one_line
+from runs.views.messages import split_thinking
 
-KINDS = ("path", "hash", "job", "setting", "error", "score")
-FACT_TOKENS = 3_000
-"""Room for carried facts in the first message; the oldest are dropped (`recall` still finds them)."""
-MESSAGE_FACTS = 1_000
-LONGEST = 140
-LINE_CHARACTERS = 600
-"""Of a longer line only the beginning is searched, for errors and scores."""
-HASH_LENGTH = 12
+MOST_SCORES, MOST_ERRORS = 14, 5
+COMMAND_CHARACTERS, LINE_CHARACTERS = 110, 150
+READ_CHARACTERS = 20_000
+"""Of a longer output only the end is read."""
 
-_SUFFIXES = "py|csv|tsv|pkl|pickle|np[yz]|parquet|feather|json|txt|bin|pth?|ckpt|joblib|md|ya?ml|log|h5|onnx|zip|gz"
-# Each pattern is linear in the text: the agent writes it.
-_PATH_WORD = re.compile(r"(?<![\w/.-])[\w.-][\w./-]*")
-_PATH = re.compile(r"(?:[\w.-]+/)*[\w-][\w.-]*")
-_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})\b")
-_SAVED = re.compile(r"(?i)\b(?:saved?|wrote|written|writing|dump(?:ed)?|created?|export(?:ed)?|checkpoint|model)\b")
-_HASH = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b")
-_JOB = re.compile(r"\bjob[ `]+([\w.-]*\d[\w-]*)")
-_FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)[= ]([-+]?\d[\w.+-]*|True|False|[a-z]+\b)")
-_SETTING = re.compile(r"\b([A-Za-z_]\w{0,40})\s?=\s?([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)(?![\w.])")
-_ERROR = re.compile(r"(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b: .+|Killed$|.*out of memory")
-_SCORE = re.compile(r"(?i)\b(?:cv|oof|mean|best|final|held-out|valid(?:ation)?)\b.{0,60}?\.\d")
-_WRITE_RESULT = re.compile(r"^wrote (\S+): \d+ bytes, sha256 ([0-9a-f]{12})")
-
-
-def extract_facts(messages: Iterable[bytes]) -> list[str]:
-    """The facts in these messages as `kind: text`, each once, ordered by its last mention."""
-    ordered: dict[str, None] = {}
-    for message in messages:
-        for fact in islice(_facts_of_message(json.loads(message)), MESSAGE_FACTS):
-            ordered.pop(fact, None)
-            ordered[fact] = None
-    return _drop_old_hashes(ordered)
-
-
-def find_missing(facts: Iterable[str], text: str) -> list[str]:
-    """The facts that a text does not contain verbatim; `depth=12` does not contain `depth=1`."""
-    return [fact for fact in facts if not _contains(text, fact.partition(": ")[2])]
-
-
-def _contains(text: str, fact: str) -> bool:
-    index = text.find(fact) if fact else -1
-    while index >= 0:
-        before, after = text[max(0, index - 1) : index], text[index + len(fact) : index + len(fact) + 2]
-        is_part = before.isalnum() or before in ("_", "-") or after[:1].isalnum() or after[:1] == "_"
-        if not is_part and not (after[:1] == "." and after[1:].isalnum()):
-            return True
-        index = text.find(fact, index + 1)
-    return False
+_PROGRAM = re.compile(
+    r"(?:^|[\s;&|(])(?:python[\d.]*|torchrun|accelerate|Rscript|julia|make|uv run|pytest|(?:ba)?sh \S+\.sh|"
+    r"\./[\w/.-]+)\b"
+)
+"""Only what a program prints is a result: a score in the output of `cat` or `grep` may be a line of any file."""
+_SCRIPT = re.compile(r"[\w./-]+\.(?:py|sh|R|jl)\b")
+_SUMMARY = re.compile(r"(?i)\b(?:cv|oof|mean|avg|average|overall|final|best|total|held[ -]?out|blend|ensemble)")
+_CODE = re.compile(
+    r"^\s*(?:def|class|import|from|return|if|for|with|print|#|>>>)\b|\w\(\w*.*\)\s*$|\w+\s*=\s*\w+[.\[(]"
+)
+_ERROR = re.compile(r"^(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt)\b(?:: .*)?$|^Killed$|.*out of memory")
+_EXIT = re.compile(r"^exit (-?\d+) after ")
+_KILLED = re.compile(r"^killed after [\d.]+ s: (.+)")
+_JOB_PART = re.compile(r"^job (\S+): ", re.MULTILINE)
+_JOB_LOG = re.compile(r"\.jobs/([\w.-]+)/log")
+_RETRACTS = re.compile(
+    r"(?i)\b(?:retract\w*|wrong|invalid|leak\w*|bug\w*|discard\w*|mistak\w*|does not count|not valid|do not trust)\b"
+)
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+_NUMBER = re.compile(r"(?<![\w.])\d+\.\d+")
+_EVENT = re.compile(r"\bevent (\d+)\b")
 
 
-def merge_facts(old: Sequence[str], new: Sequence[str], tokens: int = FACT_TOKENS) -> list[str]:
-    """Old facts, then new ones, oldest first: as many of the latest as fit into `tokens`."""
-    repeated = set(new)
-    merged = _drop_old_hashes([*(fact for fact in old if fact not in repeated), *new])
-    room, kept = bytes_for(tokens), []
-    for fact in reversed(merged):
-        room -= len(fact.encode())
-        if room < 0:
-            break
-        kept.append(fact)
-    return list(reversed(kept))
+@dataclass(frozen=True)
+class Result:
+    """What a command printed last: `lines` with its scores or its error. `changed`: the script was written since."""
+
+    command: str
+    lines: tuple[str, ...]
+    seq: int
+    changed: int = -1
+
+    def render(self, verb: str) -> str:
+        """The fact as one line, with the event in which `recall` finds all of it."""
+        since = f"; its script changed in event {self.changed}" if self.changed >= 0 else ""
+        command = one_line(self.command, COMMAND_CHARACTERS)
+        return f"`{command}` {verb}: {' / '.join(self.lines)} (event {self.seq}{since})"
 
 
-def render(facts: Iterable[str]) -> str:
-    """Facts as Markdown, one line per kind; empty if there are none."""
-    by_kind: dict[str, list[str]] = {}
-    for fact in facts:
-        kind, _, text = fact.partition(": ")
-        by_kind.setdefault(kind, []).append(text)
-    ordered = sorted(by_kind.items(), key=lambda pair: KINDS.index(pair[0]) if pair[0] in KINDS else len(KINDS))
-    separators = {"error": " | ", "score": " | "}
-    return "\n".join(f"- {kind}: {separators.get(kind, '; ').join(texts)}" for kind, texts in ordered)
+@dataclass
+class Facts:
+    """The facts of the open attempt of a lane, folded from its events; only `apply` changes them."""
+
+    scores: dict[str, Result] = field(default_factory=dict)
+    """By command: the newest result of each."""
+    errors: dict[str, Result] = field(default_factory=dict)
+    """By script (or command): the last error, until it runs without one."""
+    _calls: dict[str, dict[str, object]] = field(default_factory=dict)
+    _jobs: dict[str, str] = field(default_factory=dict)
+    _evaluations: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        """Apply one event."""
+        if isinstance(event, AttemptStarted):
+            self.__init__()  # type: ignore[misc]  # a new attempt starts from nothing
+        elif isinstance(event, ModelReplied):
+            self._calls = {call.id: _read(call.arguments) for call in event.calls}
+            self._retract(split_thinking(event.message)[0])
+        elif isinstance(event, ToolStarted) and event.job:
+            self._jobs[event.job] = str(self._calls.get(event.call, {}).get("command", ""))
+        elif isinstance(event, ToolFinished):
+            self._add_result(event)
+        elif isinstance(event, CheckpointTaken):
+            self._retract("\n".join([*event.done, *event.decided]))
+        elif isinstance(event, EvaluationStarted):
+            self._evaluations[event.evaluation] = event.command
+        elif isinstance(event, EvaluationFinished) and event.status in ("scored", "unscored"):
+            self.errors.pop(_script_of(self._evaluations.get(event.evaluation, "")), None)
+
+    def lines(self, before: int = 2**62) -> list[str]:
+        """The facts of events before `before` (the first event that is still in the window), oldest first."""
+        scores = [one for one in self.scores.values() if one.seq < before][-MOST_SCORES:]
+        errors = [one for one in self.errors.values() if one.seq < before][-MOST_ERRORS:]
+        return [one.render("printed") for one in scores] + [one.render("failed, not solved yet") for one in errors]
+
+    def _add_result(self, event: ToolFinished) -> None:
+        arguments = self._calls.get(event.call, {})
+        if event.failed:
+            return
+        if event.name in ("write_file", "edit_file"):
+            self._mark_changed(str(arguments.get("path", "")), event.seq)
+            return
+        content = strip_harness_note(event.content)
+        if event.name == "bash":
+            self._add_output(self._command_of(str(arguments.get("command", ""))), content, event.seq)
+        elif event.name == "wait":
+            _, *parts = _JOB_PART.split(content)
+            for job, output in zip(parts[::2], parts[1::2], strict=True):
+                self._add_output(self._jobs.get(job, ""), output, event.seq)
+
+    def _command_of(self, command: str) -> str:
+        """The command whose output a command shows: that of a job, if it reads a job's log."""
+        log = _JOB_LOG.search(command)
+        return self._jobs.get(log[1], command) if log else command
+
+    def _add_output(self, command: str, output: str, seq: int) -> None:
+        """Take the output of a program into account; others print whatever a file contains."""
+        if not _PROGRAM.search(command):
+            return
+        key, script = " ".join(command.split()), _script_of(command)
+        ended, killed = _EXIT.match(output), _KILLED.match(output)
+        text = output[-READ_CHARACTERS:]
+        if ended and ended[1] == "0":
+            self.errors.pop(script, None)
+            if lines := tuple(result_lines(text)):
+                self.scores.pop(key, None)
+                self.scores[key] = Result(command, lines, seq)
+        elif ended or killed:
+            error = (
+                [killed[1]] if killed else [one for one in map(str.strip, text.split("\n")) if _ERROR.match(one)][-1:]
+            )
+            if error:
+                self.errors.pop(script, None)
+                self.errors[script] = Result(command, (one_line(error[0], LINE_CHARACTERS),), seq)
+
+    def _mark_changed(self, path: str, seq: int) -> None:
+        for results in (self.scores, self.errors):
+            for key, result in results.items():
+                if path and any(
+                    one.removeprefix("./") == path.removeprefix("./") for one in _SCRIPT.findall(result.command)
+                ):
+                    results[key] = replace(result, changed=seq)
+
+    def _retract(self, text: str) -> None:
+        """Drop scores that the model itself called wrong, by their number or their event."""
+        for sentence in _SENTENCE.split(text[:READ_CHARACTERS]):
+            if not _RETRACTS.search(sentence):
+                continue
+            numbers, events = set(_NUMBER.findall(sentence)), {int(one) for one in _EVENT.findall(sentence)}
+            for key, result in list(self.scores.items()):
+                if result.seq in events or numbers & set(_NUMBER.findall(" ".join(result.lines))):
+                    del self.scores[key]
 
 
-def _drop_old_hashes(facts: Iterable[str]) -> list[str]:
-    """Keep only the last hash of each written file, and no bare path of a file that has one."""
-    unique = list(dict.fromkeys(facts))
-    last: dict[str, str] = {}
-    for fact in unique:
-        path, has_hash, _ = fact.partition(" (sha256 ")
-        if has_hash:
-            last[path] = fact
-    return [fact for fact in unique if last.get(fact.partition(" (sha256 ")[0], fact) == fact]
+def result_lines(text: str) -> list[str]:
+    """The one or two lines of an output that state its result: the last summary, else the last score."""
+    scores = [line.strip() for line in text.split("\n") if is_score(line) and not _CODE.search(line)]
+    summaries = [line for line in scores if _SUMMARY.search(line)]
+    chosen = summaries[-2:] if summaries else scores[-1:]
+    return [one_line(line, LINE_CHARACTERS) for line in dict.fromkeys(chosen)]
 
 
-def _facts_of_message(message: dict[str, Any]) -> Iterable[str]:
-    if message.get("role") == "tool":
-        yield from _facts_of_result(strip_harness_note(content_text(message.get("content"))))
-    for name, arguments in _calls(message):
-        if name in ("write_file", "edit_file"):
-            yield from _format_facts("path", [str(arguments.get("path", ""))])
-        command = str(arguments.get("command", ""))
-        yield from _format_facts("path", _paths(command))
-        yield from _format_facts("setting", (f"{key}={value}" for key, value in _FLAG.findall(command)))
-        yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(command)))
+def _script_of(command: str) -> str:
+    """What a command runs, to tell whether it failed and worked later."""
+    script = _SCRIPT.search(command)
+    return script[0].removeprefix("./") if script else " ".join(command.split())[:12]
 
 
-def _facts_of_result(text: str) -> Iterable[str]:
-    if written := _WRITE_RESULT.match(text):
-        yield from _format_facts("path", [f"{written[1]} (sha256 {written[2]})"])
-        return
-    if text.startswith("evaluation "):  # rendered from its event
-        return
-    lines = text.split("\n")
-    for line in lines:
-        if len(line) > LINE_CHARACTERS:
-            continue
-        if _SAVED.search(line):
-            yield from _format_facts("path", _paths(line))
-        yield from _format_facts("job", _JOB.findall(line))
-        yield from _format_facts("hash", (digest[:HASH_LENGTH] for digest in _HASH.findall(line)))
-        if "=" in line:
-            yield from _format_facts("setting", (f"{key}={value}" for key, value in _SETTING.findall(line)))
-    heads = [line.strip()[:LINE_CHARACTERS] for line in lines]
-    yield from _format_facts("error", (line for line in heads if _ERROR.match(line)))
-    yield from _format_facts("score", [line for line in heads if _SCORE.search(line)][-2:])
-
-
-def _paths(text: str) -> Iterable[str]:
-    for word in _PATH_WORD.finditer(text):
-        path = word[0].partition("//")[0]
-        ends = [match.end() for match in _SUFFIX.finditer(path)]
-        if ends and _PATH.fullmatch(path, 0, ends[-1]):
-            yield path[: ends[-1]]
-
-
-def _format_facts(kind: str, texts: Iterable[str]) -> Iterable[str]:
-    """`kind: text` for each text. Long errors are cut, other long texts are no facts."""
-    for text in texts:
-        flat = " ".join(text.split())
-        if flat and len(flat) <= LONGEST:
-            yield f"{kind}: {flat}"
-        elif flat and kind == "error":
-            yield f"{kind}: {flat[:LONGEST].rstrip()}"
-
-
-def _calls(message: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    for call in message.get("tool_calls") or []:
-        function = call.get("function") or {}
-        try:
-            arguments = json.loads(function.get("arguments") or "{}")
-        except ValueError:
-            arguments = {}
-        yield str(function.get("name")), arguments if isinstance(arguments, dict) else {}
+def _read(text: str) -> dict[str, object]:
+    try:
+        arguments = json.loads(text)
+    except ValueError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}

@@ -6,9 +6,10 @@ window per epoch, and the state, rendered by code from events, comes last.
 
 from __future__ import annotations
 
+import re
 from string import Template
 
-from context import facts, memory
+from context import memory
 from context.notebook import Notebook
 from context.tokens import bytes_for
 from context.window import prompt
@@ -21,6 +22,7 @@ MEMORY_TOKENS = 6_000
 CHECKPOINT_TOKENS = 4_000
 """Room for the checkpoints of this attempt; older ones are left to `recall`."""
 MOST_LISTED = 40
+_NUMBER = re.compile(r"(?<![\w.])\d+\.\d+")
 LONGEST = 400
 """Characters of one decision or to-do in the window; `recall` shows longer ones whole."""
 STATE_HEADING = "# State"
@@ -59,14 +61,19 @@ def render_notes(notebook: Notebook) -> str:
     """What replaces the turns of this attempt that left the window; empty if none did."""
     parts = _render_checkpoints(notebook.checkpoints)
     if notebook.stubs:
-        parts.append("Older turns, one line per call (`recall` with the event number shows it whole):")
+        parts.append("Older turns (`recall` with the event number shows one whole):")
         parts.append("\n".join(notebook.stubs))
-    # Facts that the lines above contain are not repeated, but stay in the notebook for when those lines go.
-    if kept := facts.find_missing(notebook.facts, "\n".join(parts)):
-        parts.append(f"Facts from older turns, verbatim:\n{facts.render(kept)}")
-    if notebook.last_stage == "automatic":
-        parts.append("(The harness shortened this window. Ignore checkpoint requests in the turns below.)")
+    words = "\n".join(text for taken in notebook.checkpoints for text in [*taken.done, *taken.decided])
+    if facts := [fact for fact in notebook.shown_facts if not _says(words, fact)]:
+        parts.append("Results of turns that left your window, rendered by the harness:")
+        parts.append("\n".join(f"- {fact}" for fact in facts))
     return "\n\n".join(parts)
+
+
+def _says(words: str, fact: str) -> bool:
+    """Whether the model's own words state all numbers of a result, so that it need not stand twice."""
+    numbers = _NUMBER.findall(fact.partition(": ")[2].rpartition(" (event")[0])
+    return bool(numbers) and set(numbers) <= set(_NUMBER.findall(words))
 
 
 def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:

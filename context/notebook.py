@@ -1,7 +1,7 @@
 """The notebook: what the harness keeps for the model besides scores, folded from events.
 
-To-dos with ids, decisions, the model's checkpoints, the stubs and facts of turns that left the window, and what it
-cost to look things up again afterwards.
+To-dos with ids, decisions, the model's checkpoints, what replaces the turns that left the window, and what it cost to
+look things up again afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from context.facts import Facts
 from context.loop_detection import LoopDetector
 from context.tokens import estimate_tokens
 from runs.events.registry import (
@@ -32,7 +33,8 @@ REWORK_TURNS = 10
 PRIOR_TOKENS, PRIOR_TURNS = 10_000.0, 3.0
 """Assumed rework of one epoch; weighs as one measurement."""
 MOST_DECIDED = 60
-_RUNNING = re.compile(r"^(?:still running as job|job [\w.-]+: running for)", re.MULTILINE)
+_PRINTS = re.compile(r"\b(?:cat|head|tail|less|more|sed|nl|bat)\b([^|;&>\n]*)")
+_FILE = re.compile(r"(?<![\w/.-])[\w./-]*\w\.\w{1,8}\b")
 
 _ID = re.compile(r"(?i)(?<![\w-])todo-(\d{1,9})(?!-?\w|\.\w)")
 _LEADING_IDS = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
@@ -59,7 +61,9 @@ class Notebook:
     checkpoints: list[CheckpointTaken] = field(default_factory=list)
     """Checkpoints of the open attempt."""
     stubs: list[str] = field(default_factory=list)
-    facts: list[str] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+    shown_facts: list[str] = field(default_factory=list)
+    """The facts of turns that left the window, as the open epoch shows them."""
     ideas: dict[str, str] = field(default_factory=dict)
     """What the model wrote before each evaluation, by evaluation id."""
     commands: dict[str, str] = field(default_factory=dict)
@@ -75,12 +79,12 @@ class Notebook:
     """Turn of the first refused or unreadable checkpoint: the model may send it again."""
     needs_close: bool = False
     """A checkpoint was taken and its epoch is not closed yet."""
-    stubs_since: int = 0
-    """Epochs closed by stubs since the last checkpoint."""
+    leaves: int = -1
+    """The last event of the exchanges that the request for a checkpoint named: they leave with it."""
+    masks_since: int = 0
+    """Epochs closed without a checkpoint since the last one."""
     is_boundary: bool = False
     """A score was recorded since the last reply."""
-    is_waiting: bool = False
-    """The last result reported a running job. A long wait may begin, in which the endpoint's cache expires."""
     reason_turns: dict[str, int] = field(default_factory=dict)
     """Turn in which each reason to leave the window unchanged was last recorded, in the open epoch."""
     last_stage: str = ""
@@ -89,7 +93,8 @@ class Notebook:
     turn: int = 0
     _todo_number: int = 0
     _epoch_turn: int = -1
-    _read: set[str] = field(default_factory=set)
+    _seen: set[str] = field(default_factory=set)
+    """Files that the open epoch showed: read, written, or printed by a command."""
     _gone: set[str] = field(default_factory=set)
     _calls: dict[str, dict[str, object]] = field(default_factory=dict)
     _said: str = ""
@@ -99,6 +104,7 @@ class Notebook:
     def apply(self, event: Event) -> None:
         """Apply one event."""
         self.loops.apply(event)
+        self.facts.apply(event)
         if isinstance(event, ModelReplied):
             self._add_reply(event)
         elif isinstance(event, ToolStarted):
@@ -120,8 +126,8 @@ class Notebook:
         elif isinstance(event, EpochStarted):
             self._start_epoch(event)
         elif isinstance(event, AttemptStarted):
-            self.checkpoints, self.stubs, self.facts, self.last_stage = [], [], [], ""
-            self._read, self._gone, self._epoch_turn, self.stubs_since = set(), set(), -1, 0
+            self.checkpoints, self.stubs, self.shown_facts, self.last_stage = [], [], [], ""
+            self._seen, self._gone, self._epoch_turn, self.masks_since = set(), set(), -1, 0
 
     @property
     def rework(self) -> Rework:
@@ -145,15 +151,15 @@ class Notebook:
 
     def _add_reply(self, event: ModelReplied) -> None:
         self.turn += 1
-        self.is_boundary = self.is_waiting = False
+        self.is_boundary = False
         self._started_call = ""
         self._said = " ".join(split_thinking(event.message)[0].split())[:200]
         self._calls = {call.id: _read_arguments(call.arguments) for call in event.calls}
 
     def _add_result(self, event: ToolFinished) -> None:
-        self.is_waiting = reports_running_job(event.name, event.content)
         if event.asks:
             self.asked_turns.append(self.turn)
+            self.leaves = event.leaves
         if event.name == "checkpoint" and event.failed:
             self._count_refusal(was_readable=self._started_call == event.call)
         is_lookup = self._is_repeated_lookup(event)
@@ -168,17 +174,23 @@ class Notebook:
         self.refused_turn = self.turn if is_first else -1
 
     def _is_repeated_lookup(self, event: ToolFinished) -> bool:
-        """Whether a result brings back what had left the window: a recall, or a file that was read before."""
-        if event.name == "recall":
-            return not event.failed
-        path = str(self._calls.get(event.call, {}).get("path", ""))
-        if event.name != "read_file" or not path:
+        """Whether a result brings back what had left the window: a recall, or a file that was shown before."""
+        if event.failed:
             return False
-        self._read.add(path)
-        if path in self._gone:
-            self._gone.discard(path)
+        if event.name == "recall":
             return True
-        return False
+        arguments = self._calls.get(event.call, {})
+        path, command = str(arguments.get("path", "")), str(arguments.get("command", ""))
+        if event.name == "bash":
+            paths = _printed_files(command)
+        else:
+            paths = (
+                {path.removeprefix("./")} if path and event.name in ("read_file", "write_file", "edit_file") else set()
+            )
+        self._seen |= paths
+        again = paths & self._gone if event.name in ("read_file", "bash") else set()
+        self._gone -= again
+        return bool(again)
 
     def _add_checkpoint(self, event: CheckpointTaken) -> None:
         self.checkpoints.append(event)
@@ -193,16 +205,16 @@ class Notebook:
         self.needs_close, self.refusals, self.unreadable, self.asked_turns, self.reason_turns = False, 0, 0, [], {}
         if not event.stage:
             return
-        self.stubs, self.facts, self.last_stage = list(event.stubs), list(event.facts), event.stage
+        self.stubs, self.shown_facts, self.last_stage = list(event.stubs), list(event.facts), event.stage
         self.decided = [*self.decided, *event.rejected][-MOST_DECIDED:]
-        self.stubs_since = 0 if event.stage == "checkpoint" else self.stubs_since + 1
+        self.masks_since = 0 if event.stage == "checkpoint" else self.masks_since + 1
         self.reworks.append(Rework())
-        self._epoch_turn, self._gone, self._read = self.turn, self._read, set()
+        self._epoch_turn, self._gone, self._seen = self.turn, self._gone | self._seen, set()
 
 
-def reports_running_job(name: str, content: str) -> bool:
-    """Whether a tool result reports that a job is still running."""
-    return name in ("bash", "wait") and bool(_RUNNING.search(content[:2_000]))
+def _printed_files(command: str) -> set[str]:
+    """The files that a command prints with `cat`, `head`, `sed` or the like."""
+    return {path.removeprefix("./") for words in _PRINTS.findall(command) for path in _FILE.findall(words)}
 
 
 def _read_arguments(text: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ PROMPTS = Path(__file__).parent / "prompts"
 NOTE_CALL = "harness_note"
 """Name of the call that is added to a reply without one, so that the harness can answer it with a tool result."""
 LOST = "The result of this call was lost. Check the workspace before you call it again."
+GONE = "-"
+"""In `EpochStarted.changed`: this kept message is gone."""
 NOTE_START, NOTE_END = "\n<harness>", "</harness>"
 
 
@@ -142,11 +145,13 @@ class Window:
         tail = list(zip(self.messages, self.roles, self.seqs, strict=True))[1:]
         if event.kept >= 0:
             tail = tail[len(tail) - min(event.kept, len(tail)) :]
+            tail = list(_change(tail, event.changed.split("\n") if event.changed else []))
             while tail and tail[0][1] == "tool":  # servers refuse a result without its call
                 tail = tail[1:]
         elif not event.keeps_tail:
+            known = {message: seq for message, _, seq in tail}
             messages = [_encode(line) for line in event.tail.split("\n") if line]
-            tail = [(message, str(json.loads(message).get("role")), -1) for message in messages]
+            tail = [(one, str(json.loads(one).get("role")), known.get(one, -1)) for one in messages]
         return tail
 
     def _add_reply(self, event: ModelReplied) -> None:
@@ -196,6 +201,14 @@ class Window:
         self.seqs.append(seq)
         self.size += len(message)
         self._chain.append(hashlib.sha256(previous.encode() + message).hexdigest()[:32])
+
+
+def _change(tail: list[tuple[bytes, str, int]], changed: list[str]) -> Iterator[tuple[bytes, str, int]]:
+    """Kept messages with what an epoch changed of the first of them (see `EpochStarted`)."""
+    lines = [*changed, *[""] * (len(tail) - len(changed))]
+    for (message, role, seq), line in zip(tail, lines, strict=False):
+        if line != GONE:
+            yield (_encode(line) if line else message, role, seq)
 
 
 def _common_prefix(left: bytes, right: bytes) -> int:

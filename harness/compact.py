@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from string import Template
 from typing import Literal
 
-from context.compaction.close_epoch import STUB_BYTES, plan_close
-from context.compaction.policy import Decision, Figures, Rates, Thresholds, choose_tail, decide, halve_tail
+from context.compaction.close_epoch import describe_leaving, plan_close, plan_forced
+from context.compaction.masking import masked_size
+from context.compaction.policy import Decision, Figures, Rates, Thresholds, choose_tail, decide, rework_price
 from context.first_message import STATE_HEADING, render_first_message
-from context.notebook import reports_running_job
-from context.window import Group, prompt
+from context.window import prompt
 from harness import budget
 from harness.run import Lane
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
@@ -21,8 +23,18 @@ from runs.events.registry import CompactionConsidered, EpochStarted, WindowGiven
 MAX_REQUESTS = 2
 SAMPLE_TURNS = 25
 """How often a window that stays as it is for the same reason is recorded."""
+FORCED_SHARE = 0.7
+"""Share of the limit that a window takes at most after it had to be shortened."""
 WORDS_BYTES = 2_500
 """Assumed size of a checkpoint and the facts of its epoch in the first message."""
+
+
+@dataclass(frozen=True)
+class CheckpointRequest:
+    """A request to append to a tool result: its text, and the last event of the exchanges that it names."""
+
+    text: str
+    leaves: int
 
 
 def consider(lane: Lane) -> None:
@@ -31,49 +43,80 @@ def consider(lane: Lane) -> None:
     if lane.state.pending or lane.state.epoch is None:
         return
     if notebook.needs_close:
-        close(lane, "checkpoint", why=f"{window.tokens():,} tokens: the model's checkpoint was taken")
+        why = f"{window.tokens():,} tokens: the model's checkpoint was taken"
+        close(lane, "checkpoint", why=why, dropped=_named(lane), masked=0)
         return
     if notebook.loops.needs_epoch:
-        close(lane, "automatic", why=f"a loop: {notebook.loops.what}", rejected=[f"rejected: {notebook.loops.what}"])
+        why, rejected = f"a loop: {notebook.loops.what}", [f"rejected: {notebook.loops.what}"]
+        close(lane, "automatic", why=why, dropped=0, masked=len(window.groups()) - 1, rejected=rejected)
         return
-    is_cold = _is_cold(lane) or (notebook.is_waiting and bool(lane.state.open_jobs))
-    decision = decide_now(lane, is_cold=is_cold, may_ask=not _is_cold(lane))
+    is_cold = _is_cold(lane)
+    decision = decide_now(lane, is_cold=is_cold, may_ask=not is_cold)
     recorded_turn = notebook.reason_turns.get(decision.refused, -SAMPLE_TURNS)
     is_heard = notebook.refused_turn == notebook.turn  # its checkpoint was refused just now, so it may send another
     if len(notebook.asked_turns) >= MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1] and not is_heard:
-        close(lane, "automatic", why=f"{window.tokens():,} tokens: no checkpoint came when asked for")
-    elif decision.stage == "automatic" or (decision.stage == "stub" and not notebook.asked_turns):
+        why = f"{window.tokens():,} tokens: no checkpoint came when asked for"
+        close(lane, "automatic", why=why, dropped=_named(lane), masked=0)
+    elif decision.stage == "automatic":
         _record(lane, decision)
-        close(lane, "stub" if decision.stage == "stub" else "automatic", why=decision.why)
+        force(lane, why=decision.why)
+    elif decision.stage == "mask" and not notebook.asked_turns:
+        _record(lane, decision)
+        close(lane, "mask", why=decision.why, dropped=0, masked=_old(lane))
     elif decision.refused and notebook.turn - recorded_turn >= SAMPLE_TURNS:
         _record(lane, decision)
 
 
-def asks_checkpoint(lane: Lane, added: str, name: str) -> bool:
-    """Whether a result that is about to be recorded should ask the model for a checkpoint."""
-    notebook = lane.notebook
+def request_checkpoint(lane: Lane, added: str, name: str) -> CheckpointRequest | None:
+    """The request for a checkpoint that a result, about to be recorded, should carry; None for none."""
+    notebook, window = lane.notebook, lane.window
     if len(lane.state.pending) > 1 or name == "checkpoint" or notebook.needs_close:
-        return False
+        return None
     if notebook.asked_turns:
-        return len(notebook.asked_turns) < MAX_REQUESTS and notebook.turn > notebook.asked_turns[-1]
-    waits = bool(lane.state.open_jobs) and reports_running_job(name, added)
-    decision = decide_now(lane, added=len(added.encode(errors="replace")), is_cold=waits)
-    if decision.stage != "checkpoint":
-        return False
-    _record(lane, decision)
-    return True
+        if len(notebook.asked_turns) >= MAX_REQUESTS or notebook.turn <= notebook.asked_turns[-1]:
+            return None
+    else:
+        decision = decide_now(lane, added=len(added.encode(errors="replace")))
+        if decision.stage != "checkpoint":
+            return None
+        _record(lane, decision)
+    leaving = window.groups()[: _old(lane)]
+    last = max((seq for group in leaving for seq in window.seqs[group.start : group.end]), default=-1)
+    return CheckpointRequest(Template(prompt("checkpoint")).substitute(leaving=describe_leaving(window, leaving)), last)
 
 
 def overflow(lane: Lane) -> None:
-    """Drop the older half of the exchanges after the endpoint refused the window as too large. With none left to drop,
-    the window is given up and the attempt ends."""
-    groups = lane.window.groups()
-    kept = halve_tail(groups)
-    if not groups:
+    """Shorten the window after the endpoint refused it as too large. With no exchange left, it is given up and the
+    attempt ends."""
+    if not lane.window.groups():
         lane.record(WindowGivenUp(why="too_large"))
         return
     fill = lane.window.tokens()
-    close(lane, "automatic", why=f"the endpoint refused {fill:,} tokens as too many", kept=kept, reason="overflow")
+    force(lane, why=f"the endpoint refused {fill:,} tokens as too many", reason="overflow")
+
+
+def force(lane: Lane, *, why: str, reason: Literal["compaction", "overflow"] = "compaction") -> None:
+    """Close the epoch without asking: by masking if that is enough, else the oldest exchanges leave too."""
+    window = lane.window
+    groups = window.groups()
+    fixed = window.size - sum(group.size for group in groups)
+    room = FORCED_SHARE * limit(lane) * _bytes_per_token(lane) - fixed
+    if reason == "overflow":  # of what the endpoint refused at least half of the exchanges' bytes have to go
+        room = min(room, (window.size - fixed) / 2)
+    dropped, masked = plan_forced(window, room)
+    close(lane, "automatic", why=why, dropped=dropped, masked=masked, reason=reason)
+
+
+def _old(lane: Lane) -> int:
+    """How many exchanges are older than those that stay as they are."""
+    groups = lane.window.groups()
+    return len(groups) - len(choose_tail(groups, thresholds(lane), _bytes_per_token(lane)))
+
+
+def _named(lane: Lane) -> int:
+    """How many exchanges the last request for a checkpoint named as about to leave."""
+    window, leaves = lane.window, lane.notebook.leaves
+    return sum(max(window.seqs[group.start : group.end]) <= leaves for group in window.groups())
 
 
 def limit(lane: Lane) -> int:
@@ -84,38 +127,42 @@ def limit(lane: Lane) -> int:
     return min(most, int(0.8 * lane.window.overflow_tokens)) if lane.window.overflow_tokens else most
 
 
+def thresholds(lane: Lane) -> Thresholds:
+    """The window sizes that matter, from the limit, the prices and the measured rework."""
+    rework, rates, most = lane.notebook.rework, _rates(lane), limit(lane)
+    known = rates if rates.are_known else Rates()
+    price = rework_price(rework.tokens, rework.turns, min(most, 120_000) / 4, _turn_tokens(lane), known)
+    return Thresholds.within(most, rates, price)
+
+
 def close(
     lane: Lane,
-    stage: Literal["stub", "checkpoint", "automatic"],
+    stage: Literal["mask", "checkpoint", "automatic"],
     *,
     why: str,
+    dropped: int,
+    masked: int,
     rejected: Sequence[str] = (),
-    kept: Sequence[Group] | None = None,
     reason: Literal["compaction", "overflow"] = "compaction",
 ) -> None:
-    """Close the epoch: what leaves the window is replaced by notes, stubs and facts in the new first message."""
-    window, groups = lane.window, lane.window.groups()
-    if kept is None:
-        kept = choose_tail(groups, Thresholds.within(limit(lane)), _bytes_per_token(lane))
-        fixed = len(window.system) + len(window.tools) + len(window.messages[0])
-        if stage == "automatic" and fixed + sum(one.size for one in kept) > limit(lane) * _bytes_per_token(lane):
-            kept = halve_tail(kept)  # the last exchange alone is too large
-    closing = plan_close(window, lane.notebook, kept, stage=stage, rejected=rejected)
+    """Close the epoch: the oldest `dropped` exchanges leave the window, and the outputs of the next `masked` ones."""
+    window = lane.window
+    plan = plan_close(window, lane.notebook, stage=stage, dropped=dropped, masked=masked, rejected=rejected)
     deadline, limits = budget.stated_deadline(lane.run.state), budget.describe(lane.run.settings)
-    lost = f"; {len(closing.lost)} of {closing.facts} facts can only be recalled" if closing.lost else ""
     lane.record(
         EpochStarted(
             reason=reason,
             system=prompt("system"),
             tools=lane.run.tools.decode(),
-            user=render_first_message(lane.run.state, deadline, limits, closing.notebook, lane=lane.number),
-            kept=closing.kept,
+            user=render_first_message(lane.run.state, deadline, limits, plan.notebook, lane=lane.number),
+            kept=plan.kept,
+            changed=plan.changed,
             stage=stage,
-            stubs=closing.notebook.stubs,
-            facts=closing.notebook.facts,
+            stubs=plan.notebook.stubs,
+            facts=plan.notebook.shown_facts,
             rejected=list(rejected),
             fill=window.tokens(),
-            why=f"{why}{lost}",
+            why=why,
         )
     )
 
@@ -123,8 +170,7 @@ def close(
 def decide_now(lane: Lane, *, added: int = 0, is_cold: bool = False, may_ask: bool = True) -> Decision:
     """Decide on the window as it would be with `added` more bytes."""
     window, notebook = lane.window, lane.notebook
-    ratio = _bytes_per_token(lane)
-    marks = Thresholds.within(limit(lane))
+    ratio, marks = _bytes_per_token(lane), thresholds(lane)
     fill = window.tokens() + int(added / ratio)
     if fill < marks.low:
         return Decision("none", why="the window is small enough")
@@ -132,28 +178,37 @@ def decide_now(lane: Lane, *, added: int = 0, is_cold: bool = False, may_ask: bo
     kept = choose_tail(groups, marks, ratio)
     tail = sum(group.size for group in kept) + added
     fixed, head = len(window.system) + len(window.tools), len(window.messages[0])
-    stubs = STUB_BYTES * (len(groups) - len(kept))
+    start = kept[0].start if kept else len(window.messages)
+    old = masked_size(window.messages[1:start])
     written = sum(map(len, notebook.stubs))
-    prices = lane.model.profile.prices
-    rework = notebook.rework
     return decide(
         Figures(
             fill=fill,
             stable=int((fixed + max(0, window.messages[0].rfind(STATE_HEADING.encode()))) / ratio),
-            after_stub=int((fixed + head + stubs + tail) / ratio),
+            after_mask=int((fixed + head + old + tail) / ratio),
             after_checkpoint=int((fixed + head - written + WORDS_BYTES + tail) / ratio),
             turns_left=turns_left(lane),
-            rates=Rates(prices.input, prices.cached, prices.output),
-            rework_tokens=rework.tokens,
-            rework_turns=rework.turns,
-            turn_tokens=lane.run.state.completion_tokens / max(1, lane.run.state.turns),
-            stubs_since=notebook.stubs_since,
+            rates=_rates(lane),
+            rework_tokens=notebook.rework.tokens,
+            rework_turns=notebook.rework.turns,
+            turn_tokens=_turn_tokens(lane),
+            masks_since=notebook.masks_since,
             is_boundary=notebook.is_boundary,
             is_cold=is_cold,
             may_ask=may_ask,
         ),
         marks,
     )
+
+
+def _rates(lane: Lane) -> Rates:
+    prices = lane.model.profile.prices
+    return Rates(prices.input, prices.cached, prices.output)
+
+
+def _turn_tokens(lane: Lane) -> float:
+    state = lane.run.state
+    return state.completion_tokens / max(1, state.turns)
 
 
 def turns_left(lane: Lane) -> float:

@@ -55,7 +55,9 @@ class Worker:
         turn = turn_of(messages)
         calls = self._calls(turn, messages)
         thought = f"In turn {turn} I weigh what the numbers say. " * (self.thinks // 40)
-        named = [{"id": f"call_{turn}_{place}", **one} for place, one in enumerate(calls)]
+        is_checkpoint = bool(calls) and calls[0]["function"]["name"] == "checkpoint"
+        kind = "checkpoint" if is_checkpoint else "call"  # its exchange leaves the window, so its turn comes again
+        named = [{"id": f"{kind}_{turn}_{place}", **one} for place, one in enumerate(calls)]
         told = {"reasoning_details": [{"type": "reasoning.text", "text": thought}], "content": ""}
         return {**told, "tool_calls": named} if named else {**told, "content": f"Turn {turn}: I think it over."}
 

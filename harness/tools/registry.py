@@ -70,13 +70,18 @@ def perform(lane: Lane, pending: Pending) -> Finish | None:
             lane.record(Warned(message=f"an evaluation could not be made: {error}"))
         content, failed = f"error: {_reason(error, call)}", True
     notes = _notes(lane, call, content)
-    asks = compact.asks_checkpoint(lane, content, call.name)
+    asked = compact.request_checkpoint(lane, content, call.name)
     with lane.run.lock:  # with this result the news are told
-        text = "; ".join([*_news(lane), *notes, *([prompt("checkpoint")] if asks else [])])
+        text = "; ".join([*_news(lane), *notes, *([asked.text] if asked else [])])
         suffix = f"\n<harness>{text}</harness>" if text else ""
         lane.record(
             ToolFinished(
-                call=call.id, name=call.name, content=content + suffix, failed=failed, asks="checkpoint" if asks else ""
+                call=call.id,
+                name=call.name,
+                content=content + suffix,
+                failed=failed,
+                asks="checkpoint" if asked else "",
+                leaves=asked.leaves if asked else -1,
             )
         )
     return None

@@ -257,7 +257,8 @@ class ToolStarted(Event):
 
 
 class ToolFinished(Event):
-    """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for."""
+    """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for; what it then
+    names as about to leave the window are the exchanges up to the event `leaves`."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
@@ -265,6 +266,7 @@ class ToolFinished(Event):
     content: str
     failed: bool = False
     asks: Literal["", "checkpoint"] = ""
+    leaves: int = -1
 
 
 # ------------------------------------------------------------------------------------------------------------- jobs

@@ -14,11 +14,13 @@ class EpochStarted(Event):
 
     `keeps_tail`: only the first message changed (a resume), and the turns so far stay in the window. `tail`, where set,
     is the rest of the window instead: one message a line, as JSON (a repaired history). `kept`, where it is not
-    negative, is how many of the last messages stay.
+    negative, is how many of the last messages stay; `changed` then holds one line for each of the first of them: the
+    message as it is now (a masked output, a shorter thought), `-` for one that is gone, or nothing for one that stays
+    as it is.
 
-    Where turns left the window (`stage`: `stub` by code, `checkpoint` with the model's notes, `automatic` by code
-    because no notes came), `stubs` and `facts` are all lines that replace them now, `rejected` what did not work,
-    `fill` the tokens of the window before, and `why` the figures that decided.
+    Where the window was shortened (`stage`: `mask` if only outputs left, `checkpoint` with the model's notes,
+    `automatic` by code because no notes came; `stub` in older journals), `stubs` and `facts` are all lines that replace
+    what left, `rejected` what did not work, `fill` the tokens of the window before, and `why` the figures that decided.
     """
 
     kind: Literal["epoch_started"] = "epoch_started"
@@ -29,7 +31,8 @@ class EpochStarted(Event):
     keeps_tail: bool = False
     tail: str = ""
     kept: int = -1
-    stage: Literal["", "stub", "checkpoint", "automatic"] = ""
+    changed: str = ""
+    stage: Literal["", "mask", "stub", "checkpoint", "automatic"] = ""
     stubs: list[str] = Field(default_factory=list)
     facts: list[str] = Field(default_factory=list)
     rejected: list[str] = Field(default_factory=list)
@@ -60,7 +63,7 @@ class CompactionConsidered(Event):
 
     kind: Literal["compaction_considered"] = "compaction_considered"
     audience: Audience = "people"
-    stage: Literal["none", "stub", "checkpoint", "automatic"]
+    stage: Literal["none", "mask", "stub", "checkpoint", "automatic"]
     fill: int
     target: int
     turns_left: float

@@ -1,78 +1,137 @@
-"""Facts in turns: extraction, merging, rendering, and the check for missing ones."""
+"""Facts that outlive turns: scores beside their command, errors until they are solved, and nothing that is not true."""
 
 from __future__ import annotations
 
 import json
 
-from context import facts
-from context.window import message_bytes
+import pytest
+
+from context.facts import Facts, result_lines
+from runs.events.registry import (
+    AttemptStarted,
+    Call,
+    CheckpointTaken,
+    EvaluationFinished,
+    EvaluationStarted,
+    Event,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+)
+
+BASE = {"evaluation": "001-1", "commit": "a" * 40, "tree": "t"}
 
 
-def assistant_call(name: str, **arguments: object) -> bytes:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return message_bytes("assistant", "", tool_calls=[{"id": "c", "type": "function", "function": function}])
+class Story:
+    """Events of an attempt; each gets its number."""
+
+    def __init__(self) -> None:
+        self.facts, self.seq = Facts(), 0
+
+    def add(self, *events: Event) -> Story:
+        for event in events:
+            self.seq += 1
+            self.facts.apply(event.model_copy(update={"seq": self.seq}))
+        return self
+
+    def run(self, command: str, output: str, name: str = "bash", job: str = "") -> Story:
+        self.call(name, {"command": command})
+        self.add(*([ToolStarted(call="c", name=name, job=job)] if job else []))
+        return self.add(ToolFinished(call="c", name=name, content=output))
+
+    def call(self, name: str, arguments: dict[str, object]) -> Story:
+        return self.add(self.reply("", Call(id="c", name=name, arguments=json.dumps(arguments))))
+
+    def reply(self, text: str, *calls: Call) -> ModelReplied:
+        return ModelReplied(request=1, message=json.dumps({"content": text}), calls=list(calls))
+
+    def write(self, path: str) -> Story:
+        self.call("write_file", {"path": path, "content": "x"})
+        return self.add(ToolFinished(call="c", name="write_file", content=f"wrote {path}: 1 bytes"))
+
+    def lines(self) -> list[str]:
+        return self.facts.lines()
 
 
-def tool_result(content: str) -> bytes:
-    return message_bytes("tool", content, tool_call_id="c")
-
-
-def test_extract_facts_finds_paths_settings_jobs_hashes_and_errors() -> None:
-    extracted = facts.extract_facts(
-        [
-            assistant_call("bash", command="python src/train.py --lr 0.03 seed=7 --depth 6"),
-            tool_result(
-                "exit 1 after 2 s\nepoch=9 gamma=0.95\nsaved models/m_3.pkl, digest 3fa9c1d2e4\n"
-                "still running as job 00012-0 after 9 s\nTraceback (most recent call last):\n"
-                "KeyError: 'beak_length'"
-            ),
-            tool_result("wrote src/a.py: 120 bytes, sha256 " + "ab12" * 16),
-        ]
-    )
-    for fact in (
-        "path: src/train.py",
-        "setting: lr=0.03",
-        "setting: seed=7",
-        "setting: depth=6",
-        "setting: gamma=0.95",
-        "path: models/m_3.pkl",
-        "hash: 3fa9c1d2e4",
-        "job: 00012-0",
-        "error: KeyError: 'beak_length'",
-        "path: src/a.py (sha256 ab12ab12ab12)",
-    ):
-        assert fact in extracted, fact
-
-
-def test_number_tables_contain_no_facts() -> None:
-    rows = "\n".join(",".join(str(n * k % 97) for k in range(20)) for n in range(200))
-    assert facts.extract_facts([tool_result(rows)]) == []
-
-
-def test_only_the_last_hash_of_a_file_is_kept() -> None:
-    writes = [tool_result(f"wrote a.py: 1 bytes, sha256 {letter * 64}") for letter in "abc"]
-    assert facts.extract_facts([assistant_call("write_file", path="a.py"), *writes]) == [
-        "path: a.py (sha256 cccccccccccc)"
+def test_scores_stand_beside_the_command_that_printed_them() -> None:
+    story = Story().run("python train.py --lr 0.03", "exit 0 after 2.0 s\nfold 4 auc 0.85\nCV auc 0.8612\nsaved m.pkl")
+    story.run("python train.py --lr 0.1", "exit 0 after 2.0 s\nCV auc 0.8541")
+    assert story.lines() == [
+        "`python train.py --lr 0.03` printed: CV auc 0.8612 (event 2)",
+        "`python train.py --lr 0.1` printed: CV auc 0.8541 (event 4)",
     ]
 
 
-def test_find_missing_returns_facts_absent_from_the_text() -> None:
-    assert facts.find_missing(["path: a.py", "job: 7-1"], "see a.py") == ["job: 7-1"]
+def test_newest_score_of_a_command_replaces_the_older_one() -> None:
+    story = Story().run("python train.py", "exit 0 after 2 s\nCV auc 0.8612").write("train.py")
+    assert story.lines() == ["`python train.py` printed: CV auc 0.8612 (event 2; its script changed in event 4)"]
+    story.run("python train.py ", "exit 0 after 2 s\nCV auc 0.8700")
+    assert story.lines() == ["`python train.py` printed: CV auc 0.8700 (event 6)"]
 
 
-def test_merge_drops_the_oldest_facts_beyond_the_budget() -> None:
-    many = [f"setting: rate{n}=0.{n}" for n in range(2_000)]
-    kept = facts.merge_facts(many[:1_000], many[1_000:], tokens=1_000)
-    assert kept == many[-len(kept) :]
-    assert 2_500 < sum(map(len, kept)) <= 3_000
+def test_error_stays_until_its_script_runs() -> None:
+    failed = "exit 1 after 1.0 s\nTraceback (most recent call last):\n  x()\nKeyError: 'Age'"
+    story = Story().run("python src/train.py --lr 1", failed)
+    assert story.lines() == ["`python src/train.py --lr 1` failed, not solved yet: KeyError: 'Age' (event 2)"]
+    assert not Story().run("python src/train.py", failed).run("python src/train.py", "exit 0 after 1 s\n").lines()
+    story.add(EvaluationStarted(call="e", command="python src/train.py", job="e", **BASE))  # type: ignore[arg-type]
+    story.add(EvaluationFinished(status="scored", score=0.5, **BASE))  # type: ignore[arg-type]
+    assert not story.lines()
 
 
-def test_facts_are_rendered_one_line_per_kind() -> None:
-    assert facts.render(["path: a.py", "job: 7-1", "path: b.py"]) == "- path: a.py; b.py\n- job: 7-1"
+def test_killed_command_is_an_error() -> None:
+    story = Story().run("python svm.py", "killed after 1800.0 s: its time was over\nCV auc 0.7")
+    assert story.lines() == ["`python svm.py` failed, not solved yet: its time was over (event 2)"]
 
 
-def test_a_fact_inside_a_longer_token_counts_as_missing() -> None:
-    text = "depth=12 in data.py, lr=0.15; job 7-12, v=1.5"
-    shorter = ["setting: depth=1", "path: a.py", "setting: lr=0.1", "job: 7-1", "setting: v=1"]
-    assert facts.find_missing(shorter, text) == shorter
-    assert facts.find_missing(shorter, "depth=1, a.py; lr=0.1. job 7-1 (v=1)") == []
+@pytest.mark.parametrize(
+    "words", ["The 0.8612 leaks: the encoder saw all rows.", "Discard the result of event 2.", "0.8612 was a mistake"]
+)
+def test_retracted_result_is_gone(words: str) -> None:
+    story = Story().run("python train.py", "exit 0 after 2 s\nCV auc 0.8612")
+    told = CheckpointTaken(call="c", turn=1, decided=[words])
+    assert not story.add(told).lines()
+    kept = Story().run("python train.py", "exit 0 after 2 s\nCV auc 0.8612")
+    assert kept.add(kept.reply("CV 0.8612 is good. The column Fare leaks.")).lines()
+
+
+def test_output_of_a_job_counts_for_its_command() -> None:
+    story = Story().run("python slow.py", "still running as job 00003-0 after 120 s\nCV auc 0.1", job="00003-0")
+    assert not story.lines()
+    story.run("", "job 00003-0: exit 0 after 300.0 s\nCV auc 0.9012", name="wait")
+    assert story.lines() == ["`python slow.py` printed: CV auc 0.9012 (event 5)"]
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("cat notes.md", "exit 0 after 0 s\nbest cv auc 0.99"),
+        ("grep -n auc src/train.py", "exit 0 after 0 s\n12: best auc 0.97"),
+        ("head -3 oof.csv", "exit 0 after 0 s\nid,score,fold\n1,0.53,2"),
+        ("python show.py", "exit 0 after 0 s\nscore = model.score(X, y, 0.5)\nprint('cv', 0.5)"),
+        ("python params.py", "exit 0 after 0 s\nlearning_rate=0.03 depth=6"),
+        ("python train.py", "error: refused"),
+        ("grep x y", "exit 1 after 0.1 s"),
+    ],
+)
+def test_settings_headers_source_and_other_files_are_no_facts(command: str, output: str) -> None:
+    assert Story().run(command, output).lines() == []
+
+
+def test_what_recall_shows_is_no_fact() -> None:
+    story = Story().call("recall", {"query": "auc"})
+    story.add(ToolFinished(call="c", name="recall", content="exit 0\nCV auc 0.9"))
+    assert story.lines() == []
+
+
+def test_new_attempt_starts_without_facts_and_old_turns_come_first() -> None:
+    story = Story().run("python a.py", "exit 0 after 1 s\ncv 0.5").run("python b.py", "exit 0 after 1 s\ncv 0.6")
+    assert [line[:14] for line in story.facts.lines(before=4)] == ["`python a.py` "]
+    assert story.add(AttemptStarted(attempt=2)).lines() == []
+
+
+def test_last_summary_states_a_result() -> None:
+    assert result_lines("fold 0 auc 0.81\nfold 1 auc 0.83\nmean auc 0.82 +- 0.01\nfold rows 12.0") == [
+        "mean auc 0.82 +- 0.01"
+    ]
+    assert result_lines("fold 0 auc 0.81\nfold 1 auc 0.83") == ["fold 1 auc 0.83"]

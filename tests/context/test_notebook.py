@@ -51,14 +51,14 @@ def test_decisions_and_checkpoints_are_rendered_verbatim() -> None:
 
 def test_new_attempt_keeps_only_decisions_and_todos() -> None:
     notebook = fold_notebook(
-        checkpoint("T1: tune depth", decided=("no means",)), epoch_closed("stub"), AttemptStarted(attempt=2)
+        checkpoint("T1: tune depth", decided=("no means",)), epoch_closed("mask"), AttemptStarted(attempt=2)
     )
     assert notebook.todos and notebook.decided
     assert render_notes(notebook) == ""
 
 
 def test_repeated_lookups_after_an_epoch_count_as_rework() -> None:
-    notebook = fold_notebook(*lookup("read_file", "rows " * 100, path="a.csv"), epoch_closed("stub"))
+    notebook = fold_notebook(*lookup("read_file", "rows " * 100, path="a.csv"), epoch_closed("mask"))
     assert notebook.rework.tokens == PRIOR_TOKENS / 2
     for event in [*lookup("recall", "x" * 3_000, query="auc"), *lookup("read_file", "y" * 300, path="a.csv")]:
         notebook.apply(event)
@@ -66,6 +66,14 @@ def test_repeated_lookups_after_an_epoch_count_as_rework() -> None:
     for event in [*lookup("read_file", "z" * 300, path="a.csv"), *lookup("read_file", "z" * 300, path="new.csv")]:
         notebook.apply(event)
     assert notebook.reworks[-1].turns == 2, "a second read in one epoch, or a first read ever, is no rework"
+
+
+def test_printing_a_file_seen_before_counts_as_rework() -> None:
+    notebook = fold_notebook(*lookup("write_file", "wrote src/a.py", path="src/a.py"), epoch_closed("mask"))
+    for command in ("ls; cat ./src/a.py | head -50", "python src/a.py", "sed -n 1,9p new.py", "echo done"):
+        for event in lookup("bash", "exit 0 after 0 s\n" + "x" * 283, command=command):
+            notebook.apply(event)
+    assert (notebook.reworks[-1].tokens, notebook.reworks[-1].turns) == (100, 1)
 
 
 def test_resume_keeps_a_pending_close() -> None:

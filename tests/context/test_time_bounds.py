@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from context import facts
 from context.compaction.close_epoch import plan_close
 from context.notebook import Notebook
 from context.recall.index import Recall
@@ -111,8 +110,9 @@ class Reader:
         within(lambda: self.notebook.loops.warning_for("c0", "bash", text))
         within(lambda: self.notebook.unmentioned_todos([text]))
         within(lambda: self.notebook.merge_todos([text], [text]))
-        within(lambda: plan_close(self.window, self.notebook, [], stage="automatic"))
-        within(lambda: (facts.extract_facts(self.window.messages), strip_harness_note(text), printable(text)))
+        within(lambda: plan_close(self.window, self.notebook, stage="automatic", dropped=1, masked=0))
+        within(lambda: plan_close(self.window, self.notebook, stage="mask", dropped=0, masked=1))
+        within(lambda: (strip_harness_note(text), printable(text)))
         within(lambda: truncate(text, 500, "rest"))
         within(lambda: truncate_output(text.encode(errors="replace"), len(text), 500, "rest"))
 
