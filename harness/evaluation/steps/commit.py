@@ -54,8 +54,8 @@ def commit_solution(
     held = _with_unstored(contents(versions, commit.hash), commit.left_out)
     if every := [*faults, *_check_own_file(workspace), *check_steps(steps, held)]:
         raise StepsRefused(every)
-    made = [pattern for step in steps for pattern in step.makes]
-    left = {path: why for path, why in held.left_out.items() if not patterns.matches_any(made, path)}
+    is_made = patterns.Matcher(pattern for step in steps for pattern in step.makes)
+    left = {path: why for path, why in held.left_out.items() if not is_made(path)}
     lines = describe_left_out(left)
     is_plain = len(steps) == 1 and steps[0].uses is None
     return CommittedSolution(commit.hash, commit.tree, command, [] if is_plain else steps, lines, _hash_of(steps, held))

@@ -14,7 +14,7 @@ from harness.evaluation.steps.checkout import RULE, SETTINGS, Contents
 from runs.events.registry import Step
 
 SUBMISSION = "submission.csv"
-MAX_STEPS, MAX_PATTERNS = 20, 100
+MAX_STEPS, MAX_PATTERNS = 20, 50
 _IGNORED = frozenset(("name", "description", "comment"))
 _WORD = re.compile(r"[^\s'\"=;|&<>()]+")
 
@@ -63,6 +63,9 @@ def read_steps(arguments: Sequence[StepArguments]) -> tuple[list[Step], list[str
     if len(arguments) > MAX_STEPS:
         faults.append(f"{len(arguments)} steps are too many: at most {MAX_STEPS}")
     steps = [_read_step(number, one, faults) for number, one in enumerate(arguments[:MAX_STEPS], 1)]
+    for number, one in enumerate(arguments[:-1], 1):
+        if not one.makes:
+            faults.append(f"step {number} makes nothing: name the files that later steps use in its `makes`")
     if steps:
         _check_last(steps, faults)
     return steps, faults
@@ -127,16 +130,12 @@ def _normalised(number: int, key: str, given: Sequence[str], faults: list[str]) 
 
 
 def _check_last(steps: list[Step], faults: list[str]) -> None:
-    last = len(steps)
     if not steps[-1].makes:
         steps[-1] = steps[-1].model_copy(update={"makes": [SUBMISSION]})
-    elif not patterns.matches_any(steps[-1].makes, SUBMISSION):
-        early = [str(n) for n, step in enumerate(steps, 1) if patterns.matches_any(step.makes, SUBMISSION)]
+    elif not patterns.Matcher(steps[-1].makes)(SUBMISSION):
+        early = [str(n) for n, step in enumerate(steps, 1) if patterns.Matcher(step.makes)(SUBMISSION)]
         where = f"; step {early[-1]} makes it: put that one last" if early else ": add it to its `makes`"
         faults.append(f"the last step must make {SUBMISSION}{where}")
-    for number, step in enumerate(steps[:-1], 1):
-        if not step.makes:
-            faults.append(f"step {number} of {last} makes nothing: name the files that later steps use in its `makes`")
 
 
 # --------------------------------------------------------------------------------------------- against the commit
@@ -144,11 +143,9 @@ def _check_last(steps: list[Step], faults: list[str]) -> None:
 
 def masked(steps: Sequence[Step], contents: Contents) -> frozenset[str]:
     """Settings of a commit that a step makes anew: no step may read the commit's copy."""
-    made = [pattern for step in steps for pattern in step.makes]
+    is_made = patterns.Matcher(pattern for step in steps for pattern in step.makes)
     return frozenset(
-        path
-        for path in contents.held
-        if "." + path.rpartition(".")[2].lower() in SETTINGS and patterns.matches_any(made, path)
+        path for path in contents.held if "." + path.rpartition(".")[2].lower() in SETTINGS and is_made(path)
     )
 
 
@@ -157,12 +154,14 @@ def used_files(step: Step, paths: Sequence[str]) -> list[str]:
     if step.uses is None:
         return sorted(paths)
     named = {word.removeprefix("./") for word in _WORD.findall(step.command)}
-    return sorted(path for path in paths if path in named or patterns.matches_any(step.uses, path))
+    is_used = patterns.Matcher(step.uses)
+    return sorted(path for path in paths if path in named or is_used(path))
 
 
 def check_steps(steps: Sequence[Step], contents: Contents) -> list[str]:
     """The faults of steps on a commit: links, code that a step would replace, files that nobody makes, cycles."""
-    held = [path for path in contents.held if path not in masked(steps, contents)]
+    hidden = masked(steps, contents)
+    held = [path for path in contents.held if path not in hidden]
     links = {path for path, why in contents.left_out.items() if why == "a link"}
     faults = []
     for number, step in enumerate(steps, 1):
@@ -194,7 +193,7 @@ def _unmade(number: int, pattern: str, steps: Sequence[Step], held: Sequence[str
             f"step {number} uses {pattern}, but no evaluation holds {left} ({contents.left_out[left]}): add a step "
             f"that makes it from ./data, with {pattern} in its `makes`"
         )
-    return f"step {number} uses {pattern}: the workspace has no such file ({RULE}), and no earlier step makes it"
+    return f"step {number} uses {pattern}: the commit has no such file ({RULE}), and no earlier step makes it"
 
 
 def _depends(later: int, earlier: int, steps: Sequence[Step]) -> bool:

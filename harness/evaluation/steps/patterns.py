@@ -66,9 +66,24 @@ def matches(pattern: str, path: str) -> bool:
     return len(parts) in states
 
 
-def matches_any(patterns: Iterable[str], path: str) -> bool:
-    """Whether one of the patterns matches a path."""
-    return any(matches(pattern, path) for pattern in patterns)
+class Matcher:
+    """Several normalised patterns at once. Plain paths cost no more than one."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        every = set(patterns)
+        self._plain = {pattern for pattern in every if is_literal(pattern)}
+        self._globs = sorted(every - self._plain)
+
+    def __call__(self, path: str) -> bool:
+        """Whether one of them matches a path."""
+        if "" in self._plain or path in self._plain:
+            return True
+        at = path.find("/")
+        while at >= 0:
+            if path[:at] in self._plain:
+                return True
+            at = path.find("/", at + 1)
+        return any(matches(pattern, path) for pattern in self._globs)
 
 
 def may_overlap(one: str, other: str) -> bool:

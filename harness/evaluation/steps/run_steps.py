@@ -164,7 +164,8 @@ class _Steps:
         )
         replace_file(workspace.with_suffix(".json"), record.model_dump_json().encode())
         if not self.cache.store(record, self.kept):
-            notes.append(f"not kept for later evaluations: {record.made_bytes / 1e9:.1f} GB are too much for the cache")
+            size = f"{record.made_bytes / 1e9:.1f} of at most {self.cache.max_bytes / 1e9:.1f} GB"
+            notes += [f"not cached: it made {size}"] if self.cache.max_bytes else []
         shutil.rmtree(workspace, ignore_errors=True)
         self._take_over(record)
         self.outcome.results[-1] = self.outcome.results[-1].model_copy(
@@ -199,9 +200,10 @@ class _Steps:
         step, is_last = inputs.step, inputs.number == self.count
         earlier = sum(one.size for one in self.made.values())
         limit = min(self.run.settings.workspace_bytes - earlier, self._room())
+        is_made = patterns.Matcher(step.makes)
         found = collect(
             self._workspace(inputs.number),
-            lambda path: path not in inputs.code and patterns.matches_any(step.makes, path),
+            lambda path: path not in inputs.code and is_made(path),
             lambda path: path in inputs.code or path in inputs.made,
             self.kept,
             limit,
