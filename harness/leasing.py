@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from harness.run import Lane, Run
 from runs.events.registry import Waited
-from sandboxes.leases.amounts import Priority
+from runs.state import Evaluation
+from sandboxes.leases.amounts import Priority, Request
 from sandboxes.leases.leases import Lease
 
 SHORT_SECONDS = 1.0
@@ -43,3 +45,39 @@ def shown_wait(run: Run, job: str) -> Iterator[Callable[[str], None]]:
     waited = time.monotonic() - began
     if waited >= SHORT_SECONDS:
         run.record(Waited(on=f"a lease for job {job}", seconds=round(waited, 1)))
+
+
+def lane_of(run: Run, evaluation: Evaluation) -> Lane:
+    """The lane whose share an evaluation uses: its own, or the first one where that is not played any more."""
+    return next((lane for lane in run.lanes if lane.number == evaluation.lane), run.lanes[0])
+
+
+def gpus_of_job(lane: Lane, number: int = 0) -> tuple[str, ...]:
+    """The GPUs of the `number`th of the evaluations that a lane runs at once."""
+    gpus = lane.sandbox.paths.gpus
+    each = min(lane.run.settings.job_gpus or len(gpus), len(gpus))
+    return gpus[number * each : (number + 1) * each]
+
+
+@dataclass(frozen=True)
+class FoldShare:
+    """How many folds run at once, what each of them leases, and which part of the machine that is."""
+
+    lane: Lane
+    at_once: int
+    request: Request
+    part: float
+
+    def gpus_of(self, number: int) -> tuple[str, ...]:
+        """The GPUs of the `number`th fold."""
+        return gpus_of_job(self.lane, number)
+
+
+def fold_share(lane: Lane, count: int) -> FoldShare:
+    """The shares of `count` folds that run at once as far as cores, memory and GPUs allow."""
+    machine, gpus = lane.run.leases.machine, lane.sandbox.paths.gpus
+    at_once = min(count, lane.run.jobs_at_once())
+    if gpus:
+        at_once = min(at_once, len(gpus) // len(gpus_of_job(lane)))
+    request = machine.share(max(1, at_once))
+    return FoldShare(lane, max(1, at_once), request, request.cores / machine.cores)

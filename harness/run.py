@@ -83,6 +83,8 @@ class Run:
     slots: RequestSlots = field(default_factory=RequestSlots)
     playing: set[int] = field(default_factory=set)
     """The lanes that are being played."""
+    on_folds: set[str] = field(default_factory=set)
+    """The evaluations that a thread runs on the other folds."""
     _recorder: int | None = None
     """The one thread that may still record, once the lanes are closed."""
     _beat_at: float = field(default_factory=time.monotonic)

@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from harness import leasing
 from harness.evaluation import fold_plan, leak_checks, result_text, submission
 from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
 from harness.evaluation.steps.commit import CommittedSolution, commit_solution
 from harness.evaluation.steps.declare import StepArguments, one_step, read_steps
+from harness.evaluation.steps.sandboxed import Conditions
 from harness.evaluation.verdict import Verdict, reach_verdict
 from harness.run import Lane, Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation, State
 from runs.versions.refs import refs_of
+from sandboxes.leases.amounts import Priority
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 
@@ -46,7 +49,7 @@ def evaluate(
             return result_text.repeated_text(run, earlier)
         evaluation = _start(lane, name, call, solution)
     if not evaluation.finished:
-        result = _run(run, evaluation, seconds)
+        result = _run(lane, evaluation, seconds)
         run.record(_judge(run, evaluation, result))
         shutil.rmtree(result.workspace, ignore_errors=True)
         evaluation = run.state.evaluations[evaluation.id]
@@ -92,17 +95,23 @@ def make_accessible(workspace: Path) -> None:
         workspace.chmod(workspace.stat().st_mode | 0o700)
 
 
-def _run(run: Run, evaluation: Evaluation, seconds: float) -> SplitResult:
+def _run(lane: Lane, evaluation: Evaluation, seconds: float) -> SplitResult:
+    run, job = lane.run, evaluation.started.job
     settings, best = run.settings, run.state.best
     against = fold_dir(run, best.id, Split()) / "held_out.csv" if best and best.score is not None else None
-    return run_on_split(
-        run,
-        evaluation,
-        Split(),
-        min(run.seconds_left(), _limit(run, seconds)),
-        lambda: max(60.0, min(settings.judge_seconds, run.seconds_left())),
-        against if against and against.exists() else None,
-    )
+    lease = leasing.join(lane, job, Priority.FIRST_FOLD)
+    try:
+        return run_on_split(
+            run,
+            evaluation,
+            Split(),
+            min(run.seconds_left(), _limit(run, seconds)),
+            lambda: max(60.0, min(settings.judge_seconds, run.seconds_left())),
+            against if against and against.exists() else None,
+            conditions=Conditions(lease.variables() if lease else {}, leasing.gpus_of_job(lane)),
+        )
+    finally:
+        lane.lease.leave(job)
 
 
 def _limit(run: Run, asked: float) -> float:

@@ -1,15 +1,24 @@
-"""Evaluate a solution on the other folds. The model learns only a fixed status of it."""
+"""Evaluate a solution on the other folds, on several at once as far as leases allow. The model learns only a status."""
 
 from __future__ import annotations
 
+import contextvars
 import shutil
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
-from harness.evaluation.run_split import job_of, run_on_split
+from harness import leasing
+from harness.evaluation.run_split import blend_of, job_of, run_on_split
+from harness.evaluation.steps.sandboxed import Conditions
+from harness.interrupt import StopRequested
 from harness.run import Run
 from runs.events.registry import FoldFinished, FoldStarted
 from runs.state import Evaluation
+from sandboxes.leases.amounts import Priority, thread_variables
 from tasks.holdout.split import Split
 
 Outcome = Literal["done", "short", "slow", "failed"]
@@ -17,6 +26,8 @@ Outcome = Literal["done", "short", "slow", "failed"]
 before; it failed."""
 MIN_SECONDS = 60.0
 """What a job on another split may always take, however short it was before."""
+LOOK_SECONDS = 0.25
+"""How often a thread that waits for others looks."""
 
 
 def run_all(
@@ -30,47 +41,210 @@ def run_all(
 ) -> Outcome:
     """Run an evaluation's steps on these splits as long as `left()` has the seconds for it.
 
-    `seconds` is what they took before; a job may take `slowdown` times as long. Without `use_cache` every step runs.
-    Repeated after a crash, the call continues. Raises `StopRequested`.
+    `seconds` is what they took before; with the whole machine, they may take `slowdown` times as long. Without
+    `use_cache` every step runs. Where a split fails, no further one starts and those that run are ended. Repeated after
+    a crash, the call continues. Raises `StopRequested`.
     """
-    limit = max(MIN_SECONDS, slowdown * seconds)
-    for index, split in enumerate(splits):
-        if run.state.folds.get((evaluation.id, split.name)) is None:
-            missing = sum(run.state.folds.get((evaluation.id, other.name)) is None for other in splits[index:])
-            if left() < missing * seconds:
-                return "short"
-        result = run_fold(run, evaluation, split, min(limit, max(1.0, left())), use_cache)
-        if result.status == "timeout":
-            return "slow" if result.seconds > 0.9 * limit else "short"  # otherwise the run's own clock ended it
-        if result.status not in ("scored", "unscored"):
-            return "failed"
-    return "done"
+    with _alone(run, evaluation.id):
+        batch = _Batch(run, evaluation, splits, seconds, slowdown, left, use_cache)
+        if any(batch.is_missing(split) for split in splits):
+            batch.run_missing()
+        return batch.outcome()
 
 
-def run_fold(run: Run, evaluation: Evaluation, split: Split, seconds: float, use_cache: bool = True) -> FoldFinished:
-    """The result of an evaluation on another split: the recorded one, or that of running it now for at most `seconds`.
+@contextmanager
+def _alone(run: Run, evaluation: str) -> Iterator[None]:
+    """Let one thread at a time run the folds of an evaluation: lanes may compare with the same best one."""
+    while True:
+        with run.lock:
+            if evaluation not in run.on_folds:
+                run.on_folds.add(evaluation)
+                break
+        run.pulse(f"another attempt runs evaluation {evaluation} on the other folds")
+        time.sleep(LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        run.on_folds.discard(evaluation)
 
-    Raises `StopRequested`.
+
+class _NothingToDo(Exception):
+    """No fold is left to start, so nobody needs a lease any more."""
+
+
+class _Batch:
+    """The splits of one evaluation, run by several threads.
+
+    The calling thread uses the lease of its lane, so it goes on however busy the machine is. Each further thread leases
+    a share of its own for each fold.
     """
-    key = (evaluation.id, split.name)
-    recorded = run.state.folds.get(key)
-    if recorded is not None:
-        return recorded
-    if key not in run.state.folds:
-        run.record(FoldStarted(evaluation=evaluation.id, fold=split.name, job=job_of(evaluation.id, split)))
-    result = run_on_split(run, evaluation, split, seconds, lambda: run.settings.judge_seconds, use_cache=use_cache)
-    judgement = result.judgement
-    finished = FoldFinished(
-        evaluation=evaluation.id,
-        fold=split.name,
-        status=judgement.status,
-        score=judgement.score,
-        noise=judgement.noise,
-        message=judgement.message,
-        seconds=result.spent_seconds,
-        submission=judgement.sha256,
-        steps=result.outcome.results,
-    )
-    run.record(finished)
-    shutil.rmtree(result.workspace, ignore_errors=True)
-    return finished
+
+    def __init__(
+        self,
+        run: Run,
+        evaluation: Evaluation,
+        splits: Sequence[Split],
+        seconds: float,
+        slowdown: float,
+        left: Callable[[], float],
+        use_cache: bool,
+    ) -> None:
+        self.run, self.evaluation, self.splits, self.seconds, self.left = run, evaluation, splits, seconds, left
+        self.lane = leasing.lane_of(run, evaluation)
+        self.share = leasing.fold_share(self.lane, len(splits))
+        self.limit = max(MIN_SECONDS, slowdown * seconds / self.share.part)
+        missing = [split for split in splits if self.is_missing(split)]
+        self.todo = deque(sorted(missing, key=lambda split: not self._is_open(split)))
+        """Splits without a result that no thread has taken; those that an earlier process started come first."""
+        self.use_cache, self.is_short = use_cache, False
+        self.error: BaseException | None = None
+
+    def is_missing(self, split: Split) -> bool:
+        """Whether a split has no result on record."""
+        return self.run.state.folds.get((self.evaluation.id, split.name)) is None
+
+    def _is_open(self, split: Split) -> bool:
+        return (self.evaluation.id, split.name) in self.run.state.folds and self.is_missing(split)
+
+    def outcome(self) -> Outcome:
+        """The outcome by the results on record."""
+        found = {self._outcome_of(split) for split in self.splits}
+        order: tuple[Outcome, ...] = ("failed", "slow", "short")
+        return next((outcome for outcome in order if outcome in found), "done")
+
+    def _outcome_of(self, split: Split) -> Outcome:
+        result = self.run.state.folds.get((self.evaluation.id, split.name))
+        if result is None:
+            return "short"
+        if result.status == "timeout":  # before its limit, the run's own clock ended it
+            return "slow" if result.seconds > 0.9 * self.limit else "short"
+        return "done" if result.status in ("scored", "unscored") else "failed"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a result on record decides that the solution is not run on."""
+        recorded = [split for split in self.splits if not self.is_missing(split)]
+        return any(self._outcome_of(split) in ("failed", "slow") for split in recorded)
+
+    # -------------------------------------------------------------------------------------------------------- threads
+
+    def run_missing(self) -> None:
+        """Run the splits that have no result, or record of those that were started that they are not needed."""
+        for split in self.todo:
+            blend_of(self.run, split)  # one after the other, since making data takes much memory
+        threads = [self._start_thread(number) for number in range(1, min(self.share.at_once, len(self.todo)))]
+        self._guard(self._work_in_lane)
+        while any(thread.is_alive() for thread in threads):
+            self._guard(lambda: self.run.pulse("the other folds"))
+            if self.error is not None:
+                break  # the threads notice it, and record nothing more
+            threads[0].join(LOOK_SECONDS) if threads[0].is_alive() else time.sleep(LOOK_SECONDS)
+        if self.error is not None:
+            raise self.error
+        while self.todo and self._is_open(self.todo[0]):  # started before a crash, and not needed since another failed
+            self._run_split(self.todo.popleft(), 0)
+
+    def _start_thread(self, number: int) -> threading.Thread:
+        context = contextvars.copy_context()  # names the attempt that its events belong to
+        name = f"{threading.current_thread().name}-fold-{number}"
+        act = lambda: self._guard(lambda: self._work_beside(number))  # noqa: E731
+        thread = threading.Thread(target=context.run, args=(act,), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _guard(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except _NothingToDo:
+            pass
+        except BaseException as error:
+            with self.run.lock:
+                self.error = self.error or error
+
+    def _work_in_lane(self) -> None:
+        user = f"folds of {self.evaluation.id}"
+        with leasing.shown_wait(self.run, user) as show:
+
+            def on_wait(what: str) -> None:
+                show(what)
+                self._give_up_if_done(what)
+
+            self.lane.lease.join(user, Priority.OTHER_FOLDS, on_wait)
+        try:
+            while (split := self._take()) is not None:
+                self._run_split(split, 0)
+        finally:
+            self.lane.lease.leave(user)
+
+    def _work_beside(self, number: int) -> None:
+        while self.todo:
+            with self.run.leases.acquire(self.share.request, Priority.OTHER_FOLDS, self._give_up_if_done):
+                if (split := self._take()) is None:
+                    return
+                self._run_split(split, number)
+
+    def _give_up_if_done(self, _: str) -> None:
+        self._check()
+        if not self.todo or self.is_short or self.has_failed:
+            raise _NothingToDo
+
+    def _check(self) -> None:
+        self.run.stopping.check()
+        if self.error is not None:
+            raise StopRequested("an error on another fold")
+
+    def _take(self) -> Split | None:
+        """The next split to run, whose start is then on record; None if none may start."""
+        with self.run.lock:
+            self._check()
+            if not self.todo or self.is_short or self.has_failed:
+                return None
+            split = self.todo[0]
+            if not self._is_open(split):
+                missing = sum(self.is_missing(other) for other in self.splits)
+                if self.left() < missing * self.seconds:
+                    self.is_short = True
+                    return None
+                job = job_of(self.evaluation.id, split)
+                self.run.record(FoldStarted(evaluation=self.evaluation.id, fold=split.name, job=job))
+            return self.todo.popleft()
+
+    # -------------------------------------------------------------------------------------------------------- one split
+
+    def _run_split(self, split: Split, number: int) -> None:
+        """Run the evaluation on a split and record the result."""
+        result = run_on_split(
+            self.run,
+            self.evaluation,
+            split,
+            min(self.limit, max(1.0, self.left())),
+            lambda: self.run.settings.judge_seconds,
+            use_cache=self.use_cache,
+            conditions=Conditions(
+                thread_variables(self.share.request.cores), self.share.gpus_of(number), self._is_cancelled
+            ),
+        )
+        judgement = result.judgement
+        is_stopped = result.job.ended == "killed" and self.has_failed
+        with self.run.lock:
+            self._check()
+            self.run.record(
+                FoldFinished(
+                    evaluation=self.evaluation.id,
+                    fold=split.name,
+                    status="stopped" if is_stopped else judgement.status,
+                    score=judgement.score,
+                    noise=judgement.noise,
+                    message="ended, since another fold failed" if is_stopped else judgement.message,
+                    seconds=result.spent_seconds,
+                    share=round(self.share.part, 4),
+                    submission=judgement.sha256,
+                    steps=result.outcome.results,
+                )
+            )
+            self.is_short = self.is_short or self._outcome_of(split) == "short"
+        shutil.rmtree(result.workspace, ignore_errors=True)
+
+    def _is_cancelled(self) -> bool:
+        self._check()
+        return self.has_failed

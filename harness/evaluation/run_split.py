@@ -6,6 +6,7 @@ elsewhere may hold labels that the fold holds out; on the other folds its output
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from harness.evaluation.fold_plan import search_half
 from harness.evaluation.steps.checkout import contents
 from harness.evaluation.steps.declare import one_step
 from harness.evaluation.steps.run_steps import Solution, StepsOutcome, run_steps
-from harness.evaluation.steps.sandboxed import Place
+from harness.evaluation.steps.sandboxed import Conditions, Place
 from harness.run import Run
 from runs.state import Evaluation
 from sandboxes.base import JobStatus
@@ -23,6 +24,9 @@ from tasks.holdout.private_labels import opaque_name
 from tasks.holdout.split import Split
 from tasks.judging.judge import Judgement, run_judge
 from tasks.task import load_task
+
+_MAKING = threading.Lock()
+"""Held while the data of a split is made: lanes and folds may need the same split."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def blend_of(run: Run, split: Split) -> Blend:
         return run.blend
     folder = run.blend.folder
     task = load_task(Path(run.created.task_path))
-    return make_blend(task, run.settings.seed, folder.with_name(opaque_name(f"{folder.name}\n{split.name}")), split)
+    with _MAKING:
+        return make_blend(task, run.settings.seed, folder.with_name(opaque_name(f"{folder.name}\n{split.name}")), split)
 
 
 def fold_dir(run: Run, evaluation: str, split: Split) -> Path:
@@ -84,6 +89,8 @@ def run_on_split(
     judge_seconds: Callable[[], float],
     against: Path | None = None,
     use_cache: bool = True,
+    *,
+    conditions: Conditions,
 ) -> SplitResult:
     """Run an evaluation's steps on a split for at most `seconds` of real work, and judge what they made.
 
@@ -94,7 +101,7 @@ def run_on_split(
     folder, blend = fold_dir(run, evaluation.id, split), blend_of(run, split)
     # The output of other folds would show their held-out labels, and earlier output the labels they hold out.
     jobs = run.folder / "fold_jobs" / split.name / evaluation.id if split.name else run.sandbox.paths.jobs
-    where = Place(blend.public, jobs, folder / "workspace", is_other=bool(split.name))
+    where = Place(blend.public, jobs, folder / "workspace", conditions, is_other=bool(split.name))
     outcome = run_steps(run, solution_of(run, evaluation, split), where, split.name or "fold0", seconds, use_cache)
     status = outcome.status
     if outcome.problem:

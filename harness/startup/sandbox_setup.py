@@ -37,6 +37,8 @@ def check_settings(settings: RunSettings) -> None:
         errors.fail(f"models {settings.models}: there is no such folder of pretrained weights")
     if settings.runtime and settings.sandbox != "docker":
         errors.fail("--runtime needs --sandbox docker: no other sandbox has containers")
+    if settings.job_gpus > settings.gpus:
+        errors.fail(f"job_gpus {settings.job_gpus}: the run leases {settings.gpus}; add --gpus {settings.job_gpus}")
     if not settings.gpus:
         return
     if settings.sandbox != "docker":

@@ -5,13 +5,32 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.run import LONGEST_JOB_SECONDS, Run
 from sandboxes.base import JobRequest, JobStatus, Sandbox
 from sandboxes.select import open_sandbox
+
+LOOK_SECONDS = 1.0
+"""How often a running job is looked at to see whether it is still needed."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a solution's jobs may use: variables of their environment, and GPUs.
+
+    `is_cancelled` is asked every second while a job runs; where it is true, the job is killed.
+    """
+
+    variables: Mapping[str, str]
+    gpus: tuple[str, ...] = ()
+    is_cancelled: Callable[[], bool] = _never
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,7 @@ class Place:
     data: Path
     jobs: Path
     folder: Path
+    conditions: Conditions
     is_other: bool = False
 
 
@@ -42,28 +62,38 @@ def run_job(
     `StopRequested`, OSError where the disk stays full.
     """
     sandbox = _open(run, place, workspace, fill)
-    status = _wait(run, sandbox, job, command, seconds)
+    status = _wait(run, sandbox, job, command, seconds, place.conditions)
     if check_disk(run, sandbox, status) and place.is_other:
         forget(sandbox, job)
         sandbox = _open(run, place, workspace, fill)
-        status = _wait(run, sandbox, job, command, seconds)
+        status = _wait(run, sandbox, job, command, seconds, place.conditions)
     sandbox.close()
     return status
 
 
 def _open(run: Run, place: Place, workspace: Path, fill: Callable[[Path], None]) -> Sandbox:
-    paths = replace(run.sandbox.paths, workspace=workspace, data=place.data, jobs=place.jobs, locks=False)
+    paths = replace(
+        run.sandbox.paths,
+        workspace=workspace,
+        data=place.data,
+        jobs=place.jobs,
+        locks=False,
+        gpus=place.conditions.gpus,
+    )
     paths.jobs.mkdir(parents=True, exist_ok=True)
     if not workspace.exists():  # a started job keeps its own
         fill(workspace)
     return open_sandbox(run.sandbox.kind, paths)
 
 
-def _wait(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float) -> JobStatus:
+def _wait(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float, conditions: Conditions) -> JobStatus:
     limits = replace(run.limits(), wall_seconds=max(1.0, min(seconds, LONGEST_JOB_SECONDS)))
-    sandbox.start(JobRequest(job, command, limits))
+    sandbox.start(JobRequest(job, command, limits, conditions.variables))
     while True:
-        (status,) = run.await_jobs([job], run.settings.longest_wait_seconds, sandbox)
+        (status,) = run.await_jobs([job], LOOK_SECONDS, sandbox)
+        if status.state == "running" and conditions.is_cancelled():
+            status = sandbox.kill(job)
+            run.note_ended(status)
         if status.state != "running":
             return status
 

@@ -1,0 +1,102 @@
+"""The other folds of an evaluation run at once: a failure ends the others, and an interruption repeats none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from runs.events.registry import Event, FoldFinished, FoldStarted
+from sandboxes.leases.amounts import this_machine
+from sandboxes.leases.leases import Leases
+from tests.harness.judged_runs import evaluated, evaluations, guessing, played, script, side, two_numbers
+from tests.playing import events_of, harness, only_run, start_harness, wait_until
+from tests.servers.chat_server import ChatServer
+
+AT_ONCE = ("--set", "jobs_at_once=2", "--parallel", "1")
+SPLIT = "fold=$(cksum < data/train.csv | cut -c1-6)"
+"""Sets a shell variable that differs from fold to fold."""
+GOOD = guessing("int(float(row['a']) > 0)")
+needs_cores = pytest.mark.skipif(this_machine().cores < 2, reason="folds run at once on two cores or more")
+
+
+def marked(marks: Path, seconds: float, then: str = "python solution.py") -> str:
+    """A command that writes when it started and ended on a fold, one line each, into a file of that fold."""
+    marks.mkdir()
+    mark = f"date +%s.%N >> {marks}/$fold"
+    return f"{SPLIT}; {mark}; sleep {seconds}; {then} || exit 3; {mark}"
+
+
+def intervals(marks: Path) -> list[tuple[float, float]]:
+    """When each fold started and ended. Fails for one that did not run exactly once."""
+    times = [[float(line) for line in path.read_text().split()] for path in marks.iterdir()]
+    assert all(len(each) == 2 for each in times), times
+    return sorted((first, last) for first, last in times)
+
+
+def most_at_once(found: list[tuple[float, float]]) -> int:
+    return max(sum(first <= start < last for first, last in found) for start, _ in found)
+
+
+def folds_of(events: list[Event]) -> list[FoldFinished]:
+    return [event for event in events if isinstance(event, FoldFinished) and not event.fold.startswith("fresh")]
+
+
+@needs_cores
+def test_folds_run_at_once_as_far_as_leases_allow(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    steps = evaluated(GOOD, marked(marks, 1.0))
+    events = played(tmp_path, two_numbers(tmp_path / "side", side), steps, flags=(*AT_ONCE, "--set", "finalists=1"))
+    (evaluation,) = evaluations(events)
+    assert (evaluation.status, evaluation.folds) == ("scored", 5)
+    folds = folds_of(events)
+    assert {fold.status for fold in folds} == {"scored"} and len(folds) == 4
+    share = 1 / 2 if this_machine().cores % 2 == 0 else folds[0].share
+    assert {fold.share for fold in folds} == {share}, "time that folds share counts once"
+    assert most_at_once(intervals(marks)) == 2
+    assert Leases(tmp_path).held() == {}
+
+
+@needs_cores
+def test_a_fold_that_fails_ends_the_others(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    # The first fold has one training row less or more than others; the second to start on another fold fails at once.
+    command = (
+        f"mkdir -p {marks}; n=$(ls {marks} | wc -l); touch {marks}/$$; "
+        f"if [ $n = 2 ]; then exit 9; fi; if [ $n = 1 ]; then sleep 300; fi; python solution.py"
+    )
+    began = time.monotonic()
+    events = played(tmp_path, two_numbers(tmp_path / "side", side), evaluated(GOOD, command), flags=AT_ONCE)
+    assert time.monotonic() - began < 200
+    (evaluation,) = evaluations(events)
+    assert evaluation.distrust_reason and evaluation.promoted is False
+    started = [event.fold for event in events if isinstance(event, FoldStarted)]
+    assert sorted(started) == ["fold1", "fold2"], "the others do not start"
+    assert sorted(fold.status for fold in folds_of(events)) == ["failed", "stopped"]
+
+
+@needs_cores
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_folds_go_on_after_an_interruption_and_none_runs_twice(tmp_path: Path, how: signal.Signals) -> None:
+    marks = tmp_path / "marks"
+    task = two_numbers(tmp_path / "side", side)
+    with ChatServer(script(evaluated(GOOD, marked(marks, 2.0))), piece=1000) as server:
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
+        process = start_harness(tmp_path, "run", str(task), *options, *AT_ONCE, "--set", "finalists=1")
+        wait_until(lambda: marks.exists() and len(list(marks.iterdir())) == 3)
+        began = time.monotonic()
+        os.kill(process.pid, how)
+        process.communicate(timeout=30)
+        assert time.monotonic() - began < 10
+        open_folds = len([event for event in events_of(only_run(tmp_path)) if isinstance(event, FoldStarted)])
+        assert open_folds == 2
+        code, printed = harness(tmp_path, "resume", "last", "--plain")
+    assert code == 0, printed
+    events = events_of(only_run(tmp_path))
+    (evaluation,) = evaluations(events)
+    assert evaluation.folds == 5 and [fold.status for fold in folds_of(events)] == ["scored"] * 4
+    assert len([event for event in events if isinstance(event, FoldStarted) and event.fold.startswith("fold")]) == 4
+    intervals(marks)
