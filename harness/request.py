@@ -66,9 +66,12 @@ def _ask(lane: Lane) -> None:
             window.messages,
             on_wait=on_wait,
             on_again=lambda: lane.record(Waited(on="the endpoint, asked again", request=request)),
+            on_finding=lambda finding: lane.record(Warned(message=finding)),
             on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
             wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
             patience_seconds=max(1.0, min(patience, run.seconds_left())),
+            asked_patience_seconds=max(1.0, min(run.settings.model_patience_seconds, run.seconds_left())),
+            has_answered=run.state.turns > 0,
             may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),
         )
     except ModelError as error:

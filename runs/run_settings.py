@@ -112,6 +112,12 @@ class RunSettings(BaseModel):
     stop_seconds: float = setting(8.0, "limits", "Time a stop waits for the current step.", unit="s", gt=0)
 
     model_patience_seconds: float = setting(21_600.0, "client", "Time a failing endpoint is retried.", unit="s", gt=0)
+    model_refused_seconds: float = setting(
+        600.0, "client", "Time a refused request (400) is retried by an endpoint that answered before.", unit="s", ge=0
+    )
+    model_denied_seconds: float = setting(
+        1_800.0, "client", "The same for a refused key or address (401, 403, 404).", unit="s", ge=0
+    )
     model_call_seconds: float = setting(1_800.0, "client", "Time limit of one request.", unit="s", gt=0)
     model_stall_seconds: float = setting(300.0, "client", "Silence after which a request is repeated.", unit="s", gt=0)
     model_first_wait_seconds: float = setting(1.0, "client", "First wait between retries.", unit="s", gt=0)

@@ -205,7 +205,8 @@ def _same_call(known: Sequence[_PartCall], entry: Mapping[str, Any], name: str) 
         # An entry without name and id is the rest of the last call under a wrong index.
         return None if name or given else known[-1]
     # One index for every call, distinguished by id: a second name after the arguments of the first call began.
-    begins = bool(given and same.id and given != same.id and name and same.arguments)
+    has_begun = bool(same.arguments) or same.odd_arguments not in (None, "")
+    begins = bool(given and same.id and given != same.id and name and has_begun)
     return None if begins else same
 
 

@@ -26,6 +26,7 @@ from harness.endpoint.errors import (
     scrubber,
     shortened,
     shown_address,
+    without_quotes,
 )
 from harness.endpoint.extras import Extras
 from harness.endpoint.proxies import is_direct, require_usable_proxy
@@ -110,16 +111,19 @@ class Connection:
                 self._receive(body, reader, time.monotonic() + wall_seconds)
             raw = reader.finish()
         except TransientFailure as failure:
-            raise self._classify(reader, failure) from None
+            raise self._classify(reader, failure, bytes(body) if reader.error is not None else b"") from None
         self.is_usually_delta = raw.style == "delta" or (self.is_usually_delta and raw.style == "auto")
         return raw
 
-    def _classify(self, reader: ReplyReader, failure: TransientFailure) -> TransientFailure | ModelError:
+    def _classify(self, reader: ReplyReader, failure: TransientFailure, sent: bytes) -> TransientFailure | ModelError:
         """The failure to raise: scrubbed, and with the text of an error inside the answer."""
         begun = reader.text_bytes() if failure.was_cut else 0
         if reader.error is not None:
             text, code = error_text(reader.error)
-            classified = classify_error(0, self.scrub(text), self.scrub(code), model=self.model, address=self.address)
+            text = self.scrub(text)
+            classified = classify_error(
+                0, text, self.scrub(code), model=self.model, address=self.address, own=without_quotes(text, sent)
+            )
             if isinstance(classified, TransientFailure):
                 classified.was_cut = classified.was_taken = failure.was_cut
                 classified.text_bytes = begun
@@ -148,10 +152,10 @@ class Connection:
             reader.is_taken = True
             self._read_to_end(response.iter_bytes(), reader, deadline)
         except openai.APIStatusError as error:
-            raise self._refusal(error) from None
+            raise self._refusal(error, body) from None
         except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             # A failure after the model finished (a lost end of the stream, for example) does no harm.
-            if not reader.is_whole:
+            if not reader.has_all_bytes:
                 late = time.monotonic() >= deadline
                 raise TransientFailure(
                     _connection_error(error, late, self._stall_seconds), was_cut=reader.has_begun
@@ -179,15 +183,17 @@ class Connection:
             finally:
                 self._lingers = time.monotonic() - begun > 0.5
 
-    def _refusal(self, error: APIStatusError) -> TransientFailure | ModelError:
+    def _refusal(self, error: APIStatusError, body: Body) -> TransientFailure | ModelError:
         response = error.response
         text, code = error_text_of_body(response.content)
         if 300 <= response.status_code < 400:
             text = f"it moved to {response.headers.get('location', 'another address')}: use that as --base-url"
+        text = self.scrub(text)
         classified = classify_error(
             response.status_code,
-            self.scrub(text),
+            text,
             self.scrub(code),
+            own=without_quotes(text, bytes(body)) if 400 <= response.status_code < 500 else None,
             model=self.model,
             address=self.address,
             wait_seconds=requested_wait(response.headers),

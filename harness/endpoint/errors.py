@@ -12,12 +12,13 @@ Errors::
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from harness.endpoint.request_body import parse
+from harness.endpoint.server_sent_events import parse
 
 LONGEST_TEXT = 400
 """Limit of characters of an endpoint's error text in our messages."""
@@ -36,7 +37,15 @@ class EndpointUnreachable(ModelError):
 
 
 class EndpointRefused(ModelError):
-    """The endpoint will never answer such a request; the message says what to change."""
+    """The endpoint will never answer such a request; the message says what to change.
+
+    `status` is its HTTP status, `shown` what it said without words of the history.
+    """
+
+    def __init__(self, message: str, status: int = 0, shown: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.shown = shown
 
 
 class ContextOverflow(ModelError):
@@ -152,7 +161,8 @@ _MINIMAX = {
 _WORDS = {"rate_limit": 429, "overloaded": 503, "server_error": 500, "invalid_request": 400, "authentication": 401}
 
 _OVERFLOW = re.compile(
-    r"context[_ ]?length|context[_ ]?window|maximum context|exceed_context|input_tokens|prompt is too long|"
+    r"context[_ ]?length|context[_ ]?window|context[_ ]?size|maximum context|exceed_context|input_tokens|"
+    r"prompt is too long|maximum prompt length|model token limit|must be <= \d+\. Given|超长|上下文|长度超|"
     r"(?:prompt|input|request|messages?|conversation)\b[^.]{0,60}\b(?:too long|too many tokens|too large|longer than)|"
     r"exceeds? (?:the |this )?(?:model|max|limit)[^.]{0,60}(?:context|token)|reduce the length|token limit exceeded",
     re.IGNORECASE,
@@ -164,39 +174,78 @@ _HISTORY = re.compile(
     re.IGNORECASE,
 )
 _MODEL = re.compile(
-    r"(?:model|deployment)\b.{0,120}\b(?:not found|does not exist|not exist|unknown|invalid|not supported|pinned)|"
+    r"(?:model|deployment)\b.{0,120}\b(?:not found|does not exist|not exist|unknown|invalid(?!_)|not supported|pinned)|"
     r"(?:invalid|unknown|no such) model|pinned to",
     re.IGNORECASE | re.DOTALL,
 )
 _PARAMETER = re.compile(r"temperature|top_[pk]|max_\w*tokens|stream_options|tool_choice|reasoning_split", re.IGNORECASE)
+_ABOUT_FORM = re.compile(
+    r"json|argument|tool|role\b|message format|template|schema|invalid param|decode|parse|encod", re.IGNORECASE
+)
+_ABOUT_LENGTH = re.compile(r"length|long|large|size|limit|exceed|maximum|token|too many|capacity", re.IGNORECASE)
+_ROUTING = re.compile(r"Received Model Group=.*", re.DOTALL)
+"""LiteLLM's postscript, which names models whatever the error is."""
+_QUOTED_WORDS, _QUOTED_CHARACTERS = 4, 16
 _NO_MONEY = re.compile(r"insufficient[_ ](?:quota|balance|credit|fund)|exceeded your current quota|billing", re.I)
 
 
 def classify_error(
-    status: int, text: str, code: str = "", *, model: str = "", address: str = "", wait_seconds: float | None = None
+    status: int,
+    text: str,
+    code: str = "",
+    *,
+    model: str = "",
+    address: str = "",
+    wait_seconds: float | None = None,
+    own: str | None = None,
 ) -> ModelError | TransientFailure:
-    """The error for a refusal. `status` is 0 if the error came inside a 200; `text` must be scrubbed."""
+    """The error for a refusal. `status` is 0 if the error came inside a 200; `text` must be scrubbed.
+
+    `own` is the text without words that the server quotes from the history; only that decides.
+    """
     status = status if status >= 300 else _status_of(code, text)
     detail = shortened(text) or f"status {status}"
-    if (status != 429 and _OVERFLOW.search(f"{text} {code}")) or status == 413:
+    text = _ROUTING.sub("", text if own is None else own)
+    if (status != 429 and (_OVERFLOW.search(f"{text} {code}") or code == "1261")) or status == 413:
         return ContextOverflow(f"the window is too long for {model} at {address}: {detail}", *_limits(text))
     if status in (401, 403):
         return EndpointRefused(
-            f"{address} refuses the key ({status}: {detail}); set HARNESS_API_KEY to a valid one, then resume"
+            f"{address} refuses the key ({status}: {detail}); set HARNESS_API_KEY to a valid one, then resume", status
         )
     if status == 402 or _NO_MONEY.search(f"{text} {code}"):
         return EndpointRefused(f"{address} wants payment ({detail}); top up the account, then resume")
-    if status == 404 or (status in (400, 422) and _MODEL.search(text)):
+    is_2013 = (code == "2013" or re.search(r"\b2013\b", text)) and not _PARAMETER.search(text)
+    is_history = status in (400, 422) and bool(is_2013 or code == "1026" or _HISTORY.search(text))
+    if status == 404 or (status in (400, 422) and not is_history and _MODEL.search(text)):
         return EndpointRefused(
             f"{address} does not serve model {model!r} ({detail}); check --model, and that --base-url is right "
-            "(most end in /v1)"
+            "(most end in /v1)",
+            status,
+            text,
         )
     if status in (408, 409, 425, 429) or (status >= 500 and status not in (501, 505)) or status == 0:
         return TransientFailure(f"{status or 'error'}: {detail}", wait_seconds=wait_seconds)
-    is_2013 = (code == "2013" or re.search(r"\b2013\b", text)) and not _PARAMETER.search(text)
-    if status in (400, 422) and (is_2013 or code == "1026" or _HISTORY.search(text)):
+    if is_history:
         return HistoryRejected(f"{address} rejects something in the history ({detail})")
-    return EndpointRefused(f"{address} refuses the request ({status}: {detail}); see `harness doctor` and models.toml")
+    return EndpointRefused(
+        f"{address} refuses the request ({status}: {detail}); see `harness doctor` and models.toml", status, text
+    )
+
+
+def is_about_history(text: str) -> bool:
+    """Whether a refusal that no rule knows is more likely about the history than about its length."""
+    return _ABOUT_FORM.search(text) is not None and _ABOUT_LENGTH.search(text) is None
+
+
+def without_quotes(text: str, sent: bytes) -> str:
+    """An error text without words that stand in the request: four or more in a row are a quotation."""
+    words = text.split()
+    quoted = [False] * len(words)
+    for start in range(len(words) - _QUOTED_WORDS + 1):
+        phrase = " ".join(words[start : start + _QUOTED_WORDS])
+        if len(phrase) >= _QUOTED_CHARACTERS and json.dumps(phrase, ensure_ascii=False)[1:-1].encode() in sent:
+            quoted[start : start + _QUOTED_WORDS] = [True] * _QUOTED_WORDS
+    return " ".join(word for word, is_quoted in zip(words, quoted, strict=True) if not is_quoted)
 
 
 def _status_of(code: str, text: str) -> int:

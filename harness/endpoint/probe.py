@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NO_EXTRAS = Extras()
 FIRST_PATIENCE_SECONDS = 10.0
+ASKED_PATIENCE_SECONDS = 3600.0
+"""How long to wait for an endpoint that says when to come back."""
 ALL_SECONDS = 240.0
 CALL_SECONDS = 60.0
 OUTPUT_SECONDS = 20.0
@@ -64,10 +66,11 @@ def probe_endpoint(
     api_key: str = "",
     extras: Extras = NO_EXTRAS,
     sleep: Callable[[float], None] = time.sleep,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> ProbeResult:
     """Ask an endpoint about ten short questions. Takes seconds, at most a few minutes.
 
-    Raises a `ModelError` if it answers none of them.
+    `tell` gets a sentence before each wait. Raises a `ModelError` if it answers none of them.
     """
     from harness.endpoint.client import RetryPolicy, open_model
     from harness.endpoint.connection import Connection
@@ -77,7 +80,13 @@ def probe_endpoint(
     first = open_model(brief, base_url, api_key, patience=patience, extras=extras, sleep=sleep)
     try:
         hello = first.complete(
-            b"", b"[]", [_bytes(_HELLO)], wall_seconds=2 * CALL_SECONDS, patience_seconds=FIRST_PATIENCE_SECONDS
+            b"",
+            b"[]",
+            [_bytes(_HELLO)],
+            on_wait=lambda error, seconds, _: tell(f"waiting {seconds:.0f} s for {base_url}: {error}"),
+            wall_seconds=2 * CALL_SECONDS,
+            patience_seconds=FIRST_PATIENCE_SECONDS,
+            asked_patience_seconds=ASKED_PATIENCE_SECONDS,
         )
     finally:
         first.close()
@@ -92,16 +101,21 @@ def probe_endpoint(
         connect_seconds=10.0,
     )
     try:
-        return _Probe(profile, connection, sleep, set(first.dropped), hello.retries + 1, hello.cost).result()
+        return _Probe(profile, connection, sleep, set(first.retries.dropped), hello.retries + 1, hello.cost).result()
     finally:
         connection.close()
 
 
 def probe_and_store(
-    home: Path, profile: Profile, base_url: str, api_key: str = "", extras: Extras = NO_EXTRAS
+    home: Path,
+    profile: Profile,
+    base_url: str,
+    api_key: str = "",
+    extras: Extras = NO_EXTRAS,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> ProbeResult:
     """Probe an endpoint and store the result under `home`. Raises a `ModelError` if the endpoint does not answer."""
-    result = probe_endpoint(profile, base_url, api_key, extras)
+    result = probe_endpoint(profile, base_url, api_key, extras, tell=tell)
     store_probe(home, base_url, result)
     return result
 

@@ -1,8 +1,7 @@
-"""The bytes of a chat request, and the reader that splits a streamed reply into chunks.
+"""The bytes of a chat request.
 
-The request is joined from fragments that were serialised once (the SDK needs 0.2 ms of CPU per message), messages
-first, so that two requests of an epoch share their longest prefix. The reader works on bytes, because a network chunk
-may end in the middle of a character, a line or a tag.
+It is joined from fragments that were serialised once (the SDK needs 0.2 ms of CPU per message), messages first, so that
+two requests of an epoch share their longest prefix.
 """
 
 from __future__ import annotations
@@ -10,13 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.endpoint.profiles import Profile
-
-# Not strict: raw control characters in strings are accepted. NaN becomes null.
-_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 
 _ESSENTIAL = ("model", "stream")
 
@@ -122,94 +117,3 @@ class AnsweredIds:
             self._seen.append(message)
             self._ids |= {chunks.decode("utf-8", "replace") for chunks in self._ANSWERED.findall(message)}
         return self._ids
-
-
-@dataclass(frozen=True)
-class ServerSentEvent:
-    """One event of a stream: name (mostly empty), id, and data."""
-
-    data: bytes
-    event: str = ""
-    id: str = ""
-
-
-class EventReader:
-    """Splits a stream of bytes into server-sent events."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._data: list[bytes] = []
-        self._event = ""
-        self._id = ""
-        self._is_first = True
-
-    def feed(self, received: bytes) -> Iterator[ServerSentEvent]:
-        """The events that `received` completes."""
-        if b"\n" not in received and b"\r" not in received:
-            # A long line is joined once, when it ends.
-            self._pieces.append(received)
-            return
-        text = b"".join([*self._pieces, received])
-        # A last \r may be the first half of \r\n: it is read with the next bytes.
-        kept = b"\r" if text.endswith(b"\r") else b""
-        text = text.removesuffix(b"\r") if kept else text
-        *lines, rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._pieces = [rest + kept]
-        for line in lines:
-            yield from self._take(line)
-
-    def close(self) -> Iterator[ServerSentEvent]:
-        """The events left when the stream ended: some servers do not end their last event."""
-        rest = b"".join(self._pieces)
-        self._pieces = []
-        for line in (rest.rstrip(b"\r"), b""):
-            yield from self._take(line)
-
-    def _take(self, line: bytes) -> Iterator[ServerSentEvent]:
-        if self._is_first:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            self._is_first = False
-        if not line:
-            if self._data:
-                yield ServerSentEvent(b"\n".join(self._data), self._event, self._id)
-            self._data, self._event, self._id = [], "", ""
-            return
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data.append(value)
-        elif name == b"event":
-            self._event = value.decode("utf-8", "replace")
-        elif name == b"id":
-            self._id = value.decode("utf-8", "replace")
-
-
-def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
-    """The JSON objects in the data of an event; None if it is no JSON.
-
-    If a server puts only one line end between its events, each line is an object.
-    """
-    try:
-        chunks = [parse(data)]
-    except ValueError:
-        lines = [line for line in data.split(b"\n") if line.strip() not in (b"", b"[DONE]")]
-        if len(lines) < 2:
-            return None
-        try:
-            chunks = [parse(line) for line in lines]
-        except ValueError:
-            return None
-    return [item for item in chunks if isinstance(item, dict)]
-
-
-def is_done(data: bytes) -> bool:
-    """Whether the data of an event is `[DONE]`, or ends with it on its own line."""
-    return data.rstrip().rpartition(b"\n")[2].strip() == b"[DONE]"
-
-
-def parse(data: bytes) -> Any:
-    """Read JSON from an endpoint leniently. Raises ValueError."""
-    try:
-        return _DECODER.decode(data.decode("utf-8", "replace"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 class RetryPolicy:
     """Timeouts in seconds, and how many identical failures count as permanent.
 
-    `stall` seconds without a byte end a try. After `cut_replies` truncated replies, each of which may be billed, the
-    call fails. After `max_repeats` equal failures that the request itself may cause (the same 500, an empty answer, a
-    web page) a short request tests whether it does.
+    `stall` seconds without a byte end a try. After `paid_tries` replies that were cut off and may be billed, the call
+    fails; free ones may be four times as many. After `max_repeats` equal failures that the request itself may cause
+    (the same 500, an empty answer, a web page) a short request tests whether it does. An endpoint that has answered
+    before is not given up for a refusal: `refused` seconds for a request that it does not take (400, 422), `denied`
+    seconds for a key or an address (401, 403, 404).
     """
 
     stall: float = 300.0
     connect: float = 10.0
     first_wait: float = 1.0
     longest_wait: float = 120.0
-    cut_replies: int = 8
+    paid_tries: int = 4
     max_repeats: int = 4
+    refused: float = 600.0
+    denied: float = 1800.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.endpoint.assemble import TEXTS, Style, assemble, join_surrogates, only_text, plain
 from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
-from harness.endpoint.request_body import EventReader, ServerSentEvent, is_done, parse, read_chunks
+from harness.endpoint.server_sent_events import EventReader, ServerSentEvent, is_done, parse, read_chunks
 
 _LARGEST = 64_000_000
 """Limit in bytes; a longer answer is no reply."""
@@ -18,6 +18,9 @@ _SURE = 256
 """From this many characters on, a chunk that begins with the last one surely replaces it."""
 
 _FIELDS = (*TEXTS, "reasoning_details", "tool_calls")
+
+_EVENT_NAMES = ("", "message", "error")
+"""Names of events that carry a reply; data of another name counts only if it has choices."""
 
 _BROKEN_ENDS = ("error", "abort", "cancelled")
 """Finish reasons that report a failure of the server."""
@@ -70,6 +73,11 @@ class ReplyReader:
     def is_whole(self) -> bool:
         """Whether the model has finished; usage and `[DONE]` may still be missing."""
         return bool(self._finish) and self._finish not in _BROKEN_ENDS and self.error is None
+
+    @property
+    def has_all_bytes(self) -> bool:
+        """Whether nothing is missing but an end of the connection as announced: a wrong Content-Length does no harm."""
+        return self.is_whole or (self._document is not None and _is_json(b"".join(self._document)))
 
     def text_bytes(self) -> int:
         """The size of the reply so far, at least three bytes per chunk."""
@@ -127,6 +135,8 @@ class ReplyReader:
         if chunks is None and not is_done(event.data) and not self.is_whole:
             raise TransientFailure("the stream contains something that is no JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
+            if event.event not in _EVENT_NAMES and "choices" not in chunk:
+                continue
             if not self.is_whole and (is_error(chunk) or event.event == "error"):
                 self.error, self.is_over = self.error or chunk, True
                 return
@@ -190,3 +200,11 @@ class ReplyReader:
         kept = {key: plain(value) if key in TEXTS else value for key, value in kept.items()}
         text = json.dumps(kept, ensure_ascii=False)
         return kept if text == join_surrogates(text) else dict(json.loads(join_surrogates(text)))
+
+
+def _is_json(document: bytes) -> bool:
+    """Whether a document is whole, whatever length its headers announced."""
+    try:
+        return isinstance(parse(document.lstrip(b"\xef\xbb\xbf")), dict)
+    except ValueError:
+        return False

@@ -42,7 +42,7 @@ def check_endpoint(settings: RunSettings, endpoint: Endpoint, process: Settings)
     if probe is None:
         errors.say(f"probing {settings.base_url} with about ten short calls")
         key = process.key_of(settings.key_variable)
-        probe = probe_and_store(process.home, profile, settings.base_url, key, endpoint.extras)
+        probe = probe_and_store(process.home, profile, settings.base_url, key, endpoint.extras, errors.say)
     if probe.loses_thinking and not settings.accept_lost_thinking:
         raise EndpointRefused(
             f"{probe.address} drops the reasoning of {probe.model} that is sent back (tried in "

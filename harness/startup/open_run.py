@@ -155,6 +155,8 @@ def _open_model(created: RunCreated, process: Settings) -> Model:
         stall=settings.model_stall_seconds,
         first_wait=settings.model_first_wait_seconds,
         longest_wait=settings.model_longest_wait_seconds,
+        refused=settings.model_refused_seconds,
+        denied=settings.model_denied_seconds,
     )
     key = process.key_of(settings.key_variable)
     return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, extras=endpoint.extras)

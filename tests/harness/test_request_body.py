@@ -11,15 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.endpoint.profiles import OPENAI, VLLM, profile_for
-from harness.endpoint.request_body import (
-    AnsweredIds,
-    EventReader,
-    is_done,
-    optional_fields,
-    parse,
-    read_chunks,
-    request_body,
-)
+from harness.endpoint.request_body import AnsweredIds, optional_fields, request_body
+from harness.endpoint.server_sent_events import EventReader, is_done, parse, read_chunks
 
 MINIMAX = profile_for("https://api.minimax.io/v1", "MiniMax-M2.7", None)
 USER = '{"role":"user","content":"Größe ☀️"}'.encode()
