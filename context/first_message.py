@@ -10,6 +10,7 @@ import re
 from string import Template
 
 from context import memory
+from context.memory_scope import render_scope
 from context.notebook import Notebook
 from context.tokens import bytes_for
 from context.window import prompt
@@ -40,12 +41,14 @@ def render_first_message(
     """The text of the first message of a lane's window."""
     notes = render_notes(notebook) if notebook else ""
     so_far = f"# This attempt so far\n\n{notes}" if notes else ""
-    others = memory.render_open(state, lane)
+    others, earlier = memory.render_open(state, lane), memory.render_memory(state, memory_tokens)
+    attempt = state.lane(lane).attempt
+    scope = render_scope(state, attempt, earlier) if attempt else ""
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
         deadline=deadline,
         limits=limits,
-        memory="\n\n".join(filter(None, [memory.render_memory(state, memory_tokens), others, so_far])),
+        memory="\n\n".join(filter(None, [earlier, others, scope, so_far])),
         move=_describe_move(state, lane),
         state=render_state(state, notebook or Notebook(), lane),
     )
