@@ -11,6 +11,7 @@ from harness import budget, compact, errors, request
 from harness.evaluation import submission
 from harness.run import Lane, working_on
 from harness.search.start import set_up_workspace, start_attempt
+from harness.timing.notes import is_overtime
 from harness.tools import registry
 from harness.tools.notes import Finish
 from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
@@ -18,7 +19,7 @@ from runs.state import Attempt
 from sandboxes import gpus
 from sandboxes.base import JobStatus, SandboxError
 
-Why = Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
+Why = Literal["finish", "turns", "time", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
 
 
 def play(lane: Lane) -> bool:
@@ -105,6 +106,8 @@ def over(lane: Lane) -> Why | None:
         return "unusable_replies" if why == "unusable_replies" else "budget"
     if attempt.turns >= lane.run.settings.attempt_turns:
         return "turns"
+    if is_overtime(lane):
+        return "time"
     if lane.state.given_up == "poisoned":
         return "poisoned"
     return "loop" if lane.notebook.loops.level >= END else None

@@ -52,6 +52,8 @@ class LaneState:
     """Whether an empty `finish` of the open attempt was refused: it may have lost its arguments."""
     warnings: list[str] = field(default_factory=list)
     """Warnings of the open attempt."""
+    told: set[str] = field(default_factory=set)
+    """Notes that are told once, of the run and of the open attempt, and that were told."""
     news: str = ""
     """The last evaluation of another lane that became the best and was not told in this lane yet."""
 
@@ -77,6 +79,7 @@ class LaneState:
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         self.chosen_move = None
+        self.told = {name for name in self.told if name.startswith("run ")}
         self.pending.clear()
         self.needs_reminder = False
         self.epoch = None
@@ -123,6 +126,7 @@ class LaneState:
     def _finish_tool(self, event: ToolFinished) -> None:
         self.pending.pop(event.call, None)
         self.news = ""
+        self.told.update(event.told)
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         self.open_jobs[event.job] = event.call

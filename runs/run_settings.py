@@ -53,6 +53,13 @@ class RunSettings(BaseModel):
         "Who chooses each attempt's move: tree, greedy, or a class of your own as FILE.py:CLASS.",
         flag="--search",
     )
+    attempt_hours: float | None = setting(
+        None,
+        "search",
+        "Time of an attempt; ended at 1.5 times it (default: a twentieth of the run, or 4 evaluations).",
+        unit="hours",
+        gt=0,
+    )
     attempt_turns: int = setting(200, "search", "Replies after which an attempt ends.", gt=0)
     finalists: int = setting(5, "search", "Solutions that the final selection considers.", gt=0)
 

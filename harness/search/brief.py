@@ -74,7 +74,7 @@ def _error(run: Run, evaluation: Evaluation) -> str:
     result = evaluation.result
     if result.distrust_reason:
         return f"not trusted: {result.distrust_reason}"
-    job = evaluation.started.job
+    job = result.steps[-1].job if result.steps else evaluation.started.job
     log = truncate_output(read_log(run.sandbox, job), 0, ERROR_TOKENS, f"all of it: .jobs/{job}/log").strip()
     return f"{result.message}\n\n```\n{log}\n```" if log else result.message
 

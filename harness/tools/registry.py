@@ -21,6 +21,7 @@ from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluated_files import EvaluatedFiles
 from harness.parsing.coerce import ToolSpec
 from harness.run import Lane
+from harness.timing.notes import due_notes
 from harness.tools.notes import Finish
 from harness.tools.schema import schema_of
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
@@ -69,10 +70,10 @@ def perform(lane: Lane, pending: Pending) -> Finish | None:
         if isinstance(error, OSError) and call.name == "evaluate":
             lane.record(Warned(message=f"an evaluation could not be made: {error}"))
         content, failed = f"error: {_reason(error, call)}", True
-    notes = _notes(lane, call, content)
+    notes, timing = _notes(lane, call, content), due_notes(lane)
     asked = compact.request_checkpoint(lane, content, call.name)
     with lane.run.lock:  # with this result the news are told
-        text = "; ".join([*_news(lane), *notes, *([asked.text] if asked else [])])
+        text = "; ".join([*_news(lane), *notes, *timing.values(), *([asked.text] if asked else [])])
         suffix = f"\n<harness>{text}</harness>" if text else ""
         lane.record(
             ToolFinished(
@@ -82,6 +83,7 @@ def perform(lane: Lane, pending: Pending) -> Finish | None:
                 failed=failed,
                 asks="checkpoint" if asked else "",
                 leaves=asked.leaves if asked else -1,
+                told=list(timing),
             )
         )
     return None

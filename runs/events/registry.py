@@ -160,7 +160,7 @@ class AttemptEnded(Event):
     wants to start from next."""
 
     kind: Literal["attempt_ended"] = "attempt_ended"
-    why: Literal["finish", "turns", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
+    why: Literal["finish", "turns", "time", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
     did: str = ""
     criticism: str = ""
     next: str = ""
@@ -258,7 +258,8 @@ class ToolStarted(Event):
 
 class ToolFinished(Event):
     """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for; what it then
-    names as about to leave the window are the exchanges up to the event `leaves`."""
+    names as about to leave the window are the exchanges up to the event `leaves`. `told` names the notes in it that are
+    told once."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
@@ -267,6 +268,7 @@ class ToolFinished(Event):
     failed: bool = False
     asks: Literal["", "checkpoint"] = ""
     leaves: int = -1
+    told: list[str] = Field(default_factory=list)
 
 
 # ------------------------------------------------------------------------------------------------------------- jobs

@@ -1,0 +1,1 @@
+"""Timing: how much time an attempt has, and what the model is told of it."""
