@@ -1,6 +1,6 @@
 """Check the format of a submission. No answers are read here, so no message can reveal one.
 
-    SubmissionRefused   what is wrong, with counts, and what is expected instead
+    SubmissionRefused   everything that is wrong, with counts, and what is expected instead
 
 The file may come from an agent: links are not followed, and a pipe or a device never blocks the reader.
 """
@@ -23,6 +23,8 @@ from tasks.io.csv_text import Positions, Row, TableError, iter_rows, number
 SIZE_CAP = 2_000_000_000
 """Bytes."""
 PIECE = 1 << 20
+MOST_NAMED = 12
+"""Faults of values that a message names."""
 _CONTAINERS = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet workbook"),
     (b"\x1f\x8b", "gzip-compressed"),
@@ -74,7 +76,8 @@ def read_submission(path: Path, form: Format, size_cap: int = SIZE_CAP) -> Colum
             raise SubmissionRefused("The submission is not UTF-8 text: write it as CSV in UTF-8.") from None
         except TableError as error:
             raise SubmissionRefused(f"{error}.") from None
-    _check_values(table, form)
+    if faults := _value_faults(table, form):
+        raise SubmissionRefused(" ".join(faults))
     return table
 
 
@@ -153,12 +156,17 @@ def _read_ordered(raw: BinaryIO, form: Format) -> Columns | None:
 
 
 def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
+    """The rows in the order of the sample. Raises `SubmissionRefused` with every fault of rows, ids and values."""
     _, header = next(rows, (0, []))
-    take = _columns(header, form)
+    try:
+        take = _columns(header, form)
+    except SubmissionRefused as refusal:
+        raise SubmissionRefused(" ".join([str(refusal), *_count_faults(sum(1 for _ in rows), form)])) from None
     id_column = take[form.columns.index(form.id)]
     positions: Positions | None = None
     in_order = take == list(range(len(header)))
     rows_by_id: list[Row | None] = [None] * len(form.ids)
+    others: list[Row] = []
     count = unknown = repeated = 0
     for _, row in rows:
         count += 1
@@ -168,22 +176,34 @@ def _collect(rows: Iterator[tuple[int, Row]], form: Format) -> Columns:
         if position is None or rows_by_id[position] is not None:
             positions = positions or Positions(form.ids)
             position = positions.find(row[id_column])
-        if position is None:
-            unknown += 1
-        elif rows_by_id[position] is not None:
-            repeated += 1
-        else:
-            rows_by_id[position] = row if in_order else [row[index] for index in take]
+        chosen = row if in_order else [row[index] for index in take]
+        if position is not None and rows_by_id[position] is None:
+            rows_by_id[position] = chosen
+            continue
+        unknown += position is None
+        repeated += position is not None
+        others.append(chosen)
     matched = [row for row in rows_by_id if row is not None]
-    if count != len(form.ids):
-        raise SubmissionRefused(f"The submission has {count} rows; {len(form.ids)} are expected, one per sample row.")
-    if len(matched) != count:
-        raise SubmissionRefused(
-            f"The ids in column {form.id!r} do not match the sample submission: {count - len(matched)} missing, "
+    faults = _count_faults(count, form)
+    if others:
+        faults.append(
+            f"The ids in column {form.id!r} do not match the sample submission: {rows_by_id.count(None)} missing, "
             f"{unknown} unknown, {repeated} repeated. Every id of the sample is expected once."
         )
-    columns = [list(cells) for cells in zip(*matched, strict=True)] or [[] for _ in form.columns]
-    return Columns(form.columns, columns).with_column(form.id, list(form.ids))
+    if faults:
+        raise SubmissionRefused(" ".join([*faults, *_value_faults(_table([*matched, *others], form), form)]))
+    return _table(matched, form).with_column(form.id, list(form.ids))
+
+
+def _table(rows: list[Row], form: Format) -> Columns:
+    columns = [list(cells) for cells in zip(*rows, strict=True)] or [[] for _ in form.columns]
+    return Columns(form.columns, columns)
+
+
+def _count_faults(count: int, form: Format) -> list[str]:
+    if count == len(form.ids):
+        return []
+    return [f"The submission has {count} rows; {len(form.ids)} are expected, one per sample row."]
 
 
 def _columns(header: Row, form: Format) -> list[int]:
@@ -199,25 +219,31 @@ def _columns(header: Row, form: Format) -> list[int]:
     raise SubmissionRefused(f"Columns {problem} the header: {','.join(wrong)}. Expected: {expected}")
 
 
-def _check_values(table: Columns, form: Format) -> None:
-    for target in form.targets:
-        if form.numbers and (plain := table.numbers(target)) is not None and all(map(math.isfinite, plain)):
+def _value_faults(table: Columns, form: Format) -> list[str]:
+    """What is wrong with the values of each target, of at most `MOST_NAMED` targets."""
+    faults = [fault for target in form.targets for fault in _faults_of_target(table, target, form)]
+    more = len(faults) - MOST_NAMED
+    return [*faults[:MOST_NAMED], *([f"{more} more such faults in other columns."] if more > 0 else [])]
+
+
+def _faults_of_target(table: Columns, target: str, form: Format) -> Iterator[str]:
+    if form.numbers and (plain := table.numbers(target)) is not None and all(map(math.isfinite, plain)):
+        return
+    missing = infinite = not_numbers = 0
+    for cell in table.column(target):
+        if not form.numbers:
+            missing += not cell.strip()
             continue
-        missing = infinite = not_numbers = 0
-        for cell in table.column(target):
-            if not form.numbers:
-                missing += not cell.strip()
-                continue
-            try:
-                value = number(cell)
-            except ValueError:
-                not_numbers += 1
-                continue
-            missing += math.isnan(value)
-            infinite += math.isinf(value)
-        if not_numbers:
-            raise SubmissionRefused(f"Column {target!r} contains {not_numbers} values that are not numbers.")
-        if infinite:
-            raise SubmissionRefused(f"Column {target!r} contains {infinite} infinite values.")
-        if missing and not form.may_be_missing:
-            raise SubmissionRefused(f"Column {target!r} contains {missing} missing values; none may be missing.")
+        try:
+            value = number(cell)
+        except ValueError:
+            not_numbers += 1
+            continue
+        missing += math.isnan(value)
+        infinite += math.isinf(value)
+    if not_numbers:
+        yield f"Column {target!r} contains {not_numbers} values that are not numbers."
+    if infinite:
+        yield f"Column {target!r} contains {infinite} infinite values."
+    if missing and not form.may_be_missing:
+        yield f"Column {target!r} contains {missing} missing values; none may be missing."

@@ -230,6 +230,29 @@ def test_numbers_must_be_numbers(cells: list[str], expected: str, tmp_path: Path
         numeric(cells)(tmp_path)
 
 
+def test_every_fault_of_a_file_is_listed_at_once(tmp_path: Path) -> None:
+    form = Format(("id", "y", "z"), "id", ("y", "z"), [str(at) for at in range(10)], True)
+    rows = [
+        ["id", "y", "z"],
+        *([str(at), "" if at % 2 else "1", "x" if at == 3 else "inf"] for at in range(7)),
+        ["99", "", "2"],
+    ]
+    write_table(tmp_path / "s.csv", rows)
+    with pytest.raises(SubmissionRefused) as caught:
+        read_submission(tmp_path / "s.csv", form)
+    for fault in (
+        "has 8 rows; 10 are expected",
+        "3 missing, 1 unknown, 0 repeated",
+        "'y' contains 4 missing values",
+        "'z' contains 1 values that are not numbers",
+        "'z' contains 6 infinite values",
+    ):
+        assert fault in str(caught.value)
+    write_table(tmp_path / "s.csv", [["id", "Y"], ["1", "2"]])
+    with pytest.raises(SubmissionRefused, match=r"missing from the header: y,z.*has 1 rows"):
+        read_submission(tmp_path / "s.csv", form)
+
+
 def test_missing_values_are_accepted_if_the_task_allows_them(tmp_path: Path) -> None:
     cells = ["1", "", " 2.5 ", "True"]
     assert numeric(cells, may_be_missing=True)(tmp_path).column("y") == cells
