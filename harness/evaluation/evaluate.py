@@ -147,7 +147,7 @@ def _scored(run: Run, evaluation: Evaluation, result: SplitResult) -> Evaluation
     score, noise = verdict.judged.score or 0.0, verdict.judged.noise or 0.0
     claimed = checked.self_reported_score(score, run.created.lower_is_better)
     leak_checks.warn(run, evaluation.id, checked, claimed, score, noise)
-    notes = [f"{finding.kind}: {finding.message}" for finding in checked.findings if finding.agent_may_see]
+    notes = leak_checks.notes_for_model(run.state, checked)
     return _finished(evaluation, result, verdict, claimed, notes)
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from harness import leasing
+from harness.evaluation.failure import exception_type
 from harness.evaluation.run_split import blend_of, job_of, run_on_split
 from harness.evaluation.steps.sandboxed import Conditions
 from harness.interrupt import StopRequested
@@ -239,6 +240,7 @@ class _Batch:
                     seconds=result.spent_seconds,
                     share=round(self.share.part, 4),
                     submission=judgement.sha256,
+                    exception=exception_type(result.outcome.logs) if judgement.status == "failed" else "",
                     steps=result.outcome.results,
                 )
             )

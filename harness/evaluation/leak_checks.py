@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from harness.evaluation.run_split import SplitResult
 from harness.evaluation.steps.checkout import contents
 from harness.run import Run
 from runs.events.registry import Warned
-from runs.state import Evaluation
-from tasks.leakage.solution import SolutionCheck, check_claim, check_solution
+from runs.state import Evaluation, State
+from tasks.leakage.solution import UNCHECKED, SolutionCheck, check_claim, check_solution
 from tasks.leakage.task import check_task_once
 from tasks.task import Task
 
+MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
+"""Kinds of findings that make a solution untrusted."""
+DISTRUSTED_FINDINGS = MEMORIZATION_FINDINGS | {UNCHECKED}
+_NUMBER = re.compile(r"\d+")
 LOG_BYTES = 20_000
 """How much of the end of a log is searched for the score a solution printed."""
 
@@ -31,7 +36,21 @@ def check(run: Run, evaluation: Evaluation, result: SplitResult) -> SolutionChec
     log = run.sandbox.output(evaluation.started.job, -LOG_BYTES, LOG_BYTES)
     checkout = result.workspace / "checkout"
     run.versions.checkout(evaluation.commit, checkout, only=contents(run.versions, evaluation.commit).held.keys())
-    return check_solution(checkout, result.submission, run.blend.folder, Path(run.created.task_path), log)
+    task, commands = Path(run.created.task_path), [evaluation.command]
+    return check_solution(checkout, result.submission, run.blend.folder, task, log, commands=commands)
+
+
+def notes_for_model(state: State, checked: SolutionCheck) -> list[str]:
+    """The findings as the model reads them. One that does not count is told once in a run, wherever its line moves."""
+    told = {_NUMBER.sub("#", note) for e in state.evaluations.values() if e.finished for note in e.finished.notes}
+    notes = []
+    for finding in checked.findings:
+        counts = finding.kind in DISTRUSTED_FINDINGS
+        effect = "counts: the solution is not trusted" if counts else "a hint, it does not count against the score"
+        note = f"{finding.kind}: {finding.message} ({effect})"
+        if finding.agent_may_see and (counts or _NUMBER.sub("#", note) not in told):
+            notes.append(note)
+    return notes
 
 
 def warn(run: Run, evaluation: str, checked: SolutionCheck, claimed: float | None, score: float, noise: float) -> None:

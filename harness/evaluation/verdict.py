@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 
 from harness.evaluation import fold_plan, folds
+from harness.evaluation.leak_checks import MEMORIZATION_FINDINGS
 from harness.evaluation.run_split import SplitResult, blend_of, fold_dir
 from harness.run import Run
 from runs.events.registry import Warned
@@ -32,11 +33,10 @@ the other folds hold out: a much better score there means the solution carries t
 the rows of the first fold."""
 FAILED_ELSEWHERE = "its command did not succeed with other training rows than these"
 NOT_REPRODUCED = "its score is not the same on other training rows, so it may carry labels or predictions with it"
-"""These two sentences are all that the model learns of other folds: a number or a message would carry their labels."""
+"""These two sentences, and the type of a usual exception (`failure.py`), are all that the model learns of other folds:
+a number or a message would carry their labels."""
 MEMORIZED = "it contains memorized labels or predictions (see what was noticed)"
 UNCHECKED_FILES = "its files could not be checked for leaked labels: ship fewer and smaller files"
-MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
-"""Kinds of findings of the leak checks that make a solution untrusted."""
 NOT_SHOWN = "not shown"
 BELOW_BEST = "below the best"
 SLOWDOWN = 3.0
@@ -156,8 +156,9 @@ def _judge_folds(
     if outcome == "short":
         return first
     if outcome != "done":
-        run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {FAILED_ELSEWHERE}"))
-        return replace(first, distrust_reason=FAILED_ELSEWHERE)
+        reason = failed_elsewhere(run.state, run.settings.max_holdout_queries, evaluation.id, others)
+        run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {reason}"))
+        return replace(first, distrust_reason=reason)
     best_outcome = folds.run_all(run, best, others, best.result.seconds, SLOWDOWN, allowed) if best else "short"
     splits = [Split(), *others]
     comparison = compare(run, evaluation.id, splits, best, splits if best_outcome == "done" else splits[:1])
@@ -176,6 +177,14 @@ def _judge_folds(
     if best_outcome in ("failed", "slow") and first.kind != "worse":
         return replace(verdict, is_promoted=True)
     return verdict
+
+
+def failed_elsewhere(state: State, max_queries: int, evaluation: str, others: list[Split]) -> str:
+    """Why a solution that failed on other folds is not trusted. Names the type of its exception, while queries last."""
+    ended = [state.folds.get((evaluation, split.name)) for split in others]
+    exception = next((fold.exception for fold in ended if fold and fold.exception), "")
+    named = f" ({exception})" if exception and holdout_queries(state) < max_queries else ""
+    return FAILED_ELSEWHERE + named
 
 
 def _seconds_for_folds(run: Run) -> float:

@@ -152,7 +152,8 @@ class FoldStarted(Event):
 class FoldFinished(Event):
     """The result of an evaluation on another fold. `status` is one of an evaluation's, or `stopped`: it was ended
     because another fold failed. `seconds` is how long its jobs took now, `share` the part of it that counts as used:
-    folds that run at once share the machine. `steps` says which steps came from the cache."""
+    folds that run at once share the machine. `steps` says which steps came from the cache. `exception` is the type of a
+    usual exception that ended it."""
 
     kind: Literal["fold_finished"] = "fold_finished"
     audience: Audience = "people"
@@ -165,6 +166,7 @@ class FoldFinished(Event):
     seconds: float = 0.0
     share: float = 1.0
     submission: str = ""
+    exception: str = ""
     steps: list[StepResult] = Field(default_factory=list)
 
 

@@ -19,21 +19,25 @@ _WORD = re.compile(r"[\w.-]+")
 
 
 def check_code(
-    source: str, sample_ids: Sequence[str] = (), train_ids: Collection[str] = (), targets: Sequence[str] = ()
+    source: str,
+    sample_ids: Sequence[str] = (),
+    train_ids: Collection[str] = (),
+    targets: Sequence[str] = (),
+    name: str = "solution.py",
 ) -> list[Finding]:
     """Leaks in the source of a solution: something fitted before the split, or literals with ids and labels.
 
-    `sample_ids` are rows to predict, `train_ids` labelled rows, which other folds hold out.
+    `sample_ids` are rows to predict, `train_ids` labelled rows, which other folds hold out. `name` is the file's.
     """
     tree = _parse(source)
     findings = [
         Finding(
             "fitted before the split",
-            f"line {fit.origin.line} fits {fit.origin.what} on all rows, line {fit.split} splits",
+            f"{name}:{fit.origin.line} fits {fit.origin.what} on all rows, line {fit.split} splits",
         )
         for fit in find_early_fits(tree, targets)
     ]
-    return [*findings, *_check_literals(tree, set(sample_ids), set(train_ids))]
+    return [*findings, *_check_literals(tree, set(sample_ids), set(train_ids), name)]
 
 
 def _parse(source: str) -> ast.Module:
@@ -48,19 +52,19 @@ def _parse(source: str) -> ast.Module:
 # --------------------------------------------------------------------------------------------------- tables in the code
 
 
-def _check_literals(tree: ast.Module, sample_ids: set[str], train_ids: set[str]) -> Iterator[Finding]:
+def _check_literals(tree: ast.Module, sample_ids: set[str], train_ids: set[str], name: str) -> Iterator[Finding]:
     """Literals that contain ids of rows, or so much that they are data."""
     for node, cells in _outermost_literals(tree):
         words = {str(cell) for cell in cells if not isinstance(cell, (float, complex, bytes))}
         words |= {word for cell in cells if isinstance(cell, str) for word in _WORD.findall(cell)}
         test, train = _count_ids(words, sample_ids), _count_ids(words, train_ids - sample_ids)
         if test:
-            yield Finding("answers in the code", f"line {node.lineno} contains {test} ids of rows to predict")
+            yield Finding("answers in the code", f"{name}:{node.lineno} contains {test} ids of rows to predict")
         if train:
-            message = f"line {node.lineno} contains {train} ids of training rows, which other folds hold out"
+            message = f"{name}:{node.lineno} contains {train} ids of training rows, which other folds hold out"
             yield Finding("labels in the code", message)
         if not test and not train and (content := _describe_data(cells)):
-            yield Finding("a table in the code", f"line {node.lineno} contains {content}")
+            yield Finding("a table in the code", f"{name}:{node.lineno} contains {content}")
 
 
 def _outermost_literals(tree: ast.Module) -> Iterator[tuple[ast.expr, list[object]]]:
@@ -121,7 +125,9 @@ def check_text(text: str, name: str, sample_ids: Collection[str], train_ids: Col
     return findings
 
 
-def check_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "") -> list[Finding]:
+def check_table(
+    rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "", file: str = "a file of the solution"
+) -> list[Finding]:
     """Whether a table shipped with a solution contains predictions: ids of many rows to predict in one column.
 
     Where ids are numbers that any table may contain, only a column with the name of the id column counts.
@@ -132,5 +138,5 @@ def check_table(rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "
     candidates = [set(cells) for name, cells in columns if is_any or name == id_name]
     most = max((len(cells & ids) for cells in candidates), default=0)
     if most > max(FEW_IDS, 0.5 * len(ids)):
-        return [Finding("predictions brought along", f"a file of the solution contains {most} ids of rows to predict")]
+        return [Finding("predictions brought along", f"{file} contains {most} ids of rows to predict")]
     return []

@@ -1,6 +1,6 @@
 """Leak checks on a solution: its files and the score it prints. Runs in a child process, since the agent wrote them.
 
-Every file that reaches the other folds is checked: code, tables, and texts such as `params.json`.
+Every file of the checkout that the folds get is checked: code, tables, and texts such as `params.json`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tasks.leakage.imports import used_files
 from tasks.leakage.statistics import Finding
 from tasks.subprocesses import ChildFailed, Reply, bound_memory, run_isolated, serve
 
 SECONDS = 120.0
 UNCHECKED = "not checked"
 TABLE_BYTES = 50_000_000
-CODE = frozenset(
-    (
-        *(".py", ".pyi", ".ipynb", ".sh", ".bash", ".r", ".jl", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".pyx"),
-        *(".rs", ".go", ".java", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".md"),
-    )
-)
 CODE_BYTES = 300_000
 """A longer file of code holds data."""
-SHORT, SHORT_BYTES = frozenset((".json", ".txt")), 10_000
-"""Settings fit into such a file; learned parameters mostly do not."""
 ROWS = 20_000
 MIN_CLAIM_ERRORS = 4.0
 """Standard errors by which a printed score must exceed the harness's score to be reported."""
@@ -55,28 +48,29 @@ class SolutionCheck:
 
 
 def check_solution(
-    workspace: Path, submission: Path, blend: Path, task: Path, log: bytes, seconds: float = SECONDS
+    workspace: Path,
+    submission: Path,
+    blend: Path,
+    task: Path,
+    log: bytes,
+    seconds: float = SECONDS,
+    commands: Sequence[str] = (),
 ) -> SolutionCheck:
     """Check the files of a clean checkout and the end of its log, in a child process.
 
-    `submission` is what the solution wrote and is skipped. Files that cannot be checked in time and memory are a
-    finding of kind `UNCHECKED`.
+    `submission` is what the solution wrote and is skipped. Findings in files that no command uses come last. Files
+    that cannot be checked in time and memory are a finding of kind `UNCHECKED`.
     """
     paths = {"workspace": workspace, "submission": submission, "blend": blend, "task": task}
-    request = {name: str(path.absolute()) for name, path in paths.items()}
+    request: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items()}
+    request |= {"log": log.decode(errors="replace"), "commands": list(commands)}
     try:
-        reply = run_isolated("tasks.leakage.solution", {**request, "log": log.decode(errors="replace")}, seconds)
+        reply = run_isolated("tasks.leakage.solution", request, seconds)
     except ChildFailed as failure:
         reason = str(failure).strip().splitlines()[-1][:200]
         message = f"the files of the solution could not be checked for leaks ({reason})"
         return SolutionCheck([Finding(UNCHECKED, message)])
     return SolutionCheck([Finding(**finding) for finding in reply["findings"]], reply["printed"])
-
-
-def reaches_other_folds(path: Path) -> bool:
-    """Whether a file of a solution is there when it runs on the other folds: code, and short settings."""
-    suffix, size = path.suffix.lower(), path.stat().st_size
-    return (suffix in CODE and size <= CODE_BYTES) or (suffix in SHORT and size <= SHORT_BYTES)
 
 
 def printed_scores(log: str) -> list[float]:
@@ -105,16 +99,21 @@ def check_claim(claimed: float | None, score: float, noise: float, lower_is_bett
 # ------------------------------------------------------------------------------------------------- in the child process
 
 
-def check_files(workspace: Path, submission: Path, blend: Path, task: Path) -> list[Finding]:
-    """The findings in the files of a workspace, in this process."""
+def check_files(
+    workspace: Path, submission: Path, blend: Path, task: Path, commands: Sequence[str] = ()
+) -> list[Finding]:
+    """The findings in the files of a workspace, in this process; first those in files that the commands use."""
     from tasks.holdout.blend import load_blend, read_meta
 
     loaded = load_blend(blend)
     meta = read_meta(loaded.private_labels)
     ids = _sample_ids(loaded.public, meta["id"], task)
     known = _Known(ids, _train_ids(task, loaded.public), meta["id"], meta["targets"])
-    findings = (finding for path in _files(workspace, submission) for finding in _check_file(path, known))
-    return list(dict.fromkeys(findings))
+    files = {path.relative_to(workspace).as_posix(): path for path in _files(workspace, submission)}
+    sources = {name: _read(path) for name, path in files.items() if path.suffix == ".py" and _is_short(path)}
+    used = used_files(commands, sources, files)
+    names = sorted(files, key=lambda name: name not in used)
+    return list(dict.fromkeys(finding for name in names for finding in _check_file(files[name], name, known)))
 
 
 @dataclass(frozen=True)
@@ -134,28 +133,34 @@ def _files(workspace: Path, submission: Path) -> Iterator[Path]:
             yield path
 
 
-def _check_file(path: Path, known: _Known) -> list[Finding]:
+def _is_short(path: Path) -> bool:
+    return path.stat().st_size <= CODE_BYTES
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _check_file(path: Path, name: str, known: _Known) -> list[Finding]:
     from tasks.leakage.code import check_code, check_text
 
-    size = path.stat().st_size
-    if path.suffix == ".py" and size > CODE_BYTES:
-        return [Finding("a table in the code", f"{path.name} has {size} bytes: source so long holds data")]
     if path.suffix == ".csv":
-        return _check_table(path, known) if size <= TABLE_BYTES else []
-    if not reaches_other_folds(path):
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
+        return _check_table(path, name, known) if path.stat().st_size <= TABLE_BYTES else []
+    if not _is_short(path):
+        what = f"{name} has {path.stat().st_size} bytes: source so long holds data"
+        return [Finding("a table in the code", what)] if path.suffix == ".py" else []
+    text = _read(path)
     if path.suffix == ".py":
-        return check_code(text, known.sample_ids, known.train_ids, known.targets)
-    return check_text(text, path.name, known.sample_ids, known.train_ids)
+        return check_code(text, known.sample_ids, known.train_ids, known.targets, name)
+    return check_text(text, name, known.sample_ids, known.train_ids)
 
 
-def _check_table(path: Path, known: _Known) -> list[Finding]:
+def _check_table(path: Path, name: str, known: _Known) -> list[Finding]:
     from tasks.io.csv_text import TableError, read_rows
     from tasks.leakage.code import check_table
 
     try:
-        return check_table(list(islice(read_rows(path), ROWS)), known.sample_ids, known.id_name)
+        return check_table(list(islice(read_rows(path), ROWS)), known.sample_ids, known.id_name, name)
     except (TableError, OSError):
         return []
 
@@ -197,8 +202,8 @@ def _train_ids(path: Path, public: Path) -> frozenset[str]:
 
 def _perform(request: dict[str, Any]) -> Reply:
     bound_memory()
-    paths = (Path(request[name]) for name in ("workspace", "submission", "blend", "task"))
-    findings = [asdict(finding) for finding in check_files(*paths)]
+    workspace, submission, blend, task = (Path(request[name]) for name in ("workspace", "submission", "blend", "task"))
+    findings = [asdict(finding) for finding in check_files(workspace, submission, blend, task, request["commands"])]
     return {"findings": findings, "printed": printed_scores(request["log"])}
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from harness.evaluation.leak_checks import notes_for_model
+from runs.events.registry import EvaluationFinished, EvaluationStarted
+from runs.state import Evaluation, State
 from tasks.holdout.blend import make_blend
 from tasks.io.csv_text import write_rows
-from tasks.leakage.solution import UNCHECKED, check_files, check_solution
+from tasks.leakage.solution import UNCHECKED, SolutionCheck, check_files, check_solution
 from tasks.leakage.statistics import Finding
 from tasks.task import load_task
 
@@ -62,9 +65,35 @@ def test_labels_of_training_rows_in_the_source_are_found(run: Any, tmp_path: Pat
     known = dict(zip(shown(run, "train.csv", 1)[::3], shown(run, "train.csv", 0)[::3], strict=True))
     (found,) = look(run, tmp_path / "w", solve_py=f"import csv\nKNOWN = {known}\n")
     assert found.kind == "labels in the code"
-    assert f"line 2 contains {len(known)} ids of training rows" in found.message
+    assert f"solve.py:2 contains {len(known)} ids of training rows" in found.message
     (found,) = look(run, tmp_path / "v", solve_py=f"KNOWN = '''{';'.join(map('='.join, known.items()))}'''\n")
     assert found.kind == "labels in the code"
+
+
+def test_findings_in_files_that_no_command_uses_come_last(run: Any, tmp_path: Path) -> None:
+    early = "s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n"
+    ids = " ".join(shown(run, "train.csv", 1))
+    files = {"a_old.py": early, "main.py": "import src.model\nopen('known.json')", "src/model.py": early}
+    for name, text in {**files, "known.json": ids, "unused.yaml": ids}.items():
+        (tmp_path / "w" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "w" / name).write_text(text)
+    where = tmp_path / "w", tmp_path / "w" / "submission.csv", run.blend.folder, run.task.path
+    messages = [finding.message for finding in check_files(*where, ["python main.py --fast"])]
+    assert [message.split()[0] for message in messages] == ["known.json", "src/model.py:2", "a_old.py:2", "unused.yaml"]
+
+
+def test_a_finding_that_does_not_count_is_told_once_in_a_run() -> None:
+    early = Finding("fitted before the split", "a.py:2 fits PCA on all rows, line 3 splits")
+    counts = Finding("labels in the code", "a.py:9 contains 40 ids of training rows")
+    state = State()
+    first = notes_for_model(state, SolutionCheck([early, counts, Finding("x", "for people", agent_may_see=False)]))
+    assert ["does not count" in note for note in first] == [True, False]
+    assert "not trusted" in first[1] and len(first) == 2
+    told = EvaluationFinished(evaluation="001-1", status="scored", commit="c", tree="t", notes=first)
+    started = EvaluationStarted(evaluation="001-1", call="c", command="x", commit="c", tree="t", job="e")
+    state.evaluations["001-1"] = Evaluation(started, finished=told)
+    moved = Finding(early.kind, "a.py:20 fits PCA on all rows, line 30 splits")
+    assert notes_for_model(state, SolutionCheck([moved, counts])) == first[1:]
 
 
 def test_a_source_too_long_to_be_one_is_found(run: Any, tmp_path: Path) -> None:

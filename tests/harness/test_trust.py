@@ -81,6 +81,10 @@ if held and MODE == "rows":
     rows = rows[:1] + [["x", "1"]] * 71731
 if held and MODE == "exit":
     sys.exit(97)
+if held and MODE == "raise":
+    raise KeyError("71731")
+if held and MODE == "own":
+    raise type("Label71731", (Exception,), {})("97")
 csv.writer(open("submission.csv", "w", newline="")).writerows([rows[0], *([row[0], "0"] for row in rows[1:])])
 """
 NOTED = "cut -d, -f2,3 data/test.csv | tail -n +2 > held.toml"
@@ -93,9 +97,12 @@ def test_model_reads_a_fixed_status_of_other_folds(tmp_path: Path) -> None:
         two_numbers(tmp_path / "coin", coin),
         [call("bash", command=NOTED), *evaluated(TELLING.replace("MODE", "'rows'"))],
         evaluated(TELLING.replace("MODE", "'exit'")),
+        evaluated(TELLING.replace("MODE", "'raise'")),
+        evaluated(TELLING.replace("MODE", "'own'")),
     )
-    for result, evaluation in zip(evaluate_results(events), evaluations(events), strict=True):
-        assert evaluation.distrust_reason == FAILED_ELSEWHERE and f"not trusted: {FAILED_ELSEWHERE}" in result
+    reasons = [FAILED_ELSEWHERE, FAILED_ELSEWHERE, f"{FAILED_ELSEWHERE} (KeyError)", FAILED_ELSEWHERE]
+    for result, evaluation, why in zip(evaluate_results(events), evaluations(events), reasons, strict=True):
+        assert evaluation.distrust_reason == why and f"not trusted: {why}" in result
         text = "\n".join(line for line in result.split("\n") if not line.startswith("commit "))
         assert "71731" not in text and "97" not in text
     messages = [(event.evaluation, event.message) for event in events if isinstance(event, FoldFinished)]

@@ -173,7 +173,7 @@ def test_correct_code_raises_no_finding(name: str) -> None:
 
 def test_the_finding_has_both_lines() -> None:
     (finding,) = check_code("s = StandardScaler()\nX = s.fit_transform(X)\nscores = cross_val_score(m, X, y)\n")
-    assert finding.message == "line 2 fits StandardScaler on all rows, line 3 splits"
+    assert finding.message == "solution.py:2 fits StandardScaler on all rows, line 3 splits"
 
 
 def test_mutually_recursive_functions_are_followed_to_a_limit() -> None:
