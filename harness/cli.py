@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import cli_commands, errors
+from harness.cli_parser import Parser
 from harness.cli_types import count, dollars, hours, natural, seed_count
 
 if TYPE_CHECKING:
     from harness.settings import Settings
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
+_SORT_KEYS = ["started", "task", "score", "cost", "active"]
 _RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
 
 
@@ -32,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = errors.DONE
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
-        options = make_parser(words[:1]).parse_args(words)
+        parser = make_parser(words[:1])
+        if not words:
+            parser.print_help()
+            return errors.DONE
+        options = parser.parse(words)
         from harness.settings import load_settings
 
         settings = load_settings()
@@ -53,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return errors.code_of(error)
 
 
-def make_parser(commands: Sequence[str] = ("run", "config")) -> argparse.ArgumentParser:
+def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
     """The parser of the command line. Options for run settings are added to the named commands only, because reading
     their definitions imports pydantic."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         allow_abbrev=False,
         description="Let an open-weights model work alone on a Kaggle-style task, judged on labels it never sees.",
@@ -67,6 +73,7 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> argparse.Argumen
     _add_run(subparsers, with_settings="run" in commands)
     _add_resume(subparsers)
     _add_listing(subparsers)
+    _add_storage(subparsers)
     _add_score(subparsers)
     _add_doctor(subparsers)
     _add_config(subparsers, with_settings="config" in commands)
@@ -87,7 +94,7 @@ class _Version(argparse.Action):
 _Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
 
 
-def _add_run(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
+def _add_run(commands: _Commands[Parser], with_settings: bool) -> None:
     run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
     run.set_defaults(command=cli_commands.run)
     run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
@@ -97,7 +104,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], with_settings: bool) 
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
 
-def _add_config(commands: _Commands[argparse.ArgumentParser], with_settings: bool) -> None:
+def _add_config(commands: _Commands[Parser], with_settings: bool) -> None:
     config = commands.add_parser("config", allow_abbrev=False, help="show the effective settings and their sources")
     config.set_defaults(command=cli_commands.config)
     config.add_argument("task", metavar="TASK", nargs="?", help="include the `run:` part of this task")
@@ -132,7 +139,7 @@ _TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "p
 _SET_HELP = "set any setting; `harness config` lists them"
 
 
-def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_resume(commands: _Commands[Parser]) -> None:
     resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
     resume.set_defaults(command=cli_commands.resume)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
@@ -140,9 +147,14 @@ def _add_resume(commands: _Commands[argparse.ArgumentParser]) -> None:
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 
-def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_listing(commands: _Commands[Parser]) -> None:
     runs = commands.add_parser("runs", allow_abbrev=False, help="list all runs")
     runs.set_defaults(command=cli_commands.runs)
+    runs.add_argument("--task", metavar="TASK", default="", help="only runs of this task")
+    runs.add_argument("--sort", choices=_SORT_KEYS, default="started", help="what to sort by (default started)")
+    runs.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
+    status = commands.add_parser("status", allow_abbrev=False, help="list the runs that are being played, a line each")
+    status.set_defaults(command=cli_commands.status)
     show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
     show.set_defaults(command=cli_commands.show)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
@@ -156,7 +168,16 @@ def _add_listing(commands: _Commands[argparse.ArgumentParser]) -> None:
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
 
 
-def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_storage(commands: _Commands[Parser]) -> None:
+    du = commands.add_parser("du", allow_abbrev=False, help="show what runs and their data take on disk")
+    du.set_defaults(command=cli_commands.du)
+    rm = commands.add_parser("rm", allow_abbrev=False, help="remove runs, and data that no other run needs")
+    rm.set_defaults(command=cli_commands.rm)
+    rm.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
+    rm.add_argument("--yes", action="store_true", help="remove; without it only the sizes are shown")
+
+
+def _add_competitions(commands: _Commands[Parser]) -> None:
     prepare = commands.add_parser("prepare", allow_abbrev=False, help="prepare the data of an MLE-bench competition")
     prepare.set_defaults(command=cli_commands.prepare)
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
@@ -179,7 +200,7 @@ def _add_competitions(commands: _Commands[argparse.ArgumentParser]) -> None:
     submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
-def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_score(commands: _Commands[Parser]) -> None:
     score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
     score.set_defaults(command=cli_commands.score)
     score.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
@@ -190,7 +211,7 @@ def _add_score(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
 
 
-def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_doctor(commands: _Commands[Parser]) -> None:
     doctor = commands.add_parser(
         "doctor", allow_abbrev=False, help="check this machine, its sandboxes and the endpoint"
     )
@@ -201,7 +222,7 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     doctor.add_argument("--build-image", choices=["small", "ml"], help="build the Docker sandbox's image, and stop")
 
 
-def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_new_task(commands: _Commands[Parser]) -> None:
     new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a CSV file")
     new.set_defaults(command=cli_commands.new_task)
     new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header and one row per example")
@@ -212,7 +233,7 @@ def _add_new_task(commands: _Commands[argparse.ArgumentParser]) -> None:
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
 
 
-def _add_lessons(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_lessons(commands: _Commands[Parser]) -> None:
     lessons = commands.add_parser("lessons", allow_abbrev=False, help="lessons of earlier runs, and their evidence")
     lessons.set_defaults(command=cli_commands.lessons)
     lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")

@@ -59,7 +59,25 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
 def runs(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import show_runs
 
-    return show_runs(settings)
+    return show_runs(settings, options.task, options.sort, options.json)
+
+
+def status(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.status import show_status
+
+    return show_status(settings)
+
+
+def du(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.storage import show_usage
+
+    return show_usage(settings)
+
+
+def rm(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.storage import remove_runs
+
+    return remove_runs(options.run, settings, is_confirmed=options.yes)
 
 
 def show(options: argparse.Namespace, settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -73,35 +74,59 @@ def find_run(name: str, settings: Settings) -> Path:
 
 
 _MEDAL_COLUMNS = ("gold", "silver", "bronze", "median")
-HEADER = ("run", "task", "model", "state", "attempts", "score (held-out)", "medal (estimate)", "spend", "")
+HEADER = (
+    *("run", "task", "model", "state", "active", "attempts", "score (held-out)", "medal (estimate)", "spend", ""),
+)
 
 
-def show_runs(settings: Settings) -> int:
-    """List all runs, oldest first. An unreadable folder is listed with the reason."""
-    folders = run_folders(settings)
-    if not folders:
-        print(f"No runs yet in {settings.runs}. Start one: harness run digits")
-        return errors.DONE
-    print(table([HEADER, *(row_of(folder, settings) for folder in folders)]))
+def show_runs(settings: Settings, task: str = "", sort: str = "started", as_json: bool = False) -> int:
+    """List all runs (of one task), the first by `sort` first; JSON Lines with `as_json`.
+
+    Scores are sorted by task, the best last. An unreadable folder is listed with the reason, before all others.
+    """
+    rows = [(facts, row) for facts, row in (row_of(folder, settings) for folder in run_folders(settings))]
+    rows = [(facts, row) for facts, row in rows if not task or facts.get("task") == task]
+    rows.sort(key=lambda pair: _sort_key(pair[0], sort))
+    if as_json:
+        for facts, row in rows:
+            print(json.dumps({"id": row[0], "state": row[3], **facts} | ({} if facts else {"problem": row[-1]})))
+    elif rows:
+        print(table([HEADER, *(row for _, row in rows)]))
+    else:
+        which = f" of {task}" if task else ""
+        print(f"No runs{which} yet in {settings.runs}. Start one: harness run {task or 'digits'}")
     return errors.DONE
 
 
-def row_of(folder: Path, settings: Settings) -> tuple[str, ...]:
-    """The row of one run, from its summary if that is as new as its journal, else from the journal."""
+def _sort_key(facts: dict[str, Any], sort: str) -> tuple[Any, ...]:
+    if not facts:
+        return (0,)
+    if sort == "score":
+        score = facts.get("score")
+        sign = -1 if facts["lower_is_better"] else 1
+        return (1, facts["task"], score is not None, sign * (score or 0.0))
+    return (1, facts[{"active": "active_seconds"}.get(sort, sort)], facts["started"])
+
+
+def row_of(folder: Path, settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The summary and the row of one run, from its summary file if that is as new as its journal, else from the
+    journal. Of a run that cannot be read the summary is empty."""
     from runs.journal import JournalError, read_events
     from runs.state import fold
     from runs.views.summary import summary
 
     try:
-        return _format_row(folder, _fresh_summary(folder) or {}, settings)
+        facts = _fresh_summary(folder) or {}
+        return facts, _format_row(folder, facts, settings)
     except (AttributeError, KeyError, TypeError, ValueError):
         pass  # no summary, or an unreadable one: the journal has everything
     try:
-        return _format_row(folder, summary(fold(read_events(folder))), settings)
+        facts = summary(fold(read_events(folder)))
+        return facts, _format_row(folder, facts, settings)
     except (JournalError, OSError) as error:
-        return _broken_row(folder, str(error))
+        return {}, _broken_row(folder, str(error))
     except KeyError:
-        return _broken_row(folder, "the journal is empty")
+        return {}, _broken_row(folder, "the journal is empty")
 
 
 def _fresh_summary(folder: Path) -> dict[str, Any] | None:
@@ -116,7 +141,7 @@ def _fresh_summary(folder: Path) -> dict[str, Any] | None:
 
 def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tuple[str, ...]:
     from runs.journal import is_driven
-    from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, money_text, score_text
+    from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, duration_text, money_text, score_text
 
     status = fields["status"].split(":")[0] if fields["status"].startswith("paused") else fields["status"]
     if not status.startswith("ended"):
@@ -128,6 +153,7 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
         fields["task"],
         DEMO_MODEL if fields["is_demo"] else fields["model"],
         status,
+        duration_text(fields["active_seconds"]),
         str(fields["attempts"]),
         score_text(fields.get("score", fields["best_score"]), fields.get("noise", fields.get("best_noise"))),
         fields["medal_estimate"] or "-",
@@ -138,7 +164,7 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
 
 def _broken_row(folder: Path, why: str) -> tuple[str, ...]:
     # The reason goes last: its length must not widen the columns of the other rows.
-    return (folder.name, "", "", "broken", "", "", "", "", " ".join(printable(why).split()))
+    return (folder.name, "", "", "broken", "", "", "", "", "", " ".join(printable(why).split()))
 
 
 # ---------------------------------------------------------------------------------------------------------- one run

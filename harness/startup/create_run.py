@@ -21,6 +21,7 @@ from harness.search.load import absolute, keep_copy, load_policy
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.check_endpoint import CheckedEndpoint, check_endpoint
+from harness.startup.data_lock import data_lock
 from runs.events.registry import RunCreated
 from runs.journal import create_run
 from runs.run_settings import RunSettings
@@ -53,6 +54,11 @@ class RunRequest:
 def create(request: RunRequest, process: Settings) -> Path:
     """Create a run and return its folder. Whatever cannot be started is refused before any folder exists."""
     sandbox_setup.check_git()
+    with data_lock(process.home):
+        return _create(request, process)
+
+
+def _create(request: RunRequest, process: Settings) -> Path:
     task = find_task(request.task, process.home)
     _check_sample(task)
     resolved = resolve_settings(request, task, process)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, errors
+from harness.cli_parser import Parser
 from harness.errors import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
 from harness.settings import SettingsError
 from runs.events.registry import Warned
@@ -102,10 +103,11 @@ def test_model_error_has_the_endpoint_exit_code() -> None:
 
 def ends(act: Callable[[argparse.Namespace, object], int], monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of `main` for a command that behaves like `act`."""
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     parser.set_defaults(command=act)
+    parser.add_argument("word")
     monkeypatch.setattr(cli, "make_parser", lambda *_: parser)
-    return cli.main([])
+    return cli.main(["act"])
 
 
 def test_bug_prints_one_line_and_writes_its_traceback_to_a_file(
@@ -182,10 +184,28 @@ def test_key_file_readable_by_others_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in done.stderr and "secret" not in done.stderr
 
 
-def test_missing_command_shows_the_usage() -> None:
+def test_without_a_command_the_help_is_shown() -> None:
     done = harness()
-    assert done.returncode == INPUT
-    assert "usage: harness" in done.stderr
+    assert done.returncode == DONE
+    assert "usage: harness" in done.stdout and "resume" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest", "usage"),
+    [
+        (["rnu", "digits"], "run", "usage: harness "),
+        (["run", "digits", "--atempts", "3"], "--attempts", "usage: harness run"),
+        (["show", "last", "--ful"], "--full", "usage: harness show"),
+    ],
+)
+def test_a_mistyped_word_names_the_nearest(
+    words: list[str], nearest: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == INPUT
+    message = capsys.readouterr().err
+    assert f"did you mean {nearest}?" in message and usage in message
 
 
 @pytest.mark.parametrize("words", ["runs", "show last --full", "score last", "--help", "--version"])
