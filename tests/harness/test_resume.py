@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from runs.events.registry import EndpointProbed, Event, ModelAsked, ModelFailed,
 from runs.state import fold
 from runs.usage.cost import sum_usage
 from runs.views.final_choice import members_of_record
+from tests.harness.kills import play_and_kill, refs_and_files
 from tests.playing import (
     engineer,
     events_of,
@@ -49,28 +48,6 @@ def flags(server: ChatServer) -> list[str]:
     ]
 
 
-def folder_of(home: Path) -> Path | None:
-    runs = home / "runs"
-    found = [path for path in runs.iterdir() if not path.name.startswith(".")] if runs.is_dir() else []
-    return found[0] if found else None
-
-
-def recorded(home: Path) -> int:
-    """How many events the run has by now."""
-    folder = folder_of(home)
-    return len(events_of(folder)) if folder else 0
-
-
-def let_run(process: subprocess.Popen[str], home: Path, chance: random.Random, most: float) -> None:
-    """Usually wait until a process records its first event; then let it run for up to `most` seconds."""
-    before, until = recorded(home), time.monotonic() + 60
-    is_early = chance.random() < 0.1
-    while not is_early and process.poll() is None and recorded(home) <= before and time.monotonic() < until:
-        time.sleep(0.01)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(chance.uniform(0.0, most))
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
     home = with_digits(tmp_path_factory.mktemp("unbroken") / "home")
@@ -79,35 +56,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event
         code, printed = harness_here(home, "run", "digits", *flags(server))
     assert code == 0, printed
     return home, events_of(only_run(home))
-
-
-def play_and_kill(
-    home: Path, server: ChatServer, chance: random.Random, most_kills: int, most_seconds: float
-) -> tuple[int, str]:
-    """Play a run to its end and kill the harness at random instants; the number of kills, and the last output."""
-    kills = 0
-    while True:
-        again = ["resume", "last", "--plain"] if folder_of(home) else ["run", "digits", *flags(server)]
-        process = start_harness(home, *again)
-        if kills < most_kills:
-            let_run(process, home, chance, most_seconds)
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += 1
-        printed, _ = process.communicate(timeout=120)
-        if process.returncode != -signal.SIGKILL:
-            return kills, printed
-
-
-def refs_and_files(folder: Path) -> dict[str, str]:
-    """Every ref of a run's repository and the files it points at, but solution.json: its command names the home."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(folder / "repo.git"), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    refs = git("for-each-ref", "--format=%(refname)").split()
-    return {ref: re.sub(r".*\tsolution.json\n", "", git("ls-tree", "-r", ref)) for ref in refs}
 
 
 def test_recorded_command_makes_the_submission_again_in_a_clone(
@@ -145,7 +93,8 @@ def test_run_killed_at_random_instants_equals_an_unbroken_run(
         marks = home / "marks"
         marks.mkdir(parents=True)
         with ChatServer(engineer(marks), piece=1000) as server:
-            killed, printed = play_and_kill(home, server, chance, count - kills, most_seconds)
+            start = ["run", "digits", *flags(server)]
+            killed, printed = play_and_kill(home, start, chance, count - kills, most_seconds)
             kills += killed
             events = events_of(only_run(home))
             story = f"home {number}, killed {killed} times\n{printed}"
