@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from runs.events.registry import Event, RunCreated
-    from runs.state import State
+    from runs.state import Attempt, State
 
 REDRAW_SECONDS = 0.25
 CLOCK_SECONDS = 1.0
@@ -75,12 +75,12 @@ def _resumed(state: State, event: Any) -> str:
 def _attempt_started(state: State, event: Any) -> str:
     origin = f"commit {event.parents[0][:10]}" if event.parents else "an empty workspace"
     total = f" of {state.created.settings.attempts}" if state.created and state.created.settings.attempts else ""
-    return f"attempt {len(state.attempts)}{total} starts from {origin}"
+    return f"attempt {event.attempt or len(state.attempts)}{total} starts from {origin}"
 
 
 def _attempt_ended(state: State, event: Any) -> str:
     did = f": {event.did}" if event.did else ""
-    return f"attempt {len(state.attempts)} ended ({event.why}){did}"
+    return f"attempt {event.attempt or len(state.attempts)} ended ({event.why}){did}"
 
 
 def _evaluated(state: State, event: Any) -> str:
@@ -122,6 +122,7 @@ _RENDERERS: dict[str, Callable[[State, Any], str]] = {
     "attempt_ended": _attempt_ended,
     "evaluation_finished": _evaluated,
     "model_failed": _model_failed,
+    "lanes_changed": lambda _, event: f"attempts at once from now on: {event.parallel} ({event.why})",
     "warned": lambda _, event: f"warning: {event.message}",
     "paused": _paused,
     "run_ended": _ended,
@@ -273,10 +274,9 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
     if created is None:
         return []
     attempts = f"{len(state.attempts)}" + (f" of {created.settings.attempts}" if created.settings.attempts else "")
-    turn = state.open_attempts[-1].turns if state.open_attempts else 0
-    turns = f"turn {turn} (of the run: {state.turns}" + (
-        f" of {created.settings.turns})" if created.settings.turns else ")"
-    )
+    turns = ", ".join(_turn_text(attempt, state) for attempt in state.open_attempts) or "turn 0"
+    total = f" of {created.settings.turns}" if created.settings.turns else ""
+    turns += f" (of the run: {state.turns}{total})"
     spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
     spend += f" of {money_text(created.settings.cost)}" if created.settings.cost else ""
     tokens = f"{state.prompt_tokens + state.completion_tokens:,} tokens"
@@ -287,6 +287,11 @@ def rows_of(state: State, waited: float = 0.0) -> list[tuple[str, str]]:
         ("spend", f"{spend}, {tokens}"),
         ("run", created.run_id + (f" (paused: {state.paused})" if state.paused else "")),
     ]
+
+
+def _turn_text(attempt: Attempt, state: State) -> str:
+    number = f"attempt {attempt.number}: " if len(state.open_attempts) > 1 else ""
+    return f"{number}turn {attempt.turns}"
 
 
 def _time_text(created: RunCreated, active_seconds: float) -> str:

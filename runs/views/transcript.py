@@ -21,6 +21,7 @@ from runs.events.registry import (
     EvaluationStarted,
     Event,
     JobFinished,
+    LanesChanged,
     ModelFailed,
     ModelReplied,
     MoveChosen,
@@ -79,11 +80,16 @@ class _Renderer:
     def __init__(self, state: State, full: bool) -> None:
         self.state = state
         self.full = full
+        self._attempt = 0
 
     def render(self, event: Event) -> Iterator[str]:
         handler = _HANDLERS.get(type(event))
-        if handler:
-            yield from handler(self, event)
+        lines = list(handler(self, event)) if handler else []
+        if lines and event.attempt and event.attempt != self._attempt:
+            if self._attempt and not isinstance(event, AttemptStarted):
+                yield from ("", f"--- attempt {event.attempt} ---")  # attempts are played at once
+            self._attempt = event.attempt
+        yield from lines
         if event.unknown_fields and not isinstance(event, UnknownEvent):
             yield f"event {event.seq}: {', '.join(event.unknown_fields)} written by a newer version"
 
@@ -126,7 +132,7 @@ class _Renderer:
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
         base = " and ".join(f"commit {parent[:12]}" for parent in event.parents) or "an empty workspace"
         yield ""
-        yield f"## Attempt {len(self.state.attempts)}: {event.move}, from {base} ({event.at})"
+        yield f"## Attempt {event.attempt or len(self.state.attempts)}: {event.move}, from {base} ({event.at})"
         if self.full and event.brief:
             yield from self._block("the move, as the model reads it", event.brief)
 
@@ -135,6 +141,10 @@ class _Renderer:
         yield f"move of attempt {event.next}, chosen by {event.policy}: {event.move} ({'; '.join(event.reasons)})"
         if event.refusal:
             yield f"the model asked to continue from evaluation {event.wish}; refused: {one_line(event.refusal)}"
+
+    def _change_lanes(self, event: LanesChanged) -> Iterator[str]:
+        yield ""
+        yield f"! attempts played at once from now on: {event.parallel} ({one_line(event.why)})"
 
     def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
         if event.stage:
@@ -321,6 +331,7 @@ _HANDLERS: dict[type[Event], Callable[[_Renderer, Any], Iterator[str]]] = {
     ThresholdsKnown: _Renderer._know_thresholds,
     EndpointProbed: _Renderer._probe,
     AttemptStarted: _Renderer._start_attempt,
+    LanesChanged: _Renderer._change_lanes,
     EpochStarted: _Renderer._start_epoch,
     ModelReplied: _Renderer._reply,
     ModelFailed: _Renderer._fail,
