@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from harness import errors
+from harness.startup import open_run
 from runs.events.registry import (
+    AttemptEnded,
     AttemptStarted,
+    EvaluationFinished,
     Event,
     JobFinished,
+    LanesChanged,
     ModelAsked,
     ModelReplied,
+    Paused,
     RunEnded,
+    ToolFinished,
     ToolStarted,
+    Warned,
 )
 from runs.state import fold
+from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths
+from sandboxes.select import open_sandbox
 from tests.harness.kills import play_and_kill, refs_and_files
-from tests.playing import engineer, events_of, harness_here, only_run, turns_asked, with_digits
+from tests.playing import (
+    engineer,
+    events_of,
+    harness_here,
+    only_run,
+    start_harness,
+    turns_asked,
+    wait_until,
+    with_digits,
+)
 from tests.servers.chat_server import ChatServer
 
 LOCAL = ["--sandbox", "local", "--plain"]
@@ -64,6 +87,92 @@ def test_two_lanes_play_all_attempts_once_each_in_a_workspace_of_its_own(digits_
     for mark in (tmp_path / "marks").iterdir():
         # A solution runs once on each split, and its file is named by the split.
         assert mark.read_text() == "x\n", mark
+    check_news(events)
+
+
+def check_news(events: list[Event]) -> None:
+    """A new best of another lane was told once, on a tool result."""
+    told = [event for event in events if isinstance(event, ToolFinished) and "new best" in event.content]
+    best = [event for event in events if isinstance(event, EvaluationFinished) and event.promoted]
+    for event in told:
+        assert any(f"evaluation {one.evaluation}" in event.content and one.lane != event.lane for one in best)
+    assert 1 <= len(told) <= len(best)
+
+
+def test_refusals_for_too_many_requests_take_lanes_away(digits_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    left = iter(["429_retry_after_ms"] * 6)
+    with ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server:
+        server.faults = lambda one: next(left, "") if "attempt: " in str(one) else ""
+        code, printed = harness_here(digits_home, "run", *options(server, 3, 5))
+    assert code == errors.DONE, printed
+    events = events_of(only_run(digits_home))
+    check_whole(events, 5)
+    assert [event.parallel for event in events if isinstance(event, LanesChanged)] == [2, 1]
+    assert "attempts at once from now on: 1" in printed
+    last = max(event.seq for event in events if isinstance(event, LanesChanged))
+    assert not [e for e in events if isinstance(e, AttemptStarted) and e.seq > last and e.lane == 2]
+
+
+class Broken:
+    """A sandbox whose jobs cannot be started any more."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def start(self, request: JobRequest) -> None:
+        raise SandboxFailed("the daemon is gone")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sandbox, name)
+
+
+def test_a_lane_whose_sandbox_fails_does_not_end_the_others(digits_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+
+    def opened(kind: str, paths: SandboxPaths) -> Any:
+        sandbox = open_sandbox(kind, paths)
+        return Broken(sandbox) if "lanes" in paths.workspace.parts else sandbox
+
+    with (
+        ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server,
+        patch.object(open_run, "open_sandbox", opened),
+    ):
+        code, printed = harness_here(digits_home, "run", *options(server, 2, 3))
+    assert code == errors.DONE, printed
+    events = events_of(only_run(digits_home))
+    ended = {(event.lane, event.why) for event in events if isinstance(event, AttemptEnded)}
+    assert ended == {(0, "finish"), (1, "stopped")}
+    assert [event for event in events if isinstance(event, Warned) and "the daemon is gone" in event.message]
+
+
+def test_ctrl_c_stops_all_lanes_and_a_resume_may_change_their_number(digits_home: Path, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with ChatServer(engineer(marks, 0.3), piece=1000) as server:
+        hangs = iter(["stall_unanswered"])
+        server.faults = lambda one: next(hangs, "") if "\nattempt: 2\n" in str(one["messages"]) else ""
+        process = start_harness(digits_home, "run", *options(server, 3, 4))
+        wait_until(lambda: (marks / "a1-train").exists() and (marks / "a3-train").exists())
+        start = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=30)
+        assert time.monotonic() - start < 10
+        assert process.returncode == errors.STOPPED, printed
+        events = events_of(only_run(digits_home))
+        assert isinstance(events[-1], Paused) and len(fold(events).open_attempts) == 3
+        code, printed = harness_here(digits_home, "resume", "last", "--plain", "--parallel", "1")
+    assert code == errors.DONE, printed
+    events = events_of(only_run(digits_home))
+    check_whole(events, 4)
+    assert [event.parallel for event in events if isinstance(event, LanesChanged)] == [1]
+    assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
+
+
+def test_no_lane_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        harness_here(Path("unused"), "run", "digits", "--parallel", "0")
+    assert refusal.value.code == errors.INPUT
 
 
 @pytest.mark.timeout(1800)
