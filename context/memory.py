@@ -27,7 +27,8 @@ def render_entry(state: State, attempt: Attempt) -> str:
         f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    lines += [render_evaluation(e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
+    evaluations = state.evaluations_in(attempt.number)
+    lines += [_as_of_its_end(e) for e in evaluations] or ["no evaluation"]
     for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if text:
             lines.append(f"{name}: {one_line(text, LONGEST)}")
@@ -39,9 +40,19 @@ def render_memory(state: State, tokens: int | None = None) -> str:
     """All entries, oldest first. With a budget of `tokens` the oldest ones are folded into a table."""
     ended = state.ended_attempts
     entries = [render_entry(state, attempt) for attempt in ended]
+    for count, name in state.late_evaluations:
+        late = state.evaluations[name]
+        entries[count - 1] += f"\nafter attempt {late.attempt} had ended: {render_evaluation(late)}"
     folded = _count_folded([len(text.encode()) for text in entries], tokens)
     parts = [_render_table(state, ended[:folded])] if folded else []
     return "\n\n".join([*parts, *entries[folded:]]) or "(empty: this is the first attempt)"
+
+
+def _as_of_its_end(evaluation: Evaluation) -> str:
+    """An evaluation in the entry of its attempt, which is never rewritten: a later result is a line of its own."""
+    if evaluation.is_late or not evaluation.finished:
+        return f"evaluation {evaluation.id}: still running when the attempt ended"
+    return render_evaluation(evaluation)
 
 
 def render_open(state: State, lane: int) -> str:

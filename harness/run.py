@@ -19,6 +19,7 @@ from harness import budget
 from harness.endpoint.client import Model
 from harness.interrupt import Stopping, StopRequested
 from harness.request_slots import RequestSlots
+from harness.workers import Workers
 from runs.events.registry import AttemptEnded, Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
 from runs.run_settings import RunSettings
@@ -81,12 +82,17 @@ class Run:
     publishing: threading.RLock = field(default_factory=threading.RLock)
     """Held while the files that people read are written. Never taken by a holder of `lock`."""
     slots: RequestSlots = field(default_factory=RequestSlots)
+    workers: Workers = field(default_factory=Workers)
+    evaluation_ended: threading.Condition = field(default_factory=threading.Condition)
+    """Notified when an evaluation has its result."""
+    killed: set[str] = field(default_factory=set)
+    """Evaluations that the model wants to end."""
     playing: set[int] = field(default_factory=set)
     """The lanes that are being played."""
     on_folds: set[str] = field(default_factory=set)
     """The evaluations that a thread runs on the other folds."""
     _recorder: int | None = None
-    """The one thread that may still record, once the lanes are closed."""
+    """The one thread that may still record, once the run is closed to its workers."""
     _beat_at: float = field(default_factory=time.monotonic)
 
     def record(self, event: Event) -> Event:
@@ -105,8 +111,8 @@ class Run:
             self.screen.show(self.state, written)
             return written
 
-    def close_to_lanes(self) -> None:
-        """From now on only this thread records: whatever a lane still does is as if the process had been killed."""
+    def close_to_workers(self) -> None:
+        """From now on only this thread records: whatever a worker still does is as if the process had been killed."""
         with self.lock:
             self._recorder = threading.get_ident()
 
@@ -170,22 +176,19 @@ class Run:
         """Record that a job has ended, once."""
         if view.state not in ("finished", "lost"):
             return
+        event = JobFinished(
+            job=view.id,
+            ended=view.ended or view.state,
+            exit_code=view.exit_code,
+            seconds=round(view.seconds, 3),
+            output_bytes=view.output_bytes,
+        )
         with self.lock:
-            number = self.state.lane_of_job(view.id)
-            if number is None:
-                return
-            attempt = self.state.lane(number).attempt
-            self.record(
-                JobFinished(
-                    job=view.id,
-                    ended=view.ended or view.state,
-                    exit_code=view.exit_code,
-                    seconds=round(view.seconds, 3),
-                    output_bytes=view.output_bytes,
-                    lane=number,
-                    attempt=attempt.number if attempt else 0,
-                )
-            )
+            lane = next((lane for lane in self.lanes if view.id in lane.state.open_jobs), None)
+            if lane is not None:
+                lane.record(event)
+            elif view.id in self.state.evaluation_jobs:
+                self.record(event)
 
     def pulse(self, doing: str, tail: str = "") -> None:
         """Call this during any wait: it stops if a stop was asked for, otherwise it is a `tick`."""

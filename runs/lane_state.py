@@ -10,9 +10,9 @@ from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     EpochStarted,
+    EvaluationFinished,
     EvaluationStarted,
     Event,
-    FoldStarted,
     ModelAsked,
     ModelFailed,
     ModelReplied,
@@ -50,6 +50,10 @@ class LaneState:
     """The syntax in which the last reply seems to hold a call that could not be read."""
     has_refused_finish: bool = False
     """Whether an empty `finish` of the open attempt was refused: it may have lost its arguments."""
+    open_evaluations: list[str] = field(default_factory=list)
+    """Evaluations of the open attempt that have no result yet."""
+    untold: list[str] = field(default_factory=list)
+    """Those that have one, which no tool result has told yet."""
     warnings: list[str] = field(default_factory=list)
     """Warnings of the open attempt."""
     told: set[str] = field(default_factory=set)
@@ -87,12 +91,17 @@ class LaneState:
         self.news = ""
         self.has_refused_finish = False
         self.warnings.clear()
+        self._forget_evaluations()
+
+    def _forget_evaluations(self) -> None:
+        self.open_evaluations, self.untold = [], []
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         self.pending.clear()
         self.needs_reminder = False
         for job in event.killed_jobs:
             self.open_jobs.pop(job, None)
+        self._forget_evaluations()
 
     def _warn(self, event: Warned) -> None:
         self.warnings.append(event.message)
@@ -127,12 +136,15 @@ class LaneState:
         self.pending.pop(event.call, None)
         self.news = ""
         self.told.update(event.told)
+        self.untold = [name for name in self.untold if name not in event.results]
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
-        self.open_jobs[event.job] = event.call
+        self.open_evaluations = [*self.open_evaluations, event.evaluation]
 
-    def _start_fold(self, event: FoldStarted) -> None:
-        self.open_jobs[event.job] = event.evaluation
+    def _finish_evaluation(self, event: EvaluationFinished) -> None:
+        if event.evaluation in self.open_evaluations:
+            self.open_evaluations = [name for name in self.open_evaluations if name != event.evaluation]
+            self.untold = [*self.untold, event.evaluation]
 
 
 _HANDLERS: dict[type[Event], Callable[[LaneState, Any], None]] = {
@@ -150,5 +162,5 @@ _HANDLERS: dict[type[Event], Callable[[LaneState, Any], None]] = {
     ToolStarted: LaneState._start_tool,
     ToolFinished: LaneState._finish_tool,
     EvaluationStarted: LaneState._start_evaluation,
-    FoldStarted: LaneState._start_fold,
+    EvaluationFinished: LaneState._finish_evaluation,
 }

@@ -52,6 +52,10 @@ class State:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     lanes: dict[int, LaneState] = field(default_factory=dict)
     """Where each lane stands that has an event on record; see `lane`."""
+    evaluation_jobs: dict[str, str] = field(default_factory=dict)
+    """The evaluation of each of its jobs that has not ended."""
+    late_evaluations: list[tuple[int, str]] = field(default_factory=list)
+    """Evaluations whose result came when their attempt had ended, and how many attempts had ended by then."""
     parallel: int = 0
     """How many lanes may play, where that was changed after the start."""
     ended_attempts: list[Attempt] = field(default_factory=list)
@@ -94,10 +98,6 @@ class State:
     def lane(self, number: int) -> LaneState:
         """Where one lane stands; at its beginning if it has no event on record."""
         return self.lanes.setdefault(number, LaneState())
-
-    def lane_of_job(self, job: str) -> int | None:
-        """The number of the lane in which a job is open."""
-        return next((number for number, lane in list(self.lanes.items()) if job in lane.open_jobs), None)
 
     @property
     def open_attempts(self) -> list[Attempt]:
@@ -246,18 +246,25 @@ class State:
     def _finish_job(self, event: JobFinished) -> None:
         for lane in list(self.lanes.values()):
             lane.open_jobs.pop(event.job, None)
+        self.evaluation_jobs.pop(event.job, None)
 
     def _start_evaluation(self, event: EvaluationStarted) -> None:
         # Other threads may be reading the old dictionary.
         evaluation = Evaluation(event, turn=self.lane(event.lane).turn)
         self.evaluations = {**self.evaluations, event.evaluation: evaluation}
+        self.evaluation_jobs[event.job] = event.evaluation
 
     def _finish_evaluation(self, event: EvaluationFinished) -> None:
         # Without labels to hold out there is nothing to compare: the latest valid submission is the best known.
         is_new_best = event.status == "unscored" or (event.status == "scored" and self.is_better(event.score))
         is_new_best = is_new_best if event.promoted is None else event.promoted
         started = self.evaluations[event.evaluation]
-        evaluation = replace(started, finished=event, became_best=is_new_best, ended_active=self.active_seconds)
+        is_late = 0 < started.attempt <= len(self.attempts) and bool(self.attempts[started.attempt - 1].ended)
+        if is_late:
+            self.late_evaluations = [*self.late_evaluations, (len(self.ended_attempts), event.evaluation)]
+        evaluation = replace(
+            started, finished=event, became_best=is_new_best, ended_active=self.active_seconds, is_late=is_late
+        )
         self.evaluations = {**self.evaluations, event.evaluation: evaluation}
         if is_new_best:
             self.best = evaluation
@@ -273,6 +280,7 @@ class State:
 
     def _start_fold(self, event: FoldStarted) -> None:
         self.folds.setdefault((event.evaluation, event.fold), None)
+        self.evaluation_jobs[event.job] = event.evaluation
 
     def _finish_fold(self, event: FoldFinished) -> None:
         self.folds[event.evaluation, event.fold] = event

@@ -13,6 +13,7 @@ class Evaluation:
 
     `turn` is the reply whose call started it, counted as `State.turns`. `became_best`: it was the new best.
     `ended_active` is when it was over, in active seconds of the run.
+    `is_late`: its attempt had ended before it.
     """
 
     started: EvaluationStarted
@@ -20,6 +21,7 @@ class Evaluation:
     finished: EvaluationFinished | None = None
     became_best: bool = False
     ended_active: float = 0.0
+    is_late: bool = False
 
     @property
     def id(self) -> str:

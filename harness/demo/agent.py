@@ -67,7 +67,11 @@ def _decide(plan: Plan, tools: set[str], replies: int) -> Reply:
         why = f"I try {plan.choice.tag} ({plan.choice.move}), because {plan.choice.why}."
         return why, f"I try {plan.choice.tag}.", _handle(plan, plan.choice.move)
     if done[-1] == "write_file":
-        return "The held-out rows decide.", "I evaluate it.", [("evaluate", {"command": "python solution.py"})]
+        return (
+            "The held-out rows decide.",
+            "I evaluate it.",
+            [("evaluate", {"command": "python solution.py", "wait_seconds": 3600})],
+        )
     if len(plan.outcomes) == 1 and not plan.outcomes[0].is_valid:
         reason = f"The evaluation ended as {plan.outcomes[0].status}: {plan.outcomes[0].reason}."
         return reason, "That did not work; I use a simpler solution.", _handle(plan, "repair")

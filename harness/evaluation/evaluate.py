@@ -9,23 +9,24 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from harness import leasing
 from harness.evaluation import fold_plan, leak_checks, result_text, submission
-from harness.evaluation.run_split import SplitResult, fold_dir, job_of, run_on_split
+from harness.evaluation.run_split import SplitResult, fold_dir, job_of, judge_again, run_on_split
 from harness.evaluation.steps.commit import CommittedSolution, commit_solution
 from harness.evaluation.steps.declare import StepArguments, one_step, read_steps
 from harness.evaluation.steps.sandboxed import Conditions
-from harness.evaluation.verdict import Verdict, reach_verdict
+from harness.evaluation.verdict import Verdict, reach_verdict, scored_best
 from harness.run import Lane, Run
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
-from runs.state import Evaluation, State
+from runs.state import Evaluation
 from runs.versions.refs import refs_of
 from sandboxes.leases.amounts import Priority
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
+from tasks.judging.judge import Judgement
 
 SLOWDOWN = 5.0
 """How many times longer than the longest successful evaluation one may take by default."""
@@ -33,26 +34,46 @@ ANSWERED = ("scored", "unscored", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 
 
-def evaluate(
+def start(
     lane: Lane, call: str, command: str, seconds: float = 0.0, steps: Sequence[StepArguments] | None = None
-) -> str:
-    """Evaluate the workspace with `command` or `steps`, for at most `seconds` (0: the default limit) of work that no
-    earlier evaluation did; returns the tool's result.
+) -> Evaluation | str:
+    """Start to evaluate the workspace with `command` or `steps`, for at most `seconds` (0: the default limit) of work
+    that no earlier evaluation did. The answer instead, if the same was evaluated before.
 
-    Raises `StopRequested`, `StepsRefused`.
+    Raises `StepsRefused`.
     """
     run = lane.run
     evaluation = run.state.evaluation_of(call, lane.state.turn)
-    if evaluation is None:
-        name, solution = _commit(lane, command, steps)
-        if (earlier := _answered(run.state, solution)) is not None:
-            return result_text.repeated_text(run, earlier)
-        evaluation = _start(lane, name, call, solution)
-    if not evaluation.finished:
-        result = _run(lane, evaluation, seconds)
-        run.record(_judge(run, evaluation, result))
-        shutil.rmtree(result.workspace, ignore_errors=True)
-        evaluation = run.state.evaluations[evaluation.id]
+    if evaluation is not None:
+        return evaluation
+    name, solution = _commit(lane, command, steps)
+    same = [e for e in run.state.evaluations.values() if e.started.solution == solution.solution]
+    if answered := next((e for e in same if e.status in ANSWERED), None):
+        return result_text.repeated_text(run, answered)
+    if still_open := next((e for e in same if not e.finished and e.lane == lane.number), None):
+        return still_open
+    lane.record(
+        EvaluationStarted(
+            evaluation=name, call=call, job=job_of(name, Split()), limit_seconds=seconds, **asdict(solution)
+        )
+    )
+    with run.publishing:
+        run.versions.set_refs(refs_of(run.state))
+    return run.state.evaluations[name]
+
+
+def complete(run: Run, evaluation: Evaluation) -> None:
+    """Run and judge an evaluation, record its result, and do what follows from it. A repeated call continues.
+
+    Raises `StopRequested`.
+    """
+    best = scored_best(run.state)
+    result = _run(run, evaluation, best)
+    while not _record(run, _judge(run, evaluation, result, best), best):
+        best = scored_best(run.state)  # another evaluation became the best meanwhile
+        result = judge_again(run, evaluation, result, _judge_seconds(run), _predictions(run, best))
+    shutil.rmtree(result.workspace, ignore_errors=True)
+    evaluation = run.state.evaluations[evaluation.id]
     if evaluation.became_best:
         submission.choose_best(run)
         fold_plan.update(run)
@@ -60,7 +81,16 @@ def evaluate(
         with run.publishing:
             if run.state.best is None:
                 submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
-    return result_text.result_text(run, evaluation)
+
+
+def _record(run: Run, finished: EvaluationFinished, best: Evaluation | None) -> bool:
+    """Record a result, unless the evaluation that it was compared with is not the best any more."""
+    with run.lock:
+        now = scored_best(run.state)
+        if finished.promoted is not None and (now.id if now else "") != (best.id if best else ""):
+            return False
+        run.record(finished)
+    return True
 
 
 def _commit(lane: Lane, command: str, steps: Sequence[StepArguments] | None) -> tuple[str, CommittedSolution]:
@@ -75,43 +105,38 @@ def _commit(lane: Lane, command: str, steps: Sequence[StepArguments] | None) -> 
     return name, commit_solution(run.versions, workspace, name, parent, declared, faults)
 
 
-def _answered(state: State, solution: CommittedSolution) -> Evaluation | None:
-    """The earlier evaluation of the same files by the same steps, if its result would come again."""
-    same = (e for e in state.evaluations.values() if e.started.solution == solution.solution)
-    return next((e for e in same if e.status in ANSWERED), None)
-
-
-def _start(lane: Lane, name: str, call: str, solution: CommittedSolution) -> Evaluation:
-    run = lane.run
-    lane.record(EvaluationStarted(evaluation=name, call=call, job=job_of(name, Split()), **asdict(solution)))
-    with run.publishing:
-        run.versions.set_refs(refs_of(run.state))
-    return run.state.evaluations[name]
-
-
 def make_accessible(workspace: Path) -> None:
     """Restore the harness's access to the workspace, which the model's code may have removed."""
     with contextlib.suppress(OSError):
         workspace.chmod(workspace.stat().st_mode | 0o700)
 
 
-def _run(lane: Lane, evaluation: Evaluation, seconds: float) -> SplitResult:
-    run, job = lane.run, evaluation.started.job
-    settings, best = run.settings, run.state.best
-    against = fold_dir(run, best.id, Split()) / "held_out.csv" if best and best.score is not None else None
+def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResult:
+    lane, job = leasing.lane_of(run, evaluation), evaluation.started.job
     lease = leasing.join(lane, job, Priority.FIRST_FOLD)
+    variables = lease.variables() if lease else {}
     try:
         return run_on_split(
             run,
             evaluation,
             Split(),
-            min(run.seconds_left(), _limit(run, seconds)),
-            lambda: max(60.0, min(settings.judge_seconds, run.seconds_left())),
-            against if against and against.exists() else None,
-            conditions=Conditions(lease.variables() if lease else {}, leasing.gpus_of_job(lane)),
+            min(run.seconds_left(), _limit(run, evaluation.started.limit_seconds)),
+            lambda: _judge_seconds(run),
+            _predictions(run, best),
+            conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: evaluation.id in run.killed),
         )
     finally:
         lane.lease.leave(job)
+
+
+def _judge_seconds(run: Run) -> float:
+    return max(60.0, min(run.settings.judge_seconds, run.seconds_left()))
+
+
+def _predictions(run: Run, best: Evaluation | None) -> Path | None:
+    """The predictions to compare with, if there are any."""
+    path = fold_dir(run, best.id, Split()) / "held_out.csv" if best else None
+    return path if path and path.exists() else None
 
 
 def _limit(run: Run, asked: float) -> float:
@@ -126,24 +151,27 @@ def _limit(run: Run, asked: float) -> float:
     return min(most, asked or max(settings.evaluation_seconds, SLOWDOWN * max(succeeded, default=0.0)))
 
 
-def _judge(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:
-    """The finished event: the verdict on a scored submission, or why there is no score."""
+def _judge(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluation | None) -> EvaluationFinished:
+    """The finished event: the verdict on a scored submission, compared with `best`, or why there is no score."""
     judgement = result.judgement
     if judgement.problem:
         run.record(Warned(message=f"evaluation {evaluation.id} could not be scored: {judgement.problem}"))
     for path in files_with_canary(run.blend.private_labels, [result.submission, *result.outcome.logs]):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {evaluation.id}"))
     if judgement.status == "scored":
-        return _scored(run, evaluation, result)
+        finished = _scored(run, evaluation, result, best)
+        if evaluation.id not in run.killed:
+            return finished
+        result = replace(result, judgement=Judgement("failed", "it was killed before its score was confirmed"))
     if judgement.status == "unscored":
         folder = fold_dir(run, evaluation.id, Split())
         shutil.copyfile(folder / "submission.csv", folder.with_name("submission.csv"))
     return _finished(evaluation, result)
 
 
-def _scored(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:
+def _scored(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluation | None) -> EvaluationFinished:
     checked = leak_checks.check(run, evaluation, result)
-    verdict = reach_verdict(run, evaluation, result, checked.findings)
+    verdict = reach_verdict(run, evaluation, result, checked.findings, best)
     score, noise = verdict.judged.score or 0.0, verdict.judged.noise or 0.0
     claimed = checked.self_reported_score(score, run.created.lower_is_better)
     leak_checks.warn(run, evaluation.id, checked, claimed, score, noise)

@@ -249,4 +249,4 @@ class _Batch:
 
     def _is_cancelled(self) -> bool:
         self._check()
-        return self.has_failed
+        return self.has_failed or self.evaluation.id in self.run.killed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.evaluation.fold_plan import search_half
@@ -103,14 +103,26 @@ def run_on_split(
     jobs = run.folder / "fold_jobs" / split.name / evaluation.id if split.name else run.sandbox.paths.jobs
     where = Place(blend.public, jobs, folder / "workspace", conditions, is_other=bool(split.name))
     outcome = run_steps(run, solution_of(run, evaluation, split), where, split.name or "fold0", seconds, use_cache)
-    status = outcome.status
     if outcome.problem:
-        judgement = Judgement("timeout" if status.ended == "timeout" else "failed", outcome.problem)
-    else:
-        out = folder / "submission.csv"
-        half = None if split.name else search_half(run)
-        judgement = run_judge(blend.folder, outcome.submission, out, judge_seconds(), True, against, half)
+        judgement = Judgement("timeout" if outcome.status.ended == "timeout" else "failed", outcome.problem)
+        return SplitResult(outcome, judgement, where.folder)
+    judgement = _judge(run, evaluation, split, outcome.submission, judge_seconds(), against)
     return SplitResult(outcome, judgement, where.folder)
+
+
+def judge_again(
+    run: Run, evaluation: Evaluation, result: SplitResult, seconds: float, against: Path | None
+) -> SplitResult:
+    """Judge the submission of the first fold again, compared with the predictions `against`."""
+    return replace(result, judgement=_judge(run, evaluation, Split(), result.submission, seconds, against))
+
+
+def _judge(
+    run: Run, evaluation: Evaluation, split: Split, submission: Path, seconds: float, against: Path | None
+) -> Judgement:
+    blend, out = blend_of(run, split), fold_dir(run, evaluation.id, split) / "submission.csv"
+    half = None if split.name else search_half(run)
+    return run_judge(blend.folder, submission, out, seconds, True, against, half)
 
 
 def solution_of(run: Run, evaluation: Evaluation, split: Split) -> Solution:

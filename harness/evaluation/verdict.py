@@ -65,14 +65,17 @@ class Verdict:
     submission: str = ""
 
 
-def reach_verdict(run: Run, evaluation: Evaluation, result: SplitResult, findings: list[Finding]) -> Verdict:
-    """The verdict on an evaluation that was scored on the first fold; runs it on the others where that is planned.
+def reach_verdict(
+    run: Run, evaluation: Evaluation, result: SplitResult, findings: list[Finding], best: Evaluation | None
+) -> Verdict:
+    """The verdict on an evaluation that was scored on the first fold and compared there with `best`; runs it on the
+    others where that is planned.
 
     A solution that is not trusted never becomes the best: later honest scores could not be compared with it.
     """
     seconds = result.seconds
     is_first = run.state.plan is None
-    plan, best = fold_plan.ensure(run, seconds), _scored_best(run.state)
+    plan = fold_plan.ensure(run, seconds)
     judgement = _judge_half(run, result) if is_first and plan.select_half else result.judgement
     verdict = _compared(Verdict("first", judgement), best)
     others = [Split(0, fold) for fold in range(1, plan.folds)]
@@ -99,7 +102,8 @@ def _judge_half(run: Run, result: SplitResult) -> Judgement:
     return judgement if judgement.status == "scored" else result.judgement  # half of the rows may have one class
 
 
-def _scored_best(state: State) -> Evaluation | None:
+def scored_best(state: State) -> Evaluation | None:
+    """The best evaluation so far that has a score."""
     return state.best if state.best is not None and state.best.score is not None else None
 
 

@@ -22,6 +22,7 @@ class Evaluate(Arguments):
         ge=0,
         description="Limit of what is not cached. 0: 30, or 5 times your longest evaluation.",
     )
+    wait_seconds: float = Field(120, ge=0, description="Work on meanwhile: 0.")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
@@ -31,7 +32,7 @@ class Evaluate(Arguments):
 
 
 def _act(context: ToolContext, arguments: Evaluate) -> str:
-    return context.evaluate(arguments.command, 60 * arguments.minutes, arguments.steps or None)
+    return context.evaluate(arguments.command, 60 * arguments.minutes, arguments.steps or None, arguments.wait_seconds)
 
 
 TOOLS = (Tool("evaluate", Evaluate, _act),)

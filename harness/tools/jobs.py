@@ -1,19 +1,20 @@
-"""`wait` and `kill`: follow jobs that run longer than the call that started them."""
+"""`wait` and `kill`: follow jobs and evaluations that run longer than the call that started them."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
+from sandboxes.base import JobStatus
 
 
 class Wait(Arguments):
-    jobs: list[str] = Field(default_factory=list, description="Job ids; none: any job that runs.")
+    jobs: list[str] = Field(default_factory=list, description="Their ids; none: any that runs.")
     seconds: float = Field(600, ge=0, description="The longest time to wait; the jobs go on after it.")
 
 
 class Kill(Arguments):
-    job: str = Field(description="A job id.")
+    job: str = Field(description="Id of a job or evaluation.")
 
 
 def _wait(context: ToolContext, arguments: Wait) -> str:
@@ -23,14 +24,19 @@ def _wait(context: ToolContext, arguments: Wait) -> str:
     _check_known(context, jobs)
     statuses = context.jobs.wait(jobs, arguments.seconds)
     tokens = context.settings.output_tokens // len(statuses)
-    return "\n".join(
-        f"job {status.id}: {status.summary()}\n{context.clipped_log(status, tokens)}" for status in statuses
-    )
+    return "\n".join(_report(context, status, tokens) for status in statuses)
 
 
 def _kill(context: ToolContext, arguments: Kill) -> str:
     _check_known(context, [arguments.job])
-    return f"job {arguments.job}: {context.jobs.kill(arguments.job).summary()}"
+    summary = context.jobs.kill(arguments.job).summary()
+    return context.jobs.result(arguments.job) or f"job {arguments.job}: {summary}"
+
+
+def _report(context: ToolContext, status: JobStatus, tokens: int) -> str:
+    if result := context.jobs.result(status.id):
+        return result
+    return f"job {status.id}: {status.summary()}\n{context.clipped_log(status, tokens)}"
 
 
 def _check_known(context: ToolContext, jobs: list[str]) -> None:

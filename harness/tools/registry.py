@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from errno import EINVAL
@@ -17,8 +18,9 @@ import harness.tools
 from context import memory
 from context.window import prompt
 from harness import checkpoint, compact, errors, leasing
-from harness.evaluation.evaluate import evaluate
+from harness.evaluation import background
 from harness.evaluation.evaluated_files import EvaluatedFiles
+from harness.evaluation.steps.declare import StepArguments
 from harness.parsing.coerce import ToolSpec
 from harness.run import Lane
 from harness.timing.notes import due_notes
@@ -41,6 +43,10 @@ ALIASES = {
 """Names that other harnesses give these parameters. They are accepted, and the model is told."""
 LATE_SECONDS, LATE_SHARE = 600.0, 0.05
 """The model is reminded of the time when less than this, or this share of the run, is left."""
+LOOK_SECONDS = 0.5
+"""How often a wait for jobs and evaluations together looks at the evaluations."""
+MOST_OPEN = 2
+"""Evaluations that one attempt may have running."""
 
 
 @cache
@@ -56,34 +62,37 @@ def tools() -> dict[str, Tool]:
 def perform(lane: Lane, pending: Pending) -> Finish | None:
     """Perform one call and record its result. Returns the closing words where the call was `finish`."""
     call = pending.call
+    told: list[str] = []
     try:
         arguments = _read_arguments(call)
         if isinstance(arguments, Finish):
             return arguments
         tool = tools()[call.name]
         if pending.started is None:
-            lane.record(tool.plan(_context(lane, pending), arguments))
-        content, failed = tool.act(_context(lane, lane.state.pending[call.id]), arguments), False
+            lane.record(tool.plan(_context(lane, pending, told), arguments))
+        content, failed = tool.act(_context(lane, lane.state.pending[call.id], told), arguments), False
     except (Refused, PathRefused, checkpoint.CheckpointRefused, ValueError, OSError) as error:
         if errors.is_of_machine(error) and not _is_about_path(error, call):
             raise
         if isinstance(error, OSError) and call.name == "evaluate":
             lane.record(Warned(message=f"an evaluation could not be made: {error}"))
         content, failed = f"error: {_reason(error, call)}", True
+    results = _results(lane, told)
     notes, timing = _notes(lane, call, content), due_notes(lane)
-    asked = compact.request_checkpoint(lane, content, call.name)
+    asked = compact.request_checkpoint(lane, "\n".join([content, *results]), call.name)
     with lane.run.lock:  # with this result the news are told
         text = "; ".join([*_news(lane), *notes, *timing.values(), *([asked.text] if asked else [])])
-        suffix = f"\n<harness>{text}</harness>" if text else ""
+        text = "\n\n".join(filter(None, [*results, text]))
         lane.record(
             ToolFinished(
                 call=call.id,
                 name=call.name,
-                content=content + suffix,
+                content=content + (f"\n<harness>{text}</harness>" if text else ""),
                 failed=failed,
                 asks="checkpoint" if asked else "",
                 leaves=asked.leaves if asked else -1,
                 told=list(timing),
+                results=told,
             )
         )
     return None
@@ -126,6 +135,13 @@ def _is_about_path(error: Exception, call: Call) -> bool:
     )
 
 
+def _results(lane: Lane, told: list[str]) -> list[str]:
+    """The results of evaluations that ended beside the thinking; they count as told from now on."""
+    names = [name for name in lane.state.untold if name not in told]
+    told += names
+    return [background.text_of(lane.run, name) for name in names]
+
+
 def _notes(lane: Lane, call: Call, content: str) -> list[str]:
     """What the harness has to say. It rides on a tool result, because a message of its own would cost the cache."""
     notes = [call.note] if call.note else []
@@ -158,6 +174,8 @@ class _Jobs:
     """The jobs of a run, as `tool.Jobs` describes them."""
 
     lane: Lane
+    told: list[str]
+    """Evaluations whose results this call has told."""
 
     def start(self, job: str, command: str) -> None:
         lease = leasing.join(self.lane, job, Priority.INTERACTIVE)
@@ -165,14 +183,31 @@ class _Jobs:
         self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits(), variables))
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
-        longest = self.lane.run.settings.longest_wait_seconds
-        left = max(0.0, self.lane.run.seconds_left())
-        return self.lane.run.await_jobs(jobs, min(seconds, longest, left), self.lane.sandbox)
+        run, until = self.lane.run, time.monotonic() + self._longest(seconds)
+        evaluations = [name for name in jobs if name in run.state.evaluations]
+        commands = [name for name in jobs if name not in evaluations]
+        while True:
+            left = max(0.0, until - time.monotonic())
+            if commands:
+                run.await_jobs(commands, min(left, LOOK_SECONDS) if evaluations else left, self.lane.sandbox)
+            if evaluations:
+                background.await_any(run, evaluations, 0.0 if commands else left)
+            statuses = [self.status(name) for name in jobs]
+            if left <= 0 or any(status.state != "running" for status in statuses):
+                return statuses
+
+    def _longest(self, seconds: float) -> float:
+        """Seconds that a wait may take."""
+        return min(seconds, self.lane.run.settings.longest_wait_seconds, max(0.0, self.lane.run.seconds_left()))
 
     def status(self, job: str) -> JobStatus:
-        return self.lane.sandbox.status(job)
+        evaluation = self.lane.run.state.evaluations.get(job)
+        return background.status_of(evaluation) if evaluation else self.lane.sandbox.status(job)
 
     def kill(self, job: str) -> JobStatus:
+        if job in self.lane.run.state.evaluations:
+            background.kill(self.lane.run, job)
+            return self.status(job)
         status = self.lane.sandbox.kill(job)
         self.lane.run.note_ended(status)
         return status
@@ -181,10 +216,40 @@ class _Jobs:
         return read_log(self.lane.sandbox, job)
 
     def running(self) -> Sequence[str]:
-        return list(self.lane.state.open_jobs)
+        return [*self.lane.state.open_jobs, *self.lane.state.open_evaluations]
+
+    def result(self, job: str) -> str | None:
+        if job not in self.lane.run.state.evaluations:
+            return None
+        text = background.text_of(self.lane.run, job)
+        if job in self.lane.state.untold and job not in self.told:
+            self.told.append(job)
+        return text
 
 
-def _context(lane: Lane, pending: Pending) -> ToolContext:
+def _evaluate(
+    lane: Lane,
+    pending: Pending,
+    told: list[str],
+    command: str,
+    seconds: float,
+    steps: Sequence[StepArguments] | None,
+    wait_seconds: float,
+) -> str:
+    """Start an evaluation and wait for it a while."""
+    is_new = lane.run.state.evaluation_of(pending.call.id, pending.turn) is None
+    if is_new and len(lane.state.open_evaluations) >= MOST_OPEN:
+        names = ", ".join(lane.state.open_evaluations)
+        raise Refused(f"evaluations {names} are still running: wait for one of them, or kill it, before you start more")
+    started = background.start(lane, pending.call.id, command, seconds, steps)
+    if isinstance(started, str):
+        return started
+    jobs = _Jobs(lane, told)
+    jobs.wait([started.id], wait_seconds)
+    return jobs.result(started.id) or ""
+
+
+def _context(lane: Lane, pending: Pending, told: list[str]) -> ToolContext:
     return ToolContext(
         call_id=pending.call.id,
         tool_name=pending.call.name,
@@ -192,11 +257,11 @@ def _context(lane: Lane, pending: Pending) -> ToolContext:
         started=pending.started,
         settings=lane.run.settings,
         files=lane.sandbox,
-        jobs=_Jobs(lane),
+        jobs=_Jobs(lane, told),
         recall=lane.run.recall,
         evaluated=EvaluatedFiles(lane),
         attempt=lane.state.attempt.number if lane.state.attempt else 0,
-        evaluate=partial(evaluate, lane, pending.call.id),
+        evaluate=partial(_evaluate, lane, pending, told),
         take_checkpoint=partial(checkpoint.take, lane, pending),
     )
 

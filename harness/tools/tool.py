@@ -56,7 +56,7 @@ class Files(Protocol):
 
 
 class Jobs(Protocol):
-    """Commands in the sandbox."""
+    """Commands in the sandbox. Evaluations can be waited for and killed by their ids too."""
 
     def start(self, job: str, command: str) -> None:
         """Start a job within the run's limits; starting an id twice starts it once."""
@@ -74,7 +74,10 @@ class Jobs(Protocol):
         """The output so far, piece by piece."""
 
     def running(self) -> Sequence[str]:
-        """Ids of the jobs that run."""
+        """Ids of the jobs and evaluations that run."""
+
+    def result(self, job: str) -> str | None:
+        """What the model reads of an evaluation now; None for a job."""
 
 
 class Recall(Protocol):
@@ -108,8 +111,8 @@ class ToolContext:
     """What a tool may use while it performs one call.
 
     `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace by a
-    command, for at most so many seconds (0: the default limit), or by steps. `take_checkpoint` records the model's
-    notes. Both return the tool's result.
+    command, for at most so many seconds (0: the default limit), or by steps, and waits for it so many seconds.
+    `take_checkpoint` records the model's notes. Both return the tool's result.
     """
 
     call_id: str
@@ -123,7 +126,7 @@ class ToolContext:
     recall: Recall
     evaluated: Evaluated
     attempt: int
-    evaluate: Callable[[str, float, list[StepArguments] | None], str]
+    evaluate: Callable[[str, float, list[StepArguments] | None, float], str]
     take_checkpoint: Callable[[list[str], list[str], list[str]], str]
 
     def start(self, *, job: str = "", before: str = "", after: str = "") -> ToolStarted:

@@ -47,7 +47,8 @@ class EvaluationStarted(Event):
     `steps` are the solution's steps where it has several or declares what they use (empty: one step, `command`);
     `command` then joins theirs, and the jobs of several are `<job>-s1`, `<job>-s2`, ... `left_out` lists files of the
     workspace that no evaluation holds, with reasons. `solution` is a hash of the steps and of all files that they may
-    read: two evaluations with the same one are repeats.
+    read: two evaluations with the same one are repeats. `limit_seconds` is how long it may take, as the model asked (0:
+    the default).
     """
 
     kind: Literal["evaluation_started"] = "evaluation_started"
@@ -60,6 +61,7 @@ class EvaluationStarted(Event):
     steps: list[Step] = Field(default_factory=list)
     left_out: list[str] = Field(default_factory=list)
     solution: str = ""
+    limit_seconds: float = 0.0
 
 
 class EvaluationFinished(Event):

@@ -259,7 +259,7 @@ class ToolStarted(Event):
 class ToolFinished(Event):
     """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for; what it then
     names as about to leave the window are the exchanges up to the event `leaves`. `told` names the notes in it that are
-    told once."""
+    told once, `results` the evaluations whose results it contains."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     call: str
@@ -269,6 +269,7 @@ class ToolFinished(Event):
     asks: Literal["", "checkpoint"] = ""
     leaves: int = -1
     told: list[str] = Field(default_factory=list)
+    results: list[str] = Field(default_factory=list)
 
 
 # ------------------------------------------------------------------------------------------------------------- jobs

@@ -143,8 +143,7 @@ class _Renderer:
             yield f"the model asked to continue from evaluation {event.wish}; refused: {one_line(event.refusal)}"
 
     def _change_lanes(self, event: LanesChanged) -> Iterator[str]:
-        yield ""
-        yield f"! attempts played at once from now on: {event.parallel} ({one_line(event.why)})"
+        yield from ("", f"! attempts played at once from now on: {event.parallel} ({one_line(event.why)})")
 
     def _start_epoch(self, event: EpochStarted) -> Iterator[str]:
         if event.stage:
@@ -217,12 +216,10 @@ class _Renderer:
         yield from (f"- open to-do restored by the harness: {one_line(text)}" for text in event.completed)
 
     def _alarm(self, event: CacheAlarm) -> Iterator[str]:
-        yield ""
-        yield f"! cache: {event.message}"
+        yield from ("", f"! cache: {event.message}")
 
     def _start_evaluation(self, event: EvaluationStarted) -> Iterator[str]:
-        yield ""
-        yield f"evaluation {event.evaluation} of commit {event.commit[:12]}: `{one_line(event.command)}`"
+        yield from ("", f"evaluation {event.evaluation} of commit {event.commit[:12]}: `{one_line(event.command)}`")
 
     def _finish_evaluation(self, event: EvaluationFinished) -> Iterator[str]:
         evaluation = self.state.evaluations[event.evaluation]

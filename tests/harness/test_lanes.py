@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
+from context.window import Window
 from harness import errors
 from harness.startup import open_run
 from runs.events.registry import (
@@ -31,6 +32,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.state import fold
+from runs.usage.cache import measure_cache
 from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths
 from sandboxes.select import open_sandbox
 from tests.harness.kills import play_and_kill, refs_and_files
@@ -68,6 +70,13 @@ def check_whole(events: list[Event], attempts: int) -> None:
     for event in events:
         if event.attempt:
             assert state.attempts[event.attempt - 1].lane == event.lane, event
+    assert measure_cache(events).flushes == 0
+    for lane in {event.lane for event in events}:
+        window = Window()
+        for event in events:
+            if event.lane == lane:
+                window.apply(event)
+        assert window.breaches == 0, "a request of this lane was not rebuilt as it was sent"
 
 
 def test_two_lanes_play_all_attempts_once_each_in_a_workspace_of_its_own(digits_home: Path, tmp_path: Path) -> None:
@@ -167,6 +176,18 @@ def test_ctrl_c_stops_all_lanes_and_a_resume_may_change_their_number(digits_home
     check_whole(events, 4)
     assert [event.parallel for event in events if isinstance(event, LanesChanged)] == [1]
     assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
+
+
+def test_lanes_pass_the_cap_by_at_most_one_call_each(digits_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    (digits_home / "models.toml").write_text("[scripted]\nprices = {input = 1000, output = 1000}\n")
+    with ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server:
+        code, printed = harness_here(digits_home, "run", *options(server, 3, 9), "--cost", "20")
+    assert code == errors.DONE, printed
+    events = events_of(only_run(digits_home))
+    calls = [event.cost for event in events if isinstance(event, ModelReplied)]
+    assert 20 <= fold(events).cost <= 20 + 3 * max(calls)
+    assert isinstance(events[-1], RunEnded) and events[-1].why == "cost"
 
 
 def test_no_lane_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
