@@ -1,6 +1,6 @@
 """The final selection: choose the submission of record within the time kept back for it.
 
-1. Finalists: the best evaluation and a few others, one per tree.
+1. Finalists: the best evaluation and a few others, one per tree, from all branches of the search.
 2. Reproduce: each runs again on other training rows; what does not score about the same is dropped.
 3. Replicate: those that fit into the time run on fresh folds.
 4. Choose on rows that chose none of them; take an ensemble where such rows agree.
@@ -18,9 +18,11 @@ from typing import Any
 from harness import budget
 from harness.evaluation import folds, submission
 from harness.evaluation.final_plan import SPARE_SECONDS, plan_final
+from harness.evaluation.finalists import branches_of_evaluations, choose_finalists, eligible
 from harness.evaluation.run_split import blend_of, fold_dir
 from harness.evaluation.verdict import MAX_FOLD_Z, compare
 from harness.run import Run
+from runs.branches import branches_of
 from runs.events.registry import Decided, SubmissionChosen, Warned
 from runs.files import replace_file
 from runs.state import Evaluation
@@ -43,8 +45,6 @@ SLOWDOWN = 2.0
 """How many times longer than before a job may take in the final selection."""
 MAX_REFIT_DISTANCE = 1.25
 """How far a refit may lie from what it replaces, relative to the distance between two splits."""
-MEMORIZED_Z = 3.0
-"""Standard errors by which the other folds may favour a finalist that is not the best."""
 REFIT, FRESH = Split(0, -1), Split(1, 0)
 BEST = "best score on held-out rows"
 DECIDING_ROWS = {
@@ -91,33 +91,14 @@ def decide(run: Run, step: str, chosen: str, why: str, **numbers: Any) -> Decide
 
 
 def _finalists(run: Run) -> list[Evaluation]:
-    """The best evaluation and the next few, one per tree; those judged on all folds come first."""
-    state, best = run.state, run.state.best
-    assert best is not None and state.plan is not None
-    scored = [e for e in state.evaluations.values() if e.score is not None]
-    # What is worse on the agent's fold than on others may excel on fresh ones, whose labels the agent knows. The best
-    # always stays.
-    eligible = [e for e in scored if e.id == best.id or not _may_be_memorized(e)]
-    sign, all_folds = 1 if state.lower_is_better else -1, max(1, state.plan.folds)
-    ranked = sorted(eligible, key=lambda e: (e.id != best.id, e.result.folds < all_folds, sign * (e.score or 0.0)))
-    first_of_tree = {(e.started.tree, e.command): e for e in reversed(ranked)}
-    distinct = [e for e in ranked if first_of_tree[e.started.tree, e.command] is e]
-    finalists = distinct[: run.settings.finalists]
-    names = " ".join(e.id for e in finalists)
-    decision = decide(run, "finalists", names, f"of {len(eligible)}", scores={e.id: e.score for e in finalists})
+    """The best evaluation and the next few."""
+    state = run.state
+    able = eligible(state)
+    finalists = choose_finalists(able, branches_of(state), run.settings.finalists)
+    names, scores = " ".join(e.id for e in finalists), {e.id: e.score for e in finalists}
+    branches = dict(zip(scores, branches_of_evaluations(state, finalists), strict=True))
+    decision = decide(run, "finalists", names, f"of {len(able)}", scores=scores, branches=branches)
     return [state.evaluations[name] for name in decision.chosen.split()]
-
-
-def _may_be_memorized(evaluation: Evaluation) -> bool:
-    """Whether an evaluation is not trusted, or the other folds favour it by MEMORIZED_Z standard errors."""
-    result = evaluation.result
-    if result.distrust_reason or result.verdict == "worse":
-        return True
-    if result.mean_score is None or result.first_score is None or not result.first_noise:
-        return False
-    # The mean is over all folds: what the others add to it, against the noise of both sides.
-    others = result.folds / (result.folds - 1)
-    return abs(result.mean_score - result.first_score) * others > MEMORIZED_Z * result.first_noise * math.sqrt(others)
 
 
 def _reproduce(run: Run, finalists: list[Evaluation]) -> tuple[list[Evaluation], list[Split]]:
@@ -226,6 +207,7 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
         select if judges == "fresh" else None,
         judges,
         run.settings.judge_seconds,
+        branches_of_evaluations(run.state, candidates),
     )
     _record_choice(run, judges, [e.id for e in candidates], choice, reports_select=judges == "fresh" and bool(select))
     return dict(zip([e.id for e in candidates], choice.weights, strict=True))

@@ -12,11 +12,12 @@ from tasks.metrics.folds import Fold
 GREEDY_STEPS = 8
 
 
-def propose_weights(folds: Sequence[Fold]) -> list[float]:
+def propose_weights(folds: Sequence[Fold], groups: Sequence[int] = ()) -> list[float]:
     """Weights of a greedy ensemble (Caruana et al. 2004): starting from the best candidate, the one that helps most is
     added, with replacement. The equal average of all candidates is taken instead where it scores better.
 
-    Raises `NoScore`.
+    `groups` gives the group of each candidate; those of one group err alike. A candidate of a group that has no member
+    yet is added first, if one of them helps. Raises `NoScore`.
     """
     lower = folds[0].metric.lower_is_better
     count = len(folds[0].predictions)
@@ -27,6 +28,11 @@ def propose_weights(folds: Sequence[Fold]) -> list[float]:
         index = best_index(trials, lower)
         if best is not None and not _is_better(trials[index], best, lower):
             break
+        present = {groups[i] for i, n in enumerate(counts) if n and groups}
+        others = [i for i in range(count) if present and groups[i] not in present]
+        helpful = [i for i in others if best is not None and _is_better(trials[i], best, lower)]
+        if helpful:
+            index = helpful[best_index([trials[i] for i in helpful], lower)]
         best = trials[index]
         counts[index] += 1
     equal = [1.0] * count

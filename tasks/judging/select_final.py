@@ -76,13 +76,22 @@ class Choice:
     share: float | None = None
 
 
-def run_choose(search: Rows, judging: Rows | None, reporting: Rows | None, judges: Judges, seconds: float) -> Choice:
+def run_choose(
+    search: Rows,
+    judging: Rows | None,
+    reporting: Rows | None,
+    judges: Judges,
+    seconds: float,
+    groups: Sequence[int] = (),
+) -> Choice:
     """Choose among candidates, best first, from files the judge kept, in a child process. Raises `ChildFailed`.
 
-    `reporting` are rows that only the reported score may use.
+    `reporting` are rows that only the reported score may use. `groups` gives the group of each candidate, such as its
+    branch: an ensemble is offered members of different groups first.
     """
     rows = {"search": search, "judging": judging, "reporting": reporting}
-    request = {"do": "choose", "judges": judges} | {name: _as_json(one) if one else None for name, one in rows.items()}
+    request: dict[str, Any] = {"do": "choose", "judges": judges, "groups": list(groups)}
+    request |= {name: _as_json(one) if one else None for name, one in rows.items()}
     return Choice(**run_isolated("tasks.judging.select_final", request, seconds))
 
 
@@ -106,16 +115,17 @@ def choose(
     judging: Sequence[Fold] | None,
     judges: Judges,
     reporting: Sequence[Fold] | None = None,
+    groups: Sequence[int] = (),
 ) -> Choice:
     """Choose in this process: see `run_choose`. `search` begins with the first fold."""
     from tasks.metrics.folds import pool_rare_classes
 
-    choice = _choose(search, judging, judges)
+    choice = _choose(search, judging, judges, groups)
     trials: list[tuple[Sequence[Fold], list[float]]] = []
     if judging:
-        trials = [(reporting, choice.weights)] if reporting else _cross_choices(search, judging, judges)
+        trials = [(reporting, choice.weights)] if reporting else _cross_choices(search, judging, judges, groups)
     elif choice.is_ensemble:
-        trials = [(rows, weights) for rows, weights, _ in _cross_halves(pool_rare_classes(search))]
+        trials = [(rows, weights) for rows, weights, _ in _cross_halves(pool_rare_classes(search), groups)]
     estimate = _score_trials(trials)
     if not reporting and _may_be_memorized(judges, search) and estimate[0] is not None:
         estimate = protect_score((estimate[0], estimate[1]), search, choice.weights)
@@ -150,7 +160,7 @@ def protect_score(
     return (own, noise) if is_suspicious else score
 
 
-def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges) -> Choice:
+def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judges, groups: Sequence[int]) -> Choice:
     """The choice without its reported score."""
     from tasks.metrics.bootstrap import score_candidates
     from tasks.metrics.folds import pool_rare_classes
@@ -170,8 +180,8 @@ def _choose(search: Sequence[Fold], judging: Sequence[Fold] | None, judges: Judg
     if len(searched) < 2:
         return single
     try:
-        proposed = propose_weights(search)
-        trials = [(judging, proposed, pick)] if judging else _cross_halves(search)
+        proposed = propose_weights(search, groups)
+        trials = [(judging, proposed, pick)] if judging else _cross_halves(search, groups)
         result = _compare_with_pick(trials, lower)
     except NoScore:  # half of few rows may have one class only
         return single
@@ -190,7 +200,7 @@ def _best_of(searched: Sequence[float], judged: Sequence[float], judges: Judges,
 
 
 def _cross_choices(
-    search: Sequence[Fold], judging: Sequence[Fold], judges: Judges
+    search: Sequence[Fold], judging: Sequence[Fold], judges: Judges, groups: Sequence[int]
 ) -> list[tuple[Sequence[Fold], list[float]]]:
     """Each half of the judging rows with the weights that the other half chooses; none where a half has no score."""
     from tasks.metrics.folds import take_half
@@ -198,7 +208,7 @@ def _cross_choices(
     first, second = ([take_half(fold, side) for fold in judging] for side in (0, 1))
     try:
         pairs = ((first, second), (second, first))
-        return [(reporting, _choose(search, deciding, judges).weights) for deciding, reporting in pairs]
+        return [(reporting, _choose(search, deciding, judges, groups).weights) for deciding, reporting in pairs]
     except NoScore:
         return []
 
@@ -219,7 +229,7 @@ Trial = tuple[Sequence["Fold"], list[float], int]
 """Rows, and the weights of an ensemble and the index of a pick that other rows chose."""
 
 
-def _cross_halves(folds: Sequence[Fold]) -> list[Trial]:
+def _cross_halves(folds: Sequence[Fold], groups: Sequence[int]) -> list[Trial]:
     """Each half of the rows with the ensemble and the pick that the other half chose."""
     from tasks.metrics.bootstrap import score_candidates
     from tasks.metrics.folds import take_half
@@ -227,7 +237,7 @@ def _cross_halves(folds: Sequence[Fold]) -> list[Trial]:
     lower = folds[0].metric.lower_is_better
     first, second = ([take_half(fold, side) for fold in folds] for side in (0, 1))
     return [
-        (judging, propose_weights(search), best_index(score_candidates(search), lower))
+        (judging, propose_weights(search, groups), best_index(score_candidates(search), lower))
         for search, judging in ((first, second), (second, first))
     ]
 
@@ -316,7 +326,7 @@ def _perform(request: dict[str, Any]) -> Reply:
         _load_folds(request[name]) if request[name] else None for name in ("search", "judging", "reporting")
     )
     assert search is not None
-    return asdict(choose(search, judging, request["judges"], reporting))
+    return asdict(choose(search, judging, request["judges"], reporting, request.get("groups", ())))
 
 
 if __name__ == "__main__":

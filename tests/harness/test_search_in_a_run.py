@@ -93,6 +93,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     options = [
         "--attempts",
         "8",
+        "--parallel",
+        "1",
         "--sandbox",
         "local",
         "--plain",
@@ -184,7 +186,7 @@ def test_files_of_other_parents_are_readable_and_in_no_commit(story: tuple[Path,
         )
         assert f"parents/{other.id}" in listed and "solution.py" in listed
         commit = state.evaluations_in(number)[0].commit
-        assert Versions(story[0] / "repo.git").files(commit) == ["solution.py"]
+        assert set(Versions(story[0] / "repo.git").files(commit)) == {"solution.py", "solution.json"}
 
 
 def test_the_cached_prefix_of_the_first_message_survives_a_new_move(story: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -176,3 +176,12 @@ def test_cells_missing_in_both_submissions_do_not_differ(tmp_path: Path) -> None
 def test_a_greedy_ensemble_leaves_out_what_does_not_help() -> None:
     weights = propose_weights([make_fold(7, 0.3, 0.3, 9.0)])
     assert weights[0] > 0 and weights[1] > 0 and weights[2] == 0
+
+
+def test_a_greedy_ensemble_is_offered_members_of_other_groups_first() -> None:
+    folds = [make_fold(7, 0.30, 0.31, 0.33)]
+    alone, grouped = propose_weights(folds), propose_weights(folds, [1, 1, 2])
+    assert alone[1] >= alone[2]
+    assert grouped[2] >= alone[2] and score_ensemble(folds, grouped) < score_ensemble(folds, [1.0, 0.0, 0.0])
+    useless = propose_weights([make_fold(7, 0.3, 0.31, 9.0)], [1, 1, 2])
+    assert useless[2] == 0, "what does not help is left out, whatever its group"
