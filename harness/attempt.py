@@ -7,7 +7,7 @@ from typing import Literal
 from context.first_message import render_first_message
 from context.loop_detection import END, TEXT_REPLIES
 from context.window import prompt
-from harness import budget, compact, errors, request
+from harness import budget, compact, errors, fallback, request
 from harness.evaluation import submission
 from harness.run import Lane, working_on
 from harness.search.start import set_up_workspace, start_attempt
@@ -42,6 +42,8 @@ def turn(lane: Lane) -> None:
     if not lane.state.pending:
         if lane.state.needs_reminder:
             remind(lane)
+        if fallback.reconnect(lane):
+            open_epoch(lane, "resume", keeps_tail=True)
         request.ask(lane)
     # `finish` ends the attempt, so the other calls of the same reply come first.
     for pending in sorted(lane.state.pending.values(), key=lambda pending: pending.call.name == "finish"):

@@ -144,6 +144,8 @@ def _add_resume(commands: _Commands[Parser]) -> None:
     resume.set_defaults(command=cli_commands.resume)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
     resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
+    resume.add_argument("--base-url", metavar="URL", help="continue at this address of the endpoint from now on")
+    resume.add_argument("--model", metavar="NAME", help="the model's name there, if it has another")
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 

@@ -45,13 +45,14 @@ def config(options: argparse.Namespace, settings: Settings) -> int:
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import find_run
-    from harness.startup.open_run import resume
+    from harness.startup.open_run import ResumeRequest, resume
     from harness.ui.live import open_screen
 
     folder = find_run(options.run, settings)
     screen = open_screen(sys.stdout.isatty(), options.plain)
     try:
-        return resume(folder, settings, screen, options.parallel)
+        request = ResumeRequest(options.parallel, options.base_url or "", options.model or "")
+        return resume(folder, settings, screen, request)
     finally:
         screen.close()
 

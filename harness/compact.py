@@ -95,13 +95,22 @@ def overflow(lane: Lane) -> None:
     force(lane, why=f"the endpoint refused {fill:,} tokens as too many", reason="overflow")
 
 
-def force(lane: Lane, *, why: str, reason: Literal["compaction", "overflow"] = "compaction") -> None:
+def after_refusal(lane: Lane) -> None:
+    """Halve the window of a run that paused because it was refused, so that the same one is not sent again. Its size
+    may not have been the reason, so it sets no limit."""
+    if lane.window.groups():
+        force(lane, why="this window was refused when the run paused", halves=True)
+
+
+def force(
+    lane: Lane, *, why: str, reason: Literal["compaction", "overflow"] = "compaction", halves: bool = False
+) -> None:
     """Close the epoch without asking: by masking if that is enough, else the oldest exchanges leave too."""
     window = lane.window
     groups = window.groups()
     fixed = window.size - sum(group.size for group in groups)
     room = FORCED_SHARE * limit(lane) * _bytes_per_token(lane) - fixed
-    if reason == "overflow":  # of what the endpoint refused at least half of the exchanges' bytes have to go
+    if halves or reason == "overflow":  # of what the endpoint refused at least half of the exchanges' bytes have to go
         room = min(room, (window.size - fixed) / 2)
     dropped, masked = plan_forced(window, room)
     close(lane, "automatic", why=why, dropped=dropped, masked=masked, reason=reason)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 
-from harness import compact
+from harness import compact, fallback
 from harness.endpoint.client import Reply
 from harness.endpoint.cost import cost_of, estimated
-from harness.endpoint.errors import ContextOverflow, HistoryRejected, ModelError
+from harness.endpoint.errors import ABOUT_REQUEST, ContextOverflow, EndpointRefused, HistoryRejected, ModelError
 from harness.endpoint.model_families import parser_of
 from harness.endpoint.repair_history import repair_window
 from harness.request_slots import LIMITED
@@ -59,6 +59,7 @@ def _ask(lane: Lane) -> None:
 
     cap = run.settings.cost
     patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
+    patience = fallback.patience(lane, patience)
     try:
         reply = lane.model.complete(
             window.system,
@@ -75,7 +76,8 @@ def _ask(lane: Lane) -> None:
             may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),
         )
     except ModelError as error:
-        lane.record(ModelFailed(request=request, error=str(error), cost=error.cost))
+        is_refusal = isinstance(error, EndpointRefused) and error.status in ABOUT_REQUEST
+        lane.record(ModelFailed(request=request, error=str(error), cost=error.cost, is_refusal=is_refusal))
         if isinstance(error, ContextOverflow) and len(window.messages) > 1:
             compact.overflow(lane)
             return
@@ -83,6 +85,8 @@ def _ask(lane: Lane) -> None:
             return  # the budget ends the attempt, as after any other spend
         if isinstance(error, HistoryRejected) and len(window.messages) > 1:
             repair_window(window, f"harness_repaired_{request}", lane.record)
+            return
+        if fallback.take_over(lane, error):
             return
         raise
     _warn_of_text_calls(lane, reply)

@@ -20,7 +20,7 @@ from harness.endpoint.client import Model
 from harness.interrupt import Stopping, StopRequested
 from harness.request_slots import RequestSlots
 from harness.workers import Workers
-from runs.events.registry import AttemptEnded, Event, JobFinished, Resumed, RunCreated, Waited
+from runs.events.registry import AttemptEnded, EndpointChanged, Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
 from runs.run_settings import RunSettings
 from runs.state import LaneState, State
@@ -46,6 +46,16 @@ class Screen(Protocol):
 
     def close(self) -> None:
         """Give the terminal back."""
+
+
+class Endpoints(Protocol):
+    """The endpoints that a run may use."""
+
+    def open(self, created: RunCreated) -> Model:
+        """The client for the endpoint in use."""
+
+    def fall_back(self, created: RunCreated, why: str) -> EndpointChanged | None:
+        """The change to the fallback, probed; None if there is none. Raises `ModelError`."""
 
 
 _worked_on: ContextVar[tuple[int, int]] = ContextVar("lane and attempt", default=(0, 0))
@@ -76,6 +86,7 @@ class Run:
     stopping: Stopping
     tools: bytes
     leases: Leases
+    endpoints: Endpoints | None = None
     lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""

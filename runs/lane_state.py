@@ -46,6 +46,8 @@ class LaneState:
     given_up: str = ""
     """Why the window cannot be used any more (`too_large`, `poisoned`); the attempt is about to end."""
     needs_reminder: bool = False
+    has_refused_window: bool = False
+    """Whether the last request was refused for good in a way that the window may have caused."""
     unread_dialect: str = ""
     """The syntax in which the last reply seems to hold a call that could not be read."""
     has_refused_finish: bool = False
@@ -115,6 +117,7 @@ class LaneState:
 
     def _reply(self, event: ModelReplied) -> None:
         self.in_flight = None
+        self.has_refused_window = False
         self.pending = {call.id: Pending(call, self.turn, position) for position, call in enumerate(event.calls)}
         self.needs_reminder = not event.calls
         self.unread_dialect = event.unread_dialect
@@ -122,6 +125,7 @@ class LaneState:
 
     def _fail(self, event: ModelFailed) -> None:
         self.in_flight = None
+        self.has_refused_window = event.is_refusal
 
     def _remind(self, event: Reminded) -> None:
         self.needs_reminder = False

@@ -71,6 +71,12 @@ class RunSettings(BaseModel):
     model: str = setting("", "endpoint", "Model to ask (default: the demo model, not an LLM).", flag="--model")
     base_url: str = setting("", "endpoint", "OpenAI-compatible endpoint that serves the model.", flag="--base-url")
     key_variable: str = setting("", "endpoint", "Environment variable that holds the endpoint's key.")
+    fallback: str = setting(
+        "",
+        "endpoint",
+        "Name of an [endpoints.NAME] table that takes over when the endpoint has failed for 30 minutes.",
+        flag="--fallback",
+    )
     accept_lost_thinking: bool = setting(
         False,
         "endpoint",
@@ -124,6 +130,9 @@ class RunSettings(BaseModel):
     )
     model_denied_seconds: float = setting(
         1_800.0, "client", "The same for a refused key or address (401, 403, 404).", unit="s", ge=0
+    )
+    fallback_seconds: float = setting(
+        1_800.0, "client", "Time of failure after which the fallback takes over.", unit="s", gt=0
     )
     model_call_seconds: float = setting(1_800.0, "client", "Time limit of one request.", unit="s", gt=0)
     model_stall_seconds: float = setting(300.0, "client", "Silence after which a request is repeated.", unit="s", gt=0)

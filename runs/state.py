@@ -15,6 +15,7 @@ from runs.events.registry import (
     AttemptStarted,
     BranchCompared,
     Decided,
+    EndpointChanged,
     EndpointProbed,
     EvaluationFinished,
     EvaluationStarted,
@@ -82,6 +83,7 @@ class State:
     unusable_replies: int = 0
     has_arguments: bool = False
     """Whether any native call has arrived with arguments: the server's parser reads this model."""
+    turns_by_model: dict[str, int] = field(default_factory=dict)
     text_dialects: set[str] = field(default_factory=set)
     """Syntaxes of calls that came as text."""
     resumes: int = 0
@@ -224,6 +226,9 @@ class State:
         self.unusable_replies = 0 if usable else self.unusable_replies + 1
         self.has_arguments |= any(not call.is_empty and not call.is_text for call in event.calls)
         self.text_dialects |= {event.dialect, event.unread_dialect} - {""}
+        if self.created:
+            model = self.created.settings.model
+            self.turns_by_model[model] = self.turns_by_model.get(model, 0) + 1
         lane = self.lane(event.lane)
         lane.turn = self.turns
         if lane.attempt:
@@ -231,6 +236,10 @@ class State:
 
     def _change_lanes(self, event: LanesChanged) -> None:
         self.parallel = event.parallel
+
+    def _change_endpoint(self, event: EndpointChanged) -> None:
+        assert self.created is not None
+        self.created = changed(self.created, event)
 
     def _probe(self, event: EndpointProbed) -> None:
         self.is_probed = True
@@ -302,6 +311,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
     EndpointProbed: State._probe,
+    EndpointChanged: State._change_endpoint,
     LanesChanged: State._change_lanes,
     ModelAsked: State._ask,
     ModelReplied: State._reply,
@@ -316,6 +326,13 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     Decided: State._decide,
     BranchCompared: State._compare,
 }
+
+
+def changed(created: RunCreated, change: EndpointChanged) -> RunCreated:
+    """Event 0 as if the run had begun at the other endpoint."""
+    names = ("base_url", "model", "endpoint", "key_variable")
+    settings = created.settings.model_copy(update={name: getattr(change, name) for name in names})
+    return created.model_copy(update={"settings": settings, "probe": change.probe, "prices": change.prices})
 
 
 def fold(events: Iterable[Event]) -> State:

@@ -111,6 +111,7 @@ class Model:
         sleep: Callable[[float], None],
     ) -> None:
         self.profile = profile
+        self.base_url = connection.base_url
         self.retries = Retries(profile, connection, patience, sleep)
         self._connection = connection
         self._tools = tools

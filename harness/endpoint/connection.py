@@ -66,6 +66,7 @@ class Connection:
         self.address = shown_address(base_url)
         if not re.match(r"https?://[^/\s]+", base_url):
             raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
+        self.base_url = base_url
         self.model = model
         self.scrub = scrubber(api_key, *extras.headers.values(), *extras.query.values())
         self.is_usually_delta = False

@@ -20,6 +20,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from harness.endpoint.server_sent_events import parse
 
+ABOUT_REQUEST = (400, 413, 422)
+"""Statuses of refusals that the request may have caused."""
+
 LONGEST_TEXT = 400
 """Limit of characters of an endpoint's error text in our messages."""
 

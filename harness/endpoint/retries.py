@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.endpoint.cost import cost_of, counted, estimated
 from harness.endpoint.errors import (
+    ABOUT_REQUEST,
     ContextOverflow,
     EndpointRefused,
     EndpointUnreachable,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 OnWait = Callable[[str, float, float], object]
 _HELLO = b'{"role":"user","content":"Say ok."}'
-_ABOUT_REQUEST = (400, 413, 422)
-"""Refusals that the request may have caused."""
 _DENIALS = (401, 403, 404)
 _ODDITIES = 3
 """Equal odd answers in a row that are a finding."""
@@ -77,7 +76,7 @@ class PendingRequest:
 class _Refused(TransientFailure):
     """A refusal of an endpoint that has answered before: waited out for `patience` seconds."""
 
-    def __init__(self, refusal: ModelError, patience: float) -> None:
+    def __init__(self, refusal: EndpointRefused, patience: float) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
         self.patience = patience
@@ -129,9 +128,11 @@ class Retries:
         try:
             raw = policy(self._try, ask)
         except _Refused as last:
-            raise type(last.refusal)(
+            raise EndpointRefused(
                 f"{last.refusal}; refused for {duration_text(ask.waited_for_refusals)} although it had answered this "
-                "run before. `harness resume` continues when it answers again"
+                "run before. `harness resume` continues when it answers again",
+                last.refusal.status,
+                last.refusal.shown,
             ) from None
         except TransientFailure as last:
             asks = f"; it asks to wait {duration_text(last.wait_seconds)}" if last.wait_seconds else ""
@@ -224,7 +225,7 @@ class Retries:
 
         At the first request of a run a refusal is final: the key, the address or the model is wrong.
         """
-        if not self.has_answered or refusal.status not in (*_ABOUT_REQUEST, *_DENIALS):
+        if not self.has_answered or refusal.status not in (*ABOUT_REQUEST, *_DENIALS):
             raise refusal
         ask.refusals += 1
         if refusal.status in _DENIALS:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from context.recall.index import Recall
-from harness import attempt, budget, errors, leasing, loop, request
-from harness.config import endpoint_of
-from harness.endpoint.client import Model
+from harness import attempt, budget, compact, errors, leasing, loop, request
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
 from harness.startup import sandbox_setup
-from harness.startup.check_endpoint import profile_of
 from harness.startup.create_run import RunRequest, create
-from harness.tools.registry import specs, tools_bytes
+from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
+from harness.tools.registry import tools_bytes
 from runs.events.registry import (
+    EndpointChanged,
     EndpointProbed,
     Event,
     LanesChanged,
@@ -33,7 +32,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.journal import Journal, JournalError
-from runs.state import State
+from runs.state import State, changed
 from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
 from sandboxes.leases.leases import Leases
@@ -48,25 +47,35 @@ def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     return _play(create(request, process), process, screen)
 
 
-def resume(folder: Path, process: Settings, screen: Screen, parallel: int | None = None) -> int:
-    """Continue a run where its journal ends; returns the exit code. `parallel` changes how many lanes play."""
-    return _play(folder, process, screen, parallel)
+@dataclass(frozen=True)
+class ResumeRequest:
+    """What changes with a resume: how many lanes play, the address of the endpoint, the model's name there."""
+
+    parallel: int | None = None
+    base_url: str = ""
+    model: str = ""
 
 
-def _play(folder: Path, process: Settings, screen: Screen, parallel: int | None = None) -> int:
+def resume(folder: Path, process: Settings, screen: Screen, request: ResumeRequest | None = None) -> int:
+    """Continue a run where its journal ends; returns the exit code."""
+    return _play(folder, process, screen, request or ResumeRequest())
+
+
+def _play(folder: Path, process: Settings, screen: Screen, request: ResumeRequest | None = None) -> int:
+    request = request or ResumeRequest()
     sandbox_setup.check_git()
     with Journal.open(folder) as journal, ExitStack() as leases:
         # By the run's own id, under its lock: a folder can be moved or linked to.
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        run = _open(folder, journal, process, screen, leases, parallel)
+        run, change = _open(folder, journal, process, screen, leases, request)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
             with run.stopping.watching(), _recording_pauses(run):
-                _begin(run, parallel)
+                _begin(run, request.parallel, change)
                 loop.play(run)
         finally:
             for lane in run.lanes:
@@ -82,9 +91,12 @@ def _exit_code(run: Run) -> int:
 
 
 def _open(
-    folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack, parallel: int | None
-) -> Run:
-    """Fold the journal and open the parts that act on it; `leases` returns what the run leases."""
+    folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack, request: ResumeRequest
+) -> tuple[Run, EndpointChanged | None]:
+    """Fold the journal and open the parts that act on it; `leases` returns what the run leases.
+
+    The second value is the change of the endpoint that was asked for, to be recorded.
+    """
     past, journal.past = journal.past, []
     created = past[0]
     assert isinstance(created, RunCreated)
@@ -101,24 +113,31 @@ def _open(
         stopping=Stopping(created.settings.stop_seconds),
         tools=tools_bytes(),
         leases=Leases(process.home),
+        endpoints=Endpoints(process),
     )
     for event in past:
         run.state.apply(event)
-    _open_lanes(run, past, process, gpus.gpus if gpus else (), parallel or run.lane_limit)
+    created, change = run.created, None
+    if (request.base_url or request.model) and not run.state.ended:
+        change = change_endpoint(created, request.base_url, request.model, process)
+        created = changed(created, change)
+    parallel = request.parallel or run.lane_limit
+    _open_lanes(run, created, past, process, gpus.gpus if gpus else (), parallel)
     leasing.rejoin(run)
-    return run
+    return run, change
 
 
-def _open_lanes(run: Run, past: Sequence[Event], process: Settings, gpus: Sequence[str], parallel: int) -> None:
+def _open_lanes(
+    run: Run, created: RunCreated, past: Sequence[Event], process: Settings, gpus: Sequence[str], parallel: int
+) -> None:
     """Open as many lanes as may play, and those with an open attempt, which they play to its end."""
-    created = run.created
     open_attempts = {number for number, lane in run.state.lanes.items() if lane.attempt}
     numbers = sorted({*range(parallel), *open_attempts})
     for number in numbers:
         paths = sandbox_setup.sandbox_paths(run.folder, created, run.blend, process.home)
         paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), gpus)
         paths.workspace.mkdir(parents=True, exist_ok=True)
-        lane = Lane(run, number, _open_model(created, process), open_sandbox(created.sandbox, paths))
+        lane = Lane(run, number, open_model_of(created, process), open_sandbox(created.sandbox, paths))
         for event in past:
             lane.apply(event)
         run.lanes.append(lane)
@@ -135,38 +154,11 @@ def _load_blend(created: RunCreated, home: Path) -> Blend:
     return make_blend(task, created.settings.seed, folder)
 
 
-def _open_model(created: RunCreated, process: Settings) -> Model:
-    from harness.endpoint.client import RetryPolicy, open_model
-    from harness.endpoint.probe_result import apply_probe, parse_probe
-    from harness.endpoint.profiles import Prices
-
-    settings = created.settings
-    endpoint = endpoint_of(settings, process)
-    profile = profile_of(settings, endpoint, created.is_demo, process.home)
-    if created.prices:
-        profile = replace(profile, prices=Prices(**created.prices))
-    probe = parse_probe(created.probe)
-    profile = apply_probe(profile, probe) if probe else profile
-    if created.is_demo:
-        from harness.demo.transport import DEMO_BASE_URL, DemoTransport
-
-        return open_model(profile, DEMO_BASE_URL, transport=DemoTransport(), tools=specs())
-    patience = RetryPolicy(
-        stall=settings.model_stall_seconds,
-        first_wait=settings.model_first_wait_seconds,
-        longest_wait=settings.model_longest_wait_seconds,
-        refused=settings.model_refused_seconds,
-        denied=settings.model_denied_seconds,
-    )
-    key = process.key_of(settings.key_variable)
-    return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, extras=endpoint.extras)
-
-
-def _begin(run: Run, parallel: int | None) -> None:
+def _begin(run: Run, parallel: int | None, change: EndpointChanged | None) -> None:
     """Record what turns need: the task of a new run, the resumption of an old one."""
     run.screen.show(run.state, run.created)
     if run.state.events > 1:
-        _record_resume(run, parallel)
+        _record_resume(run, parallel, change)
     if not run.state.card:
         _describe_task(run)
     if run.state.chosen is None:
@@ -201,7 +193,7 @@ def _record_probe(run: Run) -> None:
         run.record(Warned(message=f"{probe.address} drops earlier reasoning; --accept-lost-thinking was given"))
 
 
-def _record_resume(run: Run, parallel: int | None) -> None:
+def _record_resume(run: Run, parallel: int | None, change: EndpointChanged | None) -> None:
     when = budget.deadline(run.settings, run.active_seconds())
     run.record(
         Resumed(
@@ -210,6 +202,8 @@ def _record_resume(run: Run, parallel: int | None) -> None:
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
+    if change:
+        run.record(change)
     if parallel and parallel != run.lane_limit:
         run.record(LanesChanged(parallel=parallel, why=f"resumed with --parallel {parallel}"))
     for lane in run.lanes:
@@ -218,6 +212,8 @@ def _record_resume(run: Run, parallel: int | None) -> None:
             lane.record(Warned(message=f"{lane.window.breaches} requests are rebuilt differently from what was sent"))
         if lane.state.epoch is not None:
             attempt.open_epoch(lane, "resume", keeps_tail=True)
+            if lane.state.has_refused_window and not lane.state.pending:
+                compact.after_refusal(lane)
 
 
 @contextmanager

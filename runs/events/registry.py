@@ -169,6 +169,23 @@ class AttemptEnded(Event):
     killed_jobs: list[str] = Field(default_factory=list)
 
 
+class EndpointChanged(Event):
+    """The run continues at another endpoint: at a new address after a resume, or at its fallback (`why`).
+
+    `endpoint` names its table in config.toml, if it has one; `probe` and `prices` are as in `RunCreated`.
+    """
+
+    kind: Literal["endpoint_changed"] = "endpoint_changed"
+    audience: Audience = "people"
+    base_url: str
+    model: str
+    endpoint: str = ""
+    key_variable: str = ""
+    why: str = ""
+    probe: dict[str, Any] | None = None
+    prices: dict[str, Any] = Field(default_factory=dict)
+
+
 class LanesChanged(Event):
     """How many lanes may play from now on. A lane beyond that ends its attempt and starts no other."""
 
@@ -225,7 +242,8 @@ class ModelReplied(Event):
 
 class ModelFailed(Event):
     """A request failed; it is retried in `again_in` seconds (None: it is not). `cost` estimates what may have to be
-    paid for it, beyond what earlier events hold."""
+    paid for it, beyond what earlier events hold. `is_refusal`: it ended in a refusal that the window may have caused.
+    """
 
     kind: Literal["model_failed"] = "model_failed"
     audience: Audience = "people"
@@ -233,6 +251,7 @@ class ModelFailed(Event):
     error: str
     again_in: float | None = None
     cost: float = 0.0
+    is_refusal: bool = False
 
 
 class Reminded(Event):
@@ -310,7 +329,7 @@ AnyEvent = Annotated[
     | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
     | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
-    | Decided | LanesChanged | MoveChosen | BranchCompared,
+    | Decided | EndpointChanged | LanesChanged | MoveChosen | BranchCompared,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -36,3 +36,22 @@ def content_text(value: Any) -> str:
     if isinstance(value, dict):
         return content_text(value.get("text"))
     return "".join(map(content_text, value)) if isinstance(value, list) else ""
+
+
+def arguments_text(arguments: str) -> str:
+    """Arguments as `name: value` lines, with multi-line texts below their name; a single text argument as it is."""
+    try:
+        fields = json.loads(arguments)
+    except ValueError:
+        return arguments
+    if not isinstance(fields, dict):
+        return arguments
+    if len(fields) == 1 and isinstance(value := next(iter(fields.values())), str):
+        return value
+    return "\n".join(f"{name}: {_value(value)}" for name, value in fields.items())
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"\n{value}" if "\n" in value else value

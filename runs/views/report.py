@@ -214,6 +214,8 @@ def _usage(totals: UsageTotals, cache: CacheMeter, repairs: str, state: State) -
     )
     if repairs:
         yield f"- tool calls: {repairs}"
+    if len(state.turns_by_model) > 1:
+        yield "- turns per model: " + ", ".join(f"{model} {turns}" for model, turns in state.turns_by_model.items())
     yield f"- jobs: {total.jobs}, {duration_text(total.job_seconds)} together"
     yield ""
 

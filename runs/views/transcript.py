@@ -5,7 +5,6 @@ Long texts are clipped unless `full` is set. Lines come event by event, so memor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from runs.events.registry import (
     CacheAlarm,
     Call,
     CheckpointTaken,
+    EndpointChanged,
     EndpointProbed,
     EpochStarted,
     EvaluationFinished,
@@ -51,7 +51,7 @@ from runs.views.format import (
     one_line,
     sandbox_text,
 )
-from runs.views.messages import split_thinking
+from runs.views.messages import arguments_text, split_thinking
 
 SHORT_LINES, SHORT_CHARACTERS = 12, 1_200
 SHORT_THINKING = 300
@@ -160,6 +160,9 @@ class _Renderer:
         yield f"- endpoint probed ({event.when}):"
         yield from (f"  - {finding}" for finding in event.findings)
 
+    def _change_endpoint(self, event: EndpointChanged) -> Iterator[str]:
+        yield f"- **the run continues with {event.model} at {event.base_url}**: {one_line(event.why)}"
+
     def _reply(self, event: ModelReplied) -> Iterator[str]:
         text, thinking = split_thinking(event.message)
         tokens = f"{event.usage.prompt:,} in ({event.usage.cached:,} cached), {event.usage.completion:,} out"
@@ -186,7 +189,7 @@ class _Renderer:
         yield ""
         repair = "" if call.repair_step == "native" else f" (repaired: {call.repair_step})"
         yield f"**{call.name}**{repair}"
-        yield from self._fence(_arguments(call.arguments))
+        yield from self._fence(arguments_text(call.arguments))
         if call.problem:
             yield f"not executed: {one_line(call.problem)}"
 
@@ -303,29 +306,11 @@ class _Renderer:
         yield f"… ({left:,} more characters, shown with --full)"
 
 
-def _arguments(arguments: str) -> str:
-    """Arguments as `name: value` lines, with multi-line texts below their name; a single text argument as it is."""
-    try:
-        fields = json.loads(arguments)
-    except ValueError:
-        return arguments
-    if not isinstance(fields, dict):
-        return arguments
-    if len(fields) == 1 and isinstance(value := next(iter(fields.values())), str):
-        return value
-    return "\n".join(f"{name}: {_value(value)}" for name, value in fields.items())
-
-
-def _value(value: Any) -> str:
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"\n{value}" if "\n" in value else value
-
-
 _HANDLERS: dict[type[Event], Callable[[_Renderer, Any], Iterator[str]]] = {
     RunCreated: _Renderer._create,
     TaskDescribed: _Renderer._describe,
     ThresholdsKnown: _Renderer._know_thresholds,
+    EndpointChanged: _Renderer._change_endpoint,
     EndpointProbed: _Renderer._probe,
     AttemptStarted: _Renderer._start_attempt,
     LanesChanged: _Renderer._change_lanes,
