@@ -33,7 +33,6 @@ class StepResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    command: str
     job: str
     seconds: float = 0.0
     cached_from: str = ""

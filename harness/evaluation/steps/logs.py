@@ -13,7 +13,9 @@ from runs.files import replace_file
 CHUNK_BYTES = 1 << 18
 
 
-def write_log(jobs: Path, job: str, results: Sequence[StepResult], logs: Sequence[Path]) -> None:
+def write_log(
+    jobs: Path, job: str, commands: Sequence[str], results: Sequence[StepResult], logs: Sequence[Path]
+) -> None:
     """Write `.jobs/<job>/log` from the logs of its steps, unless a job of this id wrote it itself.
 
     Cached steps are among them, so that what they printed when they ran is told again.
@@ -24,16 +26,16 @@ def write_log(jobs: Path, job: str, results: Sequence[StepResult], logs: Sequenc
     for path in (own, shown):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o755 if path == shown else 0o700)
-    replace_file(shown, _sections(results, logs))
+    replace_file(shown, _sections(commands, results, logs))
     own.unlink(missing_ok=True)
     os.link(shown, own)
 
 
-def _sections(results: Sequence[StepResult], logs: Sequence[Path]) -> Iterator[bytes]:
-    for number, (result, log) in enumerate(zip(results, logs, strict=True), 1):
-        if len(results) > 1 or result.cached_from:
+def _sections(commands: Sequence[str], results: Sequence[StepResult], logs: Sequence[Path]) -> Iterator[bytes]:
+    for number, (command, result, log) in enumerate(zip(commands, results, logs, strict=False), 1):
+        if len(commands) > 1 or result.cached_from:
             cached = f", cached from {result.cached_from}" if result.cached_from else ""
-            yield f"[step {number}{cached}: {' '.join(result.command.split())[:200]}]\n".encode()
+            yield f"[step {number}{cached}: {' '.join(command.split())[:200]}]\n".encode()
         with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
             last = b"\n"
             while chunk := file.read(CHUNK_BYTES):

@@ -100,7 +100,8 @@ class _Steps:
                 break
         status = replace(self.outcome.status, id=self.solution.job, seconds=self.outcome.spent_seconds)
         self.run.note_ended(status)
-        write_log(self.where.jobs, self.solution.job, self.outcome.results, self.outcome.logs)
+        commands = [step.command for step in self.solution.steps]
+        write_log(self.where.jobs, self.solution.job, commands, self.outcome.results, self.outcome.logs)
         return self.outcome
 
     def _run_step(self, inputs: _Inputs) -> None:
@@ -178,7 +179,7 @@ class _Steps:
         self.outcome.spent_seconds += status.seconds
         self.outcome.logs.append(status.log or self.where.folder / "no log")
         job = self.solution.job_of(inputs.number)
-        result = StepResult(command=inputs.step.command, job=job, seconds=round(status.seconds, 3))
+        result = StepResult(job=job, seconds=round(status.seconds, 3))
         self.outcome.results.append(result)
 
     def _fill(self, inputs: _Inputs, workspace: Path) -> None:
@@ -226,7 +227,6 @@ class _Steps:
         self.outcome.logs.append(self.kept / record.log.sha256 if record.log else self.where.folder / "no log")
         self.outcome.results.append(
             StepResult(
-                command=inputs.step.command,
                 job=record.job,
                 seconds=record.seconds,
                 cached_from=cached_from,
