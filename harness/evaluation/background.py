@@ -13,6 +13,7 @@ from functools import partial
 
 from harness.evaluation import evaluate, result_text, submission
 from harness.evaluation.steps.declare import StepArguments
+from harness.evaluation.steps.describe import running_log, spent_seconds
 from harness.run import Lane, Run, working_on
 from runs.state import Evaluation
 from sandboxes.base import JobStatus
@@ -63,7 +64,7 @@ def kill(run: Run, name: str) -> None:
 def status_of(evaluation: Evaluation) -> JobStatus:
     """An evaluation as a job that the model can wait for."""
     if evaluation.finished:
-        return JobStatus(evaluation.id, "finished", "exited", 0, evaluation.result.seconds)
+        return JobStatus(evaluation.id, "finished", "exited", 0, spent_seconds(evaluation.result))
     began = datetime.fromisoformat(evaluation.started.at)
     return JobStatus(evaluation.id, "running", seconds=max(0.0, (datetime.now(UTC) - began).total_seconds()))
 
@@ -76,7 +77,7 @@ def text_of(run: Run, name: str) -> str:
     status = status_of(evaluation)
     return (
         f"evaluation {name}: {status.summary()}. Go on with your work: its result comes with a later tool result, or "
-        f"with wait. Its output so far: .jobs/{evaluation.started.job}/log"
+        f"with wait. Its output so far: {running_log(evaluation.started)}"
     )
 
 

@@ -8,9 +8,21 @@ from runs.events.registry import EvaluationFinished, EvaluationStarted
 
 def describe_time(finished: EvaluationFinished) -> str:
     """How long an evaluation ran, and how long it takes without the cache."""
-    spent = finished.seconds if finished.spent_seconds is None else finished.spent_seconds
     cached = any(result.cached_from for result in finished.steps)
-    return f"run time: {spent:.1f} s" + (f", {finished.seconds:.1f} s without the cache" if cached else "")
+    return f"run time: {spent_seconds(finished):.1f} s" + (
+        f", {finished.seconds:.1f} s without the cache" if cached else ""
+    )
+
+
+def spent_seconds(finished: EvaluationFinished) -> float:
+    """How long the jobs of an evaluation really ran."""
+    return finished.seconds if finished.spent_seconds is None else finished.spent_seconds
+
+
+def running_log(started: EvaluationStarted) -> str:
+    """Where the output of an evaluation that runs can be read."""
+    several = len(started.steps) > 1
+    return f".jobs/{started.job}-s1/log (of step 1, and so on)" if several else f".jobs/{started.job}/log"
 
 
 def describe_steps(started: EvaluationStarted, finished: EvaluationFinished) -> list[str]:
