@@ -181,6 +181,14 @@ def _integer(text: str) -> int | None:
     return None if number is None else int(number)
 
 
+def describe_gpus(leased: Sequence[str]) -> list[str]:
+    """Each leased GPU (by uuid): its name and memory, as far as the driver tells."""
+    if not leased:
+        return []
+    known = {gpu.uuid: f"{gpu.name} with {gpu.memory_total / 1e9:.0f} GB" for gpu in query_gpus()[0]}
+    return [known.get(uuid, "a GPU") for uuid in leased]
+
+
 def problems_of(leased: Sequence[str]) -> list[str]:
     """What is wrong now with leased GPUs (their uuids), for the attempt that is about to use them."""
     if not leased:

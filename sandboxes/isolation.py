@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandboxes.base import Sandbox
+from sandboxes.gpus import describe_gpus
+from sandboxes.leases.amounts import Machine
 
 SAME = "the same"
 """The same as in the column to the left."""
@@ -95,12 +99,18 @@ DEPENDENCIES = ("nvidia-", "types-")
 """Name prefixes of packages that only other packages need; not listed to the model."""
 
 
-def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None) -> str:
-    """The task card's section about the sandbox, as Markdown."""
+def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None, machine: Machine | None = None) -> str:
+    """The task card's section about the machine and the sandbox, as Markdown."""
     paths = sandbox.paths
     installed = ", ".join(name for name in sandbox.packages() if not name.startswith(DEPENDENCIES))
     network = "There is no network." if sandbox.isolation.network else "Do not rely on the network."
-    lines = ["", "## Where commands run", "", f"- {network} Installed for Python: {installed}"]
+    python = "" if sandbox.kind == "docker" else f" {sys.version_info[0]}.{sys.version_info[1]}"
+    lines = ["", "## Where commands run", "", f"- {network} Installed for Python{python}: {installed}"]
+    if machine:
+        lines.append(
+            f"- {machine.cores} CPU core{'s' * (machine.cores > 1)}, {machine.memory / 1e9:.0f} GB of memory, "
+            f"{shutil.disk_usage(paths.workspace).free / 1e9:.0f} GB of free disk, shared by all jobs of the run"
+        )
     if workspace_bytes:
         lines.append(f"- The workspace may hold {workspace_bytes / 1e9:g} GB in all; a job that exceeds this is ended")
     if paths.models:
@@ -109,6 +119,5 @@ def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None) -> st
             f"- Pretrained weights are in `{folder}` (`$MODELS_DIR`), read-only. The usual model hubs read from it and "
             "stay offline: `huggingface/hub`, `torch`, `keras`, `tfhub`, `sentence-transformers`, `nltk_data`"
         )
-    if paths.gpus:
-        lines.append(f"- GPUs: {len(paths.gpus)}")
+    lines.append(f"- GPUs: {', '.join(describe_gpus(paths.gpus)) or 'none for this run'}")
     return "\n".join(lines) + "\n"

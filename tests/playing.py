@@ -35,6 +35,7 @@ from runs.events.registry import (
     ToolFinished,
 )
 from runs.journal import read_events
+from tasks import data_overview
 from tasks.judging import compare, judge, select_final
 from tasks.leakage import task as leak_checks
 from tests.servers.chat_server import ChatServer, Message, Received, Script
@@ -144,7 +145,7 @@ def _prepare_digits(home: Path) -> None:
 
 @contextlib.contextmanager
 def judging_here() -> Iterator[None]:
-    """Judge submissions and check for leaks in this process, so that pandas is not loaded for every evaluation."""
+    """Judge, check for leaks and describe data in this process, so that pandas is not loaded for every evaluation."""
 
     def perform(module: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         copy = json.loads(json.dumps({**request, "seconds": seconds}))
@@ -152,7 +153,7 @@ def judging_here() -> Iterator[None]:
         return reply
 
     with contextlib.ExitStack() as patches:
-        for module in (compare, judge, select_final, leak_checks):
+        for module in (compare, judge, select_final, leak_checks, data_overview):
             patches.enter_context(patch.object(module, "run_isolated", perform))
         yield
 

@@ -37,9 +37,11 @@ from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
 from sandboxes.leases.leases import Leases
 from sandboxes.select import open_sandbox
+from tasks.data_overview import overview_of
 from tasks.holdout.blend import Blend, load_blend, make_blend
 from tasks.prompt_card import data_files, render_card
-from tasks.task import load_task
+from tasks.subprocesses import ChildFailed
+from tasks.task import Task, load_task
 
 
 def start(request: RunRequest, process: Settings, screen: Screen) -> int:
@@ -174,10 +176,21 @@ def _describe_task(run: Run) -> None:
     if task.thresholds:
         run.record(ThresholdsKnown(**asdict(task.thresholds)))
     card = render_card(task, run.blend.public).rstrip("\n") + "\n"
-    card += describe_sandbox(run.sandbox, run.settings.workspace_bytes).rstrip("\n")
+    overview = _data_overview(run, task)
+    card += f"\n{overview}\n" if overview else ""
+    card += describe_sandbox(run.sandbox, run.settings.workspace_bytes, run.leases.machine).rstrip("\n")
     card += leak_checks.notes_on_task(run, task) + "\n"
     # Last, since this event says that all of the above was done.
     run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
+
+
+def _data_overview(run: Run, task: Task) -> str:
+    """The overview of the data; a run is played without one where it cannot be made."""
+    try:
+        return overview_of(task, run.blend).strip()
+    except ChildFailed as error:
+        run.record(Warned(message=f"the window has no data overview: {str(error).strip().splitlines()[-1][:300]}"))
+        return ""
 
 
 def _record_probe(run: Run) -> None:
