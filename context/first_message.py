@@ -7,6 +7,7 @@ window per epoch, and the state, rendered by code from events, comes last.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from string import Template
 
 from context import memory
@@ -37,8 +38,9 @@ def render_first_message(
     memory_tokens: int = MEMORY_TOKENS,
     *,
     lane: int = 0,
+    situation: Sequence[str] = (),
 ) -> str:
-    """The text of the first message of a lane's window."""
+    """The text of the first message of a lane's window. `situation`: lines of the state that change with time."""
     notes = render_notes(notebook) if notebook else ""
     so_far = f"# This attempt so far\n\n{notes}" if notes else ""
     others, earlier = memory.render_open(state, lane), memory.render_memory(state, memory_tokens)
@@ -50,7 +52,7 @@ def render_first_message(
         limits=limits,
         memory="\n\n".join(filter(None, [earlier, others, scope, so_far])),
         move=_describe_move(state, lane),
-        state=render_state(state, notebook or Notebook(), lane),
+        state=render_state(state, notebook or Notebook(), lane, situation),
     )
 
 
@@ -79,7 +81,7 @@ def _says(words: str, fact: str) -> bool:
     return bool(numbers) and set(numbers) <= set(_NUMBER.findall(words))
 
 
-def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:
+def render_state(state: State, notebook: Notebook, lane: int = 0, situation: Sequence[str] = ()) -> str:
     """The state of the run and of one lane in it, rendered by code."""
     attempt, open_jobs = state.lane(lane).attempt, state.lane(lane).open_jobs
     lines = [
@@ -87,6 +89,7 @@ def render_state(state: State, notebook: Notebook, lane: int = 0) -> str:
         f"best: {_describe_best(state.best)}",
         f"submission of record: {_describe_submission(state)}, valid",
         f"workspace: {_describe_workspace(attempt)}",
+        *situation,
     ]
     evaluations = state.evaluations_in(attempt.number) if attempt else []
     scored = [memory.render_evaluation(e, notebook.ideas.get(e.id, "")) for e in evaluations]

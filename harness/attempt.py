@@ -12,6 +12,7 @@ from harness.evaluation import submission
 from harness.run import Lane, working_on
 from harness.search.start import set_up_workspace, start_attempt
 from harness.timing.notes import is_overtime
+from harness.timing.situation import describe_situation
 from harness.tools import registry
 from harness.tools.notes import Finish
 from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
@@ -85,7 +86,8 @@ def begin(lane: Lane) -> Attempt | None:
 def open_epoch(lane: Lane, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
     """Start a window epoch. What the model reads of the run is rendered here and nowhere else."""
     state, limits = lane.run.state, budget.describe(lane.run.settings)
-    user = render_first_message(state, budget.stated_deadline(state), limits, lane.notebook, lane=lane.number)
+    deadline, situation = budget.stated_deadline(state), describe_situation(lane)
+    user = render_first_message(state, deadline, limits, lane.notebook, lane=lane.number, situation=situation)
     lane.record(
         EpochStarted(
             reason=reason,

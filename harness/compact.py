@@ -18,6 +18,7 @@ from context.first_message import STATE_HEADING, render_first_message
 from context.window import prompt
 from harness import budget
 from harness.run import Lane
+from harness.timing.situation import describe_situation
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
 MAX_REQUESTS = 2
@@ -158,12 +159,15 @@ def close(
     window = lane.window
     plan = plan_close(window, lane.notebook, stage=stage, dropped=dropped, masked=masked, rejected=rejected)
     deadline, limits = budget.stated_deadline(lane.run.state), budget.describe(lane.run.settings)
+    situation = describe_situation(lane)
     lane.record(
         EpochStarted(
             reason=reason,
             system=prompt("system"),
             tools=lane.run.tools.decode(),
-            user=render_first_message(lane.run.state, deadline, limits, plan.notebook, lane=lane.number),
+            user=render_first_message(
+                lane.run.state, deadline, limits, plan.notebook, lane=lane.number, situation=situation
+            ),
             kept=plan.kept,
             changed=plan.changed,
             stage=stage,

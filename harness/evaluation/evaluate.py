@@ -20,6 +20,7 @@ from harness.evaluation.steps.declare import StepArguments, one_step, read_steps
 from harness.evaluation.steps.sandboxed import Conditions
 from harness.evaluation.verdict import Verdict, reach_verdict, scored_best
 from harness.run import Lane, Run
+from harness.timing.limits import evaluation_limit
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
 from runs.versions.refs import refs_of
@@ -28,8 +29,6 @@ from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 from tasks.judging.judge import Judgement
 
-SLOWDOWN = 5.0
-"""How many times longer than the longest successful evaluation one may take by default."""
 ANSWERED = ("scored", "unscored", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 
@@ -120,7 +119,7 @@ def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResu
             run,
             evaluation,
             Split(),
-            min(run.seconds_left(), _limit(run, evaluation.started.limit_seconds)),
+            min(run.seconds_left(), evaluation_limit(run, evaluation.started.limit_seconds)),
             lambda: _judge_seconds(run),
             _predictions(run, best),
             conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: evaluation.id in run.killed),
@@ -137,18 +136,6 @@ def _predictions(run: Run, best: Evaluation | None) -> Path | None:
     """The predictions to compare with, if there are any."""
     path = fold_dir(run, best.id, Split()) / "held_out.csv" if best else None
     return path if path and path.exists() else None
-
-
-def _limit(run: Run, asked: float) -> float:
-    """Seconds an evaluation may take: a command that hangs must not take the whole run.
-
-    By default `evaluation_seconds`, or SLOWDOWN times the longest one that succeeded; `asked` replaces that, up to
-    `evaluation_share` of the run.
-    """
-    settings = run.settings
-    succeeded = (e.result.seconds for e in run.state.evaluations.values() if e.status in ("scored", "unscored"))
-    most = max(settings.evaluation_seconds, settings.evaluation_share * 3600 * (settings.hours or 24.0))
-    return min(most, asked or max(settings.evaluation_seconds, SLOWDOWN * max(succeeded, default=0.0)))
 
 
 def _judge(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluation | None) -> EvaluationFinished:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runs.events.registry import EvaluationFinished, EvaluationStarted, Event, JobFinished
+from runs.events.registry import EpochStarted, EvaluationFinished, EvaluationStarted, Event, JobFinished
 from runs.state import fold
 from runs.views.final_choice import holdout_queries
 from tests.harness.judged_runs import evaluate_results, evaluated, evaluations, guessing, played, side, two_numbers
@@ -36,6 +36,10 @@ def test_told_numbers_are_those_of_the_journal(tmp_path: Path) -> None:
         evaluated(solution(0.0, 0.71)),
     )
     first, real, unclear, worse = evaluations(events)
+    (epoch,) = [event for event in events if isinstance(event, EpochStarted)]
+    for fact in ("CPU core", "GB of memory", "free disk", "GPUs: none", "for Python", "limit of one evaluation"):
+        assert fact in epoch.user
+    assert "## Data overview" in epoch.user and "target `y`" in epoch.user
     assert [e.verdict for e in (first, real, unclear, worse)] == ["first", "real", "unclear", "worse"]
     *results, repeated = evaluate_results(events)
     for result, evaluation in zip(results, evaluations(events), strict=True):

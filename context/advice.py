@@ -1,0 +1,50 @@
+"""One line of advice at the head of an attempt, computed from the record: plateau, untried kinds, time left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from runs.state import State
+
+QUIET = 3
+"""Attempts without a new best from which on the line says so."""
+FEW = 12
+"""With fewer evaluations than this left, the line says how many fit."""
+KINDS = {
+    "linear model": r"logistic|ridge|lasso|linear|elastic",
+    "forest": r"forest|extra.?trees|bagging",
+    "gradient boosting": r"boost|lightgbm|lgbm|catboost|xgb|\bgbm\b",
+    "neural network": r"neural|\bmlp|torch|keras|\bcnn|transformer|bert|efficientnet|resnet|perceptron",
+    "nearest neighbours": r"neighbou?r|\bknn",
+    "blend or stack": r"blend|stack|ensembl|averag",
+}
+"""Kinds of solutions, by the words with which reports and commands name them."""
+_KINDS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in KINDS.items()}
+
+
+def render_advice(state: State, seconds_left: float, evaluation_seconds: float) -> str:
+    """The line; empty in the first attempt, which has nothing to go by."""
+    return "; ".join(_parts(state, seconds_left, evaluation_seconds))
+
+
+def kinds_of(text: str) -> list[str]:
+    """The kinds of solutions that a text names."""
+    return [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
+
+
+def _parts(state: State, seconds_left: float, evaluation_seconds: float) -> Iterator[str]:
+    ended = state.ended_attempts
+    if not ended:
+        return
+    best = state.best.attempt if state.best else 0
+    quiet = sum(attempt.number > best for attempt in ended)
+    if quiet >= QUIET:
+        yield f"no new best in the last {quiet} attempts: try another kind of solution or other features, not settings"
+    tried = kinds_of("\n".join([attempt.did for attempt in ended] + [e.command for e in state.evaluations.values()]))
+    untried = [kind for kind in KINDS if kind not in tried]
+    if tried and untried:
+        yield f"kinds that the reports name: {', '.join(tried)}; not yet: {', '.join(untried)}"
+    fits = int(max(0.0, seconds_left) / evaluation_seconds) if evaluation_seconds > 0 and seconds_left < 1e9 else FEW
+    if fits < FEW:
+        yield f"about {fits} more evaluations as long as the best one's fit into the time"

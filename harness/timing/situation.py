@@ -1,0 +1,36 @@
+"""What the model is told at the head of a window that changes with time: clock, money, limits, advice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from context.advice import render_advice
+from harness.run import Lane
+from harness.timing.attempt_time import attempt_seconds, evaluation_seconds
+from harness.timing.limits import evaluation_limit, longest_evaluation
+from runs.views.format import duration_text, money_text
+
+
+def describe_situation(lane: Lane) -> list[str]:
+    """Lines for the state in the first message. They stand at its end, so that what is before them stays cached."""
+    return list(_lines(lane))
+
+
+def _lines(lane: Lane) -> Iterator[str]:
+    run, state, settings = lane.run, lane.run.state, lane.run.settings
+    left, own = run.seconds_left(), attempt_seconds(settings, state)
+    now = f"time: now {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if left != float("inf"):
+        now += f", {duration_text(left)} left for attempts"
+    if own != float("inf"):
+        now += f"; an attempt has {duration_text(own)}"
+    yield now
+    longest = longest_evaluation(settings)
+    limit = evaluation_limit(run)
+    more = f", with `minutes` up to {duration_text(longest)}" if longest > limit else ""
+    yield f"limit of one evaluation: {duration_text(limit)}{more}"
+    if settings.cost is not None:
+        yield f"money: {money_text(max(0.0, settings.cost - state.cost))} of {money_text(settings.cost)} left"
+    if advice := render_advice(state, left, evaluation_seconds(state)):
+        yield f"advice: {advice}"
