@@ -13,6 +13,8 @@ from runs.state import Evaluation
 from sandboxes.leases.amounts import Priority, Request
 from sandboxes.leases.leases import Lease
 
+LOOK_SECONDS = 0.25
+"""How often a wait for the GPUs is shown, and may be stopped."""
 SHORT_SECONDS = 1.0
 """Waits that are shorter are not recorded."""
 
@@ -57,6 +59,30 @@ def gpus_of_job(lane: Lane, number: int = 0) -> tuple[str, ...]:
     gpus = lane.sandbox.paths.gpus
     each = min(lane.run.settings.job_gpus or len(gpus), len(gpus))
     return gpus[number * each : (number + 1) * each]
+
+
+def shares_gpus(run: Run) -> bool:
+    """Whether several lanes use the same GPUs, because there are fewer GPUs than lanes."""
+    used = [gpu for lane in run.lanes for gpu in lane.sandbox.paths.gpus]
+    return len(set(used)) < len(used)
+
+
+@contextmanager
+def gpu_turn(run: Run, job: str) -> Iterator[None]:
+    """Where lanes share GPUs, let one evaluation at a time use them. Raises `StopRequested`.
+
+    Taken before any lease: who waits for a turn must hold nothing that the others need.
+    """
+    if not shares_gpus(run):
+        yield
+        return
+    with shown_wait(run, job) as show:
+        while not run.gpu_turn.acquire(timeout=LOOK_SECONDS):
+            show("its turn on the GPUs")
+    try:
+        yield
+    finally:
+        run.gpu_turn.release()
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class Run:
     workers: Workers = field(default_factory=Workers)
     evaluation_ended: threading.Condition = field(default_factory=threading.Condition)
     """Notified when an evaluation has its result."""
+    gpu_turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the evaluation that uses the GPUs, where lanes share them."""
     killed: set[str] = field(default_factory=set)
     """Evaluations that the model wants to end."""
     playing: set[int] = field(default_factory=set)

@@ -112,20 +112,21 @@ def make_accessible(workspace: Path) -> None:
 
 def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResult:
     lane, job = leasing.lane_of(run, evaluation), evaluation.started.job
-    lease = leasing.join(lane, job, Priority.FIRST_FOLD)
-    variables = lease.variables() if lease else {}
-    try:
-        return run_on_split(
-            run,
-            evaluation,
-            Split(),
-            min(run.seconds_left(), evaluation_limit(run, evaluation.started.limit_seconds)),
-            lambda: _judge_seconds(run),
-            _predictions(run, best),
-            conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: evaluation.id in run.killed),
-        )
-    finally:
-        lane.lease.leave(job)
+    with leasing.gpu_turn(run, job):
+        lease = leasing.join(lane, job, Priority.FIRST_FOLD)
+        variables = lease.variables() if lease else {}
+        try:
+            return run_on_split(
+                run,
+                evaluation,
+                Split(),
+                min(run.seconds_left(), evaluation_limit(run, evaluation.started.limit_seconds)),
+                lambda: _judge_seconds(run),
+                _predictions(run, best),
+                conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: evaluation.id in run.killed),
+            )
+        finally:
+            lane.lease.leave(job)
 
 
 def _judge_seconds(run: Run) -> float:

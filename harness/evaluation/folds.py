@@ -46,7 +46,7 @@ def run_all(
     `use_cache` every step runs. Where a split fails, no further one starts and those that run are ended. Repeated after
     a crash, the call continues. Raises `StopRequested`.
     """
-    with _alone(run, evaluation.id):
+    with _alone(run, evaluation.id), leasing.gpu_turn(run, f"folds of {evaluation.id}"):
         batch = _Batch(run, evaluation, splits, seconds, slowdown, left, use_cache)
         if any(batch.is_missing(split) for split in splits):
             batch.run_missing()

@@ -43,6 +43,11 @@ from tasks.prompt_card import data_files, render_card
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, load_task
 
+SHARED_GPUS = (
+    "\n- Other attempts of this run use the same GPUs at the same time: keep to a part of their memory. Evaluations take "
+    "turns on them."
+)
+
 
 def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     """Create a run and play it; returns the exit code. Raises the errors of what cannot be started."""
@@ -179,6 +184,7 @@ def _describe_task(run: Run) -> None:
     overview = _data_overview(run, task)
     card += f"\n{overview}\n" if overview else ""
     card += describe_sandbox(run.sandbox, run.settings.workspace_bytes, run.leases.machine).rstrip("\n")
+    card += SHARED_GPUS if leasing.shares_gpus(run) else ""
     card += leak_checks.notes_on_task(run, task) + "\n"
     # Last, since this event says that all of the above was done.
     run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))
