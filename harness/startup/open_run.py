@@ -44,8 +44,8 @@ from tasks.subprocesses import ChildFailed
 from tasks.task import Task, load_task
 
 SHARED_GPUS = (
-    "\n- Other attempts of this run use the same GPUs at the same time: keep to a part of their memory. Evaluations take "
-    "turns on them."
+    "\n- Other attempts of this run use the same GPUs at the same time: keep to a part of their memory. Evaluations "
+    "take turns on them."
 )
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
-from harness import errors
-from runs.events.registry import AttemptEnded, EvaluationFinished, Event, JobFinished, RunEnded, ToolFinished
+from harness import attempt, errors
+from harness.startup import sandbox_setup
+from runs.events.registry import (
+    AttemptEnded,
+    EvaluationFinished,
+    Event,
+    JobFinished,
+    RunEnded,
+    TaskDescribed,
+    ToolFinished,
+)
 from runs.state import fold
 from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message, Script
 
 
-def guess(number: int) -> dict[str, Any]:
+def guess(number: int | str) -> dict[str, Any]:
     return call("write_file", path="solution.py", content=SOLUTION.replace("GUESS = 0", f"GUESS = {number}"))
 
 
@@ -46,10 +58,12 @@ def playing(turns: list[list[dict[str, Any]]], awaits: bool = False) -> Script:
     return script
 
 
-def played(home: Path, turns: list[list[dict[str, Any]]], attempts: int = 1, awaits: bool = False) -> list[Event]:
+def played(
+    home: Path, turns: list[list[dict[str, Any]]], attempts: int = 1, *more: str, awaits: bool = False
+) -> list[Event]:
     with ChatServer(playing(turns, awaits), piece=100_000) as server:
         options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
-        code, printed = harness_here(home, "run", "digits", *options, "--attempts", str(attempts))
+        code, printed = harness_here(home, "run", "digits", *options, *more, "--attempts", str(attempts))
     assert code == errors.DONE, printed
     return events_of(only_run(home))
 
@@ -112,3 +126,17 @@ def test_an_open_evaluation_survives_a_kill_of_the_harness_and_runs_once(digits_
     events = events_of(only_run(digits_home))
     assert [event.status for event in events if isinstance(event, EvaluationFinished)] == ["scored"]
     assert all(mark.read_text() == "x\n" for mark in tmp_path.glob("mark-*"))
+
+
+def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path) -> None:
+    turns = [[guess("ATTEMPT")], [evaluation(3)], [call("finish")]]
+    one_gpu = contextlib.nullcontext(SimpleNamespace(gpus=("GPU-0",)))
+    with (
+        patch.object(sandbox_setup, "leased_gpus", lambda *_: one_gpu),
+        patch.object(attempt.gpus, "problems_of", lambda _: []),
+    ):
+        events = played(digits_home, turns, 2, "--parallel", "2")
+    assert next(event for event in events if isinstance(event, TaskDescribed)).card.count("use the same GPUs") == 1
+    first = [event for event in events if isinstance(event, JobFinished) and event.job in ("e-001-1", "e-002-1")]
+    (_, end), (start, _) = ((event.mono - event.seconds, event.mono) for event in first)
+    assert end <= start, "the second evaluation waited for the first"

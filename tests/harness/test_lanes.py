@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from context.window import Window
-from harness import attempt, errors
-from harness.startup import open_run, sandbox_setup
+from harness import errors
+from harness.startup import open_run
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
@@ -29,7 +27,6 @@ from runs.events.registry import (
     ModelReplied,
     Paused,
     RunEnded,
-    TaskDescribed,
     ToolFinished,
     ToolStarted,
     Warned,
@@ -179,23 +176,6 @@ def test_ctrl_c_stops_all_lanes_and_a_resume_may_change_their_number(digits_home
     check_whole(events, 4)
     assert [event.parallel for event in events if isinstance(event, LanesChanged)] == [1]
     assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
-
-
-def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path, tmp_path: Path) -> None:
-    (tmp_path / "marks").mkdir()
-    one_gpu = contextlib.nullcontext(SimpleNamespace(gpus=("GPU-0",)))
-    with (
-        ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server,
-        patch.object(sandbox_setup, "leased_gpus", lambda *_: one_gpu),
-        patch.object(attempt.gpus, "problems_of", lambda _: []),
-    ):
-        code, printed = harness_here(digits_home, "run", *options(server, 2, 2))
-    assert code == errors.DONE, printed
-    events = events_of(only_run(digits_home))
-    assert next(event for event in events if isinstance(event, TaskDescribed)).card.count("use the same GPUs") == 1
-    first = [event for event in events if isinstance(event, JobFinished) and event.job in ("e-001-1", "e-002-1")]
-    (_, end), (start, _) = ((event.mono - event.seconds, event.mono) for event in first)
-    assert end <= start, "the second evaluation waited for the first"
 
 
 def test_lanes_pass_the_cap_by_at_most_one_call_each(digits_home: Path, tmp_path: Path) -> None:
