@@ -233,7 +233,7 @@ def probe(settings: Settings, resolved: Resolved) -> Finding:
     from harness.endpoint.errors import ModelError
     from harness.endpoint.probe import probe_and_store
     from harness.endpoint.probe_result import probe_lines
-    from harness.startup.check_endpoint import profile_of
+    from harness.startup.check_endpoint import profile_of, why_unusable
 
     run, key = resolved.settings, _key(settings, resolved)
     profile = profile_of(run, resolved.endpoint, False, settings.home)
@@ -242,6 +242,8 @@ def probe(settings: Settings, resolved: Resolved) -> Finding:
     except (ModelError, SettingsError) as error:
         return Finding("probe", "bad", str(error), "", errors.code_of(error))
     detail = "\n      ".join(probe_lines(result))
+    if why := why_unusable(result):
+        return Finding("probe", "bad", detail, why, errors.ENDPOINT)
     if result.loses_thinking:
         advice = "serve the model with a template that keeps thinking, or run with --accept-lost-thinking"
         return Finding("probe", "note", detail, advice)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _ERROR_BYTES = 65_536
 _ERROR_SECONDS = 10.0
+_LIST_BYTES = 20_000_000
 _HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
 
 
@@ -115,6 +116,17 @@ class Connection:
             raise self._classify(reader, failure, bytes(body) if reader.error is not None else b"") from None
         self.is_usually_delta = raw.style == "delta" or (self.is_usually_delta and raw.style == "auto")
         return raw
+
+    def list_models(self) -> bytes:
+        """What `/models` answers; empty if it does not."""
+        import httpx2
+        import openai
+
+        try:
+            response = self._client.get("/models", cast_to=httpx2.Response, options={"timeout": self._timeout(10.0)})
+            return bytes(response.content[:_LIST_BYTES])
+        except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError):
+            return b""
 
     def _classify(self, reader: ReplyReader, failure: TransientFailure, sent: bytes) -> TransientFailure | ModelError:
         """The failure to raise: scrubbed, and with the text of an error inside the answer."""

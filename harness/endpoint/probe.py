@@ -18,8 +18,17 @@ from harness.endpoint.cost import cost_of, counted
 from harness.endpoint.errors import ContextOverflow, EndpointRefused, ModelError, TransientFailure, named_limit
 from harness.endpoint.extras import Extras
 from harness.endpoint.probe_result import LateMessage, ProbeResult, profile_digest, store_probe
+from harness.endpoint.probe_tools import (
+    ASK_FOR_A_CALL,
+    CALL_TOKENS,
+    arrival_of,
+    listed_facts,
+    long_prompt,
+    truncation_of,
+)
 from harness.endpoint.profiles import Profile, ThinkingField
 from harness.endpoint.request_body import refused_fields, request_body
+from harness.parsing.coerce import ToolSpec
 from harness.parsing.reasoning import CONTENT, NONE, split_reasoning, text_of, with_reasoning
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ _CALLING = {
 }
 _RESULT = {"role": "tool", "tool_call_id": "look_1", "content": "train.csv"}
 _THINKING: tuple[ThinkingField, ...] = get_args(ThinkingField)
+_LOOK = ToolSpec("look", "List.", _PARAMETERS, is_reversible=True)
 _HELLO = {"role": "user", "content": "Say ok."}
 
 
@@ -134,6 +144,8 @@ class _Probe:
     until: float = field(default_factory=lambda: time.monotonic() + ALL_SECONDS)
 
     def result(self) -> ProbeResult:
+        arrival, words = arrival_of(self.ask([ASK_FOR_A_CALL], tokens=CALL_TOKENS), _LOOK)
+        context, prices = listed_facts(self.connection.list_models(), self.profile.model)
         bare = self.prompt_tokens(self.ask([_TASK, _CALLING, _RESULT]))
         back, not_counted, best = self.thinking_back(bare)
         kept = [_TASK, self.thinking(back) if back not in (None, NONE) else _CALLING, _RESULT]
@@ -142,6 +154,7 @@ class _Probe:
         despite, refuses_unknown = self.calls_despite_none()
         output = self.output()
         broken = self.broken_history()
+        truncated = self.truncation(bare)
         usages = [reply.usage for reply in self.replies]
         styles = {reply.style for reply in self.replies}
         cached = [usage["prompt_tokens_details"] for usage in usages if _tells_cached(usage)]
@@ -166,7 +179,11 @@ class _Probe:
             refuses_unknown_fields=refuses_unknown,
             refused_fields=tuple(sorted(self.dropped & set(_fields(self.profile)))),
             broken_history=broken,
-            **output,
+            tool_calls=arrival,
+            tool_words=words,
+            truncates_at=truncated,
+            prices=prices,
+            **{**output, "context_limit": min(filter(None, (output.get("context_limit"), context)), default=None)},
         )
 
     # ------------------------------------------------------------------------------------------------------- asking
@@ -301,6 +318,13 @@ class _Probe:
         if isinstance(reply, Exception):
             return {"takes_output": True if getattr(reply, "was_cut", False) else None}
         return {"takes_output": True}
+
+    def truncation(self, bare: int | None) -> int | None:
+        """The length to which it cuts a long prompt without a word."""
+        message = long_prompt(_STORY)
+        short, long = (len(json.dumps(messages)) for messages in ([_TASK, _CALLING, _RESULT], [message]))
+        counted_tokens = self.prompt_tokens(self.ask([message], tries=1)) if bare else None
+        return truncation_of(counted_tokens, short, bare, long)
 
     def broken_history(self) -> str | None:
         """Its answer to a result without a call."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.endpoint.errors import shown_address
-from harness.endpoint.profiles import Profile, ThinkingField
+from harness.endpoint.model_families import parser_of
+from harness.endpoint.probe_tools import Arrival
+from harness.endpoint.profiles import Prices, Profile, ThinkingField
 from harness.parsing.reasoning import CONTENT, NONE
 from tasks.io.atomic import replacing
 
@@ -30,6 +32,8 @@ class ProbeResult:
     (`none`: it is dropped in every field of `not_counted`). `late_user` and `late_system` are the effect of such a
     message after a tool result. `output_limit` and `context_limit` are in tokens, if it named them; `takes_output`
     tells whether it accepts the output limit of the profile. `broken_history` is its answer to a result without a call.
+    `tool_calls` is where a call arrived, `tool_words` its dialect or the words of a refusal. `truncates_at` is the
+    length to which it cuts a long prompt without a word, `prices` what its list of models says (input, cached, output).
     """
 
     address: str
@@ -55,6 +59,10 @@ class ProbeResult:
     refuses_unknown_fields: bool | None = None
     refused_fields: tuple[str, ...] = ()
     broken_history: str | None = None
+    tool_calls: Arrival | None = None
+    tool_words: str = ""
+    truncates_at: int | None = None
+    prices: tuple[float, float, float] | None = None
 
     @property
     def loses_thinking(self) -> bool:
@@ -65,6 +73,8 @@ class ProbeResult:
 def apply_probe(profile: Profile, probe: ProbeResult) -> Profile:
     """The profile with the results of the probe. A `thinking_back` of `none` was set by the user and stays."""
     changes: dict[str, Any] = {}
+    if probe.prices and not profile.prices.is_known:
+        changes["prices"] = Prices(*probe.prices, source="the endpoint's list of models")
     if probe.thinking_from not in (None, NONE):
         changes["thinking_from"] = probe.thinking_from
         if probe.thinking_back not in (None, NONE) and profile.thinking_back != NONE:
@@ -131,6 +141,8 @@ def probe_lines(result: ProbeResult) -> list[str]:
     spent = f", about ${result.cost:.4f}" if result.cost else ""
     return [
         f"tried {result.when} with {result.calls} short calls{spent}",
+        f"tool calls: {_tool_line(result)}",
+        *([f"CUTS long prompts to {result.truncates_at:,} tokens without a word"] if result.truncates_at else []),
         f"reasoning: {_thinking_line(result)}",
         f"late messages: a user message {_LATE[result.late_user]}; a system message {_LATE[result.late_system]}",
         f"counts tokens: {_yes(result.reports_usage)}; cached ones: {_cached_line(result)}",
@@ -151,6 +163,21 @@ _LATE: dict[LateMessage | None, str] = {
     None: "has an unknown effect",
 }
 _STREAM = {True: "cumulative", False: "deltas", None: "unknown"}
+
+
+def _tool_line(result: ProbeResult) -> str:
+    parser = parser_of(result.tool_words)
+    advice = f"; start the server with --tool-call-parser {parser}" if parser else ""
+    lines: dict[Arrival | None, str] = {
+        "native": "arrive as tool calls",
+        "no_arguments": "arrive WITHOUT arguments: the server's parser is that of another model",
+        "text": f"arrive in the text, in the syntax {result.tool_words}, and are read from it{advice}",
+        "unread": f"arrive in the text, in the syntax {result.tool_words}, and cannot be read{advice}",
+        "none": "none came when one was asked for",
+        "refused": f"REFUSED: {result.tool_words}",
+        None: "unknown",
+    }
+    return lines[result.tool_calls]
 
 
 def _thinking_line(result: ProbeResult) -> str:

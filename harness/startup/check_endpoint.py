@@ -32,24 +32,42 @@ def check_endpoint(settings: RunSettings, endpoint: Endpoint, process: Settings)
     Raises `ModelError` if it does not answer or cannot serve a run, `UsageError` for a limit on unknown cost.
     """
     from harness.endpoint.probe import probe_and_store
-    from harness.endpoint.probe_result import load_probe
+    from harness.endpoint.probe_result import apply_probe, load_probe
 
     profile = profile_of(settings, endpoint, False, process.home)
-    _check_cost(settings, profile)
-    errors.say(price_line(profile, settings.base_url))
     probe = load_probe(process.home, settings.base_url, profile)
     is_new = probe is None
     if probe is None:
         errors.say(f"probing {settings.base_url} with about ten short calls")
         key = process.key_of(settings.key_variable)
         probe = probe_and_store(process.home, profile, settings.base_url, key, endpoint.extras, errors.say)
+    priced = apply_probe(profile, probe)
+    _check_cost(settings, priced)
+    errors.say(price_line(priced, settings.base_url))
+    if why := why_unusable(probe):
+        raise EndpointRefused(why)
     if probe.loses_thinking and not settings.accept_lost_thinking:
         raise EndpointRefused(
             f"{probe.address} drops the reasoning of {probe.model} that is sent back (tried in "
             f"{', '.join(probe.not_counted)}), so it would work worse with every turn. Serve it with a template that "
             "keeps it, or add --accept-lost-thinking"
         )
-    return CheckedEndpoint(probe, is_new, profile.prices)
+    return CheckedEndpoint(probe, is_new, priced.prices)
+
+
+def why_unusable(probe: ProbeResult) -> str:
+    """Why no run makes sense at this endpoint, and what to change; empty if it does."""
+    if probe.tool_calls == "refused":
+        return (
+            f"{probe.address} refuses requests with tools ({probe.tool_words}). Start it with a tool call parser "
+            "(vLLM: --enable-auto-tool-choice --tool-call-parser NAME), or choose a model that can call tools"
+        )
+    if probe.truncates_at:
+        return (
+            f"{probe.address} cuts long prompts to {probe.truncates_at:,} tokens without a word, so the model would "
+            "lose the task. Raise its context (Ollama: OLLAMA_CONTEXT_LENGTH=65536; LM Studio: of the loaded model)"
+        )
+    return ""
 
 
 def price_line(profile: Profile, base_url: str) -> str:

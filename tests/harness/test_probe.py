@@ -22,9 +22,12 @@ from harness.endpoint.probe_result import (
     probe_lines,
     store_probe,
 )
+from harness.endpoint.probe_tools import listed_facts
 from harness.endpoint.profiles import MINIMAX, OPENAI, SGLANG, VLLM, Profile, profile_for
+from harness.startup.check_endpoint import why_unusable
 from runs.events.registry import EndpointProbed
 from runs.state import fold
+from tests.harness.dialect_texts import glm47
 from tests.playing import events_of, harness_here, only_run
 from tests.servers.chat_server import ChatServer, Fault, Message, unused_port
 from tests.servers.faults import FAULTS
@@ -75,8 +78,8 @@ def refusing(status: int, message: str, when: Callable[[dict[str, Any]], bool]) 
 
 def probed(server: ChatServer, profile: Profile) -> ProbeResult:
     result = probe_endpoint(replace(profile, model="m"), server.url, "key", sleep=lambda _: None)
-    assert len(server.received) == result.calls <= 13 and not server.broken
-    assert len("".join(probe_lines(result))) < 1200
+    assert len(server.received) == result.calls <= 15 and not server.broken
+    assert len("".join(probe_lines(result))) < 1300
     return result
 
 
@@ -283,3 +286,74 @@ def test_address_with_a_password_is_not_recorded(digits_home: Path) -> None:
         code, printed = harness_here(digits_home, "run", "digits", "--model", "m", "--base-url", address)
         assert code == 2 and "HARNESS_API_KEY" in printed and "pass@" not in printed
         assert not server.received
+
+
+# ------------------------------------------------------------------------------------------- tools, long prompts, lists
+
+
+def calling(message: Message, cuts_at: int = 10**9) -> Callable[[dict[str, Any]], Message]:
+    """A server that answers a request for a call with this message and sees at most so many tokens."""
+
+    def script(request: dict[str, Any]) -> Message:
+        length = len(json.dumps(request["messages"])) // 4
+        usage = {"prompt_tokens": min(length, cuts_at), "completion_tokens": 5}
+        is_asked = "Call the tool" in str(request["messages"][-1]["content"])
+        return {**(message if is_asked else {"content": "ok"}), "usage": usage}
+
+    return script
+
+
+def native_look(arguments: str) -> Message:
+    function = {"name": "look", "arguments": arguments}
+    return {"content": "", "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "arrival", "words"),
+    [
+        (native_look('{"path": "data"}'), "native", ""),
+        (native_look("{}"), "no_arguments", ""),
+        ({"content": glm47([("look", {"path": "data"})])}, "text", "glm"),
+        ({"content": "<｜DSML｜toolcall>look data"}, "unread", "dsml"),
+        ({"content": "I cannot."}, "none", ""),
+    ],
+)
+def test_probe_tells_where_a_tool_call_arrives(message: Message, arrival: str, words: str) -> None:
+    with ChatServer(calling(message)) as server:
+        found = probed(server, VLLM)
+    assert (found.tool_calls, found.tool_words) == (arrival, words)
+    assert found.truncates_at is None
+    assert arrival != "text" or "--tool-call-parser glm47" in "\n".join(probe_lines(found))
+
+
+def test_server_that_refuses_tools_is_found_before_a_run(digits_home: Path) -> None:
+    text = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+    with ChatServer(faults=refusing(400, text, lambda request: bool(request.get("tools")))) as server:
+        options = ["--base-url", server.url, "--model", "test-model"]
+        code, printed = harness_here(digits_home, "run", "digits", *options, "--sandbox", "local", "--plain")
+        assert code == 4 and "refuses requests with tools" in printed
+        assert not (digits_home / "runs").exists() or not list((digits_home / "runs").iterdir())
+        code, printed = harness_here(digits_home, "doctor", *options)
+    assert code == 4 and "--enable-auto-tool-choice" in printed
+
+
+def test_server_that_cuts_prompts_silently_is_found() -> None:
+    with ChatServer(calling({"content": "ok"}, cuts_at=4096)) as server:
+        found = probed(server, VLLM)
+    assert found.truncates_at == 4096
+    assert "4,096" in why_unusable(found)
+
+
+def test_server_that_reports_one_number_for_every_prompt_is_no_finding() -> None:
+    with ChatServer(calling({"content": "ok"}, cuts_at=900)) as server:
+        assert probed(server, VLLM).truncates_at is None
+
+
+def test_list_of_models_names_context_and_prices() -> None:
+    pricing = {"prompt": "0.0000014", "completion": "0.0000044", "input_cache_read": "0.00000026"}
+    body = json.dumps({"data": [{"id": "x"}, {"id": "m", "max_model_len": 32768, "pricing": pricing}]}).encode()
+    assert listed_facts(body, "m") == (32768, (1.4, 0.26, 4.4))
+    assert listed_facts(body, "y") == listed_facts(b"<html>", "m") == (None, None)
+    found = ProbeResult("a", "m", "t", "p", context_limit=32768, prices=(1.4, 0.26, 4.4))
+    profile = apply_probe(replace(OPENAI, model="m"), found)
+    assert (profile.context_tokens, profile.prices.output, profile.output_tokens) == (32768, 4.4, 8192)
