@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Protocol
@@ -39,7 +40,8 @@ class Limits:
 
     `memory_bytes` applies to each process, `file_bytes` to each file. A job is ended when its disk has less than
     `free_bytes` left, so that the harness can still write its records, and when the workspace holds more than
-    `workspace_bytes`, unless the job is deleting files.
+    `workspace_bytes`, unless the job is deleting files. A job that does nothing for `idle_seconds` is ended: it writes
+    no output and uses no CPU, GPU or disk.
     """
 
     wall_seconds: float = 3600.0
@@ -49,6 +51,7 @@ class Limits:
     processes: int | None = None
     free_bytes: int = 500_000_000
     workspace_bytes: int | None = 100_000_000_000
+    idle_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class JobRequest:
 
 
 JobState = Literal["unknown", "running", "finished", "lost"]
-EndReason = Literal["", "exited", "timeout", "output", "memory", "disk", "killed", "lost"]
+EndReason = Literal["", "exited", "timeout", "idle", "output", "memory", "disk", "killed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class JobStatus:
     `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts all output, `kept_bytes` the part in
     `log`; they differ when the output passed its limit. `why` explains `lost`. `survivors` counts processes of an ended
     job that could not be killed, `killed` those that its command left in the background and that were ended.
+    `seconds` do not count pauses. `peak_bytes` is the most memory of an ended job that had a limit of idle time (0: not
+    measured).
     """
 
     id: str
@@ -111,17 +116,20 @@ class JobStatus:
     why: str = ""
     survivors: int = 0
     killed: int = 0
+    is_paused: bool = False
+    peak_bytes: int = 0
 
     def summary(self) -> str:
         """How the job stands, in a few words."""
         if self.state == "running":
-            return f"running for {self.seconds:.0f} s"
+            return f"running for {self.seconds:.0f} s" + (" (paused now)" if self.is_paused else "")
         if self.state == "lost":
             return f"lost: {self.why}"
         if self.ended == "exited":
             return f"exit {self.exit_code} after {self.seconds:.1f} s"
         reasons = {
             "timeout": "its time was over",
+            "idle": "it was idle (no output, and no use of CPU, GPU or disk; its log ends with how long)",
             "output": f"it wrote {self.output_bytes} bytes",
             "disk": "it filled the disk (its log ends with the limit it passed)",
         }
@@ -160,6 +168,13 @@ class Sandbox(Protocol):
 
     def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it started; returns when none is alive."""
+
+    def paused(self, running: Sequence[str]) -> AbstractContextManager[list[str]]:
+        """Pause all jobs that share this sandbox's folder of jobs, those that start meanwhile included.
+
+        Their clocks stand still. The pause ends with the block, or with this process. Gives those of the jobs `running`
+        that could not be paused.
+        """
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
         """Bytes of the job's log from `offset`; negative offsets count from the end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -72,6 +73,10 @@ class HostSandbox:
     def kill(self, job: str) -> JobStatus:
         """Kill the job and every process it started; returns when none is alive."""
         return self.jobs.kill(job)
+
+    def paused(self, running: Sequence[str]) -> AbstractContextManager[list[str]]:
+        """Pause all jobs that share this sandbox's folder of jobs; see the interface."""
+        return self.jobs.paused(running)
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
         """Bytes of the job's log from `offset`; negative offsets count from the end."""

@@ -7,14 +7,17 @@ side, and the layout of the folder, is `supervisor.py`.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
+import secrets
 import select
 import signal
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from typing import Any
 from sandboxes.atomic import write_atomically
 from sandboxes.base import JobStatus, Limits, SandboxFailed
 from sandboxes.cache import short_hash
+from sandboxes.jobs import pause
 from sandboxes.jobs.processes import boot_id, pid_namespace
 from sandboxes.jobs.records import is_locked, loss_reason, read_record, size_of
 from sandboxes.jobs.runner import notify
@@ -32,6 +36,8 @@ JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 POLL_SECONDS = 0.5
 """How long a wait relies on being woken before it checks the status itself."""
 KILL_SECONDS = 30.0
+PAUSE_SECONDS = 10.0
+"""How long a pause waits for the runners of jobs."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,11 @@ class Jobs:
         if why := self._loss_reason(job, started):
             return self._ended(job) or self._lost(job, why)  # it may have ended since the first look
         size = size_of(folder / "log")
-        seconds = max(0.0, time.time() - started["at"])
-        return JobStatus(job, "running", "", None, seconds, size, size, folder / "log")
+        paused = read_record(folder / "paused") or {"total": 0.0, "since": 0.0}
+        stopped = paused["total"] + (time.time() - paused["since"] if paused["since"] else 0.0)
+        seconds = max(0.0, time.time() - started["at"] - stopped)
+        is_paused = bool(paused["since"])
+        return JobStatus(job, "running", "", None, seconds, size, size, folder / "log", is_paused=is_paused)
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """The status of each job, as soon as one is not running or the time is over."""
@@ -143,6 +152,31 @@ class Jobs:
                         os.read(done, 65536)
         finally:
             os.close(done)
+
+    @contextmanager
+    def paused(self, running: Sequence[str]) -> Iterator[list[str]]:
+        """Pause all jobs of the folder; gives those of `running` that go on (see `pause.py`)."""
+        folder = self.folder / pause.FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._share(folder)
+        path = folder / secrets.token_hex(8)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for job in running:
+                self._wake_runner(job)
+            yield self._await_pause(running)
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+    def _await_pause(self, running: Sequence[str]) -> list[str]:
+        deadline, left = time.monotonic() + PAUSE_SECONDS, list(running)
+        while left and time.monotonic() < deadline:
+            statuses = [self.status(job) for job in left]
+            left = [status.id for status in statuses if status.state == "running" and not status.is_paused]
+            time.sleep(0.02 if left else 0.0)
+        return left
 
     def output(self, job: str, offset: int = 0, limit: int = 1_000_000) -> bytes:
         """Bytes of the job's log from `offset` (from the end if negative); empty if there is no log."""
@@ -244,6 +278,7 @@ class Jobs:
             folder / "log",
             survivors=record.get("survivors", 0),
             killed=record.get("killed", 0),
+            peak_bytes=record.get("peak_bytes", 0),
         )
 
     def _lost(self, job: str, why: str) -> JobStatus:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import select
 import signal
 import time
 from typing import Any
 
+from sandboxes.jobs.activity import IDLE, Activity
 from sandboxes.jobs.output_log import OutputLog, open_log
+from sandboxes.jobs.pause import LOOK_SECONDS as PAUSE_LOOK_SECONDS
+from sandboxes.jobs.pause import Pauses
 from sandboxes.jobs.processes import PR_SET_CHILD_SUBREAPER, ProcessTree, set_process_option
 from sandboxes.jobs.records import claim, reserve_exit, write_exit
 from sandboxes.jobs.resource_limits import DiskLimits, oom_kills
@@ -40,10 +44,12 @@ def run_job(job: str, request: dict[str, Any]) -> None:
     reserve_exit(job)
     output = OutputLog(open_log(job), request["limits"]["output_bytes"])
     record: dict[str, Any] = {"ended": "killed", "exit_code": 137, "killed": 0, "survivors": 0}
+    pauses = Pauses(job)
+    pauses.wait(wake, f"{job}/kill")
     if not os.path.exists(f"{job}/kill"):
-        record = _run_command(job, request, output, wake)
+        record = _run_command(job, request, output, wake, pauses)
     record["kept_bytes"], record["output_bytes"] = output.finish(), output.seen
-    record["seconds"] = round(time.monotonic() - began, 4)
+    record["seconds"] = round(time.monotonic() - began - pauses.seconds, 4)
     handle = write_exit(job, record)
     notify(".done", b".")
     os.fsync(handle)
@@ -72,7 +78,7 @@ def _wake_on_signals() -> int:
     return reader
 
 
-def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int) -> dict[str, Any]:
+def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int, pauses: Pauses) -> dict[str, Any]:
     """Run the command until none of its processes is left; returns the exit record."""
     set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     oom_before = oom_kills()
@@ -82,7 +88,10 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     os.set_blocking(pipe, False)
     tree = ProcessTree(start_command(request, writer))
     os.close(writer)
-    ended = _watch(job, tree, output, pipe, wake, request)
+    idle_seconds = request["limits"].get("idle_seconds")
+    user = request.get("user") if os.geteuid() == 0 else None
+    activity = Activity(idle_seconds, user) if idle_seconds else None
+    ended = _watch(job, tree, output, pipe, wake, request, pauses, activity)
     killed, survivors = tree.kill(wake)
     output.read_pipe(pipe)
     code = 137 if tree.status is None else os.waitstatus_to_exitcode(tree.status)
@@ -90,17 +99,36 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     oom = oom_kills() - oom_before
     if ended == "exited" and code == 137 and oom:
         ended = "memory"
-    return {"ended": ended, "exit_code": code, "killed": killed, "survivors": survivors, "oom_kills": oom}
+    peak = activity.peak() if activity else 0
+    return {
+        "ended": ended,
+        "exit_code": code,
+        "killed": killed,
+        "survivors": survivors,
+        "oom_kills": oom,
+        "peak_bytes": peak,
+    }
 
 
-def _watch(job: str, tree: ProcessTree, output: OutputLog, pipe: int, wake: int, request: dict[str, Any]) -> str:
+def _watch(
+    job: str,
+    tree: ProcessTree,
+    output: OutputLog,
+    pipe: int,
+    wake: int,
+    request: dict[str, Any],
+    pauses: Pauses,
+    activity: Activity | None,
+) -> str:
     """Copy output until the command ends, passes a limit or is to be killed; returns the reason."""
     wall, disk = request["limits"]["wall_seconds"], DiskLimits(request)
-    deadline = None if wall is None else time.monotonic() + wall
+    deadline = math.inf if wall is None else time.monotonic() - pauses.seconds + wall
     flood = max(output.limit * FLOOD, FLOOD_FLOOR)
     sources = [pipe, wake]
     while True:
-        pause = disk.pause if deadline is None else min(disk.pause, max(0.0, deadline - time.monotonic()))
+        is_paused = pauses.apply()
+        left = deadline + pauses.seconds - time.monotonic()
+        pause = min(disk.pause, max(0.0, left), PAUSE_LOOK_SECONDS if is_paused else math.inf)
         ready = select.select(sources, [], [], pause)[0]
         if pipe in ready and not output.read_pipe(pipe, rounds=1):
             sources = [wake]
@@ -109,8 +137,13 @@ def _watch(job: str, tree: ProcessTree, output: OutputLog, pipe: int, wake: int,
             tree.reap()
         if tree.status is not None:
             return "exited"
-        if deadline is not None and time.monotonic() >= deadline:
+        if time.monotonic() >= deadline + pauses.seconds:
             return "timeout"
+        if activity and is_paused:
+            activity.restart()
+        elif activity and activity.is_idle(output.seen):
+            output.last_line = IDLE.format(activity.idle_seconds)
+            return "idle"
         if output.seen > flood:
             return "output"
         if message := disk.check():

@@ -1,0 +1,44 @@
+"""A job with a limit of idle time is ended when it does nothing, and only then."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandboxes.jobs.activity import is_gpu_busy
+from tests.sandboxes.conftest import SandboxDriver
+
+BUSY = {
+    "CPU": "end=$((SECONDS + 5)); while [ $SECONDS -lt $end ]; do :; done",
+    "output": "for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.6; done",
+    "children that end": "for n in 1 2 3 4 5 6 7 8; do head -c 30000000 /dev/urandom | sha256sum >x; sleep 0.5; done",
+}
+
+
+@pytest.mark.parametrize("hung", ["sleep 600", "sleep 600 & sleep 600 & wait", "while :; do sleep 5; done"])
+def test_a_job_that_does_nothing_is_ended(driver: SandboxDriver, hung: str) -> None:
+    status = driver.run(f"echo started; {hung}", idle_seconds=2.0)
+    assert (status.ended, status.exit_code) == ("idle", 137)
+    assert 1.5 < status.seconds < 60
+    assert "idle" in status.summary() and "killed" in status.summary()
+    log = driver.sandbox.output(status.id).decode()
+    assert log.startswith("started\n") and "idle for 2 s" in log.splitlines()[-1]
+
+
+@pytest.mark.parametrize("what", BUSY)
+def test_a_job_that_does_something_is_not(driver: SandboxDriver, what: str) -> None:
+    status = driver.run(BUSY[what], idle_seconds=2.5)
+    assert (status.ended, status.exit_code) == ("exited", 0)
+
+
+def test_without_a_limit_a_job_may_sleep(driver: SandboxDriver) -> None:
+    assert driver.run("sleep 2").ended == "exited"
+
+
+def test_the_memory_of_a_job_is_measured(driver: SandboxDriver) -> None:
+    status = driver.run("python -c 'x = b\"x\" * 300_000_000'", idle_seconds=60.0)
+    assert 300_000_000 < status.peak_bytes < 600_000_000
+    assert driver.run("true").peak_bytes == 0
+
+
+def test_gpus_are_asked_only_where_there_are_any() -> None:
+    assert is_gpu_busy() in (True, False)
