@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.run import Lane, Run
-from runs.events.registry import Waited
+from runs.events.registry import StepResult, Waited, Warned
 from runs.state import Evaluation
 from sandboxes.leases.amounts import Priority, Request
 from sandboxes.leases.leases import Lease
 
+FOLDS = "folds of "
+"""Users of a lane's lease that run other folds: their names begin so."""
+MEMORY_MARGIN = 1.25
+"""How much more memory a fold may need than the first one."""
 LOOK_SECONDS = 0.25
 """How often a wait for the GPUs is shown, and may be stopped."""
 SHORT_SECONDS = 1.0
@@ -99,11 +103,37 @@ class FoldShare:
         return gpus_of_job(self.lane, number)
 
 
-def fold_share(lane: Lane, count: int) -> FoldShare:
-    """The shares of `count` folds that run at once as far as cores, memory and GPUs allow."""
+def fold_share(lane: Lane, count: int, steps: Sequence[StepResult]) -> FoldShare:
+    """The shares of `count` folds that run at once as far as cores, memory and GPUs allow.
+
+    `steps` of the first fold say how much memory each needs.
+    """
     machine, gpus = lane.run.leases.machine, lane.sandbox.paths.gpus
     at_once = min(count, lane.run.jobs_at_once())
     if gpus:
         at_once = min(at_once, len(gpus) // len(gpus_of_job(lane)))
-    request = machine.share(max(1, at_once))
-    return FoldShare(lane, max(1, at_once), request, request.cores / machine.cores)
+    memory = int(MEMORY_MARGIN * max((step.peak_bytes for step in steps), default=0))
+    if not all(step.peak_bytes for step in steps):
+        memory = 0  # not measured
+    if memory:
+        at_once = min(at_once, machine.memory // memory)
+    share = machine.share(max(1, at_once))
+    request = replace(share, memory=memory or share.memory)
+    return FoldShare(lane, max(1, at_once), request, share.cores / machine.cores)
+
+
+@contextmanager
+def others_paused(lane: Lane) -> Iterator[frozenset[str]]:
+    """With `strict`, pause the jobs of all lanes; gives the names of the leases of other lanes, which are lent."""
+    run = lane.run
+    if not run.settings.strict:
+        yield frozenset()
+        return
+    running = [
+        job for each in run.lanes for job in list(each.state.open_jobs) if run.sandbox.status(job).state == "running"
+    ]
+    with run.sandbox.paused(running) as missed:
+        if missed:
+            run.record(Warned(message=f"could not be paused while folds run: {', '.join(missed)}"))
+        leases = [each.lease for each in run.lanes if each is not lane]
+        yield frozenset(each.lease.name for each in leases if each.lease and not each.has_user(FOLDS))

@@ -100,6 +100,12 @@ class RunSettings(BaseModel):
     evaluation_seconds: float = setting(
         1800.0, "evaluation", "Default limit of one evaluation, unless a longer one succeeded.", unit="s", gt=0
     )
+    evaluation_idle_seconds: float = setting(
+        1200.0, "evaluation", "Time without output, CPU, GPU or disk use that ends an evaluation.", unit="s", gt=0
+    )
+    strict: bool = setting(
+        False, "evaluation", "Pause the agent's jobs while evaluations run on other folds.", flag="--strict"
+    )
     judge_seconds: float = setting(900.0, "evaluation", "Time to score one submission.", unit="s", gt=0)
     fold_share: float = setting(0.4, "evaluation", "Share of the run for evaluations on other folds.", ge=0, le=1)
     demo_fold_seconds: float = setting(60.0, "evaluation", "The same for the demo model.", unit="s", ge=0)

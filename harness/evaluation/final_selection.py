@@ -131,7 +131,10 @@ def _run_all(
 ) -> folds.Outcome:
     """Run a finalist on splits; its steps all run again, but for a refit, where finalists may share them."""
     seconds = evaluation.result.seconds
-    return folds.run_all(run, evaluation, splits, seconds, SLOWDOWN, lambda: _seconds_left(run) - reserve, use_cache)
+    steps = evaluation.result.steps
+    return folds.run_all(
+        run, evaluation, splits, seconds, SLOWDOWN, lambda: _seconds_left(run) - reserve, use_cache, steps
+    )
 
 
 def _scores_alike(run: Run, evaluation: Evaluation, own: list[Split]) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from harness import leasing
@@ -17,7 +18,7 @@ from harness.evaluation.run_split import blend_of, job_of, run_on_split
 from harness.evaluation.steps.sandboxed import Conditions
 from harness.interrupt import StopRequested
 from harness.run import Run
-from runs.events.registry import FoldFinished, FoldStarted
+from runs.events.registry import FoldFinished, FoldStarted, StepResult
 from runs.state import Evaluation
 from sandboxes.leases.amounts import Priority, thread_variables
 from tasks.holdout.split import Split
@@ -39,17 +40,19 @@ def run_all(
     slowdown: float,
     left: Callable[[], float],
     use_cache: bool = True,
+    steps: Sequence[StepResult] = (),
 ) -> Outcome:
     """Run an evaluation's steps on these splits as long as `left()` has the seconds for it.
 
     `seconds` is what they took before; with the whole machine, they may take `slowdown` times as long. Without
-    `use_cache` every step runs. Where a split fails, no further one starts and those that run are ended. Repeated after
-    a crash, the call continues. Raises `StopRequested`.
+    `use_cache` every step runs. `steps` say how much memory they took. Where a split fails, no further one starts and
+    those that run are ended. Repeated after a crash, the call continues. Raises `StopRequested`.
     """
-    with _alone(run, evaluation.id), leasing.gpu_turn(run, f"folds of {evaluation.id}"):
-        batch = _Batch(run, evaluation, splits, seconds, slowdown, left, use_cache)
+    with _alone(run, evaluation.id), leasing.gpu_turn(run, leasing.FOLDS + evaluation.id):
+        batch = _Batch(run, evaluation, splits, seconds, slowdown, left, use_cache, steps)
         if any(batch.is_missing(split) for split in splits):
-            batch.run_missing()
+            with leasing.others_paused(batch.lane) as batch.lent:
+                batch.run_missing()
         return batch.outcome()
 
 
@@ -89,10 +92,12 @@ class _Batch:
         slowdown: float,
         left: Callable[[], float],
         use_cache: bool,
+        steps: Sequence[StepResult],
     ) -> None:
         self.run, self.evaluation, self.splits, self.seconds, self.left = run, evaluation, splits, seconds, left
         self.lane = leasing.lane_of(run, evaluation)
-        self.share = leasing.fold_share(self.lane, len(splits))
+        self.share = leasing.fold_share(self.lane, len(splits), steps)
+        self.lent: frozenset[str] = frozenset()
         self.limit = max(MIN_SECONDS, slowdown * seconds / self.share.part)
         missing = [split for split in splits if self.is_missing(split)]
         self.todo = deque(sorted(missing, key=lambda split: not self._is_open(split)))
@@ -163,7 +168,7 @@ class _Batch:
                 self.error = self.error or error
 
     def _work_in_lane(self) -> None:
-        user = f"folds of {self.evaluation.id}"
+        user = leasing.FOLDS + self.evaluation.id
         with leasing.shown_wait(self.run, user) as show:
 
             def on_wait(what: str) -> None:
@@ -179,7 +184,8 @@ class _Batch:
 
     def _work_beside(self, number: int) -> None:
         while self.todo:
-            with self.run.leases.acquire(self.share.request, Priority.OTHER_FOLDS, self._give_up_if_done):
+            request = replace(self.share.request, lent=self.lent)
+            with self.run.leases.acquire(request, Priority.OTHER_FOLDS, self._give_up_if_done):
                 if (split := self._take()) is None:
                     return
                 self._run_split(split, number)

@@ -85,7 +85,7 @@ def reach_verdict(
     elif UNCHECKED in kinds:
         verdict = replace(verdict, distrust_reason=UNCHECKED_FILES)
     elif others and verdict.kind != "worse":
-        verdict = _over_folds(run, evaluation, seconds, others, best, verdict)
+        verdict = _over_folds(run, evaluation, result, others, best, verdict)
     if verdict.distrust_reason:
         verdict = replace(verdict, is_promoted=False)
     submission = _keep_submission(run, evaluation, others if verdict.folds > 1 else [])
@@ -124,7 +124,7 @@ def is_promoted(kind: str, share: float, shares: list[float]) -> bool:
 
 
 def _over_folds(
-    run: Run, evaluation: Evaluation, seconds: float, others: list[Split], best: Evaluation | None, first: Verdict
+    run: Run, evaluation: Evaluation, result: SplitResult, others: list[Split], best: Evaluation | None, first: Verdict
 ) -> Verdict:
     """The verdict over all folds, where the time suffices for them; else `first`, that of the first fold.
 
@@ -132,12 +132,12 @@ def _over_folds(
     """
     started = time.monotonic()
     try:
-        verdict = _judge_folds(run, evaluation, seconds, others, best, first)
+        verdict = _judge_folds(run, evaluation, result, others, best, first)
     except ChildFailed as error:  # most likely a metric of the task's own that is too slow for all folds
         run.record(Warned(message=f"evaluation {evaluation.id} is judged on the first fold alone: {error}"))
         verdict = first
     if run.created.protects_labels and not run.created.is_demo:
-        until = started + round_up_seconds(time.monotonic() - started, seconds * len(others))
+        until = started + round_up_seconds(time.monotonic() - started, result.seconds * len(others))
         while (left := min(until - time.monotonic(), run.seconds_left())) > 0:
             run.pulse("the other folds")
             time.sleep(min(left, 0.25))
@@ -151,19 +151,22 @@ def round_up_seconds(elapsed: float, expected: float) -> float:
 
 
 def _judge_folds(
-    run: Run, evaluation: Evaluation, seconds: float, others: list[Split], best: Evaluation | None, first: Verdict
+    run: Run, evaluation: Evaluation, result: SplitResult, others: list[Split], best: Evaluation | None, first: Verdict
 ) -> Verdict:
     def allowed() -> float:
         return _seconds_for_folds(run)
 
-    outcome = folds.run_all(run, evaluation, others, seconds, SLOWDOWN, allowed)
+    outcome = folds.run_all(run, evaluation, others, result.seconds, SLOWDOWN, allowed, steps=result.outcome.results)
     if outcome == "short":
         return first
     if outcome != "done":
         reason = failed_elsewhere(run.state, run.settings.max_holdout_queries, evaluation.id, others)
         run.record(Warned(message=f"evaluation {evaluation.id}, not trusted: {reason}"))
         return replace(first, distrust_reason=reason)
-    best_outcome = folds.run_all(run, best, others, best.result.seconds, SLOWDOWN, allowed) if best else "short"
+    best_outcome: folds.Outcome = "short"
+    if best:
+        seconds, steps = best.result.seconds, best.result.steps
+        best_outcome = folds.run_all(run, best, others, seconds, SLOWDOWN, allowed, steps=steps)
     splits = [Split(), *others]
     comparison = compare(run, evaluation.id, splits, best, splits if best_outcome == "done" else splits[:1])
     if abs(comparison.fold_z) > MAX_FOLD_Z:

@@ -26,15 +26,16 @@ class Step(BaseModel):
 class StepResult(BaseModel):
     """How one step of an evaluation ended on one split.
 
-    `seconds` is how long its last real run took; `cached_from` names the evaluation of that run where the result came
-    from the cache (empty: it ran now). `job` is the job whose log it has. `notes` are for the model: what it wrote but
-    did not declare, and whether a cached result was damaged.
+    `seconds` is how long its last real run took, `peak_bytes` how much memory (0: not measured). `cached_from` names
+    the evaluation of that run where the result came from the cache (empty: it ran now). `job` is the job whose log it
+    has. `notes` are for the model: what it wrote but did not declare, and whether a cached result was damaged.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     job: str
     seconds: float = 0.0
+    peak_bytes: int = 0
     cached_from: str = ""
     made_bytes: int = 0
     notes: list[str] = Field(default_factory=list)

@@ -26,6 +26,11 @@ class SharedLease:
         """The lease, while somebody uses it."""
         return self._lease
 
+    def has_user(self, prefix: str) -> bool:
+        """Whether a user whose name begins so has the lease."""
+        with self._lock:
+            return any(user.startswith(prefix) for user in self._users)
+
     def join(self, user: str, priority: Priority, on_wait: Callable[[str], None] = lambda _: None) -> Lease:
         """Use the lease on behalf of a job; see `Leases.acquire`. Joining twice is joining once."""
         with self._lock:

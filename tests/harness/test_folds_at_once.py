@@ -6,14 +6,17 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from runs.events.registry import Event, FoldFinished, FoldStarted
+from harness.leasing import fold_share
+from runs.events.registry import Event, FoldFinished, FoldStarted, JobFinished, StepResult, ToolFinished
 from sandboxes.leases.amounts import this_machine
 from sandboxes.leases.leases import Leases
 from tests.harness.judged_runs import evaluated, evaluations, guessing, played, script, side, two_numbers
-from tests.playing import events_of, harness, only_run, start_harness, wait_until
+from tests.playing import call, events_of, harness, only_run, start_harness, wait_until
 from tests.servers.chat_server import ChatServer
 
 AT_ONCE = ("--set", "jobs_at_once=2", "--parallel", "1")
@@ -63,10 +66,10 @@ def test_folds_run_at_once_as_far_as_leases_allow(tmp_path: Path) -> None:
 @needs_cores
 def test_a_fold_that_fails_ends_the_others(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    # The first fold has one training row less or more than others; the second to start on another fold fails at once.
+    # The first fold succeeds, one of the others hangs, and one that starts beside it fails.
     command = (
-        f"mkdir -p {marks}; n=$(ls {marks} | wc -l); touch {marks}/$$; "
-        f"if [ $n = 2 ]; then exit 9; fi; if [ $n = 1 ]; then sleep 300; fi; python solution.py"
+        f"mkdir -p {marks}; if mkdir {marks}/0; then python solution.py; exit; fi; "
+        f"if mkdir {marks}/1; then sleep 300; else sleep 1; exit 9; fi"
     )
     began = time.monotonic()
     events = played(tmp_path, two_numbers(tmp_path / "side", side), evaluated(GOOD, command), flags=AT_ONCE)
@@ -100,3 +103,54 @@ def test_folds_go_on_after_an_interruption_and_none_runs_twice(tmp_path: Path, h
     assert evaluation.folds == 5 and [fold.status for fold in folds_of(events)] == ["scored"] * 4
     assert len([event for event in events if isinstance(event, FoldStarted) and event.fold.startswith("fold")]) == 4
     intervals(marks)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_pauses_the_jobs_of_the_agent_while_folds_run(tmp_path: Path, strict: bool) -> None:
+    marks, ticks = tmp_path / "marks", tmp_path / "ticks"
+    counting = call("bash", command=f"while :; do date +%s.%N >> {ticks}; sleep 0.05; done", wait_seconds=0)
+    steps = [[counting], evaluated(GOOD, marked(marks, 0.7)), [call("bash", command="sleep 1")]]
+    flags = (*AT_ONCE, "--set", "finalists=1", *(["--strict"] if strict else []))
+    events = played(tmp_path, two_numbers(tmp_path / "side", side), *steps, flags=flags)
+    (evaluation,) = evaluations(events)
+    assert evaluation.folds == 5
+    _, *others = intervals(marks)
+    first, last = others[0][0], max(end for _, end in others)
+    times = [float(line) for line in ticks.read_text().split()]
+    during = [moment for moment in times if first <= moment <= last]
+    assert bool(during) is not strict
+    assert any(moment > last for moment in times), "it goes on afterwards"
+    assert Leases(tmp_path).held() == {}
+
+
+def test_an_evaluation_that_does_nothing_is_ended_and_the_model_is_told_so(tmp_path: Path) -> None:
+    flags = ("--set", "evaluation_idle_seconds=2")
+    steps = [evaluated(GOOD, "echo begun; sleep 600"), [call("bash", command="sleep 3; echo awake")]]
+    events = played(tmp_path, two_numbers(tmp_path / "side", side), *steps, flags=flags)
+    (evaluation,) = evaluations(events)
+    assert evaluation.status == "failed" and "idle" in evaluation.message
+    ended = {event.job: event.ended for event in events if isinstance(event, JobFinished)}
+    assert ended["e-001-1"] == "idle"
+    assert [how for job, how in ended.items() if job != "e-001-1"] == ["exited"], "commands of the agent may sleep"
+    told = " ".join(event.content for event in events if isinstance(event, ToolFinished))
+    assert "idle for 2 s" in told and "awake" in told
+
+
+def test_folds_that_need_most_of_the_memory_run_one_after_the_other(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    leases = Leases(folder)
+    run = SimpleNamespace(leases=leases, settings=SimpleNamespace(job_gpus=0), jobs_at_once=lambda: 4)
+    lane: Any = SimpleNamespace(run=run, sandbox=SimpleNamespace(paths=SimpleNamespace(gpus=("a", "b", "c", "d"))))
+    memory = leases.machine.memory
+
+    def at_once(*peaks: int) -> int:
+        return fold_share(lane, 4, [StepResult(job="j", peak_bytes=peak) for peak in peaks]).at_once
+
+    assert at_once(memory) == 1, "without job_gpus, each fold has all GPUs"
+    lane.sandbox.paths.gpus = ()
+    assert at_once(memory // 2) == at_once(memory) == 1
+    assert at_once(memory // 4, memory // 100) == 3
+    assert at_once(memory // 100, 0) == 4, "not measured"
+    run.settings.job_gpus, lane.sandbox.paths.gpus = 2, ("a", "b", "c", "d")
+    assert at_once(1000) == 2
+    assert fold_share(lane, 4, []).gpus_of(1) == ("c", "d")

@@ -29,7 +29,7 @@ _LOCK = threading.Lock()
 
 
 class StepRecord(BaseModel):
-    """A successful run of a step: the evaluation and job that made it, the seconds it took, its files and its log."""
+    """A successful run of a step: the evaluation and job that made it, its seconds, memory, files and log."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,6 +37,7 @@ class StepRecord(BaseModel):
     evaluation: str
     job: str
     seconds: float
+    peak_bytes: int = 0
     files: dict[str, MadeFile] = Field(default_factory=dict)
     log: MadeFile | None = None
     notes: list[str] = Field(default_factory=list)

@@ -160,6 +160,7 @@ class _Steps:
             evaluation=self.solution.evaluation,
             job=job,
             seconds=round(status.seconds, 3),
+            peak_bytes=status.peak_bytes,
             files=files,
             log=log,
         )
@@ -179,7 +180,7 @@ class _Steps:
         self.outcome.spent_seconds += status.seconds
         self.outcome.logs.append(status.log or self.where.folder / "no log")
         job = self.solution.job_of(inputs.number)
-        result = StepResult(job=job, seconds=round(status.seconds, 3))
+        result = StepResult(job=job, seconds=round(status.seconds, 3), peak_bytes=status.peak_bytes)
         self.outcome.results.append(result)
 
     def _fill(self, inputs: _Inputs, workspace: Path) -> None:
@@ -229,6 +230,7 @@ class _Steps:
             StepResult(
                 job=record.job,
                 seconds=record.seconds,
+                peak_bytes=record.peak_bytes,
                 cached_from=cached_from,
                 made_bytes=record.made_bytes,
             )

@@ -88,6 +88,7 @@ def _open(run: Run, place: Place, workspace: Path, fill: Callable[[Path], None])
 
 def _wait(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float, conditions: Conditions) -> JobStatus:
     limits = replace(run.limits(), wall_seconds=max(1.0, min(seconds, LONGEST_JOB_SECONDS)))
+    limits = replace(limits, idle_seconds=run.settings.evaluation_idle_seconds)
     sandbox.start(JobRequest(job, command, limits, conditions.variables))
     while True:
         (status,) = run.await_jobs([job], LOOK_SECONDS, sandbox)
