@@ -59,7 +59,7 @@ class Connection:
         connect_seconds: float,
     ) -> None:
         import httpx2
-        from openai import OpenAI
+        from openai import Omit, OpenAI
 
         api_key = api_key.strip()
         if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
@@ -87,13 +87,15 @@ class Connection:
             trust_env=uses_proxy,
             event_hooks={"request": [self._guard.attach], "response": [_bound_error_body]},
         )
+        # The SDK wants to be told with each request that a key stands elsewhere.
+        self._omitted: dict[str, Any] = {"Authorization": Omit()} if extras.key_header else {}
         self._client = OpenAI(
             api_key=api_key or "none",
             base_url=base_url,
             max_retries=0,
             http_client=http,
             timeout=self._timeout(60.0),
-            default_headers=_headers(extras, api_key),
+            default_headers=dict(extras.headers_with(api_key) if extras.key_header else extras.headers),
             default_query=dict(extras.query),
         )
 
@@ -123,7 +125,8 @@ class Connection:
         import openai
 
         try:
-            response = self._client.get("/models", cast_to=httpx2.Response, options={"timeout": self._timeout(10.0)})
+            options: Any = {"timeout": self._timeout(10.0), "headers": self._omitted}
+            response = self._client.get("/models", cast_to=httpx2.Response, options=options)
             return bytes(response.content[:_LIST_BYTES])
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError):
             return b""
@@ -157,7 +160,7 @@ class Connection:
                 cast_to=httpx2.Response,
                 content=iter(body),
                 options={
-                    "headers": {**_HEADERS, "Content-Length": str(len(body))},
+                    "headers": {**_HEADERS, **self._omitted, "Content-Length": str(len(body))},
                     "timeout": self._timeout(deadline - time.monotonic()),
                 },
                 stream=True,
@@ -222,13 +225,6 @@ class Connection:
         return httpx2.Timeout(
             connect=min(self._connect_seconds, left), read=min(self._stall_seconds, left), write=60.0, pool=10.0
         )
-
-
-def _headers(extras: Extras, api_key: str) -> Any:
-    """The headers of every request; without Authorization if another header carries the key."""
-    from openai import Omit
-
-    return {**extras.headers_with(api_key), "Authorization": Omit()} if extras.key_header else dict(extras.headers)
 
 
 def requested_wait(headers: Mapping[str, str]) -> float | None:

@@ -41,6 +41,7 @@ class Received:
     body: bytes
     headers: dict[str, str]
     fault: str
+    path: str = ""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class ChatServer:
         with self._lock:
             planned = self.faults(request) if callable(self.faults) else next(self._planned, "")
             name = planned if isinstance(planned, str) else "unnamed"
-            self.received.append(Received(body, {k.lower(): v for k, v in handler.headers.items()}, name))
+            self.received.append(Received(body, {k.lower(): v for k, v in handler.headers.items()}, name, handler.path))
         exchange = Exchange(handler, request, self.script(request), self.piece, self._stopped)
         if planned:
             (FAULTS[planned] if isinstance(planned, str) else planned).play(exchange)
