@@ -24,10 +24,18 @@ KILL_SECONDS = 60.0
 
 
 def start(
-    lane: Lane, call: str, command: str, seconds: float, steps: Sequence[StepArguments] | None
+    lane: Lane,
+    call: str,
+    command: str,
+    seconds: float,
+    steps: Sequence[StepArguments] | None,
+    sample: float = 1.0,
 ) -> Evaluation | str:
-    """Start an evaluation of the workspace; the answer instead, where it repeats one. Raises `StepsRefused`."""
-    evaluation = evaluate.start(lane, call, command, seconds, steps)
+    """Start an evaluation of the workspace; the answer instead, where it repeats one.
+
+    Raises `StepsRefused`, and ValueError for a `sample` that cannot be drawn.
+    """
+    evaluation = evaluate.start(lane, call, command, seconds, steps, sample)
     if isinstance(evaluation, Evaluation):
         ensure(lane.run, evaluation)
     return evaluation

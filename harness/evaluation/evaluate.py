@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import leasing
 from harness.evaluation import fold_plan, leak_checks, result_text, submission
-from harness.evaluation.run_split import SplitResult, fold_dir, job_of, judge_again, run_on_split
+from harness.evaluation.run_split import SplitResult, fold_dir, job_of, judge_again, run_on_split, sampled_data
 from harness.evaluation.steps.commit import CommittedSolution, commit_solution
 from harness.evaluation.steps.declare import StepArguments, one_step, read_steps
 from harness.evaluation.steps.sandboxed import Conditions
@@ -23,37 +23,53 @@ from harness.run import Lane, Run
 from harness.timing.limits import evaluation_limit
 from runs.events.registry import EvaluationFinished, EvaluationStarted, Warned
 from runs.state import Evaluation
+from runs.versions.changes import fingerprint
 from runs.versions.refs import refs_of
 from sandboxes.leases.amounts import Priority
 from tasks.holdout.private_labels import files_with_canary
 from tasks.holdout.split import Split
 from tasks.judging.judge import Judgement
 
-ANSWERED = ("scored", "unscored", "invalid")
+ANSWERED = ("scored", "unscored", "sampled", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 
 
 def start(
-    lane: Lane, call: str, command: str, seconds: float = 0.0, steps: Sequence[StepArguments] | None = None
+    lane: Lane,
+    call: str,
+    command: str,
+    seconds: float = 0.0,
+    steps: Sequence[StepArguments] | None = None,
+    sample: float = 1.0,
 ) -> Evaluation | str:
     """Start to evaluate the workspace with `command` or `steps`, for at most `seconds` (0: the default limit) of work
-    that no earlier evaluation did. The answer instead, if the same was evaluated before.
+    that no earlier evaluation did, on a share `sample` of the training rows. The answer instead, if the same was
+    evaluated before.
 
-    Raises `StepsRefused`.
+    Raises `StepsRefused`, and ValueError where no training rows can be left out.
     """
     run = lane.run
     evaluation = run.state.evaluation_of(call, lane.state.turn)
     if evaluation is not None:
         return evaluation
     name, solution = _commit(lane, command, steps)
+    if sample < 1:
+        sampled_data(run, sample)
     same = [e for e in run.state.evaluations.values() if e.started.solution == solution.solution]
+    same = [e for e in same if e.started.sample == sample]
     if answered := next((e for e in same if e.status in ANSWERED), None):
         return result_text.repeated_text(run, answered)
     if still_open := next((e for e in same if not e.finished and e.lane == lane.number), None):
         return still_open
     lane.record(
         EvaluationStarted(
-            evaluation=name, call=call, job=job_of(name, Split()), limit_seconds=seconds, **asdict(solution)
+            evaluation=name,
+            call=call,
+            job=job_of(name, Split()),
+            limit_seconds=seconds,
+            sample=sample,
+            change=_change(lane, solution.commit),
+            **asdict(solution),
         )
     )
     with run.publishing:
@@ -104,6 +120,14 @@ def _commit(lane: Lane, command: str, steps: Sequence[StepArguments] | None) -> 
     return name, commit_solution(run.versions, workspace, name, parent, declared, faults)
 
 
+def _change(lane: Lane, commit: str) -> str:
+    """A hash of what the attempt changed of its parent; empty for a draft, or where nothing changed."""
+    attempt = lane.state.attempt
+    if attempt is None or attempt.parent is None:
+        return ""
+    return fingerprint(lane.run.versions.diff(attempt.parent, commit))
+
+
 def make_accessible(workspace: Path) -> None:
     """Restore the harness's access to the workspace, which the model's code may have removed."""
     with contextlib.suppress(OSError):
@@ -146,6 +170,8 @@ def _judge(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluati
         run.record(Warned(message=f"evaluation {evaluation.id} could not be scored: {judgement.problem}"))
     for path in files_with_canary(run.blend.private_labels, [result.submission, *result.outcome.logs]):
         run.record(Warned(message=f"held-out labels leaked: {path.name} of evaluation {evaluation.id}"))
+    if evaluation.started.sample < 1 and judgement.status in ("scored", "unscored"):
+        return _sampled(run, evaluation, result)
     if judgement.status == "scored":
         finished = _scored(run, evaluation, result, best)
         if evaluation.id not in run.killed:
@@ -155,6 +181,24 @@ def _judge(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluati
         folder = fold_dir(run, evaluation.id, Split())
         shutil.copyfile(folder / "submission.csv", folder.with_name("submission.csv"))
     return _finished(evaluation, result)
+
+
+def _sampled(run: Run, evaluation: Evaluation, result: SplitResult) -> EvaluationFinished:
+    """The result of a first look: no verdict, no other folds, never the best. Its score is shown a limited number of
+    times, since it too tells about the held-out rows."""
+    judged = result.judgement
+    looks = sum(e.status == "sampled" for e in run.state.evaluations.values())
+    shown = judged.shown_score if looks < run.settings.max_holdout_queries else ""
+    what = f"made from {evaluation.started.sample:.0%} of the training rows, so it competes with nothing"
+    changes = {
+        "status": "sampled",
+        "score": None,
+        "noise": None,
+        "sampled_score": judged.score,
+        "shown_score": shown,
+        "message": f"score {shown} on held-out rows, {what}" if shown else f"a valid file, {what}",
+    }
+    return _finished(evaluation, result).model_copy(update=changes)
 
 
 def _scored(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluation | None) -> EvaluationFinished:

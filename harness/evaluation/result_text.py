@@ -49,6 +49,16 @@ def _outcome(run: Run, evaluation: Evaluation) -> Iterator[str]:
     else:
         yield from _score(run, evaluation)
         yield from (f"noticed: {note}" for note in result.notes)
+    if (twin := _same_change(run.state, evaluation)) is not None:
+        yield f"note: attempt {twin.attempt} made the same change to another parent: {verdict.outcome_shown(twin)}"
+
+
+def _same_change(state: State, evaluation: Evaluation) -> Evaluation | None:
+    """An earlier evaluation whose attempt made the same change to another parent."""
+    change, attempts = evaluation.started.change, state.attempts
+    earlier = [e for e in state.evaluations.values() if e.started.change == change and e.finished and change]
+    parent = attempts[evaluation.attempt - 1].parent
+    return next((e for e in earlier if attempts[e.attempt - 1].parent != parent), None)
 
 
 def _score(run: Run, evaluation: Evaluation) -> Iterator[str]:

@@ -21,7 +21,9 @@ from runs.state import Evaluation
 from sandboxes.base import JobStatus
 from tasks.holdout.blend import Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
+from tasks.holdout.sample_train import sample_public
 from tasks.holdout.split import Split
+from tasks.io.csv_text import TableError
 from tasks.judging.judge import Judgement, run_judge
 from tasks.task import load_task
 
@@ -71,6 +73,19 @@ def blend_of(run: Run, split: Split) -> Blend:
         return make_blend(task, run.settings.seed, folder.with_name(opaque_name(f"{folder.name}\n{split.name}")), split)
 
 
+def sampled_data(run: Run, sample: float) -> Path:
+    """The public folder of the run with a share of its training rows; made if it does not exist. Raises ValueError
+    where no rows can be left out."""
+    out = run.folder / "samples" / f"{sample:g}"
+    out.parent.mkdir(exist_ok=True)
+    try:
+        with _MAKING:
+            sample_public(load_task(Path(run.created.task_path)), run.blend.public, out, sample, run.settings.seed)
+    except TableError as error:
+        raise ValueError(str(error)) from None
+    return out
+
+
 def fold_dir(run: Run, evaluation: str, split: Split) -> Path:
     """Where the files of an evaluation on a split are: submission.csv (its test rows), held_out.csv, select.csv."""
     return run.folder / "evaluations" / evaluation / (split.name or "fold0")
@@ -101,8 +116,11 @@ def run_on_split(
     folder, blend = fold_dir(run, evaluation.id, split), blend_of(run, split)
     # The output of other folds would show their held-out labels, and earlier output the labels they hold out.
     jobs = run.folder / "fold_jobs" / split.name / evaluation.id if split.name else run.sandbox.paths.jobs
-    where = Place(blend.public, jobs, folder / "workspace", conditions, is_other=bool(split.name))
-    outcome = run_steps(run, solution_of(run, evaluation, split), where, split.name or "fold0", seconds, use_cache)
+    public, sample, cached = blend.public, evaluation.started.sample, split.name or "fold0"
+    if sample < 1:
+        public, cached = sampled_data(run, sample), f"fold0-sample{sample:g}"
+    where = Place(public, jobs, folder / "workspace", conditions, is_other=bool(split.name))
+    outcome = run_steps(run, solution_of(run, evaluation, split), where, cached, seconds, use_cache)
     if outcome.problem:
         judgement = Judgement("timeout" if outcome.status.ended == "timeout" else "failed", outcome.problem)
         return SplitResult(outcome, judgement, where.folder)

@@ -13,10 +13,10 @@ from context.tokens import bytes_for
 from context.truncation.truncate import truncate_output
 from context.window import prompt
 from harness.run import Run
-from harness.search.changes import describe_settings, is_settings_only
 from harness.search.moves import Move
 from runs.branches import branches_of, lines_of
 from runs.state import Evaluation, State
+from runs.versions.changes import describe_settings, is_settings_only
 from runs.versions.errors import VersionsError
 from runs.versions.files import PARENTS
 from sandboxes.base import read_log

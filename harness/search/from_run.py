@@ -70,7 +70,7 @@ def _seconds_left(state: State, active_seconds: float) -> float:
 def _trial(state: State, attempt: Attempt, branch: int, lines: dict[int, Line], values: dict[str, float]) -> Trial:
     evaluations = state.evaluations_in(attempt.number)
     results = [e for e in evaluations if is_result(e)]
-    failures = [e for e in evaluations if e.finished and not is_result(e)]
+    failures = [e for e in evaluations if e.finished and not is_result(e) and e.status != "sampled"]
     is_open = not attempt.ended or any(e.finished is None for e in evaluations)
     ended = max([attempt.began_active + attempt.active_seconds, *(e.ended_active for e in evaluations)])
     return Trial(
@@ -140,6 +140,8 @@ def _wish_problem(state: State, wish: str) -> str:
         return "there is no such evaluation"
     if not evaluation.finished:
         return "it is not finished"
+    if evaluation.status == "sampled":
+        return "it saw only a share of the training rows"
     if not is_result(evaluation):
         is_scored = evaluation.status == "scored"
         return "its score is not trusted" if is_scored else "it failed, so only a repair starts from it"

@@ -23,6 +23,7 @@ class Evaluate(Arguments):
         description="Limit of what is not cached. 0: 30, or 5 times your longest evaluation.",
     )
     wait_seconds: float = Field(120, ge=0, description="Work on meanwhile: 0.")
+    sample: float = Field(1, ge=0.01, le=1, description="Share of training rows.")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
@@ -32,7 +33,13 @@ class Evaluate(Arguments):
 
 
 def _act(context: ToolContext, arguments: Evaluate) -> str:
-    return context.evaluate(arguments.command, 60 * arguments.minutes, arguments.steps or None, arguments.wait_seconds)
+    return context.evaluate(
+        arguments.command,
+        60 * arguments.minutes,
+        arguments.steps or None,
+        arguments.wait_seconds,
+        arguments.sample,
+    )
 
 
 TOOLS = (Tool("evaluate", Evaluate, _act),)

@@ -21,11 +21,7 @@ class Finish(Arguments):
     criticism: str = Field(default="", description="What is weak about it.")
     next: str = Field(default="", description="What to try next.")
     lessons: list[str] = Field(default_factory=list, description="Short rules worth keeping.")
-    continue_from: str = Field(
-        default="",
-        description="The evaluation your next attempt should start from, such as `003-1`, where you have a reason; "
-        "without it the harness chooses.",
-    )
+    continue_from: str = Field(default="", description="Evaluation to start from next.")
 
 
 def _checkpoint(context: ToolContext, arguments: Checkpoint) -> str:

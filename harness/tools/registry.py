@@ -235,13 +235,14 @@ def _evaluate(
     seconds: float,
     steps: Sequence[StepArguments] | None,
     wait_seconds: float,
+    sample: float,
 ) -> str:
     """Start an evaluation and wait for it a while."""
     is_new = lane.run.state.evaluation_of(pending.call.id, pending.turn) is None
     if is_new and len(lane.state.open_evaluations) >= MOST_OPEN:
         names = ", ".join(lane.state.open_evaluations)
         raise Refused(f"evaluations {names} are still running: wait for one of them, or kill it, before you start more")
-    started = background.start(lane, pending.call.id, command, seconds, steps)
+    started = background.start(lane, pending.call.id, command, seconds, steps, sample)
     if isinstance(started, str):
         return started
     jobs = _Jobs(lane, told)

@@ -111,7 +111,8 @@ class ToolContext:
     """What a tool may use while it performs one call.
 
     `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace by a
-    command, for at most so many seconds (0: the default limit), or by steps, and waits for it so many seconds.
+    command, for at most so many seconds (0: the default limit), or by steps, waits for it so many seconds, and shows it
+    a share of the training rows.
     `take_checkpoint` records the model's notes. Both return the tool's result.
     """
 
@@ -126,7 +127,7 @@ class ToolContext:
     recall: Recall
     evaluated: Evaluated
     attempt: int
-    evaluate: Callable[[str, float, list[StepArguments] | None, float], str]
+    evaluate: Callable[[str, float, list[StepArguments] | None, float, float], str]
     take_checkpoint: Callable[[list[str], list[str], list[str]], str]
 
     def start(self, *, job: str = "", before: str = "", after: str = "") -> ToolStarted:

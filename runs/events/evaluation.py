@@ -47,8 +47,9 @@ class EvaluationStarted(Event):
     `steps` are the solution's steps where it has several or declares what they use (empty: one step, `command`);
     `command` then joins theirs, and the jobs of several are `<job>-s1`, `<job>-s2`, ... `left_out` lists files of the
     workspace that no evaluation holds, with reasons. `solution` is a hash of the steps and of all files that they may
-    read: two evaluations with the same one are repeats. `limit_seconds` is how long it may take, as the model asked (0:
-    the default).
+    read: two evaluations with the same one are repeats. `sample` below 1 is the share of training rows it sees: a first
+    look that competes with nothing. `change` is a hash of what the attempt changed of its parent. `limit_seconds` is
+    how long it may take, as the model asked (0: the default).
     """
 
     kind: Literal["evaluation_started"] = "evaluation_started"
@@ -61,13 +62,16 @@ class EvaluationStarted(Event):
     steps: list[Step] = Field(default_factory=list)
     left_out: list[str] = Field(default_factory=list)
     solution: str = ""
+    sample: float = 1.0
+    change: str = ""
     limit_seconds: float = 0.0
 
 
 class EvaluationFinished(Event):
     """The result of an evaluation. The exact score is for people; the model sees `shown_score` in its tool result.
 
-    `status`: scored, unscored (a valid file, but the task has no labels to hold out), invalid, failed, timeout.
+    `status`: scored, unscored (a valid file, but the task has no labels to hold out), sampled (a valid file made from a
+    share of the training rows; its score is `sampled_score`), invalid, failed, timeout.
     `noise` is one standard error of `score`. `submission` is the sha256 of the submission of the test rows. `verdict`
     (first, real, unclear, worse) is the comparison with the evaluation `against`: `gain` (above 0: better), its noise,
     the `share` of draws in favour, and how many folds both ran on (`gain_folds`). `shown_gain` is the gain as the model
@@ -83,10 +87,11 @@ class EvaluationFinished(Event):
     kind: Literal["evaluation_finished"] = "evaluation_finished"
     audience: Audience = "people"
     evaluation: str
-    status: Literal["scored", "unscored", "invalid", "failed", "timeout"]
+    status: Literal["scored", "unscored", "sampled", "invalid", "failed", "timeout"]
     commit: str
     tree: str
     score: float | None = None
+    sampled_score: float | None = None
     noise: float | None = None
     shown_score: str = ""
     message: str = ""

@@ -35,6 +35,8 @@ def comparison_shown(evaluation: Evaluation) -> str:
 def outcome_shown(evaluation: Evaluation) -> str:
     """The status with the score or the verdict: `scored 0.95 ± 0.01`, `scored, unclear against 003-1`, `failed`."""
     status, score = evaluation.status or "open", score_shown(evaluation)
+    if status == "sampled":
+        status = f"sampled ({evaluation.started.sample:.0%} of the training rows)"
     if score:
         return f"{status} {score}" if is_number(score) else f"{status}, score {score}"
     comparison = comparison_shown(evaluation)

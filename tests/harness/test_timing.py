@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.search.changes import describe_settings, fingerprint, is_settings_only
 from harness.timing.attempt_time import attempt_seconds
 from harness.timing.progress import read_progress
 from runs.events.registry import AttemptEnded, EvaluationFinished, EvaluationStarted, ToolFinished
 from runs.run_settings import RunSettings
 from runs.state import State, fold
+from runs.versions.changes import describe_settings, fingerprint, is_settings_only
 from tests.playing import call, events_of, harness_here, only_run, reply, with_digits
 from tests.servers.chat_server import ChatServer, Message
 
