@@ -13,6 +13,7 @@ contains the folder's path, so it can be mounted anywhere.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -51,8 +52,8 @@ class Environment:
 
 def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environment:
     """Find or make the environment under `home`. Raises `SandboxUnavailable` if a wanted package is missing."""
-    chosen = _closure(wanted)
-    folder = home.absolute() / "environment" / _key(chosen)
+    chosen, key = _closure_and_key(wanted)
+    folder = home.absolute() / "environment" / key
 
     def fill(draft: Path) -> None:
         try:
@@ -75,6 +76,13 @@ def list_packages(environment: Environment) -> list[tuple[str, str]]:
 
     installed = distributions(path=[str(environment.folder / environment.site_packages)])
     return sorted((item.metadata["Name"].lower(), item.version) for item in installed)
+
+
+@functools.cache
+def _closure_and_key(wanted: tuple[str, ...]) -> tuple[dict[str, Distribution], str]:
+    """What an environment consists of. Asked once in a process, which keeps its environment while it runs."""
+    chosen = _closure(wanted)
+    return chosen, _key(chosen)
 
 
 def _closure(wanted: tuple[str, ...]) -> dict[str, Distribution]:

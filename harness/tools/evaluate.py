@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from harness.evaluation.steps.declare import MAX_STEPS, StepArguments
 from harness.tools.tool import Arguments, Command, Tool, ToolContext
@@ -28,7 +29,7 @@ class Evaluate(Arguments):
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
         if bool(self.command.strip()) == bool(self.steps):
-            raise ValueError("give either `command` or `steps`")
+            raise PydanticCustomError("either", "give either `command` or `steps`")
         return self
 
 

@@ -116,7 +116,8 @@ def _read_arguments(call: Call) -> Arguments:
     try:
         return tool.arguments.model_validate_json(call.arguments)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        found = ((".".join(map(str, item["loc"])), item["msg"]) for item in error.errors())
+        problems = "; ".join(f"{where}: {what}" if where else what for where, what in found)
         raise Refused(f"arguments of {call.name} do not fit: {problems}") from None
 
 
