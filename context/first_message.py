@@ -1,7 +1,7 @@
 """The first message: the only user message of a window, ordered by how often its parts change.
 
-Task card and budget change per run, the memory of earlier attempts per attempt, what replaces the turns that left the
-window per epoch, and the state, rendered by code from events, comes last.
+Task card, lessons of earlier runs and budget change per run, the memory of earlier attempts per attempt, what replaces
+the turns that left the window per epoch, and the state, rendered by code from events, comes last.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from string import Template
 from context import memory
 from context.memory_scope import render_scope
 from context.notebook import Notebook
+from context.run_summary import render_summary
 from context.tokens import bytes_for
 from context.window import prompt
 from runs.events.registry import CheckpointTaken
@@ -48,9 +49,10 @@ def render_first_message(
     scope = render_scope(state, attempt, earlier) if attempt else ""
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
+        lessons=f"\n{state.lessons.text.strip()}\n" if state.lessons and state.lessons.text else "",
         deadline=deadline,
         limits=limits,
-        memory="\n\n".join(filter(None, [earlier, others, scope, so_far])),
+        memory="\n\n".join(filter(None, [earlier, render_summary(state), others, scope, so_far])),
         move=_describe_move(state, lane),
         state=render_state(state, notebook or Notebook(), lane, situation),
     )

@@ -6,6 +6,7 @@ budget, many of the oldest entries become table rows at once; `recall` still sho
 
 from __future__ import annotations
 
+from context.contradictions import mark_contradictions
 from context.tokens import bytes_for
 from runs.state import Attempt, Evaluation, State
 from runs.views import verdict
@@ -31,8 +32,9 @@ def render_entry(state: State, attempt: Attempt) -> str:
     lines += [_as_of_its_end(e) for e in evaluations] or ["no evaluation"]
     for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if text:
-            lines.append(f"{name}: {one_line(text, LONGEST)}")
-    lines += [f"lesson: {one_line(lesson, 400)}" for lesson in attempt.lessons[:20]]
+            lines.append(f"{name}: {one_line(mark_contradictions(state, attempt, text), LONGEST)}")
+    lessons = [mark_contradictions(state, attempt, lesson) for lesson in attempt.lessons[:20]]
+    lines += [f"lesson: {one_line(lesson, 400)}" for lesson in lessons]
     return "\n".join(lines)
 
 

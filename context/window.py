@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,9 +26,23 @@ GONE = "-"
 NOTE_START, NOTE_END = "\n<harness>", "</harness>"
 
 
-@cache
+_PLAYBOOK: dict[str, str] = {}
+"""The prompts of the run that this process plays, by name."""
+
+
+def use_prompts(texts: Mapping[str, str]) -> None:
+    """From now on `prompt` returns these texts; names that are not in them are read from the shipped files."""
+    _PLAYBOOK.clear()
+    _PLAYBOOK.update(texts)
+
+
 def prompt(name: str) -> str:
-    """The text of one prompt file."""
+    """The text of one prompt: that of the run's playbook, else the shipped one."""
+    return _PLAYBOOK[name] if name in _PLAYBOOK else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> str:
     return (PROMPTS / f"{name}.md").read_text(encoding="utf-8").strip()
 
 

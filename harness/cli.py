@@ -80,6 +80,7 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
     _add_new_task(subparsers)
     _add_competitions(subparsers)
     _add_lessons(subparsers)
+    _add_evolve(subparsers)
     return parser
 
 
@@ -246,7 +247,21 @@ def _add_lessons(commands: _Commands[Parser]) -> None:
     lessons.add_argument("--json", action="store_true", help="JSON instead of a table (benefit)")
 
 
-_LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", "import", "verify", "benefit"]
+_LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", "import", "learn", "verify", "benefit"]
+
+
+def _add_evolve(commands: _Commands[Parser]) -> None:
+    evolve = commands.add_parser("evolve", allow_abbrev=False, help="try a changed playbook, keep it if it is better")
+    evolve.set_defaults(command=cli_commands.evolve)
+    what = ["list", "propose", "run", "use"]
+    evolve.add_argument("what", choices=what, nargs="?", default="list", help="what to do (default list)")
+    evolve.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="a folder of prompts, a trial, or a version")
+    evolve.add_argument("--measure", metavar="NAME", help="the mechanism that the change should improve")
+    evolve.add_argument("--task", metavar="NAME=LOW:HIGH", action="append", help="a task, scores that count as 0 and 1")
+    evolve.add_argument("--why", metavar="TEXT", help="why the change should help, for the record")
+    evolve.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", help=_SET_HELP)
+    evolve.add_argument("--runs", metavar="N", type=count, help="play at most N runs now")
+    evolve.add_argument("--yes", action="store_true", help="start the runs whose cost was stated")
 
 
 if __name__ == "__main__":

@@ -167,3 +167,9 @@ def lessons(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.lessons import lessons
 
     return lessons(options, settings)
+
+
+def evolve(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.evolve import evolve
+
+    return evolve(options, settings)

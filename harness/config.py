@@ -46,6 +46,9 @@ class Endpoint:
     path: Path = Path("config.toml")
 
 
+PLAYBOOK_GROUPS = ("search", "sampling")
+
+
 @dataclass(frozen=True)
 class Layer:
     """Settings from one source. `where` says for each where it stands, for error messages and `harness config`."""
@@ -76,13 +79,21 @@ def resolve(
     task: Layer | None = None,
     flags: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
+    playbook: Layer = Layer(),
 ) -> Resolved:
-    """The settings of a run. `flags` are command-line options (None: not given), `assignments` the texts of `--set`.
+    """The settings of a run. `flags` are command-line options (None: not given), `assignments` the texts of `--set`,
+    `playbook` the working settings of a playbook, which everything else overrides.
 
     Raises `SettingsError` for an unknown name, a value that does not fit, or a flag and a `--set` that differ.
     """
     config = read_config(settings.config)
-    layers = [config.layer, _variables(settings.variables), task or Layer(), _command_line(flags or {}, assignments)]
+    layers = [
+        playbook,
+        config.layer,
+        _variables(settings.variables),
+        task or Layer(),
+        _command_line(flags or {}, assignments),
+    ]
     values: dict[str, Any] = {}
     sources = dict.fromkeys(RunSettings.model_fields, DEFAULT)
     endpoint = Endpoint("")
@@ -125,6 +136,14 @@ def untrusted(task: Layer) -> list[str]:
     """Settings of a task file that need `--trust-task`: a task file may come from the internet."""
     names = [name for name in task.values if group_of(name) in TRUSTED_GROUPS and name != "model"]
     return names + (["search"] if is_own(task.values.get("search", "")) else [])  # it would run code of the file's
+
+
+def playbook_layer(values: Mapping[str, Any]) -> Layer:
+    """The working settings of a playbook: only those of search and sampling. Raises `SettingsError`."""
+    for name in values:
+        if name not in RunSettings.model_fields or group_of(name) not in PLAYBOOK_GROUPS:
+            raise SettingsError(f"settings.toml of the playbook: {name} is no setting of search or sampling")
+    return Layer(values, dict.fromkeys(values, "the playbook"))
 
 
 def task_layer(values: Mapping[str, Any], where: Mapping[str, str]) -> Layer:

@@ -27,6 +27,7 @@ CODES = {
     "JournalFull": STOPPED,
     "JournalError": INPUT,
     "LedgerError": INPUT,
+    "PlaybookError": INPUT,
     "ModelError": ENDPOINT,
     "SandboxError": SANDBOX,
     "VersionsError": STOPPED,

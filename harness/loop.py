@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness import budget, lanes
 from harness.evaluation import final_selection, submission
 from harness.run import Run
 
 
-def play(run: Run) -> None:
-    """Play a run until a budget is spent, then finish it. A resumed run continues where its journal ends."""
+def play(run: Run, learn: Callable[[], None]) -> None:
+    """Play a run until a budget is spent, then finish it. A resumed run continues where its journal ends.
+
+    `learn` records what the run showed, for later runs.
+    """
     lanes.play(run)
     why = budget.no_attempt(run.state, run.active_seconds())
     assert why is not None, "lanes are played until a budget is spent"
     final_selection.select(run)
+    learn()
     submission.finish(run, why)

@@ -10,8 +10,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Group = Literal["budget", "search", "sampling", "endpoint", "sandbox", "evaluation", "context", "limits", "client"]
-TRUSTED_GROUPS: tuple[Group, ...] = ("endpoint", "sandbox")
+Group = Literal[
+    "budget", "search", "sampling", "endpoint", "sandbox", "evaluation", "context", "learning", "limits", "client"
+]
+TRUSTED_GROUPS: tuple[Group, ...] = ("endpoint", "sandbox", "learning")
 """Groups that a task file may set only with `--trust-task`: a task file may come from the internet."""
 
 
@@ -118,6 +120,16 @@ class RunSettings(BaseModel):
     output_tokens: int = setting(2_000, "context", "Command output shown to the model.", unit="tokens", gt=0)
     file_tokens: int = setting(8_000, "context", "File content shown by read_file.", unit="tokens", gt=0)
     cache_seconds: float = setting(300.0, "context", "Time after which a prompt cache is cold.", unit="s", gt=0)
+
+    playbook: str = setting(
+        "",
+        "learning",
+        "Prompts and working settings: a hash, a folder or `shipped` (default: the kept version).",
+        flag="--playbook",
+    )
+    ledger: str = setting("", "learning", "File of lessons (default: ledger.sqlite in HARNESS_HOME).", flag="--ledger")
+    no_ledger: bool = setting(False, "learning", "Read and write no lessons of other runs.", flag="--no-ledger")
+    no_knowledge: bool = setting(False, "learning", "Leave out the shipped general practices.", flag="--no-knowledge")
 
     longest_wait_seconds: float = setting(3600.0, "limits", "Longest single wait for a job.", unit="s", gt=0)
     job_output_bytes: int = setting(20_000_000, "limits", "Output after which a job is ended.", unit="bytes", gt=0)

@@ -24,6 +24,8 @@ from runs.events.registry import (
     FoldStarted,
     JobFinished,
     LanesChanged,
+    LessonsChosen,
+    LessonsLearned,
     ModelAsked,
     ModelFailed,
     ModelReplied,
@@ -40,6 +42,7 @@ from runs.lane_state import LaneState as LaneState
 from runs.state_types import Attempt as Attempt
 from runs.state_types import Evaluation as Evaluation
 from runs.state_types import Pending as Pending
+from runs.state_types import changed as changed
 
 
 @dataclass
@@ -57,6 +60,9 @@ class State:
     """The evaluation of each of its jobs that has not ended."""
     late_evaluations: list[tuple[int, str]] = field(default_factory=list)
     """Evaluations whose result came when their attempt had ended, and how many attempts had ended by then."""
+    lessons: LessonsChosen | None = None
+    """What earlier runs taught, as chosen for this run."""
+    learned: LessonsLearned | None = None
     parallel: int = 0
     """How many lanes may play, where that was changed after the start."""
     ended_attempts: list[Attempt] = field(default_factory=list)
@@ -164,6 +170,12 @@ class State:
 
     def _describe(self, event: TaskDescribed) -> None:
         self.card = event.card
+
+    def _choose_lessons(self, event: LessonsChosen) -> None:
+        self.lessons = event
+
+    def _learn_lessons(self, event: LessonsLearned) -> None:
+        self.learned = event
 
     def _know_thresholds(self, event: ThresholdsKnown) -> None:
         self.thresholds = event
@@ -305,6 +317,8 @@ class State:
 _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     RunCreated: State._create,
     TaskDescribed: State._describe,
+    LessonsChosen: State._choose_lessons,
+    LessonsLearned: State._learn_lessons,
     ThresholdsKnown: State._know_thresholds,
     Paused: State._pause,
     RunEnded: State._end_run,
@@ -326,13 +340,6 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     Decided: State._decide,
     BranchCompared: State._compare,
 }
-
-
-def changed(created: RunCreated, change: EndpointChanged) -> RunCreated:
-    """Event 0 as if the run had begun at the other endpoint."""
-    names = ("base_url", "model", "endpoint", "key_variable")
-    settings = created.settings.model_copy(update={name: getattr(change, name) for name in names})
-    return created.model_copy(update={"settings": settings, "probe": change.probe, "prices": change.prices})
 
 
 def fold(events: Iterable[Event]) -> State:

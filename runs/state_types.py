@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from runs.events.registry import Call, EvaluationFinished, EvaluationStarted, ToolStarted
+from runs.events.registry import (
+    Call,
+    EndpointChanged,
+    EvaluationFinished,
+    EvaluationStarted,
+    RunCreated,
+    ToolStarted,
+)
 
 
 @dataclass(frozen=True)
@@ -121,3 +128,10 @@ class Pending:
     turn: int
     position: int
     started: ToolStarted | None = None
+
+
+def changed(created: RunCreated, change: EndpointChanged) -> RunCreated:
+    """Event 0 as if the run had begun at the other endpoint."""
+    names = ("base_url", "model", "endpoint", "key_variable")
+    settings = created.settings.model_copy(update={name: getattr(change, name) for name in names})
+    return created.model_copy(update={"settings": settings, "probe": change.probe, "prices": change.prices})

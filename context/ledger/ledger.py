@@ -141,6 +141,7 @@ class Ledger:
         family: str,
         *,
         fits: Callable[[Sequence[Choice]], bool] = lambda choices: True,
+        withholds: bool = True,
         **leaving: Any,
     ) -> Selection:
         """The lessons for a run; `without_pack` and `without_families` leave evidence out, `fits` bounds the length.
@@ -154,7 +155,7 @@ class Ledger:
         general = self.rows(_RANKED, {**values, "modality": ANY, "family": ANY})
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
-        return rules.choose(ranked, run, base, runs, fits)
+        return rules.choose(ranked, run, base, runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
 
     def _parameters(
         self,

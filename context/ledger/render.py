@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from context.ledger import rules
 from context.ledger.types import ANY, Choice, Selection
 from context.tokens import bytes_for
 from context.window import prompt
-
-LONGEST_LINE = 420
 
 
 def render_lessons(selection: Selection, modality: str) -> str:
@@ -52,7 +50,7 @@ def record_text(choice: Choice) -> str:
     return "; ".join(parts)
 
 
-def fits(modality: str, base_rate: float = 0.0) -> object:
+def fits(modality: str, base_rate: float = 0.0) -> Callable[[Sequence[Choice]], bool]:
     """A test whether a list of lessons is short enough for the first message."""
 
     def is_short(choices: Sequence[Choice]) -> bool:

@@ -70,13 +70,14 @@ def choose(
     base_rate: float,
     runs: int,
     fits: Callable[[Sequence[Choice]], bool] = lambda choices: True,
+    withheld_share: float = WITHHELD_SHARE,
 ) -> Selection:
     """The lessons of a run, from candidates that are ranked within the slot they compete for.
 
     The best nine by record, two to avoid, one by chance among the rest, and lessons about the process where room is
     left. Each that would be shown is withheld with a chance of a tenth. `fits` says whether a list is short enough.
     """
-    picked = _Picked(run, fits)
+    picked = _Picked(run, fits, withheld_share)
     for slot, most in _MOST.items():
         picked.take(slot, ranked.get(slot, []), most)
     known = {choice.lesson.key for choice in (*picked.shown, *picked.withheld)}
@@ -90,8 +91,8 @@ _MOST: dict[Slot, int] = {"do": MOST_DO, "avoid": MOST_AVOID, "explore": 1, "pro
 class _Picked:
     """What is shown and withheld so far."""
 
-    def __init__(self, run: str, fits: Callable[[Sequence[Choice]], bool]) -> None:
-        self.run, self.fits = run, fits
+    def __init__(self, run: str, fits: Callable[[Sequence[Choice]], bool], withheld_share: float) -> None:
+        self.run, self.fits, self.withheld_share = run, fits, withheld_share
         self.shown: list[Choice] = []
         self.withheld: list[Choice] = []
         self._actions: set[str] = set()
@@ -103,7 +104,7 @@ class _Picked:
             if count == most or len(self.shown) == MOST_LESSONS or choice.lesson.action in self._actions:
                 continue
             self._actions.add(choice.lesson.action)
-            if slot != "explore" and chance(self.run, "withhold", choice.lesson.key) < WITHHELD_SHARE:
+            if slot != "explore" and chance(self.run, "withhold", choice.lesson.key) < self.withheld_share:
                 self.withheld.append(choice)
             elif self.fits([*self.shown, choice]):
                 self.shown.append(replace(choice, slot=slot))

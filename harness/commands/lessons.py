@@ -27,12 +27,13 @@ MOST_EVIDENCE = 50
 def lessons(options: argparse.Namespace, settings: Settings) -> int:
     """Run one subcommand and return the exit code."""
     path = Path(options.ledger).expanduser() if options.ledger else settings.home / NAME
-    command = _COMMANDS[options.what]
-    if options.what != "import" and not path.is_file():
+    if options.what not in ("import", "learn") and not path.is_file():
         print(f"No lessons yet in {path}. Runs write them when they end.")
         return errors.DONE
+    if options.what == "learn":
+        return _learn(options, settings)
     with Ledger(path, read_only=options.what in _READERS) as ledger:
-        return command(ledger, options)
+        return _COMMANDS[options.what](ledger, options)
 
 
 def _list(ledger: Ledger, options: argparse.Namespace) -> int:
@@ -179,6 +180,25 @@ def _print_imported(ledger: Ledger, path: Path, text: str) -> None:
     print(f"{path}: {len(found.added)} new lessons, {len(found.known)} known, {len(found.refused)} refused")
     if found.added:
         print("New lessons are not shown to runs until you confirm them: harness lessons confirm all")
+
+
+def _learn(options: argparse.Namespace, settings: Settings) -> int:
+    """Record runs that could not write to the ledger when they ended."""
+    from harness.commands.show import find_run
+    from harness.startup.lessons import learn_folder
+
+    for name in _names(options):
+        folder = find_run(name, settings)
+        learned, evidence = learn_folder(folder, settings.home, options.ledger or "")
+        what = (
+            f"evidence about {evidence} actions, {len(learned.added)} new lessons"
+            if learned.is_new
+            else "known already"
+        )
+        print(f"{folder.name}: {what}")
+        for why in learned.refused:
+            print(f"  words of the model refused: {why}")
+    return errors.DONE
 
 
 def _verify(ledger: Ledger, options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from context.playbook.versions import load_playbook
 from harness import config, errors
 from harness.config import Resolved
 from harness.demo import DEMO_MODEL
@@ -68,6 +69,8 @@ def _create(request: RunRequest, process: Settings) -> Path:
         settings = settings.model_copy(update={"models": models})
     load_policy(settings.search)
     settings = settings.model_copy(update={"search": absolute(settings.search)})
+    if settings.ledger:
+        settings = settings.model_copy(update={"ledger": str(Path(settings.ledger).expanduser().absolute())})
     is_demo = _is_demo(settings)
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
@@ -88,7 +91,11 @@ def resolve_settings(request: RunRequest, task: Task | None, process: Settings) 
     layer = config.task_layer(task.run, task.run_lines) if task else None
     if task and layer:
         _check_trust(task, config.untrusted(layer), request.trusts_task, process.home)
-    return config.resolve(process, layer, request.flags, request.assignments)
+    resolved = config.resolve(process, layer, request.flags, request.assignments)
+    working = load_playbook(process.home, resolved.settings.playbook).settings
+    if not working:
+        return resolved
+    return config.resolve(process, layer, request.flags, request.assignments, config.playbook_layer(working))
 
 
 def _check_trust(task: Task, names: list[str], is_trusted: bool, home: Path) -> None:
@@ -187,6 +194,7 @@ def _write(
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{moment}_{task.id}_{settings.seed}_{secrets.token_hex(2)}"
     folder = process.runs / run_id
+    playbook = load_playbook(process.home, settings.playbook)
     first = RunCreated(
         harness_version=version("open-harness"),
         run_id=run_id,
@@ -208,6 +216,8 @@ def _write(
         probe=asdict(checked.probe) if checked else None,
         probe_is_new=checked is not None and checked.is_new,
         prices=asdict(checked.prices) if checked else {},
+        playbook=playbook.digest,
+        prompts=dict(playbook.texts),
     )
     create_run(folder, first)
     keep_copy(settings.search, folder)

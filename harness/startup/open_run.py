@@ -10,15 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from context.recall.index import Recall
+from context.window import use_prompts
 from harness import attempt, budget, compact, errors, leasing, loop, request
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
-from harness.startup import sandbox_setup
+from harness.startup import lessons, sandbox_setup
 from harness.startup.create_run import RunRequest, create
 from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
-from harness.tools.registry import tools_bytes
+from harness.tools.registry import specs, tools_bytes
 from runs.events.registry import (
     EndpointChanged,
     EndpointProbed,
@@ -82,8 +83,8 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
             with run.stopping.watching(), _recording_pauses(run):
-                _begin(run, request.parallel, change)
-                loop.play(run)
+                _begin(run, process, request.parallel, change)
+                loop.play(run, lambda: lessons.learn(run, process.home))
         finally:
             for lane in run.lanes:
                 lane.lease.close()
@@ -107,6 +108,7 @@ def _open(
     past, journal.past = journal.past, []
     created = past[0]
     assert isinstance(created, RunCreated)
+    _use_playbook(created)
     blend = _load_blend(created, process.home)
     gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
     run = Run(
@@ -132,6 +134,13 @@ def _open(
     _open_lanes(run, created, past, process, gpus.gpus if gpus else (), parallel)
     leasing.rejoin(run)
     return run, change
+
+
+def _use_playbook(created: RunCreated) -> None:
+    """Read prompts as they were when the run began."""
+    use_prompts(created.prompts)
+    specs.cache_clear()
+    tools_bytes.cache_clear()
 
 
 def _open_lanes(
@@ -161,13 +170,15 @@ def _load_blend(created: RunCreated, home: Path) -> Blend:
     return make_blend(task, created.settings.seed, folder)
 
 
-def _begin(run: Run, parallel: int | None, change: EndpointChanged | None) -> None:
+def _begin(run: Run, process: Settings, parallel: int | None, change: EndpointChanged | None) -> None:
     """Record what turns need: the task of a new run, the resumption of an old one."""
     run.screen.show(run.state, run.created)
     if run.state.events > 1:
         _record_resume(run, parallel, change)
     if not run.state.card:
         _describe_task(run)
+    if run.state.lessons is None and not run.state.attempts:
+        lessons.choose(run, process.home)
     if run.state.chosen is None:
         submission.begin_with_sample(run, Path(run.created.sample))
     submission.restore_submission(run)

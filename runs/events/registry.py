@@ -22,9 +22,13 @@ from runs.events.evaluation import PlanMade as PlanMade
 from runs.events.evaluation import Step as Step
 from runs.events.evaluation import StepResult as StepResult
 from runs.events.evaluation import SubmissionChosen as SubmissionChosen
+from runs.events.learning import LessonsChosen as LessonsChosen
+from runs.events.learning import LessonsLearned as LessonsLearned
 from runs.events.search import BranchCompared as BranchCompared
 from runs.events.search import MoveChosen as MoveChosen
 from runs.events.tool_calls import Call as Call
+from runs.events.tool_calls import ToolFinished as ToolFinished
+from runs.events.tool_calls import ToolStarted as ToolStarted
 from runs.events.tool_calls import Usage as Usage
 from runs.events.window import CacheAlarm as CacheAlarm
 from runs.events.window import CheckpointTaken as CheckpointTaken
@@ -46,7 +50,8 @@ class RunCreated(Event):
     `notice` what it offers and enforces. `blend` is the folder of the run's data below HARNESS_HOME, `sample` the
     sample submission, `hidden` files of packages to mask. `probe` is what is known of the endpoint; `probe_is_new`
     whether it was probed for this run. `prices` are dollars per million tokens (`input`, `cached`, `output`) and their
-    `source`; empty in older runs, without a source if they are unknown.
+    `source`; empty in older runs, without a source if they are unknown. `playbook` is the hash of the prompts and
+    working settings, `prompts` their texts by name: what a run reads of them never changes.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -72,6 +77,8 @@ class RunCreated(Event):
     probe: dict[str, Any] | None = None
     probe_is_new: bool = False
     prices: dict[str, Any] = Field(default_factory=dict)
+    playbook: str = ""
+    prompts: dict[str, str] = Field(default_factory=dict)
 
 
 class TaskDescribed(Event):
@@ -263,34 +270,6 @@ class Reminded(Event):
     call: str = ""
 
 
-class ToolStarted(Event):
-    """A call is about to be performed. `job` is the id of its job; `before` and `after` are the sha256 of an edited
-    file, so that a resumed edit knows whether it was made."""
-
-    kind: Literal["tool_started"] = "tool_started"
-    call: str
-    name: str
-    job: str = ""
-    before: str = ""
-    after: str = ""
-
-
-class ToolFinished(Event):
-    """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for; what it then
-    names as about to leave the window are the exchanges up to the event `leaves`. `told` names the notes in it that are
-    told once, `results` the evaluations whose results it contains."""
-
-    kind: Literal["tool_finished"] = "tool_finished"
-    call: str
-    name: str
-    content: str
-    failed: bool = False
-    asks: Literal["", "checkpoint"] = ""
-    leaves: int = -1
-    told: list[str] = Field(default_factory=list)
-    results: list[str] = Field(default_factory=list)
-
-
 # ------------------------------------------------------------------------------------------------------------- jobs
 
 
@@ -329,7 +308,7 @@ AnyEvent = Annotated[
     | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
     | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
-    | Decided | EndpointChanged | LanesChanged | MoveChosen | BranchCompared,
+    | Decided | EndpointChanged | LanesChanged | MoveChosen | BranchCompared | LessonsChosen | LessonsLearned,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Tool calls and token counts of a reply, as events carry them, and the short form calls have in the journal.
+"""Tool calls: as replies carry them, their token counts, their start and result, and their short form in the journal.
 
 The arguments of a call stand in the reply's message already, and a file the model writes is long: the journal keeps
 them once, and reading puts them back.
@@ -7,9 +7,11 @@ them once, and reading puts them back.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from runs.events.base import Event
 
 
 class Usage(BaseModel):
@@ -75,3 +77,31 @@ def _arguments_by_id(fields: dict[str, Any]) -> dict[str, str]:
         return {one["id"]: one["function"]["arguments"] for one in calls}
     except (ValueError, AttributeError, KeyError, TypeError):
         return {}
+
+
+class ToolStarted(Event):
+    """A call is about to be performed. `job` is the id of its job; `before` and `after` are the sha256 of an edited
+    file, so that a resumed edit knows whether it was made."""
+
+    kind: Literal["tool_started"] = "tool_started"
+    call: str
+    name: str
+    job: str = ""
+    before: str = ""
+    after: str = ""
+
+
+class ToolFinished(Event):
+    """The result of a call: `content` is the whole tool message. `asks` names what it asks the model for; what it then
+    names as about to leave the window are the exchanges up to the event `leaves`. `told` names the notes in it that are
+    told once, `results` the evaluations whose results it contains."""
+
+    kind: Literal["tool_finished"] = "tool_finished"
+    call: str
+    name: str
+    content: str
+    failed: bool = False
+    asks: Literal["", "checkpoint"] = ""
+    leaves: int = -1
+    told: list[str] = Field(default_factory=list)
+    results: list[str] = Field(default_factory=list)

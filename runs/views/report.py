@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runs.events.registry import Event, Paused, Resumed, RunCreated, SubmissionChosen, Warned
+from runs.events.registry import (
+    Event,
+    LessonsChosen,
+    LessonsLearned,
+    Paused,
+    Resumed,
+    RunCreated,
+    SubmissionChosen,
+    Warned,
+)
 from runs.files import replace_file
 from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import CacheMeter
@@ -91,8 +100,27 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
     yield f"- model: {model_text(created)}"
     yield f"- sandbox: {sandbox_text(created)}"
     yield f"- metric: {created.metric} ({direction})"
+    if created.playbook:
+        yield f"- playbook: `{created.playbook[:12]}`"
+    if state.lessons:
+        yield f"- lessons: {_lessons_line(state.lessons, state.learned)}"
     yield f"- started {created.at}, last event {state.last_at}, {status_text(state)}"
     yield ""
+
+
+def _lessons_line(chosen: LessonsChosen, learned: LessonsLearned | None) -> str:
+    """What earlier runs taught this one, and what it leaves to later ones."""
+    names = {"ledger": "the ledger", "knowledge": f"the shipped practices ({chosen.knowledge})"}
+    sources = " and ".join(names[source] for source in chosen.sources if source in names)
+    shown = (
+        f"{len(chosen.shown)} shown from {sources}, snapshot `{chosen.snapshot[:12]}`" if chosen.text else "none shown"
+    )
+    parts = [f"{shown}{f' ({chosen.note})' if chosen.note else ''}"]
+    if chosen.withheld:
+        parts.append(f"{len(chosen.withheld)} withheld by chance")
+    if learned and not learned.problem:
+        parts.append(f"evidence about {learned.evidence} actions written, {len(learned.added)} new lessons")
+    return one_line("; ".join(parts))
 
 
 def _result_line(state: State) -> str:

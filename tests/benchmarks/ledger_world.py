@@ -103,8 +103,13 @@ class Played:
     final: Array
 
 
-def play(world: World, lessons: Lessons | None, *, from_elsewhere: bool = False) -> Played:
-    """Play all sequences. `from_elsewhere`: each run is shown the lessons of another modality."""
+def play(
+    world: World, lessons: Lessons | None, *, from_elsewhere: bool = False, luck: int = 0, right: float = RIGHT
+) -> Played:
+    """Play all sequences. `from_elsewhere`: each run is shown the lessons of another modality.
+
+    `luck` is the seed of the agent's luck, `right` the share of tries that it implements right.
+    """
     many, runs = world.sequences, world.runs
     area, final = np.zeros((many, runs)), np.zeros((many, runs))
     elsewhere = np.random.default_rng((world.seed, 5))
@@ -121,7 +126,7 @@ def play(world: World, lessons: Lessons | None, *, from_elsewhere: bool = False)
                 do, avoid = lessons.choose(sequence, run, int(source[sequence]))
                 diluted = min(1.0, 12 / max(1, do.sum() + avoid.sum()))
                 shift[sequence] = OBEDIENCE * diluted * (do.astype(float) - avoid)
-        area[:, run], final[:, run], outcomes = _play_run(world, run, shift)
+        area[:, run], final[:, run], outcomes = _play_run(world, run, shift, luck, right)
         if lessons is not None:
             for sequence in range(many):
                 one = Outcomes(*(part[sequence] for part in outcomes))
@@ -129,10 +134,12 @@ def play(world: World, lessons: Lessons | None, *, from_elsewhere: bool = False)
     return Played(area, final)
 
 
-def _play_run(world: World, run: int, shift: Array) -> tuple[Array, Array, tuple[Array, ...]]:
+def _play_run(
+    world: World, run: int, shift: Array, luck_seed: int, right: float
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """One run of every sequence: 40 attempts, each with one action."""
     many, rows = world.sequences, np.arange(world.sequences)
-    random = np.random.default_rng((world.seed, 1000 + run, 0))
+    random = np.random.default_rng((world.seed, 1000 + run, luck_seed))
     family, gain = world.families[:, run], world.gain[:, run]
     crash = world.crash[rows, world.modality_of[family]]
     logit = world.logit[:, run] + shift
@@ -142,7 +149,7 @@ def _play_run(world: World, run: int, shift: Array) -> tuple[Array, Array, tuple
     for _ in range(ATTEMPTS):
         action = (logit - np.log(-np.log(random.random((many, ACTIONS)) + 1e-12) + 1e-12)).argmax(1)
         crashes = random.random(many) < crash[rows, action]
-        is_right = random.random(many) < RIGHT
+        is_right = random.random(many) < right
         luck = random.standard_normal(many), random.standard_normal(many)
         true = np.where(is_right & ~done[rows, action], gain[rows, action], -0.005)
         seen = true + NOISE * (luck[0] + luck[1]) / np.sqrt(2)

@@ -58,7 +58,9 @@ def engineer(home: Path) -> Engineer:
 def flags(home: Path, url: str) -> list[str]:
     settings = home / "models.toml"
     settings.write_text(settings.read_text() + LIMITS)
-    return ["--turns", str(TURNS), "--model", "scripted", "--base-url", url, "--sandbox", "local", "--plain"]
+    # Lessons differ from run to run, and windows must not.
+    plain = ["--plain", "--no-ledger", "--no-knowledge"]
+    return [*plain, "--turns", str(TURNS), "--model", "scripted", "--base-url", url, "--sandbox", "local"]
 
 
 def kill_once_recorded(process: subprocess.Popen[str], home: Path, kind: str) -> None:

@@ -1,0 +1,178 @@
+"""What a run showed, as a fold over its record: for each action whether it brought a real gain.
+
+Only validation scores are read. An action is credited with the comparison of the evaluation that added it, against the
+evaluation it was compared with, so the patch between these two commits is what made the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from context.ledger.types import AVOID, DO, Evidence, Outcome, Proposal, RunRecord
+from context.ledger.vocabulary import Vocabulary
+from runs.state import Attempt, Evaluation, State
+from runs.versions.errors import VersionsError
+
+Patch = Callable[[str | None, str], str]
+"""The patch from one commit (None: the empty one) to another."""
+_STRENGTH: Mapping[Outcome, int] = {"dry": 0, "against": 1, "gain": 2}
+
+
+def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
+    """The record of an ended run. A commit that is gone shows nothing."""
+    created, lessons = state.created, state.lessons
+    assert created is not None and lessons is not None
+    found: dict[str, Evidence] = {}
+    for one in (*_of_changes(state, patch, vocabulary), *_of_failures(state, vocabulary)):
+        kept = found.get(one.action)
+        if kept is None or _rank(one) > _rank(kept):
+            found[one.action] = one
+    area, final = _scores(state)
+    return RunRecord(
+        id=created.run_id,
+        task=created.task_id,
+        modality=lessons.modality,
+        family=lessons.family,
+        fingerprint=created.task_digest,
+        metric=created.metric,
+        seed=created.settings.seed,
+        model=created.settings.model,
+        harness=created.harness_version,
+        snapshot=lessons.snapshot,
+        used_ledger="ledger" in lessons.sources,
+        lower_is_better=created.lower_is_better,
+        attempts=len(state.attempts),
+        area=area,
+        final=final,
+        at=state.last_at,
+        evidence=tuple(found.values()),
+        proposals=tuple(_proposals(state, found, vocabulary)),
+        actions=vocabulary.words_of(found),
+        shown=tuple(lessons.shown),
+        withheld=tuple(lessons.withheld),
+    )
+
+
+def _rank(evidence: Evidence) -> tuple[int, bool, float]:
+    return _STRENGTH[evidence.outcome], evidence.gain is not None, evidence.gain or 0.0
+
+
+def _of_changes(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Evidence]:
+    for evaluation in state.evaluations.values():
+        attempt = state.attempts[evaluation.attempt - 1] if 0 < evaluation.attempt <= len(state.attempts) else None
+        judged = _judge(evaluation)
+        if attempt is None or judged is None:
+            continue
+        before = _base(state, evaluation, attempt)
+        try:
+            text = patch(before, evaluation.commit)
+        except (VersionsError, OSError):
+            text = ""
+        result = evaluation.result
+        for action in vocabulary.of_change(text, f"{attempt.did}\n{_idea(evaluation)}"):
+            yield Evidence(
+                action=action,
+                outcome=judged[0],
+                reason=judged[1],
+                attempt=attempt.number,
+                evaluation=evaluation.id,
+                commit_before=before or "",
+                commit_after=evaluation.commit,
+                first_event=evaluation.started.seq,
+                last_event=result.seq,
+                gain=result.gain,
+                noise=result.gain_noise,
+            )
+
+
+def _judge(evaluation: Evaluation) -> tuple[Outcome, str] | None:
+    """What an evaluation says about what was changed for it; None: nothing, as with the first score of a run."""
+    if evaluation.finished is None or evaluation.status == "unscored":
+        return None
+    if evaluation.status != "scored":
+        return "against", evaluation.status
+    result = evaluation.result
+    if result.distrust_reason:
+        return "dry", "not trusted"
+    outcome: dict[str, tuple[Outcome, str]] = {
+        "real": ("gain", "real"),
+        "worse": ("against", "worse"),
+        "unclear": ("dry", "unclear"),
+    }
+    return outcome.get(result.verdict)
+
+
+def _base(state: State, evaluation: Evaluation, attempt: Attempt) -> str | None:
+    """The commit that an evaluation is compared with."""
+    if evaluation.finished and (other := state.evaluations.get(evaluation.finished.against)):
+        return other.commit
+    earlier = [one for one in state.evaluations_in(attempt.number) if one.started.seq < evaluation.started.seq]
+    return earlier[-1].commit if earlier else attempt.parent
+
+
+def _idea(evaluation: Evaluation) -> str:
+    return str(getattr(evaluation.started, "idea", ""))
+
+
+def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
+    """Failures of the process, and whether a later commit of the same attempt ended them."""
+    for evaluation in state.evaluations.values():
+        if evaluation.finished is None or evaluation.status not in ("failed", "timeout", "invalid"):
+            continue
+        later = [
+            one
+            for one in state.evaluations_in(evaluation.attempt)
+            if one.started.seq > evaluation.started.seq and one.status == "scored"
+        ]
+        message = f"{evaluation.status} {evaluation.result.message}"
+        if evaluation.status == "invalid":
+            message = f"submission {message}"
+        for action in vocabulary.in_message(message):
+            yield Evidence(
+                action=action,
+                outcome="gain" if later else "against",
+                reason="gone after a commit" if later else evaluation.status,
+                attempt=evaluation.attempt,
+                evaluation=evaluation.id,
+                commit_before=evaluation.commit,
+                commit_after=later[0].commit if later else "",
+                first_event=evaluation.started.seq,
+                last_event=later[0].result.seq if later else evaluation.result.seq,
+                is_process=True,
+            )
+
+
+def _proposals(state: State, found: Mapping[str, Evidence], vocabulary: Vocabulary) -> Iterable[Proposal]:
+    """The model's lessons that are about an action with evidence in the very attempt that wrote them."""
+    for attempt in state.attempts:
+        for words in attempt.lessons:
+            for action in vocabulary.in_words(words)[:1]:
+                evidence = found.get(action)
+                if evidence and evidence.attempt == attempt.number and evidence.outcome != "dry":
+                    polarity = DO if evidence.outcome == "gain" else AVOID
+                    yield Proposal(action, " ".join(words.split()), attempt.number, polarity)
+
+
+def _scores(state: State) -> tuple[float | None, float | None]:
+    """The best validation score so far, averaged over attempts from the first score on, and the best at the end."""
+    pick = min if state.lower_is_better else max
+    best: float | None = None
+    curve = []
+    for attempt in state.attempts:
+        for one in state.evaluations_in(attempt.number):
+            if one.status == "scored" and one.score is not None and not one.result.distrust_reason:
+                best = one.score if best is None else pick(best, one.score)
+        if best is not None:
+            curve.append(best)
+    return (sum(curve) / len(curve) if curve else None), best
+
+
+def forbidden_words(terms: Iterable[str]) -> set[str]:
+    """The names of a task and its data that no lesson may contain, without words that any task may use."""
+    cleaned = {" ".join(term.lower().split()) for term in terms}
+    return {term for term in cleaned if len(term) >= 3 and term not in GENERAL and not term.isdigit()}
+
+
+GENERAL = frozenset((Path(__file__).parent / "general_words.txt").read_text(encoding="utf-8").split())
+"""Words of any task: a column may be called so, and a lesson may use them."""

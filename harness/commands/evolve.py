@@ -1,0 +1,224 @@
+"""`harness evolve`: try a changed playbook against the current one, and keep it only if it is shown to be better."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from context.playbook.trial import (
+    MEASURES,
+    PAIRS_FOR_PROOF,
+    Result,
+    Standing,
+    Trial,
+    Wanted,
+    next_run,
+    standing,
+)
+from context.playbook.versions import SHIPPED, differences, keep_playbook, load_playbook, store_playbook
+from harness import errors
+from harness.commands.evolve_runs import Played, known_scores, play_wanted, ranges_of, typical_cost
+from harness.settings import Settings
+from harness.ui.format import table
+
+FOLDER = "evolve"
+DEFAULT_SPREAD = 0.1
+MIN_KNOWN = 4
+"""Earlier scores from which spread and floor are taken."""
+PlayRun = Callable[[Trial, Wanted, str, Settings], Played]
+
+
+def evolve(options: argparse.Namespace, settings: Settings, play: PlayRun = play_wanted) -> int:
+    """Run one subcommand and return the exit code."""
+    if options.what == "propose":
+        return _propose(options, settings)
+    if options.what == "run":
+        return _run(options, settings, play)
+    if options.what == "use":
+        return _use(options, settings)
+    return _list(settings)
+
+
+def trials(home: Path) -> list[Trial]:
+    """All trials, oldest first."""
+    found = [Trial.model_validate_json(path.read_text()) for path in (home / FOLDER).glob("*/trial.json")]
+    return sorted(found, key=lambda trial: trial.number)
+
+
+def results_of(home: Path, name: str) -> list[Result]:
+    """The recorded results of a trial. A torn last line, of a crash, is left out: its run is played again."""
+    path = home / FOLDER / name / "results.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [Result.model_validate_json(line) for line in lines if line]
+
+
+def _propose(options: argparse.Namespace, settings: Settings) -> int:
+    """Fix everything about a trial before its first run."""
+    (folder,) = _one(options, "propose FOLDER")
+    if options.measure not in MEASURES:
+        errors.fail(f"name the mechanism that should change, with --measure: {', '.join(MEASURES)}")
+    if not options.task:
+        errors.fail("say on which tasks, with --task NAME=LOW:HIGH (scores that count as 0 and as 1); can be repeated")
+    old, new = load_playbook(settings.home), load_playbook(settings.home, f"{Path(folder).absolute()}/")
+    changed = differences(old, new)
+    if not changed:
+        errors.fail(f"{folder} changes nothing: its texts and settings are those of version {old.name}")
+    tasks = ranges_of(options.task)
+    store_playbook(settings.home, old)
+    store_playbook(settings.home, new)
+    scores = known_scores(tasks, old, settings)
+    spread, floor = _spread(scores)
+    number = len(trials(settings.home)) + 1
+    trial = Trial(
+        name=f"{number:03d}-{new.name}",
+        number=number,
+        old=old.name,
+        new=new.name,
+        changed=changed,
+        why=options.why or "",
+        measure=options.measure,
+        tasks=tasks,
+        spread=spread,
+        floor=floor,
+        settings=[*(options.assignments or [])],
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    path = settings.home / FOLDER / trial.name / "trial.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(trial.model_dump_json(indent=1) + "\n")
+    print(f"trial {trial.name}: {', '.join(changed)} changed; {MEASURES[trial.measure]} should fall")
+    origin = f"{len(scores)} earlier runs" if len(scores) >= MIN_KNOWN else "assumed: too few earlier runs"
+    print(f"spread between runs {spread:.3f}, floor {floor:.3f} ({origin})")
+    print(_price(trial, settings))
+    print(f"Start it: harness evolve run {trial.name} --yes")
+    return errors.DONE
+
+
+def _spread(scores: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Standard deviation between runs of a task, and the floor of scores: 1.5 of them below the median."""
+    known = [score for one in scores for score in one]
+    squares = [(score - sum(one) / len(one)) ** 2 for one in scores if len(one) > 1 for score in one]
+    freedom = sum(len(one) - 1 for one in scores if len(one) > 1)
+    if len(known) < MIN_KNOWN or not freedom or not sum(squares):
+        return DEFAULT_SPREAD, 0.0
+    spread = max(0.005, (sum(squares) / freedom) ** 0.5)
+    return spread, max(0.0, sorted(known)[len(known) // 2] - 1.5 * spread)
+
+
+def _price(trial: Trial, settings: Settings) -> str:
+    dollars, hours = typical_cost(settings)
+    full = 2 * PAIRS_FOR_PROOF
+    most = 2 * trial.confirm_pairs
+    each = f" at about {hours:.1f} h and ${dollars:.2f} each" if hours else ""
+    total = f", together {full * hours:,.0f} h and ${full * dollars:,.0f}" if hours else ""
+    return (
+        f"cost: up to {2 * trial.mechanism_pairs} short runs of {trial.short_attempts} attempts, then about {full} "
+        f"full runs{each}{total} for an effect of half a standard deviation, at most {most}. Fewer runs are no "
+        "proof, and smaller effects stay not decided."
+    )
+
+
+def _run(options: argparse.Namespace, settings: Settings, play: PlayRun) -> int:
+    """Play the runs of a trial until it is decided; a stopped one continues where it was."""
+    (name,) = _one(options, "run TRIAL")
+    trial = _find(settings.home, name)
+    results = results_of(settings.home, trial.name)
+    if not results and not options.yes:
+        print(_price(trial, settings))
+        errors.fail(f"this starts these runs: add --yes to harness evolve run {trial.name}")
+    left = options.runs or 10**9
+    while left > 0 and (wanted := next_run(trial, results)):
+        version = trial.old if wanted.arm == "old" else trial.new
+        played = play(trial, wanted, version, settings)
+        if played.result is None:
+            print(f"run {played.run} stopped: continue with harness evolve run {trial.name}")
+            return errors.STOPPED
+        results.append(played.result)
+        _append(settings.home, trial.name, played.result)
+        print(_line(trial, standing(trial, results)))
+        left -= 1
+    return _conclude(trial, standing(trial, results), settings)
+
+
+def _append(home: Path, name: str, result: Result) -> None:
+    """Record a result on disk before anything follows from it."""
+    path = home / FOLDER / name / "results.jsonl"
+    text = path.read_text() if path.exists() else ""
+    with path.open("w" if text and not text.endswith("\n") else "a") as file:
+        if text and not text.endswith("\n"):
+            file.write(text.rpartition("\n")[0] + ("\n" if "\n" in text else ""))
+        file.write(result.model_dump_json() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _conclude(trial: Trial, stands: Standing, settings: Settings) -> int:
+    if stands.outcome in ("kept", "harmless"):
+        # A result is kept at most once: a later version may have been kept since.
+        mark = settings.home / FOLDER / trial.name / "concluded"
+        if not mark.exists():
+            if load_playbook(settings.home).name == trial.old:
+                keep_playbook(settings.home, trial.new)
+            else:
+                print(f"another version was kept since the trial began: {trial.new} is stored, not used")
+            mark.write_text(f"{stands.outcome}\n")
+    print(f"{trial.name}: {stands.outcome}. {_explain(trial, stands)}")
+    print(f"proposals tried so far: {len(trials(settings.home))}")
+    return errors.DONE if stands.outcome != "open" else errors.STOPPED
+
+
+def _explain(trial: Trial, stands: Standing) -> str:
+    return {
+        "open": f"Continue with harness evolve run {trial.name}",
+        "kept": f"Version {trial.new} is better on full runs; new runs use it",
+        "harmless": f"Only its mechanism is shown to be better, without a loss on full runs; new runs use {trial.new}",
+        "reverted": f"Not as good as planned; new runs use {trial.old} as before",
+        "not decided": f"The runs were used up; new runs use {trial.old} as before",
+    }[stands.outcome]
+
+
+def _line(trial: Trial, stands: Standing) -> str:
+    bets = stands.mechanism if stands.stage == "mechanism" else stands.confirm
+    return (
+        f"{trial.name}: {stands.stage}, {bets.pairs} pairs, wealth {bets.wealth:.2f} of 20, against it "
+        f"{bets.mirrored:.2f} of 5"
+    )
+
+
+def _list(settings: Settings) -> int:
+    current = load_playbook(settings.home)
+    print(f"new runs use version {current.name}")
+    rows = [("trial", "changed", "mechanism", "pairs", "full pairs", "outcome")]
+    for trial in trials(settings.home):
+        stands = standing(trial, results_of(settings.home, trial.name))
+        pairs = (str(stands.mechanism.pairs), str(stands.confirm.pairs))
+        rows.append((trial.name, ", ".join(trial.changed)[:40], trial.measure, *pairs, stands.outcome))
+    print(table(rows, right=(3, 4)) if len(rows) > 1 else "no trials yet: harness evolve propose FOLDER")
+    return errors.DONE
+
+
+def _use(options: argparse.Namespace, settings: Settings) -> int:
+    """Make a stored version, or the shipped one, that of new runs, without any trial."""
+    (version,) = _one(options, "use VERSION")
+    playbook = load_playbook(settings.home, version)
+    if version == SHIPPED:
+        store_playbook(settings.home, playbook)
+    keep_playbook(settings.home, playbook.name)
+    print(f"new runs use version {playbook.name}: chosen by hand, not by a trial")
+    return errors.DONE
+
+
+def _find(home: Path, name: str) -> Trial:
+    found = [trial for trial in trials(home) if trial.name.startswith(name)]
+    if len(found) != 1:
+        errors.fail(f"{'more than one trial' if found else 'no trial'} {name!r}: `harness evolve` lists them")
+    return found[0]
+
+
+def _one(options: argparse.Namespace, usage: str) -> Sequence[str]:
+    if len(options.arguments) != 1:
+        errors.fail(f"usage: harness evolve {usage}")
+    return list(options.arguments)

@@ -1,0 +1,149 @@
+"""What a run takes from earlier runs when it starts, and leaves to later ones when it ends.
+
+Neither may stop a run: a ledger that is locked or damaged is a warning, and `harness lessons learn RUN` records the run
+later, from its journal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from context.ledger import render
+from context.ledger.database import NAME, LedgerError
+from context.ledger.from_run import forbidden_words, record_of
+from context.ledger.knowledge import VERSION, add_knowledge
+from context.ledger.ledger import Ledger
+from context.ledger.types import Learned
+from context.ledger.vocabulary import NAME as VOCABULARY
+from context.ledger.vocabulary import load_vocabulary
+from harness import errors
+from harness.run import Run
+from runs.events.registry import LessonsChosen, LessonsLearned, RunCreated, Warned
+from runs.files import sha256_hex
+from runs.journal import read_events
+from runs.state import State, fold
+from runs.versions.commits import Versions
+from tasks.modality import column_names, label_values, modality_of
+from tasks.task import Task, load_task
+
+
+def uses_ledger(created: RunCreated, task: Task | None = None) -> bool:
+    """Whether a run reads and writes a ledger.
+
+    The demo model is no LLM, and results on benchmark competitions must not depend on earlier runs: both use a ledger
+    only where `--ledger` names one.
+    """
+    settings = created.settings
+    is_apart = created.is_demo or bool(task and task.competition)
+    return not settings.no_ledger and (bool(settings.ledger) or not is_apart)
+
+
+def ledger_path(created: RunCreated, home: Path) -> Path:
+    """The file of a run's ledger."""
+    return Path(created.settings.ledger) if created.settings.ledger else home / NAME
+
+
+def choose(run: Run, home: Path) -> None:
+    """Choose the lessons of a run and record them, whatever there is to show."""
+    task = load_task(Path(run.created.task_path))
+    modality = modality_of(task, run.blend.public)
+    chosen = LessonsChosen(modality=modality, family=f"{modality or 'unknown'}/{run.created.metric}")
+    if not modality:
+        run.record(chosen.model_copy(update={"note": "the modality of the data is not known, so no lesson fits"}))
+        return
+    with ExitStack() as stack:
+        ledger = None
+        try:
+            ledger = stack.enter_context(_ledger(run.created, task, home))
+            run.record(_select(run.created, ledger, chosen, uses_ledger(run.created, task)))
+        except LedgerError as error:
+            run.record(Warned(message=f"no lessons of earlier runs: {error}"))
+            run.record(chosen.model_copy(update={"note": "the ledger cannot be used"}))
+
+
+@contextmanager
+def _ledger(created: RunCreated, task: Task, home: Path) -> Iterator[Ledger]:
+    """The run's ledger, or an empty one that lasts as long as this block."""
+    ledger = Ledger(ledger_path(created, home)) if uses_ledger(created, task) else Ledger.in_memory()
+    with ledger:
+        if not created.settings.no_knowledge:
+            add_knowledge(ledger)
+        yield ledger
+
+
+def _select(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, has_ledger: bool) -> LessonsChosen:
+    has_knowledge = not created.settings.no_knowledge
+    found = ledger.select(
+        created.run_id,
+        chosen.modality,
+        chosen.family,
+        fits=render.fits(chosen.modality),
+        withholds=has_ledger,  # without a ledger nothing is learned from what is withheld
+        without_pack=not has_knowledge,
+    )
+    text = render.render_lessons(found, chosen.modality)
+    more = [render.render_choice(choice) for choice in found.more]
+    return chosen.model_copy(
+        update={
+            "text": text,
+            "more": more,
+            "shown": [choice.lesson.key for choice in found.shown],
+            "withheld": [choice.lesson.key for choice in found.withheld],
+            "sources": [*(["ledger"] if has_ledger else []), *(["knowledge"] if has_knowledge else [])],
+            "knowledge": VERSION if has_knowledge else "",
+            "snapshot": sha256_hex("\n".join([text, *more]).encode()),
+            "note": "" if text else "no lesson fits yet" if has_ledger or has_knowledge else "lessons are switched off",
+        }
+    )
+
+
+def learn(run: Run, home: Path) -> None:
+    """Write what the run showed to its ledger. A resumed run that did it before does it again without effect."""
+    task = load_task(Path(run.created.task_path))
+    if run.state.learned is not None or not uses_ledger(run.created, task):
+        return
+    try:
+        learned, count = learn_from(
+            run.state, run.versions, ledger_path(run.created, home), task, run.blend.public, home
+        )
+    except (LedgerError, OSError) as error:
+        run.record(Warned(message=f"the ledger learned nothing from this run: {error}"))
+        run.record(LessonsLearned(problem=str(error)))
+        return
+    run.record(
+        LessonsLearned(
+            evidence=count, added=list(learned.added), retired=list(learned.retired), refused=list(learned.refused)
+        )
+    )
+
+
+def learn_folder(folder: Path, home: Path, ledger: str = "") -> tuple[Learned, int]:
+    """Record an ended run from its folder. Raises `LedgerError`, `UsageError`, and what an unreadable run raises."""
+    state = fold(read_events(folder))
+    created = state.created
+    if created is None or not state.ended or state.lessons is None:
+        errors.fail(f"{folder.name} has not ended, or an older version played it: there is nothing to learn from it")
+    task = load_task(Path(created.task_path))
+    path = Path(ledger).expanduser() if ledger else ledger_path(created, home)
+    return learn_from(state, Versions(folder / "repo.git"), path, task, home / created.blend / "public", home)
+
+
+def learn_from(
+    state: State, versions: Versions, path: Path, task: Task, public: Path, home: Path
+) -> tuple[Learned, int]:
+    """Record a run in a ledger; returns what changed and the number of actions with evidence. Raises `LedgerError`."""
+    record = record_of(state, versions.diff, load_vocabulary(home / VOCABULARY))
+    with Ledger(path) as ledger:
+        return ledger.record(record, forbidden_words(_terms(task, public))), len(record.evidence)
+
+
+def _terms(task: Task, public: Path) -> Iterator[str]:
+    """Names of the task and its data: title, files, columns, labels."""
+    for name in (task.id, task.title, task.competition, *(path.name for path in public.iterdir())):
+        yield name
+        yield from re.split(r"[\W_]+", name)
+    yield from column_names(public)
+    yield from label_values(task)
