@@ -10,6 +10,8 @@ TRACEBACK_LINES = 24
 ERRORS = 3
 WARNINGS = 6
 SCORES, FORMS = 24, 6
+TABLE_LINES = 30
+"""Lines at the head of an output that show whether it is a table."""
 SCORE_LENGTH = 300
 """Longer lines are tables or dumps, not scores."""
 
@@ -27,6 +29,16 @@ _NUMBERS = re.compile(r"\d+")
 
 Line = tuple[int, str]
 """A line and its number in the whole text."""
+
+
+def is_table(lines: Sequence[Line]) -> bool:
+    """Whether lines are rows of a table, as `cat` shows one: nothing in it is a score or a warning of a program."""
+    texts = [text for _, text in lines[:TABLE_LINES] if text]
+    for separator in (",", "\t", ";"):
+        count = texts[0].count(separator) if texts else 0
+        if count and len(texts) > 2 and sum(text.count(separator) == count for text in texts) >= 0.9 * len(texts):
+            return True
+    return False
 
 
 def is_score(line: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from context.tokens import bytes_for
-from context.truncation.keep_lines import KeptLines, Line, SkippedLines, choose_lines, size_of
+from context.truncation.keep_lines import KeptLines, Line, SkippedLines, choose_lines, is_table, size_of
 
 HEAD_SHARE = 0.4
 MIDDLE_SHARE = 0.35
@@ -39,9 +39,23 @@ def truncate(text: str, tokens: int, rest: str, first: int = 1) -> str:
     return _truncate(enumerate(text.split("\n"), first), bytes_for(tokens), rest)
 
 
-def truncate_lines(lines: Iterable[Line], tokens: int, rest: str) -> str:
-    """`truncate` for a stream of numbered lines, of which only those that may be shown are held."""
-    return _truncate(lines, bytes_for(tokens), rest)
+def truncate_lines(lines: Iterable[Line], tokens: int, rest: str, is_log: bool = True) -> str:
+    """`truncate` for a stream of numbered lines, of which only those that may be shown are held. Lines of the middle
+    are kept of a log only."""
+    return _truncate(lines, bytes_for(tokens), rest, is_log)
+
+
+def first_lines(lines: Iterable[Line], tokens: int) -> list[Line]:
+    """The first lines that fit into `tokens`, as `head` would show them; at least one, shortened where it is long."""
+    limit = bytes_for(tokens)
+    shown: list[Line] = []
+    for number, line in lines:
+        line = _shorten(line, min(LINE_BYTES, limit))
+        limit -= size_of(line)
+        if limit < 0 and shown:
+            break
+        shown.append((number, line))
+    return shown
 
 
 def truncate_output(raw: bytes | Iterable[bytes], total: int, tokens: int, rest: str) -> str:
@@ -240,8 +254,8 @@ class _LongText:
     """A text too long to show, taken line by line. Holds the largest head and tail that could be shown, and the lines
     between them that might be kept."""
 
-    def __init__(self, lines: Iterator[Line], limit: int) -> None:
-        self._limit = limit
+    def __init__(self, lines: Iterator[Line], limit: int, is_log: bool = True) -> None:
+        self._limit, self._is_log = limit, is_log
         self._head: list[Line] = []
         self._tail: deque[Line] = deque()
         self._between = KeptLines()
@@ -267,7 +281,7 @@ class _LongText:
 
     def render(self, rest: str) -> str:
         """The text as it is shown."""
-        most = int(self._limit * MIDDLE_SHARE)
+        most = int(self._limit * MIDDLE_SHARE) if self._is_log and not is_table(self._head) else 0
         # Lines of the middle are chosen first: they decide how much room head and tail have.
         kept = choose_lines(self._left_out(*self._cut_at(self._limit - most)), most)
         used = sum(size_of(f"{number}: {line}") for number, line in kept)
@@ -294,7 +308,7 @@ class _LongText:
         return begin, end
 
 
-def _truncate(lines: Iterable[Line], limit: int, rest: str) -> str:
+def _truncate(lines: Iterable[Line], limit: int, rest: str, is_log: bool = True) -> str:
     lines = iter(lines)
     taken, is_all = _take(lines, limit)
     if is_all:
@@ -304,7 +318,7 @@ def _truncate(lines: Iterable[Line], limit: int, rest: str) -> str:
     taken, is_all = _take(short, limit)
     if is_all:
         return "\n".join(line for _, line in taken)
-    return _LongText(chain(taken, short), limit).render(rest)
+    return _LongText(chain(taken, short), limit, is_log).render(rest)
 
 
 def _take(lines: Iterator[Line], limit: int) -> tuple[list[Line], bool]:

@@ -9,12 +9,22 @@ from itertools import islice
 
 from pydantic import Field
 
-from context.truncation.truncate import READ_LINES, file_lines, is_binary, peek, truncate_lines, truncate_output
+from context.truncation.truncate import (
+    READ_LINES,
+    file_lines,
+    first_lines,
+    is_binary,
+    peek,
+    truncate_lines,
+    truncate_output,
+)
 from harness.tools.tool import Arguments, Refused, Tool, ToolContext
 from runs.events.registry import ToolStarted
 from runs.files import sha256_hex
 from sandboxes.base import read_chunks
 
+TABLES = (".csv", ".tsv")
+"""Of a table the first lines are shown, as `head` does, since its middle and end say nothing more."""
 _JOB_LOG = re.compile(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log")
 
 
@@ -39,14 +49,14 @@ def _read(context: ToolContext, arguments: ReadFile) -> str:
     log = _JOB_LOG.fullmatch(arguments.path)
     if log is None:
         with context.files.open(arguments.path) as file:
-            return _lines(context, arguments, read_chunks(file), os.fstat(file.fileno()).st_size)
+            return _lines(context, arguments, read_chunks(file), os.fstat(file.fileno()).st_size, is_log=False)
     status = context.jobs.status(log[1])
     if status.state == "unknown":
         raise Refused(f"there is no job {log[1]}")
-    return _lines(context, arguments, context.jobs.log(log[1]), status.kept_bytes)
+    return _lines(context, arguments, context.jobs.log(log[1]), status.kept_bytes, is_log=True)
 
 
-def _lines(context: ToolContext, arguments: ReadFile, pieces: Iterator[bytes], size: int) -> str:
+def _lines(context: ToolContext, arguments: ReadFile, pieces: Iterator[bytes], size: int, *, is_log: bool) -> str:
     """The requested lines. The other lines are counted but not held in memory."""
     path, tokens = arguments.path, context.settings.file_tokens
     first, pieces = peek(pieces)
@@ -56,7 +66,11 @@ def _lines(context: ToolContext, arguments: ReadFile, pieces: Iterator[bytes], s
     counted = _CountedLines(pieces)
     lines = enumerate(file_lines(counted.skip(before)), arguments.offset)
     most = min(arguments.limit, READ_LINES)
-    shown = truncate_lines(islice(lines, most), tokens, f"read_file {path} with offset, limit")
+    if path.lower().endswith(TABLES):
+        head = first_lines(islice(lines, most), tokens)
+        shown, most = "\n".join(line for _, line in head), len(head)
+    else:
+        shown = truncate_lines(islice(lines, most), tokens, f"read_file {path} with offset, limit", is_log)
     count = counted.count_all()
     if before >= count > 0:
         raise Refused(f"{path} has {count} lines: offset {arguments.offset} is past its end")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context.tokens import bytes_for
-from context.truncation.truncate import collapse_repeats, file_lines, lines_of, truncate, truncate_output
+from context.truncation.truncate import collapse_repeats, file_lines, first_lines, lines_of, truncate, truncate_output
 
 LINES = [
     *(b"", b"row", b"row of a table, and a longer one", b"fold 1 auc 0.91", b"loss: 0.3", b"  indented"),
@@ -165,3 +165,18 @@ def test_line_numbers_are_those_of_the_whole_file() -> None:
     shown = truncate(text, 200, "read on", first=500)
     number = int(shown.split("[… lines ")[1].split(" ")[0])
     assert f"line {number - 1}\n[…" in shown
+
+
+def test_no_line_of_a_table_is_taken_for_a_score() -> None:
+    rows = [f"{number},the best score {number / 7:.3f},WARNING" for number in range(3_000)]
+    raw = "\n".join(["id,text,flag", *rows]).encode()
+    assert "kept lines" not in truncate_output(raw, len(raw), 300, "rest")
+    assert "kept lines" in truncate_output(raw.replace(b"\n", b"\nstep\n"), 2 * len(raw), 300, "rest")
+
+
+def test_the_first_lines_are_those_of_head() -> None:
+    lines = [(number, f"{number},x") for number in range(1, 5_000)]
+    shown = first_lines(iter(lines), 300)
+    assert shown == lines[: len(shown)] and 50 < len(shown) < 500
+    ((_, line),) = first_lines([(1, "x" * 100_000)], 300)
+    assert len(line) < 3_000

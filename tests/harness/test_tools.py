@@ -138,6 +138,17 @@ def test_background_processes_that_were_ended_are_counted(digits_home: Path) -> 
     assert "background" not in plain
 
 
+def test_a_table_is_read_as_head_shows_it(digits_home: Path) -> None:
+    make = "seq 20000 | sed 's/$/,score 0.5/' > t.csv"
+    _, read, head = answers(
+        digits_home, call("bash", command=make), call("read_file", path="t.csv"), call("bash", command="head -3 t.csv")
+    )[:3]
+    shown, _, note = read.partition("\n[lines ")
+    assert shown.splitlines()[:3] == head.splitlines()[1:]
+    assert shown.splitlines()[-1] == f"{len(shown.splitlines())},score 0.5"
+    assert note == f"1 to {len(shown.splitlines())} of 20000]"
+
+
 def test_read_past_the_end_states_the_length(digits_home: Path) -> None:
     results = answers(
         digits_home,
