@@ -113,7 +113,10 @@ def _describe_best(best: Evaluation | None) -> str:
 def _describe_submission(state: State) -> str:
     if state.chosen is None:
         return "none yet"
-    return f"evaluation {state.chosen.evaluation}" if state.chosen.evaluation else "the sample submission"
+    evaluation = state.evaluations.get(state.chosen.evaluation)
+    distrust = f", {verdict.distrust_shown(evaluation)}" if evaluation and verdict.distrust_shown(evaluation) else ""
+    name = f"evaluation {state.chosen.evaluation}" if state.chosen.evaluation else "the sample submission"
+    return name + distrust
 
 
 def _describe_workspace(attempt: Attempt | None) -> str:

@@ -21,6 +21,8 @@ SEVERAL = "(the same files and command as evaluation {name}: not run again, this
 def result_text(run: Run, evaluation: Evaluation) -> str:
     """The result of an evaluation that is over."""
     result, job = evaluation.result, evaluation.started.job
+    log = read_log(run.sandbox, job)
+    output = truncate_output(log, 0, run.settings.output_tokens, f"all of it: .jobs/{job}/log")
     lines = [
         f"evaluation {evaluation.id}: {evaluation.status}",
         *_outcome(run, evaluation),
@@ -28,8 +30,7 @@ def result_text(run: Run, evaluation: Evaluation) -> str:
         *describe_steps(evaluation.started, result),
         *describe_left_out(evaluation.started, result.status == "failed"),
         f"commit {evaluation.commit[:10]}",
-        f"output (whole log: .jobs/{job}/log):",
-        truncate_output(read_log(run.sandbox, job), 0, run.settings.output_tokens, f"all of it: .jobs/{job}/log"),
+        *([f"output (whole log: .jobs/{job}/log):", output] if output.strip() else ["it printed nothing"]),
     ]
     return "\n".join(lines).rstrip("\n")
 
@@ -71,11 +72,11 @@ def _score(run: Run, evaluation: Evaluation) -> Iterator[str]:
     if result.claimed is not None:
         yield f"own score (the last one it printed): {result.claimed:.6g}"
     if gain := verdict.gain_shown(evaluation):
-        yield gain + (", the new best" if evaluation.became_best else "")
+        yield gain + (", a new best" if evaluation.became_best else "")
     elif sentence := _verdict(run.state, evaluation):
         yield f"verdict: {sentence}"
     if result.distrust_reason:
-        yield f"not trusted: {result.distrust_reason}"
+        yield f"not trusted: {result.distrust_reason}. So it cannot become the best"
 
 
 def _verdict(state: State, evaluation: Evaluation) -> str:
@@ -88,27 +89,27 @@ def _verdict(state: State, evaluation: Evaluation) -> str:
     if result.verdict == "unclear":
         return _unclear(state, evaluation)
     if result.verdict == "worse":
-        return f"worse than {result.against}, the best then, by more than chance explains; no gain is shown"
-    return f"{result.verdict}: better than {result.against} by more than chance explains" if result.verdict else ""
+        return f"worse than {result.against}, the best at the time, beyond the noise; no number is shown"
+    return f"{result.verdict}: better than {result.against} beyond the noise" if result.verdict else ""
 
 
 def _unclear(state: State, evaluation: Evaluation) -> str:
     against = evaluation.result.against
     if evaluation.result.distrust_reason:
-        return f"unclear: chance explains its distance from {against}, so no score is shown"
+        return f"unclear: the difference from {against} is within noise, so no number is shown"
     if not evaluation.became_best:
         return (
-            f"unclear: chance explains its distance from {against}, the best so far, so no score is shown; it stays a "
-            "candidate for the end of the run, and your own cross-validation is the better guide"
+            f"unclear: the difference from {against}, the best at the time, is within noise, so no number is shown. It "
+            "stays a candidate for the end of the run; your own cross-validation is the better guide"
         )
     if _failed_elsewhere(state, against):
         return (
-            f"unclear: chance explains its distance from {against}, so no score is shown; it is the new best, because "
-            f"{against} did not succeed on other training rows"
+            f"unclear: the difference from {against} is within noise, so no number is shown. This one is the new best, "
+            f"because {against} did not succeed on other training rows"
         )
     return (
-        f"unclear, but the new best: on each of two separate sets of held-out rows it was ahead of {against}, each "
-        "time by no more than chance explains, so no score is shown"
+        f"unclear, but the new best: it was ahead of {against} on two separate sets of held-out rows. Each lead is "
+        "within noise, so no number is shown"
     )
 
 

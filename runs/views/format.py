@@ -35,9 +35,11 @@ def marked_score(score: float | None, noise: float | None, state: State) -> str:
 
 
 def evaluation_text(evaluation: Evaluation, state: State) -> str:
-    """The score or status of an evaluation."""
+    """The score or status of an evaluation, and why it is not trusted, if so."""
     if evaluation.score is not None:
-        return marked_score(evaluation.score, evaluation.noise, state)
+        reason = evaluation.result.distrust_reason
+        mark = f", not trusted: {one_line(reason)}" if reason else ""
+        return marked_score(evaluation.score, evaluation.noise, state) + mark
     if evaluation.status == "unscored":
         return "valid, not scored (the task has no labels to hold out)"
     return evaluation.status or "not finished"

@@ -212,7 +212,8 @@ def _best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation
 def _score_cell(best: Evaluation | None) -> str:
     if best is None:
         return "none"
-    return score_text(best.score, best.noise) if best.score is not None else best.status or "open"
+    mark = ", not trusted" if best.result.distrust_reason else ""
+    return score_text(best.score, best.noise) + mark if best.score is not None else best.status or "open"
 
 
 def _cell(text: str) -> str:

@@ -41,6 +41,7 @@ def _row(evaluation: Evaluation, state: State) -> tuple[str, ...]:
     if score and not is_protected(state):
         description += f" ({LABELS_UNPROTECTED})"
     status = "best" if evaluation.became_best and evaluation.status == "scored" else evaluation.status
+    status = "not trusted" if evaluation.result.distrust_reason else status
     return evaluation.commit[:12], score, status, f"{evaluation.result.seconds / 60:.1f}", description
 
 
