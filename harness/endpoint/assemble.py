@@ -27,9 +27,17 @@ def assemble(
     it never came. Reasoning that came in two fields stays in both.
     """
     parts = [delta for delta, _ in _once(deltas)]
-    texts = {name: [plain(part[name]) for part in parts if part.get(name)] for name in TEXTS}
-    details = _details(parts)
-    calls = _calls(parts)
+    texts: dict[str, list[str]] = {name: [] for name in TEXTS}
+    others: list[Mapping[str, Any]] = []
+    for part in parts:
+        for name, value in part.items():
+            if name in texts:
+                if value:
+                    texts[name].append(value if type(value) is str else plain(value))
+            elif not others or others[-1] is not part:
+                others.append(part)
+    details = _details(others)
+    calls = _calls(others)
     runs = [*texts.values(), *(e.runs[k] for e in details for k in e.runs), *(call.arguments for call in calls)]
     style = _style(runs, is_usually_delta) if style == "auto" else style
     message: dict[str, Any] = {

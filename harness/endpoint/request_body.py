@@ -111,7 +111,7 @@ class AnsweredIds:
     def of(self, messages: Sequence[bytes]) -> set[str]:
         """The ids in `messages`."""
         seen = len(self._seen)
-        if seen > len(messages) or any(a is not b for a, b in zip(self._seen, messages, strict=False)):
+        if list(messages[:seen]) != self._seen:  # equal objects are compared by identity first
             self._seen, self._ids, seen = [], set(), 0
         for message in messages[seen:]:
             self._seen.append(message)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jiter import from_json
+
 from harness.endpoint.assemble import TEXTS, Style, assemble, join_surrogates, only_text, plain
 from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
 from harness.endpoint.server_sent_events import EventReader, ServerSentEvent, is_done, parse, read_chunks
@@ -21,6 +23,9 @@ _FIELDS = (*TEXTS, "reasoning_details", "tool_calls")
 
 _EVENT_NAMES = ("", "message", "error")
 """Names of events that carry a reply; data of another name counts only if it has choices."""
+
+_USUAL_KEYS = {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
+"""Keys of a chunk that need no further look."""
 
 _BROKEN_ENDS = ("error", "abort", "cancelled")
 """Finish reasons that report a failure of the server."""
@@ -103,7 +108,8 @@ class ReplyReader:
             self._document.append(received)
             return
         for event in self._events.feed(received):
-            self._take(event)
+            if not self._take_usual(event):
+                self._take(event)
 
     def finish(self) -> RawReply:
         """The complete reply. Raises `TransientFailure` if the answer ended too early or was no reply."""
@@ -126,6 +132,32 @@ class ReplyReader:
         return RawReply(
             message | self._named(), self._finish, self._usage, style, self.is_over or self._document is not None
         )
+
+    def _take_usual(self, event: ServerSentEvent) -> bool:
+        """Take a chunk with one piece of one text, as most are; False if it is another, and nothing was done.
+
+        A long reply has thousands of them, and the checks for everything else would cost more than parsing.
+        """
+        if event.event or event.id or self.is_over or self._finish or not event.data.startswith(b"{"):
+            return False
+        try:
+            chunk = from_json(event.data, allow_inf_nan=False)
+            (choice,) = chunk["choices"]
+            ((name, piece),) = choice["delta"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+        is_usual = name in TEXTS and type(piece) is str and piece and chunk.keys() <= _USUAL_KEYS
+        if not is_usual or chunk.get("usage") or choice.get("finish_reason") or "message" in choice:
+            return False
+        if choice.get("index") or chunk.get("object") == "error":
+            return False
+        if self._deltas:
+            before = self._deltas[-1][0].get(name)
+            if type(before) is str and len(before) >= _SURE:
+                return False  # it may replace the piece before
+        self._last = event
+        self._deltas.append(({name: piece}, ""))
+        return True
 
     def _take(self, event: ServerSentEvent) -> None:
         last, self._last = self._last, event
