@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sandboxes.base import PathRefused
+from sandboxes.cache import short_hash
 
 Owner = tuple[int, int] | None
 """User and group that own written files; None: the writing process."""
@@ -82,7 +82,10 @@ def write_file(root: Path, parts: tuple[str, ...], content: bytes, owner: Owner)
                 raise PathRefused(f"{name} is a folder")
             if stat.S_ISREG(status.st_mode):
                 mode = stat.S_IMODE(status.st_mode) & 0o777
-        temporary = f".{secrets.token_hex(8)}.part"
+        # The same name each time: a write that a kill interrupted is repeated, and leaves nothing behind.
+        temporary = f".{short_hash(os.fsencode(parts[-1]))}.part"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from harness import errors
 from harness.evaluation import evaluate, result_text, submission
 from harness.evaluation.steps.declare import StepArguments
 from harness.evaluation.steps.describe import running_log, spent_seconds
 from harness.run import Lane, Run, working_on
+from runs.events.registry import Warned
 from runs.state import Evaluation
 from sandboxes.base import JobStatus
 
@@ -91,7 +93,13 @@ def text_of(run: Run, name: str) -> str:
 
 def _complete(run: Run, evaluation: Evaluation) -> None:
     with working_on(evaluation.lane, evaluation.attempt):
-        evaluate.complete(run, evaluation)
+        try:
+            evaluate.complete(run, evaluation)
+        except OSError as error:
+            if errors.is_of_machine(error):
+                raise
+            run.record(Warned(message=f"evaluation {evaluation.id} could not be made: {error}"))
+            evaluate.fail(run, evaluation, f"it could not be made: {error.strerror or error}")
         if run.state.evaluations[evaluation.id].is_late:
             submission.keep_attempt(run, evaluation.attempt)
             submission.write_summaries(run)

@@ -98,6 +98,19 @@ def complete(run: Run, evaluation: Evaluation) -> None:
                 submission.choose(run, evaluation, "valid but not trusted; used until there is a better one")
 
 
+def fail(run: Run, evaluation: Evaluation, why: str) -> None:
+    """Record that an evaluation has no result."""
+    run.record(
+        EvaluationFinished(
+            evaluation=evaluation.id,
+            status="failed",
+            commit=evaluation.commit,
+            tree=evaluation.started.tree,
+            message=why,
+        )
+    )
+
+
 def _record(run: Run, finished: EvaluationFinished, best: Evaluation | None) -> bool:
     """Record a result, unless the evaluation that it was compared with is not the best any more."""
     with run.lock:

@@ -13,9 +13,9 @@ import pytest
 from harness import errors
 from harness.cli import main
 from harness.endpoint.proxies import is_direct, require_usable_proxy
+from harness.evaluation import background
 from harness.evaluation.steps import sandboxed
 from harness.settings import SettingsError, load_settings
-from harness.tools import registry
 from runs.events.registry import Paused, ToolFinished
 from sandboxes.base import JobStatus, Limits, SandboxPaths
 from tests.harness.judged_runs import side, two_numbers
@@ -97,7 +97,7 @@ def test_fault_of_the_machine_in_an_evaluation_is_shown_to_the_user_alone(
     def fail(*_: object) -> str:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(registry, "evaluate", fail)
+    monkeypatch.setattr(background, "start", fail)
     with ChatServer(lambda _: reply("", call("evaluate", command="true")), piece=1000) as server:
         options = ["--attempts", "1", "--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
         code, printed = harness_here(digits_home, "run", "digits", *options)
