@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from string import Template
 
 from context import memory
-from context.memory_scope import render_scope
+from context.memory_scope import SCOPE_TOKENS, render_scope
 from context.notebook import Notebook
 from context.run_summary import render_summary
 from context.tokens import bytes_for
+from context.truncation.truncate import truncate
 from context.window import prompt
 from runs.events.registry import CheckpointTaken
 from runs.state import Attempt, Evaluation, State
 from runs.views import verdict
 from runs.views.format import one_line
 
-MEMORY_TOKENS = 6_000
-CHECKPOINT_TOKENS = 4_000
-"""Room for the checkpoints of this attempt; older ones are left to `recall`."""
+MEMORY_TOKENS, CHECKPOINT_TOKENS, LIST_TOKENS = 6_000, 4_000, 2_000
+"""Room for the memory, for the checkpoints of this attempt (older ones are left to `recall`), and for each list of the
+state, in a window of 100,000 tokens or more; smaller windows have their share."""
+NOTES_TOKENS = 1_500
+LEAST_SHARE = 0.25
 MOST_LISTED = 40
 _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+")
 LONGEST = 400
@@ -31,31 +35,57 @@ LONGEST = 400
 STATE_HEADING = "# State"
 
 
+@dataclass(frozen=True)
+class WorkspaceView:
+    """What the first message shows of a workspace: the text of its `NOTES.md` and a line per file. `window`: the
+    tokens that the whole window may take."""
+
+    notes: str = ""
+    files: Sequence[str] = ()
+    window: int = 120_000
+
+    @property
+    def share(self) -> float:
+        """The share of the usual room that the parts of the first message have in this window."""
+        return min(1.0, max(LEAST_SHARE, self.window / 100_000))
+
+
 def render_first_message(
     state: State,
     deadline: str,
     limits: str,
     notebook: Notebook | None = None,
-    memory_tokens: int = MEMORY_TOKENS,
     *,
     lane: int = 0,
     situation: Sequence[str] = (),
+    workspace: WorkspaceView = WorkspaceView(),
 ) -> str:
     """The text of the first message of a lane's window. `situation`: lines of the state that change with time."""
-    notes = render_notes(notebook) if notebook else ""
+    share = workspace.share
+    notes = render_notes(notebook, int(CHECKPOINT_TOKENS * share)) if notebook else ""
     so_far = f"# This attempt so far\n\n{notes}" if notes else ""
-    others, earlier = memory.render_open(state, lane), memory.render_memory(state, memory_tokens)
+    own, others = render_own_notes(workspace.notes), memory.render_open(state, lane)
+    earlier = memory.render_memory(state, int(MEMORY_TOKENS * share))
     attempt = state.lane(lane).attempt
-    scope = render_scope(state, attempt, earlier) if attempt else ""
+    scope = render_scope(state, attempt, earlier, int(SCOPE_TOKENS * share)) if attempt else ""
     return Template(prompt("user")).substitute(
         card=state.card.strip(),
         lessons=f"\n{state.lessons.text.strip()}\n" if state.lessons and state.lessons.text else "",
         deadline=deadline,
         limits=limits,
-        memory="\n\n".join(filter(None, [earlier, render_summary(state), others, scope, so_far])),
+        memory="\n\n".join(filter(None, [earlier, render_summary(state), others, scope, own, so_far])),
         move=_describe_move(state, lane),
-        state=render_state(state, notebook or Notebook(), lane, situation),
+        state=render_state(state, notebook or Notebook(), lane, situation, workspace),
     )
+
+
+def render_own_notes(notes: str) -> str:
+    """The model's `NOTES.md` as a quotation, so that no line of it passes for the harness's; empty if none."""
+    if not notes.strip():
+        return ""
+    shown = truncate(notes.strip("\n"), NOTES_TOKENS, "read_file NOTES.md shows all of it")
+    lines = re.sub(r"<(/?)harness>", r"[\1harness]", shown).split("\n")
+    return "\n".join(["# Your notes (NOTES.md)", "", *(f"> {line}" for line in lines)])
 
 
 def _describe_move(state: State, lane: int) -> str:
@@ -64,9 +94,9 @@ def _describe_move(state: State, lane: int) -> str:
     return f"\n{attempt.brief}\n" if attempt and attempt.brief else ""
 
 
-def render_notes(notebook: Notebook) -> str:
+def render_notes(notebook: Notebook, tokens: int = CHECKPOINT_TOKENS) -> str:
     """What replaces the turns of this attempt that left the window; empty if none did."""
-    parts = _render_checkpoints(notebook.checkpoints)
+    parts = _render_checkpoints(notebook.checkpoints, tokens)
     if notebook.stubs:
         parts.append("Older turns (`recall` with the event number shows one whole):")
         parts.append("\n".join(notebook.stubs))
@@ -83,8 +113,15 @@ def _says(words: str, fact: str) -> bool:
     return bool(numbers) and set(numbers) <= set(_NUMBER.findall(words))
 
 
-def render_state(state: State, notebook: Notebook, lane: int = 0, situation: Sequence[str] = ()) -> str:
+def render_state(
+    state: State,
+    notebook: Notebook,
+    lane: int = 0,
+    situation: Sequence[str] = (),
+    workspace: WorkspaceView = WorkspaceView(),
+) -> str:
     """The state of the run and of one lane in it, rendered by code."""
+    room = bytes_for(int(LIST_TOKENS * workspace.share))
     attempt, open_jobs = state.lane(lane).attempt, state.lane(lane).open_jobs
     lines = [
         f"attempt: {attempt.number if attempt else 1}",
@@ -96,10 +133,11 @@ def render_state(state: State, notebook: Notebook, lane: int = 0, situation: Seq
     evaluations = state.evaluations_in(attempt.number) if attempt else []
     scored = [memory.render_evaluation(e, notebook.ideas.get(e.id, "")) for e in evaluations]
     jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in open_jobs]
-    lines += _render_list("evaluations of this attempt", scored)
-    lines += _render_list("open jobs", jobs)
-    lines += _render_list("decisions and rejected ideas", notebook.decided)
-    lines += _render_list("to do", [f"{name}: {text}" for name, text in notebook.todos.items()])
+    lines += _render_list("files", list(workspace.files), room)
+    lines += _render_list("evaluations of this attempt", scored, room)
+    lines += _render_list("open jobs", jobs, room)
+    lines += _render_list("decisions and rejected ideas", notebook.decided, room)
+    lines += _render_list("to do", [f"{name}: {text}" for name, text in notebook.todos.items()], room)
     return "\n".join(lines)
 
 
@@ -125,18 +163,24 @@ def _describe_workspace(attempt: Attempt | None) -> str:
     return f"started as commit {memory.short_commit(attempt.parent)}"
 
 
-def _render_list(title: str, items: list[str]) -> list[str]:
-    if not items:
-        return []
-    left_out = len(items) - MOST_LISTED
-    more = [f"- ({left_out} older ones: use `recall`)"] if left_out > 0 else []
-    return [f"{title}:", *more, *(f"- {one_line(item, LONGEST)}" for item in items[-MOST_LISTED:])]
+def _render_list(title: str, items: list[str], room: int) -> list[str]:
+    """The latest items that fit into `room` bytes, at least one."""
+    shown: list[str] = []
+    for item in reversed(items[-MOST_LISTED:]):
+        line = f"- {one_line(item, LONGEST)}"
+        room -= len(line.encode())
+        if room < 0 and shown:
+            break
+        shown.insert(0, line)
+    left_out = len(items) - len(shown)
+    more = [f"- ({left_out} others: use `recall`)"] if left_out > 0 else []
+    return [f"{title}:", *more, *shown] if items else []
 
 
-def _render_checkpoints(checkpoints: list[CheckpointTaken]) -> list[str]:
+def _render_checkpoints(checkpoints: list[CheckpointTaken], tokens: int) -> list[str]:
     """The latest checkpoints that fit, in the model's own words; older ones are named, never summarised."""
     sections: list[str] = []
-    room, left_out = bytes_for(CHECKPOINT_TOKENS), 0
+    room, left_out = bytes_for(tokens), 0
     for number, checkpoint in reversed(list(enumerate(checkpoints, 1))):
         heading = f"## Checkpoint {number} (event {checkpoint.seq})"
         section = "\n".join([heading, *(f"- done: {one_line(text)}" for text in checkpoint.done)])

@@ -1,7 +1,7 @@
 """The memory of a run: one Markdown entry per finished attempt. Code renders the facts, the model wrote the words.
 
-Entries are never rewritten, so the memory in the window only grows at its end and stays cached. When it exceeds its
-budget, many of the oldest entries become table rows at once; `recall` still shows them whole.
+In the window a row of each attempt comes first, never rewritten, so that the beginning stays cached; then whole entries
+of the latest attempts. `recall` shows the others.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from runs.state import Attempt, Evaluation, State
 from runs.views import verdict
 from runs.views.format import one_line
 
-KEPT_SHARE = 0.4
-"""Share of the budget that whole entries take right after folding. A low share makes folding rare."""
-MOST_ROWS = 150
+ROWS_SHARE, KEPT_SHARE = 0.5, 0.5
+"""The share of the budget that rows may take, and that of it which they take right after the oldest were left out."""
 LONGEST = 2_000
 """Characters of one part of an attempt's report in the window; `recall` shows longer ones whole."""
+DONE_LONGEST, MOST_DONE, MOST_FACTS = 300, 12, 8
 FAULTY = ("invalid", "failed", "timeout")
 """Statuses whose message says what was wrong."""
 
@@ -28,33 +28,88 @@ def render_entry(state: State, attempt: Attempt) -> str:
         f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    evaluations = state.evaluations_in(attempt.number)
-    lines += [_as_of_its_end(e) for e in evaluations] or ["no evaluation"]
+    lines += [_render_tried(attempt, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
     for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if text:
             lines.append(f"{name}: {one_line(mark_contradictions(state, attempt, text), LONGEST)}")
+    if attempt.closing:
+        lines += [f"done: {one_line(text, DONE_LONGEST)}" for text in attempt.closing.done[-MOST_DONE:]]
+        lines += [f"own result: {fact}" for fact in attempt.closing.facts[-MOST_FACTS:]]
     lessons = [mark_contradictions(state, attempt, lesson) for lesson in attempt.lessons[:20]]
     lines += [f"lesson: {one_line(lesson, 400)}" for lesson in lessons]
     return "\n".join(lines)
 
 
 def render_memory(state: State, tokens: int | None = None) -> str:
-    """All entries, oldest first. With a budget of `tokens` the oldest ones are folded into a table."""
+    """One row per attempt, oldest first, then whole entries: of the latest attempts as many as fit into `tokens`.
+
+    Rows are never rewritten and come first, so they stay cached; when they exceed their share of the budget, many of
+    the oldest are left to `recall` at once.
+    """
     ended = state.ended_attempts
+    if not ended:
+        return "(empty: this is the first attempt)"
     entries = [render_entry(state, attempt) for attempt in ended]
     for count, name in state.late_evaluations:
         late = state.evaluations[name]
         entries[count - 1] += f"\nafter attempt {late.attempt} had ended: {render_evaluation(late)}"
-    folded = _count_folded([len(text.encode()) for text in entries], tokens)
-    parts = [_render_table(state, ended[:folded])] if folded else []
-    return "\n\n".join([*parts, *entries[folded:]]) or "(empty: this is the first attempt)"
+    if tokens is None:
+        return "\n\n".join(entries)
+    rows = [f"| {_render_row(attempt, state)} |" for attempt in ended]
+    room = bytes_for(tokens)
+    table = _render_table(rows, int(ROWS_SHARE * room))
+    room -= len(table.encode())
+    whole: list[str] = []
+    for entry in reversed(entries):
+        room -= len(entry.encode())
+        if room < 0 and whole:
+            break
+        whole.insert(0, entry if room >= 0 else _cut(entry, room + len(entry.encode())))
+    return "\n\n".join([table, *whole])
 
 
-def _as_of_its_end(evaluation: Evaluation) -> str:
+def _render_table(rows: list[str], room: int) -> str:
+    hidden = _count_hidden([len(row.encode()) for row in rows], room)
+    header = [
+        "## All attempts so far, one row each (`recall` shows them whole)",
+        "",
+        "| attempt | idea | score | verdict | criticism |",
+        "|---|---|---|---|---|",
+    ]
+    more = [f"| 1 to {hidden} | left out: use `recall` | | | |"] if hidden else []
+    return "\n".join([*header, *more, *rows[hidden:]])
+
+
+def _count_hidden(sizes: list[int], room: int) -> int:
+    """How many of the oldest rows are left out. Replays the rows in order, so that the count never falls."""
+    hidden, shown = 0, 0
+    for count, size in enumerate(sizes, 1):
+        shown += size
+        if shown > room:
+            while hidden < count - 1 and shown > KEPT_SHARE * room:
+                shown -= sizes[hidden]
+                hidden += 1
+    return hidden
+
+
+def _cut(entry: str, room: int) -> str:
+    """The beginning of an entry that alone is too large."""
+    return entry.encode()[: max(200, room)].decode(errors="ignore") + "\n(the rest: use `recall`)"
+
+
+def _render_tried(attempt: Attempt, evaluation: Evaluation) -> str:
+    """An evaluation of an ended attempt, with its idea and the files it changed."""
+    closing = attempt.closing
+    files = ", ".join(closing.changed.get(evaluation.id, ()) if closing else ())
+    line = _as_of_its_end(evaluation, closing.ideas.get(evaluation.id, "") if closing else "")
+    return f"{line}; changed: {files}" if files else line
+
+
+def _as_of_its_end(evaluation: Evaluation, idea: str) -> str:
     """An evaluation in the entry of its attempt, which is never rewritten: a later result is a line of its own."""
     if evaluation.is_late or not evaluation.finished:
         return f"evaluation {evaluation.id}: still running when the attempt ended"
-    return render_evaluation(evaluation)
+    return render_evaluation(evaluation, idea)
 
 
 def render_open(state: State, lane: int) -> str:
@@ -68,36 +123,8 @@ def render_open(state: State, lane: int) -> str:
     return "\n\n".join(parts)
 
 
-def _count_folded(sizes: list[int], tokens: int | None) -> int:
-    """How many of the oldest entries are folded. Replays the entries in order, so that the count never falls."""
-    if tokens is None:
-        return 0
-    folded, unfolded, limit = 0, 0, bytes_for(tokens)
-    for count, size in enumerate(sizes, 1):
-        unfolded += size
-        if unfolded > limit:
-            while folded < count - 1 and unfolded > KEPT_SHARE * limit:
-                unfolded -= sizes[folded]
-                folded += 1
-    return folded
-
-
-def _render_table(state: State, attempts: list[Attempt]) -> str:
-    hidden = attempts[:-MOST_ROWS]
-    rows = [f"| {_render_row(state, attempt)} |" for attempt in attempts[-MOST_ROWS:]]
-    header = [
-        "## Earlier attempts, one row each (`recall` shows them whole)",
-        "",
-        "| attempt | idea | score | verdict | criticism |",
-        "|---|---|---|---|---|",
-    ]
-    if hidden:
-        rows.insert(0, f"| 1 to {hidden[-1].number} | left out: use `recall` | | | |")
-    return "\n".join([*header, *rows])
-
-
-def _render_row(state: State, attempt: Attempt) -> str:
-    finished = [e for e in state.evaluations_in(attempt.number) if e.status]
+def _render_row(attempt: Attempt, state: State) -> str:
+    finished = [e for e in state.evaluations_in(attempt.number) if e.status and not e.is_late]
     # Not the one with the best exact score: among *unclear* ones that would tell more than their verdicts.
     told = [e for e in finished if e.became_best] or [e for e in finished if e.score is not None] or finished
     best = told[-1] if told else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from context.first_message import render_first_message
 from context.loop_detection import END, TEXT_REPLIES
 from context.window import prompt
 from harness import budget, compact, errors, fallback, request
@@ -12,15 +11,19 @@ from harness.evaluation import submission
 from harness.run import Lane, working_on
 from harness.search.start import set_up_workspace, start_attempt
 from harness.timing.notes import is_overtime
-from harness.timing.situation import describe_situation
 from harness.tools import registry
 from harness.tools.notes import Finish
+from harness.workspace import keep_notes, place_notes
 from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
 from runs.state import Attempt
+from runs.versions.errors import VersionsError
 from sandboxes import gpus
 from sandboxes.base import JobStatus, SandboxError
 
 Why = Literal["finish", "turns", "time", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
+
+MOST_CHANGED = 12
+"""Changed files of an evaluation that the memory names."""
 
 
 def play(lane: Lane) -> bool:
@@ -78,22 +81,20 @@ def begin(lane: Lane) -> Attempt | None:
         for problem in gpus.problems_of(lane.sandbox.paths.gpus):
             lane.record(Warned(message=problem))
         set_up_workspace(lane, attempt)
+        place_notes(lane, attempt.move)
     if lane.state.epoch is None:
         open_epoch(lane, "attempt", keeps_tail=False)
     return attempt
 
 
 def open_epoch(lane: Lane, reason: Literal["attempt", "resume"], *, keeps_tail: bool) -> None:
-    """Start a window epoch. What the model reads of the run is rendered here and nowhere else."""
-    state, limits = lane.run.state, budget.describe(lane.run.settings)
-    deadline, situation = budget.stated_deadline(state), describe_situation(lane)
-    user = render_first_message(state, deadline, limits, lane.notebook, lane=lane.number, situation=situation)
+    """Start a window epoch."""
     lane.record(
         EpochStarted(
             reason=reason,
             system=prompt("system"),
             tools=lane.run.tools.decode(),
-            user=user,
+            user=compact.first_message(lane, lane.notebook),
             keeps_tail=keeps_tail,
         )
     )
@@ -153,6 +154,7 @@ def end(lane: Lane, why: Why, words: Finish | None = None, *, has_failed: bool =
     said = words or Finish()
     attempt = lane.state.attempt
     assert attempt is not None
+    keep_notes(lane)
     lane.record(
         AttemptEnded(
             why=why,
@@ -162,8 +164,26 @@ def end(lane: Lane, why: Why, words: Finish | None = None, *, has_failed: bool =
             lessons=said.lessons,
             continue_from=said.continue_from.strip(),
             killed_jobs=killed,
+            done=[text for taken in lane.notebook.checkpoints for text in taken.done],
+            facts=lane.notebook.facts.lines(),
+            ideas={e.id: lane.notebook.ideas.get(e.id, "") for e in lane.run.state.evaluations_in(attempt.number)},
+            changed=_changed_files(lane, attempt),
             attempt=attempt.number,
         )
     )
     submission.keep_attempt(lane.run, attempt.number)
     submission.write_summaries(lane.run)
+
+
+def _changed_files(lane: Lane, attempt: Attempt) -> dict[str, list[str]]:
+    """The files that each evaluation of an attempt changed since the commit before it."""
+    changed, before = {}, attempt.parent
+    for evaluation in lane.run.state.evaluations_in(attempt.number):
+        try:
+            names = lane.run.versions.changed(before, evaluation.commit)
+        except VersionsError as error:
+            names = [f"not known: {error}"]
+        more = [f"and {len(names) - MOST_CHANGED} more"] if len(names) > MOST_CHANGED else []
+        changed[evaluation.id] = [*names[:MOST_CHANGED], *more]
+        before = evaluation.commit
+    return changed

@@ -14,11 +14,13 @@ from typing import Literal
 from context.compaction.close_epoch import describe_leaving, plan_close, plan_forced
 from context.compaction.masking import masked_size
 from context.compaction.policy import Decision, Figures, Rates, Thresholds, choose_tail, decide, rework_price
-from context.first_message import STATE_HEADING, render_first_message
+from context.first_message import STATE_HEADING, WorkspaceView, render_first_message
+from context.notebook import Notebook
 from context.window import prompt
 from harness import budget
 from harness.run import Lane
 from harness.timing.situation import describe_situation
+from harness.workspace import list_files, read_notes
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
 MAX_REQUESTS = 2
@@ -158,16 +160,12 @@ def close(
     """Close the epoch: the oldest `dropped` exchanges leave the window, and the outputs of the next `masked` ones."""
     window = lane.window
     plan = plan_close(window, lane.notebook, stage=stage, dropped=dropped, masked=masked, rejected=rejected)
-    deadline, limits = budget.stated_deadline(lane.run.state), budget.describe(lane.run.settings)
-    situation = describe_situation(lane)
     lane.record(
         EpochStarted(
             reason=reason,
             system=prompt("system"),
             tools=lane.run.tools.decode(),
-            user=render_first_message(
-                lane.run.state, deadline, limits, plan.notebook, lane=lane.number, situation=situation
-            ),
+            user=first_message(lane, plan.notebook),
             kept=plan.kept,
             changed=plan.changed,
             stage=stage,
@@ -177,6 +175,20 @@ def close(
             fill=window.tokens(),
             why=why,
         )
+    )
+
+
+def first_message(lane: Lane, notebook: Notebook) -> str:
+    """The first message of a lane's next epoch: all that the model reads of the run is rendered here."""
+    run = lane.run
+    return render_first_message(
+        run.state,
+        budget.stated_deadline(run.state),
+        budget.describe(run.settings),
+        notebook,
+        lane=lane.number,
+        situation=describe_situation(lane),
+        workspace=WorkspaceView(read_notes(lane), list_files(lane.sandbox.paths.workspace), limit(lane)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from runs.events.registry import (
+    AttemptEnded,
     Call,
     EndpointChanged,
     EvaluationFinished,
@@ -91,7 +92,7 @@ class Attempt:
     """One attempt: a move applied to its parents (commits) in a lane. `ended` is empty while it is open.
 
     `brief` is what the model reads of the move, `continue_from` the evaluation that the model wants to start from next.
-    `active_seconds` and `cost` count what it used.
+    `active_seconds` and `cost` count what it used; `closing` is the event of its end.
     """
 
     number: int
@@ -110,6 +111,7 @@ class Attempt:
     lessons: tuple[str, ...] = ()
     brief: str = ""
     continue_from: str = ""
+    closing: AttemptEnded | None = None
 
     @property
     def parent(self) -> str | None:

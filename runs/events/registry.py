@@ -11,6 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from runs.events.attempts import AttemptEnded as AttemptEnded
+from runs.events.attempts import AttemptStarted as AttemptStarted
+from runs.events.attempts import LanesChanged as LanesChanged
+from runs.events.attempts import NotesKept as NotesKept
 from runs.events.base import Audience as Audience
 from runs.events.base import Event as Event
 from runs.events.evaluation import Decided as Decided
@@ -152,30 +156,6 @@ class Warned(Event):
 # ------------------------------------------------------------------------------------------------ attempts and turns
 
 
-class AttemptStarted(Event):
-    """An attempt begins: a move applied to the `parents` (commits; none: an empty workspace). `brief` is what the model
-    reads of the move in the first message."""
-
-    kind: Literal["attempt_started"] = "attempt_started"
-    move: str = "improve"
-    parents: list[str] = Field(default_factory=list)
-    brief: str = ""
-
-
-class AttemptEnded(Event):
-    """An attempt is over, with the model's own words if it called `finish`. `continue_from` is the evaluation that it
-    wants to start from next."""
-
-    kind: Literal["attempt_ended"] = "attempt_ended"
-    why: Literal["finish", "turns", "time", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
-    did: str = ""
-    criticism: str = ""
-    next: str = ""
-    lessons: list[str] = Field(default_factory=list)
-    continue_from: str = ""
-    killed_jobs: list[str] = Field(default_factory=list)
-
-
 class EndpointChanged(Event):
     """The run continues at another endpoint: at a new address after a resume, or at its fallback (`why`).
 
@@ -191,23 +171,6 @@ class EndpointChanged(Event):
     why: str = ""
     probe: dict[str, Any] | None = None
     prices: dict[str, Any] = Field(default_factory=dict)
-
-
-class LanesChanged(Event):
-    """How many lanes may play from now on. A lane beyond that ends its attempt and starts no other."""
-
-    kind: Literal["lanes_changed"] = "lanes_changed"
-    audience: Audience = "people"
-    parallel: int
-    why: str
-
-
-class NotesKept(Event):
-    """The model's `NOTES.md` at the end of an attempt. `size`: bytes of the file, of which `text` may be a part."""
-
-    kind: Literal["notes_kept"] = "notes_kept"
-    text: str = ""
-    size: int = 0
 
 
 class ModelAsked(Event):

@@ -172,6 +172,14 @@ class Versions:
             )
         return patch.decode("utf-8", "replace")
 
+    def changed(self, before: str | None, after: str) -> list[str]:
+        """The files that differ between two commits (None: the empty tree), as `A path`, `M path` or `D path`."""
+        commits = [_checked(before) if before else EMPTY_TREE, _checked(after)]
+        with self._opened() as repo:
+            names: str = repo.git.diff_tree("-r", "--name-status", "--no-renames", "-z", *commits)
+        parts = names.split("\0")
+        return [f"{kind} {path}" for kind, path in zip(parts[::2], parts[1::2], strict=False)]
+
     def files(self, commit: str) -> list[str]:
         """The paths of a commit's files. Bytes that are not UTF-8 become surrogates (`os.fsencode` restores them)."""
         with self._files(commit) as files:

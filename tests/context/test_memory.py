@@ -39,24 +39,37 @@ def attempts(count: int) -> list[State]:
 STATES = attempts(90)
 
 
-def test_short_memory_is_not_folded() -> None:
-    assert memory.render_memory(STATES[4], BUDGET) == memory.render_memory(STATES[4])
+def test_memory_fits_its_budget_and_names_every_attempt() -> None:
+    text = memory.render_memory(STATES[-1], 5_000)
+    rows = text[: text.index("\n## Attempt ")]
+    assert all(f"| idea {number}: stacked forests |" in rows for number in range(1, 91))
+    assert "## Attempt 90\n" in text and "## Attempt 1\n" not in text
+    assert estimate_tokens(len(text.encode())) <= 5_000
+    assert estimate_tokens(len(memory.render_memory(STATES[-1], BUDGET).encode())) <= BUDGET
 
 
-def test_long_memory_fits_its_budget_and_names_every_attempt() -> None:
-    text = memory.render_memory(STATES[-1], BUDGET)
-    entries, rows = text.count("## Attempt "), text.count("stacked forests |")
-    assert entries + rows == 90
-    assert "idea 1: stacked forests" in text and "flaw 1" in text
-    unfolded = text[text.index("## Attempt ") :]
-    assert estimate_tokens(len(unfolded.encode())) <= BUDGET
-    assert estimate_tokens(len(text.encode())) < estimate_tokens(len(memory.render_memory(STATES[-1]).encode()))
-
-
-def test_memory_mostly_grows_at_its_end() -> None:
-    chains = [memory.render_memory(state, BUDGET) for state in STATES]
-    rewritten = sum(not late.startswith(early) for early, late in pairwise(chains))
+def test_rows_only_grow_at_their_end() -> None:
+    tables = [memory.render_memory(state, BUDGET).partition("\n\n## Attempt ")[0] for state in STATES]
+    rewritten = sum(not late.startswith(early) for early, late in pairwise(tables))
     assert 1 <= rewritten <= 6
+
+
+def test_entry_holds_what_the_attempt_found_out() -> None:
+    ended = AttemptEnded(
+        why="finish",
+        attempt=1,
+        done=["5 folds by surname"],
+        facts=["`python t.py` printed: cv 0.81 (event 9)"],
+        ideas={"001-1": "titles from names"},
+        changed={"001-1": ["A solution.py", "M src/features.py"]},
+    )
+    base = {"evaluation": "001-1", "commit": "a" * 40, "tree": "b" * 40, "attempt": 1}
+    started = EvaluationStarted(call="c", command="python s.py", job="e-1", **base)  # type: ignore[arg-type]
+    finished = EvaluationFinished(status="scored", score=0.8, shown_score="0.80 ± 0.01", **base)  # type: ignore[arg-type]
+    state = fold([AttemptStarted(attempt=1), started, finished, ended])
+    entry = memory.render_entry(state, state.attempts[0])
+    assert "; idea: titles from names; changed: A solution.py, M src/features.py" in entry
+    assert "done: 5 folds by surname" in entry and "own result: `python t.py` printed: cv 0.81 (event 9)" in entry
 
 
 def test_gains_are_those_of_the_journal() -> None:
