@@ -25,7 +25,7 @@ from runs.events.registry import (
 from runs.views.format import one_line
 from runs.views.messages import split_thinking
 
-MOST_SCORES, MOST_ERRORS = 14, 5
+MOST_SCORES, MOST_ERRORS = 16, 10
 COMMAND_CHARACTERS, LINE_CHARACTERS = 110, 150
 READ_CHARACTERS = 20_000
 """Of a longer output only the end is read."""

@@ -20,7 +20,7 @@ NOTES_BYTES = 1_000_000
 """Of longer notes only the end is kept for later attempts."""
 MOST_ENTRIES, MOST_SECONDS = 20_000, 0.5
 """How far a workspace is listed."""
-MOST_LISTED, FOLDER_FILES = 40, 8
+MOST_LISTED, FOLDER_FILES = 24, 8
 """Lines of the list; a folder with more files is one line."""
 HASHED_BYTES, MOST_HASHED = 300_000, 20
 CODE = (".py", ".sh", ".r", ".jl", ".ipynb", ".md", ".json", ".yaml", ".yml", ".toml", ".txt")

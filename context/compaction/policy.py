@@ -25,6 +25,8 @@ Stage = Literal["none", "mask", "checkpoint", "automatic"]
 CHOSEN_FOR, CHOSEN_RATIO = 120_000, 5.0
 """The window size and the ratio of input to cached price that the thresholds were chosen for, by simulation."""
 MOST_RATIO = 100.0
+MOST_SHARE = 0.7
+"""The most of a window that is used before a compaction starts."""
 TURN_TOKENS, CHECKPOINT_TOKENS = 1_500, 600
 
 
@@ -64,7 +66,7 @@ class Thresholds:
 
         The size at which a compaction starts is the one that costs least, `L + sqrt(2 * turn * K / cached)`: K is the
         price of one compaction. It grows as cached input gets cheaper, and with measured rework. At least two thirds of
-        a small window are used; a sixth is left for the turns until a checkpoint comes.
+        a small window are used; the rest is left for the turns until a checkpoint comes.
         """
         rates = rates if rates.are_known else Rates()
         known = min(limit, CHOSEN_FOR)
@@ -73,7 +75,7 @@ class Thresholds:
         best = after + math.sqrt(2 * TURN_TOKENS * price / max(rates.cached, rates.input / MOST_RATIO))
         ratio = min(MOST_RATIO, rates.input / max(rates.cached, 1e-9))
         waiting = 80_000 * share * max(1.0, math.sqrt(ratio / CHOSEN_RATIO))
-        high = int(min(0.85 * limit, max(best, waiting)))
+        high = int(min(MOST_SHARE * limit, max(best, waiting)))
         return cls(limit, high, int(0.625 * high), int(20_000 * share), int(16_000 * share))
 
 
