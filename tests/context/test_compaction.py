@@ -67,8 +67,8 @@ def test_cheap_cached_input_and_measured_rework_let_the_window_grow() -> None:
     usual, tenth, fiftieth = (Thresholds.within(400_000, Rates(0.30, 0.30 / ratio)) for ratio in (5, 10, 50))
     assert usual.high == 80_000
     assert 105_000 < tenth.high < 120_000 and 240_000 < fiftieth.high < 260_000
-    assert Thresholds.within(120_000, Rates(0.30, 0.006)).high == 102_000, "a sixth is left for a checkpoint"
-    assert Thresholds.within(32_000, rework=0.0).high < Thresholds.within(32_000, rework=6_000.0).high <= 27_200
+    assert Thresholds.within(120_000, Rates(0.30, 0.006)).high == 84_000, "three tenths are left for a checkpoint"
+    assert Thresholds.within(32_000, rework=0.0).high < Thresholds.within(32_000, rework=6_000.0).high <= 22_400
 
 
 def test_decision_explains_its_figures() -> None:
