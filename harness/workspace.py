@@ -34,7 +34,7 @@ def place_notes(lane: Lane, move: str) -> None:
 
 def notes_of(lane: Lane, move: str) -> str:
     """The notes that an attempt begins with."""
-    notes = lane.run.state.notes
+    notes = {number: state.notes for number, state in lane.run.state.lanes.items()}
     others = [number for number, text in notes.items() if number != lane.number and text.strip()]
     own = notes.get(lane.number, "")
     if not others or (own.strip() and move != "draft"):
@@ -55,7 +55,7 @@ def keep_notes(lane: Lane) -> None:
     if len(content) > NOTES_BYTES:
         end = content[-NOTES_BYTES + 100 :].decode("utf-8", "ignore")
         text = f"[the beginning of {len(content):,} bytes was not kept]\n{end.partition(chr(10))[2] or end}"
-    if text != lane.run.state.notes.get(lane.number, ""):
+    if text != lane.state.notes:
         lane.record(NotesKept(text=text, size=len(content)))
 
 
@@ -64,7 +64,7 @@ def read_notes(lane: Lane) -> str:
     try:
         return lane.sandbox.read(NOTES).decode("utf-8", "replace")
     except (FileNotFoundError, PathRefused, SandboxError, OSError):
-        return lane.run.state.notes.get(lane.number, "")
+        return lane.state.notes
 
 
 # -------------------------------------------------------------------------------------------------------------- files

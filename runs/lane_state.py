@@ -17,6 +17,7 @@ from runs.events.registry import (
     ModelFailed,
     ModelReplied,
     MoveChosen,
+    NotesKept,
     Reminded,
     ToolFinished,
     ToolStarted,
@@ -60,6 +61,8 @@ class LaneState:
     """Warnings of the open attempt."""
     told: set[str] = field(default_factory=set)
     """Notes that are told once, of the run and of the open attempt, and that were told."""
+    notes: str = ""
+    """The model's `NOTES.md` as its last attempt left it."""
     news: str = ""
     """The last evaluation of another lane that became the best and was not told in this lane yet."""
 
@@ -104,6 +107,9 @@ class LaneState:
         for job in event.killed_jobs:
             self.open_jobs.pop(job, None)
         self._forget_evaluations()
+
+    def _keep_notes(self, event: NotesKept) -> None:
+        self.notes = event.text
 
     def _warn(self, event: Warned) -> None:
         self.warnings.append(event.message)
@@ -156,6 +162,7 @@ _HANDLERS: dict[type[Event], Callable[[LaneState, Any], None]] = {
     WindowGivenUp: LaneState._give_up,
     AttemptStarted: LaneState._start_attempt,
     AttemptEnded: LaneState._end_attempt,
+    NotesKept: LaneState._keep_notes,
     Warned: LaneState._warn,
     ModelAsked: LaneState._ask,
     ModelReplied: LaneState._reply,

@@ -29,7 +29,6 @@ from runs.events.registry import (
     ModelAsked,
     ModelFailed,
     ModelReplied,
-    NotesKept,
     Paused,
     PlanMade,
     Resumed,
@@ -56,7 +55,6 @@ class State:
     attempts: list[Attempt] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     lanes: dict[int, LaneState] = field(default_factory=dict)
-    notes: dict[int, str] = field(default_factory=dict)
     """Where each lane stands that has an event on record; see `lane`."""
     evaluation_jobs: dict[str, str] = field(default_factory=dict)
     """The evaluation of each of its jobs that has not ended."""
@@ -207,9 +205,6 @@ class State:
         self.attempts.append(attempt)
         self.lane(event.lane).attempt = attempt
 
-    def _keep_notes(self, event: NotesKept) -> None:
-        self.notes[event.lane] = event.text
-
     def _end_attempt(self, event: AttemptEnded) -> None:
         lane = self.lane(event.lane)
         began = lane.attempt.began_active if lane.attempt else 0.0
@@ -330,7 +325,6 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     RunEnded: State._end_run,
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
-    NotesKept: State._keep_notes,
     EndpointProbed: State._probe,
     EndpointChanged: State._change_endpoint,
     LanesChanged: State._change_lanes,
