@@ -207,7 +207,6 @@ class State:
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         lane = self.lane(event.lane)
-        began = lane.attempt.began_active if lane.attempt else 0.0
         self._change_attempt(
             lane,
             ended=event.why,
@@ -217,7 +216,7 @@ class State:
             lessons=tuple(event.lessons),
             continue_from=event.continue_from,
             closing=event,
-            active_seconds=self.active_seconds - began,
+            active_seconds=self.active_seconds - (lane.attempt.began_active if lane.attempt else 0.0),
         )
         if lane.attempt:
             self.ended_attempts.append(lane.attempt)
