@@ -55,6 +55,7 @@ class World:
     sequences: int = 60
     runs: int = 20
     transfer: tuple[float, float, float, float] = BASE
+    one_family: bool = False
     families: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +79,8 @@ class World:
         self.families = np.stack(
             [random.permutation(FAMILIES)[random.choice(FAMILIES, runs, p=share)] for _ in range(many)]
         )
+        if self.one_family:
+            self.families[:] = 0
         rows = np.arange(many)[:, None]
         worth = self.worth[rows, self.families] + own * normal((many, runs, ACTIONS))
         self.gain = _gains(worth)
