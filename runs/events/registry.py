@@ -237,7 +237,7 @@ class Reminded(Event):
 
 
 class JobFinished(Event):
-    """A job has ended. `ended`: exited, timeout, output, killed, lost."""
+    """A job has ended. `ended`: exited, timeout, idle, output, memory, disk, killed, lost."""
 
     kind: Literal["job_finished"] = "job_finished"
     job: str
