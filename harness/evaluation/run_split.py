@@ -33,7 +33,7 @@ _MAKING = threading.Lock()
 
 @dataclass(frozen=True)
 class SplitResult:
-    """How a solution ended on one split, and the judgement of its submission.
+    """How a solution ended on one split, and the judgement of its submission, on one `half` of the rows or on all.
 
     `workspace` has the files of its steps, which the caller removes.
     """
@@ -41,6 +41,7 @@ class SplitResult:
     outcome: StepsOutcome
     judgement: Judgement
     workspace: Path
+    half: int | None = None
 
     @property
     def job(self) -> JobStatus:
@@ -124,22 +125,31 @@ def run_on_split(
     if outcome.problem:
         judgement = Judgement("timeout" if outcome.status.ended == "timeout" else "failed", outcome.problem)
         return SplitResult(outcome, judgement, where.folder)
-    judgement = _judge(run, evaluation, split, outcome.submission, judge_seconds(), against)
-    return SplitResult(outcome, judgement, where.folder)
+    half = None if split.name else search_half(run)
+    judgement = _judge(run, evaluation, split, outcome.submission, judge_seconds(), against, half)
+    return SplitResult(outcome, judgement, where.folder, half)
 
 
 def judge_again(
     run: Run, evaluation: Evaluation, result: SplitResult, seconds: float, against: Path | None
 ) -> SplitResult:
-    """Judge the submission of the first fold again, compared with the predictions `against`."""
-    return replace(result, judgement=_judge(run, evaluation, Split(), result.submission, seconds, against))
+    """Judge the submission of the first fold again, on the rows that scores use now, compared with the predictions
+    `against`."""
+    half = search_half(run)
+    judgement = _judge(run, evaluation, Split(), result.submission, seconds, against, half)
+    return replace(result, judgement=judgement, half=half)
 
 
 def _judge(
-    run: Run, evaluation: Evaluation, split: Split, submission: Path, seconds: float, against: Path | None
+    run: Run,
+    evaluation: Evaluation,
+    split: Split,
+    submission: Path,
+    seconds: float,
+    against: Path | None,
+    half: int | None,
 ) -> Judgement:
     blend, out = blend_of(run, split), fold_dir(run, evaluation.id, split) / "submission.csv"
-    half = None if split.name else search_half(run)
     return run_judge(blend.folder, submission, out, seconds, True, against, half)
 
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 
 from harness.evaluation import fold_plan, folds
 from harness.evaluation.leak_checks import MEMORIZATION_FINDINGS
-from harness.evaluation.run_split import SplitResult, blend_of, fold_dir
+from harness.evaluation.run_split import SplitResult, blend_of, fold_dir, judge_again
 from harness.run import Run
 from runs.events.registry import Warned
 from runs.state import Evaluation, State
 from runs.views.final_choice import holdout_queries
 from tasks.holdout.split import Split
 from tasks.judging.compare import Comparison, run_compare
-from tasks.judging.judge import Judgement, format_gain, run_judge
+from tasks.judging.judge import Judgement, format_gain
 from tasks.judging.select_final import run_combine
 from tasks.leakage.solution import UNCHECKED
 from tasks.leakage.statistics import Finding
@@ -74,10 +74,8 @@ def reach_verdict(
     A solution that is not trusted never becomes the best: later honest scores could not be compared with it.
     """
     seconds = result.seconds
-    is_first = run.state.plan is None
     plan = fold_plan.ensure(run, seconds)
-    judgement = _judge_half(run, result) if is_first and plan.select_half else result.judgement
-    verdict = _compared(Verdict("first", judgement), best)
+    verdict = _compared(Verdict("first", _on_search_rows(run, evaluation, result, best)), best)
     others = [Split(0, fold) for fold in range(1, plan.folds)]
     kinds = {finding.kind for finding in findings}
     if kinds & MEMORIZATION_FINDINGS:
@@ -93,13 +91,13 @@ def reach_verdict(
     return replace(verdict, shown_score=shown, shown_gain=shown_gain(verdict, shown), submission=submission)
 
 
-def _judge_half(run: Run, result: SplitResult) -> Judgement:
-    """The judgement on the search rows alone, of the solution that was judged before rows were set aside."""
-    out = result.workspace.with_name("submission.csv")
-    judgement = run_judge(
-        run.blend.folder, result.submission, out, run.settings.judge_seconds, True, half=fold_plan.search_half(run)
-    )
-    return judgement if judgement.status == "scored" else result.judgement  # half of the rows may have one class
+def _on_search_rows(run: Run, evaluation: Evaluation, result: SplitResult, best: Evaluation | None) -> Judgement:
+    """The judgement on the search rows alone, also of a solution that was judged before select rows were set aside."""
+    if result.half == fold_plan.search_half(run):
+        return result.judgement
+    against = fold_dir(run, best.id, Split()) / "held_out.csv" if best else None
+    again = judge_again(run, evaluation, result, run.settings.judge_seconds, against).judgement
+    return again if again.status == "scored" else result.judgement  # half of the rows may have one class
 
 
 def scored_best(state: State) -> Evaluation | None:
