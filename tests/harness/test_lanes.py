@@ -35,6 +35,7 @@ from runs.state import fold
 from runs.usage.cache import measure_cache
 from sandboxes.base import JobRequest, Sandbox, SandboxFailed, SandboxPaths
 from sandboxes.select import open_sandbox
+from tests.harness.decisions import assert_decisions_repeat
 from tests.harness.kills import play_and_kill, refs_and_files
 from tests.playing import (
     engineer,
@@ -87,6 +88,7 @@ def test_two_lanes_play_all_attempts_once_each_in_a_workspace_of_its_own(digits_
     assert code == errors.DONE, printed
     folder = only_run(digits_home)
     events = events_of(folder)
+    assert_decisions_repeat(folder, events)
     check_whole(events, 4)
     assert isinstance(events[-1], RunEnded) and events[-1].why == "attempts"
     assert {event.lane for event in events if isinstance(event, AttemptStarted)} == {0, 1}
@@ -212,6 +214,7 @@ def test_three_lanes_killed_at_random_instants_lose_and_repeat_nothing(tmp_path:
             asked = turns_asked(server)
         done += killed
         events = events_of(only_run(home))
+        assert_decisions_repeat(only_run(home), events)
         assert isinstance(events[-1], RunEnded), printed
         assert [event.seq for event in events] == list(range(len(events)))
         check_whole(events, attempts)

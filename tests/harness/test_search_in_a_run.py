@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.search.from_run import search_state
-from harness.search.load import load_policy
-from harness.search.start import decide
 from runs.events.registry import AttemptStarted, Event, MoveChosen, Warned
 from runs.state import fold
 from runs.versions.commits import Versions
+from tests.harness.decisions import assert_decisions_repeat
 from tests.playing import call, events_of, harness_here, only_run, reply, turns_asked, with_digits
 from tests.servers.chat_server import ChatServer, Message
 
@@ -141,16 +139,8 @@ def test_the_policy_run_again_over_the_journal_gives_every_recorded_decision(
     story: tuple[Path, list[dict[str, Any]]],
 ) -> None:
     events = events_of(story[0])
-    policy = load_policy("short.py:Short", story[0])
-    for decision in chosen(events):
-        state = search_state(fold(events[: decision.seq]), decision.active_seconds, decision.lane, decision.lanes)
-        assert state.digest() == decision.digest
-        move = decide(policy, state, decision.seed)
-        assert (move.kind, list(move.parents), list(move.reasons)) == (
-            decision.move,
-            decision.parents,
-            decision.reasons,
-        )
+    assert len(chosen(events)) == 8
+    assert_decisions_repeat(story[0], events)
 
 
 def test_the_models_wish_is_granted_or_answered(story: tuple[Path, list[dict[str, Any]]]) -> None:
