@@ -295,7 +295,7 @@ def test_truncated_replies_exceed_the_cost_limit_by_at_most_one(digits_home: Pat
         assert code == 0, printed
         earlier = only_run(digits_home)
         server.faults = lambda _: "reset_mid_stream"
-        code, printed = harness_here(digits_home, "run", "digits", "--cost", "15", *scripted(server))
+        code, printed = harness_here(digits_home, "run", "digits", "--cost", "5", *scripted(server))
     (folder,) = (path for path in (digits_home / "runs").iterdir() if path != earlier)
     state = fold(events_of(folder))
     costs = [event.cost for event in events_of(folder) if isinstance(event, (ModelReplied, ModelFailed))]
