@@ -23,6 +23,8 @@ from harness.timing.situation import describe_situation
 from harness.workspace import list_files, read_notes
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
+LARGEST_WINDOW = 400_000
+"""The most tokens a window may have unless the settings say otherwise."""
 MAX_REQUESTS = 2
 SAMPLE_TURNS = 25
 """How often a window that stays as it is for the same reason is recorded."""
@@ -135,7 +137,8 @@ def limit(lane: Lane) -> int:
     """Tokens the window may hold: what settings and endpoint allow, and less than the endpoint ever refused."""
     profile = lane.model.profile
     reply = min(profile.output_tokens, profile.context_tokens // 4)
-    most = min(lane.run.settings.window_tokens, profile.context_tokens - reply)
+    wanted = lane.run.settings.window_tokens or min(LARGEST_WINDOW, profile.quality_tokens)
+    most = min(wanted, profile.context_tokens - reply)
     return min(most, int(0.8 * lane.window.overflow_tokens)) if lane.window.overflow_tokens else most
 
 

@@ -116,7 +116,9 @@ class RunSettings(BaseModel):
         100, "evaluation", "Scores shown; later ones show only a verdict unless they are a new best.", gt=0
     )
 
-    window_tokens: int = setting(120_000, "context", "Size of the model's window.", unit="tokens", gt=0)
+    window_tokens: int | None = setting(
+        None, "context", "Size of the model's window (default: the model's profile).", unit="tokens", gt=0
+    )
     output_tokens: int = setting(2_000, "context", "Command output shown to the model.", unit="tokens", gt=0)
     file_tokens: int = setting(8_000, "context", "File content shown by read_file.", unit="tokens", gt=0)
     cache_seconds: float = setting(300.0, "context", "Time after which a prompt cache is cold.", unit="s", gt=0)

@@ -48,9 +48,10 @@ class Profile:
 
     `thinking_from` is the field a reply carries its reasoning in, `thinking_back` the one it is sent back in (`none`:
     it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
-    `context_tokens` bounds prompt and reply together, `output_tokens` is asked for in `output_field`. `extra_body` is
-    merged into every request. `asks_usage` asks for a last chunk with usage. `stream` says whether a chunk adds to the
-    text (`delta`) or repeats it (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
+    `context_tokens` bounds prompt and reply together, `quality_tokens` is up to where the model's quality was measured
+    to hold, `output_tokens` is asked for in `output_field`. `extra_body` is merged into every request. `asks_usage`
+    asks for a last chunk with usage. `stream` says whether a chunk adds to the text (`delta`) or repeats it
+    (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
     `replays_empty`: a turn with calls carries its reasoning field even if that is empty.
     """
 
@@ -64,6 +65,7 @@ class Profile:
     temperature_range: tuple[float, float] = (0.0, 2.0)
     top_p_range: tuple[float, float] = (0.0, 1.0)
     context_tokens: int = 131_072
+    quality_tokens: int = 120_000
     output_tokens: int = 16_384
     output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: Mapping[str, Any] = field(default_factory=dict)
