@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ MOST_LISTED, FOLDER_FILES = 24, 8
 """Lines of the list; a folder with more files is one line."""
 HASHED_BYTES, MOST_HASHED = 300_000, 20
 CODE = (".py", ".sh", ".r", ".jl", ".ipynb", ".md", ".json", ".yaml", ".yml", ".toml", ".txt")
+_HEADING = "# Notes of attempts beside yours (lane"
+_QUOTED = re.compile(rf"^{re.escape(_HEADING)} \d+\)\n(?:>.*(?:\n|$))*\n?", re.MULTILINE)
 NOT_LISTED = frozenset({"data", ".jobs", "__pycache__", ".ipynb_checkpoints"})
 
 
@@ -34,12 +37,21 @@ def place_notes(lane: Lane, move: str) -> None:
 
 def notes_of(lane: Lane, move: str) -> str:
     """The notes that an attempt begins with."""
-    notes = {number: state.notes for number, state in lane.run.state.lanes.items()}
-    others = [number for number, text in notes.items() if number != lane.number and text.strip()]
-    own = notes.get(lane.number, "")
+    return merge_notes({number: state.notes for number, state in lane.run.state.lanes.items()}, lane.number, move)
+
+
+def merge_notes(notes: Mapping[int, str], lane: int, move: str) -> str:
+    """A lane's notes; for a draft, and while it has none, with a quotation of those of the other lanes.
+
+    Quotations of before are replaced and never quoted again: otherwise the notes would double with each draft.
+    """
+    mine = {number: _QUOTED.sub("", text).strip("\n") for number, text in notes.items()}
+    others = [number for number, text in mine.items() if number != lane and text.strip()]
+    own = mine.get(lane, "")
     if not others or (own.strip() and move != "draft"):
-        return own
-    return "\n\n".join([*([own] if own.strip() else []), *(f"# Notes of lane {n}\n\n{notes[n]}" for n in others)])
+        return notes.get(lane, "")
+    quoted = ["\n".join([f"{_HEADING} {n})", *(f"> {line}" for line in mine[n].split("\n"))]) for n in others]
+    return "\n\n".join([*([own] if own.strip() else []), *quoted]) + "\n"
 
 
 def keep_notes(lane: Lane) -> None:

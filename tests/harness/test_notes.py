@@ -9,7 +9,7 @@ import pytest
 
 from context.first_message import render_own_notes
 from context.tokens import estimate_tokens
-from harness.workspace import list_files
+from harness.workspace import list_files, merge_notes
 from runs.events.registry import Event, NotesKept, ToolFinished
 from runs.state import fold
 from runs.versions.commits import Versions
@@ -75,6 +75,17 @@ def test_deleted_long_and_linked_notes_are_handled(played: tuple[Played, Worker]
 
 def test_state_lists_the_files_of_the_workspace(played: tuple[Played, Worker]) -> None:
     assert re.search(r"files:\n(- .*\n)*- solution.py: 262 B, sha256 \w{12}\n", played[1].heads[1] + "\n")
+
+
+def test_notes_of_other_lanes_are_quoted_once_however_often_they_are_merged() -> None:
+    notes = {0: "group by surname\n", 1: "use folds of 5\n"}
+    for _ in range(10):
+        for lane in notes:
+            notes[lane] = merge_notes(notes, lane, "draft") + f"more of {lane}\n"
+    assert notes[0].count("group by surname") == notes[0].count("> use folds of 5") == 1
+    assert notes[0].count("\nmore of 0") == 10, "what the model added after a quotation stays"
+    assert merge_notes(notes, 1, "improve") == notes[1]
+    assert "> group by surname" in merge_notes({**notes, 1: ""}, 1, "improve")
 
 
 def test_list_of_many_files_is_bounded(tmp_path: Path) -> None:
