@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from runs.state import State
+from runs.state import Attempt, State
 
 QUIET = 3
 """Attempts without a new best from which on the line says so."""
+CHOOSING = ("draft", "improve")
+"""Moves that leave the idea to the model."""
 FEW = 12
 """With fewer evaluations than this left, the line says how many fit."""
 KINDS = {
@@ -23,9 +25,12 @@ KINDS = {
 _KINDS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in KINDS.items()}
 
 
-def render_advice(state: State, seconds_left: float, evaluation_seconds: float) -> str:
-    """The line; empty in the first attempt, which has nothing to go by."""
-    return "; ".join(_parts(state, seconds_left, evaluation_seconds))
+def render_advice(state: State, seconds_left: float, evaluation_seconds: float, move: str = "improve") -> str:
+    """The line; empty in the first attempt, which has nothing to go by.
+
+    A move that says what to do with given solutions (`repair`, `combine`, `ensemble`) gets no other ideas.
+    """
+    return "; ".join(_parts(state, seconds_left, evaluation_seconds, move))
 
 
 def kinds_of(text: str) -> list[str]:
@@ -33,10 +38,18 @@ def kinds_of(text: str) -> list[str]:
     return [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
 
 
-def _parts(state: State, seconds_left: float, evaluation_seconds: float) -> Iterator[str]:
+def _parts(state: State, seconds_left: float, evaluation_seconds: float, move: str) -> Iterator[str]:
     ended = state.ended_attempts
     if not ended:
         return
+    if move in CHOOSING:
+        yield from _ideas(state, ended)
+    fits = int(max(0.0, seconds_left) / evaluation_seconds) if evaluation_seconds > 0 and seconds_left < 1e9 else FEW
+    if fits < FEW:
+        yield f"about {fits} more evaluations as long as the best one's fit into the time"
+
+
+def _ideas(state: State, ended: Sequence[Attempt]) -> Iterator[str]:
     best = state.best.attempt if state.best else 0
     quiet = sum(attempt.number > best for attempt in ended)
     if quiet >= QUIET:
@@ -45,6 +58,3 @@ def _parts(state: State, seconds_left: float, evaluation_seconds: float) -> Iter
     untried = [kind for kind in KINDS if kind not in tried]
     if tried and untried:
         yield f"kinds that the reports name: {', '.join(tried)}; not yet: {', '.join(untried)}"
-    fits = int(max(0.0, seconds_left) / evaluation_seconds) if evaluation_seconds > 0 and seconds_left < 1e9 else FEW
-    if fits < FEW:
-        yield f"about {fits} more evaluations as long as the best one's fit into the time"

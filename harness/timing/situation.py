@@ -32,5 +32,6 @@ def _lines(lane: Lane) -> Iterator[str]:
     yield f"limit of one evaluation: {duration_text(limit)}{more}"
     if settings.cost is not None:
         yield f"money: {money_text(max(0.0, settings.cost - state.cost))} of {money_text(settings.cost)} left"
-    if advice := render_advice(state, left, evaluation_seconds(state)):
+    attempt = lane.state.attempt
+    if advice := render_advice(state, left, evaluation_seconds(state), attempt.move if attempt else "draft"):
         yield f"advice: {advice}"

@@ -160,10 +160,10 @@ def _notes(lane: Lane, call: Call, content: str) -> list[str]:
 
 
 def _news(lane: Lane) -> list[str]:
-    """That an attempt beside this one made a new best."""
-    if not lane.state.news:
+    """That an attempt beside this one made a new best, unless this result already tells of a newer one."""
+    best = lane.run.state.best
+    if best is None or best.id != lane.state.news:
         return []
-    best = lane.run.state.evaluations[lane.state.news]
     return [f"new best, of attempt {best.attempt}: {memory.render_evaluation(best)}"]
 
 

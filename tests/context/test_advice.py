@@ -28,6 +28,12 @@ def test_it_names_the_plateau_and_kinds_without_a_try() -> None:
     assert "linear model, forest" in tried and "forest" not in untried and "gradient boosting" in untried
 
 
+def test_a_move_about_given_solutions_gets_no_other_ideas() -> None:
+    state = after("a random forest", "ridge on counts", "a larger forest")
+    assert render_advice(state, float("inf"), 60, "repair") == ""
+    assert "more evaluations" in render_advice(state, 0.5 * HOUR, 800, "ensemble")
+
+
 def test_it_says_how_many_evaluations_fit_once_they_are_few() -> None:
     assert "about 2 more evaluations" in render_advice(after("lightgbm"), 0.5 * HOUR, 800)
     assert "evaluations" not in render_advice(after("lightgbm"), 20 * HOUR, 800)
