@@ -17,8 +17,8 @@ ROWS_SHARE, KEPT_SHARE = 0.5, 0.5
 LONGEST = 2_000
 """Characters of one part of an attempt's report in the window; `recall` shows longer ones whole."""
 DONE_LONGEST, MOST_DONE, MOST_FACTS = 300, 12, 8
-FAULTY = ("invalid", "failed", "timeout")
-"""Statuses whose message says what was wrong."""
+FAULTY, MOST_TOLD = ("invalid", "failed", "timeout"), 400
+"""Statuses whose message says what was wrong, and the characters of it that a line shows."""
 
 
 def render_entry(state: State, attempt: Attempt) -> str:
@@ -48,7 +48,7 @@ def render_memory(state: State, tokens: int | None = None) -> str:
     """
     ended = state.ended_attempts
     if not ended:
-        return "(empty: this is the first attempt)"
+        return "(empty: no attempt has ended yet)"
     entries = [render_entry(state, attempt) for attempt in ended]
     for count, name in state.late_evaluations:
         late = state.evaluations[name]
@@ -156,7 +156,7 @@ def render_evaluation(evaluation: Evaluation, idea: str = "") -> str:
     parts += [f"commit {short_commit(evaluation.commit)}", f"`{one_line(evaluation.command, 300)}`"]
     parts += ["best at the time"] if evaluation.became_best else []
     parts += [distrust] if (distrust := verdict.distrust_shown(evaluation)) else []
-    reason = f": {one_line(result.message, 400)}" if result and result.status in FAULTY else ""
+    reason = f": {one_line(result.message, MOST_TOLD)}" if result and result.status in FAULTY else ""
     suffix = f"; idea: {one_line(idea)}" if idea else ""
     return f"evaluation {evaluation.id}: {', '.join(part for part in parts if part)}{reason}{suffix}"
 

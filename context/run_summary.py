@@ -53,6 +53,7 @@ def _count(kind: Kind, evaluation: Evaluation) -> None:
     result = evaluation.finished
     assert result is not None
     name = (result.verdict or evaluation.status) if evaluation.status == "scored" else evaluation.status
+    name = "first score" if name == "first" else name
     kind.verdicts["not trusted" if result.distrust_reason else name] += 1
     if result.verdict == "real" and result.shown_gain and not result.distrust_reason:
         kind.gains.append(f"{result.shown_gain} in {evaluation.id}")

@@ -187,7 +187,7 @@ def _missing(values: pd.Series[Any]) -> str:
 
 def _shares(values: pd.Series[Any], most: int) -> str:
     counts = values.value_counts(normalize=True)
-    shown = [f"{_plain(value)} {share:.1%}" for value, share in counts.head(most).items()]
+    shown = [f"{_plain(value)} ({share:.1%})" for value, share in counts.head(most).items()]
     return ", ".join(shown) + (", ..." if len(counts) > most else "")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import Template
 
-from context.memory import render_evaluation, short_commit
+from context.memory import FAULTY, MOST_TOLD, render_evaluation, short_commit
 from context.tokens import bytes_for
 from context.truncation.truncate import truncate_output
 from context.window import prompt
@@ -19,6 +19,7 @@ from runs.state import Evaluation, State
 from runs.versions.changes import describe_settings, is_settings_only
 from runs.versions.errors import VersionsError
 from runs.versions.files import PARENTS
+from runs.views.format import duration_text
 from sandboxes.base import read_log
 
 DIFF_TOKENS, ERROR_TOKENS = 1_500, 1_000
@@ -38,7 +39,7 @@ def render_brief(run: Run, move: Move, wish: str = "", refusal: str = "") -> str
         "results": "\n".join(f"- {render_evaluation(one)}" for one in parents),
         "error": _error(run, parents[0]) if move.kind == "repair" else "",
         "diffs": _diffs(run, parents) if move.kind == "combine" else "",
-        "minutes": f"{sum(one.result.seconds for one in parents) / 60:.0f}" if move.kind == "ensemble" else "",
+        "time": duration_text(sum(one.result.seconds for one in parents)) if move.kind == "ensemble" else "",
     }
     parts = [Template(prompt(f"moves/{move.kind}")).substitute(values).strip()]
     if move.kind in ("improve", "draft") and (advice := _plateau_advice(run)):
@@ -76,7 +77,8 @@ def _error(run: Run, evaluation: Evaluation) -> str:
         return f"not trusted: {result.distrust_reason}"
     job = result.steps[-1].job if result.steps else evaluation.started.job
     log = truncate_output(read_log(run.sandbox, job), 0, ERROR_TOKENS, f"all of it: .jobs/{job}/log").strip()
-    return f"{result.message}\n\n```\n{log}\n```" if log else result.message
+    message = "" if evaluation.status in FAULTY and len(result.message) <= MOST_TOLD else result.message
+    return "\n\n".join(filter(None, [message, f"```\n{log}\n```" if log else ""]))
 
 
 def _diffs(run: Run, parents: Sequence[Evaluation]) -> str:

@@ -67,7 +67,7 @@ def test_the_summary_counts_kinds_of_change_with_their_gains_and_failures() -> N
     state = story()
     text = render_summary(state)
     assert "- model.gradient_boosting: 2 attempts, 1 real, 1 worse; gains +0.0508 ± 0.0091 in 002-1" in text
-    assert "- model.linear: 1 attempt, 1 first" in text
+    assert "- model.linear: 1 attempt, 1 first score" in text
     assert "- 1 x failed: KeyError: 'x'" in text
 
 
