@@ -28,7 +28,7 @@ def lessons(options: argparse.Namespace, settings: Settings) -> int:
     """Run one subcommand and return the exit code."""
     path = Path(options.ledger).expanduser() if options.ledger else settings.home / NAME
     if options.what not in ("import", "learn") and not path.is_file():
-        print(f"No lessons yet in {path}. Runs write them when they end.")
+        print(f"No lessons yet in {path}. Runs of a model write them when they end; the demo model's write none.")
         return errors.DONE
     if options.what == "learn":
         return _learn(options, settings)
@@ -63,7 +63,10 @@ def _print_table(ledger: Ledger, found: Sequence[Lesson]) -> None:
 def _row(lesson: Lesson, choice: Choice | None) -> tuple[str, ...]:
     record = choice.record if choice else None
     state = "promoted" if record and rules.is_promoted(record) else lesson.state
-    counts = (str(record.tried), str(record.gains), f"{record.rate:.2f}") if record else ("", "", "")
+    counts = ("", "", "")
+    if record and (tried := record.tried - record.priors) > 0:
+        gains = max(0, record.gains - (record.priors if lesson.polarity > 0 else 0))
+        counts = (str(tried), str(gains), f"{record.rate:.2f}")
     words = one_line(printable(lesson.sentence), 90)
     return (lesson.key, state, lesson.modality, *counts, lesson.origin, words)
 

@@ -51,7 +51,8 @@ def show_usage(settings: Settings) -> int:
     ]
     for one in sorted([*runs, *data, *caches], key=lambda each: each.size):
         count = len(users.get(one.path, ()))
-        note = "" if one.kind != "data" else f"of {count} runs" if count else "no run needs it: `harness rm` removes it"
+        used = f"of {count} run{'s' if count > 1 else ''}" if count else "no run needs it: `harness rm` removes it"
+        note = used if one.kind == "data" else ""
         rows.append((one.kind, one.name, size_text(one.size), note))
         total += one.size
     rows.append(("all", str(settings.home), size_text(total), ""))
