@@ -298,7 +298,8 @@ def _compute_section(report: dict[str, Any]) -> Iterator[str]:
     if compute["runs"]:
         yield f"- models: {_list(compute['models'])}"
         longest = f"the longest {compute['longest_run_hours']:.1f} hours"
-        yield f"- {compute['hours']:.1f} hours in {compute['runs']} runs, {longest}"
+        runs = f"{compute['runs']} run{'' if compute['runs'] == 1 else 's'}"
+        yield f"- {compute['hours']:.1f} hours in {runs}, {longest}"
         unknown = f" (the cost of {compute['unpriced']} runs is unknown)" if compute["unpriced"] else ""
         cost = "unknown cost" if compute["unpriced"] == compute["runs"] else f"${compute['cost']:.2f}"
         yield f"- {cost}{unknown}, {compute['tokens']:,} tokens"

@@ -109,7 +109,9 @@ def _paused(state: State, event: Any) -> str:
 
 def _ended(state: State, event: Any) -> str:
     spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
-    text = f"ended ({event.why}) after {len(state.attempts)} attempts, {duration_text(state.active_seconds)}, {spend}"
+    count = len(state.attempts)
+    attempts = f"{count} attempt{'' if count == 1 else 's'}"
+    text = f"ended ({event.why}) after {attempts}, {duration_text(state.active_seconds)}, {spend}"
     if state.chosen is not None and state.chosen.evaluation == "final":
         text += f". Submission: {state.chosen.why}"
     name = _run_name(state)
