@@ -153,7 +153,7 @@ def test_planted_key_is_nowhere_after_a_run_with_errors(tmp_path: Path, way: str
         pytest.skip("bubblewrap is not installed")
     home = with_digits(tmp_path / "home")
     count = iter(range(100))
-    storm = {1: echo(500), 2: echo(429), 4: Fault(echo_in_stream), 6: echo(401)}
+    storm = {1: echo(500), 2: echo(429), 4: Fault(echo_in_stream), 6: echo(402)}
 
     def faults(request: dict[str, Any]) -> Fault | str:
         return storm.get(next(count), "") if "attempt: " in str(request["messages"]) else ""
