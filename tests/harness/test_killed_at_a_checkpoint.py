@@ -16,7 +16,7 @@ from tests.long_play import ASKED, Calls, Worker, engine_of
 from tests.playing import call, events_of, harness_here, normalised, only_run, start_harness, with_digits
 from tests.servers.chat_server import Message
 
-TURNS = 21
+TURNS = 30
 LIMITS = "context_tokens = 20000\noutput_tokens = 5000\n[scripted.prices]\ncached = 0.25\n"
 """A window that fills within ten turns, and so expensive to read that compaction pays off within a few turns."""
 
