@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness.run import Lane, Run
@@ -23,13 +23,24 @@ SHORT_SECONDS = 1.0
 """Waits that are shorter are not recorded."""
 
 
+class _TimeIsOver(Exception):
+    """Attempts may use no more time."""
+
+
 def join(lane: Lane, job: str, priority: Priority) -> Lease | None:
     """Count a job that is about to start to its lane's lease, which is waited for if the lane has no running job.
 
-    None if the job runs already and there is nothing free to lease. Raises `StopRequested`.
+    None if there is nothing free to lease and the job runs already, or the time for attempts is over: another run may
+    hold the machine for hours. Raises `StopRequested`.
     """
     if lane.sandbox.status(job).state == "unknown":
-        with shown_wait(lane.run, job) as on_wait:
+        with suppress(_TimeIsOver), shown_wait(lane.run, job) as show:
+
+            def on_wait(what: str) -> None:
+                show(what)
+                if lane.run.seconds_left() <= 0:
+                    raise _TimeIsOver
+
             return lane.lease.join(job, priority, on_wait)
     lane.lease.join_running(job)
     return lane.lease.lease

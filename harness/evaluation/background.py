@@ -50,7 +50,10 @@ def ensure(run: Run, evaluation: Evaluation) -> None:
 
 
 def ensure_open(run: Run) -> None:
-    """Go on with all evaluations that an earlier process left open."""
+    """Go on with all evaluations that an earlier process left open, and with what followed from the last result."""
+    ended = [e for e in run.state.evaluations.values() if e.finished]
+    if ended and "record" not in run.state.decisions:
+        evaluate.follow(run, max(ended, key=lambda e: e.ended_active))
     for evaluation in run.state.evaluations.values():
         ensure(run, evaluation)
 

@@ -32,6 +32,8 @@ from tasks.judging.judge import Judgement
 
 ANSWERED = ("scored", "unscored", "sampled", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
+OVERTIME_SECONDS = 5.0
+"""How long after the end of the time for attempts a job is killed that did not end by its own limit."""
 
 
 def start(
@@ -88,7 +90,11 @@ def complete(run: Run, evaluation: Evaluation) -> None:
         best = scored_best(run.state)  # another evaluation became the best meanwhile
         result = judge_again(run, evaluation, result, _judge_seconds(run), _predictions(run, best))
     shutil.rmtree(result.workspace, ignore_errors=True)
-    evaluation = run.state.evaluations[evaluation.id]
+    follow(run, run.state.evaluations[evaluation.id])
+
+
+def follow(run: Run, evaluation: Evaluation) -> None:
+    """Do what follows from a result that is on record. Doing it twice changes nothing."""
     if evaluation.became_best:
         submission.choose_best(run)
         fold_plan.update(run)
@@ -160,10 +166,15 @@ def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResu
                 min(run.seconds_left(), evaluation_limit(run, evaluation.started.limit_seconds)),
                 lambda: _judge_seconds(run),
                 _predictions(run, best),
-                conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: evaluation.id in run.killed),
+                conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: _is_unwanted(run, evaluation)),
             )
         finally:
             lane.lease.leave(job)
+
+
+def _is_unwanted(run: Run, evaluation: Evaluation) -> bool:
+    """Whether its job must end: it was killed, or the time is over, which a job that was paused does not notice."""
+    return evaluation.id in run.killed or run.seconds_left() < -OVERTIME_SECONDS
 
 
 def _judge_seconds(run: Run) -> float:

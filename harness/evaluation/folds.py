@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -51,8 +51,7 @@ def run_all(
     with _alone(run, evaluation.id), leasing.gpu_turn(run, leasing.FOLDS + evaluation.id):
         batch = _Batch(run, evaluation, splits, seconds, slowdown, left, use_cache, steps)
         if any(batch.is_missing(split) for split in splits):
-            with leasing.others_paused(batch.lane) as batch.lent:
-                batch.run_missing()
+            batch.run_missing()
         return batch.outcome()
 
 
@@ -95,7 +94,7 @@ class _Batch:
         steps: Sequence[StepResult],
     ) -> None:
         self.run, self.evaluation, self.splits, self.seconds, self.left = run, evaluation, splits, seconds, left
-        self.lane = leasing.lane_of(run, evaluation)
+        self.lane, self.user = leasing.lane_of(run, evaluation), leasing.FOLDS + evaluation.id
         self.share = leasing.fold_share(self.lane, len(splits), steps)
         self.lent: frozenset[str] = frozenset()
         self.limit = max(MIN_SECONDS, slowdown * seconds / self.share.part)
@@ -138,6 +137,13 @@ class _Batch:
         """Run the splits that have no result, or record of those that were started that they are not needed."""
         for split in self.todo:
             blend_of(self.run, split)  # one after the other, since making data takes much memory
+        # Jobs are paused once the lane has its lease: one that is paused would keep what the lane waits for.
+        with suppress(_NothingToDo), self._lease_of_lane(), leasing.others_paused(self.lane) as self.lent:
+            self._run_in_threads()
+        while self.todo and self._is_open(self.todo[0]):  # started before a crash, and not needed since another failed
+            self._run_split(self.todo.popleft(), 0)
+
+    def _run_in_threads(self) -> None:
         threads = [self._start_thread(number) for number in range(1, min(self.share.at_once, len(self.todo)))]
         self._guard(self._work_in_lane)
         while any(thread.is_alive() for thread in threads):
@@ -147,8 +153,6 @@ class _Batch:
             threads[0].join(LOOK_SECONDS) if threads[0].is_alive() else time.sleep(LOOK_SECONDS)
         if self.error is not None:
             raise self.error
-        while self.todo and self._is_open(self.todo[0]):  # started before a crash, and not needed since another failed
-            self._run_split(self.todo.popleft(), 0)
 
     def _start_thread(self, number: int) -> threading.Thread:
         context = contextvars.copy_context()  # names the attempt that its events belong to
@@ -167,20 +171,27 @@ class _Batch:
             with self.run.lock:
                 self.error = self.error or error
 
-    def _work_in_lane(self) -> None:
-        user = leasing.FOLDS + self.evaluation.id
-        with leasing.shown_wait(self.run, user) as show:
+    @contextmanager
+    def _lease_of_lane(self) -> Iterator[None]:
+        """The lease of the lane, until `_work_in_lane` has ended. Raises `_NothingToDo`."""
+        with leasing.shown_wait(self.run, self.user) as show:
 
             def on_wait(what: str) -> None:
                 show(what)
                 self._give_up_if_done(what)
 
-            self.lane.lease.join(user, Priority.OTHER_FOLDS, on_wait)
+            self.lane.lease.join(self.user, Priority.OTHER_FOLDS, on_wait)
+        try:
+            yield
+        finally:
+            self.lane.lease.leave(self.user)
+
+    def _work_in_lane(self) -> None:
         try:
             while (split := self._take()) is not None:
                 self._run_split(split, 0)
         finally:
-            self.lane.lease.leave(user)
+            self.lane.lease.leave(self.user)
 
     def _work_beside(self, number: int) -> None:
         while self.todo:
@@ -192,8 +203,10 @@ class _Batch:
 
     def _give_up_if_done(self, _: str) -> None:
         self._check()
-        if not self.todo or self.is_short or self.has_failed:
-            raise _NothingToDo
+        with self.run.lock:
+            self.is_short = self.is_short or (bool(self.todo) and self._is_short_for(self.todo[0]))
+            if not self.todo or self.is_short or self.has_failed:
+                raise _NothingToDo
 
     def _check(self) -> None:
         self.run.stopping.check()
@@ -208,13 +221,17 @@ class _Batch:
                 return None
             split = self.todo[0]
             if not self._is_open(split):
-                missing = sum(self.is_missing(other) for other in self.splits)
-                if self.left() < missing * self.seconds:
+                if self._is_short_for(split):
                     self.is_short = True
                     return None
                 job = job_of(self.evaluation.id, split)
                 self.run.record(FoldStarted(evaluation=self.evaluation.id, fold=split.name, job=job))
             return self.todo.popleft()
+
+    def _is_short_for(self, split: Split) -> bool:
+        """Whether time is too short for the next split. One that was started before goes on while there is any."""
+        missing = 0 if self._is_open(split) else sum(self.is_missing(other) for other in self.splits)
+        return self.left() < missing * self.seconds
 
     # -------------------------------------------------------------------------------------------------------- one split
 
