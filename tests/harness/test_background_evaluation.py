@@ -17,6 +17,7 @@ from runs.events.registry import (
     Event,
     JobFinished,
     RunEnded,
+    SubmissionChosen,
     TaskDescribed,
     ToolFinished,
 )
@@ -126,6 +127,22 @@ def test_an_open_evaluation_survives_a_kill_of_the_harness_and_runs_once(digits_
     events = events_of(only_run(digits_home))
     assert [event.status for event in events if isinstance(event, EvaluationFinished)] == ["scored"]
     assert all(mark.read_text() == "x\n" for mark in tmp_path.glob("mark-*"))
+
+
+def test_a_kill_between_a_result_and_its_submission_does_not_lose_the_submission(digits_home: Path) -> None:
+    turns = [[guess(1)], [evaluation(0)], [call("bash", command="sleep 1")], [call("finish")]]
+    with ChatServer(playing(turns, awaits=True), piece=100_000) as server:
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
+        code, printed = harness_here(digits_home, "run", "digits", *options)
+        assert code == errors.DONE, printed
+        folder = only_run(digits_home)
+        lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+        [last] = [number for number, event in enumerate(events_of(folder)) if isinstance(event, EvaluationFinished)]
+        (folder / "events.jsonl").write_bytes(b"".join(lines[: last + 1]))
+        code, printed = harness_here(digits_home, "resume", "last", "--plain")
+    assert code == errors.DONE, printed
+    kinds = [type(event) for event in events_of(folder)[last + 1 :]]
+    assert kinds.index(SubmissionChosen) < kinds.index(AttemptEnded)
 
 
 def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path) -> None:

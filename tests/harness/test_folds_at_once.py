@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 import pytest
 
 from harness.leasing import fold_share
-from runs.events.registry import Event, FoldFinished, FoldStarted, JobFinished, StepResult, ToolFinished
+from runs.events.registry import AttemptEnded, Event, FoldFinished, FoldStarted, JobFinished, StepResult, ToolFinished
 from sandboxes.leases.amounts import this_machine
 from sandboxes.leases.leases import Leases
 from tests.harness.judged_runs import evaluated, evaluations, guessing, played, script, side, two_numbers
-from tests.playing import call, events_of, harness, only_run, start_harness, wait_until
-from tests.servers.chat_server import ChatServer
+from tests.playing import call, events_of, harness, only_run, reply, start_harness, wait_until
+from tests.servers.chat_server import ChatServer, Message
 
 AT_ONCE = ("--set", "jobs_at_once=2", "--parallel", "1")
 SPLIT = "fold=$(cksum < data/train.csv | cut -c1-6)"
@@ -121,6 +122,34 @@ def test_strict_pauses_the_jobs_of_the_agent_while_folds_run(tmp_path: Path, str
     assert bool(during) is not strict
     assert any(moment > last for moment in times), "it goes on afterwards"
     assert Leases(tmp_path).held() == {}
+
+
+def test_a_lane_does_not_pause_the_job_whose_lease_it_waits_for(tmp_path: Path) -> None:
+    mark = tmp_path / "first-fold"
+    command = f"[ -e {mark} ] || {{ touch {mark}; sleep 2; }}; python solution.py"
+    turns = {"1": evaluated(GOOD, command), "2": [call("bash", command="sleep 6; echo slept", wait_seconds=20)]}
+
+    def play(request: dict[str, Any]) -> Message:
+        messages = request["messages"]
+        attempt = re.findall(r"^attempt: (\d+)$", str(messages[1]["content"] if messages[1:] else ""), re.MULTILINE)
+        step = sum(message["role"] == "assistant" for message in messages)
+        if not attempt:
+            return {"content": "ok"}
+        if attempt[-1] == "2" and step == 0:
+            wait_until(mark.exists)  # so that its command waits for the lease of the first fold
+        calls = turns[attempt[-1]] if step == 0 else [call("finish", did="all")]
+        return reply("step", *calls, tag=f"{attempt[-1]}_{step}")
+
+    task = two_numbers(tmp_path / "side", side)
+    flags = ["--attempts", "2", "--parallel", "2", "--set", "jobs_at_once=1", "--set", "finalists=1", "--strict"]
+    with ChatServer(play, piece=100_000) as server:
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain"]
+        code, printed = harness(tmp_path, "run", str(task), *options, *flags)
+    assert code == 0, printed
+    events = events_of(only_run(tmp_path))
+    assert any("slept" in event.content for event in events if isinstance(event, ToolFinished))
+    assert not any(event.killed_jobs for event in events if isinstance(event, AttemptEnded))
+    assert evaluations(events)[0].folds == 5
 
 
 def test_an_evaluation_that_does_nothing_is_ended_and_the_model_is_told_so(tmp_path: Path) -> None:

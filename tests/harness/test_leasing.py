@@ -7,10 +7,10 @@ import signal
 import time
 from pathlib import Path
 
-from runs.events.registry import JobFinished, ToolStarted, Waited
+from runs.events.registry import JobFinished, RunEnded, ToolStarted, Waited
 from sandboxes.leases.amounts import Priority, Request
 from sandboxes.leases.leases import Leases
-from tests.playing import call, events_of, harness_here, only_run, reply, start_harness, wait_until
+from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message
 
 LOCAL = ["--sandbox", "local", "--plain", "--attempts", "1"]
@@ -61,3 +61,26 @@ def test_a_run_that_waits_for_a_lease_can_be_stopped_and_resumed(digits_home: Pa
     events = events_of(only_run(digits_home))
     assert [event.ended for event in events if isinstance(event, JobFinished)] == ["exited"]
     assert sum(isinstance(event, ToolStarted) for event in events) >= 1
+
+
+def test_a_run_ends_in_time_though_another_one_keeps_the_machine(digits_home: Path) -> None:
+    def evaluating(request: dict[str, object]) -> Message:
+        messages = request["messages"]
+        assert isinstance(messages, list)
+        step = sum(message["role"] == "assistant" for message in messages)
+        steps = [
+            call("write_file", path="solution.py", content=SOLUTION),
+            call("evaluate", command="python solution.py"),
+        ]
+        return reply("step", [*steps, call("bash", command="sleep 100")][min(step, 2)], tag=str(step))
+
+    with (
+        ChatServer(evaluating, piece=1000) as server,
+        Leases(digits_home).acquire(Request(cores=10**6), Priority.INTERACTIVE),
+    ):
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--hours", "0.004"]
+        process = start_harness(digits_home, "run", "digits", *options)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    events = events_of(only_run(digits_home))
+    assert isinstance(events[-1], RunEnded) and events[-1].why == "hours"
