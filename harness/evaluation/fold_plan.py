@@ -37,9 +37,23 @@ def update(run: Run) -> None:
         run.record(plan.model_copy(update=changes))
 
 
-def search_half(run: Run) -> int | None:
-    """Which half of the held-out rows of the first fold a score uses; None: all of them."""
-    return 0 if run.state.plan is not None and run.state.plan.select_half else None
+def search_half(run: Run, is_sampled: bool = False) -> int | None:
+    """Which half of the held-out rows of the first fold a score uses; None: all of them.
+
+    A sampled evaluation may come before the plan: it leaves out the rows that the plan may set aside.
+    """
+    plan = run.state.plan
+    is_halved = plan.select_half if plan is not None else is_sampled and _may_be_halved(run)
+    return 0 if is_halved else None
+
+
+def use_all_rows(run: Run) -> None:
+    """Set no rows aside after all: the half that is left for the search has no score."""
+    with run.lock:
+        plan = run.state.plan
+        if plan is not None and plan.select_half:
+            why = f"{plan.why}; but half of the held-out rows have no score, so no rows are set aside"
+            run.record(plan.model_copy(update={"select_half": False, "why": why, "attempt": 0}))
 
 
 def make(run: Run, seconds: float) -> PlanMade:
@@ -67,11 +81,15 @@ def make(run: Run, seconds: float) -> PlanMade:
 
 def _needs_select_half(run: Run, seconds: float) -> bool:
     """Whether half of the held-out rows must be set aside, because finalists have no time to run on fresh rows."""
-    settings, blend = run.settings, run.blend
-    if settings.hours is None or blend.select_rows or blend.held_out_rows < MIN_HALVED_ROWS:
+    if not _may_be_halved(run):
         return False
-    most = MAX_SHARE * 3600 * settings.hours
+    most = MAX_SHARE * 3600 * (run.settings.hours or 0.0)
     return plan_final([seconds] * MIN_FINALISTS, 0, most - SLACK_SECONDS).finalists == 0
+
+
+def _may_be_halved(run: Run) -> bool:
+    blend = run.blend
+    return run.settings.hours is not None and not blend.select_rows and blend.held_out_rows >= MIN_HALVED_ROWS
 
 
 def affordable(folds: int, rows: int, seconds: float, allowance: float, expected: int) -> tuple[int, str]:

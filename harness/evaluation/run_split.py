@@ -125,8 +125,11 @@ def run_on_split(
     if outcome.problem:
         judgement = Judgement("timeout" if outcome.status.ended == "timeout" else "failed", outcome.problem)
         return SplitResult(outcome, judgement, where.folder)
-    half = None if split.name else search_half(run)
+    half = None if split.name else search_half(run, is_sampled=sample < 1)
     judgement = _judge(run, evaluation, split, outcome.submission, judge_seconds(), against, half)
+    if judgement.status == "invalid" and half is not None and run.state.plan is None:
+        half = None  # half of the rows may have one class
+        judgement = _judge(run, evaluation, split, outcome.submission, judge_seconds(), against, half)
     return SplitResult(outcome, judgement, where.folder, half)
 
 

@@ -96,8 +96,11 @@ def _on_search_rows(run: Run, evaluation: Evaluation, result: SplitResult, best:
     if result.half == fold_plan.search_half(run):
         return result.judgement
     against = fold_dir(run, best.id, Split()) / "held_out.csv" if best else None
-    again = judge_again(run, evaluation, result, run.settings.judge_seconds, against).judgement
-    return again if again.status == "scored" else result.judgement  # half of the rows may have one class
+    again = judge_again(run, evaluation, result, run.settings.judge_seconds, against)
+    if again.judgement.status != "scored" and again.half is not None:  # half of the rows may have one class
+        fold_plan.use_all_rows(run)
+        again = judge_again(run, evaluation, result, run.settings.judge_seconds, against)
+    return again.judgement
 
 
 def scored_best(state: State) -> Evaluation | None:

@@ -98,11 +98,12 @@ def test_half_of_the_held_out_rows_are_set_aside_where_finalists_may_not_run_aga
     """The run ends early here, so that there is time for a fresh fold in the end: then those rows report the score."""
     task = two_numbers(tmp_path / "side", side, train=1500)
     steps = [evaluated(guessing(rule)) for rule in ("int(float(row['a']) > 1)", "int(float(row['a']) > 0)")]
-    events = played_on(tmp_path, task, *steps, flags=("--set", "fold_share=0", "--hours", "0.1"))
+    look = [steps[0][0], call("evaluate", command="python solution.py", sample=0.5)]
+    events = played_on(tmp_path, task, look, *steps, flags=("--set", "fold_share=0", "--hours", "0.1"))
     (plan,) = [event for event in events if isinstance(event, PlanMade)]
     assert (plan.folds, plan.select_half) == (0, True)
-    first, second = evaluations(events)
-    assert first.promoted and second.promoted
+    sampled, first, second = evaluations(events)
+    assert sampled.status == "sampled" and first.promoted and second.promoted
     made = {event.step: event for event in events if isinstance(event, Decided)}
     assert made["fresh"].chosen == second.evaluation and "select rows" in made["reported"].why
     assert made["fresh"].numbers["searched"][first.evaluation] == pytest.approx(first.score)
@@ -111,7 +112,7 @@ def test_half_of_the_held_out_rows_are_set_aside_where_finalists_may_not_run_aga
         half = (len(list(csv.reader(file))) - 1) / 2
     assert half >= 100
     reported = made["reported"].numbers["score"]
-    for score in (first.score, second.score, reported):
+    for score in (sampled.sampled_score, first.score, second.score, reported):
         assert score is not None and score * half == pytest.approx(round(score * half), abs=1e-6)
     assert reported != second.score and made["reported"].numbers["noise"] > 0
     assert "its score comes from" in (folder / "report.md").read_text()
