@@ -109,7 +109,7 @@ def test_an_attempt_may_end_before_its_evaluation(digits_home: Path) -> None:
     assert finished["001-1"].seq > ends[0] and finished["001-1"].attempt == 1
     assert [e.status for e in state.evaluations.values()] == ["scored", "scored"]
     memory = (only_run(digits_home) / "memory.md").read_text()
-    assert re.search(r"^evaluation 001-1: still running when the attempt ended$", memory, re.MULTILINE)
+    assert re.search(r"^evaluation 001-1: still running when the attempt ended", memory, re.MULTILINE)
     assert re.search(r"^after attempt 1 had ended: evaluation 001-1: scored", memory, re.MULTILINE)
     assert isinstance(events[-1], RunEnded) and state.chosen is not None and state.chosen.evaluation
 
