@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ def test_diff_shows_what_changed_in_the_workspace(results: tuple[Path, list[str]
 
 def test_restore_writes_files_and_keeps_those_it_replaces(results: tuple[Path, list[str]]) -> None:
     first, second = result_of(results[1], 3, 1), result_of(results[1], 4, 1)
-    assert "restored 1 files of evaluation 001-1: solution.py" in first
-    assert "your versions are kept in .kept/00004-1/: solution.py" in first
+    assert re.search(r"restored 2 files of evaluation 001-1: solution\.json, solution\.py", first)
+    assert re.search(r"your versions are kept in \.kept/00004-1/: solution\.(json, solution\.)?py", first)
     assert "lib/helper.py (" in first, "a file stands where a folder was"
     assert "away.txt (a link that leaves the workspace)" in first
     assert "restored 2 files of evaluation 001-1: lib/alias.py, lib/helper.py" in second

@@ -87,24 +87,33 @@ class StepCache:
         """The result under a key, its contents linked into the folder `into`; whether a damaged one was dropped."""
         path = self._results / f"{key}.json"
         try:
-            record = StepRecord.model_validate_json(path.read_bytes())
-            if record.key != key:
-                raise ValueError
-            for sha256 in record.contents:
-                link(self._files / sha256, into / sha256)
-                if hash_of(into / sha256) != sha256:
-                    (into / sha256).unlink()
-                    raise ValueError
-            os.utime(path)
+            try:
+                record = self._linked(path, into)
+            except FileNotFoundError:  # not there, or just now removed, and perhaps stored again, by another thread
+                with _LOCK:
+                    record = self._linked(path, into)
         except FileNotFoundError:
-            is_damaged = path.exists()  # its contents are gone; removed by another thread, it is not there either
+            is_damaged = path.exists()  # its contents are gone
         except (ValidationError, ValueError, OSError):
             is_damaged = True
         else:
-            return record, False
+            if record.key == key:
+                return record, False
+            is_damaged = True
         if is_damaged:
             self._drop(path)
         return None, is_damaged
+
+    def _linked(self, path: Path, into: Path) -> StepRecord:
+        """A result, its checked contents linked into a folder. Raises FileNotFoundError, OSError, ValueError."""
+        record = StepRecord.model_validate_json(path.read_bytes())
+        for sha256 in record.contents:
+            link(self._files / sha256, into / sha256)
+            if hash_of(into / sha256) != sha256:
+                (into / sha256).unlink()
+                raise ValueError
+        os.utime(path)
+        return record
 
     def store(self, record: StepRecord, source: Path) -> bool:
         """Keep a result, whose contents are in the folder `source`; False where it is too large for the cache."""
