@@ -41,7 +41,7 @@ pytestmark = [
 def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> None:
     model, home = tmp_path / "tiny.gguf", tmp_path / "home"
     home.mkdir()
-    (home / "models.toml").write_text('[tiny]\nkind = "openai"\ncontext_tokens = 7000\noutput_tokens = 64\n')
+    (home / "models.toml").write_text('[tiny]\nkind = "openai"\ncontext_tokens = 10000\noutput_tokens = 64\n')
     subprocess.run([sys.executable, "-m", "tests.servers.tiny_gguf", str(model)], cwd=ROOT, check=True)
     serve = [
         sys.executable,

@@ -44,10 +44,20 @@ def played(tmp_path: Path, port: int, model: Path, output_tokens: int) -> tuple[
     """A run of 100 turns in short windows: how it ended, what it recorded, and what the server was asked in it."""
     home = tmp_path / "home"
     home.mkdir()
-    limits = f"context_tokens = {5000 + output_tokens}\noutput_tokens = {output_tokens}\n"
+    limits = f"context_tokens = {8000 + output_tokens}\noutput_tokens = {output_tokens}\n"
     (home / "models.toml").write_text(f'[tiny]\nkind = "openai"\n{limits}')
     with Recorder(port) as recorder:
-        flags = ["--model", str(model), "--base-url", recorder.url, "--sandbox", "local", "--plain"]
+        flags = [
+            "--model",
+            str(model),
+            "--base-url",
+            recorder.url,
+            "--sandbox",
+            "local",
+            "--plain",
+            "--no-ledger",
+            "--no-knowledge",
+        ]
         code, printed = harness(home, "run", "digits", *flags)
         assert code == 4 and "--accept-lost-thinking" in printed, printed
         flags += ["--turns", str(TURNS), "--accept-lost-thinking"]
