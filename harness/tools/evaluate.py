@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError
 from harness.evaluation.steps.declare import MAX_STEPS, StepArguments
 from harness.tools.tool import Arguments, Command, Tool, ToolContext
 
+MAX_SAMPLE = 0.5
+"""A larger sample would be a full evaluation that escapes the verdict."""
+
 
 class Evaluate(Arguments):
     command: Command = Field("", description="Trains, predicts and writes submission.csv.")
@@ -24,12 +27,14 @@ class Evaluate(Arguments):
         description="Limit of what is not cached. 0: 30, or 5 times your longest evaluation.",
     )
     wait_seconds: float = Field(120, ge=0, description="Work on meanwhile: 0.")
-    sample: float = Field(1, ge=0.01, le=1, description="Share of training rows.")
+    sample: float = Field(1, ge=0.01, le=1, description="Share of training rows: 1, or at most 0.5.")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
         if bool(self.command.strip()) == bool(self.steps):
             raise PydanticCustomError("either", "give either `command` or `steps`")
+        if MAX_SAMPLE < self.sample < 1:
+            raise PydanticCustomError("sample", "`sample` is 1 for a full evaluation, at most 0.5 for a first look")
         return self
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from harness.evaluation.finalists import eligible
 from harness.search.from_run import search_state
+from harness.tools.evaluate import Evaluate
 from runs.events.registry import EvaluationFinished, FoldStarted, ToolFinished
 from runs.state import fold
 from runs.views.final_choice import holdout_queries
@@ -100,3 +105,12 @@ def test_a_sampled_evaluation_competes_with_nothing(tmp_path: Path) -> None:
     assert repeated == results[-1:] and "attempt 3" in repeated[0]
     last = state.attempts[4]
     assert "it saw only a share of the training rows" in last.brief
+
+
+@pytest.mark.parametrize(
+    ("sample", "is_accepted"), [(0.01, True), (0.5, True), (0.51, False), (0.99, False), (1, True)]
+)
+def test_a_sample_is_at_most_half_of_the_rows(sample: float, is_accepted: bool) -> None:
+    """A larger one would be a full evaluation without a verdict."""
+    with nullcontext() if is_accepted else pytest.raises(ValidationError, match="first look"):
+        Evaluate(command="true", sample=sample)

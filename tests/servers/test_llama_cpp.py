@@ -52,7 +52,7 @@ def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> Non
         "--model_alias",
         "tiny",
         "--n_ctx",
-        "8192",
+        "12288",
     ]
     with real_server(serve, tmp_path / "log", "/v1/models") as port, Recorder(port) as recorder:
         flags = ["--model", "tiny", "--base-url", recorder.url, "--sandbox", "local", "--plain", "--turns", str(TURNS)]
