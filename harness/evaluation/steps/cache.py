@@ -91,9 +91,9 @@ class StepCache:
                 record = self._linked(path, into)
             except FileNotFoundError:  # not there, or just now removed, and perhaps stored again, by another thread
                 with _LOCK:
+                    if not path.exists():
+                        return None, False
                     record = self._linked(path, into)
-        except FileNotFoundError:
-            is_damaged = path.exists()  # its contents are gone
         except (ValidationError, ValueError, OSError):
             is_damaged = True
         else:
