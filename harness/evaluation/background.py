@@ -18,7 +18,7 @@ from harness.evaluation.steps.describe import running_log, spent_seconds
 from harness.run import Lane, Run, working_on
 from runs.events.registry import Warned
 from runs.state import Evaluation
-from sandboxes.base import JobStatus
+from sandboxes.base import JobStatus, SandboxError
 
 LOOK_SECONDS = 0.5
 KILL_SECONDS = 60.0
@@ -103,6 +103,11 @@ def _complete(run: Run, evaluation: Evaluation) -> None:
                 raise
             run.record(Warned(message=f"evaluation {evaluation.id} could not be made: {error}"))
             evaluate.fail(run, evaluation, f"it could not be made: {error.strerror or error}")
+        except SandboxError as error:
+            if len(run.playing) < 2:  # as with a lane: the last one stops the run, which can be resumed
+                raise
+            run.record(Warned(message=f"evaluation {evaluation.id} could not be made: its sandbox failed ({error})"))
+            evaluate.fail(run, evaluation, "it could not be made: its sandbox failed")
         if run.state.evaluations[evaluation.id].is_late:
             submission.keep_attempt(run, evaluation.attempt)
             submission.write_summaries(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import shutil
 import threading
 import time
@@ -30,6 +31,8 @@ MIN_SECONDS = 60.0
 """What a job on another split may always take, however short it was before."""
 LOOK_SECONDS = 0.25
 """How often a thread that waits for others looks."""
+ROUND_SECONDS, ROUND_SHARE = 5.0, 0.05
+"""Granularity of the moment when results of other folds are shown; the share is that of the time expected."""
 
 
 def run_all(
@@ -53,6 +56,23 @@ def run_all(
         if any(batch.is_missing(split) for split in splits):
             batch.run_missing()
         return batch.outcome()
+
+
+def round_up_seconds(elapsed: float, expected: float) -> float:
+    """Elapsed seconds as a multiple of the larger of 5 s and 5 % of the time that was expected."""
+    unit = max(ROUND_SECONDS, ROUND_SHARE * expected)
+    return math.ceil(elapsed / unit) * unit
+
+
+def wait_until_round_time(run: Run, started: float, expected: float) -> None:
+    """Wait until the time since `started` (monotonic) is a round one, as long as the run has time.
+
+    How long other folds take may depend on labels that they train on. Raises `StopRequested`.
+    """
+    until = started + round_up_seconds(time.monotonic() - started, expected)
+    while (left := min(until - time.monotonic(), run.seconds_left())) > 0:
+        run.pulse("the other folds")
+        time.sleep(min(left, LOOK_SECONDS))
 
 
 @contextmanager
@@ -139,7 +159,10 @@ class _Batch:
             blend_of(self.run, split)  # one after the other, since making data takes much memory
         # Jobs are paused once the lane has its lease: one that is paused would keep what the lane waits for.
         with suppress(_NothingToDo), self._lease_of_lane(), leasing.others_paused(self.lane) as self.lent:
+            started = time.monotonic()
             self._run_in_threads()
+            if self.run.settings.strict:  # the agent's jobs can tell how long they were paused
+                wait_until_round_time(self.run, started, self.seconds * len(self.splits))
         while self.todo and self._is_open(self.todo[0]):  # started before a crash, and not needed since another failed
             self._run_split(self.todo.popleft(), 0)
 

@@ -6,7 +6,6 @@ number of others. Of the other folds only a fixed sentence comes back.
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -41,8 +40,6 @@ NOT_SHOWN = "not shown"
 BELOW_BEST = "below the best"
 SLOWDOWN = 3.0
 """How many times longer than on the first fold a job may take on another."""
-ROUND_SECONDS, ROUND_SHARE = 5.0, 0.05
-"""Granularity of the moment when results of other folds are shown; the share is that of the time expected."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +135,8 @@ def _over_folds(
         run.record(Warned(message=f"evaluation {evaluation.id} is judged on the first fold alone: {error}"))
         verdict = first
     if run.created.protects_labels and not run.created.is_demo:
-        until = started + round_up_seconds(time.monotonic() - started, result.seconds * len(others))
-        while (left := min(until - time.monotonic(), run.seconds_left())) > 0:
-            run.pulse("the other folds")
-            time.sleep(min(left, 0.25))
+        folds.wait_until_round_time(run, started, result.seconds * len(others))
     return verdict
-
-
-def round_up_seconds(elapsed: float, expected: float) -> float:
-    """Elapsed seconds as a multiple of the larger of 5 s and 5 % of the time that was expected."""
-    unit = max(ROUND_SECONDS, ROUND_SHARE * expected)
-    return math.ceil(elapsed / unit) * unit
 
 
 def _judge_folds(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.evaluation.steps.declare import MAX_STEPS, StepArguments
@@ -12,6 +12,10 @@ from harness.tools.tool import Arguments, Command, Tool, ToolContext
 
 MAX_SAMPLE = 0.5
 """A larger sample would be a full evaluation that escapes the verdict."""
+
+
+Share = Annotated[float, AfterValidator(lambda share: round(share, 2))]
+"""A share in whole per cents: each one has data of its own on disk."""
 
 
 class Evaluate(Arguments):
@@ -27,7 +31,7 @@ class Evaluate(Arguments):
         description="Limit of what is not cached. 0: 30, or 5 times your longest evaluation.",
     )
     wait_seconds: float = Field(120, ge=0, description="Work on meanwhile: 0.")
-    sample: float = Field(1, ge=0.01, le=1, description="Share of training rows: 1, or at most 0.5.")
+    sample: Share = Field(1, ge=0.01, le=1, description="Share of training rows: 1, or at most 0.5.")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:

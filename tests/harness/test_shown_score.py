@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.evaluation.folds import round_up_seconds
 from harness.evaluation.verdict import (
     BELOW_BEST,
     FAILED_ELSEWHERE,
@@ -14,7 +15,6 @@ from harness.evaluation.verdict import (
     NOT_SHOWN,
     Verdict,
     is_promoted,
-    round_up_seconds,
     shown_gain,
     shown_score,
 )
