@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,14 @@ from tests.playing import engineer, events_of, harness_here, only_run, start_har
 from tests.servers.chat_server import ChatServer, Exchange, Fault
 
 LOCAL = ["--sandbox", "local", "--plain"]
+
+
+@pytest.fixture(autouse=True)
+def hup_is_not_ignored() -> Iterator[None]:
+    """Under `nohup` it is, and a run keeps that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def scripted(server: ChatServer) -> list[str]:
