@@ -14,7 +14,7 @@ from tasks.leakage.solution import UNCHECKED, SolutionCheck, check_claim, check_
 from tasks.leakage.task import check_task_once
 from tasks.task import Task
 
-MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code", "predictions brought along"))
+MEMORIZATION_FINDINGS = frozenset(("labels in the code", "answers in the code"))
 """Kinds of findings that make a solution untrusted."""
 DISTRUSTED_FINDINGS = MEMORIZATION_FINDINGS | {UNCHECKED}
 _NUMBER = re.compile(r"\d+")

@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from tasks.io.csv_text import Row
 from tasks.leakage.fit_before_split import find_early_fits
 from tasks.leakage.statistics import Finding
 
@@ -123,20 +122,3 @@ def check_text(text: str, name: str, sample_ids: Collection[str], train_ids: Col
         message = f"{name} contains {train} ids of training rows, which other folds hold out"
         findings.append(Finding("labels in the code", message))
     return findings
-
-
-def check_table(
-    rows: Sequence[Row], sample_ids: Sequence[str], id_name: str = "", file: str = "a file of the solution"
-) -> list[Finding]:
-    """Whether a table shipped with a solution contains predictions: ids of many rows to predict in one column.
-
-    Where ids are numbers that any table may contain, only a column with the name of the id column counts.
-    """
-    ids = set(sample_ids)
-    columns = zip(rows[0] if rows else [], zip(*rows, strict=False), strict=False)
-    is_any = not id_name or not _are_small_integers(ids)
-    candidates = [set(cells) for name, cells in columns if is_any or name == id_name]
-    most = max((len(cells & ids) for cells in candidates), default=0)
-    if most > max(FEW_IDS, 0.5 * len(ids)):
-        return [Finding("predictions brought along", f"{file} contains {most} ids of rows to predict")]
-    return []

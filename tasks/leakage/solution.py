@@ -1,6 +1,6 @@
 """Leak checks on a solution: its files and the score it prints. Runs in a child process, since the agent wrote them.
 
-Every file of the checkout that the folds get is checked: code, tables, and texts such as `params.json`.
+Every file of the checkout that the folds get is checked: code, and texts such as `params.json`. Tables reach no fold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from tasks.subprocesses import ChildFailed, Reply, bound_memory, run_isolated, s
 
 SECONDS = 120.0
 UNCHECKED = "not checked"
-TABLE_BYTES = 50_000_000
 CODE_BYTES = 300_000
 """A longer file of code holds data."""
 ROWS = 20_000
@@ -108,7 +107,7 @@ def check_files(
     loaded = load_blend(blend)
     meta = read_meta(loaded.private_labels)
     ids = _sample_ids(loaded.public, meta["id"], task)
-    known = _Known(ids, _train_ids(task, loaded.public), meta["id"], meta["targets"])
+    known = _Known(ids, _train_ids(task, loaded.public), meta["targets"])
     files = {path.relative_to(workspace).as_posix(): path for path in _files(workspace, submission)}
     sources = {name: _read(path) for name, path in files.items() if path.suffix == ".py" and _is_short(path)}
     used = used_files(commands, sources, files)
@@ -118,11 +117,10 @@ def check_files(
 
 @dataclass(frozen=True)
 class _Known:
-    """What a file is searched for: ids of rows to predict, ids of labelled rows; names of the id and target columns."""
+    """What a file is searched for: ids of rows to predict, ids of labelled rows, names of the target columns."""
 
     sample_ids: Sequence[str]
     train_ids: Collection[str]
-    id_name: str
     targets: Sequence[str]
 
 
@@ -144,8 +142,6 @@ def _read(path: Path) -> str:
 def _check_file(path: Path, name: str, known: _Known) -> list[Finding]:
     from tasks.leakage.code import check_code, check_text
 
-    if path.suffix == ".csv":
-        return _check_table(path, name, known) if path.stat().st_size <= TABLE_BYTES else []
     if not _is_short(path):
         what = f"{name} has {path.stat().st_size} bytes: source so long holds data"
         return [Finding("a table in the code", what)] if path.suffix == ".py" else []
@@ -153,16 +149,6 @@ def _check_file(path: Path, name: str, known: _Known) -> list[Finding]:
     if path.suffix == ".py":
         return check_code(text, known.sample_ids, known.train_ids, known.targets, name)
     return check_text(text, name, known.sample_ids, known.train_ids)
-
-
-def _check_table(path: Path, name: str, known: _Known) -> list[Finding]:
-    from tasks.io.csv_text import TableError, read_rows
-    from tasks.leakage.code import check_table
-
-    try:
-        return check_table(list(islice(read_rows(path), ROWS)), known.sample_ids, known.id_name, name)
-    except (TableError, OSError):
-        return []
 
 
 def _sample_ids(public: Path, id_name: str, task: Path) -> list[str]:

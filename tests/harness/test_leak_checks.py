@@ -55,12 +55,6 @@ def test_a_table_of_noughts_and_ones_holds_no_ids(run: Any, tmp_path: Path) -> N
     assert look(run, tmp_path / "w", flags_csv=flags, solve_py="DEPTHS = [0, 1, 2, 3]\n") == []
 
 
-def test_predictions_brought_along_are_found_by_the_column_of_ids(run: Any, tmp_path: Path) -> None:
-    table = "left,customer\n" + "\n".join(f"1,{name}" for name in shown(run, "sample.csv", 1))
-    (found,) = look(run, tmp_path / "w", mine_csv=table)
-    assert found.kind == "predictions brought along"
-
-
 def test_labels_of_training_rows_in_the_source_are_found(run: Any, tmp_path: Path) -> None:
     known = dict(zip(shown(run, "train.csv", 1)[::3], shown(run, "train.csv", 0)[::3], strict=True))
     (found,) = look(run, tmp_path / "w", solve_py=f"import csv\nKNOWN = {known}\n")
