@@ -168,6 +168,7 @@ def _add_listing(commands: _Commands[Parser]) -> None:
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
     tasks.set_defaults(command=cli_commands.tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
+    tasks.add_argument("--metrics", action="store_true", help="list the metrics that a task may name instead")
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
 
 

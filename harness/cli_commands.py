@@ -100,6 +100,10 @@ def show(options: argparse.Namespace, settings: Settings) -> int:
 def tasks(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import show_competitions, show_task, show_tasks
 
+    if options.metrics:
+        from harness.commands.metrics import show_metrics
+
+        return show_metrics()
     if options.split:
         return show_competitions(options.split, settings)
     return show_task(options.name, settings) if options.name else show_tasks(settings)

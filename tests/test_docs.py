@@ -246,12 +246,14 @@ def example(page: str, title: str, head: str = "") -> CodeType:
 
 def test_the_examples_of_extending_work(monkeypatch: pytest.MonkeyPatch) -> None:
     import runs.run_settings
-    import tasks.metrics.registry
+    import tasks.metrics.metric
+    import tasks.metrics.of_numbers
     from harness.tools.tool import Tool
 
-    monkeypatch.setattr(tasks.metrics.registry, "METRICS", METRICS.copy())
+    monkeypatch.setattr(tasks.metrics.metric, "METRICS", METRICS.copy())
     exec(
-        example("extending.md", "A metric", "from __future__ import annotations\n"), vars(tasks.metrics.registry).copy()
+        example("extending.md", "A metric", "from __future__ import annotations\n"),
+        vars(tasks.metrics.of_numbers).copy(),
     )
     tool: dict[str, Any] = {}
     exec(example("extending.md", "A tool"), tool)

@@ -139,8 +139,8 @@ def _check_metric(task: Task, blend: Blend, seconds: float) -> None:
         judgement = run_judge(blend.folder, sample, Path(folder) / "submission.csv", seconds)
     if judgement.problem:
         errors.fail(
-            f"the metric of {task.path} cannot score the sample submission: {judgement.problem}. It runs by itself, "
-            "with numpy, pandas and scikit-learn: write what it imports from beside it into the file"
+            f"the metric of {task.path} cannot score the sample submission: {judgement.problem}. It runs in its own "
+            "folder, with the Python of the harness: mend it, or install what it needs"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import math
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -24,8 +23,8 @@ from tasks.config.schema import (
 from tasks.config.yaml_with_lines import Location, YamlFile
 from tasks.errors import TaskError
 from tasks.io.path_templates import Template
-from tasks.metrics.medals import Thresholds, thresholds_from_leaderboard
-from tasks.metrics.registry import METRICS, Metric
+from tasks.metrics.medals import Thresholds, read_board, thresholds_from_leaderboard
+from tasks.metrics.registry import METRICS, Metric, find_metric, similar_metric
 
 T = TypeVar("T")
 
@@ -108,14 +107,9 @@ class Checks:
         location = ("leaderboard",)
         text = _read(location, self._file(location, name, "the leaderboard"))
         try:
-            scores = [float(row["score"]) for row in csv.DictReader(text.splitlines())]
-            if not all(map(math.isfinite, scores)):
-                raise ValueError("a score is not a finite number")
-            return thresholds_from_leaderboard(scores, lower_is_better)
-        except (KeyError, TypeError):
-            message = f"{clip(name)} has no score in every row. Give it a column 'score', best first."
+            return thresholds_from_leaderboard(read_board(text), lower_is_better)
         except (ValueError, csv.Error) as error:
-            message = f"{clip(name)} cannot be used: {clip(str(error))}. Write one number a row, best first."
+            message = f"{clip(name)} cannot be used: {clip(str(error), 200)}. Write one number a row, best first."
         raise _Problem(location, message)
 
     # -------------------------------------------------------------------------------------------------------- files
@@ -287,15 +281,15 @@ def _named_metric(section: MetricSection) -> Metric:
         raise _Problem(("metric",), f"names no metric. Write one of: {known}.")
     if section.direction is not None or "needs" in section.model_fields_set:
         raise _Problem(("metric",), f"only a `function:` takes a direction. Write `metric: {clip(name)}`.")
-    if name in METRICS:
-        return METRICS[name]
+    if metric := find_metric(name):
+        return metric
     if ".py:" in name:
         message = (
             f"a function needs a direction. Write `metric: {{function: {clip(name)}, direction: lower}}` or higher."
         )
         raise _Problem(("metric",), message)
-    similar = get_close_matches(name, METRICS, n=1)
-    hint = f"Did you mean '{similar[0]}'? " if similar else ""
+    similar = similar_metric(name)
+    hint = f"Did you mean '{similar}'? " if similar else ""
     raise _Problem(("metric", "name"), f"metric '{clip(name)}' does not exist. {hint}Write one of: {known}.")
 
 

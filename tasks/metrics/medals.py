@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -53,6 +56,26 @@ def thresholds_from_leaderboard(scores: Sequence[float], lower_is_better: bool |
         raise ValueError("the leaderboard is not sorted best first for this metric")
     gold, silver, bronze = (scores[rank - 1] for rank in medal_ranks(len(scores)))
     return Thresholds(gold, silver, bronze, float(median(scores)), len(scores))
+
+
+def read_board(text: str) -> list[float]:
+    """The scores of a leaderboard, best first: the column `score`, or `Score` in the file that Kaggle offers.
+
+    Raises ValueError, which names the line of a row without a score.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    column = next((name for name in reader.fieldnames or () if name.strip().lower() == "score"), None)
+    if column is None:
+        raise ValueError("it has no column 'score'")
+    scores = []
+    for row in reader:
+        try:
+            scores.append(float(row[column] or ""))
+        except ValueError:
+            raise ValueError(f"line {reader.line_num} has no score, but {(row[column] or '')!r}") from None
+        if not math.isfinite(scores[-1]):
+            raise ValueError(f"the score in line {reader.line_num} is not a finite number")
+    return scores
 
 
 def medal_of(score: float | None, thresholds: Thresholds, lower_is_better: bool) -> Medal | None:

@@ -27,6 +27,23 @@ def area_under_roc(is_positive: Any, scores: Any) -> float:
     return float((mean_ranks(scores)[positive].sum() - count * (count - 1) / 2) / pairs)
 
 
+def precision_of_ranks(is_positive: Any, scores: Any) -> float:
+    """The average precision of scores (rows) that should rank positive rows higher; NaN without a positive row.
+
+    Rows of equal scores have one rank, as in scikit-learn: precision is taken at the end of each rank.
+    """
+    import numpy as np
+
+    positive, scores = np.asarray(is_positive, bool), np.asarray(scores, float)
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    gained = np.diff(hits[ends], prepend=0)
+    return float((gained * hits[ends] / (ends + 1)).sum() / hits[-1])
+
+
 def placement_values(is_positive: Any, scores: Any) -> Any:
     """For each row, the share of rows of the other class that it is ranked correctly against; ties count half.
 

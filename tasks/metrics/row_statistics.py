@@ -35,8 +35,14 @@ class RowStatistics:
     rows: Any
     finish: Finish
 
+    def whole(self) -> float:
+        """The score of all rows."""
+        import numpy as np
 
-MakeStatistics = Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str]], RowStatistics]
+        return float(self.finish(self.rows.sum(axis=0)[None, :], np.array([float(len(self.rows))]))[0])
+
+
+MakeStatistics = Callable[..., RowStatistics]
 """From answers, predictions and target columns to the row statistics of these predictions."""
 
 
@@ -45,7 +51,7 @@ def accuracy(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
     import numpy as np
 
     pairs = [comparable_labels(answers[name], predictions[name]) for name in targets]
-    return _mean(np.column_stack([expected == predicted for expected, predicted in pairs]).astype(float))
+    return mean_of(np.column_stack([expected == predicted for expected, predicted in pairs]).astype(float))
 
 
 def f1_macro(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
@@ -121,21 +127,21 @@ def log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
     expected = target_numbers(answers, targets)
     if len(targets) == 1:
         predicted = clipped_probabilities(predictions, targets)
-        return _mean(-(expected * np.log(predicted) + (1 - expected) * np.log(1 - predicted)))
+        return mean_of(-(expected * np.log(predicted) + (1 - expected) * np.log(1 - predicted)))
     predicted = normalized_probabilities(predictions, targets)
-    return _mean(-(expected * np.log(predicted)).sum(axis=1, keepdims=True))
+    return mean_of(-(expected * np.log(predicted)).sum(axis=1, keepdims=True))
 
 
 def mean_columnwise_log_loss(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
     """The log loss of each cell."""
     import numpy as np
 
-    return _mean(np.column_stack([log_loss(answers, predictions, [name]).rows for name in targets]))
+    return mean_of(np.column_stack([log_loss(answers, predictions, [name]).rows for name in targets]))
 
 
 def mae(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
     """Absolute errors."""
-    return _mean(abs(_errors(answers, predictions, targets)))
+    return mean_of(abs(_errors(answers, predictions, targets)))
 
 
 def rmse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
@@ -158,6 +164,37 @@ def mean_columnwise_rmsle(answers: pd.DataFrame, predictions: pd.DataFrame, targ
     return _mean_of_roots(_log_errors(answers, predictions, targets) ** 2)
 
 
+def mse(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Squared errors."""
+    return mean_of(_errors(answers, predictions, targets) ** 2)
+
+
+def mape(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Absolute errors as shares of the answers."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return mean_of(abs(_errors(answers, predictions, targets) / target_numbers(answers, targets)))
+
+
+def smape(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
+    """Absolute errors as percentages of the mean size of answer and prediction."""
+    import numpy as np
+
+    sizes = abs(target_numbers(answers, targets)) + abs(target_numbers(predictions, targets))
+    return mean_of(200 * abs(_errors(answers, predictions, targets)) / np.where(sizes > 0, sizes, 1))
+
+
+def pinball(
+    answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str], quantile: float = 0.5
+) -> RowStatistics:
+    """Errors weighted by `quantile` where the prediction is too low, and by the rest where it is too high."""
+    import numpy as np
+
+    errors = _errors(answers, predictions, targets)
+    return mean_of(np.maximum(quantile * errors, (quantile - 1) * errors))
+
+
 def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
     """Squared errors and the first two moments of the answers."""
     import numpy as np
@@ -173,7 +210,8 @@ def r2(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str])
     return RowStatistics(rows, finish)
 
 
-def _mean(rows: Any) -> RowStatistics:
+def mean_of(rows: Any) -> RowStatistics:
+    """The mean over all cells."""
     return RowStatistics(rows, lambda sums, count: (sums / count[:, None]).mean(axis=1))
 
 

@@ -5,9 +5,12 @@ NoScore     these predictions cannot be scored; the message is a fixed sentence
 
 from __future__ import annotations
 
+import contextlib
 import math
 import runpy
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.metrics.registry import Metric, Scorer
@@ -42,7 +45,8 @@ def score(metric: Metric, answers: pd.DataFrame, predictions: pd.DataFrame, targ
         raise ValueError(WRONG_ROWS)
     try:
         check_predictions(metric.predictions, predictions, targets)
-        value = float(_scorer_of(metric)(answers, predictions, list(targets)))
+        with _in_own_folder(metric.file) if metric.file else contextlib.nullcontext():
+            value = float(_scorer_of(metric)(answers, predictions, list(targets)))
     except Exception as error:
         # Only our own sentences pass: what a library or a task's own function says may quote the answers.
         if isinstance(error, ValueError) and str(error) in SENTENCES:
@@ -76,11 +80,24 @@ def require_numbers(predictions: pd.DataFrame, targets: Sequence[str]) -> None:
 def _scorer_of(metric: Metric) -> Scorer:
     if metric.scorer is not None:
         return metric.scorer
+    assert metric.file is not None  # a metric is either built in or in a file
     function = runpy.run_path(str(metric.file)).get(metric.function or "")
     if not callable(function):
         raise ValueError(NO_SCORE)
     scorer: Scorer = function
     return scorer
+
+
+@contextlib.contextmanager
+def _in_own_folder(file: Path) -> Iterator[None]:
+    """Work in the folder of a task's own metric, which may import modules and open files beside it."""
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _describe(metric: Metric, error: BaseException | None) -> str:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-ValueKind = Literal["any", "numbers", "non_negative", "whole", "probabilities", "binary"]
-"""What cells hold. `any`: no check. `binary`: 0 and 1."""
+ValueKind = Literal["any", "numbers", "non_negative", "not_zero", "whole", "probabilities", "binary", "lists", "masks"]
+"""What cells hold. `any`: no check. `binary`: 0 and 1. `lists`: labels separated by spaces. `masks`: run lengths."""
 
 NOT_A_NUMBER = "A prediction is missing or is not a finite number."
 NOT_A_PROBABILITY = "A prediction is not a probability between 0 and 1."
 NEGATIVE = "A prediction is negative; this metric takes numbers from 0 up."
 NOT_A_WHOLE_NUMBER = "A prediction is not a whole number."
-SENTENCES = frozenset({NOT_A_NUMBER, NOT_A_PROBABILITY, NEGATIVE, NOT_A_WHOLE_NUMBER})
+NOT_ZERO_OR_ONE = "A prediction is not 0 or 1; this metric takes labels and no probabilities."
+NOT_A_MASK = "A prediction is not a mask: write pairs of start (from 1) and length, in order, without overlaps."
+SENTENCES = frozenset({NOT_A_NUMBER, NOT_A_PROBABILITY, NEGATIVE, NOT_A_WHOLE_NUMBER, NOT_ZERO_OR_ONE, NOT_A_MASK})
 
 LARGEST_GRADE = 1e9
 """Whole numbers are clipped to this before their squares are taken."""
@@ -28,13 +30,20 @@ EPSILON = 1e-15
 
 def check_predictions(kind: ValueKind, predictions: pd.DataFrame, targets: Sequence[str]) -> None:
     """Raises ValueError where a prediction is not a value of this kind."""
-    if kind == "any":
+    if kind in ("any", "lists"):
+        return
+    if kind == "masks":
+        for name in targets:
+            for cell in predictions[name].dropna().unique():
+                read_mask(str(cell))
         return
     values = target_numbers(predictions, targets)
     if kind == "probabilities" and ((values < 0).any() or (values > 1).any()):
         raise ValueError(NOT_A_PROBABILITY)
     if kind == "non_negative" and (values < 0).any():
         raise ValueError(NEGATIVE)
+    if kind == "binary" and not ((values == 0) | (values == 1)).all():
+        raise ValueError(NOT_ZERO_OR_ONE)
     if kind == "whole":
         values = values.clip(-LARGEST_GRADE, LARGEST_GRADE)
         if (values != values.round()).any():
@@ -51,6 +60,21 @@ def target_numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
     if not np.isfinite(values).all():
         raise ValueError(NOT_A_NUMBER)
     return values
+
+
+def read_mask(cell: str) -> list[tuple[int, int]]:
+    """The runs of a mask as (start, end) of pixels, from `start length start length`. Raises ValueError."""
+    try:
+        numbers = [int(word) for word in cell.split()]
+    except ValueError:
+        raise ValueError(NOT_A_MASK) from None
+    runs = [(start, start + length) for start, length in zip(numbers[::2], numbers[1::2], strict=False)]
+    ends = [1, *(end for _, end in runs)]
+    if len(numbers) % 2 or any(
+        start < before or end <= start for (start, end), before in zip(runs, ends, strict=False)
+    ):
+        raise ValueError(NOT_A_MASK)
+    return runs
 
 
 def clipped_probabilities(frame: pd.DataFrame, targets: Sequence[str]) -> Any:

@@ -60,7 +60,7 @@ def test_all_problems_are_reported_at_once(folder: Path) -> None:
     assert len(message) == 3 and all(line.startswith("task.yaml:") for line in message)
     (folder / "description.md").unlink()
     (folder / "public/train.csv").unlink()
-    message = refusal(folder, WHOLE.replace("roc_auc", "auc")).splitlines()
+    message = refusal(folder, WHOLE.replace("roc_auc", "rocauk")).splitlines()
     assert [line.split()[1] for line in message] == ["metric", "file", "file"]
 
 

@@ -136,13 +136,26 @@ def test_data_file_that_does_not_fit_is_reported(folder: Path, file: str, conten
     assert expected in refusal(folder)
 
 
+def test_leaderboard_that_kaggle_offers_is_read(folder: Path) -> None:
+    head = "\ufeffRank,TeamId,TeamName,LastSubmissionDate,Score,SubmissionCount\n"
+    row = '{0},{0},"Team ""{0}"", the\nbest",2024-01-02 00:00:00,{1},1\n'
+    rows = [row.format(rank, 1 - rank / 100) for rank in range(1, 51)]
+    lines = [line for line in WHOLE.splitlines() if not line.startswith("thresholds")]
+    (folder / "task.yaml").write_text("\n".join([*lines, "leaderboard: board.csv"]))
+    (folder / "board.csv").write_text(head + "".join(rows))
+    thresholds = load_task(folder).thresholds
+    assert thresholds and (thresholds.gold, thresholds.rows) == (0.95, 50)
+    (folder / "board.csv").write_text(head + "".join([*rows[:19], row.format(20, ""), *rows[20:]]))
+    assert "line 41 has no score" in refusal(folder, (folder / "task.yaml").read_text())
+
+
 @pytest.mark.parametrize(
     ("board", "expected"),
     [
         ("team,score\n", "the leaderboard has no rows"),
-        ("team,points\na,1\n", "has no score in every row"),
-        ("team,score\na\n", "has no score in every row"),
-        ("team,score\na,high\n", "could not convert"),
+        ("team,points\na,1\n", "no column 'score'"),
+        ("team,score\na\n", "line 2 has no score"),
+        ("team,score\na,high\n", "line 2 has no score, but 'high'"),
         ("team,score\na,nan\n", "is not a finite number"),
         ("team,score\na,0.1\nb,0.9\n", "is not sorted best first"),
     ],
