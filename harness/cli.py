@@ -102,6 +102,7 @@ def _add_run(commands: _Commands[Parser], with_settings: bool) -> None:
     if with_settings:
         _add_settings(run)
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+    run.add_argument("--resume-or-start", metavar="ID", help="continue the run of this id, or start it under this id")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.startup.open_run import start
+    from harness.startup.open_run import resume_or_start, start
     from harness.ui.live import open_screen
 
     screen = open_screen(sys.stdout.isatty(), options.plain)
+    play = start if options.resume_or_start is None else resume_or_start
     try:
-        code = start(request(options), settings, screen)
+        code = play(request(options), settings, screen)
     finally:
         screen.close()
     if options.score and code == errors.DONE and screen.run_id:
@@ -34,7 +35,8 @@ def request(options: argparse.Namespace) -> RunRequest:
     from runs.run_settings import RunSettings
 
     flags = {name: value for name, value in vars(options).items() if name in RunSettings.model_fields}
-    return RunRequest(options.task or "", flags, tuple(options.assignments), options.trust_task)
+    run_id = getattr(options, "resume_or_start", None) or ""
+    return RunRequest(options.task or "", flags, tuple(options.assignments), options.trust_task, run_id)
 
 
 def config(options: argparse.Namespace, settings: Settings) -> int:

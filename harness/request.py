@@ -29,7 +29,12 @@ def ask(lane: Lane) -> None:
     run = lane.run
     run.stopping.check()
     with run.slots.take(lambda: run.lane_limit, lambda: run.pulse("waiting until the endpoint takes more requests")):
-        _ask(lane)
+        if run.shared_slots is None:
+            _ask(lane)
+            return
+        address, limit = lane.model.base_url, run.settings.requests_at_once
+        with run.shared_slots.take(address, limit, lambda: run.pulse(f"waiting for one of {limit} requests at once")):
+            _ask(lane)
 
 
 def _ask(lane: Lane) -> None:

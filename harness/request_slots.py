@@ -1,11 +1,17 @@
-"""How many requests may be in flight at once: one for each lane, until the endpoint refuses that many."""
+"""How many requests may be in flight at once: one for each lane, until the endpoint refuses that many; and over all
+runs of a home as many as the setting `requests_at_once` allows."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 LOOK_SECONDS = 0.25
 LIMITED, LIMITED_SECONDS = 3, 600.0
@@ -44,3 +50,38 @@ class RequestSlots:
                 return False
             self._refused_at = []
             return True
+
+
+class SharedSlots:
+    """Slots that all runs of a home share, per address of an endpoint: locked files, which the kernel unlocks when
+    their process ends, however it ends."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "requests"
+
+    @contextmanager
+    def take(self, address: str, limit: int | None, on_wait: Callable[[], object]) -> Iterator[None]:
+        """Hold one of `limit` slots (None: no limit). `on_wait` is called while it waits, and may raise."""
+        if limit is None:
+            yield
+            return
+        while (handle := self._try(address, limit)) is None:
+            time.sleep(LOOK_SECONDS)
+            on_wait()
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def _try(self, address: str, limit: int) -> int | None:
+        """The handle of a slot that is locked now; None if all are taken."""
+        folder = self._folder / hashlib.sha256(address.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in random.sample(range(limit), limit):
+            handle = os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                os.close(handle)
+        return None

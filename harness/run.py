@@ -18,7 +18,7 @@ from context.window import Window
 from harness import budget
 from harness.endpoint.client import Model
 from harness.interrupt import Stopping, StopRequested
-from harness.request_slots import RequestSlots
+from harness.request_slots import RequestSlots, SharedSlots
 from harness.workers import Workers
 from runs.events.registry import AttemptEnded, EndpointChanged, Event, JobFinished, Resumed, RunCreated, Waited
 from runs.journal import Journal
@@ -93,6 +93,8 @@ class Run:
     publishing: threading.RLock = field(default_factory=threading.RLock)
     """Held while the files that people read are written. Never taken by a holder of `lock`."""
     slots: RequestSlots = field(default_factory=RequestSlots)
+    shared_slots: SharedSlots | None = None
+    """The slots that all runs of the home share."""
     workers: Workers = field(default_factory=Workers)
     evaluation_ended: threading.Condition = field(default_factory=threading.Condition)
     """Notified when an evaluation has its result."""

@@ -130,6 +130,11 @@ class RunSettings(BaseModel):
         flag="--playbook",
     )
     ledger: str = setting("", "learning", "File of lessons (default: ledger.sqlite in HARNESS_HOME).", flag="--ledger")
+    ledger_snapshot: str = setting(
+        "",
+        "learning",
+        "File of lessons that is read without those of the run's own family, instead of the ledger; none are written.",
+    )
     no_ledger: bool = setting(False, "learning", "Read and write no lessons of other runs.", flag="--no-ledger")
     no_knowledge: bool = setting(False, "learning", "Leave out the shipped general practices.", flag="--no-knowledge")
 
@@ -157,6 +162,9 @@ class RunSettings(BaseModel):
     model_call_seconds: float = setting(1_800.0, "client", "Time limit of one request.", unit="s", gt=0)
     model_stall_seconds: float = setting(300.0, "client", "Silence after which a request is repeated.", unit="s", gt=0)
     model_first_wait_seconds: float = setting(1.0, "client", "First wait between retries.", unit="s", gt=0)
+    requests_at_once: int | None = setting(
+        None, "client", "Requests in flight to one endpoint, over all runs of this home (default: no limit).", gt=0
+    )
     model_longest_wait_seconds: float = setting(120.0, "client", "Longest wait between retries.", unit="s", gt=0)
 
 

@@ -44,12 +44,16 @@ TRUSTED = "trusted_tasks"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a user asked for. `flags` are settings given as command-line options, `assignments` the texts of `--set`."""
+    """What a user asked for. `flags` are settings given as command-line options, `assignments` the texts of `--set`.
+
+    `run_id` is the id of the new run (empty: one is made).
+    """
 
     task: str
     flags: Mapping[str, Any] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
     trusts_task: bool = False
+    run_id: str = ""
 
 
 def create(request: RunRequest, process: Settings) -> Path:
@@ -69,8 +73,9 @@ def _create(request: RunRequest, process: Settings) -> Path:
         settings = settings.model_copy(update={"models": models})
     load_policy(settings.search)
     settings = settings.model_copy(update={"search": absolute(settings.search)})
-    if settings.ledger:
-        settings = settings.model_copy(update={"ledger": str(Path(settings.ledger).expanduser().absolute())})
+    for name in ("ledger", "ledger_snapshot"):
+        if path := getattr(settings, name):
+            settings = settings.model_copy(update={name: str(Path(path).expanduser().absolute())})
     is_demo = _is_demo(settings)
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
@@ -83,7 +88,7 @@ def _create(request: RunRequest, process: Settings) -> Path:
         settings = settings.model_copy(update={"attempts": attempts, "model": DEMO_MODEL})
     parallel = settings.parallel or (1 if is_demo else PARALLEL)
     settings = settings.model_copy(update={"parallel": parallel})
-    return _write(settings, task, process, blend, sandbox, checked)
+    return _write(request.run_id, settings, task, process, blend, sandbox, checked)
 
 
 def resolve_settings(request: RunRequest, task: Task | None, process: Settings) -> Resolved:
@@ -184,6 +189,7 @@ def _below(path: Path, home: Path) -> str:
 
 
 def _write(
+    run_id: str,
     settings: RunSettings,
     task: Task,
     process: Settings,
@@ -192,7 +198,7 @@ def _write(
     checked: CheckedEndpoint | None,
 ) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    run_id = f"{moment}_{task.id}_{settings.seed}_{secrets.token_hex(2)}"
+    run_id = run_id or f"{moment}_{task.id}_{settings.seed}_{secrets.token_hex(2)}"
     folder = process.runs / run_id
     playbook = load_playbook(process.home, settings.playbook)
     first = RunCreated(

@@ -34,11 +34,11 @@ def uses_ledger(created: RunCreated, task: Task | None = None) -> bool:
     """Whether a run reads and writes a ledger.
 
     The demo model is no LLM, and results on benchmark competitions must not depend on earlier runs: both use a ledger
-    only where `--ledger` names one.
+    only where `--ledger` or `ledger_snapshot` names one.
     """
     settings = created.settings
     is_apart = created.is_demo or bool(task and task.competition)
-    return not settings.no_ledger and (bool(settings.ledger) or not is_apart)
+    return not settings.no_ledger and (bool(settings.ledger or settings.ledger_snapshot) or not is_apart)
 
 
 def ledger_path(created: RunCreated, home: Path) -> Path:
@@ -67,6 +67,10 @@ def choose(run: Run, home: Path) -> None:
 @contextmanager
 def _ledger(created: RunCreated, task: Task, home: Path) -> Iterator[Ledger]:
     """The run's ledger, or an empty one that lasts as long as this block."""
+    if created.settings.ledger_snapshot and uses_ledger(created, task):
+        with Ledger(Path(created.settings.ledger_snapshot), read_only=True) as snapshot:
+            yield snapshot
+        return
     ledger = Ledger(ledger_path(created, home)) if uses_ledger(created, task) else Ledger.in_memory()
     with ledger:
         if not created.settings.no_knowledge:
@@ -83,6 +87,7 @@ def _select(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, has_ledg
         fits=render.fits(chosen.modality),
         withholds=has_ledger,  # without a ledger nothing is learned from what is withheld
         without_pack=not has_knowledge,
+        without_families=[chosen.family] if created.settings.ledger_snapshot else (),
     )
     text = render.render_lessons(found, chosen.modality)
     more = [render.render_choice(choice) for choice in found.more]
@@ -103,7 +108,7 @@ def _select(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, has_ledg
 def learn(run: Run, home: Path) -> None:
     """Write what the run showed to its ledger. A resumed run that did it before does it again without effect."""
     task = load_task(Path(run.created.task_path))
-    if run.state.learned is not None or not uses_ledger(run.created, task):
+    if run.state.learned is not None or run.settings.ledger_snapshot or not uses_ledger(run.created, task):
         return
     try:
         learned, count = learn_from(

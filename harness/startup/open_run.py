@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from filelock import FileLock
+
 from context.recall.index import Recall
 from context.window import use_prompts
 from harness import attempt, budget, compact, errors, leasing, loop, request
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
+from harness.request_slots import SharedSlots
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
 from harness.startup import lessons, sandbox_setup
@@ -32,12 +36,13 @@ from runs.events.registry import (
     ThresholdsKnown,
     Warned,
 )
-from runs.journal import Journal, JournalError
-from runs.state import State, changed
+from runs.journal import EVENTS, Journal, JournalError, read_events
+from runs.state import State, changed, fold
 from runs.versions.commits import Versions
 from sandboxes.isolation import describe_sandbox
 from sandboxes.leases.leases import Leases
 from sandboxes.select import open_sandbox
+from tasks.catalog import find_task
 from tasks.data_overview import overview_of
 from tasks.holdout.blend import Blend, load_blend, make_blend
 from tasks.prompt_card import data_files, render_card
@@ -67,6 +72,27 @@ class ResumeRequest:
 def resume(folder: Path, process: Settings, screen: Screen, request: ResumeRequest | None = None) -> int:
     """Continue a run where its journal ends; returns the exit code."""
     return _play(folder, process, screen, request or ResumeRequest())
+
+
+def resume_or_start(request: RunRequest, process: Settings, screen: Screen) -> int:
+    """Create the run with the id of the request, or continue it; nothing to do if it has ended. Returns the exit code.
+
+    Of several processes that call this at once, one plays the run, and the others raise `JournalBusy`.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,149}", request.run_id, re.ASCII):
+        errors.fail(f"--resume-or-start {request.run_id}: write an id of letters, digits and . _ -, at most 150")
+    folder = process.runs / request.run_id
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.creating")) as lock:
+        if not (folder / EVENTS).is_file():
+            create(request, process)
+            Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it finds the run
+    state = fold(read_events(folder))
+    task, seed = find_task(request.task, process.home), request.flags.get("seed")
+    created = state.created
+    if created is None or task.id != created.task_id or seed not in (None, created.settings.seed):
+        errors.fail(f"{folder.name} is a run of another task or seed: give this one another id")
+    return errors.DONE if state.ended else _play(folder, process, screen)
 
 
 def _play(folder: Path, process: Settings, screen: Screen, request: ResumeRequest | None = None) -> int:
@@ -123,6 +149,7 @@ def _open(
         tools=tools_bytes(),
         leases=Leases(process.home),
         endpoints=Endpoints(process),
+        shared_slots=SharedSlots(process.home),
     )
     for event in past:
         run.state.apply(event)

@@ -70,7 +70,7 @@ def make_blend(task: Task, seed: int, folder: Path, split: Split = FIRST_SPLIT) 
 
     try:
         if not folder.exists():
-            _make_folder(task, seed, split, _fingerprint(task, seed, split), folder)
+            _make_once(task, seed, split, folder)
         blend = load_blend(folder)
         # The metric's description is part of the fingerprint, but rewording it does not change a blend.
         recorded = read_meta(blend.private_labels)
@@ -118,6 +118,16 @@ def read_meta(private_labels: Path) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------------------------------------------- making it
+
+
+def _make_once(task: Task, seed: int, split: Split, folder: Path) -> None:
+    """Make the folder under a lock, so that of several processes, on one host or on many, one makes it for all."""
+    from filelock import FileLock  # imported here: the judge's process only loads blends
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if not folder.exists():
+            _make_folder(task, seed, split, _fingerprint(task, seed, split), folder)
 
 
 def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: Path) -> None:
