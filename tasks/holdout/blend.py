@@ -125,9 +125,13 @@ def _make_once(task: Task, seed: int, split: Split, folder: Path) -> None:
     from filelock import FileLock  # imported here: the judge's process only loads blends
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        if not folder.exists():
-            _make_folder(task, seed, split, _fingerprint(task, seed, split), folder)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with FileLock(lock):
+        try:
+            if not folder.exists():
+                _make_folder(task, seed, split, _fingerprint(task, seed, split), folder)
+        finally:
+            lock.unlink(missing_ok=True)  # whoever waits for it looks for the folder next
 
 
 def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: Path) -> None:
