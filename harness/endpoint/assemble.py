@@ -7,10 +7,12 @@ endpoints send cumulative chunks, some proxies send each chunk twice).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from operator import lt
 from typing import Any, Literal
+
+from harness.parsing.json_text import fix_surrogates
 
 Style = Literal["auto", "delta", "cumulative"]
 
@@ -23,15 +25,17 @@ def assemble(
 ) -> tuple[dict[str, Any], Style]:
     """Join (delta, finish_reason) pairs into one message, and detect the style of the stream.
 
-    The message has `content`, `reasoning_details`, `reasoning_content`, `reasoning` and `tool_calls`; each is None if
-    it never came. Reasoning that came in two fields stays in both.
+    A tuple of texts stands for a chunk for each. The message has `content`, `reasoning_details`, `reasoning_content`,
+    `reasoning` and `tool_calls`; each is None if it never came. Reasoning that came in two fields stays in both.
     """
     parts = [delta for delta, _ in _once(deltas)]
     texts: dict[str, list[str]] = {name: [] for name in TEXTS}
     others: list[Mapping[str, Any]] = []
     for part in parts:
         for name, value in part.items():
-            if name in texts:
+            if type(value) is tuple:
+                texts[name] += value
+            elif name in texts:
                 if value:
                     texts[name].append(value if type(value) is str else plain(value))
             elif not others or others[-1] is not part:
@@ -58,12 +62,12 @@ def join(pieces: Sequence[str], style: Style) -> str | None:
         text = pieces[0]
         for piece in pieces[1:]:
             text = piece if piece.startswith(text) else text if text.startswith(piece) else text + piece
-        return join_surrogates(text)
+        return fix_surrogates(text)
     text = "".join(pieces)
     # A delta stream whose last chunk repeats the whole text.
     if len(pieces) > 2 and len(pieces[-1]) >= 32 and text == pieces[-1] * 2:
-        return join_surrogates(pieces[-1])
-    return join_surrogates(text)
+        return fix_surrogates(pieces[-1])
+    return fix_surrogates(text)
 
 
 def plain(content: Any) -> str:
@@ -82,28 +86,32 @@ def _style(runs: Sequence[Sequence[str]], is_usually_delta: bool) -> Style:
     """
     grew, longest = 0, 0
     for pieces in runs:
-        for old, new in pairwise(pieces):
-            if not new.startswith(old):
-                return "delta"
-            grew += len(new) > len(old)
-            longest = max(longest, len(old))
+        following = pieces[1:]
+        if not all(map(str.startswith, following, pieces)):
+            return "delta"
+        lengths = [*map(len, pieces)]
+        grew += sum(map(lt, lengths, lengths[1:]))
+        longest = max(longest, *lengths[:-1], 0)
     proof = grew > 2 or longest >= 32 if is_usually_delta else grew > 0
     return "cumulative" if grew and proof else "auto"
 
 
 def _once(deltas: Sequence[tuple[dict[str, Any], str]]) -> Sequence[tuple[dict[str, Any], str]]:
     """Drop duplicates of a proxy that sends every chunk twice, the last one included."""
-    ends = sum(1 for _, reason in deltas if reason)
-    if ends == 2 and len(deltas) % 2 == 0 and all(a == b for a, b in zip(deltas[::2], deltas[1::2], strict=True)):
-        return deltas[::2]
-    return deltas
+    if sum(1 for _, reason in deltas if reason) != 2:
+        return deltas
+    each = [one for delta in deltas for one in _single_chunks(delta)]
+    if len(each) % 2 == 0 and all(a == b for a, b in zip(each[::2], each[1::2], strict=True)):
+        return each[::2]
+    return each
 
 
-def join_surrogates(text: str) -> str:
-    """Join surrogate halves that came in two chunks; a single half becomes the replacement character."""
-    if not any("\ud800" <= letter <= "\udfff" for letter in text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _single_chunks(delta: tuple[dict[str, Any], str]) -> Iterator[tuple[dict[str, Any], str]]:
+    for name, value in delta[0].items():
+        if type(value) is tuple:
+            yield from (({name: text}, "") for text in value)
+            return
+    yield delta
 
 
 def only_text(delta: Mapping[str, Any]) -> str:

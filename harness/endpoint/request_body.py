@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from harness.endpoint.profiles import Profile
@@ -17,30 +19,36 @@ _ESSENTIAL = ("model", "stream")
 
 
 class Body:
-    """The bytes of a request in fragments, sent in parts of about `PART` bytes.
+    """The bytes of a request, sent in parts of about `PART` bytes.
 
     A window has megabytes and grows every turn; joined copies would fragment memory and make the process grow.
     """
 
-    PART = 65_536
+    PART = 98_304
 
-    def __init__(self, fragments: tuple[bytes, ...]) -> None:
-        self._fragments = fragments
-        self._size = sum(map(len, fragments))
+    def __init__(self, start: bytes, messages: Sequence[bytes], end: bytes) -> None:
+        self._start, self._messages, self._end = start, messages, end
+        self._size = len(start) + sum(map(len, messages)) + max(0, len(messages) - 1) + len(end)
 
     def __len__(self) -> int:
         return self._size
 
     def __bytes__(self) -> bytes:
-        return b"".join(self._fragments)
+        return b"".join(self)
 
     def __iter__(self) -> Iterator[bytes]:
-        start = size = 0
-        for end, fragment in enumerate(self._fragments, 1):
-            size += len(fragment)
-            if size >= self.PART or end == len(self._fragments):
-                yield b"".join(self._fragments[start:end])
-                start, size = end, 0
+        """The parts: each has whole messages, and at least `PART` bytes but for the last."""
+        ends = list(accumulate(map(len, self._messages)))
+        first, before = self._start, 0
+        while before < len(ends):
+            sent = ends[before - 1] if before else 0
+            after = bisect_left(ends, sent + self.PART, before) + 1
+            part = b",".join(self._messages[before:after])
+            is_last = after >= len(ends)
+            yield b"".join((first, part, self._end if is_last else b","))
+            first, before = b"", after
+        if not ends:
+            yield self._start + self._end
 
 
 def request_body(
@@ -57,16 +65,12 @@ def request_body(
     `system` may be empty if the messages contain it. `dropped` are optional fields that this endpoint refused,
     `output_tokens` a smaller limit than the profile's.
     """
-    body = [b'{"messages":[']
-    for message in ([system] if system else []), messages:
-        for item in message:
-            fragment = _with_reasoning_field(item, profile) if profile.replays_empty else item
-            body += [b",", fragment] if len(body) > 1 else [fragment]
-    body.append(b"]")
-    if tools.strip() not in (b"", b"[]"):
-        body += [b',"tools":', tools]
-    rest = json.dumps(_options(profile, dropped, output_tokens), ensure_ascii=False, separators=(",", ":"))
-    return Body((*body, b",", rest[1:].encode()))
+    sent = [system, *messages] if system else list(messages)
+    if profile.replays_empty:
+        sent = [_with_reasoning_field(message, profile) for message in sent]
+    options = json.dumps(_options(profile, dropped, output_tokens), ensure_ascii=False, separators=(",", ":")).encode()
+    offered = b"" if tools.strip() in (b"", b"[]") else b'"tools":' + tools + b","
+    return Body(b'{"messages":[', sent, b"]," + offered + options[1:])
 
 
 def _with_reasoning_field(message: bytes, profile: Profile) -> bytes:

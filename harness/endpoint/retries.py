@@ -57,7 +57,7 @@ class PendingRequest:
     on_bytes: Callable[[int], None]
     on_again: Callable[[], object]
     on_finding: Callable[[str], object]
-    body: Body = field(default_factory=lambda: Body(()))
+    body: Body = field(default_factory=lambda: Body(b"", (), b""))
     tries: int = 0
     cuts: int = 0
     silent: int = 0

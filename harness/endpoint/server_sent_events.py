@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from jiter import from_json
 
+from harness.endpoint.chunk_form import ChunkForm
+
 _LONGEST_NUMBER = 400
 """Digits; a longer number is no count."""
 
@@ -33,17 +35,21 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventReader:
-    """Splits a stream of bytes into server-sent events."""
+    """Splits a stream of bytes into server-sent events.
+
+    `form` is the form of the chunks that come now, if the caller knows it: their texts are given without their events.
+    """
 
     def __init__(self) -> None:
+        self.form: ChunkForm | None = None
         self._pieces: list[bytes] = []
         self._data: list[bytes] = []
         self._event = ""
         self._id = ""
         self._is_first = True
 
-    def feed(self, received: bytes) -> Iterator[ServerSentEvent]:
-        """The events that `received` completes."""
+    def feed(self, received: bytes) -> Iterator[ServerSentEvent | list[str]]:
+        """The events that `received` completes; for chunks of the known form in a row, their texts."""
         if b"\n" not in received and b"\r" not in received:
             # A long line is joined once, when it ends.
             self._pieces.append(received)
@@ -57,14 +63,21 @@ class EventReader:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = text.split(b"\n")
         self._pieces = [rest + kept] if rest or kept else []
-        for line in lines:
-            if not line:
-                if self._data:
-                    yield self._event_of_lines()
-                else:
-                    self._event = self._id = ""
-            else:
+        at = 0
+        while at < len(lines):
+            form = None if self._data or self._event or self._id else self.form
+            if form is not None and (texts := form.texts(lines, at)):
+                yield texts
+                at += 2 * len(texts)
+                continue
+            line = lines[at]
+            at += 1
+            if line:
                 self._take(line)
+            elif self._data:
+                yield self._event_of_lines()
+            else:
+                self._event = self._id = ""
 
     def close(self) -> Iterator[ServerSentEvent]:
         """The events left when the stream ended: some servers do not end their last event."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from jiter import from_json
 
-from harness.endpoint.assemble import TEXTS, Style, assemble, join_surrogates, only_text, plain
+from harness.endpoint.assemble import TEXTS, Style, assemble, only_text, plain
+from harness.endpoint.chunk_form import form_of
 from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
 from harness.endpoint.server_sent_events import EventReader, ServerSentEvent, is_done, parse, read_chunks
+from harness.parsing.json_text import fix_surrogates
 
 _LARGEST = 64_000_000
 """Limit in bytes; a longer answer is no reply."""
@@ -68,6 +70,8 @@ class ReplyReader:
     _finish: str = ""
     _usage: dict[str, Any] = field(default_factory=dict)
     _last: ServerSentEvent | None = None
+    _parsed: int = 0
+    _chunks: int = 0
 
     @property
     def has_begun(self) -> bool:
@@ -88,7 +92,7 @@ class ReplyReader:
         """The size of the reply so far, at least three bytes per chunk."""
         message, _ = assemble(self._deltas, self.style, self.is_usually_delta)
         text = json.dumps([value for value in (message | self._whole).values() if value], ensure_ascii=False)
-        return max(len(text.encode("utf-8", "replace")), 3 * len(self._deltas))
+        return max(len(text.encode("utf-8", "replace")), 3 * self._chunks)
 
     def feed(self, received: bytes) -> None:
         """Read some bytes. Raises `TransientFailure` if they cannot belong to a reply."""
@@ -108,7 +112,9 @@ class ReplyReader:
             self._document.append(received)
             return
         for event in self._events.feed(received):
-            if not self._take_usual(event):
+            if isinstance(event, list):
+                self._take_texts(event)
+            elif not self._take_usual(event):
                 self._take(event)
 
     def finish(self) -> RawReply:
@@ -136,7 +142,7 @@ class ReplyReader:
     def _take_usual(self, event: ServerSentEvent) -> bool:
         """Take a chunk with one piece of one text, as most are; False if it is another, and nothing was done.
 
-        A long reply has thousands of them, and the checks for everything else would cost more than parsing.
+        The form of such chunks is learned from it: a long reply has thousands of them, which then come as texts.
         """
         if event.event or event.id or self.is_over or self._finish or not event.data.startswith(b"{"):
             return False
@@ -157,7 +163,23 @@ class ReplyReader:
                 return False  # it may replace the piece before
         self._last = event
         self._deltas.append(({name: piece}, ""))
+        self._chunks += 1
+        self._parsed += 1
+        if not self._parsed & (self._parsed - 1):  # at 1, 2, 4, 8..., since the form may change with every chunk
+            self._events.form = form_of(event.data, name)
         return True
+
+    def _take_texts(self, texts: list[str]) -> None:
+        """Take the pieces of chunks of the known form."""
+        assert self._events.form is not None
+        name = self._events.form.name
+        self._last, self._parsed = None, 0
+        self._chunks += len(texts)
+        if max(map(len, texts)) < _SURE:
+            self._append({name: tuple(texts)}, "")
+            return
+        for text in texts:
+            self._append({name: text}, "")
 
     def _take(self, event: ServerSentEvent) -> None:
         last, self._last = self._last, event
@@ -194,6 +216,7 @@ class ReplyReader:
             delta = delta if isinstance(delta, dict) else {}
             kept = {k: delta[k] for k in _FIELDS if delta.get(k)}
             if kept or reason:
+                self._chunks += 1
                 self._append(kept, reason)
 
     def _append(self, delta: dict[str, Any], reason: str) -> None:
@@ -231,7 +254,8 @@ class ReplyReader:
             kept.setdefault("content", kept.pop("refusal"))
         kept = {key: plain(value) if key in TEXTS else value for key, value in kept.items()}
         text = json.dumps(kept, ensure_ascii=False)
-        return kept if text == join_surrogates(text) else dict(json.loads(join_surrogates(text)))
+        fixed = fix_surrogates(text)
+        return kept if text == fixed else dict(json.loads(fixed))
 
 
 def _is_json(document: bytes) -> bool:

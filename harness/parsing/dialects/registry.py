@@ -66,6 +66,8 @@ def read_text_calls(
 
     Calls of two dialects in one text are all ambiguous.
     """
+    if not text:
+        return TextCalls((), text)
     dialects = MARKED if only_marked else DIALECTS
     ordered = [*(one for one in dialects if one.name == family), *(one for one in dialects if one.name != family)]
     for index, dialect in enumerate(ordered):
