@@ -53,6 +53,16 @@ def lines_of(state: State) -> dict[int, Line]:
     return {branch: _line(state, found) for branch, found in results.items()}
 
 
+def origins_of(state: State, evaluation: Evaluation) -> list[Evaluation]:
+    """The results that an evaluation is one change away from, nearest first: earlier ones of its attempt, then the one
+    that its attempt started from. Empty for a draft."""
+    attempt = state.attempts[evaluation.attempt - 1] if 0 < evaluation.attempt <= len(state.attempts) else None
+    scored = [one for one in reversed(state.evaluations.values()) if one.status == "scored" and is_result(one)]
+    own = [one for one in scored if one.attempt == evaluation.attempt and one.started.seq < evaluation.started.seq]
+    parents = [one for one in scored if attempt and one.commit == attempt.parent and one.attempt != attempt.number]
+    return [*own, *parents]
+
+
 def comparison_of(state: State, evaluation: Evaluation, other: Evaluation) -> Comparison | None:
     """How an evaluation compares with an earlier one, if that is on record."""
     result = evaluation.result

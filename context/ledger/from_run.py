@@ -1,16 +1,19 @@
 """What a run showed, as a fold over its record: for each action whether it brought a real gain.
 
-Only validation scores are read. An action is credited with the comparison of the evaluation that added it, against the
-evaluation it was compared with, so the patch between these two commits is what made the difference.
+Only validation scores are read. An action is credited with a paired gain only where one evaluation is a change of the
+other: the patch between the two commits is then what made the difference. Two unrelated drafts differ in everything,
+so their comparison says nothing about any one action.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from context.ledger.types import AVOID, DO, Evidence, Outcome, Proposal, RunRecord
 from context.ledger.vocabulary import Vocabulary
+from runs.branches import is_result, origins_of
 from runs.state import Attempt, Evaluation, State
 from runs.versions.errors import VersionsError
 
@@ -58,55 +61,73 @@ def _rank(evidence: Evidence) -> tuple[int, bool, float]:
     return _STRENGTH[evidence.outcome], evidence.gain is not None, evidence.gain or 0.0
 
 
+@dataclass(frozen=True)
+class _Change:
+    """What an evaluation says about the change from the commit `before` to its own."""
+
+    before: str | None
+    outcome: Outcome
+    reason: str
+    gain: float | None = None
+    noise: float | None = None
+
+
+_OUTCOMES: Mapping[str, Outcome] = {"real": "gain", "worse": "against", "unclear": "dry"}
+
+
 def _of_changes(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Evidence]:
     for evaluation in state.evaluations.values():
         attempt = state.attempts[evaluation.attempt - 1] if 0 < evaluation.attempt <= len(state.attempts) else None
-        judged = _judge(evaluation)
-        if attempt is None or judged is None:
+        change = _change_of(state, evaluation, attempt) if attempt else None
+        if attempt is None or change is None:
             continue
-        before = _base(state, evaluation, attempt)
         try:
-            text = patch(before, evaluation.commit)
+            text = patch(change.before, evaluation.commit)
         except (VersionsError, OSError):
             text = ""
-        result = evaluation.result
         for action in vocabulary.of_change(text, f"{attempt.did}\n{_idea(evaluation)}"):
             yield Evidence(
                 action=action,
-                outcome=judged[0],
-                reason=judged[1],
+                outcome=change.outcome,
+                reason=change.reason,
                 attempt=attempt.number,
                 evaluation=evaluation.id,
-                commit_before=before or "",
+                commit_before=change.before or "",
                 commit_after=evaluation.commit,
                 first_event=evaluation.started.seq,
-                last_event=result.seq,
-                gain=result.gain,
-                noise=result.gain_noise,
+                last_event=evaluation.result.seq,
+                gain=change.gain,
+                noise=change.noise,
             )
 
 
-def _judge(evaluation: Evaluation) -> tuple[Outcome, str] | None:
-    """What an evaluation says about what was changed for it; None: nothing, as with the first score of a run."""
-    if evaluation.finished is None or evaluation.status == "unscored":
+def _change_of(state: State, evaluation: Evaluation, attempt: Attempt) -> _Change | None:
+    """What an evaluation says about what was changed for it; None: nothing, as with the first score of a run, or where
+    it was only compared with work that it does not build on."""
+    if evaluation.finished is None or evaluation.status in ("unscored", "sampled"):
         return None
     if evaluation.status != "scored":
-        return "against", evaluation.status
+        return _Change(_started_from(state, evaluation, attempt), "against", evaluation.status)
+    for origin in origins_of(state, evaluation):
+        verdict, gain, noise = _compared(state, evaluation, origin)
+        if verdict and not is_result(evaluation):
+            return _Change(origin.commit, "dry", "not trusted")
+        if verdict in _OUTCOMES:
+            return _Change(origin.commit, _OUTCOMES[verdict], verdict, gain, noise)
+    return None
+
+
+def _compared(state: State, evaluation: Evaluation, origin: Evaluation) -> tuple[str, float | None, float | None]:
+    """Verdict, gain and its noise of an evaluation against the one it changed; an empty verdict if none is recorded."""
     result = evaluation.result
-    if result.distrust_reason:
-        return "dry", "not trusted"
-    outcome: dict[str, tuple[Outcome, str]] = {
-        "real": ("gain", "real"),
-        "worse": ("against", "worse"),
-        "unclear": ("dry", "unclear"),
-    }
-    return outcome.get(result.verdict)
+    if result.against == origin.id:
+        return result.verdict, result.gain, result.gain_noise
+    event = state.comparisons.get((evaluation.id, origin.id))
+    return (event.verdict, event.gain, event.gain_noise) if event else ("", None, None)
 
 
-def _base(state: State, evaluation: Evaluation, attempt: Attempt) -> str | None:
-    """The commit that an evaluation is compared with."""
-    if evaluation.finished and (other := state.evaluations.get(evaluation.finished.against)):
-        return other.commit
+def _started_from(state: State, evaluation: Evaluation, attempt: Attempt) -> str | None:
+    """The commit that a failed evaluation is a change of."""
     earlier = [one for one in state.evaluations_in(attempt.number) if one.started.seq < evaluation.started.seq]
     return earlier[-1].commit if earlier else attempt.parent
 

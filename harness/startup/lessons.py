@@ -21,6 +21,7 @@ from context.ledger.vocabulary import NAME as VOCABULARY
 from context.ledger.vocabulary import load_vocabulary
 from harness import errors
 from harness.run import Run
+from harness.search.compare import compare_with_origins
 from runs.events.registry import LessonsChosen, LessonsLearned, RunCreated, Warned
 from runs.files import sha256_hex
 from runs.journal import read_events
@@ -110,6 +111,7 @@ def learn(run: Run, home: Path) -> None:
     task = load_task(Path(run.created.task_path))
     if run.state.learned is not None or run.settings.ledger_snapshot or not uses_ledger(run.created, task):
         return
+    compare_with_origins(run)
     try:
         learned, count = learn_from(
             run.state, run.versions, ledger_path(run.created, home), task, run.blend.public, home

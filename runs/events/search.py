@@ -34,10 +34,12 @@ class MoveChosen(Event):
 
 
 class BranchCompared(Event):
-    """Two evaluations of one branch, compared for the search alone: on the held-out rows the model is told about.
+    """Two evaluations of one branch, compared for people, the search and the ledger: on the held-out rows the model is
+    told about.
 
     `share` is the share of bootstrap draws in which `evaluation` beats `against`; `is_gain` whether that is a gain by
-    the rule of the verdict.
+    the rule of the verdict. `verdict` (real, unclear, worse), `gain` and `gain_noise` are as in `EvaluationFinished`;
+    older journals lack them.
     """
 
     kind: Literal["branch_compared"] = "branch_compared"
@@ -46,3 +48,6 @@ class BranchCompared(Event):
     against: str
     share: float
     is_gain: bool
+    verdict: str = ""
+    gain: float | None = None
+    gain_noise: float | None = None

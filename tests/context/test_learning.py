@@ -21,6 +21,7 @@ from context.tokens import estimate_tokens
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
+    BranchCompared,
     EvaluationFinished,
     EvaluationStarted,
     Event,
@@ -56,8 +57,11 @@ def run_events(*attempts: list[Event]) -> list[Event]:
     return [event.model_copy(update={"seq": number, "at": "2026-12-01"}) for number, event in enumerate(events)]
 
 
-def attempt(number: int, *evaluations: Event, did: str = "", lessons: tuple[str, ...] = ()) -> list[Event]:
-    events = [AttemptStarted(), *evaluations, AttemptEnded(why="finish", did=did, lessons=list(lessons))]
+def attempt(
+    number: int, *evaluations: Event, did: str = "", lessons: tuple[str, ...] = (), parent: str = ""
+) -> list[Event]:
+    started = AttemptStarted(move="improve", parents=[parent]) if parent else AttemptStarted(move="draft")
+    events = [started, *evaluations, AttemptEnded(why="finish", did=did, lessons=list(lessons))]
     return [event.model_copy(update={"attempt": number}) for event in events]
 
 
@@ -95,13 +99,20 @@ def test_a_run_becomes_evidence_about_the_actions_of_its_patches() -> None:
                 *evaluation("2-1", "scored", 0.75, "real", against="1-1", gain=0.05, gain_noise=0.01),
                 did="gradient boosting",
                 lessons=("Gradient boosting handles missing values by itself", "Ridge is fine"),
+                parent="commit 1-1",
             ),
             attempt(
                 3,
                 *evaluation("3-1", "failed", message="ValueError: Input X contains NaN"),
                 *evaluation("3-2", "scored", 0.74, "worse", against="2-1", gain=-0.01, gain_noise=0.004),
+                parent="commit 2-1",
             ),
-            attempt(4, *evaluation("4-1", "scored", 0.8, "real", against="2-1"), did="all at once"),
+            attempt(
+                4,
+                *evaluation("4-1", "scored", 0.8, "real", against="2-1"),
+                did="all at once",
+                parent="commit 2-1",
+            ),
             attempt(5, *evaluation("5-1", "timeout"), did="stacked the models"),
         )
     )
@@ -123,10 +134,27 @@ def test_a_run_becomes_evidence_about_the_actions_of_its_patches() -> None:
 
 def test_a_score_that_is_not_trusted_is_no_gain() -> None:
     distrusted = evaluation("2-1", "scored", 0.99, "real", against="1-1", distrust_reason="memorized")
-    events = run_events(attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *distrusted))
+    events = run_events(
+        attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *distrusted, parent="commit 1-1")
+    )
     record = record_of(fold(events), patch, VOCABULARY)
     assert [one.outcome for one in record.evidence] == ["dry"]
     assert record.final == 0.7
+
+
+def test_a_gain_over_work_that_an_evaluation_does_not_build_on_is_booked_for_no_action() -> None:
+    better = {"gain": 0.05, "gain_noise": 0.01}
+    drafts = [
+        attempt(1, *evaluation("1-1", "scored", 0.70, "first")),
+        attempt(2, *evaluation("2-1", "scored", 0.75, "real", against="1-1", **better), did="gradient boosting"),
+    ]
+    child = attempt(3, *evaluation("3-1", "scored", 0.72, "worse", against="2-1", gain=-0.03), parent="commit 1-1")
+    assert record_of(fold(run_events(*drafts)), patch, VOCABULARY).evidence == ()
+    assert record_of(fold(run_events(*drafts, child)), patch, VOCABULARY).evidence == ()
+    with_parent = BranchCompared(evaluation="3-1", against="1-1", share=0.99, is_gain=True, verdict="real", gain=0.02)
+    (found,) = record_of(fold(run_events(*drafts, child, [with_parent])), patch, VOCABULARY).evidence
+    assert (found.action, found.outcome, found.gain) == ("features.target_encoding", "gain", 0.02)
+    assert found.commit_before == "commit 1-1"
 
 
 # ------------------------------------------------------------------------------------------------------ vocabulary
