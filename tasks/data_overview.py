@@ -6,11 +6,13 @@ Runs in a child process, since any library may fail on a file from somewhere els
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.data_facts import facts_of_task
 from tasks.holdout.blend import Blend
 from tasks.io.atomic import open_durable
 from tasks.subprocesses import Reply, bound_memory, run_isolated, serve
@@ -32,18 +34,29 @@ IMAGES_READ = 60
 IMAGES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm"))
 LONG_TEXT = 30
 """From this mean length on, a column is text, and its lengths tell more than its values."""
-NAME = "overview.md"
+NAME, FACTS_NAME = "overview.md", "facts.json"
 
 
 def overview_of(task: Task, blend: Blend) -> str:
     """The overview of a split's data as Markdown; made once and kept. Raises `ChildFailed`."""
-    kept = blend.folder / NAME
-    if not kept.exists():
-        request = {"task": str(task.path.absolute()), "public": str(blend.public.absolute())}
-        text = str(run_isolated("tasks.data_overview", request, SECONDS)["text"])
-        with open_durable(kept) as stream:
+    _make(task, blend)
+    return (blend.folder / NAME).read_text(encoding="utf-8")
+
+
+def facts_of(task: Task, blend: Blend) -> list[str]:
+    """Names of the facts (`tasks.data_facts`) that hold for the same tables. Raises `ChildFailed`."""
+    _make(task, blend)
+    return [str(name) for name in json.loads((blend.folder / FACTS_NAME).read_text(encoding="utf-8"))]
+
+
+def _make(task: Task, blend: Blend) -> None:
+    if all((blend.folder / name).exists() for name in (NAME, FACTS_NAME)):
+        return
+    request = {"task": str(task.path.absolute()), "public": str(blend.public.absolute())}
+    reply = run_isolated("tasks.data_overview", request, SECONDS)
+    for name, text in ((NAME, str(reply["text"])), (FACTS_NAME, json.dumps(reply["facts"]))):
+        with open_durable(blend.folder / name) as stream:
             stream.write(text)
-    return kept.read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------- in the child process
@@ -51,10 +64,22 @@ def overview_of(task: Task, blend: Blend) -> str:
 
 def render_overview(public: Path, targets: Sequence[str], sample: str) -> str:
     """The overview, within `MAX_BYTES`."""
-    files = sorted(path for path in public.rglob("*") if path.is_file())
-    tables = [path for path in files if _is_table(path) and path.relative_to(public).as_posix() != sample]
+    return _render(public, targets, read_tables(public, sample))
+
+
+def read_tables(public: Path, sample: str) -> dict[str, pd.DataFrame]:
+    """The tables that are described, by their names: largest first, those at the top before those in folders."""
+    tables = [path for path in _files(public) if _is_table(path) and path.relative_to(public).as_posix() != sample]
     tables = sorted(tables, key=lambda path: (len(path.relative_to(public).parts), -path.stat().st_size))[:TABLES]
-    frames = {path.relative_to(public).as_posix(): frame for path in tables if (frame := _read(path)) is not None}
+    return {path.relative_to(public).as_posix(): frame for path in tables if (frame := _read(path)) is not None}
+
+
+def _files(public: Path) -> list[Path]:
+    return sorted(path for path in public.rglob("*") if path.is_file())
+
+
+def _render(public: Path, targets: Sequence[str], frames: Mapping[str, pd.DataFrame]) -> str:
+    files = _files(public)
     others = list(_describe_others(public, [path for path in files if not _is_table(path)]))
     text = ""
     for most in COLUMN_STEPS:
@@ -252,7 +277,9 @@ def _perform(request: dict[str, Any]) -> Reply:
     from tasks.prompt_card import sample_name
 
     task = load_task(Path(request["task"]))
-    return {"text": render_overview(Path(request["public"]), task.submission.targets, sample_name(task))}
+    public = Path(request["public"])
+    frames = read_tables(public, sample_name(task))
+    return {"text": _render(public, task.submission.targets, frames), "facts": facts_of_task(task, frames)}
 
 
 if __name__ == "__main__":

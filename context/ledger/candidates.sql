@@ -1,5 +1,6 @@
 -- The lessons of one modality with their records for one family, by the rules of rules.py.
--- Parameters: modality, family, base (rate over all), without (a source), families (left out, JSON), shrinkage,
+-- Parameters: modality, family, needs (those that the task meets, JSON; null: all), base (rate over all), without (a
+-- source), families (left out, JSON), shrinkage,
 -- gain_points, quarantine_points, avoid_against.
 with counted as (
   select lesson.id, lesson.polarity,
@@ -16,6 +17,7 @@ with counted as (
     count(*) filter (where tally.modality = :modality and tally.source <> 'run') as priors
   from lesson join tally on tally.action = lesson.action
   where lesson.modality = :modality and lesson.state = 'active'
+    and (:needs is null or lesson.needs in (select value from json_each(:needs)))
     and tally.source <> :without and family not in (select value from json_each(:families))
   group by lesson.id
 ),

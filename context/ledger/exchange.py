@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from context.ledger.database import LedgerError, writing
 from context.ledger.ledger import Ledger, now
 from context.ledger.lint import problem_of
 from context.ledger.proposals import LONGEST
-from context.ledger.types import Lesson, lesson_key
+from context.ledger.types import FACTS, Lesson, Named, lesson_key
 
 MOST_LINES = 10_000
 LONGEST_LINE = 20_000
@@ -36,9 +36,17 @@ class Exchanged(BaseModel):
     situation: str = Field("", max_length=LONGEST)
     words: str = Field(min_length=1, max_length=LONGEST)
     reason: str = Field("", max_length=LONGEST)
+    needs: list[str] = Field(default_factory=list)
     tried: int = Field(0, ge=0)
     gains: int = Field(0, ge=0)
     against: int = Field(0, ge=0)
+
+    @field_validator("needs")
+    @classmethod
+    def _are_facts(cls, needs: list[str]) -> list[str]:
+        if unknown := sorted(set(needs) - FACTS):
+            raise ValueError(f"unknown facts {', '.join(unknown)[:80]}; known are {', '.join(sorted(FACTS))}")
+        return sorted(set(needs))
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ def export_lessons(ledger: Ledger) -> Iterator[str]:
             situation=lesson.situation,
             words=lesson.words,
             reason=lesson.reason,
+            needs=lesson.needs.split(),
             tried=row["tried"] if row else 0,
             gains=row["gains"] if row else 0,
             against=row["against"] if row else 0,
@@ -119,7 +128,8 @@ def _problem(line: Exchanged) -> str:
 def _add(ledger: Ledger, line: Exchanged, source: str, kind: Literal["import", "pack"], at: str) -> tuple[str, bool]:
     polarity = 1 if line.polarity == "do" else -1
     key = lesson_key(line.action, polarity, line.modality)
-    ledger.add_action(line.action, line.words, kind)
+    needs = " ".join(line.needs)
+    ledger.add_action(Named(line.action, line.words, needs if kind == "pack" else ""), kind)
     found = ledger.lessons("key = ?", key)
     if not found:
         state = "active" if kind == "pack" else "listed"
@@ -136,20 +146,17 @@ def _add(ledger: Ledger, line: Exchanged, source: str, kind: Literal["import", "
             source,
             state,
             at,
+            needs,
         )
         ledger.add_lesson(lesson, "code", at)
-    ledger.database.execute(
-        "insert or ignore into evidence (action, run, source, modality, family, outcome, reason, at) "
-        "values (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            line.action,
-            f"{kind}:{source}",
-            kind,
-            line.modality,
-            line.family,
-            "gain" if polarity > 0 else "against",
-            "counts as one run",
-            at,
-        ),
-    )
+    outcome = "gain" if polarity > 0 else "against"
+    about = (line.action, kind, line.modality, line.family, outcome)
+    # A newer version of the shipped pack vouches for nothing a second time.
+    known = "select 1 from evidence where action = ? and source = ? and modality = ? and family = ? and outcome = ?"
+    if kind == "import" or not ledger.rows(known, *about):
+        ledger.database.execute(
+            "insert or ignore into evidence (action, source, modality, family, outcome, run, reason, at) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*about, f"{kind}:{source}", "counts as one run", at),
+        )
     return key, not found

@@ -51,7 +51,7 @@ def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
         at=state.last_at,
         evidence=tuple(found.values()),
         proposals=tuple(_proposals(state, found, vocabulary)),
-        actions=vocabulary.words_of(found),
+        actions=vocabulary.named(found),
         shown=tuple(lessons.shown),
         withheld=tuple(lessons.withheld),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from context.ledger.database import LedgerError, explaining, writing
 from context.ledger.ledger import Ledger
-from context.ledger.types import ANY, Evidence, Lesson, RunRecord
+from context.ledger.types import ANY, Evidence, Lesson, Named, RunRecord
 
 _COUNTS = (
     "select action, modality, family, source, sum(outcome = 'gain'), sum(outcome = 'against'), sum(outcome = 'dry') "
@@ -96,13 +96,13 @@ def _run_of(other: Ledger, row: sqlite3.Row) -> RunRecord:
         for one in found
     )
     words = other.rows(
-        "select key, words from action where key in (select action from evidence where run = ?)", row["id"]
+        "select key, words, needs from action where key in (select action from evidence where run = ?)", row["id"]
     )
     exposures = other.rows("select lesson, kind from exposure where run = ? order by rank, lesson", row["id"])
     return RunRecord(
         **{name: row[name] for name in names},
         evidence=evidence,
-        actions=tuple((one["key"], one["words"]) for one in words),
+        actions=tuple(Named(one["key"], one["words"], one["needs"]) for one in words),
         shown=tuple(one["lesson"] for one in exposures if one["kind"] == "shown"),
         withheld=tuple(one["lesson"] for one in exposures if one["kind"] == "withheld"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Outcome = Literal["gain", "against", "dry"]
 """What an action brought in a run: a real gain at least once; else worse, failed or timed out; else neither."""
@@ -14,6 +14,14 @@ Actor = Literal["code", "model", "person"]
 ANY = "any"
 """The modality of lessons about the process, such as time-outs, which are shown everywhere."""
 DO, AVOID = 1, -1
+FACTS = frozenset(
+    (
+        *("classes", "two_classes", "many_classes", "rare_classes", "number", "long_tail"),
+        *("thresholds", "ranks", "probabilities"),
+        *("categories", "many_categories", "numbers", "dates", "missing", "groups"),
+    )
+)
+"""What a lesson may ask of a task, its target, metric and tables: the names of `tasks/data_facts.py`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,14 @@ class Evidence:
     noise: float | None = None
     is_process: bool = False
     """It is about the process, not about the task's modality."""
+
+
+class Named(NamedTuple):
+    """An action of a ledger's vocabulary. `needs`: facts without which it makes no sense, joined by spaces."""
+
+    key: str
+    words: str
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,15 +87,18 @@ class RunRecord:
     at: str = ""
     evidence: tuple[Evidence, ...] = ()
     proposals: tuple[Proposal, ...] = ()
-    actions: tuple[tuple[str, str], ...] = ()
-    """Key and words of every action that it names."""
+    actions: tuple[Named, ...] = ()
+    """Every action that it names."""
     shown: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A claim: in this modality, do (or avoid) an action. `state`: active, listed (not yet confirmed), retired."""
+    """A claim: in this modality, do (or avoid) an action. `state`: active, listed (not yet confirmed), retired.
+
+    `needs`: facts of a task, joined by spaces, without which no run is shown it.
+    """
 
     id: int
     key: str
@@ -93,6 +112,7 @@ class Lesson:
     source: str
     state: str
     created_at: str
+    needs: str = ""
 
     @property
     def sentence(self) -> str:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from context.ledger.database import LedgerError
+from context.ledger.types import FACTS, Named
 
 NAME = "actions.toml"
 MOST_ACTIONS = 4
 """More actions in one change say nothing about any of them."""
+BLENDS = ("ensemble.average", "ensemble.stacking", "ensemble.ranks")
 MOST_BYTES = 400_000
 
 
@@ -31,14 +33,23 @@ class _Entry(BaseModel):
     code: str = ""
     said: str = ""
     process: str = ""
+    needs: list[str] = []
+
+    @field_validator("needs")
+    @classmethod
+    def _are_facts(cls, needs: list[str]) -> list[str]:
+        if unknown := sorted(set(needs) - FACTS):
+            raise ValueError(f"unknown facts {', '.join(unknown)}; known are {', '.join(sorted(FACTS))}")
+        return sorted(needs)
 
 
 @dataclass(frozen=True)
 class Action:
-    """One action with the patterns that recognise it."""
+    """One action with the patterns that recognise it. `needs`: facts without which it makes no sense."""
 
     key: str
     words: str
+    needs: str
     code: re.Pattern[str] | None
     said: re.Pattern[str] | None
     process: re.Pattern[str] | None
@@ -50,10 +61,10 @@ class Vocabulary:
 
     actions: Sequence[Action]
 
-    def words_of(self, keys: Iterable[str]) -> tuple[tuple[str, str], ...]:
-        """Key and words of the actions with these keys."""
+    def named(self, keys: Iterable[str]) -> tuple[Named, ...]:
+        """The actions with these keys, as a ledger keeps them."""
         wanted = set(keys)
-        return tuple((action.key, action.words) for action in self.actions if action.key in wanted)
+        return tuple(Named(action.key, action.words, action.needs) for action in self.actions if action.key in wanted)
 
     def in_patch(self, patch: str) -> list[str]:
         """The actions that the added lines of a patch show."""
@@ -72,11 +83,13 @@ class Vocabulary:
     def of_change(self, patch: str, words: str) -> list[str]:
         """The actions that a change is: those that both patch and words show, else those of one of them.
 
-        Empty where so much changed at once that no action can be credited.
+        A blend is one action: the models that it averages are not what changed. Empty where so much changed at once
+        that no action can be credited.
         """
         shown, said = self.in_patch(patch), self.in_words(words)
         both = [key for key in shown if key in said]
         found = both or shown or said
+        found = [key for key in found if key in BLENDS] or found
         return found if len(found) <= MOST_ACTIONS else []
 
 
@@ -115,4 +128,4 @@ def _read(path: Path) -> list[Action]:
 
 def _compiled(entry: _Entry) -> Action:
     patterns = [re.compile(text, re.I) if text else None for text in (entry.code, entry.said, entry.process)]
-    return Action(entry.key, entry.words, *patterns)
+    return Action(entry.key, entry.words, " ".join(entry.needs), *patterns)

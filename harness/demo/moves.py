@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -54,10 +55,34 @@ def choose(ideas: Sequence[Idea], card: Card) -> Choice:
     skipped = sum(1 for entry in card.memory if not entry.tags and not entry.failed)
     untried = [choice for choice in _candidates(ideas, card) if choice.tag not in tried]
     asked = {"draft": "draft", "combine": "combine", "ensemble": "combine"}.get(card.move)
-    untried.sort(key=lambda choice: choice.move != asked if asked else False)
+    order = _advised(ideas, card)
+    untried.sort(key=lambda choice: (bool(asked) and choice.move != asked, order.get(choice.tag, 0)))
     if skipped < len(untried):
         return untried[skipped]
     return Choice("draft", ideas[(card.attempt - 1) % len(ideas)].name, "everything else was tried before")
+
+
+def _advised(ideas: Sequence[Idea], card: Card) -> dict[str, int]:
+    """A place for each idea that a lesson of earlier runs speaks of: before 0 those to try first, above 0 the others.
+
+    A lesson is about the idea whose description has most words in common with it.
+    """
+    stems = {idea.name: _stems(f"{idea.name} {idea.what}") for idea in ideas}
+    order: dict[str, int] = {}
+    for place, advice in enumerate(card.lessons):
+        said = _stems(advice.words)
+        name = max(stems, key=lambda one: len(stems[one] & said) / (len(stems[one]) + len(said) or 1))
+        if 4 * len(stems[name] & said) > len(stems[name] | said):
+            order.setdefault(name, place - len(card.lessons) if advice.is_do else 1)
+    return order
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:5] for word in re.findall(r"[a-z]{3,}", text.lower())} - _STOP_WORDS
+
+
+_STOP_WORDS = {"add", "and", "are", "but", "for", "from", "into", "more", "most", "not", "than", "that", "the", "them"}
+_STOP_WORDS |= {"then", "they", "train", "use", "where", "with", "befor", "model", "on", "colum"}
 
 
 def _candidates(ideas: Sequence[Idea], card: Card) -> Iterator[Choice]:

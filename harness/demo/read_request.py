@@ -1,4 +1,4 @@
-"""What the demo model reads from a request: the metric, the attempts in the memory, the steps of this attempt."""
+"""What the demo model reads from a request: the metric, lessons, attempts in the memory, the steps of this attempt."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ _OWN_SCORE = re.compile(
 )
 """Its own cross-validation stands in where the harness shows no score."""
 _STATUS = re.compile(r"evaluation \S+: (\w+)")
+_ROW = re.compile(r"^\| (\d+) \| ([^|\n]*) \| ([^|\n]*) \| ", re.MULTILINE)
+"""An attempt in the table of the memory, which also lists those whose entries are not shown whole."""
+_LESSON = re.compile(
+    r"^> (do|avoid): (.+?)\.? (?:Why: .*)?\[[^\]]*?(?:real gain|failed) in ([1-9]\d*)[^\]]*\]$", re.MULTILINE
+)
+"""A lesson that earlier runs bear out. One without a record of runs is passed over."""
 _NOTE = re.compile(r"<harness>.*?(</harness>|\Z)", re.DOTALL)
 
 
@@ -31,6 +37,14 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """A lesson of earlier runs: what to do, or to avoid."""
+
+    is_do: bool
+    words: str
+
+
+@dataclass(frozen=True)
 class Card:
     """What the first user message says. `move` is the one the harness asks for; empty if it asks for none."""
 
@@ -40,6 +54,7 @@ class Card:
     memory: tuple[Tried, ...]
     starts_empty: bool = True
     move: str = ""
+    lessons: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,13 +91,31 @@ def read_card(messages: Sequence[Message]) -> Card:
     text = next((text_of(message) for message in messages if message.get("role") == "user"), "")
     metric = _METRIC.search(text)
     lower = metric is not None and "lower is better" in metric["rest"].lower()
-    head, *entries = re.split(r"^## Attempt \d+[^\n]*$", text, flags=re.MULTILINE)
-    memory = tuple(_read_entry(entry.split("\n# ")[0], lower) for entry in entries)
-    numbers = re.findall(r"^\W*attempt:\s*(\d+)", entries[-1] if entries else head, re.MULTILINE)
-    number = int(numbers[-1]) if numbers else len(memory) + 1
+    head, *parts = re.split(r"^## Attempt (\d+)[^\n]*$", text, flags=re.MULTILINE)
+    table = head.partition("## All attempts so far")[2]
+    memory = {int(number): _read_row(did, score) for number, did, score in _ROW.findall(table)}
+    memory.update(
+        (int(n), _read_entry(part.split("\n# ")[0], lower)) for n, part in zip(*[iter(parts)] * 2, strict=True)
+    )
+    tried = tuple(memory[number] for number in sorted(memory))
+    numbers = re.findall(r"^\W*attempt:\s*(\d+)", parts[-1] if parts else head, re.MULTILINE)
+    number = int(numbers[-1]) if numbers else len(tried) + 1
     move = re.search(r"^# This attempt: (\w+)$", text, re.MULTILINE)
-    starts_empty = "\nworkspace: started as commit" not in text
-    return Card(metric["name"] if metric else "", lower, number, memory, starts_empty, move[1] if move else "")
+    return Card(
+        metric["name"] if metric else "",
+        lower,
+        number,
+        tried,
+        starts_empty="\nworkspace: started as commit" not in text,
+        move=move[1] if move else "",
+        lessons=tuple(Advice(kind == "do", words) for kind, words, _ in _LESSON.findall(head)),
+    )
+
+
+def _read_row(did: str, score: str) -> Tried:
+    ideas, failed = (tuple(re.findall(rf"\[{word}: ([^\]]+)\]", did)) for word in ("idea", "failed"))
+    number = re.match(_NUMBER, score)
+    return Tried(ideas, failed, float(number[1]) if number else None)
 
 
 def _read_entry(entry: str, lower: bool) -> Tried:

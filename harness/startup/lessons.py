@@ -27,7 +27,9 @@ from runs.files import sha256_hex
 from runs.journal import read_events
 from runs.state import State, fold
 from runs.versions.commits import Versions
+from tasks.data_overview import facts_of
 from tasks.modality import column_names, label_values, modality_of
+from tasks.subprocesses import ChildFailed
 from tasks.task import Task, load_task
 
 
@@ -51,7 +53,8 @@ def choose(run: Run, home: Path) -> None:
     """Choose the lessons of a run and record them, whatever there is to show."""
     task = load_task(Path(run.created.task_path))
     modality = modality_of(task, run.blend.public)
-    chosen = LessonsChosen(modality=modality, family=f"{modality or 'unknown'}/{run.created.metric}")
+    family = f"{modality or 'unknown'}/{run.created.metric}"
+    chosen = LessonsChosen(modality=modality, family=family, facts=_facts(run, task))
     if not modality:
         run.record(chosen.model_copy(update={"note": "the modality of the data is not known, so no lesson fits"}))
         return
@@ -59,10 +62,18 @@ def choose(run: Run, home: Path) -> None:
         ledger = None
         try:
             ledger = stack.enter_context(_ledger(run.created, task, home))
-            run.record(_select(run.created, ledger, chosen, uses_ledger(run.created, task)))
+            run.record(select_lessons(run.created, ledger, chosen, uses_ledger(run.created, task)))
         except LedgerError as error:
             run.record(Warned(message=f"no lessons of earlier runs: {error}"))
             run.record(chosen.model_copy(update={"note": "the ledger cannot be used"}))
+
+
+def _facts(run: Run, task: Task) -> list[str]:
+    """What lessons may ask for. Where the data cannot be read, lessons that ask for something are not shown."""
+    try:
+        return facts_of(task, run.blend)
+    except ChildFailed:
+        return []
 
 
 @contextmanager
@@ -79,13 +90,15 @@ def _ledger(created: RunCreated, task: Task, home: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def _select(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, has_ledger: bool) -> LessonsChosen:
+def select_lessons(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, has_ledger: bool) -> LessonsChosen:
+    """What a run is shown of a ledger. `has_ledger`: the run also writes to it."""
     has_knowledge = not created.settings.no_knowledge
     found = ledger.select(
         created.run_id,
         chosen.modality,
         chosen.family,
         fits=render.fits(chosen.modality),
+        facts=chosen.facts,
         withholds=has_ledger,  # without a ledger nothing is learned from what is withheld
         without_pack=not has_knowledge,
         without_families=[chosen.family] if created.settings.ledger_snapshot else (),

@@ -15,12 +15,13 @@ class LessonsChosen(Event):
     `text` is what the model reads (empty: nothing), `more` are lines that only `recall` finds. `shown` and `withheld`
     are keys of lessons; the withheld ones were left out by chance, to measure whether lessons help. `sources` says
     what was asked: `ledger`, `knowledge` (the shipped pack). `snapshot` is the sha256 of `text` and `more`. `note` says
-    why there is nothing to show.
+    why there is nothing to show. `facts` are those of the task and its data that lessons may ask for.
     """
 
     kind: Literal["lessons_chosen"] = "lessons_chosen"
     modality: str = ""
     family: str = ""
+    facts: list[str] = Field(default_factory=list)
     text: str = ""
     more: list[str] = Field(default_factory=list)
     shown: list[str] = Field(default_factory=list)

@@ -8,7 +8,7 @@ import numpy as np
 
 from context.ledger.exchange import Exchanged, import_lessons
 from context.ledger.ledger import Ledger
-from context.ledger.types import AVOID, DO, Evidence, RunRecord, lesson_key
+from context.ledger.types import AVOID, DO, Evidence, Named, RunRecord, lesson_key
 from tests.benchmarks.ledger_world import ACTIONS, FAMILIES, METRICS, Array, Outcomes, World
 
 TRUE, DUD, HARMFUL, AVOIDS_GOOD = 1, 2, 3, 4
@@ -84,7 +84,7 @@ class Real:
             modality=modality_name(family),
             family=family_name(family),
             evidence=tuple(evidence),
-            actions=tuple((NAMES[action], NAMES[action]) for action in np.flatnonzero(outcomes.tried)),
+            actions=tuple(Named(NAMES[action], NAMES[action]) for action in np.flatnonzero(outcomes.tried)),
             shown=shown if self.remembers else (),
             withheld=withheld if self.remembers else (),
         )

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from context.ledger.ledger import Ledger
 from context.ledger.render import fits, render_lessons
-from context.ledger.types import Evidence, RunRecord
+from context.ledger.types import Evidence, Named, RunRecord
 from context.ledger.vocabulary import shipped_vocabulary
 from tests.benchmarks.ledger_world import ACTIONS, Array, Outcomes, World, play
 
@@ -59,7 +59,7 @@ class Reader:
             modality="tabular",
             family="tabular/x",
             evidence=tuple(evidence),
-            actions=tuple((WORDS[action].key, WORDS[action].words) for action in np.flatnonzero(outcomes.tried)),
+            actions=tuple(Named(WORDS[action].key, WORDS[action].words) for action in np.flatnonzero(outcomes.tried)),
         )
         self.ledgers[sequence].record(record)
 

@@ -218,7 +218,7 @@ def test_a_practice_without_gains_is_outweighed_by_a_few_runs() -> None:
                     modality="tabular",
                     family="tabular/rmse",
                     evidence=evidence,
-                    actions=VOCABULARY.words_of(one.action for one in evidence),
+                    actions=VOCABULARY.named(one.action for one in evidence),
                 )
             )
         ranked = [one.lesson.action for one in ledger.records("tabular", "tabular/rmse") if one.record.is_eligible]
@@ -268,7 +268,7 @@ def test_none_of_five_hundred_attempts_leaks() -> None:
             words = [leaking(number), HARMLESS[2] if number % 100 == 99 else leaking(number + 1000)]
             proposals = tuple(Proposal("model.linear", text, number) for text in words)
             evidence = (Evidence("model.linear", "gain"),)
-            actions = VOCABULARY.words_of(["model.linear"])
+            actions = VOCABULARY.named(["model.linear"])
             record = RunRecord(f"r{number}", "t", "tabular", "tabular/x", evidence=evidence, actions=actions)
             learned = ledger.record(RunRecord(**{**vars(record), "proposals": proposals}), TERMS)
             assert len(learned.refused) >= (1 if number % 100 == 99 else 2)
@@ -286,7 +286,7 @@ def test_the_linter_lets_general_words_pass() -> None:
 
 def test_a_lesson_is_shown_as_one_quoted_line_with_its_record() -> None:
     with Ledger.in_memory() as ledger:
-        actions = VOCABULARY.words_of(["model.linear"])
+        actions = VOCABULARY.named(["model.linear"])
         for number, outcome in enumerate(("gain", "dry", "against")):
             evidence = (Evidence("model.linear", outcome),)  # type: ignore[arg-type]
             ledger.record(RunRecord(f"r{number}", "t", "text", "text/x", evidence=evidence, actions=actions))
@@ -308,7 +308,7 @@ def test_a_replay_counts_repeated_mistakes_that_a_lesson_preceded() -> None:
             modality="tabular",
             family="tabular/x",
             evidence=(Evidence("model.linear", outcome), Evidence("process.timeout", "gain", is_process=True)),  # type: ignore[arg-type]
-            actions=VOCABULARY.words_of(["model.linear", "process.timeout"]),
+            actions=VOCABULARY.named(["model.linear", "process.timeout"]),
         )
         for number, outcome in enumerate(outcomes)
     ]

@@ -19,7 +19,7 @@ from context.ledger.database import LedgerDamaged, LedgerError, LedgerLocked, Le
 from context.ledger.exchange import export_lessons, import_lessons, read_lines
 from context.ledger.ledger import Ledger
 from context.ledger.maintain import digest, merge, verify, write_snapshot
-from context.ledger.types import AVOID, DO, Evidence, Proposal, Record, RunRecord, lesson_key
+from context.ledger.types import AVOID, DO, Evidence, Named, Proposal, Record, RunRecord, lesson_key
 
 ENCODE, BLEND = "features.target_encoding", "ensemble.average"
 WORDS = {ENCODE: "Encode categories by the target, out of fold", BLEND: "Average models of different kinds"}
@@ -33,7 +33,7 @@ def run(name: str, *evidence: tuple[str, str], family: str = "tabular/auc", **fi
         family=family,
         modality=family.partition("/")[0],
         evidence=tuple(Evidence(action, outcome, "real") for action, outcome in evidence),  # type: ignore[arg-type]
-        actions=tuple(WORDS.items()),
+        actions=tuple(Named(*one) for one in WORDS.items()),
         at="2026-12-01T00:00:00+00:00",
         **fields,  # type: ignore[arg-type]
     )
@@ -229,13 +229,42 @@ def test_an_older_ledger_is_migrated_after_a_copy_was_made(tmp_path: Path, monke
     assert path.read_bytes() == older
     with Ledger(path) as ledger:
         assert ledger.rows("select colour from run")[0]["colour"] == "blue"
-    assert (tmp_path / "ledger.sqlite.version1").read_bytes() == older
+    assert (tmp_path / "ledger.sqlite.version2").read_bytes() == older
     script.write_text("alter table run add column size text;\nalter table nothing add column size text;\n")
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, str(script)))
     migrated = path.read_bytes()
     with pytest.raises(LedgerError):
         Ledger(path)
     assert path.read_bytes() == migrated
+
+
+def test_lessons_of_an_older_ledger_ask_for_nothing_until_a_run_or_the_pack_says_what(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.record(run("first", (ENCODE, "gain")))
+        ledger.database.executescript(
+            "drop index lesson_by_needs; alter table lesson drop column needs; alter table action drop column needs; "
+            "pragma user_version = 1;"
+        )
+    with Ledger(path) as ledger:
+        assert [lesson.needs for lesson in ledger.lessons()] == [""]
+        later = replace(run("second", (ENCODE, "dry")), actions=(Named(ENCODE, "...", "many_categories"),))
+        ledger.record(later)
+        assert [lesson.needs for lesson in ledger.lessons()] == ["many_categories"]
+        assert verify(ledger) == []
+
+
+def test_a_lesson_that_asks_for_what_a_task_lacks_is_not_shown() -> None:
+    with Ledger.in_memory() as ledger:
+        actions = (Named(ENCODE, "Encode", "classes many_categories"), Named(BLEND, "Average"))
+        ledger.record(replace(run("first", (ENCODE, "gain"), (BLEND, "gain")), actions=actions))
+
+        def chosen(*facts: str) -> set[str]:
+            found = ledger.select("next", "tabular", "tabular/auc", withholds=False, facts=facts)
+            return {choice.lesson.action for choice in (*found.shown, *found.more)}
+
+        assert chosen() == chosen("classes") == {BLEND}
+        assert chosen("classes", "many_categories", "dates") == {BLEND, ENCODE}
 
 
 def test_a_read_only_ledger_is_read_and_never_created_nor_written(tmp_path: Path) -> None:
@@ -351,10 +380,10 @@ def test_the_order_of_runs_changes_no_count_and_equal_ledgers_select_equally(sto
 def test_ten_thousand_lessons_are_searched_quickly_and_equally(tmp_path: Path) -> None:
     """Under 50 ms of processor time on a quiet machine; the bound here leaves room for a busy one."""
     path = tmp_path / "ledger.sqlite"
-    actions = [(f"action.{number}", f"Words about idea {number} of kind {number % 37}") for number in range(5_000)]
+    actions = [Named(f"action.{number}", f"Words about idea {number} of kind {number % 37}") for number in range(5_000)]
     with Ledger(path) as ledger:
         for modality, outcome in (("tabular", "gain"), ("image", "gain")):
-            evidence = tuple(Evidence(key, outcome) for key, _ in actions)  # type: ignore[arg-type]
+            evidence = tuple(Evidence(key, outcome) for key, *_ in actions)  # type: ignore[arg-type]
             record = RunRecord(f"run {modality}", "task", modality, f"{modality}/auc", at="2026-12-01T00:00:00+00:00")
             ledger.record(replace(record, evidence=evidence, actions=tuple(actions)))
         assert len(ledger.lessons()) == 10_000

@@ -13,6 +13,11 @@ import openai
 import pandas as pd
 import pytest
 
+from context.ledger.knowledge import add_knowledge
+from context.ledger.ledger import Ledger
+from context.ledger.render import render_lessons
+from context.ledger.types import Evidence, Outcome, RunRecord
+from context.ledger.vocabulary import shipped_vocabulary
 from harness.demo.agent import next_message
 from harness.demo.moves import HANDLERS, choose
 from harness.demo.read_request import Card, Tried, read_card, read_outcome
@@ -46,6 +51,42 @@ def mixed_table(rows: int = 240) -> pd.DataFrame:
     frame["leaves"] = np.where(signal > 0.3, "yes", "no")
     frame["price"] = np.exp(signal)
     return frame
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def test_lessons_that_runs_bear_out_decide_what_is_tried_first() -> None:
+    def first(*outcomes: tuple[str, Outcome]) -> str:
+        vocabulary = shipped_vocabulary()
+        with Ledger.in_memory() as ledger:
+            add_knowledge(ledger)
+            for number in range(2):
+                evidence = tuple(Evidence(action, outcome) for action, outcome in outcomes)
+                actions = vocabulary.named(action for action, _ in outcomes)
+                run = RunRecord(f"r{number}", "t", "tabular", "tabular/accuracy", evidence=evidence, actions=actions)
+                ledger.record(run)
+            text = render_lessons(ledger.select("r", "tabular", "tabular/accuracy", withholds=False), "tabular")
+        request = read_card(
+            [{"role": "user", "content": f"{card('accuracy', False)}\n\n{text}\n\n# Memory\n\n# State"}]
+        )
+        return choose(IDEAS, request).tag
+
+    assert first() == "linear", "general practices alone are no reason to change the order"
+    assert first(("model.forest", "gain"), ("model.linear", "dry")) == "trees"
+    assert first(("model.linear", "against")) == "kernel"
+
+
+def test_attempts_of_the_table_count_as_tried() -> None:
+    rows = "| attempt | idea | score | verdict | criticism |\n|---|---|---|---|---|\n"
+    rows += "| 1 | [idea: linear] a linear model: scored 0.9. | 0.9 ± 0.01 | first score | c |\n"
+    rows += "| 2 | [failed: kernel] failed: out of memory. | failed | failed | c |\n"
+    table = f"## All attempts so far, one row each\n\n{rows}"
+    text = f"{card('accuracy', False)}\n\n{table}\n## Attempt 2\ndid: [failed: kernel]"
+    found = read_card([{"role": "user", "content": f"{text}\n\n# State\nattempt: 3"}])
+    assert [entry.tags for entry in found.memory] == [("linear",), ()]
+    assert (found.memory[0].score, found.memory[1].failed, found.attempt) == (0.9, ("kernel",), 3)
+    assert choose(IDEAS, found).tag == "trees"
 
 
 # ------------------------------------------------------------------------------------------------------ whole attempts

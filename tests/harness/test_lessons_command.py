@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from context.ledger.ledger import Ledger
-from context.ledger.types import Evidence, RunRecord
+from context.ledger.types import Evidence, Named, RunRecord
 from harness import errors
 from harness.cli import main
 
@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for number, outcome in enumerate(("gain", "dry")):
             gain = Evidence(ENCODE, outcome, "real", 3, "003-1", "a" * 40, "b" * 40, 10, 20, 0.0123, 0.004)  # type: ignore[arg-type]
             evidence = (gain, Evidence(BLEND, "against", "failed"))
-            words = ((ENCODE, "Encode categories by the target, out of fold"), (BLEND, "Average models"))
+            words = (Named(ENCODE, "Encode categories by the target, out of fold"), Named(BLEND, "Average models"))
             record = RunRecord(f"run{number}", "churn", "tabular", "tabular/auc", evidence=evidence, actions=words)
             ledger.record(record)
     return tmp_path

@@ -10,7 +10,7 @@ from pathlib import Path
 from context.ledger.exchange import Imported, import_lessons, read_lines
 from context.ledger.ledger import Ledger
 
-VERSION = "version1"
+VERSION = "version2"
 
 
 def add_knowledge(ledger: Ledger) -> Imported:
