@@ -68,6 +68,11 @@ def spent(state: State, active_seconds: float) -> Why | None:
     return None
 
 
+def is_without_calls(state: State) -> bool:
+    """Whether there were replies, and none held a call that could be executed."""
+    return 0 < state.turns == state.unusable_replies
+
+
 def no_attempt(state: State, active_seconds: float) -> Why | None:
     """Why no further attempt may start, if so."""
     why = spent(state, active_seconds)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from harness import budget, lanes
 from harness.evaluation import final_selection, submission
+from harness.request import warn_of_no_calls
 from harness.run import Run
 
 
@@ -20,4 +21,5 @@ def play(run: Run, learn: Callable[[], None]) -> None:
         lanes.play(run)
     final_selection.select(run)
     learn()
+    warn_of_no_calls(run)
     submission.finish(run, why)

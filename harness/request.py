@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from harness import compact, fallback
+from harness import budget, compact, fallback
 from harness.endpoint.client import Reply
 from harness.endpoint.cost import cost_of, estimated
 from harness.endpoint.errors import ABOUT_REQUEST, ContextOverflow, EndpointRefused, HistoryRejected, ModelError
@@ -125,6 +125,20 @@ def _warn_of_text_calls(lane: Lane, reply: Reply) -> None:
     advice = f": start it with --tool-call-parser {parser} (vLLM, SGLang)" if parser else ""
     message = f"the server left tool calls in the text, in the syntax {dialect}; they {read}. Its parser should{advice}"
     lane.record(Warned(message=message))
+
+
+def warn_of_no_calls(run: Run) -> None:
+    """Tell people at the end of a run why no reply held a call that could be executed, if so."""
+    state = run.state
+    if state.ended or not budget.is_without_calls(state):
+        return
+    parsers = " or ".join(parser for dialect in sorted(state.text_dialects) if (parser := parser_of(dialect)))
+    advice = (
+        f"their text has marks of calls: start the server with --tool-call-parser {parsers} (vLLM, SGLang)"
+        if parsers
+        else "the model may not be given the tools, or its server may lose the calls: check with `harness doctor`"
+    )
+    run.record(Warned(message=f"none of the {state.turns} replies held a tool call that could be executed; {advice}"))
 
 
 def _without_lost_arguments(lane: Lane, call: Call) -> Call:

@@ -44,7 +44,7 @@ def _row(folder: Path) -> tuple[str, ...]:
         evaluation_text(best, state) if best else "none yet",
         duration_text(state.active_seconds),
         _time_left(state),
-        money_text(state.cost, state.is_cost_estimated),
+        money_text(state.cost, state.is_cost_estimated, state.is_cost_known),
         f"{duration_text(_seconds_since(state.last_at))} ago",
     )
 

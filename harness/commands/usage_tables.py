@@ -15,6 +15,7 @@ from runs.events.registry import (
     ModelReplied,
 )
 from runs.journal import read_events
+from runs.state import fold
 from runs.usage.cache import CacheMeter, Turn, measure_cache
 from runs.views.format import money_text, one_line
 
@@ -25,7 +26,7 @@ SUM_HEADER = ("attempt", "turns", "epochs", "in", "uncached", "reuse", "our coun
 def show_cost(folder: Path, attempt: int | None = None) -> None:
     """Print cost and cache use: every turn (of one attempt if given), then the sum of each attempt."""
     events = list(read_events(folder))
-    sums = measure_cache(events)
+    sums, is_known = measure_cache(events), fold(events).is_cost_known
     probes = [event for event in events if isinstance(event, EndpointProbed) and event.calls]
     turns = [turn for turn in sums.turns if attempt is None or turn.attempt == attempt]
     rows: list[tuple[str, ...]] = [COST_HEADER]
@@ -35,16 +36,17 @@ def show_cost(folder: Path, attempt: int | None = None) -> None:
         spent += turn.cost
         if attempt is None or turn.attempt == attempt:
             lost = sum(event.cost for event in losses if event.seq < turn.seq)
-            rows.append(_turn_row(number, turn, spent + lost))
+            rows.append(_turn_row(number, turn, spent + lost, is_known))
     print(table(rows, right=range(10)))
     print()
-    print(table([SUM_HEADER, *_sum_rows(turns)], right=range(10)))
+    print(table([SUM_HEADER, *_sum_rows(turns, is_known)], right=range(10)))
     print(f"\n{reuse_line(sums)}")
     if losses:
         lost = sum(event.cost for event in losses)
-        print(f"{len(losses)} requests without a complete reply may be billed too: {money_text(lost, True)}")
+        print(f"{len(losses)} requests without a complete reply may be billed too: {money_text(lost, True, is_known)}")
     for probe in probes:
-        print(f"probing the endpoint took {probe.calls} short calls before the first turn: {money_text(probe.cost)}")
+        took = f"{probe.calls} short calls before the first turn: {money_text(probe.cost, is_known=is_known)}"
+        print(f"probing the endpoint took {took}")
 
 
 def show_epochs(folder: Path) -> None:
@@ -67,7 +69,7 @@ def reuse_line(sums: CacheMeter) -> str:
     )
 
 
-def _turn_row(number: int, turn: Turn, spent: float) -> tuple[str, ...]:
+def _turn_row(number: int, turn: Turn, spent: float, is_known: bool) -> tuple[str, ...]:
     marks = [turn.opens, "undeclared flush" if turn.breach else ""]
     return (
         str(number),
@@ -78,13 +80,13 @@ def _turn_row(number: int, turn: Turn, spent: float) -> tuple[str, ...]:
         f"{turn.provider:.1%}",
         "?" if turn.local is None else f"{turn.local:.1%}",
         f"{turn.completion:,}",
-        f"{turn.cost:.4f}",
-        money_text(spent),
+        f"{turn.cost:.4f}" if is_known or turn.cost else "unknown",
+        money_text(spent, is_known=is_known),
         ", ".join(filter(None, marks)),
     )
 
 
-def _sum_rows(turns: Sequence[Turn]) -> Iterable[tuple[str, ...]]:
+def _sum_rows(turns: Sequence[Turn], is_known: bool) -> Iterable[tuple[str, ...]]:
     groups: dict[str, list[Turn]] = {}
     for turn in turns:
         groups.setdefault(str(turn.attempt), []).append(turn)
@@ -99,7 +101,7 @@ def _sum_rows(turns: Sequence[Turn]) -> Iterable[tuple[str, ...]]:
             f"{cached / prompt:.1%}" if prompt else "-",
             _local(group),
             f"{sum(turn.completion for turn in group):,}",
-            money_text(sum(turn.cost for turn in group)),
+            money_text(sum(turn.cost for turn in group), is_known=is_known),
             str(sum(turn.breach for turn in group)),
         )
 

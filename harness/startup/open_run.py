@@ -119,7 +119,7 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
 
 
 def _exit_code(run: Run) -> int:
-    if run.state.ended == "unusable_replies":
+    if run.state.ended == "unusable_replies" or (run.state.ended and budget.is_without_calls(run.state)):
         return errors.ENDPOINT
     return errors.DONE if run.state.ended else errors.STOPPED
 

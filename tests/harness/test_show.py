@@ -13,7 +13,15 @@ from harness.cli import main
 from harness.commands.show import find_run, run_folders
 from harness.errors import UsageError
 from harness.settings import Settings
-from runs.events.registry import Paused, Warned
+from runs.events.registry import (
+    AttemptStarted,
+    EndpointProbed,
+    ModelAsked,
+    ModelFailed,
+    ModelReplied,
+    Paused,
+    Warned,
+)
 from runs.journal import Journal, is_driven
 from tests.harness.run_folders import a_run, an_attempt, ended
 
@@ -162,3 +170,21 @@ def test_tasks_are_listed_and_shown(home: Path, capsys: pytest.CaptureFixture[st
     assert not (home / "data").exists(), "listing prepares nothing"
     shown = printed(capsys, "tasks", "digits")
     assert "accuracy, higher is better" in shown and "leaderboard of" in shown and "8 x 8" in shown
+
+
+@pytest.mark.parametrize("command", [("show", "1-unpriced", "--cost"), ("show", "1-unpriced"), ("runs",), ("status",)])
+def test_spend_that_is_unknown_is_shown_as_no_sum(
+    home: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    prices = {"input": 0.0, "cached": 0.0, "output": 0.0, "source": ""}
+    asked, replied = (
+        ModelAsked(request=1, messages=1, size=9, attempt=1),
+        ModelReplied(request=1, message="{}", attempt=1),
+    )
+    probed = EndpointProbed(when="now", findings=[], calls=9)
+    events = [probed, AttemptStarted(attempt=1), asked, replied, ModelFailed(request=2, error="gone", attempt=1)]
+    a_run(home, "1-unpriced", events, prices=prices)
+    with Journal.open(home / "runs" / "1-unpriced"):  # as while it is played
+        text = printed(capsys, *command)
+    assert "unknown" in text
+    assert "$0" not in text and "0.0000" not in text

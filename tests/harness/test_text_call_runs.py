@@ -17,8 +17,10 @@ FINISH = ("finish", {"did": "looked", "criticism": "", "next": "", "lessons": []
 LOOK = ("bash", {"command": "echo seen"})
 
 
-def played(home: Path, *replies: Message, options: tuple[str, ...] = (), model: str = "m") -> tuple[str, list[Any]]:
-    """A run of one attempt with these replies; the last one is repeated."""
+def played(
+    home: Path, *replies: Message, options: tuple[str, ...] = (), model: str = "m", ends: int = 0
+) -> tuple[str, list[Any]]:
+    """A run of one attempt with these replies, of which the last is repeated; it `ends` with this exit code."""
 
     def script(request: dict[str, Any]) -> Message:
         if b"attempt: " not in json.dumps(request["messages"]).encode():
@@ -31,7 +33,7 @@ def played(home: Path, *replies: Message, options: tuple[str, ...] = (), model: 
             home, "run", "digits", "--base-url", server.url, "--model", model, "--sandbox", "local", "--plain",
             "--attempts", "1", "--turns", "12", *options,
         )  # fmt: skip
-    assert code == 0, printed
+    assert code == ends, printed
     return printed, events_of(only_run(home))
 
 
@@ -82,3 +84,14 @@ def test_self_hosted_tokens_are_free_and_a_limit_on_cost_is_accepted(digits_home
     printed, events = played(digits_home, {"content": dsml([FINISH])}, options=("--cost", "5"))
     assert "self-hosted" in printed
     assert events[0].prices == {"input": 0.0, "cached": 0.0, "output": 0.0, "source": "self-hosted"}
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [("<｜DSML｜toolcall>bash\n```\nls\n```", "--tool-call-parser deepseek_v4"), ("I will look.", "harness doctor")],
+)
+def test_run_without_any_call_names_the_cause_and_exits_4(digits_home: Path, content: str, cause: str) -> None:
+    printed, events = played(digits_home, {"content": content}, ends=4)
+    assert [event.why for event in events if isinstance(event, AttemptEnded)] == ["loop"]
+    (warning,) = (event.message for event in events if isinstance(event, Warned) and "none of the" in event.message)
+    assert cause in warning and warning in printed
