@@ -44,6 +44,9 @@ class Screen(Protocol):
     def alive(self, state: State, doing: str, tail: str) -> None:
         """Called several times a second during waits; `tail` is the end of the running job's output."""
 
+    def say(self, line: str) -> None:
+        """Called with what a long preparation does."""
+
     def close(self) -> None:
         """Give the terminal back."""
 

@@ -160,6 +160,9 @@ class _Noting:
     def alive(self, state: State, doing: str, tail: str) -> None:
         self._screen.alive(state, doing, tail)  # type: ignore[attr-defined]
 
+    def say(self, line: str) -> None:
+        self._screen.say(line)  # type: ignore[attr-defined]
+
     def close(self) -> None:
         self._screen.close()  # type: ignore[attr-defined]
 

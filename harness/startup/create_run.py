@@ -33,6 +33,7 @@ from tasks.holdout.private_labels import opaque_name
 from tasks.io.hashing import hash_of_file
 from tasks.judging.judge import run_judge
 from tasks.judging.validate_submission import why_no_submission
+from tasks.progress import report
 from tasks.task import Task
 
 DEMO_ATTEMPTS = 6
@@ -77,11 +78,14 @@ def _create(request: RunRequest, process: Settings) -> Path:
         if path := getattr(settings, name):
             settings = settings.model_copy(update={name: str(Path(path).expanduser().absolute())})
     is_demo = _is_demo(settings)
+    report("preparing the data")
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
     _check_metric(task, blend, settings.judge_seconds)
+    report("opening the sandbox")
     sandbox_setup.check_settings(settings)
     sandbox = sandbox_setup.choose_sandbox(settings, task, process.home, blend, is_demo)
+    report("checking the endpoint")
     checked = None if is_demo else check_endpoint(settings, resolved.endpoint, process)
     if is_demo:
         attempts = settings.attempts or DEMO_ATTEMPTS

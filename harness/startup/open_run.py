@@ -24,6 +24,7 @@ from harness.startup import lessons, sandbox_setup
 from harness.startup.create_run import RunRequest, create
 from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
 from harness.tools.registry import specs, tools_bytes
+from harness.ui.silence import breaking_silence
 from runs.events.registry import (
     EndpointChanged,
     EndpointProbed,
@@ -45,6 +46,7 @@ from sandboxes.select import open_sandbox
 from tasks.catalog import find_task
 from tasks.data_overview import overview_of
 from tasks.holdout.blend import Blend, load_blend, make_blend
+from tasks.progress import report
 from tasks.prompt_card import data_files, render_card
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, load_task
@@ -57,7 +59,9 @@ SHARED_GPUS = (
 
 def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     """Create a run and play it; returns the exit code. Raises the errors of what cannot be started."""
-    return _play(create(request, process), process, screen)
+    with breaking_silence(screen.say):
+        folder = create(request, process)
+    return _play(folder, process, screen)
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,15 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        run, change = _open(folder, journal, process, screen, leases, request)
+        with breaking_silence(screen.say):
+            run, change = _open(folder, journal, process, screen, leases, request)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
             with run.stopping.watching(), _recording_pauses(run):
-                _begin(run, process, request.parallel, change)
+                with breaking_silence(screen.say):
+                    _begin(run, process, request.parallel, change)
                 loop.play(run, lambda: lessons.learn(run, process.home))
         finally:
             for lane in run.lanes:
@@ -151,6 +157,7 @@ def _open(
         endpoints=Endpoints(process),
         shared_slots=SharedSlots(process.home),
     )
+    report(f"reading {len(past):,} events")
     for event in past:
         run.state.apply(event)
     created, change = run.created, None
@@ -199,6 +206,7 @@ def _load_blend(created: RunCreated, home: Path) -> Blend:
 
 def _begin(run: Run, process: Settings, parallel: int | None, change: EndpointChanged | None) -> None:
     """Record what turns need: the task of a new run, the resumption of an old one."""
+    report("preparing the first attempt")
     run.screen.show(run.state, run.created)
     if run.state.events > 1:
         _record_resume(run, parallel, change)
@@ -218,11 +226,13 @@ def _describe_task(run: Run) -> None:
         run.record(Warned(message=note))
     if task.thresholds:
         run.record(ThresholdsKnown(**asdict(task.thresholds)))
+    report("describing the data")
     card = render_card(task, run.blend.public).rstrip("\n") + "\n"
     overview = _data_overview(run, task)
     card += f"\n{overview}\n" if overview else ""
     card += describe_sandbox(run.sandbox, run.settings.workspace_bytes, run.leases.machine).rstrip("\n")
     card += SHARED_GPUS if leasing.shares_gpus(run) else ""
+    report("looking for leaks in the task")
     card += leak_checks.notes_on_task(run, task) + "\n"
     # Last, since this event says that all of the above was done.
     run.record(TaskDescribed(card=card, data_files=data_files(run.blend.public)))

@@ -157,6 +157,10 @@ class PlainLines:
         if time.monotonic() - self._written_at >= STILL_ALIVE_SECONDS:
             self._write(f"still running ({printable(doing)}), {standing(state)}")
 
+    def say(self, line: str) -> None:
+        """Write a line about something that is no event, such as a long preparation."""
+        self._write(printable(line))
+
     def close(self) -> None:
         """Plain lines hold nothing to release."""
 
@@ -207,6 +211,10 @@ class LivePanel:
             return
         self._state, self._doing, self._tail = state, doing, tail
         self._draw("")
+
+    def say(self, line: str) -> None:
+        """Show a line about something that is no event above the panel."""
+        self._draw(printable(line))
 
     def close(self) -> None:
         """Draw a last time and release the terminal; a second call does nothing."""

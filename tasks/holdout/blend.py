@@ -25,8 +25,10 @@ from tasks.holdout.split import Split
 from tasks.holdout.splitters import TooFewRows
 from tasks.io.atomic import FILE_TIME, open_durable
 from tasks.io.csv_text import TableError, read_header
+from tasks.io.folder import scan
 from tasks.io.hashing import hash_of, hash_of_file
 from tasks.metrics.registry import Metric, metric_from_record
+from tasks.progress import report
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -185,13 +187,13 @@ def _fingerprint(task: Task, seed: int, split: Split, version: int = FORMAT) -> 
     split_state = {"draw": split.draw, "part": split.fold}
     state: list[Any] = [seed, split_state, _task_facts(task), asdict(task.labels) if task.labels else None]
     state += [asdict(task.recipe), *([version] if version > 1 else [])]
-    hashed = {task.submission.sample, *([task.labels.file] if task.labels else [])}
-    for path in sorted(task.public.rglob("*")):
-        if not path.is_file():
-            continue
-        state.append([path.relative_to(task.public).as_posix(), path.stat().st_size])
-        if path in hashed or path.suffix.lower() == ".csv":
-            state.append(hash_of_file(path))
+    files = [task.submission.sample, *([task.labels.file] if task.labels else [])]
+    hashed = {path.relative_to(task.public).as_posix() for path in files if path.is_relative_to(task.public)}
+    report("reading the data")
+    for name, size in scan(task.public):
+        state.append([name, size])
+        if name in hashed or name.lower().endswith(".csv"):
+            state.append(hash_of_file(task.public / name))
     return hash_of(json.dumps(state, default=_relative(task.public)))
 
 
@@ -211,11 +213,13 @@ def _clear_abandoned(folder: Path) -> None:
 
 def _seal(folder: Path) -> None:
     """Make public files read-only with one date, and the private labels accessible to the owner alone."""
-    for path in sorted((folder / "public").rglob("*"), reverse=True):
-        if not has_shown_attributes(path.lstat()):  # linked files have these already, and may belong to another user
-            path.chmod(0o755 if path.is_dir() else 0o444)
-            os.utime(path, (FILE_TIME, FILE_TIME))
-    (folder / "public").chmod(0o755)
-    os.utime(folder / "public", (FILE_TIME, FILE_TIME))
+    report("sealing the data")
+    for parent, _, names in os.walk(folder / "public", topdown=False):
+        for path in (os.path.join(parent, name) for name in names):  # noqa: PTH118 - ten times as fast
+            if not has_shown_attributes(os.lstat(path)):  # links have these already, and may belong to another user
+                os.chmod(path, 0o444)  # noqa: PTH101
+                os.utime(path, (FILE_TIME, FILE_TIME))
+        os.chmod(parent, 0o755)  # noqa: PTH101
+        os.utime(parent, (FILE_TIME, FILE_TIME))
     (folder / "custody").chmod(0o700)
     folder.chmod(0o711)

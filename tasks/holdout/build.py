@@ -71,7 +71,7 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
     Raises TableError, TooFewRows, OSError.
     """
     if task.labels is None:
-        return _build_unchanged(task, public, private_labels)
+        return _build_unchanged(task, public, private_labels, store)
     inputs = load_inputs(task, task.labels)
     held_out = choose_held_out(task, task.labels, inputs.train, seed, split)
     draw = f"{seed}{split.name}"
@@ -103,10 +103,10 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
     )
 
 
-def _build_unchanged(task: Task, public: Path, private_labels: Path) -> BlendSummary:
+def _build_unchanged(task: Task, public: Path, private_labels: Path, store: Path) -> BlendSummary:
     """The files of a task without labels: nothing is held out, everything is shown."""
     sample = read_sample(task)
-    write_all_files(task, public)
+    write_all_files(task, public, store)
     _write_rest(sample, private_labels)
     key = ([TEST, str(row), "", ""] for row in range(len(sample.ids)))
     write_rows(private_labels / "ids.csv", [["id"], *([name] for name in sample.ids)], 0o600)

@@ -19,6 +19,7 @@ from tasks.config.recipe import Answer
 from tasks.holdout.sources import MarkedFile, Source, Table, labelled_source, open_source
 from tasks.holdout.target_encoding import AnswerEncoder
 from tasks.io.csv_text import Positions, Row, TableError, number, read_header, read_rows
+from tasks.io.folder import scan
 from tasks.io.path_templates import PathPattern
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ class IdFinder:
 
 
 def _tables(public: Path) -> list[Path]:
-    return sorted(path for path in public.rglob("*") if path.suffix.lower() == ".csv" and path.is_file())
+    return [public / name for name, _ in scan(public) if name.lower().endswith(".csv")]
 
 
 def fields_of(header: Row, row: Row, source: Source | None, wanted: Collection[str]) -> dict[str, str]:

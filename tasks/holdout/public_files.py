@@ -6,7 +6,6 @@ With a written `blend:`, every public file must be listed in it: an unlisted fil
 from __future__ import annotations
 
 import itertools
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tasks.holdout.label_copies import HeldOutSample, describe_copy, sample_held_out
-from tasks.holdout.link_files import link_or_copy, link_rows
+from tasks.holdout.link_files import link_files, link_rows
 from tasks.holdout.sources import list_members
 from tasks.io.archives import Unreadable, pack, read_texts
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
+from tasks.io.folder import scan
 from tasks.io.path_templates import PathPattern
+from tasks.progress import counted
 
 if TYPE_CHECKING:
     from tasks.holdout.load_inputs import TaskInputs
@@ -91,7 +92,9 @@ def list_other_files(task: Task, inputs: TaskInputs, archives: Sequence[str]) ->
     written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
     rewritten = [path for path in inputs.replaced if path.is_relative_to(task.public)]
     written |= {path.relative_to(task.public).as_posix() for path in rewritten} | {task.submission.shown}
-    return [name for name in list_files(task.public) if name not in written and not recipe.is_omitted(name)]
+    return [
+        name for name, _ in scan(task.public, is_strict=True) if name not in written and not recipe.is_omitted(name)
+    ]
 
 
 def _matches(patterns: Sequence[PatternPair], archive: str, name: str) -> bool:
@@ -122,8 +125,7 @@ def _write_planned(task: Task, plan: _FilePlan, moved: MovedRows, public: Path, 
     unpacked = {before[1]: after[1] for before, after in plan.rows.items() if after and not before[0]}
     held = {PathPattern(before).fill(fields) for before, _ in task.recipe.files for fields, _ in moved.held_out}
     link_rows(task.public, public, unpacked, store, moved.draw, held & set(unpacked))
-    for name in plan.others:
-        link_or_copy(task.public / name, _with_folder(public / name))
+    link_files(task.public, public, plan.others, store)
     for archive in sorted({after[0] for after in plan.rows.values() if after and after[0]}):
         entries = [(before, after[1]) for before, after in plan.rows.items() if after and after[0] == archive]
         _write_archive(task.public, _with_folder(public / archive), entries)
@@ -186,7 +188,7 @@ def _check_unlisted(
         raise TableError(
             f"the names of public files reveal labels: {evidence}. Write in `blend: {{files: [...]}}` how they move"
         )
-    for name in shown:
+    for name in counted(shown, "looking for labels in the files"):
         _refuse_label_copy(task, inputs, known, name)
     assumed = [name for name in shown if Path(name).suffix.lower() not in TEXT_SUFFIXES]
     notes = []
@@ -249,26 +251,10 @@ def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def write_all_files(task: Task, public: Path) -> None:
+def write_all_files(task: Task, public: Path, store: Path) -> None:
     """Show every file except those omitted, with one date and mode. Raises TableError."""
-    for name in list_files(task.public):
-        if not task.recipe.is_omitted(name):
-            link_or_copy(task.public / name, _with_folder(public / name))
-
-
-def list_files(folder: Path) -> list[str]:
-    """The names of all files below a folder, sorted. Raises TableError for links to folders and special files."""
-    files = []
-    for parent, folders, names in os.walk(folder):
-        for name in folders:
-            if (Path(parent) / name).is_symlink():
-                raise TableError(f"{name} is a link to a folder; put the folder itself into {folder.name}/")
-        for name in names:
-            path = Path(parent) / name
-            if not path.is_file():
-                raise TableError(f"{path.name} is neither a file nor a folder")
-            files.append(path.relative_to(folder).as_posix())
-    return sorted(files)
+    names = [name for name, _ in scan(task.public, is_strict=True)]
+    link_files(task.public, public, [name for name in names if not task.recipe.is_omitted(name)], store)
 
 
 def _with_folder(path: Path) -> Path:

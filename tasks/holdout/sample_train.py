@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.holdout.link_files import link_or_copy
+from tasks.holdout.link_files import link_files
 from tasks.holdout.sources import FILES, FileNames, Table, labelled_source, list_candidates
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.csv_text import Row, TableError
+from tasks.io.folder import scan
 from tasks.io.path_templates import PathPattern
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ def _removed(task: Task, labels: Labels, header: Row, rows: Sequence[Row], share
 
 
 def _link(public: Path, out: Path, left_out: Collection[str]) -> None:
-    for path in sorted(public.rglob("*")):
-        name = path.relative_to(public).as_posix()
-        if path.is_file() and name not in left_out:
-            link_or_copy(path, _made(out / name))
+    names = [name for name, _ in scan(public) if name not in left_out]
+    link_files(public, out, names, out.parent / ".files")
 
 
 def _made(path: Path) -> Path:

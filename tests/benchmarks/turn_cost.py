@@ -178,6 +178,9 @@ class Meter:
     def _jobs_cpu(self) -> float:
         return tree_cpu(self.supervisor) if self.supervisor else 0.0
 
+    def say(self, *_: object) -> None:
+        pass
+
     def alive(self, *_: object) -> None:
         """Nothing to show."""
 

@@ -77,7 +77,7 @@ def test_making_a_blend_twice_changes_nothing(tmp_path: Path) -> None:
     before = tree(blend.folder), blend.folder.stat().st_ino
     assert make_blend(task, 0, tmp_path / "blend") == blend == load_blend(tmp_path / "blend")
     assert (tree(blend.folder), blend.folder.stat().st_ino) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blend", "task"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".files", "blend", "task"]
 
 
 def test_no_cell_changes(tmp_path: Path) -> None:

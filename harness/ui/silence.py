@@ -1,0 +1,50 @@
+"""Say what a long step does, so that no silence is longer than two seconds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tasks.progress import listening
+
+FIRST_SECONDS = 2.0
+LONGEST_SECONDS = 60.0
+_TICK_SECONDS = 0.25
+
+
+@contextmanager
+def breaking_silence(say: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, `say` what is being done once it has lasted two seconds, and then ever more rarely."""
+    silence = _Silence(say)
+    thread = threading.Thread(target=silence.watch, name="progress", daemon=True)
+    with listening(silence.note):
+        thread.start()
+        try:
+            yield
+        finally:
+            silence.over.set()
+            thread.join()
+
+
+class _Silence:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._doing = "preparing"
+        self._began = time.monotonic()
+        self._next = FIRST_SECONDS
+        self.over = threading.Event()
+
+    def note(self, doing: str) -> None:
+        """A step begins, or has come further; a step is named by the words before the first comma."""
+        if doing.partition(",")[0] != self._doing.partition(",")[0]:
+            self._began, self._next = time.monotonic(), FIRST_SECONDS
+        self._doing = doing
+
+    def watch(self) -> None:
+        while not self.over.wait(_TICK_SECONDS):
+            lasted = time.monotonic() - self._began
+            if lasted >= self._next:
+                self._next = lasted + min(LONGEST_SECONDS, max(FIRST_SECONDS, lasted))
+                self._say(f"{self._doing} ({lasted:.0f} s)")
