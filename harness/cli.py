@@ -34,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = errors.DONE
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
+        from harness.settings import completes
+
+        if completes():
+            from harness.completion import complete
+
+            complete(make_parser())
         parser = make_parser(words[:1])
         if not words:
             parser.print_help()

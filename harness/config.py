@@ -27,7 +27,7 @@ from runs.run_settings import TRUSTED_GROUPS, RunSettings, flag_of, group_of
 DEFAULT = "default"
 _PREFIX = "HARNESS_"
 _HEADER_VALUE = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
-_OTHER_VARIABLES = ("HOME", "API_KEY", "API_KEY_FILE")
+_OTHER_VARIABLES = ("HOME", "API_KEY", "API_KEY_FILE", "NOTIFY")
 _OWN_KEYS = ("base_url", "model", "key_variable", "headers", "query", "key_header")
 """Keys of an endpoint's table that are no fields of a profile."""
 _FROM_ENDPOINT = ("base_url", "model", "key_variable")
@@ -63,6 +63,7 @@ class Config:
 
     layer: Layer = Layer()
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    notify: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,23 @@ def read_config(path: Path) -> Config:
         raise SettingsError(f"{path}: cannot be read ({error}). Make it a readable UTF-8 file.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
-    tables = document.pop("endpoints", {})
+    tables, notify = document.pop("endpoints", {}), document.pop("notify", [])
+    if not (isinstance(notify, list) and all(isinstance(address, str) for address in notify)):
+        raise SettingsError(f"{_line(text, path, 'notify')}: write notify as a list of addresses in quotes")
     if not isinstance(tables, dict):
         raise SettingsError(f"{_line(text, path, 'endpoints')}: write endpoints as [endpoints.NAME] tables")
     where = {name: _line(text, path, name) for name in document}
     return Config(
         _checked(document, where),
         {name: _read_endpoint(name, table, text, path) for name, table in tables.items()},
+        tuple(notify),
     )
+
+
+def notify_addresses(process: Settings) -> list[str]:
+    """Where notifications go: `notify` of config.toml and HARNESS_NOTIFY. They hold secrets, so no run records them."""
+    named = process.keys.get("HARNESS_NOTIFY", "").split()
+    return [*read_config(process.config).notify, *named]
 
 
 def unknown_variables(variables: Iterable[str]) -> dict[str, str]:

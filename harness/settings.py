@@ -7,6 +7,7 @@ Nothing else reads the environment.
 | `HARNESS_HOME` | where runs, prepared data, grades and `config.toml` are (default `~/.harness`) |
 | `HARNESS_API_KEY`, else `OPENAI_API_KEY` | the key of the model's endpoint |
 | `HARNESS_API_KEY_FILE` | a file of mode 0600 that holds it instead |
+| `HARNESS_NOTIFY` | addresses for notifications, separated by spaces; they hold secrets as keys do |
 | `HARNESS_<SETTING>` | any setting of a run, such as `HARNESS_MODEL` or `HARNESS_HOURS` |
 """
 
@@ -65,12 +66,17 @@ _TAKEN: dict[str, str] = {}
 """Keys that were taken out of this process's environment, for whoever loads the settings again."""
 
 
+def completes() -> bool:
+    """Whether a shell asks for the words that may come next."""
+    return "_ARGCOMPLETE" in os.environ
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and take the keys out of it, so that no program started later inherits them.
 
-    Taken are variables whose name contains `API_KEY` and those that config.toml names as `key_variable`. The kernel
-    still shows the initial environment of this process to its own user (`/proc/<pid>/environ`);
-    `HARNESS_API_KEY_FILE` avoids that. Raises `SettingsError`.
+    Taken are HARNESS_NOTIFY, variables whose name contains `API_KEY`, and those that config.toml names as
+    `key_variable`. The kernel still shows the initial environment of this process to its own user
+    (`/proc/<pid>/environ`); `HARNESS_API_KEY_FILE` avoids that. Raises `SettingsError`.
     """
     home_name = (os.environ if environment is None else environment).get("HARNESS_HOME") or "~/.harness"
     home = _expanded(home_name, "HARNESS_HOME").absolute()
@@ -83,7 +89,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _is_key(name: str) -> bool:
-    return "API_KEY" in name and name != KEY_FILE
+    return ("API_KEY" in name and name != KEY_FILE) or name == "HARNESS_NOTIFY"
 
 
 def _key_variables(config: Path) -> set[str]:

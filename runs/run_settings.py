@@ -11,9 +11,19 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field
 
 Group = Literal[
-    "budget", "search", "sampling", "endpoint", "sandbox", "evaluation", "context", "learning", "limits", "client"
+    "budget",
+    "search",
+    "sampling",
+    "endpoint",
+    "sandbox",
+    "evaluation",
+    "context",
+    "learning",
+    "limits",
+    "client",
+    "notify",
 ]
-TRUSTED_GROUPS: tuple[Group, ...] = ("endpoint", "sandbox", "learning")
+TRUSTED_GROUPS: tuple[Group, ...] = ("endpoint", "sandbox", "learning", "notify")
 """Groups that a task file may set only with `--trust-task`: a task file may come from the internet."""
 
 
@@ -166,6 +176,10 @@ class RunSettings(BaseModel):
         None, "client", "Requests in flight to one endpoint, over all runs of this home (default: no limit).", gt=0
     )
     model_longest_wait_seconds: float = setting(120.0, "client", "Longest wait between retries.", unit="s", gt=0)
+
+    on_event: str = setting(
+        "", "notify", "Command that gets each important event as JSON on standard input.", flag="--on-event"
+    )
 
 
 def group_of(name: str) -> Group:

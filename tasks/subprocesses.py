@@ -53,7 +53,7 @@ def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
         # A task's own metric runs in the child: it gets no variable that might hold a key.
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", module, str(path)],
-            env={name: value for name, value in os.environ.items() if _is_harmless(name)},
+            env=harmless_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -75,8 +75,9 @@ def run_isolated(module: str, request: dict[str, Any], seconds: float) -> Reply:
     return reply
 
 
-def _is_harmless(name: str) -> bool:
-    return name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+def harmless_environment() -> dict[str, str]:
+    """The variables that a child gets: none that might hold a key."""
+    return {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -15,8 +15,10 @@ from filelock import FileLock
 from context.recall.index import Recall
 from context.window import use_prompts
 from harness import attempt, budget, compact, errors, leasing, loop, request
+from harness.config import notify_addresses
 from harness.evaluation import leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
+from harness.notify.screen import notifying
 from harness.request_slots import SharedSlots
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
@@ -107,6 +109,8 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
+        command = getattr(getattr(journal.past[0], "settings", None), "on_event", "")
+        screen = leases.enter_context(notifying(screen, command, notify_addresses(process), folder))
         with breaking_silence(screen.say):
             run, change = _open(folder, journal, process, screen, leases, request)
         if run.state.ended:

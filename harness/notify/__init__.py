@@ -1,0 +1,1 @@
+"""Tell a person who does not watch what happens in a run."""
