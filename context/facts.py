@@ -51,6 +51,7 @@ _RETRACTS = re.compile(
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+")
 _EVENT = re.compile(r"\bevent (\d+)\b")
+_REDIRECTED = re.compile(r"(?:>|\btee(?: -a)?)\s*([\w./-]+\.\w{1,6})\b")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Facts:
     """By command: the newest result of each."""
     errors: dict[str, Result] = field(default_factory=dict)
     """By script (or command): the last error, until it runs without one."""
+    results: set[int] = field(default_factory=set)
+    """Events whose output was taken into account here, also if it is replaced or retracted by now."""
     _calls: dict[str, dict[str, object]] = field(default_factory=dict)
     _jobs: dict[str, str] = field(default_factory=dict)
     _evaluations: dict[str, str] = field(default_factory=dict)
@@ -110,11 +113,14 @@ class Facts:
         if event.failed:
             return
         if event.name in ("write_file", "edit_file"):
-            self._mark_changed(str(arguments.get("path", "")), event.seq)
+            self._mark_changed(str(arguments.get("path", "")).removeprefix("./"), event.seq)
             return
         content = strip_harness_note(event.content)
         if event.name == "bash":
-            self._add_output(self._command_of(str(arguments.get("command", ""))), content, event.seq)
+            command = str(arguments.get("command", ""))
+            for path in _REDIRECTED.findall(command):
+                self._mark_changed(path.removeprefix("./"), event.seq)
+            self._add_output(self._command_of(command), content, event.seq)
         elif event.name == "wait":
             _, *parts = _JOB_PART.split(content)
             for job, output in zip(parts[::2], parts[1::2], strict=True):
@@ -135,6 +141,7 @@ class Facts:
         if ended and ended[1] == "0":
             self.errors.pop(script, None)
             if lines := tuple(result_lines(text)):
+                self.results.add(seq)
                 self.scores.pop(key, None)
                 self.scores[key] = Result(command, lines, seq)
         elif ended or killed:
@@ -142,15 +149,14 @@ class Facts:
                 [killed[1]] if killed else [one for one in map(str.strip, text.split("\n")) if _ERROR.match(one)][-1:]
             )
             if error:
+                self.results.add(seq)
                 self.errors.pop(script, None)
                 self.errors[script] = Result(command, (one_line(error[0], LINE_CHARACTERS),), seq)
 
     def _mark_changed(self, path: str, seq: int) -> None:
         for results in (self.scores, self.errors):
             for key, result in results.items():
-                if path and any(
-                    one.removeprefix("./") == path.removeprefix("./") for one in _SCRIPT.findall(result.command)
-                ):
+                if path in (one.removeprefix("./") for one in _SCRIPT.findall(result.command)):
                     results[key] = replace(result, changed=seq)
 
     def _retract(self, text: str) -> None:

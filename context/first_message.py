@@ -23,9 +23,9 @@ from runs.state import Attempt, Evaluation, State
 from runs.views import verdict
 from runs.views.format import one_line
 
-MEMORY_TOKENS, CHECKPOINT_TOKENS, LIST_TOKENS = 6_000, 4_000, 2_000
-"""Room for the memory, for the checkpoints of this attempt (older ones are left to `recall`), and for each list of the
-state, in a window of 100,000 tokens or more; smaller windows have their share."""
+MEMORY_TOKENS, CHECKPOINT_TOKENS, STUB_TOKENS, LIST_TOKENS = 6_000, 4_000, 4_000, 2_000
+"""Room for the memory, for the checkpoints of this attempt, for the lines of its turns that left (`recall` finds older
+ones), and for each list of the state, in a window of 100,000 tokens or more; smaller windows have their share."""
 NOTES_TOKENS = 1_500
 LEAST_SHARE = 0.25
 MOST_LISTED = 40
@@ -62,7 +62,7 @@ def render_first_message(
 ) -> str:
     """The text of the first message of a lane's window. `situation`: lines of the state that change with time."""
     share = workspace.share
-    notes = render_notes(notebook, int(CHECKPOINT_TOKENS * share)) if notebook else ""
+    notes = render_notes(notebook, share) if notebook else ""
     so_far = f"# This attempt so far\n\n{notes}" if notes else ""
     own, others = render_own_notes(workspace.notes), memory.render_open(state, lane)
     earlier = memory.render_memory(state, int(MEMORY_TOKENS * share))
@@ -94,12 +94,12 @@ def _describe_move(state: State, lane: int) -> str:
     return f"\n{attempt.brief}\n" if attempt and attempt.brief else ""
 
 
-def render_notes(notebook: Notebook, tokens: int = CHECKPOINT_TOKENS) -> str:
+def render_notes(notebook: Notebook, share: float = 1.0) -> str:
     """What replaces the turns of this attempt that left the window; empty if none did."""
-    parts = _render_checkpoints(notebook.checkpoints, tokens)
-    if notebook.stubs:
+    parts = _render_checkpoints(notebook.checkpoints, int(CHECKPOINT_TOKENS * share))
+    if stubs := _latest_that_fit(notebook.stubs, bytes_for(int(STUB_TOKENS * share))):
         parts.append("Older turns (`recall` with the event number shows one whole):")
-        parts.append("\n".join(notebook.stubs))
+        parts.append("\n".join(stubs))
     words = "\n".join(text for taken in notebook.checkpoints for text in [*taken.done, *taken.decided])
     if facts := [fact for fact in notebook.shown_facts if not _says(words, fact)]:
         parts.append("Results of turns that left your window, rendered by the harness:")
@@ -165,16 +165,21 @@ def _describe_workspace(attempt: Attempt | None) -> str:
 
 def _render_list(title: str, items: list[str], room: int) -> list[str]:
     """The latest items that fit into `room` bytes, at least one."""
+    shown = _latest_that_fit([f"- {one_line(item, LONGEST)}" for item in items[-MOST_LISTED:]], room)
+    left_out = len(items) - len(shown)
+    more = [f"- ({left_out} others: use `recall`)"] if left_out > 0 else []
+    return [f"{title}:", *more, *shown] if items else []
+
+
+def _latest_that_fit(lines: Sequence[str], room: int) -> list[str]:
+    """The latest lines that fit into `room` bytes, at least one."""
     shown: list[str] = []
-    for item in reversed(items[-MOST_LISTED:]):
-        line = f"- {one_line(item, LONGEST)}"
+    for line in reversed(lines):
         room -= len(line.encode())
         if room < 0 and shown:
             break
         shown.insert(0, line)
-    left_out = len(items) - len(shown)
-    more = [f"- ({left_out} others: use `recall`)"] if left_out > 0 else []
-    return [f"{title}:", *more, *shown] if items else []
+    return shown
 
 
 def _render_checkpoints(checkpoints: list[CheckpointTaken], tokens: int) -> list[str]:

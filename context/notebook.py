@@ -195,7 +195,7 @@ class Notebook:
     def _add_checkpoint(self, event: CheckpointTaken) -> None:
         self.checkpoints.append(event)
         self.needs_close = event.closes
-        self.decided = [*self.decided, *event.decided][-MOST_DECIDED:]
+        self.decided = _without_repeats([*self.decided, *event.decided])
         self.todos = _read_recorded(event.todo)
         self._todo_number = max([self._todo_number, *(int(name.removeprefix("todo-")) for name in self.todos)])
 
@@ -206,10 +206,15 @@ class Notebook:
         if not event.stage:
             return
         self.stubs, self.shown_facts, self.last_stage = list(event.stubs), list(event.facts), event.stage
-        self.decided = [*self.decided, *event.rejected][-MOST_DECIDED:]
+        self.decided = _without_repeats([*self.decided, *event.rejected])
         self.masks_since = 0 if event.stage == "checkpoint" else self.masks_since + 1
         self.reworks.append(Rework())
         self._epoch_turn, self._gone, self._seen = self.turn, self._gone | self._seen, set()
+
+
+def _without_repeats(decided: list[str]) -> list[str]:
+    """The latest decisions, each once."""
+    return list(reversed(dict.fromkeys(reversed(decided))))[-MOST_DECIDED:]
 
 
 def _printed_files(command: str) -> set[str]:

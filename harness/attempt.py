@@ -8,12 +8,12 @@ from context.loop_detection import END, TEXT_REPLIES
 from context.window import prompt
 from harness import budget, compact, errors, fallback, request
 from harness.evaluation import submission
+from harness.notes import keep_notes, place_notes
 from harness.run import Lane, working_on
 from harness.search.start import set_up_workspace, start_attempt
 from harness.timing.notes import is_overtime
 from harness.tools import registry
 from harness.tools.notes import Finish
-from harness.workspace import keep_notes, place_notes
 from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
 from runs.state import Attempt
 from runs.versions.errors import VersionsError

@@ -18,9 +18,10 @@ from context.first_message import STATE_HEADING, WorkspaceView, render_first_mes
 from context.notebook import Notebook
 from context.window import prompt
 from harness import budget
+from harness.file_list import list_files
+from harness.notes import read_notes
 from harness.run import Lane
 from harness.timing.situation import describe_situation
-from harness.workspace import list_files, read_notes
 from runs.events.registry import CompactionConsidered, EpochStarted, WindowGivenUp
 
 LARGEST_WINDOW = 400_000
@@ -30,8 +31,8 @@ SAMPLE_TURNS = 25
 """How often a window that stays as it is for the same reason is recorded."""
 FORCED_SHARE = 0.7
 """Share of the limit that a window takes at most after it had to be shortened."""
-WORDS_BYTES = 2_500
-"""Assumed size of a checkpoint and the facts of its epoch in the first message."""
+WORDS_BYTES = 5_000
+"""Assumed size of a checkpoint with the facts and commands of its epoch in the first message."""
 
 
 @dataclass(frozen=True)

@@ -108,21 +108,30 @@ def settings_of(home: Path, **changes: Any) -> Settings:
 
 
 @contextmanager
-def engine_of(home: Path, worker: Callable[[dict[str, Any]], Message], **engine: Any) -> Iterator[tuple[Engine, str]]:
-    """An engine that serves a worker, known to the home as a MiniMax endpoint with M2.7's prices."""
+def engine_of(
+    home: Path, worker: Callable[[dict[str, Any]], Message], *, profile: str = "", **engine: Any
+) -> Iterator[tuple[Engine, str]]:
+    """An engine that serves a worker, known to the home as a MiniMax endpoint with M2.7's prices. `profile`: more lines
+    of its table."""
     home.mkdir(parents=True, exist_ok=True)
     served = Engine(worker, **{"cache": BlockCache(), **engine})
     with engine_server(served) as server:
-        (home / "models.toml").write_text(f'[scripted]\nkind = "minimax"\nbase_url = "{server.url}"\n')
+        (home / "models.toml").write_text(f'[scripted]\nkind = "minimax"\nbase_url = "{server.url}"\n{profile}')
         yield served, server.url
 
 
 def play(
-    home: Path, worker: Callable[[dict[str, Any]], Message], turns: int, settings: Settings | None = None, **engine: Any
+    home: Path,
+    worker: Callable[[dict[str, Any]], Message],
+    turns: int,
+    settings: Settings | None = None,
+    *,
+    profile: str = "",
+    **engine: Any,
 ) -> Played:
     """Play a run of so many turns to its end, in this process."""
     with_digits(home)
-    with engine_of(home, worker, **engine) as (served, url):
+    with engine_of(home, worker, profile=profile, **engine) as (served, url):
         flags = {"model": "scripted", "base_url": url, "turns": turns, "sandbox": "local"}
         screen = open_screen(False, True)
         with judging_here():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from context.compaction.masking import (
     mask_messages,
     masked_size,
     tidy,
+    unmask,
 )
 from context.notebook import Notebook
 from context.window import GONE, NOTE_CALL, Group, Window, strip_harness_note
@@ -24,6 +26,9 @@ LONGEST = 150
 """Characters of an argument in a stub."""
 SAID_LONGEST = 400
 MOST_NAMED = 6
+MOST_STUBS, MOST_COMMANDS = 80, 16
+"""Lines that stand for turns that left, and those of commands among them that outlive a checkpoint."""
+_COMMAND = re.compile(r"- event (\d+) (?:bash|wait) `(.*)`: ")
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,13 @@ def plan_close(
 ) -> ClosePlan:
     """Plan the close of an epoch: the oldest `dropped` exchanges leave, the outputs of the next `masked` ones too.
 
-    After stage `checkpoint` the model's words replace what leaves, otherwise one line per call does.
+    After stage `checkpoint` the model's words and a line per command replace what leaves, otherwise one line per call
+    does.
     """
     groups = window.groups()
     start = groups[dropped].start if dropped < len(groups) else len(window.messages)
-    stubs = notebook.stubs if stage != "checkpoint" else []
-    if stage != "checkpoint":
-        stubs = [*stubs, *stubs_of(window, groups[:dropped])]
+    stubs = [*notebook.stubs, *stubs_of(window, groups[:dropped])]
+    stubs = stubs[-MOST_STUBS:] if stage != "checkpoint" else _latest_commands(stubs, notebook.facts.results)
     changed = [line for index, group in enumerate(groups[dropped:]) for line in _changes(window, group, index < masked)]
     first = next((seq for seq in window.seqs[start:] if seq >= 0), 2**62)
     following = replace(
@@ -58,6 +63,17 @@ def plan_close(
         last_stage=stage,
     )
     return ClosePlan(len(window.messages) - start, "\n".join(changed).rstrip("\n"), following)
+
+
+def _latest_commands(stubs: Sequence[str], results: Set[int]) -> list[str]:
+    """The lines of the latest commands, the newest of each, without those whose results are kept as facts."""
+    latest: dict[str, str] = {}
+    for stub in stubs:
+        match = _COMMAND.match(stub)
+        if match and int(match[1]) not in results:
+            latest.pop(match[2], None)
+            latest[match[2]] = stub
+    return list(latest.values())[-MOST_COMMANDS:]
 
 
 def plan_forced(window: Window, room: float) -> tuple[int, int]:
@@ -125,11 +141,13 @@ def _stubs_of_exchange(messages: Sequence[bytes], seqs: Sequence[int]) -> list[s
 
 
 def _stub(seq: int, function: dict[str, Any], content: str) -> str:
+    argument = one_line(_main_argument(function), LONGEST)
+    if masked := unmask(content):
+        return f"- {_event(seq)} {function['name']} {argument}: {masked}"
     first_line = content.split("\n", 1)[0]
     size = len(content.encode(errors="replace"))
     size_text = f", {size / 1000:.1f} kB" if size > 1000 else ""
     kept = [one_line(line, LONGEST) for line in informative_lines(content) if line != first_line.strip()]
-    argument = one_line(_main_argument(function), LONGEST)
     shown = f"; {' / '.join(kept)}" if kept else ""
     return f"- {_event(seq)} {function['name']} {argument}: {one_line(first_line, 80)}{size_text}{shown}"
 

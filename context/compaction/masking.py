@@ -70,6 +70,12 @@ def mask_output(content: str, seq: int) -> str:
     return f"[{where}: {size / 1000:.1f} kB left the window; `recall` shows it] {' / '.join(lines)}"
 
 
+def unmask(content: str) -> str:
+    """What a masked output still says; empty for one that is not masked."""
+    match = _MASKED.match(content)
+    return content[match.end() :].strip() if match else ""
+
+
 def informative_lines(text: str) -> list[str]:
     """The one or two lines that say most of an output: its last scores, its last error, else its last lines."""
     lines = [line.strip() for line in text.split("\n")[1:] if line.strip() and not line.startswith(("[lines ", "[…"))]

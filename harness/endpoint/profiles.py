@@ -20,6 +20,11 @@ ThinkingField = Literal["reasoning_details", "reasoning_content", "reasoning", "
 """The field of a message that carries the reasoning; `content` means between `<think>` tags in the text."""
 
 
+QUALITY_TOKENS, QUALITY_SHARE = 120_000, 0.4
+"""Tokens, or the share of a known model's context, up to which its quality is assumed to hold: the larger one. No maker
+publishes where it ends, and all tested models get worse with length."""
+
+
 class ProfileError(Exception):
     """models.toml is invalid; the message says where, and what to write instead."""
 
@@ -48,10 +53,10 @@ class Profile:
 
     `thinking_from` is the field a reply carries its reasoning in, `thinking_back` the one it is sent back in (`none`:
     it is not sent back). Sampling values of None are not sent; the ranges are what the endpoint accepts.
-    `context_tokens` bounds prompt and reply together, `quality_tokens` is up to where the model's quality was measured
-    to hold, `output_tokens` is asked for in `output_field`. `extra_body` is merged into every request. `asks_usage`
-    asks for a last chunk with usage. `stream` says whether a chunk adds to the text (`delta`) or repeats it
-    (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
+    `context_tokens` bounds prompt and reply together, `quality_tokens` is up to where the model's quality holds
+    (assumed unless given), `output_tokens` is asked for in `output_field`. `extra_body` is merged into every request.
+    `asks_usage` asks for a last chunk with usage. `stream` says whether a chunk adds to the text (`delta`) or repeats
+    it (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
     `replays_empty`: a turn with calls carries its reasoning field even if that is empty.
     """
 
@@ -65,7 +70,7 @@ class Profile:
     temperature_range: tuple[float, float] = (0.0, 2.0)
     top_p_range: tuple[float, float] = (0.0, 1.0)
     context_tokens: int = 131_072
-    quality_tokens: int = 120_000
+    quality_tokens: int = QUALITY_TOKENS
     output_tokens: int = 16_384
     output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: Mapping[str, Any] = field(default_factory=dict)
@@ -181,10 +186,12 @@ def _of_model(server: Profile, model: str) -> Profile:
     if server.kind in _OWN_TEMPLATE and family.template:
         body["chat_template_kwargs"] = dict(family.template)
     sampling = {} if is_vendor and not family.hosted_sampling else dict(family.sampling)
+    context = _context(server, family, is_vendor=is_vendor)
     return replace(
         server,
         model=model,
-        context_tokens=_context(server, family, is_vendor=is_vendor),
+        context_tokens=context,
+        quality_tokens=max(QUALITY_TOKENS, int(QUALITY_SHARE * context)),
         dialect=family.dialect,
         replays_empty=family.replays_empty,
         extra_body=body,

@@ -135,3 +135,9 @@ def test_last_summary_states_a_result() -> None:
         "mean auc 0.82 +- 0.01"
     ]
     assert result_lines("fold 0 auc 0.81\nfold 1 auc 0.83") == ["fold 1 auc 0.83"]
+
+
+def test_result_of_a_script_that_the_shell_wrote_again_is_marked() -> None:
+    story = Story().run("python train.py", "exit 0 after 2 s\nCV auc 0.8612")
+    story.run("cat > train.py <<'EOF'\nDEPTH = 5\nEOF", "exit 0 after 0 s")
+    assert story.lines() == ["`python train.py` printed: CV auc 0.8612 (event 2; its script changed in event 4)"]

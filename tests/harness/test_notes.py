@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from context.first_message import render_own_notes
 from context.tokens import estimate_tokens
-from harness.workspace import list_files, merge_notes
+from harness.notes import merge_notes
 from runs.events.registry import Event, NotesKept, ToolFinished
 from runs.state import fold
 from runs.versions.commits import Versions
@@ -74,7 +73,7 @@ def test_deleted_long_and_linked_notes_are_handled(played: tuple[Played, Worker]
 
 
 def test_state_lists_the_files_of_the_workspace(played: tuple[Played, Worker]) -> None:
-    assert re.search(r"files:\n(- .*\n)*- solution.py: 262 B, sha256 \w{12}\n", played[1].heads[1] + "\n")
+    assert re.search(r"files:\n(- .*\n)*- solution.py: 262 B, sha256 \w{12}; GUESS = 0\n", played[1].heads[1] + "\n")
 
 
 def test_notes_of_other_lanes_are_quoted_once_however_often_they_are_merged() -> None:
@@ -86,18 +85,3 @@ def test_notes_of_other_lanes_are_quoted_once_however_often_they_are_merged() ->
     assert notes[0].count("\nmore of 0") == 10, "what the model added after a quotation stays"
     assert merge_notes(notes, 1, "improve") == notes[1]
     assert "> group by surname" in merge_notes({**notes, 1: ""}, 1, "improve")
-
-
-def test_list_of_many_files_is_bounded(tmp_path: Path) -> None:
-    for number in range(60):
-        (tmp_path / f"{number:02d}.txt").write_text("x")
-    (tmp_path / "models").mkdir()
-    for number in range(30):
-        (tmp_path / "models" / f"{number}.pkl").write_bytes(b"0" * 1000)
-    (tmp_path / "away").symlink_to("/etc")
-    lines = list_files(tmp_path)
-    assert len(lines) == 25 and lines[-1] == "and 37 more lines"
-    assert "00.txt: 1 B, sha256 2d711642b726" in lines
-    for number in range(55):
-        (tmp_path / f"{number:02d}.txt").unlink()
-    assert "models/: 30 files, 30.0 kB" in list_files(tmp_path)

@@ -195,3 +195,24 @@ def test_file_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"[a]\nmodel = '\xff'\n")
     with pytest.raises(ProfileError, match="UTF-8"):
         profile_for(MINE, "m", path)
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "quality"),
+    [
+        ("https://api.minimax.io/v1", "MiniMax-M3.1-Flash", 400_000),
+        ("http://127.0.0.1:8000/v1", "MiniMaxAI/MiniMax-M3.1-Flash", 209_715),
+        ("https://api.deepseek.com", "deepseek-flash", 400_000),
+        ("https://api.minimax.io/v1", "MiniMax-M2.7", 120_000),
+        ("http://127.0.0.1:8000/v1", "Qwen/Qwen3.5-397B", 120_000),
+        (MINE, "unknown", 120_000),
+    ],
+)
+def test_quality_is_assumed_for_two_fifths_of_a_long_context(url: str, model: str, quality: int) -> None:
+    assert profile_for(url, model, None).quality_tokens == quality
+
+
+def test_measured_quality_overrides_the_assumed_one(tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text("[deepseek-flash]\nquality_tokens = 250_000\n")
+    assert profile_for("https://api.deepseek.com", "deepseek-flash", path).quality_tokens == 250_000
