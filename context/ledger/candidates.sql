@@ -1,25 +1,34 @@
--- The lessons of one modality with their records for one family, by the rules of rules.py.
+-- The lessons of one modality with their records for one family, by the rules of rules.py. It begins with the table
+-- `counts` (action, modality, source, families, gains, against, dry): see reader.py.
 -- Parameters: modality, family, needs (those that the task meets, JSON; null: all), base (rate over all), without (a
--- source), families (left out, JSON), shrinkage,
--- gain_points, quarantine_points, avoid_against.
-with counted as (
-  select lesson.id, lesson.polarity,
+-- source), families (left out, JSON), shrinkage, gain_points, quarantine_points, avoid_against.
+added as (
+  select lesson.id, lesson.polarity, lesson.action,
     sum(gains) as all_gains,
     sum(gains + against + dry) as all_tried,
-    coalesce(sum(gains) filter (where tally.modality = :modality), 0) as gains,
-    coalesce(sum(against) filter (where tally.modality = :modality), 0) as against,
-    coalesce(sum(gains + against + dry) filter (where tally.modality = :modality), 0) as tried,
-    coalesce(sum(gains) filter (where family = :family), 0) as family_gains,
-    coalesce(sum(gains + against + dry) filter (where family = :family), 0) as family_tried,
-    coalesce(sum(gains) filter (where family = :family and tally.source = 'run'), 0) as own_gains,
-    coalesce(sum(against) filter (where family = :family and tally.source = 'run'), 0) as own_against,
-    coalesce(sum(dry) filter (where family = :family and tally.source = 'run'), 0) as own_dry,
-    count(*) filter (where tally.modality = :modality and tally.source <> 'run') as priors
-  from lesson join tally on tally.action = lesson.action
+    sum(iif(counts.modality = :modality, gains, 0)) as gains,
+    sum(iif(counts.modality = :modality, against, 0)) as against,
+    sum(iif(counts.modality = :modality, gains + against + dry, 0)) as tried,
+    sum(iif(counts.source <> 'run' and counts.modality = :modality, families, 0)) as priors
+  from lesson join counts on counts.action = lesson.action
   where lesson.modality = :modality and lesson.state = 'active'
     and (:needs is null or lesson.needs in (select value from json_each(:needs)))
-    and tally.source <> :without and family not in (select value from json_each(:families))
   group by lesson.id
+),
+vouched as materialized (
+  select action, sum(gains) as gains, sum(gains + against + dry) as tried from tally
+  where family = :family and source not in ('run', :without) and family not in (select value from json_each(:families))
+  group by action
+),
+counted as (
+  select added.id, polarity, all_gains, all_tried, added.gains, added.against, added.tried, priors,
+    ifnull(own.gains, 0) + ifnull(vouched.gains, 0) as family_gains,
+    ifnull(own.gains + own.against + own.dry, 0) + ifnull(vouched.tried, 0) as family_tried,
+    ifnull(own.gains, 0) as own_gains, ifnull(own.against, 0) as own_against, ifnull(own.dry, 0) as own_dry
+  from added
+  left join tally as own on own.action = added.action and own.modality = :modality and own.family = :family
+    and own.source = 'run' and :family not in (select value from json_each(:families))
+  left join vouched on vouched.action = added.action
 ),
 ranked as materialized (
   select *,

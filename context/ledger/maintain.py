@@ -18,6 +18,10 @@ _COUNTS = (
     "select action, modality, family, source, sum(outcome = 'gain'), sum(outcome = 'against'), sum(outcome = 'dry') "
     "from evidence group by action, modality, family, source"
 )
+_TOTALS = (
+    "select action, modality, source, count(*), sum(gains), sum(against), sum(dry) from tally "
+    "group by action, modality, source"
+)
 _CONTENT = (
     "select * from lesson order by id",
     "select * from evidence order by id",
@@ -32,6 +36,8 @@ def verify(ledger: Ledger) -> list[str]:
     counted = {tuple(row) for row in ledger.rows(_COUNTS)}
     kept = {tuple(row) for row in ledger.rows("select * from tally")}
     problems += [f"counts of {row[0]} in {row[1]} differ from the evidence" for row in sorted(counted ^ kept)]
+    totals = {tuple(row) for row in ledger.rows(_TOTALS)} ^ {tuple(row) for row in ledger.rows("select * from total")}
+    problems += [f"total counts of {row[0]} in {row[1]} differ from those of its families" for row in sorted(totals)]
     problems += _compare_with_operations(ledger)
     if ledger.path.is_file():
         try:

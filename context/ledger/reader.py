@@ -26,6 +26,13 @@ _FIELDS = ", ".join(
         *(f"found.{name}" for name in Record.__dataclass_fields__),
     ]
 )
+_ALL = "counts as (select * from total where source <> :without)"
+_SOME = """counts as (
+  select action, modality, source, count(*) as families, sum(gains) as gains, sum(against) as against, sum(dry) as dry
+  from tally where source <> :without and family not in (select value from json_each(:families))
+  group by action, modality, source
+)"""
+"""Counts that `candidates.sql` adds up: those that are kept, or without some families."""
 _RANKED = f"""{_CANDIDATES}
 select slot, {_FIELDS} from (
   select * from (select 'do' as slot, * from candidate
@@ -105,7 +112,7 @@ class Reader:
     def records(self, modality: str, family: str, **leaving: Any) -> list[Choice]:
         """Every active lesson of a modality with its record for a family, best first (arguments as of `select`)."""
         _, values = self._parameters("", modality, family, **leaving)
-        return [_choice(row) for row in self.rows(_EVERY, values)]
+        return [_choice(row) for row in self._candidates(_EVERY, values)]
 
     def select(
         self,
@@ -126,12 +133,15 @@ class Reader:
         base, values = self._parameters(run, modality, family, **leaving)
         ranked: dict[Slot, list[Choice]] = {}
         values["needs"] = self._needs_met(facts)
-        for row in self.rows(_RANKED, values):
+        for row in self._candidates(_RANKED, values):
             ranked.setdefault(row["slot"], []).append(_choice(row))
-        general = self.rows(_RANKED, {**values, "modality": ANY, "family": ANY})
+        general = self._candidates(_RANKED, {**values, "modality": ANY, "family": ANY})
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
         return rules.choose(ranked, run, base, runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
+
+    def _candidates(self, query: str, values: dict[str, Any]) -> list[sqlite3.Row]:
+        return self.rows(f"with {_ALL if values['families'] == '[]' else _SOME}, {query}", values)
 
     def _needs_met(self, facts: Collection[str] | None) -> str | None:
         """What lessons ask for and a task with these facts has, as JSON."""
@@ -152,10 +162,9 @@ class Reader:
         """The base rate (share of real gains over all actions and runs) and the parameters of `candidates.sql`."""
         without, families = "pack" if without_pack else "", json.dumps(sorted(without_families))
         (row,) = self.rows(
-            "select sum(gains) as gains, sum(gains + against + dry) as tried from tally "
-            "where source <> ? and family not in (select value from json_each(?))",
-            without,
-            families,
+            f"with {_SOME if without_families else _ALL} "
+            "select sum(gains) as gains, sum(gains + against + dry) as tried from counts",
+            {"without": without, "families": families},
         )
         base = row["gains"] / row["tried"] if row["tried"] else 0.0
         seed = int(rules.chance(run, "order") * 2**40)

@@ -122,9 +122,11 @@ def select_lessons(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, h
 def learn(run: Run, home: Path) -> None:
     """Write what the run showed to its ledger. A resumed run that did it before does it again without effect."""
     task = load_task(Path(run.created.task_path))
-    if run.state.learned is not None or run.settings.ledger_snapshot or not uses_ledger(run.created, task):
+    if run.state.learned is not None or not uses_ledger(run.created, task):
         return
-    compare_with_origins(run)
+    compare_with_origins(run)  # also for whoever records the run from its folder
+    if run.settings.ledger_snapshot:
+        return
     try:
         learned, count = learn_from(
             run.state, run.versions, ledger_path(run.created, home), task, run.blend.public, home
