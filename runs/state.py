@@ -193,15 +193,7 @@ class State:
         self.ended = event.why
 
     def _start_attempt(self, event: AttemptStarted) -> None:
-        attempt = Attempt(
-            len(self.attempts) + 1,
-            event.move,
-            tuple(event.parents),
-            lane=event.lane,
-            started_at=event.at,
-            began_active=self.active_seconds,
-            brief=event.brief,
-        )
+        attempt = Attempt.begun(len(self.attempts) + 1, event, self.active_seconds)
         self.attempts.append(attempt)
         self.lane(event.lane).attempt = attempt
 

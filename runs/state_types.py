@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from runs.events.registry import (
     AttemptEnded,
+    AttemptStarted,
     Call,
     EndpointChanged,
     EvaluationFinished,
@@ -110,8 +111,23 @@ class Attempt:
     next: str = ""
     lessons: tuple[str, ...] = ()
     brief: str = ""
+    compared: tuple[str, ...] = ()
     continue_from: str = ""
     closing: AttemptEnded | None = None
+
+    @classmethod
+    def begun(cls, number: int, event: AttemptStarted, began_active: float) -> Attempt:
+        """An attempt that its first event opens."""
+        return cls(
+            number,
+            event.move,
+            tuple(event.parents),
+            lane=event.lane,
+            started_at=event.at,
+            began_active=began_active,
+            brief=event.brief,
+            compared=tuple(event.compared),
+        )
 
     @property
     def parent(self) -> str | None:

@@ -32,6 +32,7 @@ def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
         if kept is None or _rank(one) > _rank(kept):
             found[one.action] = one
     area, final = _scores(state)
+    proposed = (*_of_comparisons(state, patch, vocabulary), *_proposals(state, found, vocabulary))
     return RunRecord(
         id=created.run_id,
         task=created.task_id,
@@ -50,8 +51,8 @@ def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
         final=final,
         at=state.last_at,
         evidence=tuple(found.values()),
-        proposals=tuple(_proposals(state, found, vocabulary)),
-        actions=vocabulary.named(found),
+        proposals=proposed,
+        actions=vocabulary.named([*found, *(one.action for one in proposed)]),
         shown=tuple(lessons.shown),
         withheld=tuple(lessons.withheld),
     )
@@ -162,6 +163,26 @@ def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
                 last_event=later[0].result.seq if later else evaluation.result.seq,
                 is_process=True,
             )
+
+
+def _of_comparisons(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Proposal]:
+    """What the model said sets the best apart from the runner-up of another branch, where the patch shows it too.
+
+    Two branches differ in more than that, so it is words with both commits as their source, and no evidence of a gain.
+    """
+    for attempt in state.attempts:
+        both = [state.evaluations[name] for name in attempt.compared if name in state.evaluations]
+        if len(both) != 2 or not attempt.lessons:
+            continue
+        best, other = both
+        try:
+            shown = vocabulary.in_patch(patch(other.commit, best.commit))
+        except (VersionsError, OSError):
+            continue
+        source = f"{best.id} ({best.commit[:10]}) against {other.id} ({other.commit[:10]})"
+        for words in attempt.lessons:
+            for action in [one for one in vocabulary.in_words(words) if one in shown][:1]:
+                yield Proposal(action, " ".join(words.split()), attempt.number, DO, source)
 
 
 def _proposals(state: State, found: Mapping[str, Evidence], vocabulary: Vocabulary) -> Iterable[Proposal]:

@@ -164,12 +164,15 @@ class Ledger(Reader):
 
         Returns why not, if not.
         """
-        if proposal.action not in {evidence.action for evidence in run.evidence}:
+        if not proposal.source and proposal.action not in {evidence.action for evidence in run.evidence}:
             return "it names no action that this run has evidence about"
         if why := problem_of(proposal.words, forbidden):
             return why
         keys = [lesson_key(proposal.action, polarity, run.modality) for polarity in (DO, AVOID)]
         found = self.lessons("key in (?, ?) and state = 'active'", *keys)
+        if not found and proposal.source:
+            self._add_compared(run, proposal, at)
+            return ""
         if not found:
             return "its action has brought no real gain yet"
         lesson = next((one for one in found if one.polarity == proposal.polarity), found[0])
@@ -178,6 +181,26 @@ class Ledger(Reader):
         elif proposals.similarity(lesson.reason, proposal.words) < proposals.SAME:
             return "the lesson has a reason already"
         return ""
+
+    def _add_compared(self, run: RunRecord, proposal: Proposal, at: str) -> None:
+        """A lesson from a comparison of two branches: it waits for the first real gain of its action."""
+        (named,) = self.rows("select words, needs from action where key = ?", proposal.action)
+        lesson = Lesson(
+            id=0,
+            key=lesson_key(proposal.action, DO, run.modality),
+            action=proposal.action,
+            polarity=DO,
+            modality=run.modality,
+            situation="",
+            words=named["words"],
+            reason=proposals.one_line(proposal.words),
+            origin="model",
+            source=f"{run.id}: {proposal.source}",
+            state="active",
+            created_at=at,
+            needs=named["needs"],
+        )
+        self.add_lesson(lesson, "model", at)
 
     def _retire_unused(self, run: RunRecord, at: str) -> Iterator[str]:
         """Retire `do` lessons that many runs were shown and none used. One to avoid works where nobody tries it."""

@@ -57,12 +57,17 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A lesson in the model's words, about an action of this run. `attempt` is where it was written."""
+    """A lesson in the model's words, about an action of this run. `attempt` is where it was written.
+
+    `source`: the two commits that it compares. Such a lesson may come before the first real gain of its action, and is
+    shown after it.
+    """
 
     action: str
     words: str
     attempt: int = 0
     polarity: int = DO
+    source: str = ""
 
 
 @dataclass(frozen=True)

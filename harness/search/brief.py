@@ -13,6 +13,7 @@ from context.tokens import bytes_for
 from context.truncation.truncate import truncate_output
 from context.window import prompt
 from harness.run import Run
+from harness.search.leaders import leaders, were_compared
 from harness.search.moves import Move
 from runs.branches import branches_of, lines_of
 from runs.state import Evaluation, State
@@ -29,7 +30,13 @@ LOOKED_BACK, MOST_LISTED = 30, 8
 """Attempts looked at for changes of settings only, and how many of them are listed."""
 
 
-def render_brief(run: Run, move: Move, wish: str = "", refusal: str = "") -> str:
+def compared_now(run: Run, move: Move) -> list[str]:
+    """The two evaluations that an attempt about to start is asked to compare: once per plateau, else none."""
+    is_due = move.kind in ("improve", "draft") and count_quiet(run.state) >= PLATEAU and not were_compared(run.state)
+    return list(leaders(run.state) or ()) if is_due else []
+
+
+def render_brief(run: Run, move: Move, wish: str = "", refusal: str = "", compared: Sequence[str] = ()) -> str:
     """The part of the first message that describes the move of an attempt about to start."""
     state = run.state
     parents = [evaluation_at(state, commit) for commit in move.parents]
@@ -44,6 +51,8 @@ def render_brief(run: Run, move: Move, wish: str = "", refusal: str = "") -> str
     parts = [Template(prompt(f"moves/{move.kind}")).substitute(values).strip()]
     if move.kind in ("improve", "draft") and (advice := _plateau_advice(run)):
         parts.append(advice)
+    if compared:
+        parts.append(_comparison(run, *compared))
     if move.focus:
         parts.append(f"Focus: {move.focus}")
     if refusal:
@@ -119,6 +128,12 @@ def _plateau_advice(run: Run) -> str:
     tried = settings_tried(run)
     settings = "Changes of settings only that were tried:\n" + "\n".join(f"- {line}" for line in tried) if tried else ""
     return Template(prompt("moves/plateau")).substitute(count=count, settings=settings).strip()
+
+
+def _comparison(run: Run, best: str, other: str) -> str:
+    commits = [run.state.evaluations[name].commit for name in (other, best)]
+    values = {"best": best, "other": other, "patch": _clip(_diff(run, *commits))}
+    return Template(prompt("moves/compare")).substitute(values).strip()
 
 
 def settings_tried(run: Run) -> list[str]:

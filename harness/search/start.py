@@ -9,7 +9,7 @@ from typing import cast
 from harness import budget
 from harness.run import Lane, Run
 from harness.search import wish
-from harness.search.brief import parent_folders, render_brief
+from harness.search.brief import compared_now, parent_folders, render_brief
 from harness.search.compare import compare_branches
 from harness.search.from_run import search_state
 from harness.search.greedy import Greedy
@@ -37,10 +37,15 @@ def start_attempt(lane: Lane) -> bool:
             run.record(_decide(run, lane.number))
         chosen = lane.state.chosen_move
         assert chosen is not None
-        brief = render_brief(run, _move_of(chosen), chosen.wish, chosen.refusal)
-        lane.record(
-            AttemptStarted(move=chosen.move, parents=chosen.parents, brief=brief, attempt=len(run.state.attempts) + 1)
+        compared = compared_now(run, _move_of(chosen))
+        started = AttemptStarted(
+            move=chosen.move,
+            parents=chosen.parents,
+            brief=render_brief(run, _move_of(chosen), chosen.wish, chosen.refusal, compared),
+            compared=compared,
+            attempt=len(run.state.attempts) + 1,
         )
+        lane.record(started)
     return True
 
 

@@ -11,12 +11,14 @@ from runs.events.base import Audience, Event
 
 class AttemptStarted(Event):
     """An attempt begins: a move applied to the `parents` (commits; none: an empty workspace). `brief` is what the model
-    reads of the move in the first message."""
+    reads of the move in the first message. `compared`: the run's best evaluation and the best of another branch, where
+    the brief asks what sets them apart."""
 
     kind: Literal["attempt_started"] = "attempt_started"
     move: str = "improve"
     parents: list[str] = Field(default_factory=list)
     brief: str = ""
+    compared: list[str] = Field(default_factory=list)
 
 
 class AttemptEnded(Event):

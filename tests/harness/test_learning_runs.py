@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from context.ledger.ledger import Ledger
 from harness.startup.lessons import uses_ledger
-from runs.events.registry import LessonsChosen, LessonsLearned, Warned
+from runs.events.registry import AttemptStarted, LessonsChosen, LessonsLearned, Warned
 from runs.run_settings import RunSettings
+from runs.state import fold
 from tasks.catalog import find_task
 from tests.harness.run_folders import created as created_event
 from tests.playing import call, events_of, harness_here, reply
@@ -136,3 +138,42 @@ def test_the_demo_model_and_benchmarks_use_only_a_ledger_that_is_named(
     created = created_event("r").model_copy(update={"settings": RunSettings(**settings), "is_demo": is_demo})
     task = replace(find_task("digits", Path("/nowhere")), competition=competition)
     assert uses_ledger(created, task) == expected
+
+
+@pytest.mark.slow
+def test_a_plateau_asks_once_what_sets_two_branches_apart_and_keeps_the_answer(digits_home: Path) -> None:
+    answer = "A linear model uses all columns where a constant uses none"
+
+    def quiet(request: dict[str, Any]) -> Message:
+        """The best comes first; then eight constants."""
+        messages = request["messages"]
+        if not messages[1:] or "# State" not in str(messages[1]["content"]):
+            return {"content": "ok"}
+        text = messages[1]["content"]
+        number = int(re.findall(r"^attempt: (\d+)$", text, re.MULTILINE)[-1])
+        code = LINEAR if number == 1 else CONSTANT.replace("= 1\n", f"= {number}\n")
+        lessons = [answer] if "lead two branches" in text else []
+        steps = [
+            [call("write_file", path="solution.py", content=code)],
+            [call("evaluate", command="python solution.py")],
+            [call("finish", did="something", lessons=lessons)],
+        ]
+        step = sum(message["role"] == "assistant" for message in messages)
+        return reply("", *steps[min(step, 2)], tag=f"{number}_{step}")
+
+    with ChatServer(quiet, piece=100_000) as server:
+        words = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--parallel", "1"]
+        code, printed = harness_here(digits_home, "run", "digits", *words, "--attempts", "9", "--set", "fold_share=0")
+        assert code == 0, printed
+    (folder,) = (digits_home / "runs").iterdir()
+    asked = [event for event in events_of(folder) if isinstance(event, AttemptStarted) and event.compared]
+    assert [(event.attempt, event.compared[0]) for event in asked] == [(8, "001-1")]
+    assert "-from sklearn" in asked[0].brief or "+from sklearn" in asked[0].brief
+    with Ledger(digits_home / "ledger.sqlite") as ledger:
+        (lesson,) = ledger.lessons("action = 'model.linear' and polarity = 1")
+        assert (lesson.origin, lesson.reason) == ("model", answer)
+        state = fold(events_of(folder))
+        for name in asked[0].compared:
+            assert name in lesson.source and state.evaluations[name].commit[:10] in lesson.source
+        shown = ledger.select("next", "tabular", "tabular/accuracy", withholds=False, without_pack=True).shown
+        assert lesson.key not in [choice.lesson.key for choice in shown], "it waits for a real gain"
