@@ -145,6 +145,11 @@ class RunSettings(BaseModel):
         "learning",
         "File of lessons that is read without those of the run's own family, instead of the ledger; none are written.",
     )
+    held_out_families: str = setting(
+        "",
+        "learning",
+        "Task families whose runs read lessons and write none: `tabular/rmse`, or a modality; with commas between.",
+    )
     no_ledger: bool = setting(False, "learning", "Read and write no lessons of other runs.", flag="--no-ledger")
     no_knowledge: bool = setting(False, "learning", "Leave out the shipped general practices.", flag="--no-knowledge")
 

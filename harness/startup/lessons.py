@@ -44,6 +44,12 @@ def uses_ledger(created: RunCreated, task: Task | None = None) -> bool:
     return not settings.no_ledger and (bool(settings.ledger or settings.ledger_snapshot) or not is_apart)
 
 
+def is_held_out(created: RunCreated, family: str) -> bool:
+    """Whether runs of a family read lessons and write none."""
+    named = {name.strip() for name in created.settings.held_out_families.split(",")}
+    return bool(named & {family, family.split("/")[0]})
+
+
 def ledger_path(created: RunCreated, home: Path) -> Path:
     """The file of a run's ledger."""
     return Path(created.settings.ledger) if created.settings.ledger else home / NAME
@@ -99,7 +105,8 @@ def select_lessons(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, h
         chosen.family,
         fits=render.fits(chosen.modality),
         facts=chosen.facts,
-        withholds=has_ledger,  # without a ledger nothing is learned from what is withheld
+        # Where nothing is written, nothing is learned from what is withheld.
+        withholds=has_ledger and not is_held_out(created, chosen.family),
         without_pack=not has_knowledge,
         without_families=[chosen.family] if created.settings.ledger_snapshot else (),
     )
@@ -127,6 +134,9 @@ def learn(run: Run, home: Path) -> None:
     compare_with_origins(run)  # also for whoever records the run from its folder
     if run.settings.ledger_snapshot:
         return
+    if run.state.lessons and is_held_out(run.created, run.state.lessons.family):
+        run.record(LessonsLearned(problem=f"the family {run.state.lessons.family} is held out"))
+        return
     try:
         learned, count = learn_from(
             run.state, run.versions, ledger_path(run.created, home), task, run.blend.public, home
@@ -148,6 +158,8 @@ def learn_folder(folder: Path, home: Path, ledger: str = "") -> tuple[Learned, i
     created = state.created
     if created is None or not state.ended or state.lessons is None:
         errors.fail(f"{folder.name} has not ended, or an older version played it: there is nothing to learn from it")
+    if is_held_out(created, state.lessons.family):
+        errors.fail(f"{folder.name}: the family {state.lessons.family} is held out; its runs write no lessons")
     task = load_task(Path(created.task_path))
     path = Path(ledger).expanduser() if ledger else ledger_path(created, home)
     return learn_from(state, Versions(folder / "repo.git"), path, task, home / created.blend / "public", home)

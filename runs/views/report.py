@@ -120,6 +120,8 @@ def _lessons_line(chosen: LessonsChosen, learned: LessonsLearned | None) -> str:
         parts.append(f"{len(chosen.withheld)} withheld by chance")
     if learned and not learned.problem:
         parts.append(f"evidence about {learned.evidence} actions written, {len(learned.added)} new lessons")
+    if learned and learned.problem:
+        parts.append(f"none written: {learned.problem}")
     return one_line("; ".join(parts))
 
 

@@ -109,6 +109,18 @@ def test_a_run_without_ledger_and_knowledge_reads_and_writes_nothing(digits_home
     assert not any(isinstance(event, LessonsLearned) for event in events)
 
 
+def test_a_family_that_is_held_out_reads_lessons_and_writes_none(digits_home: Path) -> None:
+    folder, events, message = play(digits_home, "--set", "held_out_families=image, tabular/accuracy", attempts=1)
+    chosen = only(events, LessonsChosen)
+    assert chosen.text in message and chosen.text and not chosen.withheld
+    assert "held out" in only(events, LessonsLearned).problem
+    assert "held out" in (folder / "report.md").read_text()
+    with Ledger(digits_home / "ledger.sqlite") as ledger:
+        assert not ledger.rows("select * from run") and not ledger.rows("select * from evidence where source = 'run'")
+    code, printed = harness_here(digits_home, "lessons", "learn", folder.name)
+    assert code == 2 and "held out" in printed
+
+
 def test_a_damaged_ledger_stops_no_run_and_learns_later(digits_home: Path) -> None:
     path = digits_home / "ledger.sqlite"
     path.write_bytes(b"no database" * 1000)
