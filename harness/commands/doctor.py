@@ -80,7 +80,7 @@ def findings(settings: Settings, resolved: Resolved) -> Iterator[Finding]:
     run = resolved.settings
     yield space(settings.home, run.workspace_bytes)
     yield Finding("machine", "ok", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_memory()}")
-    yield from sandboxes(settings.home, run.image)
+    yield from sandboxes(settings.home, run)
     yield mlebench(settings.home)
     yield key(settings, run)
     yield from served(settings, resolved)
@@ -163,18 +163,27 @@ def space(folder: Path, workspace: int = RunSettings().workspace_bytes) -> Findi
     return Finding("disk", "ok", detail)
 
 
-def sandboxes(folder: Path, image: str = "") -> Iterator[Finding]:
-    """Which sandboxes work here. One that works is enough for a run; one that protects labels is better."""
+def sandboxes(folder: Path, run: RunSettings) -> Iterator[Finding]:
+    """Which sandboxes work here, and whether a run with these settings would have one.
+
+    `auto` never gives a model other than the demo model a sandbox that does not protect labels.
+    """
     from sandboxes.select import probe_sandboxes
 
-    works = False
-    for probe in probe_sandboxes(folder, image):
-        works = works or probe.works
+    working = set()
+    for probe in probe_sandboxes(folder, run.image):
+        working |= {probe.kind} if probe.works else set()
         safe = probe.works and probe.isolation.protects_labels
         notice = f". {probe.isolation.notice}" if probe.works and probe.isolation.notice else ""
         yield Finding(f"sandbox {probe.kind}", "ok" if safe else "note", f"{probe.detail}{notice}", probe.advice)
-    if not works:
+    if not working:
         yield Finding("sandbox", "bad", "no sandbox works", "follow the advice above", errors.SANDBOX)
+    elif run.sandbox != "auto" and run.sandbox not in working:
+        advice = f"follow the advice above, or choose --sandbox {sorted(working)[0]}"
+        yield Finding("sandbox", "bad", f"{run.sandbox} is set, and does not work", advice, errors.SANDBOX)
+    elif run.sandbox == "auto" and run.base_url and working == {"local"}:
+        advice = "install bubblewrap or Docker, or accept unprotected labels with --sandbox local"
+        yield Finding("sandbox", "bad", "no sandbox that works protects the labels", advice, errors.SANDBOX)
 
 
 def key(settings: Settings, run: RunSettings) -> Finding:
@@ -198,6 +207,24 @@ def served(settings: Settings, resolved: Resolved) -> Iterator[Finding]:
     probed = probe(settings, resolved)
     yield listed if probed.health == "bad" or listed.health == "ok" else replace(listed, health="note", advice="")
     yield probed
+    yield prices(settings, resolved)
+
+
+def prices(settings: Settings, resolved: Resolved) -> Finding:
+    """What a token is counted at, and whether a limit on cost can be kept."""
+    from harness.endpoint.probe_result import apply_probe, load_probe
+    from harness.startup.check_endpoint import check_cost, price_line, profile_of
+
+    run = resolved.settings
+    try:
+        profile = profile_of(run, resolved.endpoint, False, settings.home)
+        if stored := load_probe(settings.home, run.base_url, profile):
+            profile = apply_probe(profile, stored)
+        check_cost(run, profile)
+    except (errors.UsageError, SettingsError) as error:
+        return Finding("prices", "bad", str(error))
+    is_told = profile.prices.is_known or profile.kind == "openrouter"
+    return Finding("prices", "ok" if is_told else "note", price_line(profile, run.base_url))
 
 
 def endpoint(settings: Settings, resolved: Resolved) -> Finding:

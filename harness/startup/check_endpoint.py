@@ -42,7 +42,7 @@ def check_endpoint(settings: RunSettings, endpoint: Endpoint, process: Settings)
         key = process.key_of(settings.key_variable)
         probe = probe_and_store(process.home, profile, settings.base_url, key, endpoint.extras, errors.say)
     priced = apply_probe(profile, probe)
-    _check_cost(settings, priced)
+    check_cost(settings, priced)
     errors.say(price_line(priced, settings.base_url))
     if why := why_unusable(probe):
         raise EndpointRefused(why)
@@ -86,7 +86,7 @@ def price_line(profile: Profile, base_url: str) -> str:
     )
 
 
-def _check_cost(settings: RunSettings, profile: Profile) -> None:
+def check_cost(settings: RunSettings, profile: Profile) -> None:
     """A limit on cost needs prices: without them nothing would be counted against it."""
     if settings.cost and not profile.prices.is_known and profile.kind != "openrouter":  # which reports what it charges
         errors.fail(

@@ -17,6 +17,7 @@ from harness.commands import doctor
 from harness.commands.doctor import Finding
 from harness.config import resolve
 from harness.settings import Settings, SettingsError
+from runs.run_settings import RunSettings
 from tests.servers.chat_server import ChatServer
 
 LISTING = json.dumps({"object": "list", "data": [{"id": "MiniMaxAI/MiniMax-M2.7"}, {"id": "other"}]}).encode()
@@ -60,6 +61,7 @@ def test_working_machine_is_reported_ready(
 ) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "new"))
     monkeypatch.setenv("HARNESS_API_KEY", KEY)
+    monkeypatch.setenv("HARNESS_SANDBOX", "local")  # the one that works on every machine
     with ChatServer() as server:
         assert main(["doctor", "--base-url", server.url, "--model", "test-model"]) == 0
     out = capsys.readouterr().out
@@ -76,8 +78,11 @@ def test_working_machine_is_reported_ready(
 def test_model_that_answers_is_enough_even_if_not_listed(tmp_path: Path) -> None:
     with ChatServer() as server:
         process = Settings(tmp_path, api_key=KEY)
-        listed, tried = doctor.served(process, resolve(process, None, {"base_url": server.url, "model": "an-alias"}))
-    assert (listed.health, tried.health) == ("note", "ok")
+        listed, tried, prices = doctor.served(
+            process, resolve(process, None, {"base_url": server.url, "model": "an-alias"})
+        )
+    assert (listed.health, tried.health, prices.health) == ("note", "ok", "ok")
+    assert "self-hosted" in prices.detail
     assert "does not list 'an-alias'" in listed.detail
 
 
@@ -141,3 +146,34 @@ def test_missing_git_is_reported_with_advice(monkeypatch: pytest.MonkeyPatch, tm
     assert shutil.which("git") is None
     finding = doctor.git()
     assert finding.health == "bad" and "install git" in finding.advice
+
+
+def test_a_limit_on_unknown_cost_is_bad_as_a_run_would_refuse_it(tmp_path: Path) -> None:
+    process = Settings(tmp_path, api_key=KEY)
+    flags = {"base_url": "https://api.example.com/v1", "model": "unheard-of", "cost": 5.0}
+    limited = doctor.prices(process, resolve(process, None, flags))
+    free = doctor.prices(process, resolve(process, None, {**flags, "cost": None}))
+    assert (limited.health, limited.code, free.health) == ("bad", 2, "note")
+
+
+def test_a_sandbox_that_is_set_must_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    *_, last = doctor.sandboxes(tmp_path, RunSettings(sandbox="docker"))
+    assert (last.name, last.health, last.code) == ("sandbox", "bad", 5)
+    assert last.detail == "docker is set, and does not work"
+
+
+def test_a_model_needs_a_sandbox_that_protects_labels_or_a_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    (tmp_path / "bin").mkdir()
+    for name in ("bash", "sh", "env", "cat", "git"):
+        if found := shutil.which(name):
+            (tmp_path / "bin" / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    address = "http://localhost:8000/v1"
+    *_, refused = doctor.sandboxes(tmp_path, RunSettings(base_url=address))
+    assert (refused.health, refused.code) == ("bad", 5)
+    for settings in (RunSettings(), RunSettings(base_url=address, sandbox="local")):
+        assert all(finding.health != "bad" for finding in doctor.sandboxes(tmp_path, settings))
