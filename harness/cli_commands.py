@@ -99,6 +99,12 @@ def show(options: argparse.Namespace, settings: Settings) -> int:
     return show_run(options.run, settings, options.attempt, options.full)
 
 
+def view(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.view import view_runs
+
+    return view_runs(options.run, settings, options.port)
+
+
 def tasks(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import show_competitions, show_task, show_tasks
 

@@ -98,11 +98,13 @@ def link_of(line: bytes) -> str:
 class LineReader:
     """Read the lines of one journal in order, from the first on.
 
-    `format` is the run's format once line 1 was read, `link` what the next line must carry as `prev`.
+    `format` is the run's format once line 1 was read, `link` what the next line must carry as `prev`. With
+    `is_whole` false no blob is opened: long texts are their heads, and the event's extra field `blobs` names the rest.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_whole: bool = True) -> None:
         self._path = path
+        self._is_whole = is_whole
         self._number = 0
         self.format = FORMAT
         self.link = ""
@@ -128,13 +130,10 @@ class LineReader:
 
     def _whole(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The fields with blobs and arguments put back, as this format has them."""
-        names = fields.pop("blobs", None)
-        if names:
+        if self._is_whole and (names := fields.pop("blobs", None)):
             blobs = self._path.parent / "blobs"
             fields.update({key: get_blob(blobs, name) for key, name in dict(names).items()})
-        if fields.get("kind") == "model_replied" and fields.get("calls"):
-            fields = restore_arguments(fields)
-        return upgrade(fields) if self.format < FORMAT else fields
+        return _complete(fields, self.format)
 
     def _check_order(self, fields: dict[str, Any]) -> None:
         if fields.get("seq") != self._number - 1:
@@ -151,6 +150,35 @@ class LineReader:
                 "from there without what came after"
             )
         return JournalDamaged(f"{path}, line {number} is damaged: {why[:300]}. Nothing was changed. {by_hand}.")
+
+
+def read_alone(line: bytes, folder: Path, run_format: int) -> Event:
+    """The event of one line of a run's journal, whole, without a look at the lines around it.
+
+    A text whose blob is missing or changed keeps its head and says so. Raises `JournalDamaged`.
+    """
+    try:
+        fields = _parse(line)
+        for key, name in dict(fields.pop("blobs", {})).items():
+            try:
+                fields[key] = get_blob(folder / "blobs", name)
+            except BlobMissing as error:
+                fields[key] = f"{fields.get(key, '')} … [the rest of this text is missing: {error}]"
+        return read_event(_complete(fields, run_format))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise JournalDamaged(f"A line of {folder} is damaged: {str(error)[:300]}") from error
+
+
+def _complete(fields: dict[str, Any], run_format: int) -> dict[str, Any]:
+    """The fields as this version has them, the arguments of calls included, where the message is at hand."""
+    if fields.get("kind") == "model_replied" and fields.get("calls"):
+        try:
+            fields = restore_arguments(fields)
+        except KeyError:
+            if "blobs" not in fields and "is missing:" not in fields.get("message", ""):
+                raise
+            fields = {**fields, "calls": [{"arguments": "", **one} for one in fields["calls"]]}
+    return upgrade(fields) if run_format < FORMAT else fields
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from runs.events.registry import (
     ModelAsked,
     ModelFailed,
     ModelReplied,
+    MoveChosen,
     Resumed,
     RunEnded,
     ToolFinished,
@@ -67,6 +68,7 @@ class _LaneClock:
     segments: list[Segment] = field(default_factory=list)
     since: float = 0.0
     has_begun: bool = False
+    has_played: bool = False
     attempt: int = 0
     asks: bool = False
     is_down: bool = False
@@ -88,6 +90,12 @@ class _LaneClock:
         if self.tool is not None and self.tool.name not in ("evaluate", "wait", "bash"):
             return "harness"
         return self._evaluating() or ("job" if self.tool is not None and self.tool.name == "wait" else "harness")
+
+    def doing_until(self, event: Event) -> Part:
+        """What the time until this event belongs to: a lane without an attempt is idle, unless the next one begins."""
+        part = self.doing()
+        has_none = not self.attempt and self.has_played and not isinstance(event, MoveChosen | AttemptStarted)
+        return "idle" if part == "harness" and has_none else part
 
     def _evaluating(self) -> Part | None:
         if any(self.evaluations.values()):
@@ -138,6 +146,7 @@ class _LaneClock:
             self.tool = event if isinstance(event, ToolStarted) else None
         elif isinstance(event, AttemptStarted | AttemptEnded):
             self.attempt = event.attempt if isinstance(event, AttemptStarted) else 0
+            self.has_played = True
             self.asks, self.is_down, self.tool = False, False, None
         elif isinstance(event, RunEnded):
             self.attempt, self.is_over = 0, True
@@ -185,11 +194,11 @@ class LaneTimes:
         """Attribute the time up to one more event."""
         self._move(event)
         lane = self.lanes.setdefault(event.lane, _LaneClock())
-        lane.spend(self.position, lane.doing())
+        lane.spend(self.position, lane.doing_until(event))
         lane.apply(event)
         if isinstance(event, RunEnded):
             for each in self.lanes.values():
-                each.spend(self.position, each.doing())
+                each.spend(self.position, each.doing_until(event))
                 each.attempt, each.is_over, each.asks, each.tool = 0, True, False, None
 
     def _move(self, event: Event) -> None:

@@ -72,6 +72,9 @@ def summary(state: State) -> dict[str, Any]:
         "score": result.score if result else None,
         "noise": result.noise if result else None,
         "medal_estimate": evaluation_medal(result, state) if result else "",
+        "progress": progress(state),
+        "prompt_tokens": state.prompt_tokens,
+        "cached_tokens": state.cached_tokens,
         "cost": round(state.cost, 6),
         "is_cost_estimated": state.is_cost_estimated,
         "is_cost_known": state.is_cost_known,
@@ -79,6 +82,13 @@ def summary(state: State) -> dict[str, Any]:
         "resumes": state.resumes,
         "events": state.events,
     }
+
+
+def progress(state: State) -> list[tuple[float, float]]:
+    """The best score over time: active hours and score at each new best, and at the end of the run."""
+    bests = [one for one in state.evaluations.values() if one.became_best and one.score is not None]
+    points = [(round(one.ended_active / 3600, 4), one.score or 0.0) for one in bests]
+    return [*points, (round(state.active_seconds / 3600, 4), points[-1][1])] if points else []
 
 
 def write_results(folder: Path, state: State) -> None:

@@ -80,7 +80,8 @@ def test_each_stretch_of_a_turn_belongs_to_what_the_lane_was_doing() -> None:
     )
     expected = {"endpoint": 20, "thinking": 17, "job": 10 + 25, "lease": 5, "folds": 10, "judging": 2 + 2}
     assert {part: seconds for part, seconds in times.totals().items() if part in expected} == expected
-    assert times.totals()["harness"] == 100 - sum(expected.values())
+    assert times.totals()["harness"] == 100 - 1 - sum(expected.values())
+    assert times.totals()["idle"] == 1
     assert times.largest_losses()[0] == ("endpoint", 20)
 
 

@@ -1,0 +1,69 @@
+"""`harness view`: serve the pages of all runs to a browser on this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from context.window import Window
+from harness import errors
+from harness.commands.show import find_run
+from harness.settings import Settings
+from runs.events.registry import Event, ModelAsked
+from runs.page.app import Sources, make_app
+from runs.page.facts.window import SeenWindow
+from runs.page.security import Access
+
+HOST = "127.0.0.1"
+PORT = 8765
+"""The port that is tried first, so that an address can be kept; a free one is taken where it is in use."""
+
+
+def view_runs(name: str | None, settings: Settings, port: int | None = None) -> int:
+    """Serve the pages until Ctrl-C, and print the address to open. Raises `UsageError`."""
+    import uvicorn
+
+    folder = find_run(name, settings) if name else None
+    listener = _listen(port)
+    access = Access(listener.getsockname()[1])
+    app = make_app(sources_of(settings, folder), access)
+    path = f"run/{folder.name}" if folder else ""
+    if folder:
+        app.state.pages.view(folder.name, 0.0)  # begin to read its journal
+    print(f"open http://{HOST}:{access.port}/{path}?token={access.token}\nCtrl-C ends it.", flush=True)
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listener])
+    return errors.DONE
+
+
+def sources_of(settings: Settings, folder: Path | None = None) -> Sources:
+    """Where the pages come from; `folder` may be a run outside HARNESS_HOME."""
+    is_outside = folder is not None and folder.parent != settings.runs
+    others = {folder.name: folder} if folder is not None and is_outside else {}
+    return Sources(settings.runs, settings.grades, window_of, others)
+
+
+def window_of(events: Iterable[Event]) -> SeenWindow:
+    """The window of the last request among the events of one attempt."""
+    window, last = Window(), None
+    for event in events:
+        window.apply(event)
+        last = event if isinstance(event, ModelAsked) else last
+    count = last.messages if last else len(window.messages)
+    is_exact = last is not None and bool(last.digest) and window.digest(count) == last.digest
+    return SeenWindow(
+        window.system, window.tools, tuple(window.messages[:count]), tuple(window.seqs[:count]), is_exact
+    )
+
+
+def _listen(port: int | None) -> socket.socket:
+    for wanted in (PORT, 0) if port is None else (port,):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, wanted))
+            return listener
+        except OSError:
+            listener.close()
+    errors.fail(f"port {port} is in use. Choose another one: harness view --port N")

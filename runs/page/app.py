@@ -1,0 +1,245 @@
+"""The server of the pages: which address shows what. Everything is read from run folders; nothing is written there."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from runs.events.registry import Event
+from runs.journal import EVENTS, is_driven
+from runs.page.facts.all_runs import COLUMNS, AllRuns
+from runs.page.facts.attempt import attempt_facts
+from runs.page.facts.compare import compare
+from runs.page.facts.find import find_text
+from runs.page.facts.logs import PAGE_BYTES, LogPage, read_log
+from runs.page.facts.overview import overview
+from runs.page.facts.run_view import RunView
+from runs.page.facts.turn import text_of, turn_facts
+from runs.page.facts.window import SeenWindow, window_facts
+from runs.page.live import live_of_all, live_of_run
+from runs.page.render import STATIC, make_environment
+from runs.page.security import Access, Guard
+from runs.serialization import JournalError
+from runs.views.format import printable_lines
+
+OPEN_VIEWS = 3
+"""Runs that are kept in memory."""
+READING_SECONDS = 0.6
+"""A page waits so long for a journal to be read; then it is painted and filled when that is done."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the pages come from. `window_of` rebuilds the window that a request sent, from the events before it;
+    `others` are run folders outside `runs`, by name."""
+
+    runs: Path
+    grades: Path
+    window_of: Callable[[Iterable[Event]], SeenWindow]
+    others: dict[str, Path]
+
+
+class Pages:
+    """The pages of all runs. The methods that take a request answer one address each."""
+
+    def __init__(self, sources: Sources, access: Access) -> None:
+        self.sources = sources
+        self.access = access
+        self.all_runs = AllRuns(sources.runs, sources.grades)
+        self.templates = make_environment()
+        self._views: OrderedDict[str, RunView] = OrderedDict()
+        self._readers: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------------- runs in memory
+
+    def folder(self, name: str) -> Path:
+        """The folder of a run. Raises `HTTPException`."""
+        folder = self.sources.others.get(name) or self.sources.runs / name
+        if name.startswith(".") or "/" in name or not (folder / EVENTS).is_file():
+            raise HTTPException(404, f"There is no run {name}.")
+        return folder
+
+    def view(self, name: str, seconds: float | None = None) -> RunView | None:
+        """The view of a run, up to date; None if its journal was not read within `seconds`."""
+        folder = self.folder(name)
+        with self._lock:
+            view = self._views.get(name) or RunView(folder)
+            self._views[name] = view
+            self._views.move_to_end(name)
+            while len(self._views) > OPEN_VIEWS:
+                self._views.popitem(last=False)
+            reader = self._readers.get(name)
+            if reader is None or not reader.is_alive():
+                reader = threading.Thread(target=_read, args=(view,), name=f"read {name}", daemon=True)
+                self._readers[name] = reader
+                reader.start()
+        reader.join(seconds)
+        if reader.is_alive():
+            return None
+        if not view.journal.count and not view.journal.damage:
+            view.refresh()  # raises what is wrong
+        return view
+
+    def ready(self, name: str) -> RunView:
+        """The view of a run, up to date, however long that takes."""
+        view = self.view(name)
+        assert view is not None
+        return view
+
+    # ------------------------------------------------------------------------------------------------------ rendering
+
+    def render(self, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
+        """A page from a template."""
+        text = self.templates.get_template(template).render(csrf=self.access.csrf, **facts)
+        return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+    def runs(self, request: Request) -> Response:
+        return self.render("runs.html", rows=self.all_runs.rows(), columns=COLUMNS)
+
+    def run_rows(self, request: Request) -> Response:
+        return self.render("run_rows.html", rows=self.all_runs.rows())
+
+    def run(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        view = self.view(name, READING_SECONDS)
+        facts = self._overview(name, view) if view else {}
+        return self.render(
+            "run.html", run_id=name, facts=facts, is_reading=view is None, is_file=False, said="",
+            can_steer=False, why_not_steered="",
+        )  # fmt: skip
+
+    def sections(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        view = self.view(name, 5.0)
+        if view is None:
+            return HTMLResponse('<p id="reading"></p>')
+        return self.render("sections.html", run_id=name, facts=self._overview(name, view), is_file=False)
+
+    def _overview(self, name: str, view: RunView) -> dict[str, Any]:
+        return overview(view, is_driven(view.folder), self.all_runs.grade(name))
+
+    def turns(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        number = int(request.path_params.get("turn", 0))
+        view = self.ready(name)
+        turn = turn_facts(view, number) if number else None
+        if request.query_params.get("part"):
+            return self.render("turn.html", run_id=name, turn=turn, count=view.turns)
+        attempts = [(attempt.number, attempt.move) for attempt in view.state.attempts]
+        return self.render("turns.html", run_id=name, turn=turn, count=view.turns, attempts=attempts)
+
+    def rows(self, request: Request) -> Response:
+        view = self.ready(request.path_params["run"])
+        return Response(view.rows_json().encode("utf-8", "replace"), media_type="application/json")
+
+    def window(self, request: Request) -> Response:
+        name, number = request.path_params["run"], int(request.path_params["turn"])
+        window = window_facts(self.ready(name), number, self.sources.window_of)
+        return self.render("window.html", run_id=name, number=number, window=window)
+
+    def attempt(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        facts = attempt_facts(self.ready(name), int(request.path_params["attempt"]))
+        return self.render("attempt.html", run_id=name, a=facts, can_steer=False)
+
+    def search(self, request: Request) -> Response:
+        words = request.query_params.get("q", "").strip()[:200]
+        if not words:
+            return JSONResponse({"hits": [], "more": False})
+        return JSONResponse(find_text(self.ready(request.path_params["run"]), words))
+
+    def event(self, request: Request) -> Response:
+        name, seq = request.path_params["run"], int(request.path_params["seq"])
+        field = request.query_params.get("field", "")[:200]
+        content = text_of(self.ready(name).journal.read(seq), field).encode("utf-8", "replace")
+        first = min(max(0, _number(request, "from")), len(content))
+        part = content[first : first + PAGE_BYTES]
+        page = LogPage(part.decode("utf-8", "replace"), first, first + len(part), len(content))
+        return self._text(name, f"Event {seq}: {field}", page, f"field={field}&")
+
+    def job(self, request: Request) -> Response:
+        name, job = request.path_params["run"], request.path_params["job"]
+        page = read_log(self.folder(name), job, max(0, _number(request, "from")))
+        if page is None:
+            raise HTTPException(404, f"There is no output of job {job}.")
+        return self._text(name, f"Output of job {job}", page, "")
+
+    def _text(self, name: str, title: str, page: LogPage, query: str) -> Response:
+        return self.render(
+            "text.html", run_id=name, title=title, text=printable_lines(page.text), first=page.first, last=page.last,
+            size=page.size, query=query, before=max(0, page.first - PAGE_BYTES), end=max(0, page.size - PAGE_BYTES),
+        )  # fmt: skip
+
+    def compare(self, request: Request) -> Response:
+        names = request.query_params.getlist("run")
+        if len(names) != 2:
+            raise HTTPException(400, "Choose two runs to compare.")
+        return self.render("compare.html", **compare(self.ready(names[0]), self.ready(names[1])))
+
+    async def live_run(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        rows = request.headers.get("last-event-id") or request.query_params.get("rows")
+        return live_of_run(self.folder(name), lambda: self.ready(name), int(rows) if rows and rows.isdigit() else None)
+
+    async def live_all(self, request: Request) -> Response:
+        return live_of_all(self.all_runs.stamp)
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """The page of something that cannot be shown."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        text = error.detail if isinstance(error, HTTPException) else str(error)
+        return self.render("message.html", status, title="This cannot be shown", text=text, back="/")
+
+
+def _number(request: Request, name: str) -> int:
+    value = request.query_params.get(name, "0")
+    return int(value) if value.isdigit() and len(value) < 16 else 0
+
+
+def _read(view: RunView) -> None:
+    try:
+        view.refresh()
+    except JournalError:
+        return  # the page reads again, and shows it
+
+
+def make_app(sources: Sources, access: Access) -> Starlette:
+    """The whole server as an ASGI application."""
+    pages = Pages(sources, access)
+    run = "/run/{run}"
+    routes = [
+        Route("/", pages.runs),
+        Route("/runs/rows", pages.run_rows),
+        Route("/live", pages.live_all),
+        Route("/compare", pages.compare),
+        Route(run, pages.run),
+        Route(f"{run}/sections", pages.sections),
+        Route(f"{run}/live", pages.live_run),
+        Route(f"{run}/turns", pages.turns),
+        Route(f"{run}/turn/{{turn:int}}", pages.turns),
+        Route(f"{run}/turn/{{turn:int}}/window", pages.window),
+        Route(f"{run}/rows", pages.rows),
+        Route(f"{run}/search", pages.search),
+        Route(f"{run}/event/{{seq:int}}", pages.event),
+        Route(f"{run}/job/{{job}}", pages.job),
+        Route(f"{run}/attempt/{{attempt:int}}", pages.attempt),
+        Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    handlers: Any = {HTTPException: pages.failed, JournalError: pages.failed}
+    app = Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, access=access)])
+    app.state.pages = pages
+    return app

@@ -1,0 +1,138 @@
+"""The list of all runs: one row each, from its summary where that is as new as its journal, else from the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from runs.journal import EVENTS, is_driven, read_events
+from runs.serialization import JournalError
+from runs.state import fold
+from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, duration_text, money_text, one_line, score_text
+from runs.views.summary import read_summary, summary
+
+COLUMNS = (
+    ("run", True, False), ("task", True, False), ("model", True, False), ("status", True, False),
+    ("best ±", True, True), ("medal", True, False), ("score over time", True, False), ("attempts", True, True),
+    ("hours", True, True), ("dollars", True, True), ("cache hit", True, True),
+)  # fmt: skip
+"""Name, whether it can be sorted by, and whether it is a number."""
+_CELLS = (
+    "task", "model", "is_live", "marks", "score", "score_value", "medal", "spark", "attempts", "hours", "hours_value",
+    "cost", "cost_value", "cache",
+)  # fmt: skip
+
+
+class AllRuns:
+    """Rows of all runs under one folder; what was read is kept until a run's journal changes."""
+
+    def __init__(self, folder: Path, grades: Path) -> None:
+        self.folder = folder
+        self.grades = grades
+        self._known: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def names(self) -> list[str]:
+        """The ids of all runs, the newest first."""
+        try:
+            found = [entry.name for entry in os.scandir(self.folder) if entry.is_dir() and entry.name[:1] != "."]
+        except OSError:
+            return []
+        return sorted(found, reverse=True)
+
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """What changes when any run does."""
+        return tuple((name, _mtime(self.folder / name / EVENTS)) for name in self.names())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per run, the newest first."""
+        return [self._row(name) for name in self.names()]
+
+    def grade(self, run_id: str) -> dict[str, Any] | None:
+        """What `harness score` wrote about a run."""
+        try:
+            grade = json.loads((self.grades / f"{run_id}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return grade if isinstance(grade, dict) else None
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """The summary of a run; `problem` says why there is none."""
+        stamp = _mtime(self.folder / name / EVENTS)
+        known = self._known.get(name)
+        if known is None or known[0] != stamp:
+            known = self._known[name] = (stamp, _read(self.folder / name))
+        return known[1]
+
+    def _row(self, name: str) -> dict[str, Any]:
+        facts = self.facts(name)
+        if "problem" in facts:
+            return {**dict.fromkeys(_CELLS, ""), "id": name, "status": "broken", "problem": facts["problem"]}
+        is_live = not facts["status"].startswith("ended") and is_driven(self.folder / name)
+        score, noise = facts.get("score", facts.get("best_score")), facts.get("noise", facts.get("best_noise"))
+        prompt = facts.get("prompt_tokens") or 0
+        return {
+            "id": name,
+            "problem": "",
+            "task": facts["task"],
+            "model": facts["model"],
+            "status": _status(facts["status"], is_live),
+            "is_live": is_live,
+            "marks": list(_marks(facts, self.grade(name) is not None)),
+            "score": score_text(score, noise),
+            "score_value": "" if score is None else score,
+            "medal": facts["medal_estimate"] or "",
+            "spark": spark(facts.get("progress") or [], facts["lower_is_better"]),
+            "attempts": facts["attempts"],
+            "hours": duration_text(facts["active_seconds"]),
+            "hours_value": facts["active_seconds"],
+            "cost": money_text(facts["cost"], facts["is_cost_estimated"], facts.get("is_cost_known", True)),
+            "cost_value": facts["cost"],
+            "cache": f"{facts.get('cached_tokens', 0) / prompt:.0%}" if prompt else "",
+        }
+
+
+def _status(status: str, is_live: bool) -> str:
+    if status.startswith("ended"):
+        return status
+    return "running" if is_live else "stopped"
+
+
+def _marks(facts: dict[str, Any], is_graded: bool) -> list[str]:
+    marks = [DEMO_MODEL] if facts["is_demo"] else []
+    marks += [] if facts["protects_labels"] else [LABELS_UNPROTECTED]
+    marks += ["steered"] if facts.get("steered") else []
+    return marks + (["graded"] if is_graded else [])
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    known = read_summary(folder)
+    if known and "progress" in known and _mtime(folder / "summary.json") >= _mtime(folder / EVENTS):
+        return known
+    try:
+        return summary(fold(read_events(folder))) or {"problem": "the journal is empty"}
+    except (JournalError, OSError) as error:
+        return {"problem": one_line(str(error), 400)}
+
+
+def spark(progress: list[Any], lower_is_better: bool) -> str:
+    """Points of a polyline 100 wide and 20 high; better is up."""
+    points = [(hours, score) for hours, score in progress if isinstance(score, int | float)]
+    if len(points) < 2:
+        return ""
+    scores = [score for _, score in points]
+    low, spread = min(scores), (max(scores) - min(scores)) or 1.0
+    end = points[-1][0] or 1.0
+    placed = []
+    for hours, score in points:
+        height = (score - low) / spread
+        placed.append(f"{100 * hours / end:.1f},{1 + 18 * (height if lower_is_better else 1 - height):.1f}")
+    return " ".join(placed)

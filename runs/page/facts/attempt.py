@@ -1,0 +1,166 @@
+"""One attempt: why its move was chosen, its evaluations with folds and gain, its code against its parents, its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from runs.events.registry import EvaluationFinished, NotesKept
+from runs.page.facts.diffs import diff_facts
+from runs.page.facts.logs import tail_of_log
+from runs.page.facts.overview import gain_of, verdict_of
+from runs.page.facts.run_view import RunView
+from runs.serialization import JournalError
+from runs.state import Attempt, Evaluation
+from runs.views.format import duration_text, evaluation_text, money_text, one_line, printable_lines, score_text
+
+
+def attempt_facts(view: RunView, number: int) -> dict[str, Any]:
+    """The facts of an attempt. Raises `JournalError` if there is none with this number."""
+    with view.lock:
+        if not 1 <= number <= len(view.state.attempts):
+            raise JournalError(f"{view.folder.name} has no attempt {number}; it has {len(view.state.attempts)}")
+        attempt = view.state.attempts[number - 1]
+        found = view.state.evaluations_in(number)
+        shown = _shown(found, view.state.lower_is_better)
+        facts = {
+            "number": number,
+            "count": len(view.state.attempts),
+            "move": attempt.move,
+            "lane": attempt.lane,
+            "turns": attempt.turns,
+            "first_turn": next((row.turn for row in view.rows if row.turn and row.attempt == number), 0),
+            "did": attempt.did or ("It has not ended." if not attempt.ended else "It left no notes."),
+            "facts": _facts(attempt, view),
+            "parents": _parents(attempt, view),
+            "notes": list(_notes(attempt)),
+            "notebook": _notebook(view, number),
+            "diff_of": shown.id if shown else "",
+            "diff_commit": shown.commit if shown else "",
+            "evaluations": [_evaluation(one, view) for one in found],
+            **_move(attempt, view),
+        }
+    # Outside the lock: git takes a while.
+    parents = [(one["commit"], f"attempt {one['attempt']}, commit {one['commit'][:10]}") for one in facts["parents"]]
+    starts = parents or [(None, "an empty workspace")]
+    facts["diffs"] = [diff_facts(view.folder, start, shown.commit, name) for start, name in starts] if shown else []
+    return facts
+
+
+def _shown(found: list[Evaluation], lower_is_better: bool) -> Evaluation | None:
+    """The evaluation whose code is shown: the best one, or the last if none has a score."""
+    scored = [one for one in found if one.score is not None]
+    if not scored:
+        return found[-1] if found else None
+    return (min if lower_is_better else max)(scored, key=lambda one: one.score or 0.0)
+
+
+def _facts(attempt: Attempt, view: RunView) -> list[str]:
+    return [
+        f"ended: {attempt.ended}" if attempt.ended else "still open",
+        f"{attempt.turns} turns",
+        duration_text(attempt.active_seconds) if attempt.ended else f"began {attempt.started_at[:19]}",
+        money_text(attempt.cost, is_known=view.state.is_cost_known),
+    ]
+
+
+def _move(attempt: Attempt, view: RunView) -> dict[str, Any]:
+    move = view.moves.get(attempt.number)
+    started = view.journal.read(view.attempt_seqs[attempt.number]) if attempt.number in view.attempt_seqs else None
+    wish = ""
+    if move is not None and move.wish:
+        wish = f"continue from {move.wish}" + (f"; refused: {move.refusal}" if move.refusal else "")
+    return {
+        "reasons": [*move.reasons, f"chosen by {move.policy}"] if move else [],
+        "focus": move.focus if move else "",
+        "wish": wish,
+        "brief": getattr(started, "brief", ""),
+    }
+
+
+def _parents(attempt: Attempt, view: RunView) -> list[dict[str, Any]]:
+    by_commit = {one.commit: one for one in view.state.evaluations.values()}
+    return [
+        {
+            "commit": commit,
+            "attempt": by_commit[commit].attempt if commit in by_commit else 0,
+            "score": score_text(by_commit[commit].score) if commit in by_commit else "unknown",
+        }
+        for commit in attempt.parents
+    ]
+
+
+def _notes(attempt: Attempt) -> Iterator[tuple[str, str]]:
+    for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
+        if text:
+            yield name, text
+    yield from (("lesson", lesson) for lesson in attempt.lessons)
+    if attempt.closing is not None:
+        yield from (("fact it printed", fact) for fact in attempt.closing.facts[:20])
+        yield from (("done", done) for done in attempt.closing.done[:20])
+        if attempt.closing.killed_jobs:
+            yield "jobs killed at the end", ", ".join(attempt.closing.killed_jobs)
+
+
+def _notebook(view: RunView, number: int) -> str:
+    attempt = view.state.attempts[number - 1]
+    if not attempt.ended:
+        return ""
+    for event in view.lane_events(attempt.lane, view.attempt_seqs.get(number, 0)):
+        if isinstance(event, NotesKept) and event.attempt == number:
+            return printable_lines(event.text)
+        if event.attempt > number:
+            break
+    return ""
+
+
+def _evaluation(evaluation: Evaluation, view: RunView) -> dict[str, Any]:
+    finished = view.whole(evaluation.finished) or EvaluationFinished(
+        evaluation=evaluation.id, status="failed", commit="", tree="", message="it has no result yet"
+    )
+    return {
+        "id": evaluation.id,
+        "is_over": evaluation.finished is not None,
+        "verdict": verdict_of(evaluation),
+        "outcome": f"{evaluation_text(evaluation, view.state)}{f', {finished.verdict}' if finished.verdict else ''}",
+        "score": score_text(evaluation.score, evaluation.noise),
+        "gain": gain_of(evaluation),
+        "against": finished.against,
+        "gain_folds": finished.gain_folds,
+        "share": f"{finished.share:.1%}" if finished.share is not None else "",
+        "claimed": score_text(finished.claimed) if finished.claimed is not None else "",
+        "shown": finished.shown_score,
+        "time": duration_text(finished.seconds),
+        "command": one_line(evaluation.command, 400),
+        "message": one_line(finished.message, 600),
+        "notes": [one_line(note, 300) for note in finished.notes],
+        "folds": _folds(evaluation, view),
+        "steps": list(_steps(finished)),
+        "output": printable_lines(tail_of_log(view.folder, evaluation.started.job)),
+    }
+
+
+def _folds(evaluation: Evaluation, view: RunView) -> list[dict[str, str]]:
+    found = [(fold, result) for (name, fold), result in view.state.folds.items() if name == evaluation.id]
+    if not found:
+        return []
+    finished = evaluation.finished
+    first = finished.first_score if finished and finished.first_score is not None else None
+    rows = [{"name": "fold 0", "score": score_text(first), "time": ""}] if first is not None else []
+    return rows + [
+        {
+            "name": fold,
+            "score": (score_text(result.score) if result.score is not None else result.status) if result else "open",
+            "time": duration_text(result.seconds) if result else "",
+        }
+        for fold, result in found
+    ]
+
+
+def _steps(finished: EvaluationFinished) -> Iterator[dict[str, str]]:
+    for place, step in enumerate(finished.steps, 1):
+        memory = f", peak memory {step.peak_bytes / 1e9:.1f} GB" if step.peak_bytes else ""
+        cached = f", from the cache of {step.cached_from}" if step.cached_from else ""
+        notes = f" ({'; '.join(step.notes)})" if step.notes else ""
+        text = f"Step {place}: {duration_text(step.seconds)}{memory}{cached}{notes}"
+        yield {"text": one_line(text, 500), "job": step.job}
