@@ -208,6 +208,7 @@ def _add_competitions(commands: _Commands[Parser]) -> None:
     )
     report.add_argument("--output", metavar="DIR", type=Path, help="write report.md, .json, .csv and the curve there")
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
+    report.add_argument("--html", action="store_true", help="write one page per run, graded or not, to mail or archive")
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
     submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
     submit.set_defaults(command=cli_commands.submit)

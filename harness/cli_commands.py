@@ -124,6 +124,10 @@ def prepare(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def report(options: argparse.Namespace, settings: Settings) -> int:
+    if options.html:
+        from harness.commands.report_html import write_pages
+
+        return write_pages(options.run, settings, options.output)
     from harness.commands.report import report_runs
 
     return report_runs(

@@ -182,7 +182,6 @@ def _lane(world: World, lane: int, start: float, pace: float) -> Iterator[tuple[
 
 
 def _attempt(world: World, number: int, pace: float) -> Iterator[tuple[float, Event]]:
-    rng = world.rng
     move, parents = _move(world, number)
     family = FAMILIES[(number * 7) % len(FAMILIES)]
     reasons = [f"branch of {parents[0]} is one of the best 2 of 5 open branches" if parents else "no branch is open"]
@@ -193,12 +192,15 @@ def _attempt(world: World, number: int, pace: float) -> Iterator[tuple[float, Ev
     )
     yield 0.2, AttemptStarted(move=move, parents=commits, brief=f"{move}: try {family}")
     tools = json.dumps([{"type": "function", "function": {"name": "bash", "parameters": {}}}])
-    yield 0.5, EpochStarted(reason="attempt", system="You work alone.", tools=tools, user=f"The task.\nattempt: {number}")
+    yield (
+        0.5,
+        EpochStarted(reason="attempt", system="You work alone.", tools=tools, user=f"The task.\nattempt: {number}"),
+    )
     for turn in range(TURNS_EACH):
         if turn == 11 and number % 3 == 0:
             why = "the window holds 61,000 of 64,000 tokens; 9 outputs leave it"
-            masked = dict(reason="compaction", stage="mask", kept=6, fill=61_000, why=why, stubs=["bash 14: 3 lines"])
-            yield 0.1, EpochStarted(system="You work alone.", tools=tools, user="The task.", **masked)
+            head = {"system": "You work alone.", "tools": tools, "user": "The task.", "kept": 6}
+            yield 0.1, EpochStarted(reason="compaction", stage="mask", fill=61_000, why=why, stubs=["bash 14"], **head)
         yield from _turn(world, number, turn, pace, family, parents)
     if number % 8 == 0:
         yield 0.1, Warned(message="a job was idle for 20 minutes and was ended")
@@ -265,7 +267,9 @@ def _call(world: World, number: int, turn: int, family: str, is_evaluation: bool
     if is_evaluation:
         return Call(id=name, name="evaluate", arguments=json.dumps({"command": "python solution.py"}))
     if turn % 5 == 1:
-        code = f"# {family}\n" + "".join(f"step_{line} = {line} * {turn}\n" for line in range(world.rng.randint(20, 90)))
+        code = f"# {family}\n" + "".join(
+            f"step_{line} = {line} * {turn}\n" for line in range(world.rng.randint(20, 90))
+        )
         return Call(id=name, name="write_file", arguments=json.dumps({"path": "solution.py", "text": code}))
     command = world.text(f"python explore.py --family '{family}' --turn {turn}")
     return Call(id=name, name="bash", arguments=json.dumps({"command": command}))
@@ -297,8 +301,11 @@ def _evaluation(
     job = f"e-{name}"
     commit = _commit(world, number, turn, parents)
     yield 0.05, ToolStarted(call=call.id, name="evaluate")
-    yield 1.0, EvaluationStarted(
-        evaluation=name, call=call.id, command="python solution.py", commit=commit, tree=commit, job=job
+    yield (
+        1.0,
+        EvaluationStarted(
+            evaluation=name, call=call.id, command="python solution.py", commit=commit, tree=commit, job=job
+        ),
     )
     if rng.random() < 0.3:
         wait = pace * rng.uniform(0.05, 0.3)
@@ -310,15 +317,18 @@ def _evaluation(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(world.text("fold 0: 0.97\nsaved submission.csv\n"))
     if not world.scores and not failed:
-        yield 0.1, PlanMade(
-            folds=5, labelled_rows=1438, seconds=seconds, allowance=9000, kept_back=3000, why="540 rows: 5 folds"
+        yield (
+            0.1,
+            PlanMade(
+                folds=5, labelled_rows=1438, seconds=seconds, allowance=9000, kept_back=3000, why="540 rows: 5 folds"
+            ),
         )
     if not failed:
         for fold in range(1, 5):
             yield 0.2, FoldStarted(evaluation=name, fold=f"fold{fold}", job=f"{job}-fold{fold}")
             each = seconds * 0.2
             score = round(0.95 + rng.random() * 0.04, 4)
-            finished = dict(status="scored", score=score, noise=0.006, seconds=each)
+            finished = {"status": "scored", "score": score, "noise": 0.006, "seconds": each}
             yield each, FoldFinished(evaluation=name, fold=f"fold{fold}", **finished)
     yield 2.0, _finished(world, name, commit, seconds, failed, parents)
     if world.best == name:
@@ -331,17 +341,17 @@ def _finished(
     world: World, name: str, commit: str, seconds: float, failed: bool, parents: list[str]
 ) -> EvaluationFinished:
     rng = world.rng
-    common: dict[str, Any] = dict(
-        evaluation=name, commit=commit, tree=commit, seconds=seconds, spent_seconds=seconds,
-        steps=[StepResult(job=f"e-{name}", seconds=seconds, peak_bytes=rng.randint(2, 30) * 10**8)],
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "evaluation": name, "commit": commit, "tree": commit, "seconds": seconds, "spent_seconds": seconds,
+        "steps": [StepResult(job=f"e-{name}", seconds=seconds, peak_bytes=rng.randint(2, 30) * 10**8)],
+    }  # fmt: skip
     if failed:
         return EvaluationFinished(status="failed", message=world.text("ValueError: input contains NaN"), **common)
     base = max((world.level.get(parent, 0.90) for parent in parents), default=0.90 + rng.random() * 0.05)
     level = min(0.987, base + rng.gauss(0.0015, 0.004))
     score = round(min(1.0, level + rng.gauss(0, 0.002)), 5)
     world.level[name], world.scores[name] = level, score
-    common |= dict(status="scored", score=score, noise=0.0042, shown_score=f"{score:.3f} ± 0.004", folds=5)
+    common |= {"status": "scored", "score": score, "noise": 0.0042, "shown_score": f"{score:.3f} ± 0.004", "folds": 5}
     if rng.random() < 0.6:
         common["claimed"] = round(score + abs(rng.gauss(0.004, 0.004)), 4)
     if not world.best:
@@ -350,12 +360,19 @@ def _finished(
     gain = score - world.scores[world.best]
     verdict = "real" if gain > 0.003 else "worse" if gain < -0.006 else "unclear"
     share = min(0.999, max(0.001, 0.5 + gain * 80))
-    paired = dict(verdict=verdict, against=world.best, gain=gain, gain_noise=0.0017, gain_folds=5, share=share)
+    paired = {
+        "verdict": verdict,
+        "against": world.best,
+        "gain": gain,
+        "gain_noise": 0.0017,
+        "gain_folds": 5,
+        "share": share,
+    }
     if rng.random() < 0.02:
         common["distrust_reason"] = "the other folds do not reproduce the score"
     elif verdict == "real":
         world.best = name
-        paired |= dict(promoted=True, shown_gain=f"{gain:+.4f} ± 0.0017")
+        paired |= {"promoted": True, "shown_gain": f"{gain:+.4f} ± 0.0017"}
     return EvaluationFinished(**{"promoted": False, **paired, **common})
 
 
@@ -383,7 +400,7 @@ def _ending(world: World) -> Iterator[Event]:
     yield Decided(step="finalists", chosen=chosen, why=f"of {len(world.scores)}", numbers={"scores": scores})
     for name in names:
         yield FoldStarted(evaluation=name, fold="fresh1-fold0", job=f"e-{name}-fresh1-fold0")
-        finished = dict(status="scored", score=fresh[name], noise=0.005, seconds=80.0)
+        finished = {"status": "scored", "score": fresh[name], "noise": 0.005, "seconds": 80.0}
         yield FoldFinished(evaluation=name, fold="fresh1-fold0", **finished)
     yield Decided(step="reproduced", chosen=chosen, why="run again on other rows: 3 of 3 scored about the same")
     numbers = {"searched": scores, "judged": fresh, "estimates": fresh}

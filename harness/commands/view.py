@@ -52,9 +52,7 @@ def window_of(events: Iterable[Event]) -> SeenWindow:
         last = event if isinstance(event, ModelAsked) else last
     count = last.messages if last else len(window.messages)
     is_exact = last is not None and bool(last.digest) and window.digest(count) == last.digest
-    return SeenWindow(
-        window.system, window.tools, tuple(window.messages[:count]), tuple(window.seqs[:count]), is_exact
-    )
+    return SeenWindow(window.system, window.tools, tuple(window.messages[:count]), tuple(window.seqs[:count]), is_exact)
 
 
 def _listen(port: int | None) -> socket.socket:
@@ -67,3 +65,4 @@ def _listen(port: int | None) -> socket.socket:
         except OSError:
             listener.close()
     errors.fail(f"port {port} is in use. Choose another one: harness view --port N")
+    return None

@@ -15,13 +15,13 @@ from runs.views.format import printable_lines
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-_IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_IN_SCRIPT = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
 def script_json(value: Any) -> Markup:
     """A value as JSON that can stand in a script element."""
     text = json.dumps(with_finite_numbers(value), ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.translate(str.maketrans(_IN_SCRIPT)))
+    return Markup(text.translate(_IN_SCRIPT))
 
 
 def moment(text: str) -> str:

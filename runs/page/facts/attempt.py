@@ -1,4 +1,4 @@
-"""One attempt: why its move was chosen, its evaluations with folds and gain, its code against its parents, its notes."""
+"""One attempt: why its move was chosen, its evaluations with folds, its code against its parents', its notes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,11 @@ def chart_data(view: RunView) -> dict[str, Any]:
 def medal_lines(state: State) -> list[tuple[str, float]]:
     """The known medal lines, the best first."""
     lines = state.thresholds
-    known = (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median)) if lines else ()
+    known = (
+        (("gold", lines.gold), ("silver", lines.silver), ("bronze", lines.bronze), ("median", lines.median))
+        if lines
+        else ()
+    )
     return [(name, value) for name, value in known if value is not None]
 
 
@@ -73,7 +77,9 @@ def hours_strip(times: LaneTimes) -> dict[str, Any]:
     }
 
 
-def _rects(binned: list[dict[Any, float]], seconds: float, width: float) -> list[tuple[str, float, float, float, float]]:
+def _rects(
+    binned: list[dict[Any, float]], seconds: float, width: float
+) -> list[tuple[str, float, float, float, float]]:
     """Rectangles (part, x, y, width, height); stretches with one part only are joined."""
     rects: list[tuple[str, float, float, float, float]] = []
     for place, shares in enumerate(binned):
@@ -98,6 +104,4 @@ def _ticks(hours: float) -> list[tuple[float, str]]:
     unit, name = (1.0, "h") if hours >= 1.5 else (1 / 60, "min") if hours >= 1 / 30 else (1 / 3600, "s")
     count = hours / unit
     step = next((each for each in (1, 2, 3, 5, 6, 10, 15, 30) if count / each <= 9), 60)
-    return [
-        (round(STRIP_WIDTH * place / count, 3), f"{place} {name}") for place in range(0, int(count) + 1, step)
-    ]
+    return [(round(STRIP_WIDTH * place / count, 3), f"{place} {name}") for place in range(0, int(count) + 1, step)]

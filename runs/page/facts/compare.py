@@ -7,7 +7,15 @@ from typing import Any
 from runs.page.facts.run_view import RunView
 from runs.usage.lane_time import NAMES
 from runs.views.final_choice import result_evaluation
-from runs.views.format import duration_text, evaluation_medal, model_text, money_text, sandbox_text, score_text, status_text
+from runs.views.format import (
+    duration_text,
+    evaluation_medal,
+    model_text,
+    money_text,
+    sandbox_text,
+    score_text,
+    status_text,
+)
 
 
 def compare(left: RunView, right: RunView) -> dict[str, Any]:

@@ -91,8 +91,10 @@ def colour_file(name: str, content: bytes) -> Markup:
 
 @lru_cache(64)
 def _lexer(name: str) -> Lexer:
-    options = {"stripnl": False, "ensurenl": False}
+    options: dict[str, Any] = {"stripnl": False, "ensurenl": False}
+    lexer: Lexer
     try:
-        return PythonLexer(**options) if name.endswith(".py") else get_lexer_for_filename(name, **options)
+        lexer = PythonLexer(**options) if name.endswith(".py") else get_lexer_for_filename(name, **options)
     except ClassNotFound:
-        return TextLexer(**options)
+        lexer = TextLexer(**options)
+    return lexer

@@ -128,7 +128,7 @@ def _trust(state: State) -> Iterator[str]:
     if created is not None and created.protects_labels:
         yield f"The sandbox ({created.sandbox}) keeps the held-out labels out of reach of the agent's code."
     else:
-        yield f"{LABELS_UNPROTECTED.capitalize()}: the sandbox does not isolate, so code could read the held-out labels."
+        yield f"{LABELS_UNPROTECTED.capitalize()}: the sandbox does not isolate: code could read the labels."
     scored = [one for one in state.evaluations.values() if one.score is not None]
     if state.plan is not None:
         splits = f"{state.plan.folds} folds" if state.plan.folds else "one split"

@@ -35,9 +35,9 @@ def parents_of(state: State) -> dict[int, list[int]]:
     """The attempts that each attempt starts from, by number."""
     owners = {evaluation.commit: evaluation.attempt for evaluation in state.evaluations.values()}
     return {
-        attempt.number: [owners[commit] for commit in attempt.parents if owners.get(commit, attempt.number) < attempt.number]
+        attempt.number: [owners[one] for one in attempt.parents if owners.get(one, attempt.number) < attempt.number]
         for attempt in state.attempts
-    }  # fmt: skip
+    }
 
 
 def graph_of(state: State) -> Graph:
@@ -59,7 +59,8 @@ def graph_of(state: State) -> Graph:
         busy_until[column] = max(busy_until[column], last_use.get(number, number))
         column_of[number] = column
         edges += [
-            Edge(parent - 1, column_of[parent], number - 1, column, joins=place > 0) for place, parent in enumerate(found)
+            Edge(parent - 1, column_of[parent], number - 1, column, joins=place > 0)
+            for place, parent in enumerate(found)
         ]
     return Graph([column_of[attempt.number] for attempt in state.attempts], edges)
 

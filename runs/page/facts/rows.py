@@ -115,7 +115,10 @@ _MARKS: dict[type[Event], Callable[[Any, State], tuple[str, str]]] = {
     ModelFailed: _failure,
     CheckpointTaken: lambda event, _: ("window", f"checkpoint: {'; '.join(event.done)}"),
     Reminded: lambda event, _: ("plain", f"the harness said: {event.text}"),
-    SubmissionChosen: lambda event, _: ("plain", f"submission of record: {event.evaluation or 'the sample'}, {event.why}"),
+    SubmissionChosen: lambda event, _: (
+        "plain",
+        f"submission of record: {event.evaluation or 'the sample'}, {event.why}",
+    ),
     Warned: lambda event, _: ("warn", f"warning: {event.message}"),
     CacheAlarm: lambda event, _: ("warn", f"cache: {event.message}"),
     EndpointChanged: lambda event, _: ("warn", f"now {event.model} at {event.base_url}: {event.why}"),

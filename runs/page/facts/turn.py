@@ -94,8 +94,12 @@ def _rest(text: str, shown: str) -> str:
 
 
 def _call(
-    call: Call, reply: ModelReplied, result: ToolFinished | None, started: ToolStarted | None, jobs: dict[str, JobFinished]
-) -> dict[str, Any]:  # fmt: skip
+    call: Call,
+    reply: ModelReplied,
+    result: ToolFinished | None,
+    started: ToolStarted | None,
+    jobs: dict[str, JobFinished],
+) -> dict[str, Any]:
     job = jobs.get(started.job) if started and started.job else None
     code = f", exit code {job.exit_code}" if job and job.exit_code is not None else ""
     return {
