@@ -24,6 +24,7 @@ from runs.events.registry import (
 )
 from runs.state import fold
 from tests.playing import events_of, harness, only_run
+from tests.servers.dialect_runs import play_each
 from tests.servers.real_server import real_server
 from tests.servers.recorder import Recorder
 
@@ -83,6 +84,15 @@ def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> Non
         "a result without a call in the history: the endpoint answered 200 without content",
     ):
         assert habit in told, told
+
+
+@pytest.mark.timeout(900)
+def test_thirty_turns_in_each_dialect_lose_no_call(tmp_path: Path) -> None:
+    model = tmp_path / "reciter.gguf"
+    subprocess.run([sys.executable, "-m", "tests.servers.tiny_gguf", str(model), "--dialects"], cwd=ROOT, check=True)
+    serve = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--model_alias", "tiny"]
+    with real_server([*serve, "--n_ctx", "24576"], tmp_path / "log", "/v1/models") as port:
+        play_each(tmp_path / "home", port, "tiny")
 
 
 LISTING = {"command": "ls data", "wait_seconds": 30}

@@ -11,6 +11,7 @@ Needs torch and transformers (the extra `servers`).
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ WORDS = ["Nothing ", "new ", "there ", "☀️ café.", END]
 RECITALS = {"<|s:call|>": CALL, "<|s:words|>": WORDS}
 """No piece but the last stands in two of them, or twice in one: what follows it would not be known."""
 
-WIDTH, HEADS, HEAD, LAYERS, CONTEXT = 256, 4, 64, 2, 32_768
+WIDTH, HEADS, HEAD, LAYERS, CONTEXT = 256, 1, 64, 1, 32_768
 # The first dimensions of the residual stream are kept for the mechanism; the rest holds the tokens' directions.
 ALWAYS, NAMES_ONE, IS_CALL, IS_WORDS, SAYS_CALL, SAYS_WORDS, FREE = 0, 1, 2, 3, 4, 5, 16
 
@@ -60,7 +61,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def make_tokens() -> Any:
+def make_tokens(
+    control: Sequence[str] = CONTROL, pieces: Sequence[str] = (*TAGS, *THOUGHT, *CALL, *WORDS), size: int = 3000
+) -> Any:
     """A byte-level tokenizer in which each piece of a recital is one token."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -68,14 +71,14 @@ def make_tokens() -> Any:
     tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokens.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=3000, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
     # Words that a window holds, so that it is not many tokens long and quickly read.
     house = Path(__file__).parents[2]
     texts = [path for room in ("context", "tasks", "sandboxes") for path in sorted((house / room).rglob("*.md"))]
     tokens.train_from_iterator([path.read_text(encoding="utf-8") for path in [Path(__file__), *texts]], trainer)
-    tokens.add_special_tokens([AddedToken(one, special=True, normalized=False) for one in CONTROL])
-    pieces = [one for one in dict.fromkeys([*TAGS, *THOUGHT, *CALL, *WORDS]) if one not in CONTROL]
-    tokens.add_tokens([AddedToken(one, special=False, normalized=False) for one in pieces])
+    tokens.add_special_tokens([AddedToken(one, special=True, normalized=False) for one in control])
+    plain = [one for one in dict.fromkeys(pieces) if one not in control]
+    tokens.add_tokens([AddedToken(one, special=False, normalized=False) for one in plain])
     return tokens
 
 
