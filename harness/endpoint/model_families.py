@@ -19,8 +19,10 @@ class ModelFamily:
     `pattern` is searched in the lower-case name of the model. `dialect` names the syntax of its tool calls (see
     `parsing/dialects`), `parser` the tool call parser of vLLM and SGLang. `sampling` holds fields of a profile;
     `hosted_sampling` is false where the vendor's API takes none. `template` is sent as `chat_template_kwargs` to
-    servers that render the model's own template, `hosted` is merged into requests to the vendor. `replays_empty`: every
-    turn with calls needs its reasoning field, also an empty one.
+    servers that render the model's own template, `hosted` is merged into requests to the vendor. `effort` is how much
+    the model is asked to think (empty: as much as it does by itself), `efforts` what it can be asked for (empty: not
+    known), `template_effort` the key of its template for it, if it has one. `replays_empty`: every turn with calls
+    needs its reasoning field, also an empty one.
     """
 
     name: str
@@ -32,7 +34,9 @@ class ModelFamily:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     hosted_sampling: bool = True
     template: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)
+    effort: str = ""
+    efforts: tuple[str, ...] = ()
+    template_effort: str = ""
     hosted: Mapping[str, Any] = field(default_factory=dict)
     replays_empty: bool = False
 
@@ -53,7 +57,8 @@ _GLM_TEMPLATE = {"enable_thinking": True, "clear_thinking": False}
 FAMILIES: tuple[ModelFamily, ...] = (
     _family(
         "MiniMax M3.1", r"minimax-?m3\.1", "minimax_m3", "minimax_m3", 524_288, sampling=_MINIMAX,
-        hosted_context=1_000_000, template={"thinking_mode": "enabled"}, hosted=_SPLIT | {"reasoning_effort": "high"},
+        hosted_context=1_000_000, template={"thinking_mode": "enabled"}, hosted=_SPLIT,
+        effort="high", efforts=("low", "medium", "high", "xhigh", "max"),
     ),
     _family(
         # Advertised with a million tokens; requests above 511,647 were refused.
@@ -67,8 +72,8 @@ FAMILIES: tuple[ModelFamily, ...] = (
     _family("MiniMax M1", r"minimax-?m1", "minimax_m1", "minimax", 1_000_000, sampling=_WARM),
     _family(
         "DeepSeek V4", r"deepseek-?v4|deepseek-flash", "dsml", "deepseek_v4", 1_000_000, sampling=_WARM,
-        hosted_sampling=False, template={"thinking": True, "reasoning_effort": "high"},
-        hosted=_DEEPSEEK_THINKING | {"reasoning_effort": "high"}, replays_empty=True,
+        hosted_sampling=False, template={"thinking": True}, hosted=_DEEPSEEK_THINKING, replays_empty=True,
+        effort="high", efforts=("low", "high", "max"), template_effort="reasoning_effort",
     ),
     _family(
         "DeepSeek V3.2", r"deepseek-?v3\.2|deepseek-(?:chat|reasoner)", "dsml", "deepseek_v32", 163_840,
@@ -78,7 +83,8 @@ FAMILIES: tuple[ModelFamily, ...] = (
     _family("DeepSeek V3", r"deepseek-?(?:v3|r1)", "deepseek_v3", "deepseek_v3", 163_840),
     _family(
         "GLM 5.2", r"glm-?5\.[2-9]", "glm", "glm47", 1_048_576, sampling={"temperature": 1.0},
-        template=_GLM_TEMPLATE | {"reasoning_effort": "high"}, hosted=_Z_THINKING | {"reasoning_effort": "high"},
+        template=_GLM_TEMPLATE, hosted=_Z_THINKING,
+        effort="high", efforts=("low", "high", "max"), template_effort="reasoning_effort",
     ),
     _family(
         "GLM 4.7", r"glm-?(?:4\.7|5)", "glm", "glm47", 202_752, sampling={"temperature": 1.0},
@@ -87,14 +93,18 @@ FAMILIES: tuple[ModelFamily, ...] = (
     _family("GLM 4.5", r"glm-?4", "glm", "glm45", 131_072, sampling={"temperature": 1.0}, hosted=_Z_THINKING),
     _family(
         "Kimi K3", r"kimi-?k3", "kimi_k3", "kimi_k3", 1_048_576, sampling=_WARM, hosted_sampling=False,
-        template={"thinking_effort": "high"}, hosted={"reasoning_effort": "high"},
+        effort="high", efforts=("low", "medium", "high", "max"), template_effort="thinking_effort",
     ),
     _family(
         "Kimi K2", r"kimi", "kimi_k2", "kimi_k2", 262_144, sampling=_WARM, hosted_sampling=False,
         template={"preserve_thinking": True},
     ),
-    _family("gpt-oss", r"gpt-oss", "harmony", "openai", 131_072, body={"reasoning_effort": "high"}),
+    _family("gpt-oss", r"gpt-oss", "harmony", "openai", 131_072, effort="high", efforts=("low", "medium", "high")),
     _family("Qwen3-coder", r"qwen3-coder", "qwen_xml", "qwen3_coder", 262_144),
+    _family(
+        "Qwen3.8", r"qwen-?3\.8", "qwen_xml", "qwen3_coder", 262_144, sampling=_QWEN,
+        template={"preserve_thinking": True}, efforts=("low", "medium", "xhigh"), template_effort="reasoning_effort",
+    ),
     _family(
         "Qwen3.5", r"qwen-?3\.[5-9]", "qwen_xml", "qwen3_coder", 262_144, sampling=_QWEN,
         template={"preserve_thinking": True},

@@ -56,7 +56,8 @@ class Profile:
     `context_tokens` bounds prompt and reply together, `quality_tokens` is up to where the model's quality holds
     (assumed unless given), `output_tokens` is asked for in `output_field`. `extra_body` is merged into every request.
     `asks_usage` asks for a last chunk with usage. `stream` says whether a chunk adds to the text (`delta`) or repeats
-    it (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls.
+    it (`cumulative`); `auto` detects it. `dialect` is the syntax of the model's tool calls. `effort` is how much the
+    model is asked to think, in the field of the request that it is read from.
     `replays_empty`: a turn with calls carries its reasoning field even if that is empty.
     """
 
@@ -77,6 +78,7 @@ class Profile:
     asks_usage: bool = True
     stream: Literal["auto", "delta", "cumulative"] = "auto"
     dialect: str = ""
+    effort: str = ""
     replays_empty: bool = False
     prices: Prices = Prices()
 
@@ -182,9 +184,12 @@ def _of_model(server: Profile, model: str) -> Profile:
     if family is None:
         return replace(server, model=model)
     is_vendor = server.kind in _VENDORS
-    body = {**server.extra_body, **family.body, **(family.hosted if is_vendor else {})}
+    body = {**server.extra_body, **(family.hosted if is_vendor else {})}
     if server.kind in _OWN_TEMPLATE and family.template:
         body["chat_template_kwargs"] = dict(family.template)
+    # Other servers get it only where they were seen to take it.
+    has_effort = is_vendor or family.name == "gpt-oss" or (server.kind in _OWN_TEMPLATE and family.template_effort)
+    effort = family.effort if has_effort else ""
     sampling = {} if is_vendor and not family.hosted_sampling else dict(family.sampling)
     context = _context(server, family, is_vendor=is_vendor)
     return replace(
@@ -194,9 +199,20 @@ def _of_model(server: Profile, model: str) -> Profile:
         quality_tokens=max(QUALITY_TOKENS, int(QUALITY_SHARE * context)),
         dialect=family.dialect,
         replays_empty=family.replays_empty,
-        extra_body=body,
+        effort=effort,
+        extra_body=_with_effort(body, server.kind, family, effort),
         **sampling,
     )
+
+
+def _with_effort(body: Mapping[str, Any], kind: str, family: ModelFamily | None, effort: str) -> dict[str, Any]:
+    """The body that asks for an effort: a key of the model's template if it has one, else a field of the request."""
+    if not effort:
+        return dict(body)
+    if family is not None and family.template_effort and kind in _OWN_TEMPLATE:
+        template = {**body.get("chat_template_kwargs", {}), family.template_effort: effort}
+        return {**body, "chat_template_kwargs": template}
+    return {**body, "reasoning_effort": effort}
 
 
 def _context(server: Profile, family: ModelFamily, *, is_vendor: bool) -> int:
@@ -277,6 +293,16 @@ def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> 
             value = {**values["prices"], **value, "source": "your settings"}
         if key != "base_url":
             values[key] = value
+    if "extra_body" in entry and "effort" not in entry:
+        values["effort"] = ""  # the body given is sent as it is
+    if effort := values["effort"]:
+        family = family_of(model)
+        if family is not None and family.efforts and effort not in family.efforts:
+            raise ProfileError(
+                f"{_place(path, 'effort', name)}: `effort` in [{name}]: {family.name} knows no effort {effort!r}; "
+                f"write one of: {', '.join(family.efforts)}"
+            )
+        values["extra_body"] = _with_effort(values["extra_body"], values["kind"], family, effort)
     try:
         return TypeAdapter(Profile).validate_python(values)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from harness.endpoint.prices import priced
 from harness.endpoint.profiles import KINDS, MINIMAX, OPENAI, SGLANG, VLLM, ProfileError, profile_for
 
 MINE = "http://gpu.example:9000/v1"
+VLLM_URL = "http://localhost:8000/v1"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -216,3 +218,39 @@ def test_measured_quality_overrides_the_assumed_one(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     path.write_text("[deepseek-flash]\nquality_tokens = 250_000\n")
     assert profile_for("https://api.deepseek.com", "deepseek-flash", path).quality_tokens == 250_000
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "effort", "where"),
+    [
+        ("https://api.minimax.io/v1", "MiniMax-M3.1-Flash", "max", {"reasoning_effort": "max"}),
+        ("https://api.moonshot.ai/v1", "kimi-k3", "low", {"reasoning_effort": "low"}),
+        (VLLM_URL, "moonshotai/Kimi-K3", "max", {"chat_template_kwargs": {"thinking_effort": "max"}}),
+        (VLLM_URL, "deepseek-ai/DeepSeek-V4-Flash", "max", {"chat_template_kwargs": {"reasoning_effort": "max"}}),
+        (VLLM_URL, "openai/gpt-oss-120b", "low", {"reasoning_effort": "low"}),
+        ("https://openrouter.ai/api/v1", "z-ai/glm-5.3", "max", {"reasoning_effort": "max"}),
+        (VLLM_URL, "a-model-of-its-own", "deep", {"reasoning_effort": "deep"}),
+    ],
+)
+def test_effort_is_asked_for_where_model_and_server_read_it(
+    tmp_path: Path, url: str, model: str, effort: str, where: dict[str, Any]
+) -> None:
+    plain = profile_for(url, model, None)
+    asked = profile_for(url, model, written(tmp_path, f'[one]\neffort = "{effort}"\n'))
+    template = asked.extra_body.get("chat_template_kwargs", {})
+    for key, value in where.items():
+        assert asked.extra_body[key] == value if key != "chat_template_kwargs" else value.items() <= template.items()
+    assert set(plain.extra_body.get("chat_template_kwargs", {})) <= set(template), "other switches stay"
+
+
+def test_effort_that_a_model_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="low, medium, high"):
+        profile_for(VLLM_URL, "openai/gpt-oss-120b", written(tmp_path, '[one]\neffort = "hihg"\n'))
+
+
+def test_own_body_is_sent_as_it_is_unless_an_effort_is_given(tmp_path: Path) -> None:
+    body = 'extra_body = {reasoning_effort = "max"}'
+    url, model = "https://api.minimax.io/v1", "MiniMax-M3.1-Flash"
+    assert profile_for(url, model, written(tmp_path, f"[one]\n{body}\n")).extra_body == {"reasoning_effort": "max"}
+    both = profile_for(url, model, written(tmp_path, f'[one]\n{body}\neffort = "low"\n'))
+    assert both.extra_body == {"reasoning_effort": "low"}
