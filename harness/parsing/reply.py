@@ -101,7 +101,7 @@ def read_reply(
     if len(received) > MOST_CALLS:  # the others are left out of history too; one answer stands for them
         decisions.append(_Decision(*_left_out(len(received), decisions[-1])))
         received = received[: MOST_CALLS + 1]
-    ids = _ids([call.id for call in received], decisions, seed, taken)
+    ids = _ids([call.id for call in received], decisions, seed, taken, family)
     calls = tuple(
         Call(
             id=given,
@@ -238,24 +238,32 @@ def _deepest(*repair_steps: str) -> str:
     return max(repair_steps, key=REPAIR_STEPS.index)
 
 
-def _ids(given: Sequence[str], decisions: Sequence[_Decision], seed: str, taken: Collection[str]) -> list[str]:
+def _ids(
+    given: Sequence[str], decisions: Sequence[_Decision], seed: str, taken: Collection[str], family: str
+) -> list[str]:
     """Unique ids: the server's if valid, `c1_2` for a second `c1`, generated ones where there is none."""
     used = set(taken)
     counts = Counter[str]()
     ids: list[str] = []
     for index, (old, decision) in enumerate(zip(given, decisions, strict=True)):
-        base = old if _ID.fullmatch(old) else _generate_id(f"{seed}|{index}|{decision.name}|{decision.arguments}")
+        source = f"{seed}|{index}|{decision.name}|{decision.arguments}"
+        base = old if _ID.fullmatch(old) else _generate_id(source, decision.name, len(used), family)
         new = base if base not in used else ""
         while not new or new in used:
             counts[base] += 1
-            new = f"{base}_{counts[base] + 1}"
+            again = f"{source}|{counts[base]}"
+            new = _generate_id(again, "", 0, family) if family == "mistral" else f"{base}_{counts[base] + 1}"
         used.add(new)
         ids.append(new)
     return ids
 
 
-def _generate_id(source: str) -> str:
-    return "call_" + hashlib.sha256(source.encode()).hexdigest()[:16]
+def _generate_id(source: str, name: str, number: int, family: str) -> str:
+    """An id as the templates of the family want it: Kimi's shows it to the model, Mistral's takes nine characters."""
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    if family == "mistral":
+        return digest[:9]
+    return f"functions.{name}:{number}" if family == "kimi_k2" else f"call_{digest[:16]}"
 
 
 def _outcome(decisions: Sequence[_Decision], reply: Reasoning, finish_reason: str | None, *, is_cut: bool) -> Outcome:

@@ -173,6 +173,7 @@ def test_native_call_with_leaked_end_marks_never_runs(value: str) -> None:
         '<|channel|>commentary<|message|>{"command": "rm -r runs"}<|end|>',
         'toolscall tool="bash" index="1"argument key="command" type="string"ls argumentcalltools',
         "<tool_call>bash command=ls</tool_call>",
+        "<exec>ls data</exec>",
     ],
 )
 def test_text_with_marks_but_no_call_names_their_dialect(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -79,6 +80,16 @@ def test_generated_ids_are_reproducible() -> None:
 def test_id_in_history_is_not_reused() -> None:
     reply = read(native("bash", '{"command":"a"}'), native("bash", '{"command":"b"}'), taken=("c1", "c1_2"))
     assert [call.id for call in reply.calls] == ["c1_3", "c1_4"]
+
+
+def test_generated_ids_have_the_form_of_the_family() -> None:
+    calls = [native("bash", '{"command":"a"}', ""), native("bash", '{"command":"a"}', None)]
+    mistral = [call.id for call in read(*calls, native("bash", "{}", "abcdefgh1"), family="mistral").calls]
+    assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in mistral) and len(set(mistral)) == 3
+    again = [call.id for call in read(*calls, family="mistral", taken=mistral).calls]
+    assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in again) and set(again).isdisjoint(mistral)
+    kimi = [call.id for call in read(*calls, family="kimi_k2", taken=("functions.bash:0",)).calls]
+    assert kimi == ["functions.bash:1", "functions.bash:2"]
 
 
 # ----------------------------------------------------------------------------------- what may be performed how untidily

@@ -104,6 +104,7 @@ _SIGNS = {
     "DSML": "dsml",
     "tool▁call": "deepseek_v3",
     "<|tool_call": "kimi_k2",
+    "<exec>": "kimi_k2",
     "<|open|>call": "kimi_k3",
     "call tool=": "kimi_k3",
     "<|channel|>commentary": "harmony",
