@@ -87,6 +87,7 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
     _add_competitions(subparsers)
     _add_lessons(subparsers)
     _add_evolve(subparsers)
+    _add_sweep(subparsers)
     return parser
 
 
@@ -275,6 +276,32 @@ def _add_evolve(commands: _Commands[Parser]) -> None:
     evolve.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", help=_SET_HELP)
     evolve.add_argument("--runs", metavar="N", type=count, help="play at most N runs now")
     evolve.add_argument("--yes", action="store_true", help="start the runs whose cost was stated")
+
+
+def _add_sweep(commands: _Commands[Parser]) -> None:
+    sweep = commands.add_parser("sweep", allow_abbrev=False, help="play many runs: tasks x seeds x settings")
+    sweep.set_defaults(command=cli_commands.sweep)
+    what = "a sweep file, or tasks; or status, stop, resume, report, work or merge, and a sweep's name"
+    sweep.add_argument("arguments", metavar="ARGUMENT", nargs="*", help=what)
+    sweep.add_argument("--name", metavar="NAME", help="name of a new sweep (default: that of its file)")
+    sweep.add_argument("--seeds", metavar="N", type=count, help="play every task with the first N seeds (default 1)")
+    sweep.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=_SET_HELP)
+    sweep.add_argument("--trust-task", action="store_true", help="let task files set endpoint and sandbox (remembered)")
+    sweep.add_argument("--jobs", metavar="N", type=count, help="runs that are played at once")
+    sweep.add_argument("--engine", choices=["local", "ray", "slurm"], help="what distributes the runs (default local)")
+    sweep.add_argument(
+        "--address", metavar="ADDRESS", help="a Ray cluster: HOST:PORT, auto, or http:// to submit a job"
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="show the table of runs and start nothing")
+    sweep.add_argument("--create-only", action="store_true", help="create the sweep for workers, and play nothing")
+    sweep.add_argument("--plain", action="store_true", help="plain lines instead of the live table")
+    sweep.add_argument("--retry-failed", action="store_true", help="also try failed runs again (resume)")
+    sweep.add_argument("--watch", action="store_true", help="keep the table up to date (status)")
+    sweep.add_argument("--all", action="store_true", help="show all runs in the table (status)")
+    sweep.add_argument("--json", action="store_true", help="JSON instead of a table (status, report)")
+    sweep.add_argument("--output", metavar="DIR", type=Path, help="write the report there (report)")
+    sweep.add_argument("--pad-missing", action="store_true", help="count a missing run as no medal (report)")
+    sweep.add_argument("--no-curve", action="store_true", help="do not grade every evaluation for the curve (report)")
 
 
 if __name__ == "__main__":

@@ -189,3 +189,9 @@ def evolve(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.evolve import evolve
 
     return evolve(options, settings)
+
+
+def sweep(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.sweep import sweep
+
+    return sweep(options, settings)

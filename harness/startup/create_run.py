@@ -77,7 +77,7 @@ def _create(request: RunRequest, process: Settings) -> Path:
     for name in ("ledger", "ledger_snapshot"):
         if path := getattr(settings, name):
             settings = settings.model_copy(update={name: str(Path(path).expanduser().absolute())})
-    is_demo = _is_demo(settings)
+    is_demo = plays_demo(settings)
     report("preparing the data")
     blend = make_blend(task, settings.seed, _blend_folder(task, settings.seed, process.home))
     _check_private_labels(task, process.home)
@@ -162,7 +162,7 @@ def _check_private_labels(task: Task, home: Path) -> None:
             errors.fail(f"{path} lies among the programs that sandboxes show to the model's code. Move it elsewhere")
 
 
-def _is_demo(settings: RunSettings) -> bool:
+def plays_demo(settings: RunSettings) -> bool:
     """Whether the demo model plays: neither model nor address is given. Raises `UsageError` for one without the
     other."""
     model, base_url = settings.model, settings.base_url

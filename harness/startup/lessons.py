@@ -40,8 +40,13 @@ def uses_ledger(created: RunCreated, task: Task | None = None) -> bool:
     only where `--ledger` or `ledger_snapshot` names one.
     """
     settings = created.settings
-    is_apart = created.is_demo or bool(task and task.competition)
-    return not settings.no_ledger and (bool(settings.ledger or settings.ledger_snapshot) or not is_apart)
+    is_named = bool(settings.ledger or settings.ledger_snapshot)
+    return not settings.no_ledger and (is_named or not is_apart(created.is_demo, task))
+
+
+def is_apart(is_demo: bool, task: Task | None) -> bool:
+    """Whether a run uses a ledger only where one is named."""
+    return is_demo or bool(task and task.competition)
 
 
 def is_held_out(created: RunCreated, family: str) -> bool:

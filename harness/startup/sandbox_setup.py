@@ -43,11 +43,15 @@ def check_settings(settings: RunSettings) -> None:
         return
     if settings.sandbox != "docker":
         errors.fail("--gpus needs --sandbox docker: no other sandbox leases single devices")
+    check_gpus(settings.gpus)
+
+
+def check_gpus(count: int) -> None:
+    """Refuse more GPUs than this machine has. Raises `SandboxUnavailable`."""
     from sandboxes.gpus import query_gpus
 
-    available = len(query_gpus()[0])
-    if settings.gpus > available:
-        raise SandboxUnavailable(f"--gpus {settings.gpus}: nvidia-smi lists {available} here")
+    if count and count > (available := len(query_gpus()[0])):
+        raise SandboxUnavailable(f"--gpus {count}: nvidia-smi lists {available} here")
 
 
 def choose_sandbox(settings: RunSettings, task: Task, home: Path, blend: Blend, is_demo: bool) -> Sandbox:

@@ -1,0 +1,173 @@
+"""The Ray engine: one task per run, on whatever node has room; a lost node's runs continue elsewhere.
+
+The home must be shared by all nodes. A task is only the supervisor of the run's process: it keeps no state, so Ray may
+start it again on any node, and the run goes on where its journal ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness import errors
+from harness.settings import Settings
+from harness.sweep.drive import merge_if_over, only_driver, summarize
+from harness.sweep.elsewhere import play_to_the_end
+from harness.sweep.plan import Plan, Row
+from harness.sweep.play_row import Outcome
+from harness.sweep.queue import in_order
+from harness.sweep.row_state import Reader
+from harness.sweep.store import Store
+
+POLL_SECONDS = 5.0
+
+
+def drive(store: Store, plan: Plan, process: Settings, address: str, jobs: int | None) -> int:
+    """Play a sweep on a Ray cluster; returns the exit code. With the `http://` address of a dashboard, submit a job
+    that does it, and return at once."""
+    ray = _ray()
+    if address.startswith(("http://", "https://")):
+        return _submit(store, plan, process, address, jobs)
+    with only_driver(store):
+        logging: Mapping[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        here = {"include_dashboard": False, "address": "local"}
+        ray.init(**logging, **({"address": address} if address else here))
+        try:
+            unfit = _Tasks(ray, store, plan, process).play(jobs)
+        finally:
+            ray.shutdown()
+        if said := merge_if_over(store, plan):
+            print(said)
+        return summarize(store, plan, Reader(store, plan), unfit)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        errors.fail("the engine ray needs Ray: pip install 'open-harness[ray]', on every node")
+    return ray
+
+
+def _submit(store: Store, plan: Plan, process: Settings, address: str, jobs: int | None) -> int:
+    """Let the cluster drive the sweep, so that this machine may be switched off."""
+    from ray.job_submission import JobSubmissionClient
+
+    count = ["--jobs", str(jobs)] if jobs else []
+    words = [
+        "python",
+        "-P",
+        "-m",
+        "harness",
+        "sweep",
+        "resume",
+        store.name,
+        "--engine",
+        "ray",
+        "--address",
+        "auto",
+        *count,
+    ]
+    environment = {**plan.variables, "HARNESS_HOME": str(process.home)}
+    client = JobSubmissionClient(address)
+    job = client.submit_job(entrypoint=shlex.join(words), runtime_env={"env_vars": environment})
+    print(f"submitted as job {job} to {address}; this machine may be switched off")
+    print(f"follow it: harness sweep status {store.name}, or ray job logs {job} --address {address}")
+    return errors.DONE
+
+
+def resources_of(row: Row, plan: Plan) -> dict[str, float]:
+    """What Ray reserves for a run: a core where the sweep names none."""
+    return {"CPU": float(plan.cores or 1), "GPU": float(row.gpus), "memory": float(plan.memory)}
+
+
+def why_never(needed: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Why no node of a cluster could ever play a run; Ray itself would wait for ever without a word."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    for name, amount in needed.items():
+        most = max((float(node.get(name, 0.0)) for node in alive), default=0.0)
+        if amount > most:
+            return f"it needs {amount:g} {name}, and the largest node of the cluster has {most:g}"
+    if not any(all(float(node.get(name, 0.0)) >= amount for name, amount in needed.items()) for node in alive):
+        return (
+            f"no single node has all of {', '.join(f'{amount:g} {name}' for name, amount in needed.items() if amount)}"
+        )
+    return ""
+
+
+class _Tasks:
+    """The tasks of a sweep on a cluster, each with the row it plays."""
+
+    def __init__(self, ray: Any, store: Store, plan: Plan, process: Settings) -> None:
+        self._ray, self._store, self._plan, self._process = ray, store, plan, process
+        self._tasks: dict[Any, Row] = {}
+        self._unfit_nodes: dict[str, str] = {}
+
+    def play(self, jobs: int | None) -> dict[str, str]:
+        """Play all rows that are not over, `jobs` at a time; returns those that no node can run, and why."""
+        states = Reader(self._store, self._plan).rows()
+        rows = in_order([one.row for one in states if one.state in ("waiting", "running")], {})
+        for row in rows:
+            if why := why_never(resources_of(row, self._plan), self._ray.nodes()):
+                errors.fail(f"{row.key} can never start: {why}. Ask for less, or add a node")
+        unfit: dict[str, str] = {}
+        while rows or self._tasks:
+            while rows and not self._store.is_stopped and (jobs is None or len(self._tasks) < jobs):
+                self._start(rows.pop(0))
+            if self._store.is_stopped:
+                rows = []
+            for row, node, outcome in self._ended():
+                if outcome.kind != "unfit":
+                    continue
+                self._unfit_nodes[node] = outcome.reason
+                if self._fit_nodes():
+                    rows.insert(0, row)
+                else:
+                    unfit[row.key] = outcome.reason
+        return unfit
+
+    def _fit_nodes(self) -> list[str]:
+        return [
+            node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._unfit_nodes
+        ]
+
+    def _start(self, row: Row) -> None:
+        needed = resources_of(row, self._plan)
+        options: dict[str, Any] = {
+            "num_cpus": needed["CPU"],
+            "num_gpus": needed["GPU"],
+            "memory": needed["memory"] or None,
+            "max_retries": -1,  # a lost node is no failure of the run
+            "name": row.key,
+            "runtime_env": {"env_vars": {"HARNESS_HOME": str(self._process.home), **self._plan.variables}},
+        }
+        if self._unfit_nodes:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._unfit_nodes)})"}
+        task = self._ray.remote(play_on_node).options(**options)
+        self._tasks[task.remote(str(self._store.home), self._store.name, row.key)] = row
+
+    def _ended(self) -> list[tuple[Row, str, Outcome]]:
+        """The tasks that have ended by now, with the node they ran on."""
+        if not self._tasks:
+            return []
+        ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=POLL_SECONDS)
+        found = []
+        for task in ready:
+            row = self._tasks.pop(task)
+            try:
+                node, outcome = self._ray.get(task)
+            except self._ray.exceptions.RayError as error:  # the code of the worker failed, not the run
+                node, outcome = "", Outcome("failed", f"Ray: {error}")
+                with contextlib.suppress(OSError):
+                    self._store.append(row.key, "ended", kind="failed", reason=str(outcome.reason)[:400])
+            found.append((row, node, outcome))
+        return found
+
+
+def play_on_node(home: str, name: str, key: str) -> tuple[str, Outcome]:
+    """The task: play one run on this node; the node's id and the outcome."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), play_to_the_end(home, name, key)

@@ -1,0 +1,169 @@
+"""The Slurm engine: one job per run, through submitit, with requeue.
+
+The home must be shared by all nodes. A job that is preempted, or reaches its time limit, pauses its run and is queued
+again; the run then continues on whatever node comes next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from harness import errors
+from harness.settings import Settings
+from harness.sweep.elsewhere import play_to_the_end
+from harness.sweep.plan import Plan, Row
+from harness.sweep.play_row import Outcome, Stop
+from harness.sweep.queue import in_order
+from harness.sweep.row_state import Reader
+from harness.sweep.store import Store, worker_name
+
+TIMEOUT_MINUTES = 26 * 60
+PAUSE_SECONDS = 30.0
+REQUEUE_SECONDS = 120.0
+"""How long a job that was told to end waits for Slurm to end it, before it plays on."""
+SIGNAL_SECONDS = 90
+
+
+def submit(store: Store, plan: Plan, process: Settings) -> int:
+    """Submit a job for every run that is not over and has none, and return; returns the exit code."""
+    _submitit()
+    states = Reader(store, plan).rows()
+    active = active_jobs(store)
+    rows = in_order([one.row for one in states if one.state in ("waiting", "running")], {})
+    rows = [row for row in rows if row.key not in active]
+    for row in rows:
+        submit_row(store, plan, row)
+    print(f"submitted {len(rows)} jobs to Slurm{f', {len(active)} are there already' if active else ''}")
+    print(f"follow them: harness sweep status {store.name}; when all are over: harness sweep merge {store.name}")
+    return errors.DONE
+
+
+def _submitit() -> Any:
+    try:
+        import submitit
+    except ImportError:
+        errors.fail("the engine slurm needs submitit: pip install 'open-harness[slurm]'")
+    return submitit
+
+
+def submit_row(store: Store, plan: Plan, row: Row, exclude: str = "") -> str:
+    """Submit the job of a run; returns its id. `slurm:` of the sweep file sets or replaces parameters of sbatch."""
+    submitit = _submitit()
+    executor = submitit.SlurmExecutor(folder=store.folder / "slurm", max_num_timeout=10**6)
+    extra = {name: value for name, value in plan.slurm.items() if name != "time"}
+    parameters: dict[str, Any] = {
+        "job_name": f"{store.name}.{row.key}",
+        "time": plan.slurm.get("time", TIMEOUT_MINUTES),
+        "cpus_per_task": plan.cores or 1,
+        "signal_delay_s": SIGNAL_SECONDS,
+        "additional_parameters": {"requeue": True, "open_mode": "append", **extra},
+        "setup": [f"export HARNESS_HOME={_quoted(str(store.home))}", *_exports(plan)],
+    }
+    if row.gpus:
+        parameters["gpus_per_node"] = row.gpus
+    if plan.memory:
+        parameters["mem"] = f"{max(1, plan.memory // 1_000_000)}M"
+    if exclude:
+        parameters["exclude"] = exclude
+    executor.update_parameters(**parameters)
+    job = executor.submit(RunJob(str(store.home), store.name, row.key))
+    jobs = store.fact("slurm")
+    store.set_fact("slurm", {**jobs, row.key: str(job.job_id)})
+    return str(job.job_id)
+
+
+def _exports(plan: Plan) -> list[str]:
+    return [f"export {name}={_quoted(value)}" for name, value in plan.variables.items()]
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+def active_jobs(store: Store) -> dict[str, str]:
+    """Jobs of this sweep that Slurm has not ended, by the key of their row."""
+    known = store.fact("slurm")
+    if not known:
+        return {}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["squeue", "-h", "-o", "%i", "-j", ",".join(map(str, known.values()))]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.split()
+        return {key: job for key, job in known.items() if str(job) in listed}
+    return {}
+
+
+def cancel_waiting(store: Store) -> int:
+    """Take jobs that have not begun out of Slurm's queue; those that run see the stop themselves."""
+    jobs = list(active_jobs(store).values())
+    if jobs:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(["scancel", "--state=PENDING", *jobs], capture_output=True, timeout=60)
+    return len(jobs)
+
+
+@dataclass
+class RunJob:
+    """What a job does; submitit keeps it as a pickle. It holds names alone, so any node can start it again."""
+
+    home: str
+    name: str
+    key: str
+    _stop: Stop = field(default_factory=Stop, repr=False)
+    _is_told: bool = field(default=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"home": self.home, "name": self.name, "key": self.key}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __call__(self) -> str:
+        """Play the run; a host that cannot passes it on to another job."""
+        signal.signal(signal.SIGTERM, self._told)
+        signal.signal(signal.SIGCONT, lambda *_: None)
+        outcome = play_to_the_end(
+            self.home, self.name, self.key, self._stop, leaves_signals=True, on_interrupt=self._wait_for_the_end
+        )
+        if outcome.kind == "unfit":
+            self._pass_on(outcome)
+        return f"{outcome.kind}: {outcome.reason}"
+
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        """Slurm is about to preempt this job; it tells the run's process as well."""
+        self._is_told = True
+
+    def _wait_for_the_end(self) -> None:
+        """The run has paused because of a signal: let Slurm end and requeue this job rather than start it again."""
+        until = time.monotonic() + REQUEUE_SECONDS
+        while time.monotonic() < until:
+            time.sleep(1.0)
+
+    def checkpoint(self) -> Any:
+        """Called by submitit before the time limit: pause the run; what is returned is queued again."""
+        import submitit
+
+        self._stop.ask()
+        until = time.monotonic() + PAUSE_SECONDS
+        while any(child.poll() is None for child in list(self._stop.children)) and time.monotonic() < until:
+            time.sleep(0.2)
+        return submitit.helpers.DelayedSubmission(RunJob(self.home, self.name, self.key))
+
+    def _pass_on(self, outcome: Outcome) -> None:
+        from pathlib import Path
+
+        store = Store(Path(self.home), self.name)
+        plan = store.plan()
+        bad = ",".join(sorted({worker_name(), *store.unfit_workers()}))
+        nodes = subprocess.run(["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True).stdout.split()
+        if set(nodes) - set(bad.split(",")):
+            submit_row(store, plan, plan.row(self.key), exclude=bad)
+        else:
+            store.append(self.key, "ended", kind="refused", reason=f"no node can run it; the last: {outcome.reason}")
