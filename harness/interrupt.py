@@ -7,9 +7,13 @@ Nothing is lost, because every step is on record before it starts.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+REPEATED_SECONDS = 1.0
+"""A second TERM or HUP within this time is the same request."""
 
 
 class StopRequested(KeyboardInterrupt):
@@ -26,6 +30,7 @@ class Stopping:
     def __init__(self, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self.asked_by = ""
+        self._asked_at = 0.0
         self._is_halted = False
 
     def check(self) -> None:
@@ -39,7 +44,11 @@ class Stopping:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.asked_by:
+            # A scheduler, or the death of a parent with threads, sends several at once.
+            if number != signal.SIGINT and time.monotonic() - self._asked_at < REPEATED_SECONDS:
+                return
             raise KeyboardInterrupt
+        self._asked_at = time.monotonic()
         self.asked_by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         signal.setitimer(signal.ITIMER_REAL, self._patience_seconds)
 

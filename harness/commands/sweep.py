@@ -11,16 +11,11 @@ from pathlib import Path
 
 from harness import errors
 from harness.settings import Settings
-from harness.sweep import learned, table
-from harness.sweep.drive import Driver, merge_if_over
-from harness.sweep.host import network_file_system
-from harness.sweep.plan import Plan, levels_text, make_plan
-from harness.sweep.pool import default_jobs
+from harness.sweep import table
 from harness.sweep.progress import progress_of
-from harness.sweep.reproduce import yaml_of
 from harness.sweep.row_state import Reader
-from harness.sweep.schema import Source, SweepRequest, read_request
 from harness.sweep.store import Store, list_sweeps
+from harness.sweep.types import Plan, levels_text
 from harness.ui.format import table as text_table
 from runs.files import replace_file
 
@@ -63,6 +58,11 @@ def _list(settings: Settings) -> int:
 
 
 def _start(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.sweep import learned
+    from harness.sweep.plan import make_plan
+    from harness.sweep.reproduce import yaml_of
+    from harness.sweep.schema import SweepRequest, read_request
+
     request = SweepRequest(
         tuple(options.arguments),
         options.name,
@@ -86,7 +86,7 @@ def _start(options: argparse.Namespace, settings: Settings) -> int:
         return learned.freeze(plan, settings.home, draft, store.folder), yaml_of(source, plan)
 
     plan = store.create(fill)
-    _tell(store, plan, source)
+    _tell(store, plan)
     if options.create_only:
         print(f"play it: harness sweep resume {plan.name}, or workers: harness sweep work {plan.name}")
         return errors.DONE
@@ -115,7 +115,9 @@ def _check_endpoints(plan: Plan, settings: Settings) -> None:
             check_endpoint(resolved.settings, resolved.endpoint, settings)
 
 
-def _tell(store: Store, plan: Plan, source: Source) -> None:
+def _tell(store: Store, plan: Plan) -> None:
+    from harness.sweep.host import network_file_system
+
     print(f"sweep {plan.name}: {len(plan.rows)} runs, in {store.folder}")
     for path, facts in plan.ledger.items():
         print(f"all runs read the {facts['lessons']} lessons of {path} as they are now; new ones are added at the end")
@@ -142,6 +144,9 @@ def _drive(store: Store, plan: Plan, options: argparse.Namespace, settings: Sett
         from harness.sweep import slurm_engine
 
         return slurm_engine.submit(store, plan, settings)
+    from harness.sweep.drive import Driver
+    from harness.sweep.pool import default_jobs
+
     jobs = options.jobs or plan.jobs or default_jobs(plan)
     return Driver(store, plan, settings, jobs, is_plain=options.plain or not sys.stdout.isatty()).drive()
 
@@ -159,6 +164,8 @@ def _resume(store: Store, options: argparse.Namespace, settings: Settings) -> in
 
 def _work(store: Store, options: argparse.Namespace, settings: Settings) -> int:
     """Play runs of a sweep that others drive, until none waits: one process of a pod or of any cluster."""
+    from harness.sweep.drive import Driver
+
     plan = store.plan()
     return Driver(store, plan, settings, options.jobs or 1, is_plain=True, is_alone=False).drive()
 
@@ -180,7 +187,7 @@ def _stop(store: Store, options: argparse.Namespace, settings: Settings) -> int:
 
 def _status(store: Store, options: argparse.Namespace, settings: Settings) -> int:
     plan = store.plan()
-    reader, workers = Reader(store, plan), plan.jobs or default_jobs(plan)
+    reader, workers = Reader(store, plan), int(store.fact("driver").get("jobs") or plan.jobs or 1)
     if options.watch and sys.stdout.isatty():
         return _watch(reader, workers, options)
     rows = reader.rows()
@@ -227,6 +234,8 @@ def _report(store: Store, options: argparse.Namespace, settings: Settings) -> in
 
 
 def _merge(store: Store, options: argparse.Namespace, settings: Settings) -> int:
+    from harness.sweep.drive import merge_if_over
+
     print(merge_if_over(store, store.plan(), is_forced=True) or "no run of this sweep reads lessons")
     return errors.DONE
 

@@ -17,9 +17,9 @@ from harness.commands.report import REFERENCE_COMPUTE
 from harness.settings import Settings
 from harness.sweep import reproduce
 from harness.sweep.compare import Comparison, Result, compare
-from harness.sweep.plan import Plan, distinct, levels_text
 from harness.sweep.row_state import Reader, RowState
 from harness.sweep.store import Store
+from harness.sweep.types import Plan, distinct, levels_text
 from runs.files import replace_file
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, printable
 from tasks.mlebench.aggregate import SeedsMissing, group_by_competition, official_summary

@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from harness import errors
 from harness.settings import Settings
 from harness.sweep import learned, table
-from harness.sweep.plan import Plan, Row, levels_text
 from harness.sweep.play_row import Outcome, Worker
 from harness.sweep.pool import Pool
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store
+from harness.sweep.types import Plan, Row, levels_text
 from runs.files import replace_file
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Driver:
         with ExitStack() as stack:
             if self.is_alone:
                 stack.enter_context(only_driver(self.store))
+                self.store.set_fact("driver", {"jobs": self.jobs})
             stack.enter_context(_terminating())
             worker = Worker(self.store, self.plan, self.process)
             pool = Pool(worker, self.jobs, self._say)

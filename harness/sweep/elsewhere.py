@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from harness.settings import load_settings
 from harness.sweep.play_row import LOOK_SECONDS, Outcome, Stop, Worker
@@ -26,8 +27,6 @@ def play_to_the_end(
     Keys of the endpoint come from this host's own environment (`HARNESS_API_KEY_FILE`). `on_interrupt` is called when
     the run was paused by a signal from outside.
     """
-    from pathlib import Path
-
     process = load_settings()
     process = replace(process, home=Path(home))
     store = Store(process.home, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import RunRequest, plays_demo, resolve_settings
-from harness.sweep.plan import Plan, Row
+from harness.sweep.types import Plan, Row
 from runs.run_settings import RunSettings
 from sandboxes.base import SandboxPaths, SandboxUnavailable
 from sandboxes.select import open_sandbox

@@ -22,8 +22,8 @@ from context.ledger.maintain import digest, merge, write_snapshot
 from harness.errors import UsageError
 from harness.startup.lessons import learn_folder
 from harness.sweep.host import network_file_system
-from harness.sweep.plan import Plan, Row
 from harness.sweep.store import Store, now
+from harness.sweep.types import Plan, Row
 from runs.files import replace_file
 from runs.journal import JournalError
 from tasks.errors import TaskError

@@ -1,11 +1,11 @@
-"""From a sweep file to its table of runs: one row for each task, combination of factors, and seed."""
+"""From a sweep file to its table of runs, with every task and setting checked."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,76 +14,13 @@ from harness import config, errors
 from harness.settings import Settings
 from harness.startup.create_run import RunRequest, plays_demo, resolve_settings
 from harness.startup.lessons import is_apart
-from harness.sweep.schema import Needs, Source
+from harness.sweep.schema import Source
+from harness.sweep.types import Plan, Row
 from runs.run_settings import RunSettings
 from tasks.catalog import find_task
 from tasks.errors import TaskError
 from tasks.mlebench.facts import in_split
 from tasks.task import Task
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run of a sweep. `settings` are the texts of its `--set`; the rest describes it for schedulers and reports.
-
-    `levels` maps each factor to the level of this run.
-    """
-
-    key: str
-    run_id: str
-    task: str
-    task_id: str
-    seed: int
-    levels: Mapping[str, str]
-    settings: Mapping[str, str]
-    hours: float | None = None
-    gpus: int = 0
-    base_url: str = ""
-    lower_is_better: bool = False
-    uses_ledger: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A sweep as it was when it was started. `variables` are the HARNESS_* settings of that moment, `ledger` what is
-    known of the frozen copy of the lessons (empty: no run reads lessons)."""
-
-    name: str
-    created: str
-    version: str
-    split: str
-    engine: str
-    jobs: int | None
-    cores: int
-    memory: int
-    score: bool
-    rows: tuple[Row, ...]
-    variables: Mapping[str, str] = field(default_factory=dict)
-    slurm: Mapping[str, Any] = field(default_factory=dict)
-    ledger: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def needs(self) -> Needs:
-        """What a run takes of its machine besides GPUs."""
-        return Needs(cores=self.cores, memory_gb=self.memory / 1e9)
-
-    def row(self, key: str) -> Row:
-        """The row of a key."""
-        return next(row for row in self.rows if row.key == key)
-
-    def as_json(self) -> dict[str, Any]:
-        """The plan as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def of_json(cls, values: dict[str, Any]) -> Plan:
-        """The plan from its plain values; fields of a newer version are left out."""
-        rows = tuple(
-            Row(**{name: one[name] for name in Row.__dataclass_fields__ if name in one}) for one in values["rows"]
-        )
-        return cls(
-            **{name: values[name] for name in cls.__dataclass_fields__ if name in values and name != "rows"}, rows=rows
-        )
 
 
 @dataclass(frozen=True)
@@ -235,13 +172,3 @@ def _row(known: Row, variant: Variant, seed: int, name: str, created: datetime, 
 
 def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text.rpartition("/")[2]).strip("-")[:60] or "x"
-
-
-def levels_text(row: Row) -> str:
-    """The levels of a row for people."""
-    return ", ".join(f"{factor}={level}" for factor, level in row.levels.items())
-
-
-def distinct(values: Sequence[str]) -> list[str]:
-    """The values, each once, in order."""
-    return list(dict.fromkeys(values))

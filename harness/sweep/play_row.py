@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from harness import errors
 from harness.settings import Settings
 from harness.sweep import fitness, host
-from harness.sweep.plan import Plan, Row
 from harness.sweep.row_state import Kind, history_of
 from harness.sweep.store import Store, worker_name
+from harness.sweep.types import Plan, Row
 from runs.views.format import one_line, printable
 from runs.views.summary import read_summary
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 15.0
 """How often a worker looks whether the sweep is to stop; a run may take a day, so this must cost little."""
 PAUSE_SECONDS = 60.0
 """How long a run may take to pause before it is killed, which loses nothing that was recorded."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from harness.sweep.plan import Plan, Row
 from harness.sweep.play_row import Outcome, Worker
 from harness.sweep.queue import Queue
 from harness.sweep.row_state import Reader
-from harness.sweep.store import FOLDER, worker_name
+from harness.sweep.store import FOLDER
+from harness.sweep.types import Plan, Row
 from sandboxes.base import SandboxUnavailable
 from sandboxes.gpus import query_gpus
 from sandboxes.leases.amounts import Priority, Request, this_machine
@@ -42,8 +42,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         gpus = [gpu.uuid for gpu in query_gpus()[0]]
-        home = self.worker.store.home / FOLDER / f".host-{worker_name()}"
-        self._leases = Leases(home, this_machine(gpus))
+        self._leases = Leases(self.worker.store.home / FOLDER / ".runs", this_machine(gpus))
         self._reader = Reader(self.worker.store, self.worker.plan)
         states = self._reader.rows()
         open_rows = [one.row for one in states if one.state in ("waiting", "running")]

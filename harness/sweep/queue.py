@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.sweep.plan import Row
+from harness.sweep.types import Row
 
 DEFAULT_HOURS = 24.0
 

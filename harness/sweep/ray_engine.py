@@ -15,11 +15,11 @@ from harness import errors
 from harness.settings import Settings
 from harness.sweep.drive import merge_if_over, only_driver, summarize
 from harness.sweep.elsewhere import play_to_the_end
-from harness.sweep.plan import Plan, Row
 from harness.sweep.play_row import Outcome
 from harness.sweep.queue import in_order
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store
+from harness.sweep.types import Plan, Row
 
 POLL_SECONDS = 5.0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from harness.sweep.plan import Plan
 from harness.sweep.schema import Source, SweepFile
+from harness.sweep.types import Plan
 
 
 def yaml_of(source: Source, plan: Plan) -> str:

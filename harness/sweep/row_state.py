@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.sweep.plan import Plan, Row
 from harness.sweep.store import Store
-from runs.views.summary import read_summary
+from harness.sweep.types import Plan, Row
 
 State = Literal["waiting", "running", "done", "failed"]
 SAME_REASON = 3
@@ -129,7 +128,7 @@ class Reader:
             return RowState(row, history_of(log, self.store.is_claimed(row.key)))
         history = history_of(log, log[-1].get("kind") != "done" and self.store.is_claimed(row.key))
         folder = home / "runs" / row.run_id
-        summary = self._cached(folder / "summary.json", lambda path: read_summary(path.parent)) or {}
+        summary = self._cached(folder / "summary.json", _read_json) or {}
         grade = (
             self._cached(home / "grades" / f"{row.run_id}.json", _read_json) or {} if history.state == "done" else {}
         )

@@ -17,11 +17,11 @@ from typing import Any
 from harness import errors
 from harness.settings import Settings
 from harness.sweep.elsewhere import play_to_the_end
-from harness.sweep.plan import Plan, Row
 from harness.sweep.play_row import Outcome, Stop
 from harness.sweep.queue import in_order
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store, worker_name
+from harness.sweep.types import Plan, Row
 
 TIMEOUT_MINUTES = 26 * 60
 PAUSE_SECONDS = 30.0

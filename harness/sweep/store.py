@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import errors
-from harness.sweep.plan import Plan
+from harness.sweep.types import Plan
 from runs.files import replace_file
 
 FOLDER = "sweeps"

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.sweep.plan import Plan, levels_text
 from harness.sweep.progress import Progress, progress_of
 from harness.sweep.row_state import RowState
 from harness.sweep.store import Store
+from harness.sweep.types import Plan, levels_text
 from harness.ui.format import table
 from runs.views.format import (
     DEMO_MODEL,

@@ -1,8 +1,8 @@
 """Leases of this machine's cores, memory and GPUs, shared by all harness processes of one HARNESS_HOME.
 
-    HOME/leases/lock           locked for a moment by whoever reads or changes the folder
-    HOME/leases/held/NAME      one file per lease: what it holds; locked while its holder lives
-    HOME/leases/waiting/NAME   one file per waiting request; their names sort in the order of service
+    HOME/leases/HOST/lock           locked for a moment by whoever reads or changes the folder
+    HOME/leases/HOST/held/NAME      one file per lease: what it holds; locked while its holder lives
+    HOME/leases/HOST/waiting/NAME   one file per waiting request; their names sort in the order of service
 
 The kernel releases the locks (flock) of a process that ends, however it ends, and a file that nobody has locked counts
 for nothing. So a killed process keeps nothing, and nothing has to be cleaned up.
@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,12 +91,17 @@ def _first(gpus: Sequence[str], count: int) -> Sequence[str]:
     return gpus[:count]
 
 
+def folder_of(home: Path) -> Path:
+    """Where the leases of this host are: several hosts may share a home."""
+    return home / "leases" / socket.gethostname()
+
+
 class Leases:
     """The leases of one HARNESS_HOME on this machine."""
 
     def __init__(self, home: Path, machine: Machine | None = None) -> None:
         self.machine = machine or this_machine()
-        self._folder = home / "leases"
+        self._folder = folder_of(home)
         self._held, self._waiting = self._folder / "held", self._folder / "waiting"
         for folder in (self._held, self._waiting):
             folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.interrupt import Stopping
+from harness import interrupt
+from harness.interrupt import Stopping, StopRequested
 from runs.events.registry import ModelFailed, Paused, RunEnded
 from tests.playing import engineer, events_of, harness_here, only_run, start_harness, turns_asked, wait_until
 from tests.servers.chat_server import ChatServer, Exchange, Fault
@@ -49,6 +50,18 @@ def test_signal_leaves_a_resumable_run(digits_home: Path, tmp_path: Path, how: s
     events = events_of(only_run(digits_home))
     assert isinstance(events[-1], RunEnded)
     assert all(mark.read_text() == "x\n" for mark in marks.iterdir())
+
+
+def test_several_terms_at_once_are_one_request_and_a_later_one_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = Stopping(30.0)
+    with stopping.watching():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StopRequested):
+            stopping.check()
+        monkeypatch.setattr(interrupt, "REPEATED_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_hup_that_was_ignored_at_the_start_stays_ignored() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runs.events.registry import JobFinished, RunEnded, ToolStarted, Waited
 from sandboxes.leases.amounts import Priority, Request
-from sandboxes.leases.leases import Leases
+from sandboxes.leases.leases import Leases, folder_of
 from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message
 
@@ -30,7 +30,7 @@ def test_a_command_waits_for_its_lease_and_the_wait_is_not_its_own(digits_home: 
     everything = leases.acquire(Request(cores=10**6), Priority.INTERACTIVE)
     with ChatServer(one_command, piece=1000) as server:
         process = start_harness(digits_home, "run", "digits", "--model", "m", "--base-url", server.url, *LOCAL)
-        waiting = digits_home / "leases" / "waiting"
+        waiting = folder_of(digits_home) / "waiting"
         wait_until(lambda: any(waiting.iterdir()))
         time.sleep(1.5)
         everything.release()
@@ -51,7 +51,7 @@ def test_a_run_that_waits_for_a_lease_can_be_stopped_and_resumed(digits_home: Pa
     with ChatServer(one_command, piece=1000) as server:
         with Leases(digits_home).acquire(Request(cores=10**6), Priority.INTERACTIVE):
             process = start_harness(digits_home, "run", "digits", "--model", "m", "--base-url", server.url, *LOCAL)
-            wait_until(lambda: any((digits_home / "leases" / "waiting").iterdir()))
+            wait_until(lambda: any((folder_of(digits_home) / "waiting").iterdir()))
             began = time.monotonic()
             os.kill(process.pid, signal.SIGINT)
             process.communicate(timeout=30)

@@ -9,10 +9,11 @@ import pytest
 
 from harness.errors import UsageError
 from harness.settings import Settings, SettingsError
-from harness.sweep.plan import Plan, make_plan
+from harness.sweep.plan import make_plan
 from harness.sweep.play_row import run_command
 from harness.sweep.reproduce import yaml_of
 from harness.sweep.schema import SweepRequest, is_sweep_file, read_request
+from harness.sweep.types import Plan
 from tasks.errors import TaskError
 from tests.playing import harness_here
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
 from harness.sweep.host import answers, network_file_system
-from harness.sweep.plan import Plan, Row
 from harness.sweep.progress import progress_of
 from harness.sweep.queue import Queue, in_order
 from harness.sweep.ray_engine import why_never
 from harness.sweep.row_state import History, RowState, history_of, same_reason
 from harness.sweep.store import Store
+from harness.sweep.types import Plan, Row
 
 
 def row(task: str = "t", seed: int = 0, hours: float | None = 24.0, **fields: Any) -> Row:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sandboxes.base import SandboxUnavailable
 from sandboxes.leases.amounts import Held, Machine, Priority, Request, fits, remaining, this_machine
-from sandboxes.leases.leases import Lease, Leases
+from sandboxes.leases.leases import Lease, Leases, folder_of
 from sandboxes.leases.shared import SharedLease
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def in_thread(act: Callable[[], object]) -> threading.Thread:
 
 def wait_for_tickets(home: Path, count: int) -> None:
     until = time.monotonic() + 20
-    while len(list((home / "leases" / "waiting").iterdir())) < count:
+    while len(list((folder_of(home) / "waiting").iterdir())) < count:
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -72,7 +72,7 @@ def test_a_killed_process_keeps_nothing(tmp_path: Path) -> None:
     assert waits and "2 of 2 cores" in waits[0]
     granted[0].release()
     assert leases.held() == {}
-    assert list((tmp_path / "leases" / "held").iterdir()) == []
+    assert list((folder_of(tmp_path) / "held").iterdir()) == []
 
 
 def test_requests_are_served_by_class_then_by_arrival(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_large_request_is_not_overtaken_but_for_what_it_does_not_need(tmp_path
 
     with pytest.raises(GivenUp):
         leases.acquire(Request(cores=1), Priority.OTHER_FOLDS, give_up)
-    assert len(list((tmp_path / "leases" / "waiting").iterdir())) == 1, "a wait that was given up leaves the queue"
+    assert len(list((folder_of(tmp_path) / "waiting").iterdir())) == 1, "a wait that was given up leaves the queue"
     leases.acquire(Request(gpus=1), Priority.OTHER_FOLDS, give_up).release()
     small.release()
     thread.join(20)

@@ -193,6 +193,7 @@ class ChatServer:
     faults: Iterable[str | Fault] | Callable[[dict[str, Any]], str | Fault] = ()
     piece: int = 5
     received: list[Received] = field(default_factory=list)
+    port: int = 0
     answered: int = 0
     connections: int = 0
     broken: list[str] = field(default_factory=list)
@@ -206,7 +207,7 @@ class ChatServer:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._planned = iter(()) if callable(self.faults) else iter(self.faults)
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", self.port), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

@@ -1,0 +1,203 @@
+"""Whole sweeps with real processes: failures, a dead endpoint, a full home, a stop, a killed driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from harness.settings import Settings
+from harness.sweep import host
+from harness.sweep.plan import make_plan
+from harness.sweep.play_row import Waits, Worker
+from harness.sweep.pool import Pool
+from harness.sweep.reproduce import yaml_of
+from harness.sweep.row_state import Reader
+from harness.sweep.schema import SweepRequest, read_request
+from harness.sweep.store import Store
+from tests.playing import call, harness_here, reply, start_harness, wait_until
+from tests.servers.chat_server import ChatServer, Message
+from tests.sweeps.whole import QUICK, check_whole
+
+PATIENT = ("model_first_wait_seconds=0.1", "model_longest_wait_seconds=0.5", "model_stall_seconds=5")
+FAST = Waits(failed=0.1, full=0.3, endpoint=0.3, busy=0.3)
+COPY = "cp data/sample_submission.csv submission.csv"
+
+
+def engineer(seconds: float = 0.0) -> Any:
+    """A model that evaluates the sample and finishes; each reply takes `seconds`."""
+
+    def script(request: dict[str, Any]) -> Message:
+        time.sleep(seconds)
+        if not re.search(r"^attempt: \d+$", str(request["messages"][-1:] and request["messages"]), re.MULTILINE) and (
+            "attempt: " not in str(request["messages"])
+        ):
+            return {"content": "ok"}
+        step = sum(message["role"] == "assistant" for message in request["messages"])
+        steps = [[call("bash", command="echo looked")], [call("evaluate", command=COPY)], [call("finish", did="all")]]
+        return reply(f"step {step}", *steps[min(step, 2)], tag=str(step))
+
+    return script
+
+
+def made(home: Path, *tasks: str, seeds: int = 1, settings: tuple[str, ...] = (), **options: Any) -> Worker:
+    """A worker of a new sweep."""
+    process = Settings(home, api_key="sk-test", variables=dict(os.environ), keys={"HARNESS_API_KEY": "sk-test"})
+    request = SweepRequest(tasks, name="s", seeds=seeds, assignments=(*QUICK, *PATIENT, *settings))
+    source = read_request(request)
+    plan = make_plan(source, process)
+    store = Store(home, "s")
+    plan = store.create(lambda draft: (plan, yaml_of(source, plan)))
+    return Worker(store, plan, process, waits=FAST)
+
+
+def states(worker: Worker) -> dict[str, str]:
+    return {one.row.key: one.state for one in Reader(worker.store, worker.plan).rows()}
+
+
+def served(server: ChatServer) -> tuple[str, ...]:
+    return (f"base_url={server.url}", "model=m")
+
+
+def test_a_broken_task_fails_for_its_reason_and_the_others_are_played(digits_home: Path, tmp_path: Path) -> None:
+    code, printed = harness_here(digits_home, "tasks", "digits")
+    assert code == 0, printed
+    broken = tmp_path / "broken"
+    shutil.copytree(digits_home / "data" / "digits", broken)
+    text = re.sub(r"(?m)^id: .*$", "id: broken", (broken / "task.yaml").read_text())
+    (broken / "task.yaml").write_text(text)
+    with ChatServer(engineer()) as server:
+        worker = made(digits_home, "digits", str(broken / "task.yaml"), settings=served(server))
+        (broken / "task.yaml").write_text(text + "metrics: nothing\n")
+        Pool(worker, jobs=2).play()
+    assert states(worker) == {"digits.s0": "done", "broken.s0": "failed"}
+    found = {one.row.key: one for one in Reader(worker.store, worker.plan).rows()}["broken.s0"]
+    assert found.history.tries == 3 and "task.yaml:" in found.history.reason
+    code, printed = harness_here(digits_home, "sweep", "status", "s", "--json")
+    assert code == 0
+    status = json.loads(printed)
+    assert (status["done"], status["failed"], status["graded"]) == (1, 1, 1)
+    code, printed = harness_here(digits_home, "sweep", "report", "s", "--pad-missing")
+    assert code == 0 and "broken.s0" in printed
+    report = json.loads((digits_home / "sweeps" / "s" / "report" / "report.json").read_text())
+    assert report["settings"][0]["official"]["metrics"]["submission_exists_percentage"]["mean"] == 50.0
+    assert (digits_home / "sweeps" / "s" / "report" / "medals_over_time.svg").is_file()
+
+
+@pytest.mark.slow
+def test_while_the_endpoint_is_dead_all_runs_wait_and_none_fails(digits_home: Path) -> None:
+    with ChatServer(engineer(0.1)) as server:
+        port = server.url
+        worker = made(digits_home, "digits", seeds=2, settings=served(server))
+    pool = Pool(worker, jobs=2)
+    thread = threading.Thread(target=pool.play)
+    thread.start()
+    try:
+        rows = Reader(worker.store, worker.plan)
+        wait_until(lambda: all("no reply" in one.history.reason for one in rows.rows()))
+        assert all(one.history.failures == 0 and one.state != "failed" for one in rows.rows())
+        with ChatServer(engineer(0.1), port=_port(port)):
+            thread.join(120)
+    finally:
+        worker.stop.ask()
+        thread.join(60)
+    assert set(states(worker).values()) == {"done"}
+    check_whole(digits_home, "s")
+
+
+def _port(url: str) -> int:
+    return int(url.split(":")[2].split("/")[0])
+
+
+@pytest.mark.slow
+def test_requests_in_flight_of_all_runs_stay_below_the_cap(digits_home: Path) -> None:
+    busy, most, lock = Counter[str](), [0], threading.Lock()
+    answer = engineer()
+
+    def script(request: dict[str, Any]) -> Message:
+        with lock:
+            busy["now"] += 1
+            most[0] = max(most[0], busy["now"])
+        time.sleep(0.3)
+        with lock:
+            busy["now"] -= 1
+        return dict(answer(request))
+
+    with ChatServer(script) as server:
+        worker = made(digits_home, "digits", seeds=3, settings=(*served(server), "requests_at_once=2"))
+        harness_here(digits_home, "doctor", "--base-url", server.url, "--model", "m")
+        most[0] = 0
+        Pool(worker, jobs=3).play()
+    assert set(states(worker).values()) == {"done"}
+    assert most[0] <= 2
+
+
+@pytest.mark.slow
+def test_a_full_home_lets_runs_wait(digits_home: Path) -> None:
+    with ChatServer(engineer()) as server:
+        worker = made(digits_home, "digits", settings=served(server))
+        room = iter([0, 0])
+        with patch.object(host, "free_bytes", lambda home: next(room, 10**12)):
+            Pool(worker, jobs=1).play()
+    assert states(worker) == {"digits.s0": "done"}
+    assert "nearly full" in json.dumps(worker.store.log("digits.s0"))
+
+
+def test_a_run_that_was_graded_too_early_is_refused_at_once(digits_home: Path) -> None:
+    worker = made(digits_home, "digits")
+    (digits_home / "grades").mkdir()
+    (digits_home / "grades" / f"{worker.plan.rows[0].run_id}.json").write_text("{}")
+    Pool(worker, jobs=1).play()
+    (one,) = Reader(worker.store, worker.plan).rows()
+    assert (one.state, one.history.tries) == ("failed", 0)
+    assert "graded" in one.history.reason
+
+
+def test_a_worker_that_cannot_run_marks_itself_and_the_run_waits_for_another(digits_home: Path) -> None:
+    worker = made(digits_home, "digits", settings=("sandbox=docker", "image=there-is-no-such-image", "gpus=64"))
+    pool = Pool(worker, jobs=1)
+    pool.play()
+    assert states(worker) == {"digits.s0": "waiting"}
+    assert list(pool.unfit) == ["digits.s0"] and worker.store.unfit_workers()
+    code, printed = harness_here(digits_home, "sweep", "resume", "s")
+    assert code == 5, printed
+
+
+def test_another_version_of_the_harness_does_not_play_a_sweep(digits_home: Path) -> None:
+    from dataclasses import replace
+
+    worker = made(digits_home, "digits")
+    other = replace(worker, plan=replace(worker.plan, version="9.9"))
+    outcome = other.play(other.plan.rows[0])
+    assert outcome.kind == "unfit" and "9.9" in outcome.reason
+
+
+@pytest.mark.slow
+def test_a_sweep_is_stopped_killed_and_resumed_without_losing_anything(digits_home: Path) -> None:
+    with ChatServer(engineer(0.5)) as server:
+        worker = made(digits_home, "digits", seeds=2, settings=served(server))
+        command = ("sweep", "resume", "s", "--jobs", "2")
+        process = start_harness(digits_home, *command)
+        journals = [worker.process.runs / row.run_id / "events.jsonl" for row in worker.plan.rows]
+        wait_until(lambda: all(path.is_file() and b'"model_replied"' in path.read_bytes() for path in journals))
+        process.kill()  # the driver alone: its runs must pause by themselves
+        process.communicate()
+        wait_until(lambda: not any(worker.store.is_claimed(row.key) for row in worker.plan.rows))
+        wait_until(lambda: all(re.search(b'"(paused|run_ended)"', path.read_bytes()) for path in journals))
+        process = start_harness(digits_home, *command)
+        time.sleep(1.0)
+        assert harness_here(digits_home, "sweep", "resume", "s")[0] in (0, 2), "a second driver is refused"
+        printed, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, printed
+    assert set(states(worker).values()) == {"done"}
+    check_whole(digits_home, "s")
+    assert all(one.history.failures == 0 for one in Reader(worker.store, worker.plan).rows())
