@@ -21,6 +21,7 @@ def become(worker: int, words: list[str]) -> NoReturn:
         set_process_option(PR_SET_PDEATHSIG, signal.SIGTERM)  # it stays when the program is replaced
         if os.getppid() != worker:  # it died before the line above
             raise SystemExit(STOPPED)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm sends it to all processes of a job; the worker acts on it
     os.execv(words[0], words)
 
 

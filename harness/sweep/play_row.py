@@ -57,9 +57,11 @@ class Outcome:
 
 @dataclass
 class Stop:
-    """A request of this process to stop, for all its runs at once."""
+    """A request of this process to stop, for all its runs at once. `is_told`: whoever manages this host has sent a
+    signal to the runs, and is about to end this process."""
 
     is_set: bool = False
+    is_told: bool = False
     children: set[subprocess.Popen[bytes]] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,19 +75,19 @@ class Stop:
 
 @dataclass(frozen=True)
 class Worker:
-    """What this process plays runs with. `leaves_signals`: whoever stops it signals its runs as well (Slurm)."""
+    """What this process plays runs with. `shares_signals`: its runs get the signals of its process group (Slurm)."""
 
     store: Store
     plan: Plan
     process: Settings
     stop: Stop = field(default_factory=Stop)
     waits: Waits = Waits()
-    leaves_signals: bool = False
+    shares_signals: bool = False
 
     @property
     def must_stop(self) -> bool:
         """Whether this process or the whole sweep is to stop."""
-        return self.stop.is_set or self.store.is_stopped
+        return self.stop.is_set or self.stop.is_told or self.store.is_stopped
 
     def play(self, row: Row) -> Outcome:
         """Play a run until it ends, fails or is to stop. Playing a run that is over changes nothing."""
@@ -168,7 +170,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=not self.leaves_signals,
+                start_new_session=not self.shares_signals,
             )
         try:
             self._wait(child, stoppable)
@@ -199,7 +201,7 @@ class Worker:
                     continue
                 if not asked_at:
                     asked_at = time.monotonic()
-                    if not (self.stop.is_set or self.leaves_signals):
+                    if not (self.stop.is_set or self.stop.is_told):
                         child.terminate()
                 elif time.monotonic() - asked_at > PAUSE_SECONDS:
                     child.kill()

@@ -7,10 +7,12 @@ again; the run then continues on whatever node comes next.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -63,7 +65,7 @@ def submit_row(store: Store, plan: Plan, row: Row, exclude: str = "") -> str:
         "cpus_per_task": plan.cores or 1,
         "signal_delay_s": SIGNAL_SECONDS,
         "additional_parameters": {"requeue": True, "open_mode": "append", **extra},
-        "setup": [f"export HARNESS_HOME={_quoted(str(store.home))}", *_exports(plan)],
+        "setup": [f"export HARNESS_HOME={shlex.quote(str(store.home))}", *_exports(plan)],
     }
     if row.gpus:
         parameters["gpus_per_node"] = row.gpus
@@ -79,13 +81,7 @@ def submit_row(store: Store, plan: Plan, row: Row, exclude: str = "") -> str:
 
 
 def _exports(plan: Plan) -> list[str]:
-    return [f"export {name}={_quoted(value)}" for name, value in plan.variables.items()]
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
+    return [f"export {name}={shlex.quote(value)}" for name, value in plan.variables.items()]
 
 
 def active_jobs(store: Store) -> dict[str, str]:
@@ -117,7 +113,6 @@ class RunJob:
     name: str
     key: str
     _stop: Stop = field(default_factory=Stop, repr=False)
-    _is_told: bool = field(default=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"home": self.home, "name": self.name, "key": self.key}
@@ -127,29 +122,25 @@ class RunJob:
 
     def __call__(self) -> str:
         """Play the run; a host that cannot passes it on to another job."""
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGCONT, lambda *_: None)
-        outcome = play_to_the_end(
-            self.home, self.name, self.key, self._stop, leaves_signals=True, on_interrupt=self._wait_for_the_end
-        )
+        signal.signal(signal.SIGTERM, self._on_term)
+        while True:
+            outcome = play_to_the_end(self.home, self.name, self.key, self._stop, shares_signals=True)
+            if not (outcome.kind == "stopped" and self._stop.is_told):
+                break
+            # Slurm is about to end this job and queue it again; if it does not, the signal was somebody else's.
+            time.sleep(REQUEUE_SECONDS)
+            self._stop.is_told = False
         if outcome.kind == "unfit":
             self._pass_on(outcome)
         return f"{outcome.kind}: {outcome.reason}"
 
-    def _told(self, _number: int, _frame: FrameType | None) -> None:
-        """Slurm is about to preempt this job; it tells the run's process as well."""
-        self._is_told = True
-
-    def _wait_for_the_end(self) -> None:
-        """The run has paused because of a signal: let Slurm end and requeue this job rather than start it again."""
-        until = time.monotonic() + REQUEUE_SECONDS
-        while time.monotonic() < until:
-            time.sleep(1.0)
+    def _on_term(self, _number: int, _frame: FrameType | None) -> None:
+        """Slurm preempts this job; it has told the run's process as well."""
+        self._stop.is_told = True
 
     def checkpoint(self) -> Any:
         """Called by submitit before the time limit: pause the run; what is returned is queued again."""
-        import submitit
-
+        submitit = _submitit()
         self._stop.ask()
         until = time.monotonic() + PAUSE_SECONDS
         while any(child.poll() is None for child in list(self._stop.children)) and time.monotonic() < until:
@@ -157,8 +148,6 @@ class RunJob:
         return submitit.helpers.DelayedSubmission(RunJob(self.home, self.name, self.key))
 
     def _pass_on(self, outcome: Outcome) -> None:
-        from pathlib import Path
-
         store = Store(Path(self.home), self.name)
         plan = store.plan()
         bad = ",".join(sorted({worker_name(), *store.unfit_workers()}))

@@ -214,6 +214,8 @@ def _best_of(evaluations: list[Evaluation], lower_is_better: bool) -> Evaluation
 def _score_cell(best: Evaluation | None) -> str:
     if best is None:
         return "none"
+    if best.finished is None:  # a run that was paused in the middle of it
+        return "open"
     mark = ", not trusted" if best.result.distrust_reason else ""
     return score_text(best.score, best.noise) + mark if best.score is not None else best.status or "open"
 

@@ -17,8 +17,8 @@ from typing import Any
 from sandboxes.jobs.processes import LIBC, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, set_process_option
 from sandboxes.seccomp import apply_filter, make_filter
 
-RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM)
-"""Signals with a handler in the runner; the command gets the default behaviour back."""
+RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR2)
+"""Signals with a handler in the runner, or ignored by a run of a sweep; the command gets the default behaviour back."""
 
 
 def start_command(request: dict[str, Any], output: int) -> int:

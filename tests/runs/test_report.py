@@ -9,6 +9,7 @@ from run_stories import created, small_run, stamp
 
 from runs.events.registry import (
     Decided,
+    EvaluationStarted,
     Event,
     ModelAsked,
     Paused,
@@ -35,6 +36,13 @@ def interrupted_run() -> list[Event]:
         RunEnded(why="attempts"),
     ]
     return [*small_run(), *(stamp(event, len(small_run()) + index, 5.0) for index, event in enumerate(more))]
+
+
+def test_a_run_that_is_paused_in_the_middle_of_an_evaluation_has_a_report() -> None:
+    events = small_run()
+    number = next(number for number, event in enumerate(events) if isinstance(event, EvaluationStarted))
+    events = [*events[: number + 1], stamp(Paused(why="stopped by SIGTERM"), number + 1, 5.0)]
+    assert "| open |" in report(fold(events), events)
 
 
 def test_report_has_result_cost_and_incidents(tmp_path: Path) -> None:
