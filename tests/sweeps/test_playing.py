@@ -194,8 +194,9 @@ def test_a_sweep_is_stopped_killed_and_resumed_without_losing_anything(digits_ho
         wait_until(lambda: not any(worker.store.is_claimed(row.key) for row in worker.plan.rows))
         wait_until(lambda: all(re.search(b'"(paused|run_ended)"', path.read_bytes()) for path in journals))
         process = start_harness(digits_home, *command)
-        time.sleep(1.0)
-        assert harness_here(digits_home, "sweep", "resume", "s")[0] in (0, 2), "a second driver is refused"
+        wait_until(lambda: any(worker.store.is_claimed(row.key) for row in worker.plan.rows))
+        code, refused = harness_here(digits_home, "sweep", "resume", "s")
+        assert code == 2 and "sweep status s" in refused, "there is one driver"
         printed, _ = process.communicate(timeout=120)
         assert process.returncode == 0, printed
     assert set(states(worker).values()) == {"done"}
