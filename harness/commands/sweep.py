@@ -33,6 +33,10 @@ def sweep(options: argparse.Namespace, settings: Settings) -> int:
         return _start(options, settings)
     if len(words) != 2:
         errors.fail(f"say which sweep: harness sweep {words[0]} NAME (sweeps: {_known(settings)})")
+    if options.name or options.seeds or options.assignments or options.dry_run or options.create_only:
+        errors.fail(
+            "--name, --seeds, --set, --dry-run and --create-only are for a new sweep: the table of one is fixed"
+        )
     store = Store(settings.home, words[1])
     return COMMANDS[words[0]](store, options, settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -45,6 +46,7 @@ class Driver:
     _drawn_at: float = 0.0
     _paged_at: float = 0.0
     _live: Live | None = None
+    _said: dict[str, str] = field(default_factory=dict)
     _print_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -57,8 +59,8 @@ class Driver:
                 stack.enter_context(only_driver(self.store))
                 self.store.set_fact("driver", {"jobs": self.jobs})
             stack.enter_context(_terminating())
-            worker = Worker(self.store, self.plan, self.process)
-            pool = Pool(worker, self.jobs, self._say)
+            worker = Worker(self.store, self.plan, self.process, on_start=self._start)
+            pool = Pool(worker, self.jobs, self._end_of)
             if not self.is_plain:
                 self._live = stack.enter_context(_live_table())
             try:
@@ -73,18 +75,19 @@ class Driver:
             print(said)
         return summarize(self.store, self.plan, self.reader, dict(pool.unfit))
 
-    def _say(self, row: Row, outcome: Outcome | None) -> None:
-        """One line for each start and end, where there is no live table."""
-        if self._live is not None:
+    def _start(self, row: Row) -> None:
+        self._say(row, "starts")
+
+    def _end_of(self, row: Row, outcome: Outcome) -> None:
+        kind = {"later": "waits", "stopped": "paused"}.get(outcome.kind, outcome.kind)
+        self._say(row, f"{kind}: {outcome.reason}" if outcome.reason else kind)
+
+    def _say(self, row: Row, text: str) -> None:
+        """One line for each start and end, where there is no live table; a reason to wait is said once."""
+        if self._live is not None or self._said.get(row.key) == text:
             return
-        if outcome is None:
-            text = "starts"
-        elif outcome.kind == "done":
-            text = "done"
-        else:
-            text = {"later": "waits", "stopped": "paused"}.get(outcome.kind, outcome.kind)
-            text += f": {outcome.reason}" if outcome.reason else ""
-        with self._print_lock:
+        self._said[row.key] = text
+        with self._print_lock, contextlib.suppress(OSError):  # nobody reads any more
             print(f"{row.task_id} seed {row.seed} {levels_text(row)}".strip() + f": {text}", flush=True)
 
     def _draw(self, is_last: bool = False) -> None:
@@ -97,7 +100,8 @@ class Driver:
         if is_last or now - self._paged_at > PAGE_SECONDS:
             self._paged_at = now
             page = table.as_page(self.plan, self.reader.rows(), self.store, self.jobs)
-            replace_file(self.store.folder / "status.html", page.encode())
+            with contextlib.suppress(OSError):  # a full disk: the runs wait, and so does the page
+                replace_file(self.store.folder / "status.html", page.encode())
 
 
 @contextmanager

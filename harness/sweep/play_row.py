@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness import errors
@@ -82,6 +82,7 @@ class Worker:
     process: Settings
     stop: Stop = field(default_factory=Stop)
     waits: Waits = Waits()
+    on_start: Callable[[Row], None] = lambda row: None
     shares_signals: bool = False
 
     @property
@@ -90,9 +91,22 @@ class Worker:
         return self.stop.is_set or self.stop.is_told or self.store.is_stopped
 
     def play(self, row: Row) -> Outcome:
-        """Play a run until it ends, fails or is to stop. Playing a run that is over changes nothing."""
+        """Play a run until it ends, fails or is to stop. Playing a run that is over changes nothing.
+
+        Whatever goes wrong is the outcome of this run, so that the others are played.
+        """
         if self.must_stop:
             return Outcome("stopped")
+        try:
+            return self._play(row)
+        except Exception as error:
+            why = one_line(errors.explain(error, None), 400)
+            if errors.code_of(error) == errors.STOPPED:  # the disk is full, or broken
+                return Outcome("later", why, self.waits.full)
+            self.store.append(row.key, "ended", kind="failed", reason=why)
+            return Outcome("failed", why, self.waits.failed)
+
+    def _play(self, row: Row) -> Outcome:
         with self.store.claim(row.key) as is_mine:
             if not is_mine:
                 return Outcome("later", "another worker plays it", self.waits.busy)
@@ -142,6 +156,7 @@ class Worker:
     # ----------------------------------------------------------------------------------------------------- the try
 
     def _try(self, row: Row) -> Outcome:
+        self.on_start(row)
         self.store.append(row.key, "started", worker=worker_name(), pid=os.getpid(), events=self._journal_bytes(row))
         begun = time.monotonic()
         code, said = self._run(row, run_command(row))

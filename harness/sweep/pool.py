@@ -23,7 +23,7 @@ from sandboxes.leases.amounts import Priority, Request, this_machine
 from sandboxes.leases.leases import Leases
 
 WAIT_SECONDS = 1.0
-OnChange = Callable[[Row, Outcome | None], None]
+OnEnd = Callable[[Row, Outcome], None]
 
 
 class _MustStop(Exception):
@@ -32,11 +32,11 @@ class _MustStop(Exception):
 
 @dataclass
 class Pool:
-    """Threads of this process that play the runs of one sweep. `on_change` hears of each start (None) and end."""
+    """Threads of this process that play the runs of one sweep. `on_end` hears how each start of a run ends."""
 
     worker: Worker
     jobs: int
-    on_change: OnChange = lambda row, outcome: None
+    on_end: OnEnd = lambda row, outcome: None
     unfit: dict[str, str] = field(default_factory=dict)
     """Rows that this host cannot run, and why."""
 
@@ -85,7 +85,6 @@ class Pool:
     def _play(self, row: Row) -> Outcome:
         try:
             with self._lease(row):
-                self.on_change(row, None)
                 return self.worker.play(row)
         except _MustStop:
             return Outcome("stopped")
@@ -94,7 +93,7 @@ class Pool:
             return Outcome("unfit", str(error))
 
     def _settle(self, row: Row, outcome: Outcome) -> None:
-        self.on_change(row, outcome)
+        self.on_end(row, outcome)
         if outcome.kind == "unfit":
             self.unfit[row.key] = outcome.reason
         if outcome.again_in is None or self._is_over(row, outcome):

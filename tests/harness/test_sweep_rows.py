@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
 from harness.sweep.host import answers, network_file_system
@@ -17,6 +20,7 @@ from harness.sweep.queue import Queue, in_order
 from harness.sweep.ray_engine import why_never
 from harness.sweep.row_state import History, RowState, history_of, same_reason
 from harness.sweep.store import Store
+from harness.sweep.table import as_json, as_page, as_rich, as_text
 from harness.sweep.types import Plan, Row
 
 
@@ -163,6 +167,23 @@ def test_the_sums_of_a_sweep() -> None:
     assert (progress.dollars, progress.hours, progress.gpu_hours) == (4.5, 47.0, 84.0)
     assert progress.hours_left == pytest.approx(16 + 21), "runs took 21 hours so far"
     assert progress_of(rows, workers=2).hours_left == pytest.approx(21)
+
+
+def test_the_table_as_page_and_text_shows_what_went_wrong_and_runs_nothing_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    (store.folder / "workers").mkdir(parents=True)
+    bad = RowState(row("a"), History("failed", "<script>alert(1)</script> \x1b[31m", "host", 3, 3))
+    rows = [state(row("b"), "done", 1, "gold"), bad, *(state(row("c", seed), "waiting") for seed in range(50))]
+    page = as_page(plan_of(*(one.row for one in rows)), rows, store, 1)
+    assert "<script" not in page and "&lt;script&gt;" in page and "default-src 'none'" in page
+    text = as_text(plan_of(*(one.row for one in rows)), rows, store, 1, most=10)
+    assert "\x1b" not in text and "and 42 more" in text
+    assert text.index("alert") < text.index("waiting  ", text.index("worker")), "failed runs come first"
+    console = Console(file=StringIO(), width=200)
+    console.print(as_rich(plan_of(*(one.row for one in rows)), rows, store, 1, most=10))
+    assert "1 of 1 graded runs" in console.file.getvalue()  # type: ignore[attr-defined]
+    found = json.loads(as_json(plan_of(*(one.row for one in rows)), rows, store, 1))
+    assert (found["failed"], found["waiting"], len(found["rows"])) == (1, 50, 52)
 
 
 def results(effect: float, tasks: int, seeds: int = 3) -> list[Result]:

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 import pytest
 
+from context.ledger.ledger import Ledger
+from context.ledger.maintain import digest
 from harness.settings import Settings
 from harness.sweep import host
 from harness.sweep.plan import make_plan
@@ -24,7 +26,8 @@ from harness.sweep.reproduce import yaml_of
 from harness.sweep.row_state import Reader
 from harness.sweep.schema import SweepRequest, read_request
 from harness.sweep.store import Store
-from tests.playing import call, harness_here, reply, start_harness, wait_until
+from runs.events.registry import LessonsChosen, LessonsLearned
+from tests.playing import call, events_of, harness_here, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message
 from tests.sweeps.whole import QUICK, check_whole
 
@@ -202,3 +205,35 @@ def test_a_sweep_is_stopped_killed_and_resumed_without_losing_anything(digits_ho
     assert set(states(worker).values()) == {"done"}
     check_whole(digits_home, "s")
     assert all(one.history.failures == 0 for one in Reader(worker.store, worker.plan).rows())
+
+
+@pytest.mark.slow
+def test_all_runs_read_one_copy_of_the_lessons_and_add_theirs_at_the_end(digits_home: Path) -> None:
+    with ChatServer(engineer()) as server:
+        settings = [f"--set={one}" for one in (*QUICK[:-1], *PATIENT, *served(server))]
+        code, printed = harness_here(digits_home, "run", "digits", "--plain", *settings, "--seed", "7")
+        assert code == 0, printed
+        ledger = digits_home / "ledger.sqlite"
+        before = ledger.read_bytes()
+        code, printed = harness_here(
+            digits_home, "sweep", "digits", "--seeds", "2", "--name", "s", *settings, "--plain"
+        )
+    assert code == 0 and "2 runs added" in printed, printed
+    store = Store(digits_home, "s")
+    plan = store.plan()
+    (facts,) = plan.ledger.values()
+    assert facts["runs"] == 1, "what was known at the start"
+    with Ledger(store.folder / facts["snapshot"], read_only=True) as snapshot:
+        assert digest(snapshot) == facts["digest"], "the copy has not changed"
+    for row in plan.rows:
+        events = events_of(digits_home / "runs" / row.run_id)
+        chosen = next(event for event in events if isinstance(event, LessonsChosen))
+        assert "ledger" in chosen.sources
+        assert not any(isinstance(event, LessonsLearned) for event in events)
+    with Ledger(ledger, read_only=True) as merged:
+        assert merged.rows("select count(*) as runs from run")[0]["runs"] == 3
+    assert ledger.read_bytes() != before
+    code, printed = harness_here(digits_home, "sweep", "merge", "s")
+    assert code == 0 and "0 runs added" in printed
+    code, printed = harness_here(digits_home, "sweep", "report", "s", "--no-curve")
+    assert facts["digest"][:16] in printed

@@ -74,7 +74,7 @@ def _queued() -> str:
 
 def test_a_stop_takes_waiting_jobs_out_of_the_queue(digits_home: Path, slurm: None) -> None:
     command = ["sweep", "digits", "--seeds", "2", "--name", "w", *SET, "--engine", "slurm"]
-    hold = subprocess.Popen(["srun", "--partition=high", "--exclusive", "sleep", "30"])
+    hold = subprocess.Popen(["srun", "--partition=high", "--exclusive", "sleep", "60"])
     try:
         time.sleep(1.0)
         assert harness(digits_home, *command)[0] == 0
