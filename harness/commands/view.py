@@ -51,7 +51,7 @@ def window_of(events: Iterable[Event]) -> SeenWindow:
         window.apply(event)
         last = event if isinstance(event, ModelAsked) else last
     count = last.messages if last else len(window.messages)
-    is_exact = last is not None and bool(last.digest) and window.digest(count) == last.digest
+    is_exact = window.digest(count) == last.digest if last is not None and last.digest else None
     return SeenWindow(window.system, window.tools, tuple(window.messages[:count]), tuple(window.seqs[:count]), is_exact)
 
 

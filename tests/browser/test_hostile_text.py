@@ -54,7 +54,7 @@ def test_the_exported_file_runs_only_its_own_script(watched: Watched, home: Path
     watched.page.add_init_script(WATCH)
     watched.hosts.clear()
     watched.page.goto(file.as_uri(), wait_until="domcontentloaded")
-    watched.page.wait_for_function("Number(document.body.dataset.drawn) > 3")
+    watched.page.wait_for_function("() => Number(document.body.dataset.drawn) > 3")
     assert watched.page.evaluate("violations") == [] and "pwned" not in watched.page.title()
     assert watched.hosts <= {""}
     assert watched.complaints == []

@@ -14,13 +14,14 @@ from runs.views.format import one_line, printable, printable_lines
 
 @dataclass(frozen=True)
 class SeenWindow:
-    """The exact texts of a request. `seqs` are the events of its messages; `is_exact`: the recorded digest matches."""
+    """The exact texts of a request. `seqs` are the events of its messages; `is_exact`: the recorded digest
+    matches (None: none was recorded)."""
 
     system: bytes
     tools: bytes
     messages: tuple[bytes, ...]
     seqs: tuple[int, ...]
-    is_exact: bool
+    is_exact: bool | None
 
 
 def window_facts(view: RunView, number: int, window_of: Callable[[Iterable[Event]], SeenWindow]) -> dict[str, Any]:
