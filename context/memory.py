@@ -28,7 +28,9 @@ def render_entry(state: State, attempt: Attempt) -> str:
         f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
-    lines += [_render_tried(attempt, e) for e in state.evaluations_in(attempt.number)] or ["no evaluation"]
+    lines += [_render_tried(attempt, e) for e in state.evaluations_in(attempt.number)] or [
+        "no evaluation: nothing of it was scored, and its files were not kept"
+    ]
     for name, text in (("did", attempt.did), ("criticism", attempt.criticism), ("next", attempt.next)):
         if text:
             lines.append(f"{name}: {one_line(mark_contradictions(state, attempt, text), LONGEST)}")

@@ -9,7 +9,7 @@ from context.window import prompt
 from harness import budget, compact, errors, fallback, request
 from harness.evaluation import submission
 from harness.notes import keep_notes, place_notes
-from harness.run import Lane, working_on
+from harness.run import Lane, Run, working_on
 from harness.search.start import set_up_workspace, start_attempt
 from harness.timing.notes import is_overtime
 from harness.tools import registry
@@ -51,7 +51,7 @@ def turn(lane: Lane) -> None:
         request.ask(lane)
     # `finish` ends the attempt, so the other calls of the same reply come first.
     for pending in sorted(lane.state.pending.values(), key=lambda pending: pending.call.name == "finish"):
-        lane.run.stopping.check()
+        lane.run.step()
         finish = registry.perform(lane, pending)
         if finish is not None:
             end(lane, "finish", finish)
@@ -106,9 +106,8 @@ def over(lane: Lane) -> Why | None:
     assert attempt is not None
     if lane.state.pending:
         return None
-    why = budget.spent(lane.run.state, lane.run.active_seconds())
-    if why:
-        return "unusable_replies" if why == "unusable_replies" else "budget"
+    if why := budget_over(lane.run):
+        return why
     if attempt.turns >= lane.run.settings.attempt_turns:
         return "turns"
     if is_overtime(lane):
@@ -116,6 +115,14 @@ def over(lane: Lane) -> Why | None:
     if lane.state.given_up == "poisoned":
         return "poisoned"
     return "loop" if lane.notebook.loops.level >= END else None
+
+
+def budget_over(run: Run) -> Why | None:
+    """Why the budget of the run ends every attempt, if it does."""
+    why = budget.spent(run.state, run.active_seconds())
+    if why is None:
+        return None
+    return why if why in ("stopped", "unusable_replies") else "budget"
 
 
 def window_over(lane: Lane) -> Why | None:

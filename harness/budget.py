@@ -12,7 +12,7 @@ from runs.state import State
 MAX_HOURS = 10 * 365 * 24.0
 """Larger than any real budget, and small enough for the calendar."""
 
-Why = Literal["hours", "cost", "attempts", "turns", "unusable_replies"]
+Why = Literal["hours", "cost", "attempts", "turns", "stopped", "unusable_replies"]
 
 
 def kept_back_seconds(settings: RunSettings, plan: PlanMade | None = None) -> float:
@@ -57,6 +57,8 @@ def stated_deadline(state: State) -> str:
 def spent(state: State, active_seconds: float) -> Why | None:
     """Which budget allows no further turn, if any."""
     settings = _settings(state)
+    if state.control.is_stopping:
+        return "stopped"
     if seconds_left(settings, active_seconds, state.plan) <= 0:
         return "hours"
     if settings.cost is not None and state.cost >= settings.cost:

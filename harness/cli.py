@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import cli_commands, errors
-from harness.cli_parser import Parser
+from harness.cli_control import add_control
+from harness.cli_parser import RUN_HELP, Parser
 from harness.cli_types import count, dollars, hours, natural, seed_count
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
 _SORT_KEYS = ["started", "task", "score", "cost", "active"]
-_RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help()
             return errors.DONE
         options = parser.parse(words)
+        options.words = words
         from harness.settings import load_settings
 
         settings = load_settings()
@@ -78,6 +79,7 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(subparsers, with_settings="run" in commands)
     _add_resume(subparsers)
+    add_control(subparsers)
     _add_listing(subparsers)
     _add_storage(subparsers)
     _add_score(subparsers)
@@ -109,6 +111,7 @@ def _add_run(commands: _Commands[Parser], with_settings: bool) -> None:
     if with_settings:
         _add_settings(run)
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+    run.add_argument("--detach", action="store_true", help="play in a session of its own, print its id and return")
     run.add_argument("--resume-or-start", metavar="ID", help="continue the run of this id, or start it under this id")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
@@ -151,7 +154,7 @@ _SET_HELP = "set any setting; `harness config` lists them"
 def _add_resume(commands: _Commands[Parser]) -> None:
     resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
     resume.set_defaults(command=cli_commands.resume)
-    resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    resume.add_argument("run", metavar="RUN", help=RUN_HELP)
     resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
     resume.add_argument("--base-url", metavar="URL", help="continue at this address of the endpoint from now on")
     resume.add_argument("--model", metavar="NAME", help="the model's name there, if it has another")
@@ -168,14 +171,14 @@ def _add_listing(commands: _Commands[Parser]) -> None:
     status.set_defaults(command=cli_commands.status)
     show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
     show.set_defaults(command=cli_commands.show)
-    show.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    show.add_argument("run", metavar="RUN", help=RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
     show.add_argument("--cost", action="store_true", help="cost and cache hits of each turn instead")
     show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
     view = commands.add_parser("view", allow_abbrev=False, help="show runs in a browser, live ones as they are played")
     view.set_defaults(command=cli_commands.view)
-    view.add_argument("run", metavar="RUN", nargs="?", help=f"{_RUN_HELP} (default: the list of all runs)")
+    view.add_argument("run", metavar="RUN", nargs="?", help=f"{RUN_HELP} (default: the list of all runs)")
     view.add_argument("--port", metavar="N", type=count, help="the port on 127.0.0.1 (default 8765, or a free one)")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
     tasks.set_defaults(command=cli_commands.tasks)
@@ -189,7 +192,7 @@ def _add_storage(commands: _Commands[Parser]) -> None:
     du.set_defaults(command=cli_commands.du)
     rm = commands.add_parser("rm", allow_abbrev=False, help="remove runs, and data that no other run needs")
     rm.set_defaults(command=cli_commands.rm)
-    rm.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
+    rm.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     rm.add_argument("--yes", action="store_true", help="remove; without it only the sizes are shown")
 
 
@@ -201,7 +204,7 @@ def _add_competitions(commands: _Commands[Parser]) -> None:
     prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
     report = commands.add_parser("report", allow_abbrev=False, help="benchmark results over graded runs")
     report.set_defaults(command=cli_commands.report)
-    report.add_argument("run", metavar="RUN", nargs="+", help=f"{_RUN_HELP}; or a grading report file")
+    report.add_argument("run", metavar="RUN", nargs="+", help=f"{RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
     report.add_argument(
@@ -213,14 +216,14 @@ def _add_competitions(commands: _Commands[Parser]) -> None:
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
     submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
     submit.set_defaults(command=cli_commands.submit)
-    submit.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    submit.add_argument("run", metavar="RUN", help=RUN_HELP)
     submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
 def _add_score(commands: _Commands[Parser]) -> None:
     score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
     score.set_defaults(command=cli_commands.score)
-    score.add_argument("run", metavar="RUN", nargs="+", help=_RUN_HELP)
+    score.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
     score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
     score.add_argument(

@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from harness.settings import Settings
     from harness.startup.create_run import RunRequest
 
+HINT_CHARACTERS = 4_000
+
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     from harness.startup.open_run import resume_or_start, start
     from harness.ui.live import open_screen
 
+    if options.detach:
+        from harness.commands.detach import start_detached
+
+        return start_detached(request(options), options.words, settings)
     screen = open_screen(sys.stdout.isatty(), options.plain)
     play = start if options.resume_or_start is None else resume_or_start
     try:
@@ -51,12 +57,58 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
     from harness.ui.live import open_screen
 
     folder = find_run(options.run, settings)
+    from harness.commands.control import continue_live
+
+    if continue_live(folder, settings):
+        return errors.DONE
     screen = open_screen(sys.stdout.isatty(), options.plain)
     try:
         request = ResumeRequest(options.parallel, options.base_url or "", options.model or "")
         return resume(folder, settings, screen, request)
     finally:
         screen.close()
+
+
+def attach(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.attach import attach
+    from harness.ui.live import open_screen
+
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        return attach(options.run, settings, screen)
+    finally:
+        screen.close()
+
+
+def steer(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.control import Steer, ask_run
+
+    if not options.hint.strip() and not options.evaluation:
+        errors.fail("give a hint, or --from EVALUATION, or both")
+    if len(options.hint) > HINT_CHARACTERS:
+        errors.fail(f"the hint has {len(options.hint):,} characters, and {HINT_CHARACTERS:,} are allowed")
+    return ask_run(options.run, Steer(hint=options.hint, evaluation=options.evaluation), settings)
+
+
+def pause(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.control import Pause, ask_run
+
+    return ask_run(options.run, Pause(), settings)
+
+
+def stop(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.control import Stop, ask_run
+
+    return ask_run(options.run, Stop(now=options.now), settings)
+
+
+def extend(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.control import Extend, ask_run
+
+    added = {name: getattr(options, name) for name in ("hours", "cost", "attempts", "turns")}
+    if not any(added.values()):
+        errors.fail("say what to add: --hours, --cost, --attempts or --turns")
+    return ask_run(options.run, Extend.model_validate(added), settings)
 
 
 def runs(options: argparse.Namespace, settings: Settings) -> int:

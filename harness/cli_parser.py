@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
+
 
 class Parser(argparse.ArgumentParser):
     """The parser of the command line, and of each command."""

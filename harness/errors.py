@@ -22,6 +22,7 @@ DONE, BUG, INPUT, STOPPED, ENDPOINT, SANDBOX = range(6)
 CODES = {
     "UsageError": INPUT,
     "SettingsError": INPUT,
+    "ControlRefused": INPUT,
     "ProfileError": INPUT,
     "TaskError": INPUT,
     "JournalFull": STOPPED,

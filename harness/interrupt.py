@@ -48,8 +48,11 @@ class Stopping:
             if number != signal.SIGINT and time.monotonic() - self._asked_at < REPEATED_SECONDS:
                 return
             raise KeyboardInterrupt
-        self._asked_at = time.monotonic()
-        self.asked_by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        self.ask("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+
+    def ask(self, by: str) -> None:
+        """Request a stop: the current step may finish within the patience of a stop."""
+        self.asked_by, self._asked_at = by, time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, self._patience_seconds)
 
     def _on_patience_over(self, _number: int, _frame: FrameType | None) -> None:

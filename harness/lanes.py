@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness import attempt, budget
+from harness import attempt
 from harness.evaluation import background
 from harness.run import Lane, Run
-from runs.events.registry import Warned
+from runs.events.registry import LanesChanged, Warned
 from sandboxes.base import SandboxError
+
+QUIET_SECONDS = 1_800.0
+"""Time without a refusal for too many requests after which a lane is given back."""
 
 
 def play(run: Run) -> None:
@@ -16,7 +19,7 @@ def play(run: Run) -> None:
 
     A lane whose sandbox fails ends alone, unless it is the last one.
     """
-    run.playing = {lane.number for lane in run.lanes}
+    run.playing, run.resting = {lane.number for lane in run.lanes}, set()
     background.ensure_open(run)
     for lane in run.lanes:
         run.workers.start(f"lane {lane.number}", partial(_play_lane, lane))
@@ -31,10 +34,10 @@ def play(run: Run) -> None:
 
 def _play_lane(lane: Lane) -> None:
     try:
-        if lane.state.attempt and (why := budget.spent(lane.run.state, lane.run.active_seconds())):
-            attempt.end(lane, "unusable_replies" if why == "unusable_replies" else "budget")
+        if lane.state.attempt and (why := attempt.budget_over(lane.run)):
+            attempt.end(lane, why)
         while not _is_superfluous(lane) and attempt.play(lane):
-            pass
+            _give_lane_back(lane.run)
     except SandboxError as error:
         if _is_last(lane):
             raise
@@ -53,7 +56,24 @@ def _is_superfluous(lane: Lane) -> bool:
         if lane.state.attempt or len(run.playing) <= run.lane_limit:
             return False
         run.playing.discard(lane.number)
+        run.resting.add(lane.number)
         return True
+
+
+def _give_lane_back(run: Run) -> None:
+    """Let one more lane play that refusals of the endpoint took away, once there was none for a while."""
+    with run.lock:
+        if not (run.resting and run.lanes_refused) or run.slots.quiet_seconds < QUIET_SECONDS:
+            return
+        number = min(run.resting)
+        run.resting.discard(number)
+        run.lanes_refused -= 1
+        run.playing.add(number)
+        run.slots.start_quiet()  # the next one comes after the same time
+        minutes = f"{QUIET_SECONDS / 60:.0f} min"
+        run.record(LanesChanged(parallel=run.lane_limit + 1, why=f"no request was refused as too many for {minutes}"))
+        lane = next(lane for lane in run.lanes if lane.number == number)
+        run.workers.start(f"lane {number}", partial(_play_lane, lane))
 
 
 def _is_last(lane: Lane) -> bool:

@@ -23,23 +23,27 @@ SHORT_SECONDS = 1.0
 """Waits that are shorter are not recorded."""
 
 
-class _TimeIsOver(Exception):
-    """Attempts may use no more time."""
+class _NotNeeded(Exception):
+    """The job that waits will not start: attempts may use no more time, or it was killed."""
 
 
-def join(lane: Lane, job: str, priority: Priority) -> Lease | None:
+def _never() -> bool:
+    return False
+
+
+def join(lane: Lane, job: str, priority: Priority, is_unwanted: Callable[[], bool] = _never) -> Lease | None:
     """Count a job that is about to start to its lane's lease, which is waited for if the lane has no running job.
 
     None if there is nothing free to lease and the job runs already, or the time for attempts is over: another run may
-    hold the machine for hours. Raises `StopRequested`.
+    hold the machine for hours. The same where it `is_unwanted`; it must not be started then. Raises `StopRequested`.
     """
     if lane.sandbox.status(job).state == "unknown":
-        with suppress(_TimeIsOver), shown_wait(lane.run, job) as show:
+        with suppress(_NotNeeded), shown_wait(lane.run, job) as show:
 
             def on_wait(what: str) -> None:
                 show(what)
-                if lane.run.seconds_left() <= 0:
-                    raise _TimeIsOver
+                if lane.run.seconds_left() <= 0 or is_unwanted():
+                    raise _NotNeeded
 
             return lane.lease.join(job, priority, on_wait)
     lane.lease.join_running(job)
@@ -83,8 +87,9 @@ def shares_gpus(run: Run) -> bool:
 
 
 @contextmanager
-def gpu_turn(run: Run, job: str) -> Iterator[None]:
-    """Where lanes share GPUs, let one evaluation at a time use them. Raises `StopRequested`.
+def gpu_turn(run: Run, job: str, is_unwanted: Callable[[], bool] = _never) -> Iterator[None]:
+    """Where lanes share GPUs, let one evaluation at a time use them; one that `is_unwanted` goes on without a turn,
+    and must not be started. Raises `StopRequested`.
 
     Taken before any lease: who waits for a turn must hold nothing that the others need.
     """
@@ -92,12 +97,13 @@ def gpu_turn(run: Run, job: str) -> Iterator[None]:
         yield
         return
     with shown_wait(run, job) as show:
-        while not run.gpu_turn.acquire(timeout=LOOK_SECONDS):
+        while not (has_turn := run.gpu_turn.acquire(timeout=LOOK_SECONDS)) and not is_unwanted():
             show("its turn on the GPUs")
     try:
         yield
     finally:
-        run.gpu_turn.release()
+        if has_turn:
+            run.gpu_turn.release()
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,17 @@ def play(run: Run, learn: Callable[[], None]) -> None:
     """
     lanes.play(run)
     # The last evaluation may change the plan, and so give back time that was kept for the final selection.
-    while (why := budget.no_attempt(run.state, run.active_seconds())) is None:
+    while (why := _why_select(run)) is None:
         lanes.play(run)
     final_selection.select(run)
     learn()
     warn_of_no_calls(run)
     submission.finish(run, why)
+
+
+def _why_select(run: Run) -> budget.Why | None:
+    """Which budget allows no further attempt, so that the final selection begins; from then on nothing extends it."""
+    with run.lock:
+        why = budget.no_attempt(run.state, run.active_seconds())
+        run.is_selecting = why is not None
+        return why

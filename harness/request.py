@@ -27,7 +27,7 @@ def ask(lane: Lane) -> None:
     turn asks again.
     """
     run = lane.run
-    run.stopping.check()
+    run.step()
     with run.slots.take(lambda: run.lane_limit, lambda: run.pulse("waiting until the endpoint takes more requests")):
         if run.shared_slots is None:
             _ask(lane)
@@ -40,6 +40,8 @@ def ask(lane: Lane) -> None:
 def _ask(lane: Lane) -> None:
     run, window = lane.run, lane.window
     with run.lock:  # the number of a request is unique in the run
+        if run.state.control.is_paused:
+            return  # since a moment ago; the next turn waits
         request = run.state.requests + 1
         breach = window.breaks_prefix(lane.state.last_asked)
         if breach:
@@ -160,6 +162,7 @@ def _take_a_lane_away(run: Run) -> None:
         if run.lane_limit > 1:
             why = f"the endpoint refused {LIMITED} requests as too many (429)"
             run.record(LanesChanged(parallel=run.lane_limit - 1, why=why))
+            run.lanes_refused += 1
 
 
 def settle(lane: Lane) -> None:

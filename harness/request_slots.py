@@ -25,15 +25,22 @@ class RequestSlots:
         self._freed = threading.Condition()
         self._taken = 0
         self._refused_at: list[float] = []
+        self._quiet_since = time.monotonic()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Seconds since the last refusal."""
+        return time.monotonic() - self._quiet_since
+
+    def start_quiet(self) -> None:
+        """Count the time without a refusal from now on."""
+        self._quiet_since = time.monotonic()
 
     @contextmanager
     def take(self, limit: Callable[[], int], on_wait: Callable[[], object]) -> Iterator[None]:
         """Hold a slot, once fewer than `limit()` are taken. `on_wait` is called while it waits, and may raise."""
-        with self._freed:
-            while self._taken >= limit():
-                self._freed.wait(LOOK_SECONDS)
-                on_wait()
-            self._taken += 1
+        while not self._try(limit()):
+            on_wait()  # without the lock: a pause of the run may last long
         try:
             yield
         finally:
@@ -41,9 +48,17 @@ class RequestSlots:
                 self._taken -= 1
                 self._freed.notify()
 
+    def _try(self, limit: int) -> bool:
+        with self._freed:
+            if self._taken >= limit:
+                self._freed.wait(LOOK_SECONDS)
+            is_free = self._taken < limit
+            self._taken += is_free
+            return is_free
+
     def count_refusal(self) -> bool:
         """Count a refusal; whether there are too many, so that one lane less should ask."""
-        now = time.monotonic()
+        now = self._quiet_since = time.monotonic()
         with self._freed:
             self._refused_at = [*(at for at in self._refused_at if now - at < LIMITED_SECONDS), now]
             if len(self._refused_at) < LIMITED:

@@ -33,6 +33,8 @@ from sandboxes.leases.shared import SharedLease
 from tasks.holdout.blend import Blend
 
 LONGEST_JOB_SECONDS = 30 * 24 * 3600.0
+PAUSE_LOOK_SECONDS = 0.25
+"""How often a thread looks whether a pause is over."""
 
 
 class Screen(Protocol):
@@ -41,8 +43,9 @@ class Screen(Protocol):
     def show(self, state: State, event: Event) -> None:
         """Called after each recorded event."""
 
-    def alive(self, state: State, doing: str, tail: str) -> None:
-        """Called several times a second during waits; `tail` is the end of the running job's output."""
+    def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
+        """Called several times a second during waits. `doing` is what a lane waits for beyond what the state tells,
+        `tail` the end of the running job's output."""
 
     def say(self, line: str) -> None:
         """Called with what a long preparation does."""
@@ -107,8 +110,14 @@ class Run:
     """Evaluations that the model wants to end."""
     playing: set[int] = field(default_factory=set)
     """The lanes that are being played."""
+    resting: set[int] = field(default_factory=set)
+    """The lanes that ended because fewer may play."""
+    lanes_refused: int = 0
+    """How many lanes refusals of the endpoint took away and did not get back."""
     on_folds: set[str] = field(default_factory=set)
     """The evaluations that a thread runs on the other folds."""
+    is_selecting: bool = False
+    """Whether the final selection has begun."""
     _recorder: int | None = None
     """The one thread that may still record, once the run is closed to its workers."""
     _beat_at: float = field(default_factory=time.monotonic)
@@ -160,7 +169,9 @@ class Run:
         return self.state.earlier_seconds + self.journal.mono()
 
     def seconds_left(self) -> float:
-        """Seconds that attempts may still use."""
+        """Seconds that attempts may still use: none when a person ends the run."""
+        if self.state.control.is_stopping and not self.is_selecting:
+            return 0.0
         return budget.seconds_left(self.settings, self.active_seconds(), self.state.plan)
 
     def limits(self) -> Limits:
@@ -183,8 +194,8 @@ class Run:
         """Wait until one of the jobs has ended, or for `seconds`; record what ended. Raises `StopRequested`."""
         until = time.monotonic() + seconds
         views = sandbox.wait(jobs, 0.0)
-        while all(view.state == "running" for view in views) and time.monotonic() < until:
-            self.pulse(", ".join(jobs), sandbox.output(jobs[0], -2000).decode(errors="replace"))
+        while all(view.state == "running" for view in views) and time.monotonic() < until and self.may_wait:
+            self.pulse("", sandbox.output(jobs[0], -2000).decode(errors="replace"))
             views = sandbox.wait(jobs, max(0.0, min(0.5, until - time.monotonic())))
         for view in views:
             self.note_ended(view)
@@ -208,19 +219,30 @@ class Run:
             elif view.id in self.state.evaluation_jobs:
                 self.record(event)
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether an attempt may go on waiting: not when a person ends the run."""
+        return self.is_selecting or not self.state.control.is_stopping
+
     def pulse(self, doing: str, tail: str = "") -> None:
-        """Call this during any wait: it stops if a stop was asked for, otherwise it is a `tick`."""
-        self.stopping.check()
+        """Call this during any wait: it stops if a stop was asked for, otherwise it is a `tick`. Lasts as long as a
+        pause does. `doing` is what the state does not tell."""
+        self.step()
         self.tick(doing, tail)
+
+    def step(self) -> None:
+        """Call this before a step: it waits as long as a person has paused the run. Raises `StopRequested`."""
+        self.stopping.check()
+        while self.state.control.is_paused:
+            time.sleep(PAUSE_LOOK_SECONDS)
+            self.stopping.check()
 
     def tick(self, doing: str, tail: str = "") -> None:
         """Update the screen and keep the clock on record, within a step that should not be interrupted."""
-        if len(self.lanes) > 1:
-            doing = f"attempt {_worked_on.get()[1]}: {doing}"
-        self.screen.alive(self.state, doing, tail)
+        self.screen.alive(self.state, doing, tail, _worked_on.get()[0])
         if time.monotonic() - self._beat_at > self.settings.heartbeat_seconds:
             self._beat_at = time.monotonic()
-            self.record(Waited(on=doing))
+            self.record(Waited(on=doing or "jobs"))
 
 
 @dataclass

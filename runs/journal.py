@@ -119,6 +119,7 @@ class Journal:
         self._end = (0, 0, "")
         self._is_ragged = False
         self._opened = time.monotonic()
+        self._stopped_at: float | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -158,8 +159,17 @@ class Journal:
         return recorded
 
     def mono(self) -> float:
-        """Seconds since this journal was opened: what the next event's `mono` will be."""
-        return time.monotonic() - self._opened
+        """Seconds since this journal was opened: what the next event's `mono` will be. A stopped clock stands still."""
+        return time.monotonic() - self._opened if self._stopped_at is None else self._stopped_at
+
+    def stop_clock(self) -> None:
+        """Let the clock stand still until `start_clock`: the run is paused."""
+        self._stopped_at = self.mono()
+
+    def start_clock(self) -> None:
+        """Let the clock go on where it was stopped."""
+        if self._stopped_at is not None:
+            self._opened, self._stopped_at = time.monotonic() - self._stopped_at, None
 
     def close(self) -> None:
         """Let go of the run, so that another process may take it up."""

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from runs.control_state import ControlState, extended
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     BranchCompared,
+    BudgetExtended,
     Decided,
     EndpointChanged,
     EndpointProbed,
@@ -31,6 +33,7 @@ from runs.events.registry import (
     ModelReplied,
     Paused,
     PlanMade,
+    PlayContinued,
     Resumed,
     RunCreated,
     RunEnded,
@@ -97,6 +100,8 @@ class State:
     deadline: str | None = None
     ended: str = ""
     paused: str = ""
+    control: ControlState = field(default_factory=ControlState)
+    """What people asked of the run while it was played."""
     last_at: str = ""
     events: int = 0
     earlier_seconds: float = 0.0
@@ -157,6 +162,7 @@ class State:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
+        self.control.apply(event)
         self.lane(event.lane).apply(event)
 
     def _change_attempt(self, lane: LaneState, **changes: Any) -> None:
@@ -165,32 +171,11 @@ class State:
         lane.attempt = replace(lane.attempt, **changes)
         self.attempts[lane.attempt.number - 1] = lane.attempt
 
-    def _create(self, event: RunCreated) -> None:
-        self.created = event
-
-    def _describe(self, event: TaskDescribed) -> None:
-        self.card = event.card
-
-    def _choose_lessons(self, event: LessonsChosen) -> None:
-        self.lessons = event
-
-    def _learn_lessons(self, event: LessonsLearned) -> None:
-        self.learned = event
-
-    def _know_thresholds(self, event: ThresholdsKnown) -> None:
-        self.thresholds = event
-
     def _resume(self, event: Resumed) -> None:
         self.earlier_seconds += self._segment_seconds
         self.resumes += 1
         self.deadline = event.deadline
         self.paused = ""
-
-    def _pause(self, event: Paused) -> None:
-        self.paused = event.why
-
-    def _end_run(self, event: RunEnded) -> None:
-        self.ended = event.why
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         attempt = Attempt.begun(len(self.attempts) + 1, event, self.active_seconds)
@@ -238,12 +223,19 @@ class State:
         if lane.attempt:
             self._change_attempt(lane, turns=lane.attempt.turns + 1, cost=lane.attempt.cost + event.cost)
 
-    def _change_lanes(self, event: LanesChanged) -> None:
-        self.parallel = event.parallel
-
     def _change_endpoint(self, event: EndpointChanged) -> None:
         assert self.created is not None
         self.created = changed(self.created, event)
+
+    def _extend(self, event: BudgetExtended) -> None:
+        assert self.created is not None
+        self.created = extended(self.created, event)
+        self.deadline = event.deadline or self.deadline
+        if self.ended:  # the final selection is made again
+            self.ended, self.decisions = "", {}
+
+    def _continue(self, event: PlayContinued) -> None:
+        self.deadline = event.deadline or self.deadline
 
     def _probe(self, event: EndpointProbed) -> None:
         self.is_probed = True
@@ -285,12 +277,6 @@ class State:
                 if number != event.lane and lane.attempt:
                     lane.news = event.evaluation
 
-    def _choose(self, event: SubmissionChosen) -> None:
-        self.chosen = event
-
-    def _make_plan(self, event: PlanMade) -> None:
-        self.plan = event
-
     def _start_fold(self, event: FoldStarted) -> None:
         self.folds.setdefault((event.evaluation, event.fold), None)
         self.evaluation_jobs[event.job] = event.evaluation
@@ -306,27 +292,34 @@ class State:
         self.decisions[event.step] = event
 
 
+def _keep(name: str, field: str = "") -> Callable[[State, Any], None]:
+    """A handler that keeps the event, or a field of it, under a name."""
+    return lambda state, event: setattr(state, name, getattr(event, field) if field else event)
+
+
 _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
-    RunCreated: State._create,
-    TaskDescribed: State._describe,
-    LessonsChosen: State._choose_lessons,
-    LessonsLearned: State._learn_lessons,
-    ThresholdsKnown: State._know_thresholds,
-    Paused: State._pause,
-    RunEnded: State._end_run,
+    RunCreated: _keep("created"),
+    TaskDescribed: _keep("card", "card"),
+    LessonsChosen: _keep("lessons"),
+    LessonsLearned: _keep("learned"),
+    ThresholdsKnown: _keep("thresholds"),
+    Paused: _keep("paused", "why"),
+    RunEnded: _keep("ended", "why"),
     AttemptStarted: State._start_attempt,
     AttemptEnded: State._end_attempt,
     EndpointProbed: State._probe,
     EndpointChanged: State._change_endpoint,
-    LanesChanged: State._change_lanes,
+    BudgetExtended: State._extend,
+    PlayContinued: State._continue,
+    LanesChanged: _keep("parallel", "parallel"),
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,
     JobFinished: State._finish_job,
     EvaluationStarted: State._start_evaluation,
     EvaluationFinished: State._finish_evaluation,
-    SubmissionChosen: State._choose,
-    PlanMade: State._make_plan,
+    SubmissionChosen: _keep("chosen"),
+    PlanMade: _keep("plan"),
     FoldStarted: State._start_fold,
     FoldFinished: State._finish_fold,
     Decided: State._decide,

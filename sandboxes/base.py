@@ -65,7 +65,7 @@ class SandboxPaths:
     `models`: folder of pretrained weights, visible read-only as `/models`.
     `hidden`: answer files of packages to mask, relative to site-packages.
     `locks`: whether file locks work. Where they do nothing, files that several sandboxes see carry no message.
-    `image`, `gpus` (device ids), `runtime`: for containers.
+    `image`, `gpus` (device ids), `runtime`, `memory` (bytes; 0: all that the machine can spare): for containers.
     """
 
     workspace: Path
@@ -78,16 +78,21 @@ class SandboxPaths:
     image: str = ""
     gpus: tuple[str, ...] = ()
     runtime: str = ""
+    memory: int = 0
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A command for `bash -c`, and the id under which the caller recorded it."""
+    """A command for `bash -c`, and the id under which the caller recorded it.
+
+    `cores` is how many its container may use from now on, where the sandbox has containers (None: as before).
+    """
 
     id: str
     command: str
     limits: Limits = Limits()
     environment: Mapping[str, str] = field(default_factory=dict)
+    cores: int | None = None
 
 
 JobState = Literal["unknown", "running", "finished", "lost"]

@@ -99,6 +99,11 @@ DEPENDENCIES = ("nvidia-", "types-")
 """Name prefixes of packages that only other packages need; not listed to the model."""
 
 
+def _bounds_memory(sandbox: Sandbox) -> bool:
+    """Whether a job has less memory than all jobs together."""
+    return sandbox.isolation.memory and sandbox.paths.memory > 0
+
+
 def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None, machine: Machine | None = None) -> str:
     """The task card's section about the machine and the sandbox, as Markdown."""
     paths = sandbox.paths
@@ -110,6 +115,7 @@ def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None, machi
         lines.append(
             f"- {machine.cores} CPU core{'s' * (machine.cores > 1)}, {machine.memory / 1e9:.0f} GB of memory, "
             f"{shutil.disk_usage(paths.workspace).free / 1e9:.0f} GB of free disk, shared by all jobs of the run"
+            + (f"; one job has at most {paths.memory / 1e9:.0f} GB of memory" if _bounds_memory(sandbox) else "")
         )
     if workspace_bytes:
         lines.append(f"- The workspace may hold {workspace_bytes / 1e9:g} GB in all; a job that exceeds this is ended")

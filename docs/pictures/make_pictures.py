@@ -11,7 +11,6 @@ import io
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -22,12 +21,13 @@ from rich.theme import Theme
 from harness.settings import load_settings
 from harness.startup.create_run import RunRequest
 from harness.startup.open_run import start
-from harness.ui.live import LivePanel, introduction, line_of
+from harness.ui.event_lines import introduction, line_of
+from harness.ui.panel import PanelContent
 from runs.events.registry import Event
 from runs.state import State
 
 FOLDER = Path(__file__).parent
-PANEL_WIDTH, REPORT_WIDTH = 112, 132
+PANEL_WIDTH, PANEL_HEIGHT, REPORT_WIDTH = 112, 40, 132
 SHOWN_ATTEMPT = 5
 """The picture of the panel is taken while the solution of this attempt is evaluated."""
 FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -41,7 +41,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.console = recording_console(PANEL_WIDTH)
-        self.panel = LivePanel(self.console)
         self.run_id = ""
         self.is_taken = False
 
@@ -49,7 +48,6 @@ class Recorder:
         """Print the lines that scroll above the panel."""
         if self.is_taken:
             return
-        self.panel._shown_at = time.monotonic()
         lines = [line_of(state, event)]
         if state.created is not None and not self.run_id:
             self.run_id = state.created.run_id
@@ -57,12 +55,11 @@ class Recorder:
         for line in filter(None, lines):
             self.console.print(line, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
 
-    def alive(self, state: State, doing: str, tail: str) -> None:
+    def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
         """Draw the panel when the evaluation of the chosen attempt has printed something."""
         if self.is_taken or len(state.attempts) != SHOWN_ATTEMPT or not tail.strip():
             return
-        self.panel._doing, self.panel._tail = doing, tail
-        self.console.print(self.panel._render(state))
+        self.console.print(PanelContent(state, tail=tail).render(PANEL_WIDTH, PANEL_HEIGHT))
         self.is_taken = True
 
     def close(self) -> None:

@@ -157,8 +157,8 @@ class _Noting:
             self._path.write_text(json.dumps({"run": event.run_id, **vars(self._wanted)}))
         self._screen.show(state, event)  # type: ignore[attr-defined]
 
-    def alive(self, state: State, doing: str, tail: str) -> None:
-        self._screen.alive(state, doing, tail)  # type: ignore[attr-defined]
+    def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
+        self._screen.alive(state, doing, tail, lane)  # type: ignore[attr-defined]
 
     def say(self, line: str) -> None:
         self._screen.say(line)  # type: ignore[attr-defined]

@@ -148,6 +148,8 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
         status = "running" if is_driven(folder) else "stopped" if status == "open" else status
     if (settings.grades / f"{fields['id']}.json").exists():
         status += ", graded"
+    notes = [] if fields["protects_labels"] else [LABELS_UNPROTECTED]
+    notes += ["steered"] if fields.get("steered") else []
     return (
         folder.name,
         fields["task"],
@@ -158,7 +160,7 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
         score_text(fields.get("score", fields["best_score"]), fields.get("noise", fields.get("best_noise"))),
         fields["medal_estimate"] or "-",
         money_text(fields["cost"], fields["is_cost_estimated"], fields.get("is_cost_known", True)),
-        "" if fields["protects_labels"] else LABELS_UNPROTECTED,
+        ", ".join(notes),
     )
 
 

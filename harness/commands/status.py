@@ -43,7 +43,7 @@ def _row(folder: Path) -> tuple[str, ...]:
         f"{len(state.attempts)}{f' of {limit}' if limit else ''}",
         evaluation_text(best, state) if best else "none yet",
         duration_text(state.active_seconds),
-        _time_left(state),
+        _time_left(state) + (" (paused)" if state.control.is_paused else ""),
         money_text(state.cost, state.is_cost_estimated, state.is_cost_known),
         f"{duration_text(_seconds_since(state.last_at))} ago",
     )

@@ -61,10 +61,10 @@ def ensure_open(run: Run) -> None:
 def await_any(run: Run, names: Sequence[str], seconds: float) -> None:
     """Wait until one of these evaluations has its result, or for `seconds`. Raises `StopRequested`."""
     until = time.monotonic() + seconds
-    while all(not run.state.evaluations[name].finished for name in names) and time.monotonic() < until:
+    while all(not run.state.evaluations[name].finished for name in names) and time.monotonic() < until and run.may_wait:
         with run.evaluation_ended:
             run.evaluation_ended.wait(max(0.0, min(LOOK_SECONDS, until - time.monotonic())))
-        run.pulse(f"evaluation {', '.join(names)}")
+        run.pulse("")
 
 
 def kill(run: Run, name: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from harness import leasing
@@ -155,9 +156,10 @@ def make_accessible(workspace: Path) -> None:
 
 def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResult:
     lane, job = leasing.lane_of(run, evaluation), evaluation.started.job
-    with leasing.gpu_turn(run, job):
-        lease = leasing.join(lane, job, Priority.FIRST_FOLD)
-        variables = lease.variables() if lease else {}
+    is_unwanted = partial(_is_unwanted, run, evaluation)
+    with leasing.gpu_turn(run, job, is_unwanted):
+        lease = leasing.join(lane, job, Priority.FIRST_FOLD, is_unwanted)
+        variables, cores = (lease.variables(), lease.threads) if lease else ({}, None)
         try:
             return run_on_split(
                 run,
@@ -166,15 +168,16 @@ def _run(run: Run, evaluation: Evaluation, best: Evaluation | None) -> SplitResu
                 min(run.seconds_left(), evaluation_limit(run, evaluation.started.limit_seconds)),
                 lambda: _judge_seconds(run),
                 _predictions(run, best),
-                conditions=Conditions(variables, leasing.gpus_of_job(lane), lambda: _is_unwanted(run, evaluation)),
+                conditions=Conditions(variables, leasing.gpus_of_job(lane), is_unwanted, cores),
             )
         finally:
             lane.lease.leave(job)
 
 
 def _is_unwanted(run: Run, evaluation: Evaluation) -> bool:
-    """Whether its job must end: it was killed, or the time is over, which a job that was paused does not notice."""
-    return evaluation.id in run.killed or run.seconds_left() < -OVERTIME_SECONDS
+    """Whether its job must end: it was killed, a person ends the run, or the time is over, which a job that was paused
+    does not notice."""
+    return evaluation.id in run.killed or not run.may_wait or run.seconds_left() < -OVERTIME_SECONDS
 
 
 def _judge_seconds(run: Run) -> float:

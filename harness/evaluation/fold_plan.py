@@ -37,6 +37,19 @@ def update(run: Run) -> None:
         run.record(plan.model_copy(update=changes))
 
 
+def plan_again(run: Run) -> None:
+    """Plan the time kept back and the allowance anew where the budget was extended."""
+    with run.lock:
+        plan = run.state.plan
+        if plan is None:
+            return
+        kept_back = round(_kept_back(run, plan.folds, plan.seconds), 1)
+        allowance = round(min(1e9, max(plan.allowance, run.state.fold_seconds + _allowance(run))), 1)
+        if (kept_back, allowance) != (plan.kept_back, plan.allowance):
+            changes = {"kept_back": kept_back, "allowance": allowance, "why": "the budget was extended", "attempt": 0}
+            run.record(plan.model_copy(update=changes))
+
+
 def search_half(run: Run, is_sampled: bool = False) -> int | None:
     """Which half of the held-out rows of the first fold a score uses; None: all of them.
 
@@ -58,10 +71,7 @@ def use_all_rows(run: Run) -> None:
 
 def make(run: Run, seconds: float) -> PlanMade:
     """A plan from the number of rows, the job's time and the budget left."""
-    settings = run.settings
-    allowance = settings.fold_share * max(0.0, run.seconds_left())
-    if run.created.is_demo:
-        allowance = min(allowance, settings.demo_fold_seconds)
+    settings, allowance = run.settings, _allowance(run)
     expected = min(settings.attempts or settings.expected_evaluations, settings.expected_evaluations)
     rows = run.blend.labelled_rows
     folds, why = affordable(run.blend.folds, rows, seconds, allowance, expected)
@@ -77,6 +87,12 @@ def make(run: Run, seconds: float) -> PlanMade:
         why=why,
         select_half=select_half,
     )
+
+
+def _allowance(run: Run) -> float:
+    """Seconds that the other folds may take in the time that is left."""
+    allowance = run.settings.fold_share * max(0.0, run.seconds_left())
+    return min(allowance, run.settings.demo_fold_seconds) if run.created.is_demo else allowance
 
 
 def _needs_select_half(run: Run, seconds: float) -> bool:

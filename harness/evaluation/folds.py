@@ -151,6 +151,11 @@ class _Batch:
         recorded = [split for split in self.splits if not self.is_missing(split)]
         return any(self._outcome_of(split) in ("failed", "slow") for split in recorded)
 
+    @property
+    def is_unneeded(self) -> bool:
+        """Whether no further split is to run: a result decides, the evaluation was killed, or a person ends the run."""
+        return self.has_failed or self.evaluation.id in self.run.killed or not self.run.may_wait
+
     # -------------------------------------------------------------------------------------------------------- threads
 
     def run_missing(self) -> None:
@@ -170,7 +175,7 @@ class _Batch:
         threads = [self._start_thread(number) for number in range(1, min(self.share.at_once, len(self.todo)))]
         self._guard(self._work_in_lane)
         while any(thread.is_alive() for thread in threads):
-            self._guard(lambda: self.run.pulse("the other folds"))
+            self._guard(lambda: self.run.pulse(""))
             if self.error is not None:
                 break  # the threads notice it, and record nothing more
             threads[0].join(LOOK_SECONDS) if threads[0].is_alive() else time.sleep(LOOK_SECONDS)
@@ -228,7 +233,7 @@ class _Batch:
         self._check()
         with self.run.lock:
             self.is_short = self.is_short or (bool(self.todo) and self._is_short_for(self.todo[0]))
-            if not self.todo or self.is_short or self.has_failed:
+            if not self.todo or self.is_short or self.is_unneeded:
                 raise _NothingToDo
 
     def _check(self) -> None:
@@ -240,7 +245,7 @@ class _Batch:
         """The next split to run, whose start is then on record; None if none may start."""
         with self.run.lock:
             self._check()
-            if not self.todo or self.is_short or self.has_failed:
+            if not self.todo or self.is_short or self.is_unneeded:
                 return None
             split = self.todo[0]
             if not self._is_open(split):
@@ -268,21 +273,29 @@ class _Batch:
             lambda: self.run.settings.judge_seconds,
             use_cache=self.use_cache,
             conditions=Conditions(
-                thread_variables(self.share.request.cores), self.share.gpus_of(number), self._is_cancelled
+                thread_variables(self.share.request.cores),
+                self.share.gpus_of(number),
+                self._is_cancelled,
+                self.share.request.cores,
             ),
         )
         judgement = result.judgement
-        is_stopped = result.job.ended == "killed" and self.has_failed
+        status: str = judgement.status
+        message = judgement.message
+        if result.job.ended == "killed" and self.has_failed:
+            status, message = "stopped", "ended, since another fold failed"
+        elif result.job.ended == "killed" and not self.run.may_wait:
+            status, message = "timeout", "ended, since the run was"
         with self.run.lock:
             self._check()
             self.run.record(
                 FoldFinished(
                     evaluation=self.evaluation.id,
                     fold=split.name,
-                    status="stopped" if is_stopped else judgement.status,
+                    status=status,
                     score=judgement.score,
                     noise=judgement.noise,
-                    message="ended, since another fold failed" if is_stopped else judgement.message,
+                    message=message,
                     seconds=result.spent_seconds,
                     share=round(self.share.part, 4),
                     submission=judgement.sha256,
@@ -295,4 +308,4 @@ class _Batch:
 
     def _is_cancelled(self) -> bool:
         self._check()
-        return self.has_failed or self.evaluation.id in self.run.killed
+        return self.is_unneeded

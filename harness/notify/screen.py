@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.notify.notices import Notice, NoticeFold
 from harness.notify.send import Message, Sender
 from harness.run import Screen
-from harness.ui.live import line_of
+from harness.ui.event_lines import line_of
 from runs.events.registry import Event
 from runs.state import State
 
@@ -51,9 +51,9 @@ class NotifyingScreen:
         for notice in notices or ([Notice("other", line)] if line else []):
             self._put(state, notice, event)
 
-    def alive(self, state: State, doing: str, tail: str) -> None:
+    def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
         """Redraw, and look once a minute whether the disk has room."""
-        self._screen.alive(state, doing, tail)
+        self._screen.alive(state, doing, tail, lane)
         if time.monotonic() - self._measured_at < DISK_SECONDS:
             return
         self._measured_at = time.monotonic()

@@ -17,8 +17,9 @@ from harness.search.load import load_policy
 from harness.search.moves import Kind, Move
 from harness.search.policy import Policy
 from harness.search.state import SearchState
+from runs.control_state import BY_PERSON
 from runs.events.registry import AttemptStarted, MoveChosen, Warned
-from runs.state import Attempt, State
+from runs.state import Attempt, Evaluation, State
 
 SEED_STEP = 1_000_003
 
@@ -68,6 +69,11 @@ def _decide(run: Run, lane: int) -> MoveChosen:
     seed = seed_of(run.settings.seed, number)
     state = search_state(run.state, active, lane, lanes)
     name = run.settings.search
+    chosen = MoveChosen(
+        next=number, move="", seed=seed, digest=state.digest(), active_seconds=active, lanes=lanes, lane=lane
+    )
+    if start := run.state.control.start_from:
+        return _by_person(chosen, run.state.evaluations[start])
     try:
         move, decided_by = decide(_policy(name, run.folder), state, seed), name
         if problem := problem_of(move, run.state):
@@ -76,21 +82,25 @@ def _decide(run: Run, lane: int) -> MoveChosen:
         run.record(Warned(message=f"search policy {name} failed ({type(error).__name__}: {error}): greedy decides"))
         move, decided_by = Greedy().choose(state, seed), "greedy"
     is_wish = bool(state.wish) and not wish.refusal(state)
-    return MoveChosen(
-        next=number,
-        move=move.kind,
-        parents=list(move.parents),
-        focus=move.focus,
-        reasons=list(move.reasons),
-        policy="model" if is_wish and decided_by == name else decided_by,
-        seed=seed,
-        digest=state.digest(),
-        active_seconds=active,
-        lanes=lanes,
-        wish=state.wish,
-        refusal=wish.refusal(state),
-        lane=lane,
+    return chosen.model_copy(
+        update={
+            "move": move.kind,
+            "parents": list(move.parents),
+            "focus": move.focus,
+            "reasons": list(move.reasons),
+            "policy": "model" if is_wish and decided_by == name else decided_by,
+            "wish": state.wish,
+            "refusal": wish.refusal(state),
+        }
     )
+
+
+def _by_person(chosen: MoveChosen, base: Evaluation) -> MoveChosen:
+    """The move that a person asked for: go on from an evaluation, whatever its branch."""
+    kind = "improve" if base.status in ("scored", "unscored", "sampled") else "repair"
+    reasons = [f"a person asked to start from evaluation {base.id}"]
+    changes = {"move": kind, "parents": [base.commit], "reasons": reasons, "policy": BY_PERSON}
+    return chosen.model_copy(update=changes)
 
 
 def decide(policy: Policy, state: SearchState, seed: int) -> Move:

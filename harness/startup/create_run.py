@@ -192,6 +192,11 @@ def _below(path: Path, home: Path) -> str:
     return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
 
 
+def new_run_id(task: str, seed: int) -> str:
+    """The id of a run that begins now."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}_{task}_{seed}_{secrets.token_hex(2)}"
+
+
 def _write(
     run_id: str,
     settings: RunSettings,
@@ -201,8 +206,7 @@ def _write(
     sandbox: Sandbox,
     checked: CheckedEndpoint | None,
 ) -> Path:
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    run_id = run_id or f"{moment}_{task.id}_{settings.seed}_{secrets.token_hex(2)}"
+    run_id = run_id or new_run_id(task.id, settings.seed)
     folder = process.runs / run_id
     playbook = load_playbook(process.home, settings.playbook)
     first = RunCreated(

@@ -16,8 +16,9 @@ from context.recall.index import Recall
 from context.window import use_prompts
 from harness import attempt, budget, compact, errors, leasing, loop, request
 from harness.config import notify_addresses
-from harness.evaluation import leak_checks, submission
+from harness.evaluation import fold_plan, leak_checks, submission
 from harness.interrupt import Stopping, StopRequested
+from harness.live_control import taking_requests
 from harness.notify.screen import notifying
 from harness.request_slots import SharedSlots
 from harness.run import Lane, Run, Screen
@@ -120,7 +121,8 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
             with run.stopping.watching(), _recording_pauses(run):
                 with breaking_silence(screen.say):
                     _begin(run, process, request.parallel, change)
-                loop.play(run, lambda: lessons.learn(run, process.home))
+                with taking_requests(run):
+                    loop.play(run, lambda: lessons.learn(run, process.home))
         finally:
             for lane in run.lanes:
                 lane.lease.close()
@@ -189,7 +191,8 @@ def _open_lanes(
     numbers = sorted({*range(parallel), *open_attempts})
     for number in numbers:
         paths = sandbox_setup.sandbox_paths(run.folder, created, run.blend, process.home)
-        paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), gpus)
+        memory = run.leases.machine.memory
+        paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), gpus, memory)
         paths.workspace.mkdir(parents=True, exist_ok=True)
         lane = Lane(run, number, open_model_of(created, process), open_sandbox(created.sandbox, paths))
         for event in past:
@@ -273,6 +276,8 @@ def _record_resume(run: Run, parallel: int | None, change: EndpointChanged | Non
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
+    if run.state.control.extended:
+        fold_plan.plan_again(run)
     if change:
         run.record(change)
     if parallel and parallel != run.lane_limit:

@@ -102,15 +102,18 @@ def sandbox_paths(
     )
 
 
-def for_lane(paths: SandboxPaths, number: int, place: int, lanes: int, gpus: Sequence[str]) -> SandboxPaths:
-    """The paths of one of several lanes, the `place`th of them: a workspace of its own, and its part of the GPUs.
+def for_lane(
+    paths: SandboxPaths, number: int, place: int, lanes: int, gpus: Sequence[str], memory: int
+) -> SandboxPaths:
+    """The paths of one of several lanes, the `place`th of them: a workspace of its own, its part of the GPUs, and its
+    part of `memory` bytes, where a container can bound that.
 
     With fewer GPUs than lanes, each lane sees all of them, and evaluations take turns.
     """
     workspace = paths.workspace if number == 0 else paths.workspace.parent / "lanes" / str(number) / "workspace"
     each = len(gpus) // lanes
     own = tuple(gpus[place * each : (place + 1) * each] if each else gpus)
-    return replace(paths, workspace=workspace, gpus=own)
+    return replace(paths, workspace=workspace, gpus=own, memory=memory // lanes if lanes > 1 else 0)
 
 
 @contextmanager

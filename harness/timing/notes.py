@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.budget import describe, stated_deadline
 from harness.run import Lane
 from harness.timing.attempt_time import OVERTIME, attempt_seconds, evaluation_seconds
 from harness.timing.progress import read_progress
 from runs.state import State
 from runs.views.format import duration_text
 
+HINT = "hint from the person who runs this"
 SHARES = (50, 70, 85)
 TAIL_BYTES = 4_000
 HOPELESS = 1.2
@@ -23,7 +25,7 @@ def due_notes(lane: Lane) -> dict[str, str]:
     """The notes that are due now and were not told, by their names."""
     told = lane.state.told
     notes = {}
-    for name, text in (*_run_notes(lane), *_attempt_notes(lane), *_job_notes(lane)):
+    for name, text in (*_person_notes(lane), *_run_notes(lane), *_attempt_notes(lane), *_job_notes(lane)):
         if name not in told:
             notes[name] = text
     return notes
@@ -32,6 +34,19 @@ def due_notes(lane: Lane) -> dict[str, str]:
 def is_overtime(lane: Lane) -> bool:
     """Whether the open attempt has used so much more than its time that it is ended."""
     return _elapsed(lane) >= OVERTIME * attempt_seconds(lane.run.settings, lane.run.state)
+
+
+def _person_notes(lane: Lane) -> Iterator[tuple[str, str]]:
+    """Hints of the person who runs this, and changes of the deadline. Each is told once in every lane."""
+    control = lane.run.state.control
+    for number, hint in enumerate(control.hints, 1):
+        yield f"run hint {number}", f"{HINT}: {hint}"
+    changes = len(control.pauses) + len(control.extended)
+    if changes:
+        limits = describe(lane.run.settings).replace("- ", "").replace("\n", " ")
+        what = "its budget was extended" if control.extended else "it was paused for a while"
+        text = f"the run goes on; {what}: deadline {stated_deadline(lane.run.state)}. {limits}"
+        yield f"run change {changes}", text.strip()
 
 
 def _run_notes(lane: Lane) -> Iterator[tuple[str, str]]:

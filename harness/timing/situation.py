@@ -9,7 +9,11 @@ from context.advice import render_advice
 from harness.run import Lane
 from harness.timing.attempt_time import attempt_seconds, evaluation_seconds
 from harness.timing.limits import evaluation_limit, longest_evaluation
+from harness.timing.notes import HINT
 from runs.views.format import duration_text, money_text
+
+MOST_HINTS = 3
+"""Hints that the state repeats: the last ones."""
 
 
 def describe_situation(lane: Lane) -> list[str]:
@@ -32,6 +36,9 @@ def _lines(lane: Lane) -> Iterator[str]:
     yield f"limit of one evaluation: {duration_text(limit)}{more}"
     if settings.cost is not None:
         yield f"money: {money_text(max(0.0, settings.cost - state.cost))} of {money_text(settings.cost)} left"
+    for number, hint in list(enumerate(state.control.hints, 1))[-MOST_HINTS:]:
+        if f"run hint {number}" in lane.state.told:  # else a note tells it
+            yield f"{HINT}: {' '.join(hint.split())}"
     attempt = lane.state.attempt
     if advice := render_advice(state, left, evaluation_seconds(state), attempt.move if attempt else "draft"):
         yield f"advice: {advice}"

@@ -180,8 +180,8 @@ class _Jobs:
 
     def start(self, job: str, command: str) -> None:
         lease = leasing.join(self.lane, job, Priority.INTERACTIVE)
-        variables = lease.variables() if lease else {}
-        self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits(), variables))
+        variables, cores = (lease.variables(), lease.threads) if lease else ({}, None)
+        self.lane.sandbox.start(JobRequest(job, command, self.lane.run.limits(), variables, cores))
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         run, until = self.lane.run, time.monotonic() + self._longest(seconds)
@@ -194,7 +194,7 @@ class _Jobs:
             if evaluations:
                 background.await_any(run, evaluations, 0.0 if commands else left)
             statuses = [self.status(name) for name in jobs]
-            if left <= 0 or any(status.state != "running" for status in statuses):
+            if left <= 0 or not run.may_wait or any(status.state != "running" for status in statuses):
                 return statuses
 
     def _longest(self, seconds: float) -> float:

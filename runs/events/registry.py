@@ -17,6 +17,12 @@ from runs.events.attempts import LanesChanged as LanesChanged
 from runs.events.attempts import NotesKept as NotesKept
 from runs.events.base import Audience as Audience
 from runs.events.base import Event as Event
+from runs.events.control import BudgetExtended as BudgetExtended
+from runs.events.control import PlayContinued as PlayContinued
+from runs.events.control import PlayPaused as PlayPaused
+from runs.events.control import RequestRefused as RequestRefused
+from runs.events.control import Steered as Steered
+from runs.events.control import StopAsked as StopAsked
 from runs.events.evaluation import Decided as Decided
 from runs.events.evaluation import EvaluationFinished as EvaluationFinished
 from runs.events.evaluation import EvaluationStarted as EvaluationStarted
@@ -271,6 +277,7 @@ AnyEvent = Annotated[
     | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
     | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
+    | Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused
     | Decided | EndpointChanged | LanesChanged | MoveChosen | BranchCompared | LessonsChosen | LessonsLearned,
     Field(discriminator="kind"),
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import CacheMeter
 from runs.usage.cost import UsageTotals
 from runs.usage.repair_steps import count_repair_steps, repair_line
+from runs.views.control import control_text, steered_text
 from runs.views.final_choice import (
     final_choice_section,
     members_of_record,
@@ -80,6 +81,7 @@ class _Incidents:
 
     def __init__(self) -> None:
         self.torn = 0
+        self.control: list[str] = []
         self.pauses: list[str] = []
         self.warnings: dict[str, int] = {}
 
@@ -88,6 +90,8 @@ class _Incidents:
             self.torn += event.torn
         elif isinstance(event, Paused):
             self.pauses.append(event.why)
+        elif text := control_text(event):
+            self.control.append(text)
         elif isinstance(event, Warned):
             self.warnings[event.message] = self.warnings.get(event.message, 0) + 1
 
@@ -104,6 +108,8 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
         yield f"- playbook: `{created.playbook[:12]}`"
     if state.lessons:
         yield f"- lessons: {_lessons_line(state.lessons, state.learned)}"
+    if steered := steered_text(state):
+        yield f"- **{steered}**"
     yield f"- started {created.at}, last event {state.last_at}, {status_text(state)}"
     yield ""
 
@@ -217,7 +223,7 @@ def _score_cell(best: Evaluation | None) -> str:
     if best.finished is None:  # a run that was paused in the middle of it
         return "open"
     mark = ", not trusted" if best.result.distrust_reason else ""
-    return score_text(best.score, best.noise) + mark if best.score is not None else best.status or "open"
+    return score_text(best.score, best.noise) + mark if best.score is not None else best.status
 
 
 def _cell(text: str) -> str:
@@ -271,6 +277,8 @@ def _notes(state: State, created: RunCreated, incidents: _Incidents) -> Iterator
         yield f"- installed for the agent{image}: {', '.join(created.packages)}"
     yield f"- resumed {state.resumes} times; {incidents.torn} incomplete last lines of the journal dropped"
     yield f"- {state.breaches} requests did not extend the one before in the same epoch"
+    for text in incidents.control:
+        yield f"- {text}"
     for why in incidents.pauses:
         yield f"- paused: {one_line(why)}"
     for message, times in incidents.warnings.items():

@@ -80,6 +80,7 @@ def summary(state: State) -> dict[str, Any]:
         "is_cost_known": state.is_cost_known,
         "active_seconds": round(state.active_seconds, 1),
         "resumes": state.resumes,
+        "steered": len(state.control.steered),
         "events": state.events,
     }
 

@@ -38,6 +38,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.state import State
+from runs.views.control import CONTROL, control_text, steered_text
 from runs.views.final_choice import result_evaluation, why_best_not_submitted
 from runs.views.format import (
     DEMO_MODEL,
@@ -268,13 +269,18 @@ class _Renderer:
         yield ""
         yield f"--- paused at {event.at}: {one_line(event.why)} ---"
 
+    def _control(self, event: Event) -> Iterator[str]:
+        yield ""
+        yield f"--- {event.at}: {control_text(event)} ---"
+
     def _warn(self, event: Warned) -> Iterator[str]:
         yield ""
         yield f"! {event.message if self.full else one_line(event.message, SHORT_CHARACTERS)}"
 
     def _end_run(self, event: RunEnded) -> Iterator[str]:
         yield ""
-        yield f"--- run ended at {event.at}: {event.why} ---"
+        steered = steered_text(self.state)
+        yield f"--- run ended at {event.at}: {event.why}{f', {steered}' if steered else ''} ---"
 
     def _unknown(self, event: UnknownEvent) -> Iterator[str]:
         yield ""
@@ -332,4 +338,5 @@ _HANDLERS: dict[type[Event], Callable[[_Renderer, Any], Iterator[str]]] = {
     Warned: _Renderer._warn,
     RunEnded: _Renderer._end_run,
     UnknownEvent: _Renderer._unknown,
+    **dict.fromkeys(CONTROL, _Renderer._control),
 }

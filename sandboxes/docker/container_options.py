@@ -35,6 +35,9 @@ START_SUPERVISOR = (
     "m('/harness/jobs', sys.argv[1], float(sys.argv[2]))"
 )
 
+CPU_PERIOD = 100_000
+"""Microseconds. The quota of cores counts in them, since it can be changed while a container runs."""
+
 
 @dataclass(frozen=True)
 class ContainerLimits:
@@ -51,11 +54,12 @@ class ContainerLimits:
         return self.memory // 4
 
 
-def default_limits() -> ContainerLimits:
-    """All cores, and the memory except for a tenth (at least 1 GB), which the machine and the harness keep."""
+def default_limits(share: int = 0) -> ContainerLimits:
+    """All cores, and the memory except for a tenth (at least 1 GB), which the machine and the harness keep; at most
+    `share` bytes, where that is not 0."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available = max(memory // 2, memory - max(memory // 10, 1 << 30))
-    return ContainerLimits(available, float(len(os.sched_getaffinity(0))))
+    return ContainerLimits(min(available, share or available), float(len(os.sched_getaffinity(0))))
 
 
 def container_options(name: str, paths: SandboxPaths, logs: Path, image: Image, limits: ContainerLimits) -> Any:
@@ -103,7 +107,8 @@ def _limits(limits: ContainerLimits) -> dict[str, Any]:
     return {
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
-        "nano_cpus": int(limits.cpus * 1e9),
+        "cpu_period": CPU_PERIOD,
+        "cpu_quota": int(limits.cpus * CPU_PERIOD),
         "pids_limit": limits.processes,
         "shm_size": limits.shared_memory,
     }

@@ -23,7 +23,7 @@ from typing import Any
 
 from sandboxes.base import Isolation, JobRequest, JobStatus, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.cache import short_hash
-from sandboxes.docker.container_options import ContainerLimits, container_options, default_limits
+from sandboxes.docker.container_options import CPU_PERIOD, ContainerLimits, container_options, default_limits
 from sandboxes.docker.daemon import (
     LABEL,
     Image,
@@ -80,7 +80,7 @@ def open_docker(paths: SandboxPaths, limits: ContainerLimits | None = None) -> D
     check_runtime(paths.runtime)
     image = inspect_image(find_image(paths.image), paths.home, paths.hidden)
     make_workspace(paths)
-    return DockerSandbox(replace(paths, image=image.id), image, limits or default_limits())
+    return DockerSandbox(replace(paths, image=image.id), image, limits or default_limits(paths.memory))
 
 
 class DockerSandbox(HostSandbox):
@@ -89,6 +89,7 @@ class DockerSandbox(HostSandbox):
     def __init__(self, paths: SandboxPaths, image: Image, limits: ContainerLimits) -> None:
         self.image, self.limits = image, limits
         self._checked_at = time.monotonic()
+        self._cores: int | None = None
         is_root = os.geteuid() == 0
         self.user = (SANDBOX_USER, SANDBOX_USER) if is_root else (os.geteuid(), os.getegid())
         suffix = short_hash(str(paths.workspace.absolute()), 8)
@@ -101,6 +102,22 @@ class DockerSandbox(HostSandbox):
             self.user if is_root else None,
             Container(suffix, self.ensure_container, self._explain_loss, is_shared=not is_root),
         )
+
+    def start(self, request: JobRequest) -> None:
+        """Start a job. Its container is bounded to the cores that the request names."""
+        if request.cores is not None and request.cores != self._cores:
+            self._bound(request.cores)
+        super().start(request)
+
+    def _bound(self, cores: int) -> None:
+        """Let the container use this many cores. A daemon that may not change that leaves it as it was."""
+        from docker.errors import APIError
+
+        self._cores, self.limits = cores, replace(self.limits, cpus=float(cores))
+        container = find_container(self.name)
+        if container is not None and container.status in ("running", "created", "paused"):
+            with contextlib.suppress(APIError):
+                container.update(cpu_period=CPU_PERIOD, cpu_quota=cores * CPU_PERIOD)
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """As in the interface. Removes the container if a process in it cannot be killed or does not end in time."""

@@ -193,6 +193,11 @@ class Jobs:
         request = read_record(self._folder_of(job) / "request.json")
         return dict(request["limits"]) if request else {}
 
+    def running(self) -> list[str]:
+        """The jobs of the folder that run now."""
+        jobs = sorted(path.parent.name for path in self.folder.glob("[!.]*/request.json"))
+        return [job for job in jobs if self.status(job).state == "running"]
+
     def is_own(self, job: str) -> bool:
         """Whether a job of this folder belongs to this sandbox's own supervisor."""
         return self._container_of(job) == self._container_name

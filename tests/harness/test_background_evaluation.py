@@ -20,8 +20,11 @@ from runs.events.registry import (
     SubmissionChosen,
     TaskDescribed,
     ToolFinished,
+    ToolStarted,
 )
 from runs.state import fold
+from sandboxes.leases.amounts import Priority
+from sandboxes.leases.leases import Leases
 from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message, Script
 
@@ -157,3 +160,19 @@ def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path) -> No
     first = [event for event in events if isinstance(event, JobFinished) and event.job in ("e-001-1", "e-002-1")]
     (_, end), (start, _) = ((event.mono - event.seconds, event.mono) for event in first)
     assert end <= start, "the second evaluation waited for the first"
+
+
+def test_an_evaluation_that_waits_for_a_lease_is_killed_at_once(digits_home: Path) -> None:
+    leases = Leases(digits_home)
+    turns = [[guess(1)], [evaluation(0.0)], [call("kill", job="EVALUATION")], [call("finish", did="gave up")]]
+    whole = leases.machine.share(1)
+    with leases.acquire(whole, Priority.INTERACTIVE):
+        events = played(digits_home, turns)
+    (finished,) = [event for event in events if isinstance(event, EvaluationFinished)]
+    assert finished.status == "failed" and "killed" in finished.message
+    kill = next(event for event in events if isinstance(event, ToolStarted) and event.name == "kill")
+    told = next(event for event in events if isinstance(event, ToolFinished) and event.name == "kill")
+    assert told.mono - kill.mono < 10 and "killed" in told.content
+    assert not any(isinstance(event, JobFinished) and event.ended == "exited" for event in events), "its job never ran"
+    ended = next(event for event in events if isinstance(event, AttemptEnded))
+    assert ended.why == "finish"

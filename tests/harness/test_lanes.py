@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from context.window import Window
-from harness import errors
+from harness import errors, lanes
 from harness.startup import open_run
 from runs.events.registry import (
     AttemptEnded,
@@ -123,6 +123,22 @@ def test_refusals_for_too_many_requests_take_lanes_away(digits_home: Path, tmp_p
     assert "attempts at once from now on: 1" in printed
     last = max(event.seq for event in events if isinstance(event, LanesChanged))
     assert len({e.lane for e in events if isinstance(e, AttemptStarted) and e.seq > last}) <= 1
+
+
+def test_a_lane_comes_back_when_no_request_was_refused_for_a_while(digits_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    left = iter(["429_retry_after_ms"] * 3)
+    with ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server:
+        server.faults = lambda one: next(left, "") if "attempt: " in str(one) else ""
+        with patch.object(lanes, "QUIET_SECONDS", 0.5):
+            code, printed = harness_here(digits_home, "run", *options(server, 2, 5))
+    assert code == errors.DONE, printed
+    events = events_of(only_run(digits_home))
+    check_whole(events, 5)
+    changes = [event for event in events if isinstance(event, LanesChanged)]
+    assert [event.parallel for event in changes] == [1, 2]
+    after = {e.lane for e in events if isinstance(e, AttemptStarted) and e.seq > changes[1].seq}
+    assert after == {0, 1}
 
 
 class Broken:

@@ -6,26 +6,34 @@ import io
 import re
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
+import pytest
 from rich.console import Console
 
-from harness.ui.live import LivePanel, PlainLines, line_of, open_screen, rows_of
+from harness.ui.chart import chart
+from harness.ui.doing import fold_text, lane_text
+from harness.ui.event_lines import line_of
+from harness.ui.live import LivePanel, PlainLines, open_screen
+from harness.ui.panel import PanelContent, rows_of
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
     EvaluationFinished,
     EvaluationStarted,
     Event,
+    FoldStarted,
     ModelAsked,
     ModelFailed,
     Paused,
+    PlanMade,
     RunCreated,
     RunEnded,
     ThresholdsKnown,
     Warned,
 )
 from runs.run_settings import RunSettings
-from runs.state import State
+from runs.state import State, fold
 from runs.views.format import printable
 
 
@@ -236,4 +244,64 @@ def test_run_without_hours_shows_the_time_used() -> None:
     state.apply(created(hours=None, attempts=None, turns=50))
     rows = dict(rows_of(state, waited=75))
     assert rows["time"] == "1 min 15 s so far"
-    assert rows["attempt"] == "0, turn 0 (of the run: 0 of 50)"
+    assert rows["run"].startswith("attempt 0, turn 0 of 50 of ")
+
+
+def story(lanes: int) -> list[Event]:
+    """A run in which every lane waits for something, with three scored evaluations."""
+    events: list[Event] = [created(cost=20.0, hours=8.0), THRESHOLDS, PLAN]
+    for lane in range(lanes):
+        events.append(AttemptStarted(move="improve" if lane else "draft", lane=lane, attempt=lane + 1))
+    for number, score in enumerate((0.94, 0.962, 0.9744), 1):
+        started, finished = evaluated(score, name=f"001-{number}")
+        verdict = {"verdict": "real", "gain": 0.0124, "gain_noise": 0.0051, "promoted": True} if number > 1 else {}
+        events += [started, finished.model_copy(update={"mono": 600.0 * number, **verdict})]
+    now = datetime.now(UTC).isoformat()
+    running = EvaluationStarted(
+        evaluation="001-4", call="c", command="python s.py", commit="d", tree="t", job="e-001-4", attempt=1, at=now
+    )
+    events += [running, FoldStarted(evaluation="001-4", fold="fold3", job="e-001-4-fold3")]
+    events.append(ModelAsked(request=1, messages=2, size=10, at=now))
+    return [*events[:-2], *(event.model_copy(update={"mono": 2400.0}) for event in events[-2:])]
+
+
+PLAN = PlanMade(folds=5, labelled_rows=800, seconds=10.0, allowance=600.0, kept_back=300.0, why="few rows")
+
+
+def lines_of_panel(state: State, width: int, height: int, tail: str = "") -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    console.print(PanelContent(state, 0.0, {0: "the model is answering, 3 kB so far"}, tail).render(width, height))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_panel_fits_a_small_terminal_with_a_row_for_each_lane(lanes: int) -> None:
+    state = fold(story(lanes))
+    shown = lines_of_panel(state, 80, 24, tail="\n".join(f"epoch {number}" for number in range(99)))
+    assert len(shown) <= 24 - 2 and all(len(line) <= 80 for line in shown)
+    assert [f"lane {number + 1}" in "\n".join(shown) for number in range(4)] == [number < lanes for number in range(4)]
+    text = " ".join("\n".join(shown).replace("│", " ").split())
+    assert "1 draft, turn 0: thinking" in text
+    for expected in ("001-3 0.9744 ± 0.0061 gain +0.0124 ± 0.0051 real new best", "gold 0.98", "▁"):
+        assert expected in text
+
+
+def test_what_a_lane_does_is_said_in_words() -> None:
+    state = fold(story(1))
+    assert re.fullmatch(r"thinking \d+ s; evaluating 001-4 on fold 4 of 5 \d+ s", lane_text(state, 0))
+    assert fold_text("fresh1-fold2", state) == "fresh fold 3"
+    assert fold_text("", state) == "fold 1 of 5"
+    assert fold_text("refit", state) == "all labelled rows"
+
+
+def test_chart_is_higher_where_the_score_is_better() -> None:
+    rows = chart([(10.0, 0.9), (50.0, 0.97)], 100.0, {"gold": 0.98, "bronze": 0.95}, False, 20)
+    assert len(rows) == 3
+    assert rows[0].endswith("gold 0.98") and "┄" in rows[0]
+    assert rows[-1].lstrip()[0] == "▁" and rows[-1].count("█") >= 9
+    falling = chart([(10.0, 0.9), (50.0, 0.2)], 100.0, {}, True, 20)
+    assert falling[0].rstrip().endswith("█")
+    assert chart([], 10.0, {"gold": 1.0}, False, 20) == []
+    assert len(chart([(0.0, 0.5)], 0.0, {}, False, 20)) == 3

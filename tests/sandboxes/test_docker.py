@@ -21,6 +21,7 @@ from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import LABEL, connect, find_container
 from sandboxes.docker.sandbox import ContainerLimits, DockerSandbox, check_docker, open_docker
 from sandboxes.isolation import describe_sandbox
+from sandboxes.leases.amounts import this_machine
 from sandboxes.select import open_sandbox
 from tests.playing import call, events_of, harness, only_run, reply
 from tests.servers.chat_server import ChatServer, Message
@@ -75,6 +76,18 @@ def test_container_root_is_read_only(container: Any) -> None:
         f"for d in {folders} /workspace /tmp /dev/shm; do touch $d/probe 2>&- && echo $d; done; true"
     )
     assert output.split() == ["/workspace", "/tmp", "/dev/shm"]
+
+
+def test_a_container_is_bounded_to_the_cores_and_memory_of_its_lane(docker: None, paths: SandboxPaths) -> None:
+    sandbox = open_docker(replace(paths, memory=256 << 20))
+    assert isinstance(sandbox, DockerSandbox) and sandbox.limits.memory == 256 << 20
+    for number, cores in enumerate((2, 1, None, 3)):
+        sandbox.start(JobRequest(f"j{number}", "nproc", cores=cores))
+        sandbox.wait([f"j{number}"], 60)
+        options = find_container(sandbox.name).attrs["HostConfig"]
+        assert (options["CpuQuota"] / options["CpuPeriod"], options["Memory"]) == ((2, 1, 1, 3)[number], 256 << 20)
+    assert "0 GB of memory" in describe_sandbox(sandbox, machine=this_machine())
+    sandbox.close()
 
 
 def test_no_network_namespaces_or_daemon_socket(container: Any) -> None:

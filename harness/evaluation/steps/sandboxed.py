@@ -23,14 +23,16 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a solution's jobs may use: variables of their environment, and GPUs.
+    """What a solution's jobs may use: variables of their environment, GPUs, and cores (None: all).
 
-    `is_cancelled` is asked every second while a job runs; where it is true, the job is killed.
+    `is_cancelled` is asked before a job starts and every second while it runs; where it is true, the job is not
+    started, or killed.
     """
 
     variables: Mapping[str, str]
     gpus: tuple[str, ...] = ()
     is_cancelled: Callable[[], bool] = _never
+    cores: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def _open(run: Run, place: Place, workspace: Path, fill: Callable[[Path], None])
 def _wait(run: Run, sandbox: Sandbox, job: str, command: str, seconds: float, conditions: Conditions) -> JobStatus:
     limits = replace(run.limits(), wall_seconds=max(1.0, min(seconds, LONGEST_JOB_SECONDS)))
     limits = replace(limits, idle_seconds=run.settings.evaluation_idle_seconds)
-    sandbox.start(JobRequest(job, command, limits, conditions.variables))
+    if conditions.is_cancelled() and sandbox.status(job).state == "unknown":
+        return JobStatus(job, "finished", "killed")
+    sandbox.start(JobRequest(job, command, limits, conditions.variables, conditions.cores))
     while True:
         (status,) = run.await_jobs([job], LOOK_SECONDS, sandbox)
         if status.state == "running" and conditions.is_cancelled():

@@ -1,0 +1,1 @@
+"""Live control: requests to a run from other processes, through files in its inbox."""

@@ -1,0 +1,62 @@
+"""What people asked of a run while it was played. Part of `State`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runs.events.control import BudgetExtended, PlayContinued, PlayPaused, RequestRefused, Steered, StopAsked
+from runs.events.registry import Event, MoveChosen, Resumed, RunCreated
+
+BY_PERSON = "person"
+"""The policy of a move that a person chose."""
+
+
+@dataclass
+class ControlState:
+    """Read it; only `State.apply` changes it."""
+
+    is_paused: bool = False
+    is_stopping: bool = False
+    """Whether a person has ended the run: no further attempt starts."""
+    start_from: str = ""
+    """The evaluation that the next attempt starts from, because a person chose it."""
+    steered: list[Steered] = field(default_factory=list)
+    extended: list[BudgetExtended] = field(default_factory=list)
+    pauses: list[PlayContinued] = field(default_factory=list)
+    """The pauses that are over."""
+    answers: dict[str, Event] = field(default_factory=dict)
+    """What became of each request, by its id."""
+
+    @property
+    def hints(self) -> list[str]:
+        """All hints, oldest first."""
+        return [one.hint for one in self.steered if one.hint]
+
+    def apply(self, event: Event) -> None:
+        """Take one more event into account."""
+        if isinstance(event, Resumed):
+            self.is_paused = False
+        elif isinstance(event, MoveChosen):
+            if event.policy == BY_PERSON:
+                self.start_from = ""
+        elif isinstance(event, Steered):
+            self.steered.append(event)
+            self.start_from = event.evaluation or self.start_from
+        elif isinstance(event, PlayPaused):
+            self.is_paused = True
+        elif isinstance(event, PlayContinued):
+            self.is_paused = False
+            self.pauses.append(event)
+        elif isinstance(event, StopAsked):
+            self.is_stopping = self.is_stopping or not event.now
+        elif isinstance(event, BudgetExtended):
+            self.is_stopping = False
+            self.extended.append(event)
+        if isinstance(event, Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused):
+            self.answers[event.request] = event
+
+
+def extended(created: RunCreated, change: BudgetExtended) -> RunCreated:
+    """Event 0 as if the run had begun with the larger budget."""
+    limits = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
+    return created.model_copy(update={"settings": created.settings.model_copy(update=limits)})

@@ -1,0 +1,51 @@
+"""How live control is written: the mark of a steered run, and a line for each event of it."""
+
+from __future__ import annotations
+
+from runs.events.registry import BudgetExtended, Event, PlayContinued, PlayPaused, RequestRefused, Steered, StopAsked
+from runs.state import State
+from runs.views.format import duration_text, one_line
+
+STEERED = "steered by a person"
+"""The mark of a run to which a person gave a hint, or for which one chose where an attempt starts."""
+
+CONTROL = (Steered, PlayPaused, PlayContinued, StopAsked, BudgetExtended, RequestRefused)
+CONTROL_KINDS = ("steered", "play_paused", "play_continued", "stop_asked", "budget_extended", "request_refused")
+
+
+def steered_text(state: State) -> str:
+    """The mark with what was done; empty for a run that nobody steered."""
+    steered = state.control.steered
+    if not steered:
+        return ""
+    hints, bases = sum(bool(one.hint) for one in steered), sum(bool(one.evaluation) for one in steered)
+    parts = [f"{hints} hint{'s' * (hints > 1)}"] if hints else []
+    parts += [f"the start of {bases} attempt{'s' * (bases > 1)}"] if bases else []
+    return f"{STEERED} ({' and '.join(parts)})"
+
+
+def control_text(event: Event) -> str:
+    """What a person asked of the run and what came of it, in a line; empty for other events."""
+    if isinstance(event, Steered):
+        parts = [f"hint: {one_line(event.hint)}"] if event.hint else []
+        parts += [f"the next attempt starts from evaluation {event.evaluation}"] if event.evaluation else []
+        return f"{STEERED}: {'; '.join(parts)}"
+    if isinstance(event, PlayPaused):
+        return "paused by a person: the clock stands still"
+    if isinstance(event, PlayContinued):
+        return f"continued after a pause of {duration_text(event.seconds)}"
+    if isinstance(event, StopAsked):
+        return "a person stops the run now" if event.now else "a person ends the run: the final selection follows"
+    if isinstance(event, BudgetExtended):
+        return f"a person extended the budget to {_budget_text(event)}"
+    if isinstance(event, RequestRefused):
+        return f"a request in the inbox was refused: {one_line(event.why, 300)}"
+    return ""
+
+
+def _budget_text(event: BudgetExtended) -> str:
+    parts = [f"{event.hours:g} h"] if event.hours else []
+    parts += [f"${event.cost:.2f}"] if event.cost else []
+    parts += [f"{event.attempts} attempts"] if event.attempts else []
+    parts += [f"{event.turns} turns"] if event.turns else []
+    return ", ".join(parts)
