@@ -130,7 +130,8 @@ class Worker:
             return Outcome("later", f"{home} is nearly full ({room} left): free some space", self.waits.full)
         if last_kind == "later" and _is_about(last_reason, _NO_REPLY) and not host.answers(row.base_url):
             return Outcome("later", last_reason, self.waits.endpoint)
-        if not self._has_ended(row) and (self.store.home / "grades" / f"{row.run_id}.json").exists():
+        grades = [self.process.grades / f"{row.run_id}{kind}" for kind in (".json", ".kaggle.json")]
+        if not self._has_ended(row) and any(path.exists() for path in grades):
             reason = "it was graded before it had ended, so it cannot be resumed"
             self.store.append(row.key, "ended", kind="refused", reason=reason)
             return Outcome("refused", reason)
@@ -204,6 +205,8 @@ class Worker:
         with self.stop.lock:
             if stoppable:
                 self.stop.children.add(child)
+                if self.stop.is_set:  # asked for while it started
+                    child.terminate()
         asked_at = 0.0
         descriptor = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
         try:
