@@ -49,6 +49,17 @@ _ANALYSIS = re.compile(
 )
 _GLUED_ANALYSIS = re.compile(r"\Aanalysis(?=\S)(.*?)assistant(?=final|commentary)(?:final)?", re.DOTALL)
 
+_CALL_START = re.compile(
+    r"<tool_calls?>|<(?:invoke|parameter)\b|<(?:function|parameter)=|<[｜|‖]{1,2}DSML[｜|‖]{1,2} ?(?:invoke|parameter)"
+    r"|<[｜|]tool[▁_]calls?[▁_]begin|<\|tool_call|<\|open\|>\s?(?:call|argument)|<\|channel\|>\s*commentary|\[TOOL_CALLS\]"
+    r"|<steptml:|<TOOLCALL>|<arg_(?:key|value)>|\]<\]minimax\[>\[<\w|<\|python_tag\|>|\A\s*\[?\s*\{\s*\"name\"|\A\s*\[\w+\("
+)
+_CALL_END = re.compile(
+    r"</(?:parameter|invoke|function|tool_calls?|arg_value|TOOLCALL|steptml:\w+)>|</[｜|‖]{1,2}DSML[｜|‖]{1,2} ?\w+>"
+    r"|<[｜|]tool[▁_]calls?[▁_]end|<\|tool_call_end|<\|close\|>|<\|call\|>|\]<\]minimax\[>\[</|[}\])]\s*\Z"
+)
+"""Where a call, or one of its values, begins and ends: a mark of thinking in between is a part of the value."""
+
 
 @dataclass(frozen=True)
 class Thinking:
@@ -135,10 +146,20 @@ def _unopened(content: str, closing: str) -> int:
         before = content[:position][-1:]
         is_fenced = content.count("```", 0, position) % 2 == 1
         goes_on = after in tuple(" \t`'\".,;:)") and before not in ("", "\n")
-        if not is_fenced and not goes_on and before not in tuple("`'\""):
+        is_word = is_fenced or goes_on or before in tuple("`'\"")
+        if not is_word and not _is_inside_a_call(content, position, position + len(closing)):
             return position
         position = content.find(closing, position + 1)
     return -1
+
+
+def _is_inside_a_call(content: str, start: int, end: int) -> bool:
+    """Whether a mark stands in a value of a call, which is open before it and ends before another begins."""
+    opened = max((found.end() for found in _CALL_START.finditer(content, 0, start)), default=-1)
+    if opened < 0 or _CALL_END.search(content, opened, start):
+        return False
+    ending, beginning = _CALL_END.search(content, end), _CALL_START.search(content, end)
+    return ending is not None and (beginning is None or ending.start() < beginning.start())
 
 
 def _after(content: str, end: int) -> int:

@@ -29,7 +29,7 @@ QUOTES = {
     "own result": "{}\n<tool_response>\ndone\n</tool_response>",
     "own result, next call": "{}\nResult:\ndone\n{}",
 }
-NEEDS_WHOLE_REPLY = ("llama_json", "pythonic")
+NEEDS_WHOLE_REPLY = ("pythonic",)
 """Dialects without marks of their own: words before a call make it text."""
 
 

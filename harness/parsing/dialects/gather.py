@@ -35,6 +35,8 @@ _RESULT = re.compile(
 
 _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")
 _BLANKS = " \t\r\n`"
+_QUOTING = ("`", '"', "'", "“", "‘", "«", "(", "<!--")
+"""What stands before a quotation."""
 
 
 def gather(text: str, blocks: Sequence[Block], dialect: str) -> TextCalls:
@@ -42,7 +44,10 @@ def gather(text: str, blocks: Sequence[Block], dialect: str) -> TextCalls:
     calls = [call for block in blocks for call in block.calls]
     spans = [(block.start, block.end) for block in blocks]
     tail = without_marks(text[blocks[-1].end :])
-    if is_quoted(text, spans) or re.search(r"\w", tail) or _has_result(text, spans) or _is_in_thinking(text, spans):
+    has_words_after = re.search(r"\w", tail) is not None
+    if dialect == "harmony":  # it stops at the end of a call
+        has_words_after |= _has_words_between(text, spans)
+    if has_words_after or is_quoted(text, spans) or _has_result(text, spans) or _is_in_thinking(text, spans):
         calls = [call.as_ambiguous() for call in calls]
     edges = [0, *(block.end for block in blocks)]
     starts = [*(block.start for block in blocks), len(text)]
@@ -74,7 +79,11 @@ def _is_in_a_sentence(text: str, start: int, end: int, following: int) -> bool:
     line = without_marks(text[text.rfind("\n", 0, start) + 1 : start]).rstrip()
     if line.endswith("```"):
         return False
-    return line.endswith("`") or (bool(line) and re.search(r"\w", without_marks(text[end:following])) is not None)
+    if line.endswith(_QUOTING) or line.startswith(">"):
+        return True
+    after = without_marks(text[end:following])
+    is_end = following == len(text)
+    return bool(line) and (re.search(r"\w", after) is not None or (is_end and bool(after.strip(_BLANKS))))
 
 
 def _sentence_before(text: str, start: int) -> str:
@@ -87,6 +96,10 @@ def _has_result(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     """Whether a result stands between or after the calls: the model did not wait for the real one."""
     edges = [*(start for start, _ in spans[1:]), len(text)]
     return any(_RESULT.search(text[end:edge]) for (_, end), edge in zip(spans, edges, strict=True))
+
+
+def _has_words_between(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(re.search(r"\w", without_marks(text[end:start])) for (_, end), (start, _) in pairwise(spans))
 
 
 def _is_in_thinking(text: str, spans: Sequence[tuple[int, int]]) -> bool:

@@ -14,6 +14,9 @@ WHOLE = WholeJson()
 MARKED = (
     JsonInMarks("hermes", ("<tool_call>",), re.compile(r"<tool_call>"), "</tool_call>"),
     JsonInMarks("granite", ("<|tool_call|>",), re.compile(r"<\|tool_call\|>"), "<|/tool_call|>"),
+    JsonInMarks(
+        "json", ("<|python_tag|>", "<|python_start|>"), re.compile(r"<\|python_(?:tag|start)\|>"), "<|python_end|>"
+    ),
 )
 UNMARKED = (
     JsonInMarks("json", ("```",), re.compile(r"```[\w-]*[ \t]*\n"), "```", is_fence=True),

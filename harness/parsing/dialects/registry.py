@@ -118,6 +118,7 @@ _SIGNS = {
     "<arg_key>": "glm",
     "<tool_calls>": "minimax_m1",
     "<tool_call>": "hermes",
+    "<|python_tag|>": "json",
 }
 """Marks that look like a call, with their dialect."""
 
