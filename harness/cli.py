@@ -243,13 +243,23 @@ def _add_doctor(commands: _Commands[Parser]) -> None:
 
 
 def _add_new_task(commands: _Commands[Parser]) -> None:
-    new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a CSV file")
+    new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a table or a folder")
     new.set_defaults(command=cli_commands.new_task)
-    new.add_argument("data", metavar="DATA", type=Path, help="a CSV file with a header and one row per example")
-    new.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
+    data = "a table (CSV, TSV, JSON, Parquet, Excel, also packed), or a folder"
+    new.add_argument("data", metavar="DATA", type=Path, nargs="?", help=data)
+    new.add_argument("--target", metavar="COLUMN", action="append", default=[], help="column to predict (repeatable)")
     new.add_argument("--id", metavar="COLUMN", help="a column of ids to keep (default: new ids)")
     new.add_argument("--group", metavar="COLUMN", help="rows with the same value are held out together")
+    new.add_argument("--time", metavar="COLUMN", help="the latest rows are held out")
     new.add_argument("--metric", metavar="NAME", help="metric (default: inferred from the target)")
+    types = "correct what columns hold: number, category, text or time"
+    new.add_argument("--types", metavar="COLUMN=KIND", action="append", default=[], help=types)
+    new.add_argument("--positive", metavar="LABEL", help="the label whose probability is predicted")
+    new.add_argument("--order", metavar="LABELS", help="labels from low to high, separated by commas")
+    new.add_argument("--split-labels", metavar="TEXT", help="what separates several labels in a cell")
+    for name, what in (("train", "labelled rows"), ("test", "rows to predict"), ("sample", "sample submission")):
+        new.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"table of the {what} (instead of DATA)")
+    new.add_argument("--kaggle", metavar="NAME", help="download this live competition of Kaggle (instead of DATA)")
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
 
 

@@ -220,15 +220,9 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def new_task(options: argparse.Namespace, settings: Settings) -> int:
-    from tasks.new_task import TaskRequest, make_task
+    from harness.commands.new_task import new_task
 
-    request = TaskRequest(options.data, options.target, options.into, options.id, options.metric, options.group)
-    made = make_task(request)
-    print(f"made {made.folder}")
-    for assumption in made.assumptions:
-        print(f"assumed: {assumption}")
-    print(f"Describe the task in {made.folder}/description.md, then: harness run {made.folder}")
-    return errors.DONE
+    return new_task(options, settings)
 
 
 def lessons(options: argparse.Namespace, settings: Settings) -> int:

@@ -71,7 +71,7 @@ ROWS = (
         "none: our filter refuses system calls of other architectures",
         SAME,
     ),
-    Row("installed packages", "the harness's numpy, pandas, scikit-learn", SAME, "the image's"),
+    Row("installed packages", "the harness's numpy, pandas, pillow, scikit-learn", SAME, "the image's"),
     Row("labels", "**unprotected**", "protected", "protected"),
 )
 

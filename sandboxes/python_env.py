@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SYSTEM_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
 """Entries of this machine's /etc that programs need."""
-WANTED = ("numpy", "pandas", "scikit-learn")
+WANTED = ("numpy", "pandas", "pillow", "scikit-learn")
 SANDBOX_USER = 65534
 """The user that commands run as when the harness runs as root."""
 

@@ -240,7 +240,7 @@ def _describe_group(public: Path, folder: str, suffix: str, paths: Sequence[Path
     size = sum(path.stat().st_size for path in paths) / len(paths)
     kind = suffix or "without suffix"
     yield f"`{_plain(folder)}/`: {len(paths):,} files {kind}, {size / 1000:,.1f} kB each on average"
-    if suffix in IMAGES and (images := _describe_images(paths)):
+    if suffix in IMAGES and (images := describe_images(paths)):
         yield f"- {images}"
     if suffix in (".txt", ".json", ".html"):
         yield f"- {min(p.stat().st_size for p in paths):,} to {max(p.stat().st_size for p in paths):,} bytes each"
@@ -250,7 +250,7 @@ def _describe_group(public: Path, folder: str, suffix: str, paths: Sequence[Path
         yield f"- {len(below)} folders in it: {shown}{', ...' if len(below) > CLASSES else ''}"
 
 
-def _describe_images(paths: Sequence[Path]) -> str:
+def describe_images(paths: Sequence[Path]) -> str:
     """Sizes and modes of some images, spread over all."""
     from PIL import Image
 

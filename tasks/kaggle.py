@@ -59,6 +59,17 @@ class SubmissionStatus:
         return self.status in ("COMPLETE", "ERROR")
 
 
+@dataclass(frozen=True)
+class LiveCompetition:
+    """What Kaggle tells of a competition. `takes_code_only`: submissions are notebooks, not files."""
+
+    name: str
+    title: str
+    description: str
+    metric: str
+    takes_code_only: bool
+
+
 class Kaggle:
     """An authenticated Kaggle client. `endpoint` is another server with the same API. Raises `KaggleError`.
 
@@ -68,6 +79,15 @@ class Kaggle:
     def __init__(self, endpoint: str | None = None, say: Callable[[str], None] = lambda _: None) -> None:
         self._api = _open(endpoint)
         self._say = say
+
+    def competition(self, name: str) -> LiveCompetition | None:
+        """What Kaggle tells of a competition; None if its search does not find it. Raises `KaggleError`."""
+        answer = self._ask(name, lambda: self._api.competitions_list(search=name, page=1))
+        for one in getattr(answer, "competitions", None) or []:
+            if str(one.ref).rstrip("/").rpartition("/")[2] == name:
+                only_code = bool(one.is_kernels_submissions_only)
+                return LiveCompetition(name, one.title or name, one.description, one.evaluation_metric, only_code)
+        return None
 
     def download(self, name: str, folder: Path, shows: bool = False) -> Path:
         """Download the zip of a competition's files into `folder`, unless it is there; a partial download resumes.

@@ -13,7 +13,7 @@ from tasks.task import Task
 
 TABULAR, TEXT, IMAGE, AUDIO = "tabular", "text", "image", "audio"
 TIME_SERIES, SEGMENTATION = "time_series", "segmentation"
-_KINDS = {
+KINDS_OF_FILES = {
     IMAGE: {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii"},
     AUDIO: {".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".m4a"},
     TEXT: {".txt", ".md"},
@@ -63,7 +63,7 @@ def label_values(task: Task, most: int = 200) -> set[str]:
 
 def _kind(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
-    return next((kind for kind, suffixes in _KINDS.items() if suffix in suffixes), "")
+    return next((kind for kind, suffixes in KINDS_OF_FILES.items() if suffix in suffixes), "")
 
 
 def _has_masks(task: Task, files: Iterable[str]) -> bool:

@@ -55,7 +55,8 @@ class Task:
 
     `description` is the text. `answers` is the file of private answers, or None. `hidden` are paths relative to
     site-packages that a sandbox masks. `digest` changes when the task file, the sample or the answers change.
-    `competition` names the MLE-bench competition whose official metric grades the task, if there is one.
+    `competition` names the MLE-bench competition whose official metric grades the task, if there is one. `kaggle` names
+    the live competition that a submission can be sent to.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Task:
     digest: str
     recipe: Recipe = field(default_factory=Recipe)
     competition: str = ""
+    kaggle: str = ""
 
 
 def load_task(path: Path) -> Task:
@@ -116,6 +118,7 @@ def load_task(path: Path) -> Task:
         digest=_digest(yaml_file.content, submission.sample, answers),
         recipe=_recipe(file.blend) if file.blend else Recipe(),
         competition=file.competition or "",
+        kaggle=file.kaggle or "",
     )
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness import errors
 from harness.settings import Settings
+from harness.ui.step_progress import StepProgress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from tasks.mlebench.prepare import Prepared
 
 
@@ -27,7 +26,7 @@ def prepare_competition(
     raw = raw.expanduser().absolute() if raw else None
     if raw is not None and not raw.exists():
         errors.fail(f"{raw} does not exist. Give the folder with Kaggle's files, or {name}.zip")
-    with _Progress() as progress:
+    with StepProgress() as progress:
         if raw is None:
             _download(name, settings, endpoint, progress)
         started = time.monotonic()
@@ -66,10 +65,13 @@ def _refuse(name: str) -> None:
         errors.fail(f"{name} is an example and needs no preparation. Run it: harness run {name}")
     near = get_close_matches(name, competitions(), n=1, cutoff=0.5)
     meant = f" Did you mean {near[0]}?" if near else ""
-    errors.fail(f"there is no competition {name!r}.{meant} `harness tasks --split all` lists all of them")
+    errors.fail(
+        f"MLE-bench has no competition {name!r}.{meant} `harness tasks --split all` lists all of them. If it is live "
+        f"on Kaggle: harness new-task --kaggle {name}"
+    )
 
 
-def _download(name: str, settings: Settings, endpoint: str, progress: _Progress) -> None:
+def _download(name: str, settings: Settings, endpoint: str, progress: StepProgress) -> None:
     """Download Kaggle's zip, unless it or the data exist already, or the official package downloads it."""
     from tasks.mlebench.facts import competitions
     from tasks.mlebench.prepare import folder_of, is_prepared
@@ -82,39 +84,3 @@ def _download(name: str, settings: Settings, endpoint: str, progress: _Progress)
     progress.tell(f"downloading {name}.zip", 0, 0)
     kaggle = Kaggle(endpoint or None, lambda text: progress.tell(text, 0, 0))
     kaggle.download(name, raw, shows=sys.stderr.isatty())
-
-
-class _Progress:
-    """Progress on stderr: a bar in a terminal, one line per step elsewhere."""
-
-    def __init__(self) -> None:
-        self._last = ""
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def tell(self, step: str, done: int, total: int) -> None:
-        """Show a step, `done` of `total` (0: unknown)."""
-        is_new = step != self._last
-        self._last = step
-        if self._bar is None:
-            if is_new:
-                print(step, file=sys.stderr, flush=True)
-            return
-        if is_new:
-            self._task = self._bar.add_task(step, total=total or None)
-        assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total or None)

@@ -99,6 +99,8 @@ def _grade(folder: Path, settings: Settings, anyway: bool) -> Graded:
                 f"the run has not ended. Continue it with `harness resume {folder.name}`, or grade it now with "
                 "--anyway: then it cannot be resumed"
             )
+        if state.created and state.created.kaggle:
+            errors.fail(f"Kaggle has the answers of {state.created.kaggle}. Submit to it: harness submit {folder.name}")
         submission = folder / "submission.csv"
         report = run_grade(task_path(state, settings), submission if submission.exists() else None)
         chosen = state.chosen

@@ -35,8 +35,8 @@ def submit_run(
     from tasks.kaggle import Kaggle
 
     folder = find_run(name, settings)
-    run_id, task = _ids_of(folder)
-    competition = competition or _competition(folder, task)
+    run_id, task, live = _ids_of(folder)
+    competition = competition or live or _competition(folder, task)
     submission = folder / "submission.csv"
     if not submission.is_file():
         errors.fail(f"{folder.name} has no submission.csv. See why: harness show {folder.name}")
@@ -63,13 +63,13 @@ def _print_scores(status: SubmissionStatus, path: Path) -> None:
     print(f"stored in {path}. Kaggle shows your team's rank. A graded run can no longer be resumed.")
 
 
-def _ids_of(folder: Path) -> tuple[str, str]:
-    """Run id and task id from the journal; the folder may have been renamed."""
+def _ids_of(folder: Path) -> tuple[str, str, str]:
+    """Run id, task id and live competition from the journal; the folder may have been renamed."""
     from runs.journal import read_events
     from runs.state import fold
 
     created = fold(read_events(folder)).created
-    return (created.run_id, created.task_id) if created else (folder.name, "")
+    return (created.run_id, created.task_id, created.kaggle) if created else (folder.name, "", "")
 
 
 def _competition(folder: Path, task: str) -> str:

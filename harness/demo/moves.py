@@ -111,12 +111,12 @@ def write(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
     """Write the solution of a tag, and the file that families share where the workspace does not have it."""
     is_family = any(idea.member for idea in ideas if idea.name == families(choice.tag)[0])
     shared = [_write(SHARED, template("tabular"))] if is_family and card.starts_empty else []
-    return [*shared, _write(SOLUTION, solution(choice.tag, ideas, card.metric))]
+    return [*shared, _write(SOLUTION, solution(choice.tag, ideas, card.metric, card.positive))]
 
 
 def repair(choice: Choice, card: Card, ideas: Sequence[Idea]) -> list[Call]:
     """Replace a solution that failed by one that is simple and uses no shared file."""
-    return [_write(SOLUTION, template("safe").replace("{metric}", card.metric))]
+    return [_write(SOLUTION, template("safe").replace("{metric}", card.metric).replace("{positive}", card.positive))]
 
 
 HANDLERS: Mapping[str, Callable[[Choice, Card, Sequence[Idea]], list[Call]]] = {

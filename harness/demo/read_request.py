@@ -10,6 +10,7 @@ from typing import Any
 Message = Mapping[str, Any]
 
 _METRIC = re.compile(r"^## How you are scored\s+`(?P<name>[^`]+)`(?P<rest>[^#]*)", re.MULTILINE)
+_POSITIVE = re.compile(r"probability that `[^`\n]+` is `(?P<label>[^`\n]+)`")
 _NUMBER = r"(-?[\d.]+(?:e-?\d+)?)(?:\s*±\s*([\d.]+(?:e-?\d+)?))?"
 _SCORED = re.compile(rf"evaluation \S+: scored {_NUMBER}")
 _SCORE_LINE = re.compile(rf"^score {_NUMBER}", re.MULTILINE)
@@ -46,7 +47,10 @@ class Advice:
 
 @dataclass(frozen=True)
 class Card:
-    """What the first user message says. `move` is the one the harness asks for; empty if it asks for none."""
+    """What the first user message says. `move` is the one the harness asks for; empty if it asks for none.
+
+    `positive` is the label whose probability is asked for; empty if the message names none.
+    """
 
     metric: str
     lower_is_better: bool
@@ -55,6 +59,7 @@ class Card:
     starts_empty: bool = True
     move: str = ""
     lessons: tuple[Advice, ...] = ()
+    positive: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def read_card(messages: Sequence[Message]) -> Card:
     numbers = re.findall(r"^\W*attempt:\s*(\d+)", parts[-1] if parts else head, re.MULTILINE)
     number = int(numbers[-1]) if numbers else len(tried) + 1
     move = re.search(r"^# This attempt: (\w+)$", text, re.MULTILINE)
+    asked = _POSITIVE.search(text)
     return Card(
         metric["name"] if metric else "",
         lower,
@@ -109,6 +115,7 @@ def read_card(messages: Sequence[Message]) -> Card:
         starts_empty="\nworkspace: started as commit" not in text,
         move=move[1] if move else "",
         lessons=tuple(Advice(kind == "do", words) for kind, words, _ in _LESSON.findall(head)),
+        positive=asked["label"] if asked else "",
     )
 
 

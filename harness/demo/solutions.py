@@ -68,14 +68,17 @@ def describe(tag: str, ideas: Sequence[Idea]) -> str:
     return "; ".join(known[name] for name in families(tag))
 
 
-def solution(tag: str, ideas: Sequence[Idea], metric: str) -> str:
-    """The text of `solution.py` for a tag. Raises KeyError for a family that is not among `ideas`."""
+def solution(tag: str, ideas: Sequence[Idea], metric: str, positive: str = "") -> str:
+    """The text of `solution.py` for a tag; `positive` is the label whose probability is asked for.
+
+    Raises KeyError for a family that is not among `ideas`.
+    """
     known = {idea.name: idea for idea in ideas}
     first = known[families(tag)[0]]
     if first.program:
         return first.program.replace("{metric}", metric)
     imports: set[str] = {"from tabular import SEED, prepare, run, tuned"}
-    functions = []
+    functions, asked = [], f", positive={positive!r}" if positive else ""
     for variant, name in zip(variants(tag), families(tag), strict=True):
         head, function = known[name].member.split("\n\n\n", 1)
         imports.update(head.splitlines())
@@ -86,7 +89,7 @@ def solution(tag: str, ideas: Sequence[Idea], metric: str) -> str:
             *sorted(imports, key=lambda line: (line.startswith("from"), line)),
             "\n",
             "\n\n".join(functions),
-            f'\nif __name__ == "__main__":\n    run([{", ".join(families(tag))}], metric="{metric}")\n',
+            f'\nif __name__ == "__main__":\n    run([{", ".join(families(tag))}], metric="{metric}"{asked})\n',
         ]
     )
 

@@ -232,6 +232,8 @@ def _write(
         prices=asdict(checked.prices) if checked else {},
         playbook=playbook.digest,
         prompts=dict(playbook.texts),
+        has_answers=task.answers is not None,
+        kaggle=task.kaggle,
     )
     create_run(folder, first)
     keep_copy(settings.search, folder)

@@ -85,7 +85,16 @@ def _ended(state: State, event: Any) -> str:
     if state.chosen is not None and state.chosen.evaluation == "final":
         text += f". Submission: {state.chosen.why}"
     name = _run_name(state)
-    return f"{text}. Best: {standing(state)}. Read it: harness show {name}. Grade it: harness score {name}"
+    return f"{text}. Best: {standing(state)}. Read it: harness show {name}. {_next_command(state, name)}"
+
+
+def _next_command(state: State, name: str) -> str:
+    """The command that fits the run: grade it, or submit it to the live competition."""
+    if state.created and state.created.kaggle:
+        return f"Submit it: harness submit {name}"
+    if state.created and not state.created.has_answers:
+        return f"Its result: {name}/submission.csv (the task has no private answers to grade it with)"
+    return f"Grade it: harness score {name}"
 
 
 _RENDERERS: dict[str, Callable[[State, Any], str]] = {

@@ -61,7 +61,8 @@ class RunCreated(Event):
     sample submission, `hidden` files of packages to mask. `probe` is what is known of the endpoint; `probe_is_new`
     whether it was probed for this run. `prices` are dollars per million tokens (`input`, `cached`, `output`) and their
     `source`; empty in older runs, without a source if they are unknown. `playbook` is the hash of the prompts and
-    working settings, `prompts` their texts by name: what a run reads of them never changes.
+    working settings, `prompts` their texts by name: what a run reads of them never changes. `has_answers`: the task has
+    private answers to grade with; `kaggle` names the live competition that a submission can be sent to.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -89,6 +90,8 @@ class RunCreated(Event):
     prices: dict[str, Any] = Field(default_factory=dict)
     playbook: str = ""
     prompts: dict[str, str] = Field(default_factory=dict)
+    has_answers: bool = True
+    kaggle: str = ""
 
 
 class TaskDescribed(Event):

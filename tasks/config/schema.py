@@ -157,6 +157,7 @@ class TaskFile(_Section):
     run: dict[str, Any] = Field(default_factory=dict)
     hide: list[Text] = []
     competition: Text | None = None
+    kaggle: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*\Z")] | None = None
 
 
 def parse_task_file(yaml_file: YamlFile) -> TaskFile:
@@ -202,6 +203,8 @@ def _advice(detail: ErrorDetails) -> str:
     if detail["loc"] == ("metric",):
         return f"Write one of: {', '.join(METRICS)}."
     if kind == "string_pattern_mismatch":
+        if detail["loc"][-1] == "kaggle":
+            return "Write the last part of the competition's address, such as titanic."
         if detail["loc"][-1] != "id":
             return "Write it as in `{image_id: 'Test_{i}'}`." if "form" in detail["loc"] else "Write `FROM -> TO`."
         return "Write at most 64 letters, digits, '.', '_' or '-', beginning with a letter or digit."

@@ -112,14 +112,13 @@ def test_fault_of_the_machine_in_an_evaluation_is_shown_to_the_user_alone(
 def test_run_of_a_metric_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
     own = '{function: "metric.py:score", direction: higher, needs: labels}'
     task = two_numbers(tmp_path / "task", side, metric=own)
-    (task.parent / "helper.py").write_text("def acc(a, b): return float((a == b).mean())\n")
     (task.parent / "metric.py").write_text(
-        "from helper import acc\ndef score(answers, predictions, targets):\n"
+        "from kaggle_metric_utilities import acc\ndef score(answers, predictions, targets):\n"
         "    return acc(answers[targets[0]], predictions[targets[0]])\n"
     )
     code, printed = harness_here(tmp_path / "home", "run", str(task), "--sandbox", "local", "--attempts", "1")
     assert code == errors.INPUT
-    assert "ModuleNotFoundError" in printed and "helper" in printed
+    assert "ModuleNotFoundError" in printed and "kaggle_metric_utilities" in printed
     assert not (tmp_path / "home" / "runs").exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +18,7 @@ class KaggleServer:
     """What the server holds and how it behaves; `requests` are those it was sent, as (call, body).
 
     The first `busy` requests are refused as too many, with a message and what Retry-After says (nothing where empty).
+    `competitions` are what a search finds, as Kaggle's JSON. `score` grades an upload; without it `final` is answered.
     """
 
     base: str = ""
@@ -31,6 +32,8 @@ class KaggleServer:
     final: dict[str, Any] = field(default_factory=dict)
     requests: list[tuple[str, Any]] = field(default_factory=list)
     uploaded: bytes = b""
+    competitions: list[dict[str, Any]] = field(default_factory=list)
+    score: Callable[[bytes], float] | None = None
 
     def calls(self) -> list[str]:
         return [call for call, _ in self.requests]
@@ -65,6 +68,9 @@ def serving(server: KaggleServer) -> Iterator[KaggleServer]:
                 return self._json({"token": "blob", "createUrl": f"{server.base}/upload"})
             if call == "CreateSubmission":
                 return self._json({"message": "Successfully submitted", "ref": 4711})
+            if call == "ListCompetitions":
+                found = [one for one in server.competitions if body.get("search", "") in one["ref"]]
+                return self._json({"competitions": found, "nextPageToken": ""})
             if call == "GetSubmission":
                 return self._json(self._standing())
             return self._json({"code": 404, "message": f"no such call: {call}"}, 404)
@@ -72,7 +78,11 @@ def serving(server: KaggleServer) -> Iterator[KaggleServer]:
         def _standing(self) -> dict[str, Any]:
             server.polls_until_scored -= 1
             waiting = {"ref": 4711, "status": "PENDING", "publicScore": "", "privateScore": ""}
-            return waiting if server.polls_until_scored > 0 else {"ref": 4711, **server.final}
+            if server.polls_until_scored > 0:
+                return waiting
+            if server.score is None:
+                return {"ref": 4711, **server.final}
+            return {"ref": 4711, "status": "COMPLETE", "publicScore": f"{server.score(server.uploaded):.5f}"}
 
         def do_PUT(self) -> None:
             server.uploaded = self.rfile.read(int(self.headers["Content-Length"]))

@@ -73,9 +73,10 @@ def test_mistakes_are_reported(tmp_path: Path) -> None:
     for request, message in (
         (TaskRequest(path, "nothing", tmp_path / "n"), "columns are: x, house: it, y"),
         (TaskRequest(path, "y", tmp_path), "already exists"),
-        (TaskRequest(path, "y", tmp_path / "n", id="y"), "repeat or are empty"),
+        (TaskRequest(path, "y", tmp_path / "n", id="x"), "repeat or are empty"),
+        (TaskRequest(path, "y", tmp_path / "n", id="y"), "is a target too"),
         (TaskRequest(path, "y", tmp_path / "n", metric="luck"), "does not exist"),
-        (TaskRequest(tmp_path / "gone.csv", "y"), "cannot be read as a table"),
+        (TaskRequest(tmp_path / "gone.csv", "y"), "gone.csv: does not exist"),
         (TaskRequest(table(tmp_path / "few.csv", "word", 30), "y", tmp_path / "n"), "30 rows have a y"),
     ):
         with pytest.raises(TaskError, match=message):
@@ -102,7 +103,11 @@ def test_unscorable_targets_are_refused_and_odd_tables_are_noted(tmp_path: Path)
     with pytest.raises(TaskError, match="0 rows have a y"):
         created([" "] * 120)
     assert "60 rows are copies" in " ".join(created(["grün" if index % 2 else "rot" for index in range(120)]))
-    assert "few repeated values" in " ".join(created([f"2024-01-{index}" for index in range(120)]))
+    assert "few repeated values" in " ".join(created([f"2024-01-{index * 2 // 3}" for index in range(120)]))
+    with pytest.raises(TaskError, match="different in every row, as an id is"):
+        created([f"customer {index}" for index in range(120)])
+    with pytest.raises(TaskError, match="different in every row, as an id is"):
+        created([str(1000 + index * 7 % 120) for index in range(120)])
     with pytest.raises(TaskError, match="only the column y"):
         created(["a", "b"] * 60, ("y",))
 
@@ -110,14 +115,15 @@ def test_unscorable_targets_are_refused_and_odd_tables_are_noted(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"a;b;y\n1;2;0\n", "uses semicolons"),
-        (b"a;b;y\n0;2,5;0\n", "uses semicolons"),
-        (b"a;b, eur;y\n0;2,5;0\n", "uses semicolons"),
-        (b"a\ty\nyes, no\t0\n", "uses tabs"),
-        (b"a, b\ty\nyes, no\t0\n", "uses tabs"),
         (b"x,x,y\n" + b"1,2,0\n" * 100, "'x' is the name of more than one column"),
         (b"x,y\n" + b"caf\xe9,0\n" * 100, "line 2 is not UTF-8 text. .* -f LATIN1"),
         (b'x,y\n\n"two\nlines",0\n\n\ncaf\xe9,0\n', "line 7 is not UTF-8 text"),
+        (b"x,y\n" + b"na\xc3\xafve,1\n" * 60 + b"caf\xe9,0\n", "line 62 .* the file mixes encodings"),
+        (b"x,y\n" + b"\x93quoted\x94,0\n" * 100, "-f WINDOWS-1252"),
+        (b"Sales,,y\n2020,2021,y\n" + b"1,2,0\n3,4,1\n" * 60, "header takes more than one row"),
+        (b"Sales,,y\n" + b"a,b,0\nc,d,1\n" * 60, "column 2 has no name"),
+        (b"1.5,2.5,0\n" * 100, "its first row contains numbers such as 1.5"),
+        (b"x,y\n", "no rows below its header"),
         ("x,y\n1,0\n".encode("utf-16"), "line 1 is not UTF-8 text. .* -f UTF-16"),
         (b"x,y\n" + b"1,2\n2,3\n" * 60 + b"3,1e400\n", "y is 1e400 in some row, a number too large"),
     ],
@@ -165,10 +171,10 @@ def test_other_separators_inside_names_are_accepted(tmp_path: Path) -> None:
     ("metric", "cells", "message"),
     [
         ("rmse", ["1.5", "cat"], "--metric rmse needs numbers, and y is 'cat' in some row"),
-        ("mae", ["1.5", "inf"], "needs numbers, and y is 'inf'"),
+        ("mae", ["1.5", "inf"], "y is inf in some row, a number too large"),
         ("mae", ["1" * 400, "a"], "needs numbers, and y is .1{40}. in some row"),
-        ("roc_auc", ["1", "2"], "needs 0 and 1, and y is '2'"),
-        ("log_loss", ["no", "yes"], "needs 0 and 1, and y is 'no'"),
+        ("f1", ["a", "b", "c"], "--metric f1 needs two labels, and y has 3"),
+        ("mape", ["0", "5"], "needs numbers other than 0, and y is '0'"),
         ("rmsle", ["-1", "2"], "needs numbers from 0 up, and y is '-1'"),
         ("quadratic_weighted_kappa", ["1", "1.5"], "needs whole numbers, and y is '1.5'"),
         ("quadratic_weighted_kappa", ["1", "a", "1e999999999"], "needs whole numbers, and y is '1e999999999'"),

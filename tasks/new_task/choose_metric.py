@@ -1,0 +1,185 @@
+"""Recommend a metric for a target from its values, and say why; check that a metric fits them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from tasks.errors import TaskError
+from tasks.io.columns import Columns, parse_numbers
+from tasks.io.csv_text import as_number
+from tasks.metrics.metric import METRICS, Metric
+from tasks.metrics.registry import find_metric, similar_metric
+from tasks.metrics.target_columns import ValueKind
+from tasks.new_task.numbers_with_commas import WITH_COMMA
+from tasks.new_task.request import Findings, Kind, TaskRequest
+from tasks.new_task.targets import pair_of
+
+MAX_CLASSES = 20
+RARE_SHARE = 0.05
+"""From fewer rows of a class than this on, a binary target is called very imbalanced."""
+MIN_RANKED = 100
+"""With fewer rows of the rare class, average precision depends on a few of them, and AUC is steadier."""
+COMMON_SHARE = 0.8
+SKEWED, LONG_TAIL = 1.5, 3.0
+"""From so many medians on, the 95 % quantile makes a skewed price, and a long tail."""
+_ORDINAL = re.compile(r"rating|grade|quality|score|stars?\b|level|stage|severity|satisf|rank|opinion", re.IGNORECASE)
+_PRICE = re.compile(
+    r"price|cost|fare|salar|income|revenue|sales|amount|charges?\b|wage|budget|spend|rent|value|pay|earn|gdp",
+    re.IGNORECASE,
+)
+ANSWERS: dict[ValueKind, tuple[str, Callable[[float], bool]]] = {
+    "binary": ("0 and 1", (0.0, 1.0).__contains__),
+    "whole": ("whole numbers", float.is_integer),
+    "non_negative": ("numbers from 0 up", lambda number: number >= 0),
+    "not_zero": ("numbers other than 0", lambda number: math.isfinite(number) and number != 0),
+    "probabilities": ("numbers from 0 to 1", lambda number: 0 <= number <= 1),
+    "numbers": ("numbers", math.isfinite),
+}
+"""The answers a metric accepts, as a description and a check."""
+
+
+def named_metric(name: str) -> Metric:
+    """The metric that --metric names. Raises TaskError."""
+    metric = find_metric(name)
+    if metric is None:
+        near = similar_metric(name)
+        hint = f" Did you mean {near}?" if near else ""
+        raise TaskError(f"--metric {name} does not exist.{hint} `harness tasks --metrics` lists all metrics.")
+    return metric
+
+
+def choose_metric(table: Columns, targets: Sequence[str], request: TaskRequest, findings: Findings) -> Metric:
+    """The metric that is named, or a recommended one."""
+    if request.metric is not None:
+        return named_metric(request.metric)
+    if len(targets) > 1:
+        name, why = _for_several(table, targets, request)
+    else:
+        name, why = _for_one(table.column(targets[0]), targets[0], request)
+    findings.guesses.append(f"metric {name}, because {why} (choose another with --metric)")
+    return METRICS[name]
+
+
+def _for_several(table: Columns, targets: Sequence[str], request: TaskRequest) -> tuple[str, str]:
+    if request.separator is not None:
+        return "f1_micro", "a row may have several labels"
+    columns = [set(table.column(name)) for name in targets]
+    if all({as_number(cell) for cell in kinds} <= {0, 1} for kinds in columns):
+        return "roc_auc", "all targets are 0 or 1; it is averaged over them"
+    numbers = [_is_number(name, kinds, request) for name, kinds in zip(targets, columns, strict=True)]
+    if all(numbers):
+        return "mcrmse", "all targets are numbers, each with a scale of its own"
+    if any(numbers):
+        words = targets[numbers.index(False)]
+        raise TaskError(
+            f"{targets[numbers.index(True)]} has numbers and {words} has labels, which no metric scores together. "
+            "Make a task of each, or name a --metric for both."
+        )
+    return "accuracy", "all targets have labels; it is averaged over them"
+
+
+def _is_number(name: str, kinds: Collection[str], request: TaskRequest) -> bool:
+    given: Kind | None = request.types.get(name)
+    if given is not None:
+        return given == "number"
+    return len(kinds) > MAX_CLASSES and parse_numbers(list(kinds)) is not None
+
+
+def _for_one(cells: Sequence[str], name: str, request: TaskRequest) -> tuple[str, str]:
+    counts = Counter(cells)
+    numbers = parse_numbers(list(counts)) if request.types.get(name) in (None, "number") else None
+    if request.order:
+        return "quadratic_weighted_kappa", f"the labels of {name} have an order"
+    if len(counts) == 2 and (set(numbers or ()) == {0, 1} or pair_of(set(counts))):
+        return _for_two(counts, name)
+    is_measure = numbers is not None and (len(counts) > MAX_CLASSES or request.types.get(name) == "number")
+    if numbers is not None and (is_measure or _looks_like_count(counts)):
+        return _for_numbers(sorted(map(float, cells)), name, len(counts))
+    return _for_classes(counts, name, numbers)
+
+
+def _for_two(counts: Counter[str], name: str) -> tuple[str, str]:
+    pair = pair_of(set(counts)) or tuple(sorted(counts, reverse=True))
+    share, words = counts[pair[0]] / counts.total(), " or ".join(sorted(counts))
+    if share < RARE_SHARE and counts[pair[0]] >= MIN_RANKED:
+        return "average_precision", f"{name} is {words}, and {pair[0]} in only {share:.1%} of the rows"
+    return "roc_auc", f"{name} is {words}"
+
+
+def _for_classes(counts: Counter[str], name: str, numbers: Sequence[float] | None) -> tuple[str, str]:
+    if numbers is not None and len(counts) > 2 and _ORDINAL.search(name):
+        whole = sorted(numbers)
+        if all(number.is_integer() for number in whole) and whole[-1] - whole[0] < 2 * len(whole):
+            return "quadratic_weighted_kappa", f"{name} is a grade from {whole[0]:g} to {whole[-1]:g}"
+    label, count = counts.most_common(1)[0]
+    share = count / counts.total()
+    if share >= COMMON_SHARE and len(counts) > 2:
+        return "f1_macro", f"{name} has {len(counts)} classes, and {share:.0%} of the rows are {label!r}"
+    return "accuracy", f"{name} has {len(counts)} classes"
+
+
+def _looks_like_count(counts: Counter[str]) -> bool:
+    """Whether a few whole numbers from 0 up thin out towards the largest, as counts of rare events do."""
+    numbers = {float(cell): count for cell, count in counts.items()}
+    if min(numbers) != 0 or len(numbers) < 6 or not all(number.is_integer() for number in numbers):
+        return False
+    upper = sum(count for number, count in numbers.items() if number > max(numbers) / 2)
+    return upper < 0.1 * counts.total()
+
+
+def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str, str]:
+    low, median, high = values[0], values[len(values) // 2], values[int(0.95 * len(values))]
+    tail = f"a few are large (95 % are below {high:g}, half below {median:g}), so errors count as ratios"
+    if low >= 0 and high >= LONG_TAIL * median and all(value.is_integer() for value in values):
+        return "rmsle", f"{name} is a count, and {tail}"
+    if low > 0 and (high >= LONG_TAIL * median or (_PRICE.search(name) and high >= SKEWED * median)):
+        kind = "a price" if _PRICE.search(name) else "a size from 0 up"
+        return "rmsle", f"{name} is {kind}, and {tail}"
+    return "rmse", f"{name} has {distinct:,} different numbers"
+
+
+# -------------------------------------------------------------------------------------------------------------- checks
+
+
+def check_target(data: Path | str, name: str, cells: Sequence[str], findings: Findings) -> None:
+    """Refuse a target that no metric can score. Raises TaskError."""
+    kinds = set(cells)
+    if len(kinds) == 1:
+        raise TaskError(f"{data}: {name} is {min(kinds)!r} in every row: there is nothing to predict.")
+    numbers = parse_numbers(list(kinds))
+    if numbers is None and all(WITH_COMMA.fullmatch(cell) or as_number(cell) is not None for cell in kinds):
+        comma = sorted(cell for cell in kinds if "," in cell)
+        if comma:
+            raise TaskError(
+                f"{data}: {name} contains numbers with commas, such as {comma[0]!r}, which no metric can parse. Write "
+                f"them as 1234.5, or add --types {name}=number."
+            )
+    if numbers is not None and (infinite := sorted(cell for cell in kinds if math.isinf(float(cell)))):
+        raise TaskError(f"{data}: {name} is {infinite[0][:20]} in some row, a number too large to be scored.")
+    if len(kinds) == len(cells) and (numbers is None or _counts_up(numbers)):
+        raise TaskError(
+            f"{data}: {name} is different in every row, as an id is: it cannot be predicted. Name another --target."
+        )
+    if numbers is None and len(kinds) > len(cells) / 2:
+        findings.advice.append(f"{name} is text with few repeated values: most classes cannot be predicted")
+
+
+def _counts_up(numbers: Sequence[float]) -> bool:
+    whole = all(math.isfinite(number) and number.is_integer() for number in numbers)
+    return whole and max(numbers) - min(numbers) + 1 == len(numbers)
+
+
+def check_metric(data: Path | str, target: str, metric: Metric | str, kinds: Collection[str]) -> None:
+    """Refuse a metric that cannot be computed on the answers, whatever is predicted. Raises TaskError."""
+    metric = METRICS[metric] if isinstance(metric, str) else metric
+    if metric.answers not in ANSWERS:
+        return
+    accepted, is_accepted = ANSWERS[metric.answers]
+    if wrong := [cell for cell in kinds if as_number(cell) is None or not is_accepted(float(cell))]:
+        raise TaskError(
+            f"{data}: --metric {metric.name} needs {accepted}, and {target} is {min(wrong)[:40]!r} in some row."
+        )

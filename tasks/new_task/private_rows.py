@@ -1,0 +1,163 @@
+"""Choose the rows that become private: a stratified quarter, whole groups, or the latest rows.
+
+A run holds out other rows in the same way, so that its estimate holds for the private rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.errors import TaskError
+from tasks.holdout.splitters import (
+    SINGLE_SPLIT_FOLDS,
+    Folds,
+    TooFewRows,
+    assign_folds,
+    assign_group_folds,
+    assign_late_folds,
+    choose_fold_count,
+)
+from tasks.io.columns import Columns
+from tasks.metrics.metric import Metric
+from tasks.new_task.column_types import check_times
+from tasks.new_task.request import Findings, TaskRequest
+from tasks.new_task.targets import Target
+
+PRIVATE_FOLDS = 4
+"""One of this many folds becomes private."""
+MAX_LATE_SHARE = 0.6
+"""A larger share of the rows must not have the latest time."""
+RARE_ROWS = 10
+"""With fewer private rows of a class than this, chance dominates the score."""
+MAX_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows to divide: answers by column of a submission, strata, groups and times.
+
+    `stratify`: each fold gets its share of every label. Numbers are not labels: their rows are divided at random.
+    """
+
+    answers: Sequence[Sequence[str]]
+    strata: Sequence[str]
+    groups: Sequence[str] | None
+    times: Sequence[float | None] | None
+    stratify: bool
+
+
+def private_rows(
+    table: Columns, target: Target, metric: Metric, request: TaskRequest, findings: Findings
+) -> list[bool]:
+    """Which rows become private. Raises TaskError if a run could then not hold out or score any of the others."""
+    shown = str(request.data)
+    rows = Rows(
+        target.cells(table),
+        ["\x1f".join(cells) for cells in zip(*(table.column(name) for name in target.labels), strict=True)],
+        table.column(request.group) if request.group else None,
+        check_times(table.column(request.time), request.time, shown) if request.time else None,
+        stratify=metric.needs != "numbers",
+    )
+    seed = f"private rows of {request.data.stem}" if request.data else "private rows"
+    try:
+        is_private, held = _divide(rows, seed)
+    except TooFewRows as error:
+        raise TaskError(f"{shown}: {_too_few(request, error)}") from None
+    private = [row for row, kept in enumerate(is_private) if kept]
+    for members in (private, *held):
+        if not _can_be_scored(metric, rows.answers, members):
+            raise TaskError(f"{shown}: {_too_rare(target, metric, rows, request, len(held))}")
+    findings.facts.append(f"{len(private):,} rows are private, and {len(is_private) - len(private):,} are for training")
+    findings.advice += _note_rare_class(target.labels[0], rows.strata, private)
+    return is_private
+
+
+def _divide(rows: Rows, seed: str) -> tuple[list[bool], list[list[int]]]:
+    """Which rows become private, and the rows that each fold of a run would hold out of the others."""
+    if rows.times is not None:
+        is_private = _latest(rows.times)
+        left = [row for row, private in enumerate(is_private) if not private]
+        times = [rows.times[row] for row in left]
+        folds = assign_late_folds(times, [rows.strata[row] for row in left], SINGLE_SPLIT_FOLDS, "0:held out")
+    else:
+        is_private = [fold == 0 for fold in _folds(rows, rows.strata, rows.groups, PRIVATE_FOLDS, seed)]
+        left = [row for row, private in enumerate(is_private) if not private]
+        strata, groups = [rows.strata[row] for row in left], rows.groups and [rows.groups[row] for row in left]
+        folds = _folds(rows, strata, groups, choose_fold_count(len(left)), "0:held out")
+    held: dict[int, list[int]] = defaultdict(list)
+    for row, fold in zip(left, folds, strict=True):
+        if fold is not None:
+            held[0 if rows.times is not None else fold].append(row)
+    return is_private, list(held.values())
+
+
+def _folds(rows: Rows, strata: Sequence[str], groups: Sequence[str] | None, count: int, seed: str) -> Folds:
+    """The fold of each row, assigned as in a run."""
+    if groups:
+        return assign_group_folds(groups, strata, count, seed)
+    return assign_folds(strata, count, seed, stratify=rows.stratify)
+
+
+def _latest(times: Sequence[float | None]) -> list[bool]:
+    """Which rows are among the latest quarter; rows of one time stay together, rows without a time are early."""
+    known = sorted((time for time in times if time is not None), reverse=True)
+    if not known:
+        raise TooFewRows("no row has a time")
+    start = known[len(known) // PRIVATE_FOLDS]
+    late = [time is not None and time > start for time in times]
+    if sum(late) < len(known) / (2 * PRIVATE_FOLDS):
+        late = [time is not None and time >= start for time in times]
+    if sum(late) > MAX_LATE_SHARE * len(known):
+        raise TooFewRows("most rows have the same time, so none are later than the others")
+    return late
+
+
+def _too_few(request: TaskRequest, error: TooFewRows) -> str:
+    if request.time:
+        reason = str(error).partition(";")[0]
+        return f"the rows cannot be divided by {request.time}: {reason}. Name another --time, or leave it out."
+    return (
+        f"the groups in {request.group} are too few or too large: some groups become private, and runs hold out some "
+        "of the others. Name another column with --group, or leave it out."
+    )
+
+
+def _can_be_scored(metric: Metric, answers: Sequence[Sequence[str]], members: Sequence[int]) -> bool:
+    """Whether a metric is defined on the answers of these rows."""
+    if not metric.needs_varied_answers:
+        return True
+    return all(len({column[row] for row in members}) > 1 for column in answers)
+
+
+def _too_rare(target: Target, metric: Metric, rows: Rows, request: TaskRequest, fold_count: int) -> str:
+    rarest = min(rows.answers, key=lambda column: min(Counter(column).values()))
+    label, count = Counter(rarest).most_common()[-1]
+    name = target.predicted[rows.answers.index(rarest)]
+    if target.answer == "onehot":
+        name, label = target.labels[0], name
+    elif target.answer == "map":
+        label = next(word for word, cell in target.values if cell == label)
+    where = f"in only {count} rows"
+    if request.group:
+        where = f"in {count} rows, in too few groups of {request.group}"
+    elif request.time:
+        where = f"in {count} rows, and not in each stretch of {request.time}"
+    return (
+        f"{name} is {label!r} {where}. {metric.name} needs different answers among the private rows and in "
+        f"each of the {fold_count} folds of the others. Add rows of this class, or choose another --metric."
+    )
+
+
+def _note_rare_class(target: str, strata: Sequence[str], private: Sequence[int]) -> list[str]:
+    """A note about a class with very few private rows."""
+    classes = Counter(strata)
+    if len(classes) > MAX_CLASSES:
+        return []
+    counts = Counter(strata[row] for row in private)
+    label = min(classes, key=lambda label: (counts[label], label))
+    few = counts[label]
+    shown = label.replace("\x1f", ", ")
+    note = f"{target} is {shown!r} in only {few} of the {len(private)} private rows: chance dominates the score"
+    return [note] if few < RARE_ROWS else []

@@ -1,0 +1,112 @@
+"""Read a table of any common format as columns of text, with a header of distinct names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from tasks.errors import TaskError
+from tasks.io.columns import Columns
+from tasks.io.csv_text import as_number
+from tasks.new_task.numbers_with_commas import with_points
+from tasks.new_task.request import Findings
+from tasks.new_task.text_tables import SEPARATORS, read_text_table
+from tasks.new_task.typed_tables import (
+    MAX_WORKBOOK_BYTES,
+    read_excel,
+    read_json,
+    read_json_lines,
+    read_parquet,
+    too_large_workbook,
+)
+from tasks.new_task.unpack import read_content
+
+JSON_LINES = ("jsonl", "ndjson", "jsonlines")
+EXCEL = ("xlsx", "xlsm", "xls", "ods")
+HEADER_ROWS_PROBED = 30
+
+
+def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Columns:
+    """Read a table. `wanted` are column names that options name. Raises TaskError."""
+    file, _, sheet = str(path).partition("!") if not path.exists() else (str(path), "", "")
+    is_workbook = file.rpartition(".")[2].lower() in EXCEL
+    if is_workbook and Path(file).is_file() and Path(file).stat().st_size > MAX_WORKBOOK_BYTES:
+        raise TaskError(too_large_workbook(str(path), Path(file).stat().st_size))
+    content = read_content(Path(file) if is_workbook else path)
+    table = _parse(content.name, content.data, str(path), sheet if is_workbook else "", findings, wanted)
+    if not table.header or not len(table):
+        raise TaskError(f"{path}: has no rows below its header. Give a table with a header and one row per example.")
+    table = _without_row_numbers(table, findings)
+    _check_header(path, table)
+    return table
+
+
+def _parse(name: str, data: bytes, shown: str, sheet: str, findings: Findings, wanted: Sequence[str]) -> Columns:
+    suffix = name.lower().rpartition(".")[2]
+    if data.startswith(b"PAR1"):
+        return read_parquet(data, shown)
+    if suffix in EXCEL:
+        table, fact = read_excel(data, shown, sheet)
+        findings.facts += [fact] if fact else []
+        return table
+    if suffix in JSON_LINES:
+        return read_json_lines(data, shown)
+    if suffix == "json" or data.lstrip()[:2] in (b"[{", b"[\n", b"[ "):
+        return read_json(data, shown)
+    if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise TaskError(f"{shown}: is no table that can be read. Save it as CSV, TSV, JSON, Parquet or Excel.")
+    table, separator = read_text_table(data, name, shown, wanted)
+    if separator != ",":
+        findings.facts.append(f"{SEPARATORS[separator]} separate the cells of {name}")
+        table, changed = with_points(table)
+        if changed:
+            findings.facts.append(f"decimal commas became points in {_first(changed)}")
+    return table
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _without_row_numbers(table: Columns, findings: Findings) -> Columns:
+    """The table without a first column that has no name and counts the rows, as pandas and R write it."""
+    name = table.header[0].strip()
+    if len(table.header) < 2 or name not in ("", "Unnamed: 0"):
+        return table
+    numbers = table.numbers(table.header[0])
+    if numbers is None or any(after - before != 1 for before, after in pairwise(numbers)):
+        return table
+    findings.facts.append("left out the first column, which has no name and counts the rows")
+    return Columns(table.header[1:], [table.column_at(index) for index in range(1, len(table.header))])
+
+
+def _check_header(path: Path, table: Columns) -> None:
+    """Refuse a header that is not one row of names."""
+    unnamed = [index for index, name in enumerate(table.header) if not name.strip()]
+    numbers = [name for name in table.header if as_number(name) is not None]
+    are_names = len(set(numbers)) == len(numbers) and all(name.strip().isdigit() for name in numbers)  # pixels, years
+    if len(numbers) > len(table.header) / 2 and not are_names:
+        raise TaskError(
+            f"{path}: its first row contains numbers such as {numbers[0]}, so it is no header. Add a row of "
+            "names above it."
+        )
+    if not unnamed:
+        return
+    if _has_second_header(table):
+        raise TaskError(
+            f"{path}: its header takes more than one row (cell {unnamed[0] + 1} of the first row is empty, and the "
+            "second row has names above numbers), as merged cells do. Save it with one row of names."
+        )
+    raise TaskError(f"{path}: column {unnamed[0] + 1} has no name. Give each column a name in the first row.")
+
+
+def _has_second_header(table: Columns) -> bool:
+    """Whether the first row has words where the rows below it have numbers."""
+    count = 0
+    for index in range(len(table.header)):
+        first, *others = table.column_at(index)[:HEADER_ROWS_PROBED]
+        known = [cell for cell in others if cell.strip()]
+        is_number = bool(known) and all(as_number(cell) is not None for cell in known)
+        count += is_number and bool(first.strip()) and as_number(first) is None
+    return count > 0
