@@ -23,6 +23,10 @@ MIN_PAUSE = 20.0
 """Seconds. A cache lost after a shorter pause tells nothing about the cache lifetime."""
 
 
+METERED = frozenset({EpochStarted, ModelAsked, ModelReplied, Resumed, CacheAlarm})
+"""Kinds of events that change the figures; others may be left out."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """One answered request: tokens, dollars, and `local`, our share of cached bytes (0 to 1; None: unknown)."""

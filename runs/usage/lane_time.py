@@ -61,6 +61,9 @@ class Segment:
     part: Part
 
 
+_OF_EVALUATIONS = frozenset({EvaluationStarted, JobFinished, FoldStarted, FoldFinished, EvaluationFinished, Decided})
+
+
 @dataclass
 class _LaneClock:
     """What one lane is doing, and its segments so far."""
@@ -150,7 +153,7 @@ class _LaneClock:
             self.asks, self.is_down, self.tool = False, False, None
         elif isinstance(event, RunEnded):
             self.attempt, self.is_over = 0, True
-        else:
+        elif type(event) in _OF_EVALUATIONS:
             self._evaluate(event)
 
     def _talk(self, event: ModelAsked | ModelReplied | ModelFailed | Waited) -> None:
@@ -188,7 +191,7 @@ class LaneTimes:
     position: float = 0.0
     """Seconds from the first event to the last one applied."""
     _mono: float = 0.0
-    _at: str = ""
+    _at: datetime | None = None
 
     def apply(self, event: Event) -> None:
         """Attribute the time up to one more event."""
@@ -203,7 +206,8 @@ class LaneTimes:
 
     def _move(self, event: Event) -> None:
         ran = max(0.0, event.mono - (0.0 if isinstance(event, Resumed) else self._mono))
-        standstill = _seconds_between(self._at, event.at) - ran
+        at = _moment(event.at)
+        standstill = (at - self._at).total_seconds() - ran if at and self._at else 0.0
         if standstill >= MIN_STANDSTILL:
             for lane in self.lanes.values():
                 lane.spend(self.position, lane.doing())
@@ -213,7 +217,7 @@ class LaneTimes:
             for lane in self.lanes.values():
                 lane.asks, lane.is_down, lane.tool = False, False, None
         self.position += ran
-        self._mono, self._at = event.mono, event.at
+        self._mono, self._at = event.mono, at
 
     def segments(self, lane: int) -> Iterator[Segment]:
         """The segments of a lane, from the beginning of the run to the last event of any lane."""
@@ -265,8 +269,8 @@ def bins(segments: Iterable[Segment], end: float, count: int) -> list[dict[Part,
     return binned
 
 
-def _seconds_between(earlier: str, later: str) -> float:
+def _moment(text: str) -> datetime | None:
     try:
-        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+        return datetime.fromisoformat(text)
     except ValueError:
-        return 0.0
+        return None

@@ -20,6 +20,10 @@ MONEY_NAMES: dict[MoneyPart, str] = {
 }
 
 
+PRICED = frozenset({RunCreated, EndpointChanged, ModelReplied, ModelFailed, EndpointProbed})
+"""Kinds of events that change the sums; others may be left out."""
+
+
 @dataclass
 class Money:
     """Dollars by part, and by attempt (0: outside any), updated event by event. Both sum to `total`."""

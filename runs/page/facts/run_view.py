@@ -18,9 +18,9 @@ from runs.follow import JournalFollower
 from runs.page.facts.rows import Row, row_of
 from runs.serialization import JournalError
 from runs.state import State
-from runs.usage.cache import CacheMeter
+from runs.usage.cache import METERED, CacheMeter
 from runs.usage.lane_time import LaneTimes
-from runs.usage.money import Money
+from runs.usage.money import PRICED, Money
 from runs.usage.repair_steps import count_repair_steps
 
 
@@ -70,8 +70,10 @@ class RunView:
     def _apply(self, event: Event) -> None:
         self.state.apply(event)
         self.times.apply(event)
-        self.money.apply(event)
-        self.cache.apply(event)
+        if type(event) in PRICED:
+            self.money.apply(event)
+        if type(event) in METERED:
+            self.cache.apply(event)
         if isinstance(event, ModelReplied):
             self._lane_turns[event.lane] = self.state.turns
             self._turn_rows.append(len(self.rows))
@@ -95,7 +97,7 @@ class RunView:
             self.attempt_seqs[event.attempt] = event.seq
         elif event.kind == "evaluation_finished":  # type: ignore[attr-defined]
             self.positions[event.evaluation] = self.times.position  # type: ignore[attr-defined]
-        for name in event.unknown_fields:
+        for name in event.unknown_fields if event.model_extra else ():
             if name != "blobs":
                 self.newer[f"{event.kind}.{name}"] += 1  # type: ignore[attr-defined]
 
