@@ -32,7 +32,12 @@ ROWS = (
         "yes",
         "yes",
     ),
-    Row("total memory, CPU", "no limit", "no limit", "nine tenths of the machine's memory; all cores"),
+    Row(
+        "total memory, CPU",
+        "no limit",
+        "no limit",
+        "nine tenths of the machine's memory, all cores; of several lanes, each its share",
+    ),
     Row("disk", "100 GB per workspace, 500 MB kept free", SAME, SAME),
     Row(
         "/tmp and /dev/shm",
