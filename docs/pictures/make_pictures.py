@@ -62,6 +62,9 @@ class Recorder:
         self.console.print(PanelContent(state, tail=tail).render(PANEL_WIDTH, PANEL_HEIGHT))
         self.is_taken = True
 
+    def say(self, line: str) -> None:
+        """Steps of the start are no part of the picture."""
+
     def close(self) -> None:
         """There is no terminal to give back."""
 

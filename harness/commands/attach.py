@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness import errors
-from harness.commands.show import EVENTS, find_run
+from harness.commands.show import find_run
 from harness.run import Screen
 from harness.settings import Settings
-from runs.events.registry import Event
+from runs.follow import JournalFollower
 from runs.journal import is_driven
-from runs.serialization import LineReader
 from runs.state import State
 
 LOOK_SECONDS = 0.25
@@ -38,8 +36,8 @@ def attach(run: str, settings: Settings, screen: Screen) -> int:
 
 
 def _follow(folder: Path, screen: Screen) -> None:
-    journal, state, checked_at = _NewLines(folder), State(), time.monotonic()
-    past = list(journal.read())
+    journal, state, checked_at = JournalFollower(folder), State(), time.monotonic()
+    past = list(journal.read_new())
     for event in past:
         state.apply(event)
     if past:
@@ -49,31 +47,13 @@ def _follow(folder: Path, screen: Screen) -> None:
         time.sleep(LOOK_SECONDS)
         if time.monotonic() - checked_at > DRIVEN_SECONDS:
             is_live, checked_at = is_driven(folder), time.monotonic()
-        for event in journal.read():
+        for event in journal.read_new():
             state.apply(event)
             screen.show(state, event)
         screen.alive(state, "", _tail(folder, state))
     if not is_live and not (state.ended or state.paused):
         screen.close()
         errors.say(f"the process that played {folder.name} is gone: `harness resume {folder.name}` continues the run")
-
-
-class _NewLines:
-    """The events of a journal as they are written."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path, self._end = folder / EVENTS, 0
-        self._reader = LineReader(self._path)
-
-    def read(self) -> Iterator[Event]:
-        """The events since the last call. A line that is being written comes later."""
-        with self._path.open("rb") as file:
-            file.seek(self._end)
-            for line in file:
-                if not line.endswith(b"\n") or (b"\0" in line and not file.peek(1)):
-                    return
-                self._end += len(line)
-                yield self._reader.read(line)
 
 
 def _tail(folder: Path, state: State) -> str:
