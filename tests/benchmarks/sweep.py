@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.settings import Settings
+from harness.sweep import play_row
 from harness.sweep.play_row import Worker
 from harness.sweep.queue import Queue
 from harness.sweep.store import Store
@@ -180,8 +181,7 @@ def cost_of_playing(home: Path, runs: int) -> tuple[float, float, float]:
         first = json.loads(journal.read_bytes().split(b"\n")[0])["at"]
         starts.append(_seconds(first) - begun)
     own = (time.process_time() - before) / runs
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = children.ru_utime + children.ru_stime
+    used = _children_cpu()
     command = [
         sys.executable,
         "-P",
@@ -194,8 +194,7 @@ def cost_of_playing(home: Path, runs: int) -> tuple[float, float, float]:
         "--plain",
     ]
     subprocess.run(command, env={**os.environ, "HARNESS_HOME": str(home)}, check=True, capture_output=True)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own, sum(starts) / runs, children.ru_utime + children.ru_stime - used
+    return own, sum(starts) / runs, _children_cpu() - used
 
 
 def _seconds(moment: str) -> float:
@@ -205,17 +204,20 @@ def _seconds(moment: str) -> float:
 
 
 def cost_of_waiting(home: Path, seconds: float) -> float:
-    """CPU seconds that a day of waiting for one run takes."""
+    """CPU seconds that a day of waiting for one run takes, from looks that follow each other quickly."""
     store, plan = sweep_of(home, 1, "wait")
     worker = Worker(store, plan, Settings(home, variables=dict(os.environ)))
     child = subprocess.Popen(["sleep", str(seconds)])
+    usual, play_row.LOOK_SECONDS = play_row.LOOK_SECONDS, 0.02
     before = time.process_time()
     worker._wait(child, stoppable=True)
-    return (time.process_time() - before) * 86_400 / seconds
+    one_look = (time.process_time() - before) / (seconds / 0.02)
+    play_row.LOOK_SECONDS = usual
+    return one_look * 86_400 / usual
 
 
 def time_of_status(home: Path, count: int) -> tuple[float, float]:
-    """Seconds of `harness sweep status` for so many runs, and of `harness --version`."""
+    """Seconds and CPU seconds of `harness sweep status` for so many runs."""
     store, plan = sweep_of(home, count, "table")
     for number, row in enumerate(plan.rows):
         store.append(row.key, "started", worker="host", events=0)
@@ -228,17 +230,18 @@ def time_of_status(home: Path, count: int) -> tuple[float, float]:
             (home / "grades").mkdir(exist_ok=True)
             report = {"gold_threshold": 1.0, "gold_medal": number % 3 == 0}
             (home / "grades" / f"{row.run_id}.json").write_text(json.dumps({"report": report}))
-    return _time(home, "sweep", "status", "table", "--all"), _time(home, "--version")
-
-
-def _time(home: Path, *words: str) -> float:
     taken = []
     for _ in range(5):
-        begun = time.monotonic()
-        command = [str(Path(sys.executable).parent / "harness"), *words]
+        before, begun = _children_cpu(), time.monotonic()
+        command = [str(Path(sys.executable).parent / "harness"), "sweep", "status", "table", "--all"]
         subprocess.run(command, env={**os.environ, "HARNESS_HOME": str(home)}, check=True, capture_output=True)
-        taken.append(time.monotonic() - begun)
+        taken.append((time.monotonic() - begun, _children_cpu() - before))
     return min(taken)
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def report(repeats: int, cap: int, runs: int) -> Iterator[str]:
@@ -247,8 +250,8 @@ def report(repeats: int, cap: int, runs: int) -> Iterator[str]:
         own, start, again = cost_of_playing(home, runs)
         yield f"CPU of the worker per run: {own:.3f} s; of a start that has nothing to do: {again:.2f} s"
         yield f"CPU of waiting a day for a run: {cost_of_waiting(home, 30):.2f} s; a start takes {start:.1f} s"
-        status, version = time_of_status(home, 1000)
-        yield f"status of 1,000 runs: {status:.2f} s (harness --version: {version:.2f} s)"
+        status, cpu = time_of_status(home, 1000)
+        yield f"status of 1,000 runs: {status:.2f} s, {cpu:.2f} s of it CPU"
     yield ""
     columns = ("workers", "makespan, hours", "/ longest first, known", f"worst of {repeats}", f"in flight, cap {cap}")
     yield "| " + " | ".join(columns) + " | waiting for a slot |"
