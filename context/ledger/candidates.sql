@@ -1,5 +1,5 @@
 -- The lessons of one modality with their records for one family, by the rules of rules.py. It begins with the table
--- `counts` (action, modality, source, families, gains, against, dry): see reader.py.
+-- `counts` (action, modality, source, gains, against, dry): see reader.py.
 -- Parameters: modality, family, needs (those that the task meets, JSON; null: all), base (rate over all), without (a
 -- source), families (left out, JSON), shrinkage, gain_points, quarantine_points, avoid_against.
 added as (
@@ -9,7 +9,8 @@ added as (
     sum(iif(counts.modality = :modality, gains, 0)) as gains,
     sum(iif(counts.modality = :modality, against, 0)) as against,
     sum(iif(counts.modality = :modality, gains + against + dry, 0)) as tried,
-    sum(iif(counts.source <> 'run' and counts.modality = :modality, families, 0)) as priors
+    sum(iif(counts.source <> 'run' and counts.modality = :modality, gains, 0)) as prior_gains,
+    sum(iif(counts.source <> 'run' and counts.modality = :modality, against, 0)) as prior_against
   from lesson join counts on counts.action = lesson.action
   where lesson.modality = :modality and lesson.state = 'active'
     and (:needs is null or lesson.needs in (select value from json_each(:needs)))
@@ -21,7 +22,7 @@ vouched as materialized (
   group by action
 ),
 counted as (
-  select added.id, polarity, all_gains, all_tried, added.gains, added.against, added.tried, priors,
+  select added.id, polarity, all_gains, all_tried, added.gains, added.against, added.tried, prior_gains, prior_against,
     ifnull(own.gains, 0) + ifnull(vouched.gains, 0) as family_gains,
     ifnull(own.gains + own.against + own.dry, 0) + ifnull(vouched.tried, 0) as family_tried,
     ifnull(own.gains, 0) as own_gains, ifnull(own.against, 0) as own_against, ifnull(own.dry, 0) as own_dry
@@ -34,7 +35,7 @@ ranked as materialized (
   select *,
     (family_gains + :shrinkage * (gains + :shrinkage * (all_gains + :shrinkage * :base) / (all_tried + :shrinkage))
       / (tried + :shrinkage)) / (family_tried + :shrinkage) as rate,
-    :gain_points * max(own_gains - (priors = 0), 0) - own_against - own_dry as points
+    :gain_points * max(own_gains - (prior_gains + prior_against = 0), 0) - own_against - own_dry as points
   from counted
 ),
 candidate as (

@@ -26,6 +26,7 @@ def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
     """The record of an ended run. A commit that is gone shows nothing."""
     created, lessons = state.created, state.lessons
     assert created is not None and lessons is not None
+    vocabulary = vocabulary.within(lessons.modality)
     found: dict[str, Evidence] = {}
     for one in (*_of_changes(state, patch, vocabulary), *_of_failures(state, vocabulary)):
         kept = found.get(one.action)
@@ -73,6 +74,8 @@ class _Change:
     noise: float | None = None
 
 
+BLAMELESS = ("process.missing_package", "process.missing_file", "process.invalid_submission")
+"""Failures that say nothing about the idea of a change."""
 _OUTCOMES: Mapping[str, Outcome] = {"real": "gain", "worse": "against", "unclear": "dry"}
 
 
@@ -80,7 +83,7 @@ def _of_changes(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[
     for evaluation in state.evaluations.values():
         attempt = state.attempts[evaluation.attempt - 1] if 0 < evaluation.attempt <= len(state.attempts) else None
         change = _change_of(state, evaluation, attempt) if attempt else None
-        if attempt is None or change is None:
+        if attempt is None or change is None or set(_process_actions(evaluation, vocabulary)) & set(BLAMELESS):
             continue
         try:
             text = patch(change.before, evaluation.commit)
@@ -147,10 +150,7 @@ def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
             for one in state.evaluations_in(evaluation.attempt)
             if one.started.seq > evaluation.started.seq and one.status == "scored"
         ]
-        message = f"{evaluation.status} {evaluation.result.message}"
-        if evaluation.status == "invalid":
-            message = f"submission {message}"
-        for action in vocabulary.in_message(message):
+        for action in _process_actions(evaluation, vocabulary):
             yield Evidence(
                 action=action,
                 outcome="gain" if later else "against",
@@ -163,6 +163,14 @@ def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
                 last_event=later[0].result.seq if later else evaluation.result.seq,
                 is_process=True,
             )
+
+
+def _process_actions(evaluation: Evaluation, vocabulary: Vocabulary) -> list[str]:
+    """The action about the process that a failure calls for."""
+    if evaluation.finished is None or evaluation.status not in ("failed", "timeout", "invalid"):
+        return []
+    kind = "submission invalid" if evaluation.status == "invalid" else evaluation.status
+    return vocabulary.in_message(f"{kind} {evaluation.result.message}")
 
 
 def _of_comparisons(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Proposal]:

@@ -19,8 +19,7 @@ _COUNTS = (
     "from evidence group by action, modality, family, source"
 )
 _TOTALS = (
-    "select action, modality, source, count(*), sum(gains), sum(against), sum(dry) from tally "
-    "group by action, modality, source"
+    "select action, modality, source, sum(gains), sum(against), sum(dry) from tally group by action, modality, source"
 )
 _CONTENT = (
     "select * from lesson order by id",

@@ -28,7 +28,7 @@ _FIELDS = ", ".join(
 )
 _ALL = "counts as (select * from total where source <> :without)"
 _SOME = """counts as (
-  select action, modality, source, count(*) as families, sum(gains) as gains, sum(against) as against, sum(dry) as dry
+  select action, modality, source, sum(gains) as gains, sum(against) as against, sum(dry) as dry
   from tally where source <> :without and family not in (select value from json_each(:families))
   group by action, modality, source
 )"""
@@ -130,7 +130,7 @@ class Reader:
         `without_pack` and `without_families` leave evidence out, `fits` bounds the length.
         Equal ledger, run and arguments give an equal selection.
         """
-        base, values = self._parameters(run, modality, family, **leaving)
+        _, values = self._parameters(run, modality, family, **leaving)
         ranked: dict[Slot, list[Choice]] = {}
         values["needs"] = self._needs_met(facts)
         for row in self._candidates(_RANKED, values):
@@ -138,7 +138,13 @@ class Reader:
         general = self._candidates(_RANKED, {**values, "modality": ANY, "family": ANY})
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
-        return rules.choose(ranked, run, base, runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
+        return rules.choose(ranked, run, self._rate_of_runs(), runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
+
+    def _rate_of_runs(self) -> float:
+        """The share of real gains over all actions and runs that were played."""
+        query = "select sum(gains) as gains, sum(gains + against + dry) as tried from total where source = 'run'"
+        (row,) = self.rows(f"{query} and modality <> ?", ANY)
+        return row["gains"] / row["tried"] if row["tried"] else 0.0
 
     def _candidates(self, query: str, values: dict[str, Any]) -> list[sqlite3.Row]:
         return self.rows(f"with {_ALL if values['families'] == '[]' else _SOME}, {query}", values)

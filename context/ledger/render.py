@@ -29,20 +29,19 @@ def render_choice(choice: Choice) -> str:
 def record_text(choice: Choice) -> str:
     """The record of a lesson as a reader understands it."""
     record, lesson = choice.record, choice.lesson
-    tried, gains = record.tried - record.priors, record.gains - (record.priors if lesson.polarity > 0 else 0)
+    tried, gains, failed = record.played
     parts = []
     if lesson.origin in ("pack", "import"):
         parts.append("general practice" if lesson.origin == "pack" else "imported")
-    if tried > 0:
-        runs = f"tried in {tried} run{'s' if tried > 1 else ''}"
-        low, high = rules.interval(max(gains, 0), tried)
-        failed = record.against - (record.priors if lesson.polarity < 0 else 0)
-        what = f"real gain in {max(gains, 0)}" if lesson.polarity > 0 else f"failed in {failed}"
-        where = (
-            "" if lesson.modality == ANY else f", {record.own_gains} of them in tasks like this" if gains > 0 else ""
-        )
+    runs = f"{tried} run{'s' if tried > 1 else ''}"
+    if tried > 0 and lesson.modality == ANY:
+        parts.append(f"happened in {runs}, mended later in {gains}")
+    elif tried > 0:
+        low, high = rules.interval(gains, tried)
+        what = f"real gain in {gains}" if lesson.polarity > 0 else f"failed in {failed}"
+        where = f", {record.own_gains} of them in tasks like this" if gains > 0 else ""
         interval = f" (90 % interval {low:.2f} to {high:.2f})" if lesson.polarity > 0 else ""
-        parts.append(f"{runs}, {what}{where}{interval}")
+        parts.append(f"tried in {runs}, {what}{where}{interval}")
     elif parts:
         parts.append("not tried here yet")
     if choice.slot == "explore":

@@ -129,8 +129,8 @@ class Lesson:
 class Record:
     """How the action of a lesson did: runs that tried it, and runs in which it brought a real gain or failed.
 
-    `own_` counts only runs of the family that were played here. `rate` and `points`: see `rules.py`. `priors` says how
-    often an import or a shipped pack vouches for it.
+    `own_` counts only runs of the family that were played here. `rate` and `points`: see `rules.py`. `prior_` counts
+    what imports and shipped packs vouch for.
     """
 
     all_gains: int = 0
@@ -143,11 +143,18 @@ class Record:
     own_gains: int = 0
     own_against: int = 0
     own_dry: int = 0
-    priors: int = 0
+    prior_gains: int = 0
+    prior_against: int = 0
     rate: float = 0.0
     points: int = 0
     is_quarantined: bool = False
     is_eligible: bool = False
+
+    @property
+    def played(self) -> tuple[int, int, int]:
+        """Runs of the modality that tried the action, with a real gain, and failed: those that were really played."""
+        gains, against = self.gains - self.prior_gains, self.against - self.prior_against
+        return self.tried - self.prior_gains - self.prior_against, gains, against
 
 
 Slot = Literal["do", "avoid", "explore", "process"]

@@ -5,20 +5,18 @@ create table total (
   action text not null,
   modality text not null,
   source text not null,
-  families integer not null default 0,
   gains integer not null default 0,
   against integer not null default 0,
   dry integer not null default 0,
   primary key (action, modality, source)
 ) without rowid;
-insert into total select action, modality, source, count(*), sum(gains), sum(against), sum(dry)
+insert into total select action, modality, source, sum(gains), sum(against), sum(dry)
   from tally group by action, modality, source;
 create index tally_by_family on tally (family);
 
 create trigger family_added_up after insert on tally begin
-  insert into total values (new.action, new.modality, new.source, 1, new.gains, new.against, new.dry)
-  on conflict do update set families = families + 1,
-    gains = gains + excluded.gains, against = against + excluded.against, dry = dry + excluded.dry;
+  insert into total values (new.action, new.modality, new.source, new.gains, new.against, new.dry)
+  on conflict do update set gains = gains + excluded.gains, against = against + excluded.against, dry = dry + excluded.dry;
 end;
 create trigger evidence_added_up after update on tally begin
   update total set gains = gains + new.gains - old.gains, against = against + new.against - old.against,

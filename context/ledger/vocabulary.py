@@ -21,6 +21,14 @@ from context.ledger.types import FACTS, Named
 NAME = "actions.toml"
 MOST_ACTIONS = 4
 """More actions in one change say nothing about any of them."""
+_MODALITIES = {
+    "text": ("text", "tabular"),
+    "vision": ("image", "segmentation", "audio"),
+    "audio": ("audio",),
+    "time": ("time_series", "tabular"),
+    "segmentation": ("segmentation", "image"),
+}
+"""Modalities in which actions with such a prefix occur; others occur everywhere."""
 BLENDS = ("ensemble.average", "ensemble.stacking", "ensemble.ranks")
 MOST_BYTES = 400_000
 
@@ -60,6 +68,11 @@ class Vocabulary:
     """All known actions."""
 
     actions: Sequence[Action]
+
+    def within(self, modality: str) -> Vocabulary:
+        """The actions that can occur in a modality."""
+        kinds = {kind for kind, modalities in _MODALITIES.items() if modality not in modalities}
+        return Vocabulary(tuple(one for one in self.actions if one.key.partition(".")[0] not in kinds))
 
     def named(self, keys: Iterable[str]) -> tuple[Named, ...]:
         """The actions with these keys, as a ledger keeps them."""

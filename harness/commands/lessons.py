@@ -64,8 +64,8 @@ def _row(lesson: Lesson, choice: Choice | None) -> tuple[str, ...]:
     record = choice.record if choice else None
     state = "promoted" if record and rules.is_promoted(record) else lesson.state
     counts = ("", "", "")
-    if record and (tried := record.tried - record.priors) > 0:
-        gains = max(0, record.gains - (record.priors if lesson.polarity > 0 else 0))
+    if record and record.played[0] > 0:
+        tried, gains, _ = record.played
         counts = (str(tried), str(gains), f"{record.rate:.2f}")
     words = one_line(printable(lesson.sentence), 90)
     return (lesson.key, state, lesson.modality, *counts, lesson.origin, words)
@@ -121,7 +121,9 @@ def _show_history(ledger: Ledger, lesson: Lesson) -> None:
         rows.append((row["run"], row["outcome"], row["reason"], gain, attempt, commits, events))
     print("\n" + table(rows))
     seen = "select kind, count(*) as runs from exposure where lesson = ? group by kind order by kind"
-    counts = [f"{row['kind']} in {row['runs']} runs" for row in ledger.rows(seen, lesson.key)]
+    counts = [
+        f"{row['kind']} in {row['runs']} run{'s' if row['runs'] > 1 else ''}" for row in ledger.rows(seen, lesson.key)
+    ]
     print("\n" + (", ".join(counts) or "never shown"))
     for row in ledger.rows("select * from operation where lesson = ? order by id", lesson.key):
         change = "" if row["kind"] == "add" else f": {one_line(printable(row['change']), 120)}"
@@ -136,7 +138,7 @@ def _set_state(ledger: Ledger, options: argparse.Namespace) -> int:
     found = [ledger.find(name) for name in names]
     for lesson in found:
         if before and lesson.state != before:
-            errors.fail(f"{lesson.key} is {lesson.state}: only a lesson that is {before} can be {options.what}ed")
+            errors.fail(f"{lesson.key} is {lesson.state}: only a lesson that is {before} can be {_DONE[options.what]}")
     for lesson in found:
         ledger.set_state(lesson, options.what)
         print(f"{options.what}: {lesson.key} {printable(lesson.sentence)}")
@@ -252,4 +254,5 @@ _COMMANDS: dict[str, Callable[[Ledger, argparse.Namespace], int]] = {
     "verify": _verify,
     "benefit": _benefit,
 }
+_DONE = {"confirm": "confirmed", "restore": "restored"}
 _READERS = ("list", "search", "show", "export", "benefit")
