@@ -157,6 +157,39 @@ def test_a_gain_over_work_that_an_evaluation_does_not_build_on_is_booked_for_no_
     assert found.commit_before == "commit 1-1"
 
 
+def test_a_failure_that_is_not_the_ideas_fault_speaks_against_no_idea() -> None:
+    def shown(message: str) -> set[tuple[str, str]]:
+        failed = evaluation("2-1", "failed", message=message)
+        events = run_events(
+            attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *failed, parent="commit 1-1")
+        )
+        return {(one.action, one.outcome) for one in record_of(fold(events), patch, VOCABULARY).evidence}
+
+    assert shown("ModuleNotFoundError: No module named 'lightgbm'") == {("process.missing_package", "against")}
+    assert shown("MemoryError") == {("process.memory", "against"), ("model.gradient_boosting", "against")}
+
+
+def test_actions_of_another_modality_are_not_credited() -> None:
+    image = CHOSEN.model_copy(update={"modality": "image", "family": "image/accuracy"})
+    changed = evaluation("5-1", "scored", 0.8, "real", against="1-1", gain=0.1, gain_noise=0.01)
+    events = run_events(
+        attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *changed, parent="commit 1-1")
+    )
+    found = {
+        chosen.modality: [
+            one.action
+            for one in record_of(
+                fold([chosen if isinstance(one, LessonsChosen) else one for one in events]),
+                lambda *commits: "+tiles = cut(image)\n+flips = hflip(image)",
+                VOCABULARY,
+            ).evidence
+        ]
+        for chosen in (CHOSEN, image)
+    }
+    assert found == {"tabular": [], "image": ["vision.test_augmentation", "segmentation.crops"]}
+    assert VOCABULARY.in_patch("+x.quantile(0.9)") == []
+
+
 # ------------------------------------------------------------------------------------------------------ vocabulary
 
 
