@@ -19,16 +19,18 @@ from runs.versions.errors import VersionsError
 
 Patch = Callable[[str | None, str], str]
 """The patch from one commit (None: the empty one) to another."""
+Log = Callable[[str], str]
+"""The last lines that a job printed. They are only searched for known failures, never kept."""
 _STRENGTH: Mapping[Outcome, int] = {"dry": 0, "against": 1, "gain": 2}
 
 
-def record_of(state: State, patch: Patch, vocabulary: Vocabulary) -> RunRecord:
+def record_of(state: State, patch: Patch, vocabulary: Vocabulary, log: Log = lambda job: "") -> RunRecord:
     """The record of an ended run. A commit that is gone shows nothing."""
     created, lessons = state.created, state.lessons
     assert created is not None and lessons is not None
     vocabulary = vocabulary.within(lessons.modality)
     found: dict[str, Evidence] = {}
-    for one in (*_of_changes(state, patch, vocabulary), *_of_failures(state, vocabulary)):
+    for one in (*_of_changes(state, patch, vocabulary, log), *_of_failures(state, vocabulary, log)):
         kept = found.get(one.action)
         if kept is None or _rank(one) > _rank(kept):
             found[one.action] = one
@@ -79,11 +81,11 @@ BLAMELESS = ("process.missing_package", "process.missing_file", "process.invalid
 _OUTCOMES: Mapping[str, Outcome] = {"real": "gain", "worse": "against", "unclear": "dry"}
 
 
-def _of_changes(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Evidence]:
+def _of_changes(state: State, patch: Patch, vocabulary: Vocabulary, log: Log) -> Iterable[Evidence]:
     for evaluation in state.evaluations.values():
         attempt = state.attempts[evaluation.attempt - 1] if 0 < evaluation.attempt <= len(state.attempts) else None
         change = _change_of(state, evaluation, attempt) if attempt else None
-        if attempt is None or change is None or set(_process_actions(evaluation, vocabulary)) & set(BLAMELESS):
+        if attempt is None or change is None or set(_process_actions(evaluation, vocabulary, log)) & set(BLAMELESS):
             continue
         try:
             text = patch(change.before, evaluation.commit)
@@ -140,7 +142,7 @@ def _idea(evaluation: Evaluation) -> str:
     return str(getattr(evaluation.started, "idea", ""))
 
 
-def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
+def _of_failures(state: State, vocabulary: Vocabulary, log: Log) -> Iterable[Evidence]:
     """Failures of the process, and whether a later commit of the same attempt ended them."""
     for evaluation in state.evaluations.values():
         if evaluation.finished is None or evaluation.status not in ("failed", "timeout", "invalid"):
@@ -150,7 +152,7 @@ def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
             for one in state.evaluations_in(evaluation.attempt)
             if one.started.seq > evaluation.started.seq and one.status == "scored"
         ]
-        for action in _process_actions(evaluation, vocabulary):
+        for action in _process_actions(evaluation, vocabulary, log):
             yield Evidence(
                 action=action,
                 outcome="gain" if later else "against",
@@ -165,12 +167,14 @@ def _of_failures(state: State, vocabulary: Vocabulary) -> Iterable[Evidence]:
             )
 
 
-def _process_actions(evaluation: Evaluation, vocabulary: Vocabulary) -> list[str]:
+def _process_actions(evaluation: Evaluation, vocabulary: Vocabulary, log: Log) -> list[str]:
     """The action about the process that a failure calls for."""
     if evaluation.finished is None or evaluation.status not in ("failed", "timeout", "invalid"):
         return []
     kind = "submission invalid" if evaluation.status == "invalid" else evaluation.status
-    return vocabulary.in_message(f"{kind} {evaluation.result.message}")
+    job = evaluation.result.steps[-1].job if evaluation.result.steps else evaluation.started.job
+    printed = log(job) if evaluation.status == "failed" else ""
+    return vocabulary.in_message(f"{kind} {evaluation.result.message}\n{printed}")
 
 
 def _of_comparisons(state: State, patch: Patch, vocabulary: Vocabulary) -> Iterable[Proposal]:

@@ -7,7 +7,7 @@ later, from its journal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -143,9 +143,8 @@ def learn(run: Run, home: Path) -> None:
         run.record(LessonsLearned(problem=f"the family {run.state.lessons.family} is held out"))
         return
     try:
-        learned, count = learn_from(
-            run.state, run.versions, ledger_path(run.created, home), task, run.blend.public, home
-        )
+        path = ledger_path(run.created, home)
+        learned, count = learn_from(run.state, run.versions, path, task, run.blend.public, home, run.folder)
     except (LedgerError, OSError) as error:
         run.record(Warned(message=f"the ledger learned nothing from this run: {error}"))
         run.record(LessonsLearned(problem=str(error)))
@@ -167,16 +166,31 @@ def learn_folder(folder: Path, home: Path, ledger: str = "") -> tuple[Learned, i
         errors.fail(f"{folder.name}: the family {state.lessons.family} is held out; its runs write no lessons")
     task = load_task(Path(created.task_path))
     path = Path(ledger).expanduser() if ledger else ledger_path(created, home)
-    return learn_from(state, Versions(folder / "repo.git"), path, task, home / created.blend / "public", home)
+    return learn_from(state, Versions(folder / "repo.git"), path, task, home / created.blend / "public", home, folder)
 
 
 def learn_from(
-    state: State, versions: Versions, path: Path, task: Task, public: Path, home: Path
+    state: State, versions: Versions, path: Path, task: Task, public: Path, home: Path, folder: Path
 ) -> tuple[Learned, int]:
     """Record a run in a ledger; returns what changed and the number of actions with evidence. Raises `LedgerError`."""
-    record = record_of(state, versions.diff, load_vocabulary(home / VOCABULARY))
+    record = record_of(state, versions.diff, load_vocabulary(home / VOCABULARY), last_lines(folder))
     with Ledger(path) as ledger:
         return ledger.record(record, forbidden_words(_terms(task, public))), len(record.evidence)
+
+
+def last_lines(folder: Path) -> Callable[[str], str]:
+    """What the jobs of a run printed last: where a program fails, the error."""
+
+    def read(job: str) -> str:
+        try:
+            with (folder / "jobs" / job / "log").open("rb") as log:
+                log.seek(max(0, log.seek(0, 2) - 2_000))
+                lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-2:])
+
+    return read
 
 
 def _terms(task: Task, public: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from context.ledger.from_run import record_of
 from context.ledger.ledger import Ledger
 from context.ledger.types import RunRecord
 from context.ledger.vocabulary import load_vocabulary
+from harness.startup.lessons import last_lines
 from runs.journal import read_events
 from runs.state import fold
 from runs.versions.commits import Versions
@@ -78,7 +79,7 @@ def records_of(folders: Iterable[Path]) -> Iterator[RunRecord]:
     for folder in sorted(folders, key=lambda path: path.name):
         state = fold(read_events(folder))
         if state.created and state.ended and state.lessons:
-            yield record_of(state, Versions(folder / "repo.git").diff, vocabulary)
+            yield record_of(state, Versions(folder / "repo.git").diff, vocabulary, last_lines(folder))
 
 
 def main() -> int:

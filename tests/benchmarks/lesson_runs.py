@@ -99,13 +99,25 @@ def wrong_credit(records: Iterable[RunRecord], tags: dict[str, str]) -> Counter[
     return found
 
 
+_ALSO = {
+    "linear": ("features.scaling",),
+    "kernel": ("features.scaling",),
+    "trees": ("training.regularisation",),
+    "safe": ("model.forest", "training.regularisation"),
+    "gaps": ("model.neighbours", "features.interactions"),
+    "saved": ("model.neighbours",),
+    "lightgbm": ("model.gradient_boosting",),
+}
+"""Parts of these programs that a reader would name as well: what their code does beside the model."""
+
+
 def actions_of(tag: str) -> set[str]:
     """What the demo model did under a tag."""
     if tag.startswith("blend of "):
         return {"ensemble.average"}
     if tag.endswith(" tuned"):
         return {"training.tuning"}
-    return {ACTION_OF.get(tag, "")}
+    return {ACTION_OF.get(tag, ""), *_ALSO.get(tag, ())}
 
 
 def tags_of(folders: Iterable[Path]) -> dict[str, str]:

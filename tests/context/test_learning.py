@@ -159,11 +159,12 @@ def test_a_gain_over_work_that_an_evaluation_does_not_build_on_is_booked_for_no_
 
 def test_a_failure_that_is_not_the_ideas_fault_speaks_against_no_idea() -> None:
     def shown(message: str) -> set[tuple[str, str]]:
-        failed = evaluation("2-1", "failed", message=message)
+        failed = evaluation("2-1", "failed", message="the command did not succeed: exit 1 after 2 s")
         events = run_events(
             attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *failed, parent="commit 1-1")
         )
-        return {(one.action, one.outcome) for one in record_of(fold(events), patch, VOCABULARY).evidence}
+        record = record_of(fold(events), patch, VOCABULARY, {"job 2-1": message}.__getitem__)
+        return {(one.action, one.outcome) for one in record.evidence}
 
     assert shown("ModuleNotFoundError: No module named 'lightgbm'") == {("process.missing_package", "against")}
     assert shown("MemoryError") == {("process.memory", "against"), ("model.gradient_boosting", "against")}
