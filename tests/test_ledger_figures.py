@@ -5,9 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from context.ledger.ledger import Ledger
+from tests.benchmarks import lesson_demo
 from tests.benchmarks.ledger import FIGURES, LONG, SEEDS, SEQUENCES, SHORT, measure, read, report
+from tests.benchmarks.lesson_game import Game, Task
+from tests.benchmarks.lesson_ideas import ACTION_OF
+from tests.benchmarks.lesson_text import LEVEL, compare
 
 MEASURED = read(FIGURES / "ledger.csv")
 
@@ -39,3 +45,21 @@ EXPECTED = {
     "pack, 20 % false": 0.546554,
     "pack, all false": 0.681138,
 }
+
+
+def test_the_demo_model_does_better_with_lessons_that_it_reads() -> None:
+    rows, credit = lesson_demo.read(FIGURES / "lesson_demo.csv")
+    assert "\n".join(lesson_demo.report(rows, credit)) + "\n" == (FIGURES / "lesson_demo.md").read_text()
+    assert len(ACTION_OF) >= 20 and all(len(rows[name]) == lesson_demo.SEEDS >= 40 for name in lesson_demo.CONDITIONS)
+    areas = {name: -np.array(rows[name]) for name in lesson_demo.CONDITIONS}
+    for other in ("empty", "shuffled"):
+        assert compare(areas[other], areas["ledger"])[2] <= LEVEL
+
+
+def test_a_run_of_the_demo_model_in_process_reads_no_ids_and_learns() -> None:
+    with Ledger.in_memory() as ledger:
+        record = Game(Task(0, 0), ledger, attempts=6).play()
+        assert ledger.record(record).added
+        game = Game(Task(0, 1), ledger, attempts=1)
+        assert game.state.lessons and "real gain in 1" in game.state.lessons.text
+        assert not any(key in game.state.lessons.text for key in game.state.lessons.shown)
