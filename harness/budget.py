@@ -13,6 +13,8 @@ MAX_HOURS = 10 * 365 * 24.0
 """Larger than any real budget, and small enough for the calendar."""
 
 Why = Literal["hours", "cost", "attempts", "turns", "stopped", "unusable_replies"]
+_REPLIES_TO_TELL = 5
+"""Replies after which a run without any call is taken for a fault of the endpoint."""
 
 
 def kept_back_seconds(settings: RunSettings, plan: PlanMade | None = None) -> float:
@@ -71,8 +73,8 @@ def spent(state: State, active_seconds: float) -> Why | None:
 
 
 def is_without_calls(state: State) -> bool:
-    """Whether there were replies, and none held a call that could be executed."""
-    return 0 < state.turns == state.unusable_replies
+    """Whether no reply held a call that could be executed, and there were enough to tell."""
+    return _REPLIES_TO_TELL <= state.turns == state.unusable_replies
 
 
 def no_attempt(state: State, active_seconds: float) -> Why | None:
