@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,6 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from runs.control.ask import ControlRefused, ask
+from runs.control.requests import Request as ControlRequest
 from runs.events.registry import Event
 from runs.journal import EVENTS, is_driven
 from runs.page.facts.all_runs import COLUMNS, AllRuns
@@ -30,12 +34,15 @@ from runs.page.facts.turn import text_of, turn_facts
 from runs.page.facts.window import SeenWindow, window_facts
 from runs.page.live import live_of_all, live_of_run
 from runs.page.render import STATIC, make_environment
-from runs.page.security import Access, Guard
+from runs.page.security import MAX_BODY, Access, Guard, is_same
+from runs.page.steer import request_of, steering
 from runs.serialization import JournalError
 from runs.views.format import printable_lines
 
 OPEN_VIEWS = 3
 """Runs that are kept in memory."""
+MOST_SAID = 50
+"""Answers to forms that are kept, to be shown once more when a page is opened again."""
 READING_SECONDS = 0.6
 """A page waits so long for a journal to be read; then it is painted and filled when that is done."""
 
@@ -62,6 +69,7 @@ class Pages:
         self._views: OrderedDict[str, RunView] = OrderedDict()
         self._readers: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
+        self._said: OrderedDict[str, str] = OrderedDict()
 
     # ------------------------------------------------------------------------------------------------- runs in memory
 
@@ -116,10 +124,8 @@ class Pages:
         name = request.path_params["run"]
         view = self.view(name, READING_SECONDS)
         facts = self._overview(name, view) if view else {}
-        return self.render(
-            "run.html", run_id=name, facts=facts, is_reading=view is None, is_file=False, said="",
-            can_steer=False, why_not_steered="",
-        )  # fmt: skip
+        said = self._said.get(request.query_params.get("said", ""), "")
+        return self.render("run.html", run_id=name, facts=facts, is_reading=view is None, is_file=False, said=said)
 
     def sections(self, request: Request) -> Response:
         name = request.path_params["run"]
@@ -129,7 +135,40 @@ class Pages:
         return self.render("sections.html", run_id=name, facts=self._overview(name, view), is_file=False)
 
     def _overview(self, name: str, view: RunView) -> dict[str, Any]:
-        return overview(view, is_driven(view.folder), self.all_runs.grade(name))
+        facts = overview(view, is_driven(view.folder), self.all_runs.grade(name))
+        return {**facts, "steering": self._steering(name, view)}
+
+    def _steering(self, name: str, view: RunView) -> dict[str, Any]:
+        with view.lock:
+            return steering(view.state, is_live=is_driven(view.folder), is_graded=self._is_graded(name))
+
+    def _is_graded(self, name: str) -> bool:
+        return any((self.sources.grades / f"{name}{kind}").exists() for kind in (".json", ".kaggle.json"))
+
+    async def ask(self, request: Request) -> Response:
+        """Ask a run for something, and show what became of it on its page."""
+        name, body = request.path_params["run"], b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY:
+                raise HTTPException(413, "That is too long.")
+        wanted, token = request_of(body)
+        if not is_same(token, self.access.csrf):
+            raise HTTPException(403, "This form is from another session: open the page again.")
+        said = await run_in_threadpool(self._ask, self.folder(name), name, wanted)
+        key = secrets.token_urlsafe(8)
+        self._said[key] = said
+        while len(self._said) > MOST_SAID:
+            self._said.popitem(last=False)
+        return RedirectResponse(f"/run/{name}?said={key}", 303)
+
+    def _ask(self, folder: Path, name: str, wanted: ControlRequest | str) -> str:
+        if isinstance(wanted, str):
+            return f"Not done: {wanted}."
+        try:
+            return f"Done: {ask(folder, wanted, is_graded=self._is_graded(name))}."
+        except (ControlRefused, JournalError) as error:
+            return f"Not done: {error}."
 
     def turns(self, request: Request) -> Response:
         name = request.path_params["run"]
@@ -152,8 +191,10 @@ class Pages:
 
     def attempt(self, request: Request) -> Response:
         name = request.path_params["run"]
-        facts = attempt_facts(self.ready(name), int(request.path_params["attempt"]))
-        return self.render("attempt.html", run_id=name, a=facts, can_steer=False)
+        view = self.ready(name)
+        facts = attempt_facts(view, int(request.path_params["attempt"]))
+        can_steer = "steer" in self._steering(name, view)["actions"]
+        return self.render("attempt.html", run_id=name, a=facts, can_steer=can_steer)
 
     def search(self, request: Request) -> Response:
         words = request.query_params.get("q", "").strip()[:200]
@@ -228,6 +269,7 @@ def make_app(sources: Sources, access: Access) -> Starlette:
         Route(run, pages.run),
         Route(f"{run}/sections", pages.sections),
         Route(f"{run}/live", pages.live_run),
+        Route(f"{run}/ask", pages.ask, methods=["POST"]),
         Route(f"{run}/turns", pages.turns),
         Route(f"{run}/turn/{{turn:int}}", pages.turns),
         Route(f"{run}/turn/{{turn:int}}/window", pages.window),

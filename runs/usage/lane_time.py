@@ -26,6 +26,8 @@ from runs.events.registry import (
     ModelFailed,
     ModelReplied,
     MoveChosen,
+    PlayContinued,
+    PlayPaused,
     Resumed,
     RunEnded,
     ToolFinished,
@@ -192,10 +194,15 @@ class LaneTimes:
     """Seconds from the first event to the last one applied."""
     _mono: float = 0.0
     _at: datetime | None = None
+    _is_paused: bool = False
 
     def apply(self, event: Event) -> None:
         """Attribute the time up to one more event."""
         self._move(event)
+        if isinstance(event, Resumed):
+            for each in self.lanes.values():
+                each.spend(self.position, "harness")
+                each.asks, each.is_down, each.tool = False, False, None
         lane = self.lanes.setdefault(event.lane, _LaneClock())
         lane.spend(self.position, lane.doing_until(event))
         lane.apply(event)
@@ -205,6 +212,9 @@ class LaneTimes:
                 each.attempt, each.is_over, each.asks, each.tool = 0, True, False, None
 
     def _move(self, event: Event) -> None:
+        if isinstance(event, PlayPaused | PlayContinued) or self._is_paused:
+            self._stand_still(event)
+            return
         ran = max(0.0, event.mono - (0.0 if isinstance(event, Resumed) else self._mono))
         at = _moment(event.at)
         standstill = (at - self._at).total_seconds() - ran if at and self._at else 0.0
@@ -213,10 +223,17 @@ class LaneTimes:
                 lane.spend(self.position, lane.doing())
                 lane.spend(self.position + standstill, "paused")
             self.position += standstill
-        if isinstance(event, Resumed):
-            for lane in self.lanes.values():
-                lane.asks, lane.is_down, lane.tool = False, False, None
         self.position += ran
+        self._mono, self._at = event.mono, at
+
+    def _stand_still(self, event: Event) -> None:
+        """A person's pause: from its event on no lane does anything, whether or not the run's clock stands still."""
+        ran = event.mono - (0.0 if isinstance(event, Resumed) else self._mono)
+        at = _moment(event.at)
+        self.position += max(0.0, ran, (at - self._at).total_seconds() if at and self._at else 0.0)
+        for lane in self.lanes.values():
+            lane.spend(self.position, "paused" if self._is_paused else lane.doing())
+        self._is_paused = not isinstance(event, PlayContinued | Resumed)
         self._mono, self._at = event.mono, at
 
     def segments(self, lane: int) -> Iterator[Segment]:

@@ -25,6 +25,8 @@ from runs.events.registry import (
     ModelFailed,
     ModelReplied,
     Paused,
+    PlayContinued,
+    PlayPaused,
     Resumed,
     RunEnded,
     ToolFinished,
@@ -100,6 +102,22 @@ def test_time_between_two_processes_is_paused_in_every_lane() -> None:
     assert [times.totals(lane)["paused"] for lane in (0, 1)] == [1000, 1000]
 
 
+def test_a_pause_by_a_person_is_paused_time_whether_or_not_the_clock_runs() -> None:
+    story = timed(
+        (0, created()),
+        (1, AttemptStarted(attempt=1)),
+        (2, ModelAsked(request=1, messages=1, size=1, attempt=1)),
+        (10, PlayPaused(request="r")),
+        (110, PlayContinued(request="r", seconds=100)),
+        (115, ModelReplied(request=1, message="{}", attempt=1)),
+    )
+    for stands_still in (False, True):
+        late = [event.model_copy(update={"mono": event.mono - 100}) if event.seq > 3 else event for event in story]
+        times = lane_times(late if stands_still else story)
+        assert times.totals()["paused"] == 100
+        assert times.totals()["thinking"] == 13
+
+
 LANE_EVENTS = st.sampled_from(
     [
         AttemptStarted(),
@@ -125,6 +143,8 @@ LANE_EVENTS = st.sampled_from(
         Decided(step="record", chosen="", why=""),
         EndpointProbed(when="", findings=[], cost=0.5),
         Resumed(harness_version="0.1"),
+        PlayPaused(request="r"),
+        PlayContinued(request="r"),
         RunEnded(why="hours"),
     ]
 )

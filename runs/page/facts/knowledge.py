@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runs.page.facts.run_view import RunView
+from runs.state import State
 from runs.views.format import LABELS_UNPROTECTED, one_line, sandbox_text
 
 
@@ -47,7 +48,6 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
     assert created is not None
     settings = created.settings
     probe = created.probe or {}
-    steered = getattr(state, "steered", None)
     facts = [
         ("model", f"{settings.model}{' (a script, not an LLM)' if created.is_demo else ''}"),
         ("endpoint", settings.base_url or "built in"),
@@ -65,7 +65,8 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
         ("pretrained weights", settings.models or "none mounted"),
         ("lessons shown", ", ".join(state.lessons.shown) if state.lessons and state.lessons.shown else "none"),
         ("playbook", created.playbook[:12] or "shipped"),
-        ("steered by a person", _steered(steered)),
+        ("steered by a person", _steered(state)),
+        ("budget extended by a person", f"{len(state.control.extended)} times" if state.control.extended else "no"),
         ("resumed", f"{state.resumes} times"),
         ("harness", created.harness_version),
     ]
@@ -87,7 +88,9 @@ def _defects(view: RunView) -> list[str]:
     return sorted({text for text in view.warnings if "defect" in text or "leak" in text})
 
 
-def _steered(steered: Any) -> str:
-    if not steered:
+def _steered(state: State) -> str:
+    control = state.control
+    if not control.steered:
         return "no"
-    return f"yes: {len(steered)} times" if isinstance(steered, list | tuple) else "yes"
+    hints = "; ".join(f"“{one_line(hint, 300)}”" for hint in control.hints)
+    return f"yes, {len(control.steered)} times{f': {hints}' if hints else ''}"

@@ -62,11 +62,11 @@ def _head(view: RunView, is_live: bool, grade: dict[str, Any] | None) -> dict[st
     assert created is not None
     marks = [DEMO_MODEL] if created.is_demo else []
     marks += [] if created.protects_labels else [LABELS_UNPROTECTED]
-    marks += ["steered by a person"] if getattr(state, "steered", None) else []
+    marks += ["steered by a person"] if state.control.steered else []
     marks += ["graded"] if grade else []
     status = status_text(state)
     if not state.ended:
-        status = ("paused" if getattr(state, "is_paused", False) else "running") if is_live else "stopped"
+        status = ("paused" if state.control.is_paused else "running") if is_live else "stopped"
     return {
         "task": created.task_id,
         "model": model_text(created),

@@ -26,6 +26,17 @@
     const handler = handlers[event.key];
     if (handler) { event.preventDefault(); handler(); }
   });
+  // Changes are sent by fetch: without a referrer a browser hides the origin of a form that it sends itself.
+  document.addEventListener("submit", async (event) => {
+    const form = event.target, to = form.getAttribute("action");
+    if (form.getAttribute("method") !== "post") return;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form, event.submitter));
+    for (const button of form.querySelectorAll("button")) button.disabled = true;
+    const answer = await fetch(to, { method: "POST", body });
+    if (answer.redirected) location.assign(answer.url);
+    else document.body.prepend(Object.assign(document.createElement("p"), { className: "banner", role: "alert", textContent: `Not done: ${answer.status} ${answer.statusText}. Open this page again.` }));
+  });
   // Tables whose headings are buttons can be sorted.
   document.addEventListener("click", (event) => {
     const heading = event.target.closest("th[aria-sort]");
