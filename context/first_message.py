@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from string import Template
 
 from context import memory
@@ -16,7 +17,8 @@ from context.memory_scope import SCOPE_TOKENS, render_scope
 from context.notebook import Notebook
 from context.run_summary import render_summary
 from context.tokens import bytes_for
-from context.truncation.truncate import truncate
+from context.truncation.keep_lines import Line, SkippedLines
+from context.truncation.truncate import truncate_lines
 from context.window import prompt
 from runs.events.registry import CheckpointTaken
 from runs.state import Attempt, Evaluation, State
@@ -26,9 +28,12 @@ from runs.views.format import one_line
 MEMORY_TOKENS, CHECKPOINT_TOKENS, STUB_TOKENS, LIST_TOKENS = 6_000, 4_000, 4_000, 2_000
 """Room for the memory, for the checkpoints of this attempt, for the lines of its turns that left (`recall` finds older
 ones), and for each list of the state, in a window of 100,000 tokens or more; smaller windows have their share."""
-NOTES_TOKENS = 1_500
-LEAST_SHARE = 0.25
+NOTES_TOKENS, NOTES_LINES = 1_500, 2_000
+HEAD_SHARE, SHRINK = 0.25, 0.8
+"""The most of the window that the first message takes; a longer one is rendered again with less room for each part."""
+SMALL_SHARE, LEAST_SHARE = 0.25, 0.08
 MOST_LISTED = 40
+_RESULT = re.compile(r"(- evaluation [\w-]+: ).*")
 _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+")
 LONGEST = 400
 """Characters of one decision or to-do in the window; `recall` shows longer ones whole."""
@@ -47,7 +52,7 @@ class WorkspaceView:
     @property
     def share(self) -> float:
         """The share of the usual room that the parts of the first message have in this window."""
-        return min(1.0, max(LEAST_SHARE, self.window / 100_000))
+        return min(1.0, max(SMALL_SHARE, self.window / 100_000))
 
 
 def render_first_message(
@@ -61,37 +66,76 @@ def render_first_message(
     workspace: WorkspaceView = WorkspaceView(),
 ) -> str:
     """The text of the first message of a lane's window. `situation`: lines of the state that change with time."""
+    parts = partial(_render_parts, state, notebook or Notebook(), lane=lane, situation=situation, workspace=workspace)
+    fixed = {
+        "card": state.card.strip(),
+        "lessons": f"\n{state.lessons.text.strip()}\n" if state.lessons and state.lessons.text else "",
+        "deadline": deadline,
+        "limits": limits,
+    }
     share = workspace.share
-    notes = render_notes(notebook, share) if notebook else ""
+    while True:
+        text = Template(prompt("user")).substitute(fixed, **parts(share=share))
+        if len(text.encode()) <= bytes_for(int(HEAD_SHARE * workspace.window)) or share <= LEAST_SHARE:
+            return text
+        share = max(LEAST_SHARE, SHRINK * share)
+
+
+def _render_parts(
+    state: State,
+    notebook: Notebook,
+    *,
+    lane: int,
+    situation: Sequence[str],
+    workspace: WorkspaceView,
+    share: float,
+) -> dict[str, str]:
+    """The parts of the first message that change within a run, each with its share of the usual room."""
+    notes = render_notes(notebook, share)
     so_far = f"# This attempt so far\n\n{notes}" if notes else ""
-    own, others = render_own_notes(workspace.notes), memory.render_open(state, lane)
+    own, others = render_own_notes(workspace.notes, share), memory.render_open(state, lane)
     earlier = memory.render_memory(state, int(MEMORY_TOKENS * share))
     attempt = state.lane(lane).attempt
     scope = render_scope(state, attempt, earlier, int(SCOPE_TOKENS * share)) if attempt else ""
-    return Template(prompt("user")).substitute(
-        card=state.card.strip(),
-        lessons=f"\n{state.lessons.text.strip()}\n" if state.lessons and state.lessons.text else "",
-        deadline=deadline,
-        limits=limits,
-        memory="\n\n".join(filter(None, [earlier, render_summary(state), others, scope, own, so_far])),
-        move=_describe_move(state, lane),
-        state=render_state(state, notebook or Notebook(), lane, situation, workspace),
-    )
+    return {
+        "memory": "\n\n".join(filter(None, [earlier, render_summary(state, share=share), others, scope, own, so_far])),
+        "move": _describe_move(attempt, f"{earlier}\n{scope}"),
+        "state": render_state(state, notebook, lane, situation, workspace.files, share),
+    }
 
 
-def render_own_notes(notes: str) -> str:
+def render_own_notes(notes: str, share: float = 1.0) -> str:
     """The model's `NOTES.md` as a quotation, so that no line of it passes for the harness's; empty if none."""
     if not notes.strip():
         return ""
-    shown = truncate(notes.strip("\n"), NOTES_TOKENS, "read_file NOTES.md shows all of it")
+    tokens = int(NOTES_TOKENS * min(1.0, max(0.4, share / SMALL_SHARE)))
+    shown = truncate_lines(_numbered(notes.strip("\n")), tokens, "read_file NOTES.md shows all of it")
     lines = re.sub(r"<(/?)harness>", r"[\1harness]", shown).split("\n")
     return "\n".join(["# Your notes (NOTES.md)", "", *(f"> {line}" for line in lines)])
 
 
-def _describe_move(state: State, lane: int) -> str:
-    """What the attempt is asked to do, as recorded when it started."""
-    attempt = state.lane(lane).attempt
-    return f"\n{attempt.brief}\n" if attempt and attempt.brief else ""
+def _numbered(text: str) -> list[Line]:
+    """The lines of a text with their numbers; of very many only those near both ends are looked at."""
+    lines = text.split("\n")
+    numbered = list(enumerate(lines, 1))
+    if len(lines) <= 2 * NOTES_LINES:
+        return numbered
+    left_out = lines[NOTES_LINES:-NOTES_LINES]
+    skipped = SkippedLines(f"[{len(left_out)} lines]")
+    skipped.lines, skipped.size = len(left_out), len("\n".join(left_out).encode(errors="replace")) + 1
+    return [*numbered[:NOTES_LINES], (len(lines) - NOTES_LINES, skipped), *numbered[-NOTES_LINES:]]
+
+
+def _describe_move(attempt: Attempt | None, shown: str) -> str:
+    """What the attempt is asked to do, as recorded when it started, without results that `shown` states."""
+    if attempt is None or not attempt.brief:
+        return ""
+    lines = attempt.brief.split("\n")
+    lines = [
+        _RESULT.sub(r"\1its result stands above", one) if _RESULT.match(one) and one[2:] in shown else one
+        for one in lines
+    ]
+    return "\n".join(["", *lines, ""])
 
 
 def render_notes(notebook: Notebook, share: float = 1.0) -> str:
@@ -118,10 +162,11 @@ def render_state(
     notebook: Notebook,
     lane: int = 0,
     situation: Sequence[str] = (),
-    workspace: WorkspaceView = WorkspaceView(),
+    files: Sequence[str] = (),
+    share: float = 1.0,
 ) -> str:
     """The state of the run and of one lane in it, rendered by code."""
-    room = bytes_for(int(LIST_TOKENS * workspace.share))
+    room = bytes_for(int(LIST_TOKENS * share))
     attempt, open_jobs = state.lane(lane).attempt, state.lane(lane).open_jobs
     lines = [
         f"attempt: {attempt.number if attempt else 1}",
@@ -133,7 +178,7 @@ def render_state(
     evaluations = state.evaluations_in(attempt.number) if attempt else []
     scored = [memory.render_evaluation(e, notebook.ideas.get(e.id, "")) for e in evaluations]
     jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in open_jobs]
-    lines += _render_list("files", list(workspace.files), room)
+    lines += _render_list("files", list(files), room)
     lines += _render_list("evaluations of this attempt", scored, room)
     lines += _render_list("open jobs", jobs, room)
     lines += _render_list("decisions and rejected ideas", notebook.decided, room)

@@ -27,9 +27,6 @@ class AttemptEnded(Event):
     For the memory of later attempts: `done` of its checkpoints, `facts` that its programs printed, and per evaluation
     the idea and the files changed since the commit before. `continue_from` is the evaluation that it
     wants to start from next.
-
-    For the memory of later attempts: `done` of its checkpoints, `facts` that its programs printed, and per evaluation
-    the idea and the files changed since the commit before.
     """
 
     kind: Literal["attempt_ended"] = "attempt_ended"
