@@ -1,11 +1,11 @@
 """What a turn costs beyond the model and the job: this harness against a bare loop, in one run on one machine.
 
-    python -m tests.benchmarks.turn_cost [--turns 5000]
+    python -m tests.benchmarks.turn_cost [--turns 5000] [--parallel 1]
 
 The bare loop is the openai SDK's `create()` with a growing list of messages, plus `subprocess.run`; it keeps no
 record. Both talk to the same scripted server on loopback and run the same command. Each runs in a process of its own,
 so that memory can be compared; the bare loop is measured at histories of a given length, because playing it that far
-would take hours. Prints tables; nothing here passes or fails.
+would take hours. With several lanes the turns are shared by them. Prints tables; nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Meter:
         """Nothing to give back."""
 
 
-def play(url: str, turns: int, home: Path) -> None:
+def play(url: str, turns: int, home: Path, lanes: int) -> None:
     """Prints what turns of a real run cost, and what the run left on disk."""
     from harness.settings import Settings
     from harness.startup import open_run
@@ -198,7 +198,9 @@ def play(url: str, turns: int, home: Path) -> None:
     settings = Settings(home=home, variables={"HARNESS_WINDOW_TOKENS": str(10**9)})
     (home / "models.toml").write_text("[m]\ncontext_tokens = 1000000000\n")
     meter = Meter()
-    request = RunRequest("digits", {"model": "m", "base_url": url, "turns": turns, "sandbox": "local", "parallel": 1})
+    request = RunRequest(
+        "digits", {"model": "m", "base_url": url, "turns": turns, "sandbox": "local", "parallel": lanes}
+    )
     show = meter.show
 
     def find_supervisor(state: Any, event: Any) -> None:
@@ -259,7 +261,7 @@ def mean_step(points: list[list[float]], index: int, end: int) -> float:
     return (points[end - 1][index] - points[start][index]) / max(1, end - 1 - start)
 
 
-def report(turns: int) -> None:
+def report(turns: int, lanes: int) -> None:
     """Measure everything and print it."""
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.turn_cost", "serve"], stdout=subprocess.PIPE, text=True
@@ -269,7 +271,7 @@ def report(turns: int) -> None:
     marks = [mark for mark in MARKS if mark <= turns]
     try:
         with tempfile.TemporaryDirectory() as home:
-            (played,) = child("play", url, str(turns), home)
+            (played,) = child("play", url, str(turns), home, str(lanes))
             bares = {line["length"]: line for line in child("bare", url, *map(str, marks))}
             (folded,) = child("fold", played["folder"])
     finally:
@@ -333,13 +335,15 @@ def main() -> None:
     elif part == "bare":
         bare(rest[0], [int(length) for length in rest[1:]])
     elif part == "play":
-        play(rest[0], int(rest[1]), Path(rest[2]))
+        play(rest[0], int(rest[1]), Path(rest[2]), int(rest[3]))
     elif part == "fold":
         fold(Path(rest[0]))
     else:
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--turns", type=int, default=5000)
-        report(parser.parse_args().turns)
+        parser.add_argument("--parallel", type=int, default=1)
+        options = parser.parse_args()
+        report(options.turns, options.parallel)
 
 
 if __name__ == "__main__":
