@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness import cli_commands, errors
 from harness.cli_control import add_control
 from harness.cli_parser import RUN_HELP, Parser
-from harness.cli_types import count, dollars, hours, natural, seed_count
+from harness.cli_types import count, dollars, hours, natural, seed_count, speed
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -175,11 +175,21 @@ def _add_listing(commands: _Commands[Parser]) -> None:
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
     show.add_argument("--cost", action="store_true", help="cost and cache hits of each turn instead")
+    show.add_argument("--messages", action="store_true", help="chat messages as JSON Lines, one line per epoch")
     show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
     view = commands.add_parser("view", allow_abbrev=False, help="show runs in a browser, live ones as they are played")
     view.set_defaults(command=cli_commands.view)
     view.add_argument("run", metavar="RUN", nargs="?", help=f"{RUN_HELP} (default: the list of all runs)")
     view.add_argument("--port", metavar="N", type=count, help="the port on 127.0.0.1 (default 8765, or a free one)")
+    check = commands.add_parser("check", allow_abbrev=False, help="check that a run folder holds what was recorded")
+    check.set_defaults(command=cli_commands.check)
+    check.add_argument("run", metavar="RUN", help=RUN_HELP)
+    check.add_argument("--save", metavar="DIR", type=Path, help="copy what is intact into a new folder")
+    replay = commands.add_parser("replay", allow_abbrev=False, help="show a run again as it was played")
+    replay.set_defaults(command=cli_commands.replay)
+    replay.add_argument("run", metavar="RUN", help=RUN_HELP)
+    replay.add_argument("--speed", metavar="X", type=speed, default=60.0, help="so many times as fast (default 60)")
+    replay.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
     tasks.set_defaults(command=cli_commands.tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")

@@ -138,6 +138,11 @@ def rm(options: argparse.Namespace, settings: Settings) -> int:
 def show(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import show_run
 
+    if options.messages:
+        from harness.commands.messages import show_messages
+        from harness.commands.show import find_run
+
+        return show_messages(find_run(options.run, settings), options.attempt)
     if options.cost or options.epochs:
         from harness.commands.show import find_run
         from harness.commands.usage_tables import show_cost, show_epochs
@@ -155,6 +160,23 @@ def view(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.view import view_runs
 
     return view_runs(options.run, settings, options.port)
+
+
+def check(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.check import check
+
+    return check(options.run, settings, options.save)
+
+
+def replay(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.replay import replay
+    from harness.ui.live import open_screen
+
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        return replay(options.run, settings, screen, options.speed)
+    finally:
+        screen.close()
 
 
 def tasks(options: argparse.Namespace, settings: Settings) -> int:

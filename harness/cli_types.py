@@ -23,6 +23,11 @@ def dollars(text: str) -> float:
     )
 
 
+def speed(text: str) -> float:
+    """A factor above zero."""
+    return _positive(text, f"{text!r} is no number above zero")
+
+
 def count(text: str) -> int:
     """A whole number above zero."""
     return _whole(text, least=1)

@@ -192,7 +192,7 @@ class Journal:
         tail, reader = b"", LineReader(path)
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if _is_torn(line, file):
+                if is_torn(line, file):
                     tail = line
                     break
                 self.past.append(reader.read(line))
@@ -250,7 +250,7 @@ def read_events(folder: Path) -> Iterator[Event]:
     reader = LineReader(path)
     with file:
         for line in file:
-            if _is_torn(line, file):
+            if is_torn(line, file):
                 return
             yield reader.read(line)
 
@@ -271,7 +271,7 @@ def is_driven(folder: Path) -> bool:
         return False
 
 
-def _is_torn(line: bytes, file: BufferedReader) -> bool:
+def is_torn(line: bytes, file: BufferedReader) -> bool:
     # The last line is torn if its end is not there, or if a power cut left zeros where its bytes were to go.
     return not line.endswith(b"\n") or (b"\0" in line and not file.peek(1))
 

@@ -42,7 +42,11 @@ class JournalVersion(JournalError):
 
 
 class JournalDamaged(JournalError):
-    """A line or a blob is not what was written; the message names it."""
+    """A line or a blob is not what was written; the message names it, `why` says what is wrong with it."""
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 def to_line(event: Event, blobs: Path) -> bytes:
@@ -128,6 +132,10 @@ class LineReader:
         self.link = link_of(line)
         return event
 
+    def skip(self, line: bytes) -> None:
+        """Go on after a line that is damaged: the next one must follow its bytes."""
+        self.link = link_of(line)
+
     def _whole(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The fields with blobs and arguments put back, as this format has them."""
         if self._is_whole and (names := fields.pop("blobs", None)):
@@ -146,10 +154,11 @@ class LineReader:
         by_hand = "Restore this file, or the blob it names, from a backup"
         if number > 1:
             by_hand += (
-                f"; or copy the run folder and cut the file before line {number} (`head -n {number - 1}`) to resume "
-                "from there without what came after"
+                "; or copy what is intact with `harness check RUN --save DIR`, to resume from there without what came "
+                "after"
             )
-        return JournalDamaged(f"{path}, line {number} is damaged: {why[:300]}. Nothing was changed. {by_hand}.")
+        message = f"{path}, line {number} is damaged: {why[:300]}. Nothing was changed. {by_hand}."
+        return JournalDamaged(message, why[:300])
 
 
 def read_alone(line: bytes, folder: Path, run_format: int) -> Event:
