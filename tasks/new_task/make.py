@@ -61,10 +61,11 @@ def _from_folder(request: TaskRequest, data: Path, findings: Findings, say: Prog
 
 def _from_file(request: TaskRequest, data: Path, findings: Findings, say: Progress) -> CreatedTask:
     """A task from one table of labelled rows."""
-    if not request.targets:
-        raise TaskError(f"{data}: name the column to predict with --target.")
     say(f"reading {data.name}", 0, 0)
     table = read_table(data, findings, [*request.targets, *filter(None, (request.id, request.group, request.time))])
+    if not request.targets:
+        has = ", ".join(table.header[:20])
+        raise TaskError(f"{data}: name the column to predict with --target. Its columns are: {has}.")
     return _from_rows(request, data, table, find_media(table, data.parent, findings), findings, say)
 
 

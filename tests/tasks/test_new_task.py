@@ -71,6 +71,7 @@ def test_named_groups_and_ids_are_kept(tmp_path: Path) -> None:
 def test_mistakes_are_reported(tmp_path: Path) -> None:
     path = table(tmp_path / "d.csv", "word", 90)
     for request, message in (
+        (TaskRequest(path, (), tmp_path / "n"), "with --target. Its columns are: x, house: it, y"),
         (TaskRequest(path, "nothing", tmp_path / "n"), "columns are: x, house: it, y"),
         (TaskRequest(path, "y", tmp_path), "already exists"),
         (TaskRequest(path, "y", tmp_path / "n", id="x"), "repeat or are empty"),
