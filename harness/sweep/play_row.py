@@ -160,7 +160,11 @@ class Worker:
         self.on_start(row)
         self.store.append(row.key, "started", worker=worker_name(), pid=os.getpid(), events=self._journal_bytes(row))
         begun = time.monotonic()
-        code, said = self._run(row, run_command(row))
+        try:
+            code, said = self._run(row, run_command(row))
+        except (KeyboardInterrupt, SystemExit):  # this process ends: its run has paused
+            self.store.append(row.key, "ended", kind="stopped", reason="")
+            raise
         outcome = self._judge(row, code, said)
         seconds = round(time.monotonic() - begun, 1)
         if outcome.kind == "done" and self.plan.score:
