@@ -178,7 +178,7 @@ def render_state(
     evaluations = state.evaluations_in(attempt.number) if attempt else []
     scored = [memory.render_evaluation(e, notebook.ideas.get(e.id, "")) for e in evaluations]
     jobs = [f"{job} `{one_line(notebook.commands.get(job, ''))[:200]}`" for job in open_jobs]
-    lines += _render_list("files", list(files), room)
+    lines += _render_list("files", list(files), room, "`ls` shows them")
     lines += _render_list("evaluations of this attempt", scored, room)
     lines += _render_list("open jobs", jobs, room)
     lines += _render_list("decisions and rejected ideas", notebook.decided, room)
@@ -208,11 +208,11 @@ def _describe_workspace(attempt: Attempt | None) -> str:
     return f"started as commit {memory.short_commit(attempt.parent)}"
 
 
-def _render_list(title: str, items: list[str], room: int) -> list[str]:
+def _render_list(title: str, items: list[str], room: int, where: str = "use `recall`") -> list[str]:
     """The latest items that fit into `room` bytes, at least one."""
     shown = _latest_that_fit([f"- {one_line(item, LONGEST)}" for item in items[-MOST_LISTED:]], room)
     left_out = len(items) - len(shown)
-    more = [f"- ({left_out} others: use `recall`)"] if left_out > 0 else []
+    more = [f"- ({left_out} others: {where})"] if left_out > 0 else []
     return [f"{title}:", *more, *shown] if items else []
 
 

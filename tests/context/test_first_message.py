@@ -119,6 +119,7 @@ def test_head_takes_a_quarter_of_a_small_window_at_most(state: State) -> None:
     text = message(state, SMALL)
     print({part[:40].split("\n")[0]: len(part.encode()) for part in re.split(r"\n(?=# )", text)})
     assert len(text.encode()) <= bytes_for(SMALL // 4)
+    assert re.search(r"files:\n- \(\d+ others: `ls` shows them\)\n", text)
 
 
 def test_head_of_a_large_window_is_a_small_part_of_it(state: State) -> None:
