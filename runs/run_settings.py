@@ -105,6 +105,18 @@ class RunSettings(BaseModel):
         4, "sandbox", "Jobs among which cores and memory of the machine are divided, at most one a core.", gt=0
     )
     runtime: str = setting("", "sandbox", "Runtime of the Docker daemon: sysbox-runc, runsc, ...", flag="--runtime")
+    environment: str = setting(
+        "",
+        "sandbox",
+        "What solutions run in: a venv or conda folder, a requirements.txt, `ml`, or a Docker image.",
+        flag="--environment",
+    )
+    allow_builds: bool = setting(
+        False,
+        "sandbox",
+        "Let requirements be built from source, which runs their code as your user.",
+        flag="--allow-builds",
+    )
     image: str = setting("", "sandbox", "Docker image (default: the first of the harness's images that exists).")
     models: str = setting("", "sandbox", "Folder of pretrained weights, mounted read-only.", flag="--models")
 

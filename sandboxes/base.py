@@ -65,7 +65,9 @@ class SandboxPaths:
     `models`: folder of pretrained weights, visible read-only as `/models`.
     `hidden`: answer files of packages to mask, relative to site-packages.
     `locks`: whether file locks work. Where they do nothing, files that several sandboxes see carry no message.
-    `image`, `gpus` (device ids), `runtime`, `memory` (bytes; 0: all that the machine can spare): for containers.
+    `environment`: prefix of the Python environment on this machine; None means the harness's own packages, or those of
+    the image. `gpus`: the ids of the devices that jobs may use.
+    `image`, `runtime`, `memory` (bytes; 0: all that the machine can spare): for containers.
     """
 
     workspace: Path
@@ -75,6 +77,7 @@ class SandboxPaths:
     models: Path | None = None
     hidden: tuple[str, ...] = ()
     locks: bool = True
+    environment: Path | None = None
     image: str = ""
     gpus: tuple[str, ...] = ()
     runtime: str = ""
@@ -196,8 +199,14 @@ class Sandbox(Protocol):
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of the workspace; missing folders are made. Raises `PathRefused`."""
 
+    def python(self) -> str:
+        """The version of the agent's Python."""
+
     def packages(self) -> tuple[str, ...]:
         """Names and versions of the packages installed for the agent."""
+
+    def environment_id(self) -> str:
+        """What tells this environment from others: it changes with what is installed."""
 
     def close(self) -> None:
         """Free resources that no running job needs. Running jobs continue."""

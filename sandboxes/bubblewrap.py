@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
 from sandboxes.base import (
     Isolation,
@@ -26,15 +26,17 @@ from sandboxes.base import (
     background_note,
 )
 from sandboxes.cache import store_file
+from sandboxes.environments.environment import SITE_PACKAGES, Environment
+from sandboxes.environments.small import SANDBOX_USER, make_environment
 from sandboxes.host import (
     HostSandbox,
     common_environment,
+    environment_of,
     make_mount_points,
     make_workspace,
     model_hub_variables,
 )
 from sandboxes.jobs.client import Command
-from sandboxes.python_env import SANDBOX_USER, Environment, interpreter, make_environment
 from sandboxes.seccomp import make_filter
 
 ISOLATION = Isolation(
@@ -50,8 +52,8 @@ TEMPORARY_BYTES = 2 << 30
 MAX_PROCESSES = 4096
 """Processes of a job whose request sets no limit."""
 FILTER_HANDLE, ARGUMENTS_HANDLE = 100, 101
+CPUS = "/sys/devices/system/cpu"
 SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-SITE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "local/lib/python3*/*-packages")
 RUN_AND_COUNT = f"""{{ /bin/bash -c "$1" 2>&3 3>&-; }} 3>&2 2>/dev/null
 code=$?
 end=$((${{EPOCHREALTIME/[.,]/}} + 50000))
@@ -60,7 +62,6 @@ echo "{background_note("$(($# - 2))")}"
 exit $code"""
 """Runs a command, then says how many processes it left behind: the namespace ends them, so the runner sees none. Those
 that end within 50 ms do not count. Nothing is forked, since the limit of processes may be reached."""
-VARIABLES = {"PATH": "/environment/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": "/environment"}
 
 
 def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
@@ -70,7 +71,7 @@ def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
     root = os.geteuid() == 0
     if root and (paths.data.stat().st_mode & 0o005) != 0o005:
         raise SandboxFailed(f"commands do not run as root and cannot read {paths.data}: run chmod -R o+rX {paths.data}")
-    environment = make_environment(paths.home)
+    environment = environment_of(paths)
     folder = paths.jobs / ".bubblewrap"
     options = (*_namespaces(root), *_mounts(paths, environment))
     # Files, since the arguments of a process are visible in every process list.
@@ -81,7 +82,7 @@ def open_bubblewrap(paths: SandboxPaths) -> HostSandbox:
 
     def prepare(request: JobRequest) -> Command:
         make_mount_points(paths.workspace)
-        argv = (*head, *_variables(request, paths.models is not None), *_shell(request, root))
+        argv = (*head, *_variables(request, paths, environment), *_shell(request, root))
         return Command(argv, paths.workspace.absolute(), {}, files, bounds_itself=True)
 
     owner = (SANDBOX_USER, SANDBOX_USER) if root else None
@@ -155,11 +156,13 @@ def _namespaces(root: bool) -> Iterable[str]:
 def _mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """Everything that is visible inside."""
     yield from _system_mounts(paths, environment)
-    yield from _environment_mounts(paths, environment)
     size = str(TEMPORARY_BYTES)
     yield from ("--proc", "/proc", "--dev", "/dev")
+    # How many cores there are: without it, `lscpu` fails and joblib warns.
+    yield from (*_make_folders("/sys/devices/system"), "--ro-bind-try", CPUS, CPUS)
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp")
+    yield from _environment_mounts(paths, environment)  # after /tmp, where it may be
     yield from ("--bind", str(paths.workspace.absolute()), "/workspace")
     yield from ("--ro-bind", str(paths.data.absolute()), "/workspace/data")
     yield from ("--ro-bind", str(paths.jobs.absolute() / ".logs"), "/workspace/.jobs")
@@ -172,13 +175,7 @@ def _mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
 
 def _system_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     """Programs and libraries of this machine, the base interpreter, and a small /etc."""
-    roots = [Path("/usr")]
-    for prefix in (environment.base, interpreter().resolve().parents[1]):
-        if not any(prefix.is_relative_to(root) for root in roots):
-            roots.append(prefix)
-    for root in roots:
-        if Path.home().is_relative_to(root):
-            raise SandboxUnavailable(f"Python is installed in {root}, a home folder: install it in a folder of its own")
+    for root in (Path("/usr"), *environment.visible_roots()):
         yield from _make_folders(*reversed(root.parents[:-1]))
         yield from ("--ro-bind", str(root), str(root))
         for pattern in SITE_PACKAGES:  # may contain the harness, or answers; the agent's packages are mounted elsewhere
@@ -192,23 +189,19 @@ def _system_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[st
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-    yield from ("--ro-bind", str(environment.folder / "etc"), "/etc")
+    yield from ("--ro-bind", str(_etc(paths)), "/etc")
+
+
+def _etc(paths: SandboxPaths) -> Path:
+    return make_environment(paths.home).folder / "etc"
 
 
 def _environment_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
-    """The agent's Python environment at `/environment`, with answer files masked."""
-    inside = PurePosixPath("/environment")
-    site_packages = inside / environment.site_packages
-    yield from ("--ro-bind", str(environment.folder), str(inside))
-    for hidden in paths.hidden:
-        path = PurePosixPath(hidden)
-        if path.is_absolute() or ".." in path.parts:
-            raise SandboxFailed(f"{hidden} cannot be hidden: name it relative to site-packages")
-        real = environment.folder / environment.site_packages / path
-        if real.is_dir():
-            yield from _mask(site_packages / path)
-        elif real.exists():
-            yield from ("--ro-bind", str(environment.folder / "etc" / "empty"), str(site_packages / path))
+    """The agent's Python environment, with answer files masked."""
+    yield from _make_folders(*reversed(environment.inside.parents[:-1]))
+    yield from ("--ro-bind", str(environment.folder), str(environment.inside))
+    for path, is_folder in environment.hidden(paths.hidden).items():
+        yield from _mask(path) if is_folder else ("--ro-bind", str(_etc(paths) / "empty"), str(path))
 
 
 def _make_folders(*folders: PurePath | str) -> Iterable[str]:
@@ -221,8 +214,14 @@ def _mask(folder: PurePath) -> Iterable[str]:
     yield from ("--perms", "0755", "--tmpfs", str(folder), "--remount-ro", str(folder))
 
 
-def _variables(request: JobRequest, has_models: bool) -> Iterable[str]:
-    fixed = {**common_environment(), **VARIABLES, **model_hub_variables(has_models), "HOME": "/tmp", "TMPDIR": "/tmp"}
+def _variables(request: JobRequest, paths: SandboxPaths, environment: Environment) -> Iterable[str]:
+    fixed = {
+        **common_environment(),
+        **environment.variables(environment.inside),
+        **model_hub_variables(paths.models is not None),
+        "HOME": "/tmp",
+        "TMPDIR": "/tmp",
+    }
     for name, value in {**fixed, **request.environment}.items():
         yield from ("--setenv", name, value)
 

@@ -18,7 +18,7 @@ from sandboxes.docker.daemon import LABEL, connect, remove_container, with_retri
 from sandboxes.jobs.client import Container, Jobs
 
 STALE_SECONDS = 3600.0
-TEMPORARY_FOLDERS = ("probe/*", "environment/.making-*", "images/.making-*")
+TEMPORARY_FOLDERS = ("probe/*", "environment/.making-*", "environments/.making-*", "images/.making-*")
 
 
 def remove_unused_containers(home: Path, is_active: Callable[[Path], bool]) -> list[str]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from sandboxes.base import Isolation, JobRequest, JobStatus, PathRefused, SandboxFailed, SandboxPaths
+from sandboxes.environments.environment import Environment, read_prefix
+from sandboxes.environments.small import make_environment
 from sandboxes.jobs.client import Command, Container, Jobs
-from sandboxes.python_env import list_packages, make_environment
+from sandboxes.leases.amounts import thread_variables
 from sandboxes.safe_files import Owner, change_owner, open_file, read_file, split_path, write_file
 
 ARGUMENT_BYTES = 100_000
@@ -97,9 +99,17 @@ class HostSandbox:
             raise PathRefused(f"{path}: `{parts[0]}` is read-only")
         write_file(self.paths.workspace, parts, content, self._owner)
 
+    def python(self) -> str:
+        """The version of the agent's Python."""
+        return environment_of(self.paths).python
+
     def packages(self) -> tuple[str, ...]:
         """Names and versions of the packages installed for the agent."""
-        return tuple(f"{name} {version}" for name, version in list_packages(make_environment(self.paths.home)))
+        return environment_of(self.paths).packages
+
+    def environment_id(self) -> str:
+        """What tells this environment from others: it changes with what is installed."""
+        return environment_of(self.paths).id
 
     def close(self) -> None:
         """Stop the supervisor. Running jobs continue; the next job starts a new supervisor."""
@@ -117,6 +127,11 @@ class HostSandbox:
         return split_path(path, ("/workspace", str(self.paths.workspace)))
 
 
+def environment_of(paths: SandboxPaths) -> Environment:
+    """The environment of a sandbox on this machine's file system. Raises `SandboxUnavailable`."""
+    return read_prefix(paths.environment, paths.home) if paths.environment else make_environment(paths.home)
+
+
 def make_workspace(paths: SandboxPaths) -> None:
     """Make the workspace. Raises `SandboxFailed` if the data folder is missing."""
     paths.workspace.mkdir(parents=True, exist_ok=True)
@@ -126,8 +141,6 @@ def make_workspace(paths: SandboxPaths) -> None:
 
 def common_environment(cores: int | None = None) -> dict[str, str]:
     """Variables of every job. None is copied from the harness, so that no key reaches a job."""
-    threads = str(cores or len(os.sched_getaffinity(0)))
-    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return {
         "LANG": "C.UTF-8",
         "USER": "agent",
@@ -137,7 +150,8 @@ def common_environment(cores: int | None = None) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
-        **dict.fromkeys(counts, threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads take no core from other jobs
+        **thread_variables(cores or len(os.sched_getaffinity(0))),
     }
 
 

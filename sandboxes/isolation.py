@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandboxes.base import Sandbox
+from sandboxes.environments.environment import missing_packages
 from sandboxes.gpus import describe_gpus
 from sandboxes.leases.amounts import Machine
 
@@ -76,7 +76,12 @@ ROWS = (
         "none: our filter refuses system calls of other architectures",
         SAME,
     ),
-    Row("installed packages", "the harness's numpy, pandas, pillow, scikit-learn", SAME, "the image's"),
+    Row(
+        "installed packages (see `--environment`)",
+        "the harness's numpy, pandas, pillow, scikit-learn",
+        SAME,
+        "the image's",
+    ),
     Row("labels", "**unprotected**", "protected", "protected"),
 )
 
@@ -114,8 +119,10 @@ def describe_sandbox(sandbox: Sandbox, workspace_bytes: int | None = None, machi
     paths = sandbox.paths
     installed = ", ".join(name for name in sandbox.packages() if not name.startswith(DEPENDENCIES))
     network = "There is no network." if sandbox.isolation.network else "Do not rely on the network."
-    python = "" if sandbox.kind == "docker" else f" {sys.version_info[0]}.{sys.version_info[1]}"
-    lines = ["", "## Where commands run", "", f"- {network} Installed for Python{python}: {installed}"]
+    missing = missing_packages(sandbox.packages())
+    installed += f". Not installed: {', '.join(missing)}" if missing else ""
+    python = ".".join(sandbox.python().split(".")[:2])
+    lines = ["", "## Where commands run", "", f"- {network} Installed for Python {python}: {installed}"]
     if machine:
         lines.append(
             f"- {machine.cores} CPU core{'s' * (machine.cores > 1)}, {machine.memory / 1e9:.0f} GB of memory, "

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from sandboxes.base import Isolation, JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.cache import short_hash
+from sandboxes.environments.environment import Environment
+from sandboxes.environments.small import make_environment
 from sandboxes.host import (
     HostSandbox,
     common_environment,
+    environment_of,
     limit_processes,
     make_workspace,
     model_hub_variables,
     move_aside,
 )
 from sandboxes.jobs.client import Command
-from sandboxes.python_env import Environment, make_environment
 
 ISOLATION = Isolation(
     network=False,
@@ -31,15 +33,15 @@ ISOLATION = Isolation(
 
 def open_local(paths: SandboxPaths) -> HostSandbox:
     """Open a local sandbox. Raises `SandboxUnavailable` on systems other than Linux."""
-    environment = check_local(paths.home)
+    check_local(paths.home)
+    environment = environment_of(paths)
     make_workspace(paths)
     job_home = paths.jobs.absolute() / ".home" / short_hash(str(paths.workspace), 12)
     job_home.mkdir(parents=True, exist_ok=True)
     variables = {
         **common_environment(),
         **(_local_hub_variables(paths.models) if paths.models else {}),
-        "PATH": f"{environment.folder}/bin:/usr/local/bin:/usr/bin:/bin",
-        "VIRTUAL_ENV": str(environment.folder),
+        **environment.variables(environment.folder),
         "HOME": str(job_home),
         "TMPDIR": str(job_home),
     }

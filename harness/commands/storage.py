@@ -46,7 +46,7 @@ def show_usage(settings: Settings) -> int:
     ]
     caches = [
         _Stored(folder.name, "cache", folder, size_of(folder))
-        for folder in (settings.home / name for name in ("environment", "images", "prepared"))
+        for folder in (settings.home / name for name in ("environment", "environments", "images", "prepared"))
         if folder.is_dir()
     ]
     for one in sorted([*runs, *data, *caches], key=lambda each: each.size):

@@ -20,7 +20,7 @@ from harness.demo import DEMO_MODEL
 from harness.endpoint.errors import is_address, may_hold_secrets
 from harness.search.load import absolute, keep_copy, load_policy
 from harness.settings import Settings
-from harness.startup import sandbox_setup
+from harness.startup import environment, sandbox_setup
 from harness.startup.check_endpoint import CheckedEndpoint, check_endpoint
 from harness.startup.data_lock import data_lock
 from runs.events.registry import RunCreated
@@ -72,6 +72,10 @@ def _create(request: RunRequest, process: Settings) -> Path:
     if settings.models:  # a resume may come from another directory
         models = str(Path(settings.models).expanduser().absolute())
         settings = settings.model_copy(update={"models": models})
+    # A path in the task file is relative to that file, as are the paths of its data.
+    is_of_task = resolved.sources.get("environment") == task.run_lines.get("environment")
+    folder = task.folder if is_of_task else Path.cwd()
+    settings = settings.model_copy(update={"environment": environment.absolute(settings.environment, folder)})
     load_policy(settings.search)
     settings = settings.model_copy(update={"search": absolute(settings.search)})
     for name in ("ledger", "ledger_snapshot"):
@@ -225,6 +229,8 @@ def _write(
         sample=str(task.submission.sample),
         hidden=list(sandbox.paths.hidden),
         image=sandbox.paths.image,
+        environment=_below(sandbox.paths.environment, process.home) if sandbox.paths.environment else "",
+        python=sandbox.python(),
         packages=list(sandbox.packages()),
         notice=sandbox.isolation.notice,
         probe=asdict(checked.probe) if checked else None,

@@ -23,7 +23,7 @@ from harness.notify.screen import notifying
 from harness.request_slots import SharedSlots
 from harness.run import Lane, Run, Screen
 from harness.settings import Settings
-from harness.startup import lessons, sandbox_setup
+from harness.startup import environment, lessons, sandbox_setup
 from harness.startup.create_run import RunRequest, create
 from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
 from harness.tools.registry import specs, tools_bytes
@@ -171,6 +171,7 @@ def _open(
         change = change_endpoint(created, request.base_url, request.model, process)
         created = changed(created, change)
     parallel = request.parallel or run.lane_limit
+    environment.restore(created, process.home)
     _open_lanes(run, created, past, process, gpus.gpus if gpus else (), parallel)
     leasing.rejoin(run)
     return run, change
@@ -229,8 +230,8 @@ def _begin(run: Run, process: Settings, parallel: int | None, change: EndpointCh
 def _describe_task(run: Run) -> None:
     task = load_task(Path(run.created.task_path))
     _record_probe(run)
-    for note in run.blend.notes:
-        run.record(Warned(message=note))
+    for warning in [*(Warned(message=note) for note in run.blend.notes), *environment.notes(run.sandbox)]:
+        run.record(warning)
     if task.thresholds:
         run.record(ThresholdsKnown(**asdict(task.thresholds)))
     report("describing the data")
@@ -278,6 +279,8 @@ def _record_resume(run: Run, parallel: int | None, change: EndpointChanged | Non
     )
     if run.state.control.extended:
         fold_plan.plan_again(run)
+    for warning in environment.changes(run.created, run.sandbox):
+        run.record(warning)
     if change:
         run.record(change)
     if parallel and parallel != run.lane_limit:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import errors
+from harness.startup import environment
 from runs.events.registry import RunCreated
 from runs.journal import is_driven
 from runs.run_settings import RunSettings
@@ -55,11 +56,11 @@ def check_gpus(count: int) -> None:
 
 
 def choose_sandbox(settings: RunSettings, task: Task, home: Path, blend: Blend, is_demo: bool) -> Sandbox:
-    """Open the sandbox once before the run exists. The demo's own code is known, so it may run without isolation.
+    """Open the sandbox once before the run exists, with the environment that was asked for; it is built if need be.
 
-    Raises `SandboxUnavailable`.
+    The demo's own code is known, so it may run without isolation. Raises `SandboxUnavailable`, `UsageError`.
     """
-    folder = home / "probe" / secrets.token_hex(4)
+    folder, asked = home / "probe" / secrets.token_hex(4), environment.named(settings)
     paths = SandboxPaths(
         folder / "workspace",
         blend.public,
@@ -67,22 +68,52 @@ def choose_sandbox(settings: RunSettings, task: Task, home: Path, blend: Blend, 
         home,
         hidden=task.hidden,
         models=_models(settings),
-        image=settings.image,
+        environment=asked.prefix,
+        image=asked.image or settings.image,
         runtime=settings.runtime,
     )
     paths.workspace.mkdir(parents=True)
     try:
-        sandbox = open_sandbox(settings.sandbox, paths)
-        if settings.runtime:
-            _try_runtime(sandbox)
+        sandbox = _open_with(asked, settings, paths)
     except SandboxUnavailable:
-        if not (is_demo and settings.sandbox == "auto"):
+        if not (is_demo and settings.sandbox == "auto" and not settings.environment):
             raise
         sandbox = open_sandbox("local", paths)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _clean_up(home, sandbox)
     return sandbox
+
+
+def _open_with(asked: environment.Named, settings: RunSettings, paths: SandboxPaths) -> Sandbox:
+    """The sandbox with the environment, tried with a job where it is not the usual one. Raises
+    `SandboxUnavailable`."""
+    if asked.prefix and settings.sandbox == "auto":
+        return _first_that_works(settings, paths)
+    sandbox = open_sandbox("docker" if asked.image else settings.sandbox, paths)
+    if asked.requirements:
+        place = environment.Place(sandbox.kind, sandbox.paths.image, paths.home)
+        prefix = environment.build(asked.requirements, settings, place)
+        sandbox = open_sandbox(sandbox.kind, replace(sandbox.paths, environment=prefix))
+    if settings.runtime or sandbox.paths.environment:
+        _try_job(sandbox)
+    return sandbox
+
+
+def _first_that_works(settings: RunSettings, paths: SandboxPaths) -> Sandbox:
+    """The first isolating sandbox in which an environment of this machine starts: a container may lack its Python."""
+    reasons = []
+    for kind in ("docker", "bubblewrap"):
+        try:
+            sandbox = open_sandbox(kind, paths)
+            _try_job(sandbox)
+        except SandboxUnavailable as error:
+            reasons.append(f"{kind}: {error}")
+        else:
+            return sandbox
+    raise SandboxUnavailable(
+        f"no isolating sandbox works with environment {settings.environment}: {'; '.join(reasons)}"
+    )
 
 
 def sandbox_paths(
@@ -96,6 +127,7 @@ def sandbox_paths(
         home=home,
         models=_models(created.settings),
         hidden=tuple(created.hidden),
+        environment=home / created.environment if created.environment else None,
         image=created.image,
         runtime=created.settings.runtime,
         gpus=gpus,
@@ -146,22 +178,24 @@ def _models(settings: RunSettings) -> Path | None:
     return Path(settings.models).absolute() if settings.models else None
 
 
-def _try_runtime(sandbox: Sandbox) -> None:
-    """Run one job with the chosen runtime: not every runtime lets the harness see what happens inside.
-
-    Raises `SandboxUnavailable`.
-    """
-    name = sandbox.paths.runtime
+def _try_job(sandbox: Sandbox) -> None:
+    """Run the environment's Python in one job: not every image has what an environment of this machine needs, and not
+    every runtime lets the harness see what happens inside. Raises `SandboxUnavailable`."""
+    paths = sandbox.paths
+    named = f"--runtime {paths.runtime}" if paths.runtime else f"environment {paths.environment}"
     try:
-        sandbox.start(JobRequest("probe", "sleep 1"))
+        sandbox.start(JobRequest("probe", "python -c 'import time; time.sleep(0.2)'"))
         (status,) = sandbox.wait(["probe"], PROBE_SECONDS)
+        output = " ".join(sandbox.output("probe", -300).decode(errors="replace").split())
     except SandboxFailed as error:
-        raise SandboxUnavailable(f"no container starts with --runtime {name} ({error}): leave it out") from error
+        raise SandboxUnavailable(f"no {sandbox.kind} sandbox starts with {named} ({error}): leave it out") from error
     finally:
         sandbox.kill("probe")
         sandbox.close()
-    if (status.state, status.exit_code) != ("finished", 0):
-        raise SandboxUnavailable(
-            f"a first job with --runtime {name} was {status.summary()}: the harness cannot follow jobs in it, leave "
-            "it out"
-        )
+    if (status.state, status.exit_code) == ("finished", 0):
+        return
+    if paths.runtime:
+        advice = "the harness cannot follow jobs in it, leave it out"
+    else:
+        advice = "use a conda environment, which has its own Python, or a requirements file"
+    raise SandboxUnavailable(f"a first job with {named} was {status.summary()} ({output or 'no output'}): {advice}")

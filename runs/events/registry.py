@@ -56,13 +56,15 @@ FORMAT = 2
 class RunCreated(Event):
     """Event 0: what a resumed process must know to continue the same run.
 
-    `settings` holds every effective setting by value. `sandbox` is the kind that was opened, `image`, `packages` and
-    `notice` what it offers and enforces. `blend` is the folder of the run's data below HARNESS_HOME, `sample` the
-    sample submission, `hidden` files of packages to mask. `probe` is what is known of the endpoint; `probe_is_new`
-    whether it was probed for this run. `prices` are dollars per million tokens (`input`, `cached`, `output`) and their
-    `source`; empty in older runs, without a source if they are unknown. `playbook` is the hash of the prompts and
-    working settings, `prompts` their texts by name: what a run reads of them never changes. `has_answers`: the task has
-    private answers to grade with; `kaggle` names the live competition that a submission can be sent to.
+    `settings` holds every effective setting by value. `sandbox` is the kind that was opened, `image`, `python`,
+    `packages` and `notice` what it offers and enforces. `environment` is the folder of the Python environment, below
+    HARNESS_HOME if it lies there; empty for the default one. `blend` is the folder of the run's data below
+    HARNESS_HOME, `sample` the sample submission, `hidden` files of packages to mask. `probe` is what is known of the
+    endpoint; `probe_is_new` whether it was probed for this run. `prices` are dollars per million tokens (`input`,
+    `cached`, `output`) and their `source`; empty in older runs, without a source if they are unknown. `playbook` is the
+    hash of the prompts and working settings, `prompts` their texts by name: what a run reads of them never changes.
+    `has_answers`: the task has private answers to grade with; `kaggle` names the live competition that a submission can
+    be sent to.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -83,6 +85,8 @@ class RunCreated(Event):
     sample: str = ""
     hidden: list[str] = Field(default_factory=list)
     image: str = ""
+    environment: str = ""
+    python: str = ""
     packages: list[str] = Field(default_factory=list)
     notice: str = ""
     probe: dict[str, Any] | None = None

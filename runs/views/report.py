@@ -272,9 +272,14 @@ def _notes(state: State, created: RunCreated, incidents: _Incidents) -> Iterator
     if created.settings.models:
         yield f"- pretrained weights were mounted: `{created.settings.models}`"
     if created.packages:
-        image = f" (image `{created.image}`)" if created.image else ""
-        image += f" (runtime `{created.settings.runtime}`)" if created.settings.runtime else ""
-        yield f"- installed for the agent{image}: {', '.join(created.packages)}"
+        named = {
+            "environment": created.settings.environment,
+            "image": created.image,
+            "runtime": created.settings.runtime,
+            "Python": created.python,
+        }
+        where = "".join(f" ({name} `{value}`)" for name, value in named.items() if value)
+        yield f"- installed for the agent{where}: {', '.join(created.packages)}"
     yield f"- resumed {state.resumes} times; {incidents.torn} incomplete last lines of the journal dropped"
     yield f"- {state.breaches} requests did not extend the one before in the same epoch"
     for text in incidents.control:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tarfile
 import tempfile
@@ -21,12 +22,13 @@ from typing import IO, Any
 from sandboxes.base import SandboxUnavailable
 from sandboxes.cache import short_hash
 from sandboxes.docker.daemon import IMAGES, LABEL, connect
-from sandboxes.python_env import SANDBOX_USER, WANTED, Environment, interpreter, make_environment
+from sandboxes.environments.environment import Environment
+from sandboxes.environments.small import DEFAULT, SANDBOX_USER, interpreter, make_environment
 
-RECIPE = "1"
+RECIPE = "2"
 PROGRAMS = """
 awk base64 basename bash cat chgrp chmod chown cmp comm cp csplit cut date dd df diff dirname du env expand expr
-factor false find fold free grep gunzip gzip head hostname id install join kill less ln logname ls md5sum mkdir
+factor false find fold free grep gunzip gzip head hostname id install join kill less ln logname ls lscpu md5sum mkdir
 mkfifo mknod mktemp more mount mv nice nl nohup nproc od paste pgrep pkill printenv printf ps pwd readlink
 realpath rm rmdir sed seq setsid sh sha256sum shuf sleep sort split stat stdbuf sync tac tail tar tee test time
 timeout top touch tr true truncate tsort tty uname uniq unlink unshare uptime wc which who xargs yes su
@@ -57,7 +59,7 @@ def build_ml() -> str:
     return IMAGES[0]
 
 
-def build_small(home: Path, wanted: tuple[str, ...] = WANTED) -> str:
+def build_small(home: Path, wanted: tuple[str, ...] = DEFAULT) -> str:
     """Build an image from this machine's Python and the wanted packages. Raises `SandboxUnavailable`."""
     from docker.errors import DockerException, ImageNotFound
 
@@ -114,7 +116,7 @@ class _RootFolder:
         search = "/usr/bin:/bin:/usr/sbin"
         programs = [Path(path) for name in PROGRAMS.split() if (path := shutil.which(name, path=search))]
         python = interpreter().resolve()
-        standard = Path(sysconfig.get_path("stdlib", vars={"installed_base": environment.base}))
+        standard = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix}))
         extensions = sorted((standard / "lib-dynload").glob("*.so"))
         for program in programs:
             self.file(program, Path("/usr/bin", program.name))
@@ -122,7 +124,7 @@ class _RootFolder:
             self.file(library, library)
         self.file(python, python)
         self.tree(standard, standard, EXCLUDED)
-        for package in environment.packages:
+        for package in sorted((environment.folder / environment.site_packages).iterdir()):
             self.tree(package, standard / "site-packages" / package.name, ("tests",))
         for name in ("python3", "python"):
             self.link(f"usr/bin/{name}", str(python))

@@ -11,6 +11,7 @@ from typing import Any
 from sandboxes.base import SandboxPaths
 from sandboxes.cache import make_folder_once, short_hash
 from sandboxes.docker.daemon import LABEL, Image
+from sandboxes.environments.environment import SITE_PACKAGES, read_prefix
 
 IDLE_SECONDS = 3600.0
 """A container ends by itself after this time without requests."""
@@ -82,7 +83,7 @@ def container_options(name: str, paths: SandboxPaths, logs: Path, image: Image, 
         "mounts": _mounts(paths, logs, image),
         **_isolation(),
         **_limits(limits),
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary}", **_masks(image)},
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary}", **_masks(paths, image)},
         **_devices(paths),
     }
 
@@ -126,11 +127,30 @@ def _devices(paths: SandboxPaths) -> dict[str, Any]:
     return options
 
 
-def _masks(image: Image) -> dict[str, str]:
+def _masks(paths: SandboxPaths, image: Image) -> dict[str, str]:
     """Empty folders: `/harness`, which only root can enter, and one over each hidden folder."""
     closed = "ro,nosuid,nodev,mode=0755,size=4k"
-    hidden = {path: closed for path, is_folder in image.hidden.items() if is_folder}
-    return {"/harness": "rw,nosuid,nodev,noexec,mode=0700,size=64k", **hidden}
+    folders = [path for path, is_folder in _hidden(paths, image).items() if is_folder]
+    for root in _roots(paths):
+        folders += [str(path) for pattern in SITE_PACKAGES for path in root.glob(pattern)]
+    return {"/harness": "rw,nosuid,nodev,noexec,mode=0700,size=64k", **dict.fromkeys(folders, closed)}
+
+
+def _hidden(paths: SandboxPaths, image: Image) -> dict[str, bool]:
+    """The paths to mask in the image and in the environment, and whether each is a folder."""
+    if paths.environment is None:
+        return dict(image.hidden)
+    environment = read_prefix(paths.environment, paths.home)
+    return {**image.hidden, **{str(path): folder for path, folder in environment.hidden(paths.hidden).items()}}
+
+
+def _roots(paths: SandboxPaths) -> list[Path]:
+    """Where the Python of a venv of this machine is, unless it is where images have theirs."""
+    if paths.environment is None:
+        return []
+    environment = read_prefix(paths.environment, paths.home)
+    is_own = str(environment.inside) == str(environment.folder)
+    return [root for root in environment.visible_roots() if root.is_dir()] if is_own else []
 
 
 def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
@@ -147,8 +167,11 @@ def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
     }
     if paths.models:
         sources["/models"] = (paths.models, False)
+    if paths.environment:
+        sources[str(read_prefix(paths.environment, paths.home).inside)] = (paths.environment, False)
+    sources |= {str(root): (root, False) for root in _roots(paths)}
     empty = _empty_file(paths.home)
-    sources |= {path: (empty, False) for path, is_folder in image.hidden.items() if not is_folder}
+    sources |= {path: (empty, False) for path, is_folder in _hidden(paths, image).items() if not is_folder}
     return [
         Mount(target, str(source.absolute()), type="bind", read_only=not writable, propagation="rprivate")
         for target, (source, writable) in sources.items()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sandboxes.atomic import write_atomically
 from sandboxes.base import SandboxFailed, SandboxUnavailable
 from sandboxes.cache import short_hash
+from sandboxes.environments.environment import OLDEST
 
 Result = TypeVar("Result")
 
@@ -37,6 +38,7 @@ shell = shutil.which("bash") or "/bin/sh"
 print(json.dumps({"python": os.path.realpath(sys.executable), "version": sys.version.split()[0], "shell": shell,
                   "packages": packages, "hidden": masks}))
 """
+_OLDEST = ".".join(map(str, OLDEST))
 FIND_PYTHON = 'p=$(command -v python3 || command -v python) || exit 9; exec "$p" -I -c "$0" "$1"'
 
 
@@ -143,7 +145,7 @@ def inspect_image(image: Any, home: Path, hidden: tuple[str, ...]) -> Image:
 def _run_inspection(image: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
     from docker.errors import DockerException
 
-    container = None
+    container, name = None, (image.tags or [image.id])[0]
     try:
         container = connect().containers.create(
             image.id,
@@ -160,11 +162,14 @@ def _run_inspection(image: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
         container.wait(timeout=RETRY_SECONDS)
         answer: dict[str, Any] = json.loads(container.logs(stdout=True, stderr=False))
     except (DockerException, ValueError, OSError) as error:
-        name = (image.tags or [image.id])[0]
-        raise SandboxUnavailable(f"image {name} cannot be used: it needs a Python 3 ({_summary(error)})") from None
+        why = _summary(error)
+        needs = "a shell (/bin/sh)" if "/bin/sh" in why else f"Python {_OLDEST} or later"
+        raise SandboxUnavailable(f"image {name} cannot be used ({why}): add {needs} to it") from None
     finally:
         if container is not None:
             remove_container(container)
+    if tuple(map(int, answer["version"].split(".")[:2])) < OLDEST:
+        raise SandboxUnavailable(f"image {name} has Python {answer['version']}: add Python {_OLDEST} or later to it")
     return answer
 
 

@@ -36,6 +36,8 @@ from sandboxes.docker.daemon import (
     runtimes,
     with_retries,
 )
+from sandboxes.environments.environment import read_prefix
+from sandboxes.environments.small import SANDBOX_USER
 from sandboxes.host import (
     HostSandbox,
     common_environment,
@@ -45,7 +47,6 @@ from sandboxes.host import (
     model_hub_variables,
 )
 from sandboxes.jobs.client import Command, Container
-from sandboxes.python_env import SANDBOX_USER
 
 ISOLATION = Isolation(
     network=True,
@@ -155,9 +156,17 @@ class DockerSandbox(HostSandbox):
         if not any(self._is_running_here(path.name) for path in self.paths.jobs.glob("[!.]*")):
             self._remove()
 
+    def python(self) -> str:
+        """The version of the agent's Python."""
+        return super().python() if self.paths.environment else self.image.version
+
     def packages(self) -> tuple[str, ...]:
-        """Names and versions of the packages in the image."""
-        return self.image.packages
+        """Names and versions of the packages in the environment, else in the image."""
+        return super().packages() if self.paths.environment else self.image.packages
+
+    def environment_id(self) -> str:
+        """What tells this environment from others: it changes with what is installed."""
+        return super().environment_id() if self.paths.environment else self.image.id
 
     def ensure_container(self) -> None:
         """Make sure that the container runs; its supervisor finds the waiting requests."""
@@ -193,6 +202,10 @@ class DockerSandbox(HostSandbox):
             **request.environment,
         }
         variables.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
+        if self.paths.environment:
+            environment = read_prefix(self.paths.environment, self.paths.home)
+            own = environment.variables(environment.inside)
+            variables |= own | {"PATH": f"{environment.inside}/bin:{variables['PATH']}"}
         argv = (self.image.shell, "-c", limit_processes(request))
         return Command(argv, Path("/workspace"), variables, user=self.user, locks=self.paths.locks)
 

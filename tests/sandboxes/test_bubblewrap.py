@@ -157,11 +157,11 @@ USER = 12345
 SCRIPT = """
 import sys
 from pathlib import Path
-from sandboxes import python_env
 from sandboxes.base import JobRequest, SandboxPaths
+from sandboxes.environments import small
 from sandboxes.select import open_sandbox
 # Fewer packages, since they are copied where they belong to another user:
-python_env.make_environment.__defaults__ = (("numpy",),)
+small.make_environment.__defaults__ = (("numpy",),)
 root = Path(sys.argv[1])
 for name in ("workspace", "data", "jobs"):
     (root / name).mkdir()

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from sandboxes.docker.container_options import supervisor_code
-from sandboxes.python_env import interpreter
+from sandboxes.environments.small import interpreter
 
 SCRIPT = """
 import sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -197,3 +198,18 @@ def test_local_and_bubblewrap_can_share_a_workspace(open_driver: Any) -> None:
     for number, driver in enumerate(drivers):
         driver.number = 10 * number
         assert driver.output_of("cat data/train.csv").startswith("id,label")
+
+
+COUNT_CORES = """import os, warnings
+warnings.simplefilter("error")
+import joblib
+assert joblib.cpu_count(only_physical_cores=True) >= 1
+print(*(os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")))
+"""
+
+
+def test_numeric_libraries_use_the_cores_of_the_job(driver: Any) -> None:
+    """And joblib finds the number of physical cores, so that it does not warn."""
+    driver.sandbox.write("count.py", COUNT_CORES.encode())
+    cores = len(os.sched_getaffinity(0))
+    assert driver.output_of("python count.py") == f"{cores} {cores} {cores} PASSIVE"

@@ -50,9 +50,9 @@ class Place:
 
 
 def environment_of(run: Run) -> str:
-    """What a result depends on beside files and data: the sandbox, its packages and the pretrained weights."""
-    created = run.created
-    return "\n".join([created.sandbox, created.image, *created.packages, created.settings.models, *created.hidden])
+    """What a result depends on beside files and data: the sandbox, its environment and the pretrained weights."""
+    created, environment = run.created, run.sandbox.environment_id()
+    return "\n".join([created.sandbox, created.image, environment, created.settings.models, *created.hidden])
 
 
 def run_job(

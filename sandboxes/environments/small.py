@@ -1,4 +1,4 @@
-"""The agent's Python: a virtual environment with the harness's data science packages and without the harness itself.
+"""The default environment: the harness's data science packages, without the harness itself.
 
     HOME/environment/KEY/bin/python                  link to the base interpreter
     HOME/environment/KEY/pyvenv.cfg
@@ -19,41 +19,28 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandboxes.base import SandboxUnavailable
 from sandboxes.cache import make_folder_once, short_hash
+from sandboxes.environments.environment import SMALL, USUAL, Environment, read_prefix
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 SYSTEM_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
 """Entries of this machine's /etc that programs need."""
-WANTED = ("numpy", "pandas", "pillow", "scikit-learn")
+DEFAULT = (*USUAL, "pillow")
+"""The packages of the default environment, apart from what they need."""
 SANDBOX_USER = 65534
 """The user that commands run as when the harness runs as root."""
 
 
-@dataclass(frozen=True)
-class Environment:
-    """An environment: its folder, the prefix of the base interpreter, and the entries of `site-packages`."""
-
-    folder: Path
-    base: Path
-    packages: tuple[Path, ...]
-
-    @property
-    def site_packages(self) -> Path:
-        """The packages' folder, relative to the environment's folder."""
-        return Path("lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
-
-
-def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environment:
+def make_environment(home: Path, wanted: tuple[str, ...] = DEFAULT) -> Environment:
     """Find or make the environment under `home`. Raises `SandboxUnavailable` if a wanted package is missing."""
     chosen, key = _closure_and_key(wanted)
-    folder = home.absolute() / "environment" / key
+    folder = home.absolute() / SMALL / key
 
     def fill(draft: Path) -> None:
         try:
@@ -65,17 +52,7 @@ def make_environment(home: Path, wanted: tuple[str, ...] = WANTED) -> Environmen
                 "MB if HARNESS_HOME is on another disk than the packages: free some space, or set HARNESS_HOME"
             ) from None
 
-    make_folder_once(folder, fill)
-    environment = Environment(folder, Path(sys.base_prefix), ())
-    return replace(environment, packages=tuple(sorted((folder / environment.site_packages).iterdir())))
-
-
-def list_packages(environment: Environment) -> list[tuple[str, str]]:
-    """Names and versions of its packages, for the report and the task card."""
-    from importlib.metadata import distributions
-
-    installed = distributions(path=[str(environment.folder / environment.site_packages)])
-    return sorted((item.metadata["Name"].lower(), item.version) for item in installed)
+    return read_prefix(make_folder_once(folder, fill), home)
 
 
 @functools.cache

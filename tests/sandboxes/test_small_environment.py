@@ -1,4 +1,4 @@
-"""The agent's Python environment."""
+"""The default environment of the agent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandboxes.base import SandboxUnavailable
-from sandboxes.python_env import list_packages, make_environment
+from sandboxes.environments.small import make_environment
 
 
 def test_environment_is_made_once(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_environment_is_made_once(tmp_path: Path) -> None:
 
 
 def test_packages_are_listed_without_harness(home: Path) -> None:
-    names = [name for name, _ in list_packages(make_environment(home))]
+    names = [package.split()[0] for package in make_environment(home).packages]
     assert {"numpy", "pandas", "scikit-learn", "scipy", "joblib"} <= set(names)
     assert not {"open-harness", "openai", "pytest", "pip"} & set(names)
 
