@@ -6,7 +6,7 @@ from typing import Literal
 
 from context.loop_detection import END, TEXT_REPLIES
 from context.window import prompt
-from harness import budget, compact, errors, fallback, request
+from harness import budget, compact, errors, fallback, leasing, request
 from harness.evaluation import submission
 from harness.notes import keep_notes, place_notes
 from harness.run import Lane, Run, working_on
@@ -14,10 +14,9 @@ from harness.search.start import set_up_workspace, start_attempt
 from harness.timing.notes import is_overtime
 from harness.tools import registry
 from harness.tools.notes import Finish
-from runs.events.registry import AttemptEnded, EpochStarted, Reminded, Warned
+from runs.events.registry import AttemptEnded, EpochStarted, Reminded
 from runs.state import Attempt
 from runs.versions.errors import VersionsError
-from sandboxes import gpus
 from sandboxes.base import JobStatus, SandboxError
 
 Why = Literal["finish", "turns", "time", "window", "poisoned", "budget", "stopped", "unusable_replies", "loop"]
@@ -78,8 +77,7 @@ def begin(lane: Lane) -> Attempt | None:
     attempt = lane.state.attempt
     assert attempt is not None
     if attempt.turns == 0:
-        for problem in gpus.problems_of(lane.sandbox.paths.gpus):
-            lane.record(Warned(message=problem))
+        leasing.check_gpus(lane)
         set_up_workspace(lane, attempt)
         place_notes(lane, attempt.move)
     if lane.state.epoch is None:

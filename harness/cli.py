@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness import cli_commands, errors
 from harness.cli_control import add_control
 from harness.cli_parser import RUN_HELP, Parser
-from harness.cli_types import count, dollars, hours, natural, seed_count, speed
+from harness.cli_types import count, dollars, gpu_count, hours, natural, seed_count, speed
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -147,7 +147,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "parallel": count}
+_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "parallel": count, "gpus": gpu_count}
 _SET_HELP = "set any setting; `harness config` lists them"
 
 

@@ -43,6 +43,16 @@ def natural(text: str) -> int:
     return _whole(text, least=0)
 
 
+def gpu_count(text: str) -> int | str:
+    """`all`, `none`, or a whole number."""
+    if text.strip() in ("all", "none"):
+        return text.strip()
+    try:
+        return natural(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of GPUs: write 2, all or none") from None
+
+
 def _positive(text: str, complaint: str) -> float:
     try:
         number = float(text)

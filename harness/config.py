@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.cli_types import dollars, hours
+from harness.cli_types import dollars, gpu_count, hours
 from harness.endpoint.errors import may_hold_secrets
 from harness.endpoint.extras import Extras
 from harness.endpoint.profiles import Profile
@@ -193,8 +193,8 @@ def parse_value(name: str, text: str) -> Any:
     """The value of a setting written as text, as in `--set hours=90m`. Raises `SettingsError`."""
     import argparse
 
-    parsers = {"hours": hours, "cost": dollars}
-    if text.strip().lower() == "none":
+    parsers = {"hours": hours, "cost": dollars, "gpus": gpu_count}
+    if text.strip().lower() == "none" and name != "gpus":
         return None
     try:
         return parsers[name](text) if name in parsers else text

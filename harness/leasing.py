@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from harness.run import Lane, Run
 from runs.events.registry import StepResult, Waited, Warned
 from runs.state import Evaluation
+from sandboxes.gpus import look_at
 from sandboxes.leases.amounts import Priority, Request
 from sandboxes.leases.leases import Lease
+from sandboxes.select import open_sandbox
 
 FOLDS = "folds of "
 """Users of a lane's lease that run other folds: their names begin so."""
@@ -78,6 +80,29 @@ def gpus_of_job(lane: Lane, number: int = 0) -> tuple[str, ...]:
     gpus = lane.sandbox.paths.gpus
     each = min(lane.run.settings.job_gpus or len(gpus), len(gpus))
     return gpus[number * each : (number + 1) * each]
+
+
+def check_gpus(lane: Lane) -> None:
+    """Record what is wrong with the GPUs of a lane, and play on without those that have vanished.
+
+    For an attempt that begins: no job of the lane runs.
+    """
+    paths = lane.sandbox.paths
+    look = look_at(paths.gpus)
+    for problem in look.problems:
+        lane.record(Warned(message=problem))
+    if look.gone:
+        lane.sandbox.close()
+        kept = tuple(gpu for gpu in paths.gpus if gpu not in look.gone)
+        lane.sandbox = open_sandbox(lane.sandbox.kind, replace(paths, gpus=kept))
+
+
+def present_gpus(run: Run, gpus: Sequence[str]) -> tuple[str, ...]:
+    """Those GPUs of a job that is about to start that are still there; the loss of others is recorded."""
+    look = look_at(gpus)
+    if look.gone:
+        run.record(Warned(message="; ".join(look.problems)))
+    return tuple(gpu for gpu in gpus if gpu not in look.gone)
 
 
 def shares_gpus(run: Run) -> bool:

@@ -93,6 +93,8 @@ class Run:
     tools: bytes
     leases: Leases
     endpoints: Endpoints | None = None
+    gpus: tuple[str, ...] = ()
+    """The GPUs that this process leased for the run."""
     lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""

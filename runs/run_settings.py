@@ -6,7 +6,7 @@ A setting comes, in this order, from its default, `config.toml` in HARNESS_HOME,
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -99,7 +99,9 @@ class RunSettings(BaseModel):
     sandbox: Literal["auto", "docker", "bubblewrap", "local"] = setting(
         "auto", "sandbox", "Where commands run.", flag="--sandbox"
     )
-    gpus: int = setting(0, "sandbox", "GPUs leased to this run alone (Docker only).", flag="--gpus", ge=0)
+    gpus: Annotated[int, Field(ge=0)] | Literal["all", "none"] = setting(
+        "all", "sandbox", "GPUs leased to this run alone: a number, none, or all that are free.", flag="--gpus"
+    )
     job_gpus: int = setting(0, "sandbox", "GPUs of one evaluation (0: all of its lane's).", ge=0)
     jobs_at_once: int = setting(
         4, "sandbox", "Jobs among which cores and memory of the machine are divided, at most one a core.", gt=0

@@ -28,6 +28,7 @@ from sandboxes.base import (
 from sandboxes.cache import store_file
 from sandboxes.environments.environment import SITE_PACKAGES, Environment
 from sandboxes.environments.small import SANDBOX_USER, make_environment
+from sandboxes.gpu_devices import device_nodes, gpu_variables, outside
 from sandboxes.host import (
     HostSandbox,
     common_environment,
@@ -158,8 +159,7 @@ def _mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     yield from _system_mounts(paths, environment)
     size = str(TEMPORARY_BYTES)
     yield from ("--proc", "/proc", "--dev", "/dev")
-    # How many cores there are: without it, `lscpu` fails and joblib warns.
-    yield from (*_make_folders("/sys/devices/system"), "--ro-bind-try", CPUS, CPUS)
+    yield from _device_mounts(paths)
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp")
     yield from _environment_mounts(paths, environment)  # after /tmp, where it may be
@@ -171,6 +171,18 @@ def _mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
     yield from _make_folders("/home")  # the paths of MLE-bench
     yield from ("--symlink", "/workspace/data", "/home/data", "--symlink", "/workspace", "/home/submission")
     yield from ("--remount-ro", "/", "--chdir", "/workspace")
+
+
+def _device_mounts(paths: SandboxPaths) -> Iterable[str]:
+    """The leased GPUs and what the kernel says of processors. A GPU that has vanished is left out."""
+    for node, name in device_nodes(paths.gpus).items():
+        yield from ("--dev-bind-try", str(node), f"/dev/{name}")
+    if paths.gpus:  # libraries ask it how GPUs are connected
+        yield from (*_make_folders("/sys"), "--ro-bind-try", "/sys", "/sys")
+        for folder in outside(Path("/", name) for name in ("usr", *SYSTEM_FOLDERS)):
+            yield from (*_make_folders(*reversed(folder.parents[:-1])), "--ro-bind", str(folder), str(folder))
+    else:  # without the number of cores, `lscpu` fails and joblib warns
+        yield from (*_make_folders("/sys/devices/system"), "--ro-bind-try", CPUS, CPUS)
 
 
 def _system_mounts(paths: SandboxPaths, environment: Environment) -> Iterable[str]:
@@ -219,6 +231,7 @@ def _variables(request: JobRequest, paths: SandboxPaths, environment: Environmen
         **common_environment(),
         **environment.variables(environment.inside),
         **model_hub_variables(paths.models is not None),
+        **gpu_variables(paths.gpus),
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
     }

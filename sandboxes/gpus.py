@@ -153,6 +153,15 @@ def lease_gpus(home: Path, gpus: Sequence[Gpu], distances: Mapping[tuple[int, in
     return lease
 
 
+def lease_free_gpus(home: Path, gpus: Sequence[Gpu]) -> Lease | None:
+    """Lease all devices that nobody of this home has leased; None if there are none."""
+    leases = Leases(home, this_machine([gpu.uuid for gpu in gpus]))
+    while free := free_gpus(leases.machine, leases.held()):
+        if lease := leases.try_acquire(Request(gpus=len(free))):  # another process may have been faster
+            return lease
+    return None
+
+
 def query_gpus() -> tuple[list[Gpu], dict[tuple[int, int], int], dict[str, list[int]]]:
     """The devices of this machine, their distances and their Xid errors; empty without a driver."""
     if shutil.which("nvidia-smi") is None:
@@ -189,10 +198,24 @@ def describe_gpus(leased: Sequence[str]) -> list[str]:
     return [known.get(uuid, "a GPU") for uuid in leased]
 
 
-def problems_of(leased: Sequence[str]) -> list[str]:
-    """What is wrong now with leased GPUs (their uuids), for the attempt that is about to use them."""
+@dataclass(frozen=True)
+class Look:
+    """How leased GPUs are now: those that have vanished, and what is wrong, one message each."""
+
+    gone: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def look_at(leased: Sequence[str]) -> Look:
+    """How leased GPUs (their uuids) are, for the job or attempt that is about to use them.
+
+    Where the driver lists no GPU at all, which one is broken is not known, and none counts as gone.
+    """
     if not leased:
-        return []
+        return Look((), ())
     gpus, _, xids = query_gpus()
-    gone = [f"GPU {uuid} is gone" for uuid in leased if uuid not in {gpu.uuid for gpu in gpus}]
-    return gone + [problem for gpu in gpus if gpu.uuid in leased for problem in health_problems(gpu, xids)]
+    if not gpus:
+        return Look((), ("nvidia-smi lists no GPU any more: jobs may fail to use theirs",))
+    gone = tuple(uuid for uuid in leased if uuid not in {gpu.uuid for gpu in gpus})
+    problems = [problem for gpu in gpus if gpu.uuid in leased for problem in health_problems(gpu, xids)]
+    return Look(gone, (*(f"GPU {uuid} is gone; jobs are started without it" for uuid in gone), *problems))

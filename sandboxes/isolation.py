@@ -82,6 +82,7 @@ ROWS = (
         SAME,
         "the image's",
     ),
+    Row("GPUs", "all; the leased ones by default", "the leased ones", "the leased ones, with NVIDIA's toolkit"),
     Row("labels", "**unprotected**", "protected", "protected"),
 )
 

@@ -9,6 +9,7 @@ from sandboxes.base import Isolation, JobRequest, SandboxPaths, SandboxUnavailab
 from sandboxes.cache import short_hash
 from sandboxes.environments.environment import Environment
 from sandboxes.environments.small import make_environment
+from sandboxes.gpu_devices import gpu_variables
 from sandboxes.host import (
     HostSandbox,
     common_environment,
@@ -42,6 +43,7 @@ def open_local(paths: SandboxPaths) -> HostSandbox:
         **common_environment(),
         **(_local_hub_variables(paths.models) if paths.models else {}),
         **environment.variables(environment.folder),
+        **gpu_variables(paths.gpus),
         "HOME": str(job_home),
         "TMPDIR": str(job_home),
     }

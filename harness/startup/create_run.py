@@ -89,6 +89,7 @@ def _create(request: RunRequest, process: Settings) -> Path:
     report("opening the sandbox")
     sandbox_setup.check_settings(settings)
     sandbox = sandbox_setup.choose_sandbox(settings, task, process.home, blend, is_demo)
+    settings = sandbox_setup.with_usable_gpus(settings, sandbox)
     report("checking the endpoint")
     checked = None if is_demo else check_endpoint(settings, resolved.endpoint, process)
     if is_demo:

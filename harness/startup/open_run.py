@@ -161,6 +161,7 @@ def _open(
         tools=tools_bytes(),
         leases=Leases(process.home),
         endpoints=Endpoints(process),
+        gpus=gpus.gpus if gpus else (),
         shared_slots=SharedSlots(process.home),
     )
     report(f"reading {len(past):,} events")
@@ -172,7 +173,7 @@ def _open(
         created = changed(created, change)
     parallel = request.parallel or run.lane_limit
     environment.restore(created, process.home)
-    _open_lanes(run, created, past, process, gpus.gpus if gpus else (), parallel)
+    _open_lanes(run, created, past, process, parallel)
     leasing.rejoin(run)
     return run, change
 
@@ -184,16 +185,14 @@ def _use_playbook(created: RunCreated) -> None:
     tools_bytes.cache_clear()
 
 
-def _open_lanes(
-    run: Run, created: RunCreated, past: Sequence[Event], process: Settings, gpus: Sequence[str], parallel: int
-) -> None:
+def _open_lanes(run: Run, created: RunCreated, past: Sequence[Event], process: Settings, parallel: int) -> None:
     """Open as many lanes as may play, and those with an open attempt, which they play to its end."""
     open_attempts = {number for number, lane in run.state.lanes.items() if lane.attempt}
     numbers = sorted({*range(parallel), *open_attempts})
     for number in numbers:
         paths = sandbox_setup.sandbox_paths(run.folder, created, run.blend, process.home)
         memory = run.leases.machine.memory
-        paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), gpus, memory)
+        paths = sandbox_setup.for_lane(paths, number, numbers.index(number), len(numbers), run.gpus, memory)
         paths.workspace.mkdir(parents=True, exist_ok=True)
         lane = Lane(run, number, open_model_of(created, process), open_sandbox(created.sandbox, paths))
         for event in past:

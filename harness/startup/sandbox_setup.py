@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +38,9 @@ def check_settings(settings: RunSettings) -> None:
         errors.fail(f"models {settings.models}: there is no such folder of pretrained weights")
     if settings.runtime and settings.sandbox != "docker":
         errors.fail("--runtime needs --sandbox docker: no other sandbox has containers")
-    if settings.job_gpus > settings.gpus:
+    if isinstance(settings.gpus, int) and settings.job_gpus > settings.gpus:
         errors.fail(f"job_gpus {settings.job_gpus}: the run leases {settings.gpus}; add --gpus {settings.job_gpus}")
-    if not settings.gpus:
-        return
-    if settings.sandbox != "docker":
-        errors.fail("--gpus needs --sandbox docker: no other sandbox leases single devices")
-    check_gpus(settings.gpus)
+    check_gpus(settings.gpus if isinstance(settings.gpus, int) else 0)
 
 
 def check_gpus(count: int) -> None:
@@ -53,6 +49,44 @@ def check_gpus(count: int) -> None:
 
     if count and count > (available := len(query_gpus()[0])):
         raise SandboxUnavailable(f"--gpus {count}: nvidia-smi lists {available} here")
+
+
+def with_usable_gpus(settings: RunSettings, sandbox: Sandbox) -> RunSettings:
+    """The settings, without GPUs where `all` were asked for and the sandbox cannot give them.
+
+    Raises `SandboxUnavailable` where a number of them was asked for.
+    """
+    from sandboxes.gpus import query_gpus
+
+    wanted = settings.gpus not in (0, "none")
+    uuids = tuple(gpu.uuid for gpu in query_gpus()[0]) if wanted else ()
+    why = why_no_gpus(sandbox, uuids) if uuids else ""
+    if not why:
+        return settings
+    if settings.gpus != "all":
+        raise SandboxUnavailable(why)
+    errors.say(f"the run has no GPU: {why}")
+    return settings.model_copy(update={"gpus": "none"})
+
+
+def why_no_gpus(sandbox: Sandbox, uuids: tuple[str, ...]) -> str:
+    """Why jobs of this sandbox cannot use these GPUs; empty if they can."""
+    from sandboxes.gpu_devices import without_node
+
+    if sandbox.kind != "docker":
+        if missing := without_node(uuids):
+            return f"{', '.join(missing)}: no device node in /dev: run `nvidia-modprobe -c 0 -u` as root"
+        return ""
+    probe = sandbox.paths.workspace.parent
+    probe.mkdir(parents=True, exist_ok=True)
+    try:
+        sandbox.paths.workspace.mkdir(exist_ok=True)
+        _try_job(open_sandbox("docker", replace(sandbox.paths, gpus=uuids)))
+    except SandboxUnavailable as error:
+        return f"{error}. Docker needs NVIDIA's container toolkit for GPUs"
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+    return ""
 
 
 def choose_sandbox(settings: RunSettings, task: Task, home: Path, blend: Blend, is_demo: bool) -> Sandbox:
@@ -149,18 +183,18 @@ def for_lane(
 
 
 @contextmanager
-def leased_gpus(count: int, home: Path) -> Iterator[Lease | None]:
-    """The GPUs that this run alone has while it is played: `count` of them, the nearest to each other.
+def leased_gpus(wanted: int | str, home: Path) -> Iterator[Lease | None]:
+    """The GPUs that this run alone has while it is played: so many, the nearest to each other, or all that are free.
 
     Raises `SandboxUnavailable` where so many are not free.
     """
-    from sandboxes.gpus import lease_gpus, query_gpus
+    from sandboxes.gpus import lease_free_gpus, lease_gpus, query_gpus
 
-    if not count:
-        yield None
-        return
-    gpus, near, _ = query_gpus()
-    with lease_gpus(home, gpus, near, count) as lease:
+    gpus, near, _ = ([], {}, {}) if wanted in (0, "none") else query_gpus()
+    lease = lease_free_gpus(home, gpus) if isinstance(wanted, str) else None
+    if isinstance(wanted, int) and wanted:
+        lease = lease_gpus(home, gpus, near, wanted)
+    with lease or nullcontext():
         yield lease
 
 
@@ -182,7 +216,8 @@ def _try_job(sandbox: Sandbox) -> None:
     """Run the environment's Python in one job: not every image has what an environment of this machine needs, and not
     every runtime lets the harness see what happens inside. Raises `SandboxUnavailable`."""
     paths = sandbox.paths
-    named = f"--runtime {paths.runtime}" if paths.runtime else f"environment {paths.environment}"
+    named = f"environment {paths.environment}" if paths.environment else f"image {paths.image}"
+    named = f"--runtime {paths.runtime}" if paths.runtime else f"{len(paths.gpus)} GPUs" if paths.gpus else named
     try:
         sandbox.start(JobRequest("probe", "python -c 'import time; time.sleep(0.2)'"))
         (status,) = sandbox.wait(["probe"], PROBE_SECONDS)
@@ -190,11 +225,14 @@ def _try_job(sandbox: Sandbox) -> None:
     except SandboxFailed as error:
         raise SandboxUnavailable(f"no {sandbox.kind} sandbox starts with {named} ({error}): leave it out") from error
     finally:
-        sandbox.kill("probe")
+        with suppress(SandboxFailed):  # no container, so no job to kill
+            sandbox.kill("probe")
         sandbox.close()
     if (status.state, status.exit_code) == ("finished", 0):
         return
-    if paths.runtime:
+    if paths.gpus:
+        advice = "check the driver"
+    elif paths.runtime:
         advice = "the harness cannot follow jobs in it, leave it out"
     else:
         advice = "use a conda environment, which has its own Python, or a requirements file"

@@ -25,7 +25,7 @@ def why_unfit(row: Row, plan: Plan, process: Settings, *, is_fresh: bool = False
     if (mine := version("open-harness")) != plan.version:
         return f"it has version {mine} of the harness, and the sweep was started with {plan.version}"
     settings = settings_of(row, process)
-    needs = (settings.sandbox, settings.image, settings.runtime, settings.gpus, plays_demo(settings))
+    needs = (settings.sandbox, settings.image, settings.runtime, row.gpus, plays_demo(settings))
     if is_fresh:
         _why_not.cache_clear()
     return _why_not(*needs, process.home)

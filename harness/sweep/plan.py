@@ -149,7 +149,7 @@ def _describe(name: str, task: Task, variant: Variant, process: Settings, trusts
         levels=variant.levels,
         settings=variant.settings,
         hours=settings.hours if not is_demo or "hours" in variant.settings else None,
-        gpus=settings.gpus,
+        gpus=settings.gpus if isinstance(settings.gpus, int) else 0,
         base_url=settings.base_url,
         lower_is_better=task.metric.lower_is_better,
         uses_ledger=has_ledger and not settings.no_ledger and not settings.ledger_snapshot,

@@ -256,7 +256,9 @@ class Worker:
 
 def run_command(row: Row) -> list[str]:
     """The command line of a run, which may be started again at any time."""
-    settings = [word for name, text in row.settings.items() for word in ("--set", f"{name}={text}")]
+    # One run must not lease the GPUs of all: it has those that its row counts.
+    assigned = {**row.settings, "gpus": str(row.gpus)}
+    settings = [word for name, text in assigned.items() for word in ("--set", f"{name}={text}")]
     return ["run", row.task, "--resume-or-start", row.run_id, "--seed", str(row.seed), *settings, "--plain"]
 
 

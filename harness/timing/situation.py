@@ -34,6 +34,8 @@ def _lines(lane: Lane) -> Iterator[str]:
     limit = evaluation_limit(run)
     more = f", with `minutes` up to {duration_text(longest)}" if longest > limit else ""
     yield f"limit of one evaluation: {duration_text(limit)}{more}"
+    if lost := len(run.gpus) - len({gpu for each in run.lanes for gpu in each.sandbox.paths.gpus}):
+        yield f"GPUs: {lost} of {len(run.gpus)} have failed since the run began, so fewer are visible than listed above"
     if settings.cost is not None:
         yield f"money: {money_text(max(0.0, settings.cost - state.cost))} of {money_text(settings.cost)} left"
     for number, hint in list(enumerate(state.control.hints, 1))[-MOST_HINTS:]:

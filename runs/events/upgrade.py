@@ -33,7 +33,7 @@ def upgrade(fields: dict[str, Any]) -> dict[str, Any]:
 def _upgrade_created(fields: dict[str, Any]) -> dict[str, Any]:
     options = fields.pop("options", {})
     # In format 1 a missing field was its default: no bound.
-    settings = {"hours": None} | {name: fields.pop(name) for name in _SETTINGS if name in fields}
+    settings = {"hours": None, "gpus": 0} | {name: fields.pop(name) for name in _SETTINGS if name in fields}
     settings |= {name: options[name] for name in ("gpus", "runtime", "models", "image") if name in options}
     settings["sandbox"] = fields.get("sandbox", "auto")
     return {**fields, "settings": settings, **{name: options[name] for name in _TYPED if name in options}}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from harness import attempt, errors
+from harness import errors, leasing
 from harness.startup import sandbox_setup
 from runs.events.registry import (
     AttemptEnded,
@@ -23,6 +23,7 @@ from runs.events.registry import (
     ToolStarted,
 )
 from runs.state import fold
+from sandboxes.gpus import Look
 from sandboxes.leases.amounts import Priority
 from sandboxes.leases.leases import Leases
 from tests.playing import SOLUTION, call, events_of, harness_here, only_run, reply, start_harness, wait_until
@@ -153,7 +154,7 @@ def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path) -> No
     one_gpu = contextlib.nullcontext(SimpleNamespace(gpus=("GPU-0",)))
     with (
         patch.object(sandbox_setup, "leased_gpus", lambda *_: one_gpu),
-        patch.object(attempt.gpus, "problems_of", lambda _: []),
+        patch.object(leasing, "look_at", lambda _: Look((), ())),
     ):
         events = played(digits_home, turns, 2, "--parallel", "2")
     assert next(event for event in events if isinstance(event, TaskDescribed)).card.count("use the same GPUs") == 1

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness.startup.sandbox_setup import why_no_gpus
 from runs.events.registry import FoldFinished
 from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.docker.daemon import LABEL, connect, find_container
@@ -240,7 +241,7 @@ def test_concurrent_harnesses_share_container_and_run_job_once(container: Any, p
     assert len(connect().containers.list(all=True, filters={"label": label})) == 1
 
 
-def test_image_without_python_is_refused(container: Any, paths: SandboxPaths) -> None:
+def test_image_without_a_shell_is_refused(container: Any, paths: SandboxPaths) -> None:
     import io
     import tarfile
 
@@ -250,7 +251,7 @@ def test_image_without_python_is_refused(container: Any, paths: SandboxPaths) ->
     answer = connect().api.import_image_from_data(packed.getvalue(), repository="open-harness/test-empty", tag="1")
     assert "status" in answer
     try:
-        with pytest.raises(SandboxUnavailable, match=r"test-empty:1 .* Python 3"):
+        with pytest.raises(SandboxUnavailable, match=r"test-empty:1 .* add a shell"):
             open_docker(replace(paths, image="open-harness/test-empty:1"))
     finally:
         connect().images.remove("open-harness/test-empty:1")
@@ -329,6 +330,12 @@ def test_models_are_read_only_and_hubs_stay_offline(isolated: Any, paths: Sandbo
     assert output == "1 /models/torch\nwno"
     section = describe_sandbox(isolated.sandbox)
     assert "`/models`" in section and "scikit-learn" in section and "There is no network" in section
+
+
+def test_gpus_that_the_daemon_cannot_give_are_told(container: Any) -> None:
+    """No daemon of a test has NVIDIA's toolkit, nor this GPU."""
+    why = why_no_gpus(container.sandbox, ("GPU-no-such",))
+    assert "1 GPUs" in why and "NVIDIA's container toolkit" in why
 
 
 SOLUTION = "import shutil; shutil.copy('data/sample_submission.csv', 'submission.csv')"

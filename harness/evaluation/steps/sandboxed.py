@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import leasing
 from harness.run import LONGEST_JOB_SECONDS, Run
 from sandboxes.base import JobRequest, JobStatus, Sandbox
 from sandboxes.select import open_sandbox
@@ -80,7 +81,7 @@ def _open(run: Run, place: Place, workspace: Path, fill: Callable[[Path], None])
         data=place.data,
         jobs=place.jobs,
         locks=False,
-        gpus=place.conditions.gpus,
+        gpus=leasing.present_gpus(run, place.conditions.gpus),
     )
     paths.jobs.mkdir(parents=True, exist_ok=True)
     if not workspace.exists():  # a started job keeps its own
