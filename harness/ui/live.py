@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from harness.ui.doing import lane_text
+from harness.ui.doing import finale_text, lane_text
 from harness.ui.event_lines import introduction, line_of
 from harness.ui.format import standing
 from harness.ui.panel import PanelContent
+from harness.ui.silence import FIRST_SECONDS
 from runs.views.format import printable
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class PlainLines:
     def __init__(self, out: TextIO) -> None:
         self._out: TextIO | None = out
         self._written_at = time.monotonic()
+        self._finale = ""
         self.run_id = ""
 
     def show(self, state: State, event: Event) -> None:
@@ -67,7 +69,11 @@ class PlainLines:
             self._write(line)
 
     def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
-        """Report during a long wait that the run is alive, every ten minutes."""
+        """Report every ten minutes of a long wait that the run is alive, and each step of the final selection."""
+        finale = finale_text(state)
+        if finale and finale != self._finale and time.monotonic() - self._written_at >= FIRST_SECONDS:
+            self._finale = finale
+            self._write(finale)
         if time.monotonic() - self._written_at >= STILL_ALIVE_SECONDS:
             doing = doing or lane_text(state, lane)
             self._write(f"still running ({printable(doing)}), {standing(state)}")

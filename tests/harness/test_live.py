@@ -19,6 +19,7 @@ from harness.ui.panel import PanelContent, rows_of
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
+    Decided,
     EvaluationFinished,
     EvaluationStarted,
     Event,
@@ -305,3 +306,22 @@ def test_chart_is_higher_where_the_score_is_better() -> None:
     assert falling[0].rstrip().endswith("█")
     assert chart([], 10.0, {"gold": 1.0}, False, 20) == []
     assert len(chart([(0.0, 0.5)], 0.0, {}, False, 20)) == 3
+
+
+def test_plain_lines_name_each_step_of_the_final_selection_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr("harness.ui.live.time.monotonic", lambda: clock[0])
+    screen = PlainLines(out)
+    state = show_events(screen, [created(), AttemptStarted(), *evaluated(), AttemptEnded(why="finish")])
+    for event in (
+        Decided(step="finalists", chosen="001-1", why="of 1"),
+        FoldStarted(evaluation="001-1", fold="fresh1-fold0", job="j"),
+    ):
+        state.apply(event)
+        screen.show(state, event)
+        for _ in range(8):
+            clock[0] += 0.5
+            screen.alive(state, "", "")
+    lines = [line.split("  ", 1)[1] for line in out.getvalue().splitlines()][-2:]
+    assert lines[0] == "final selection: after the step 'finalists'"
+    assert lines[1] == "final selection: running 001-1 on fresh fold 1 again"
