@@ -227,7 +227,7 @@ def _try_job(sandbox: Sandbox) -> None:
     finally:
         with suppress(SandboxFailed):  # no container, so no job to kill
             sandbox.kill("probe")
-        sandbox.close()
+            sandbox.close()
     if (status.state, status.exit_code) == ("finished", 0):
         return
     if paths.gpus:

@@ -7,6 +7,7 @@ the harness and the libraries they load: the same that bubblewrap mounts, for te
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ from typing import IO, Any
 
 from sandboxes.base import SandboxUnavailable
 from sandboxes.cache import short_hash
-from sandboxes.docker.daemon import IMAGES, LABEL, connect
+from sandboxes.docker.daemon import IMAGES, LABEL, connect, image_named
 from sandboxes.environments.environment import Environment
 from sandboxes.environments.small import DEFAULT, SANDBOX_USER, interpreter, make_environment
 
@@ -61,17 +62,15 @@ def build_ml() -> str:
 
 def build_small(home: Path, wanted: tuple[str, ...] = DEFAULT) -> str:
     """Build an image from this machine's Python and the wanted packages. Raises `SandboxUnavailable`."""
-    from docker.errors import DockerException, ImageNotFound
+    from docker.errors import DockerException
 
     name = IMAGES[1]
     environment = make_environment(home, wanted)
     recipe = short_hash(f"{RECIPE} {environment.folder.name}")
     client = connect()
-    try:
-        if client.images.get(name).labels.get(f"{LABEL}.recipe") == recipe:
-            return name
-    except ImageNotFound:
-        pass
+    known = image_named(name)
+    if known is not None and known.labels.get(f"{LABEL}.recipe") == recipe:
+        return name
     with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
         with tarfile.open(archive.name, "w") as tar:
             _RootFolder(tar).fill(environment)
@@ -89,8 +88,12 @@ def _import_image(client: Any, archive: str, name: str, recipe: str) -> None:
         "WORKDIR /workspace",
         f"LABEL {LABEL}.recipe={recipe} {LABEL}.image=small",
     ]
-    client.api.import_image_from_file(archive, repository=repository, tag=tag, changes=changes)
-    client.images.get(name)  # raises if the import failed
+    answer = client.api.import_image_from_file(archive, repository=repository, tag=tag, changes=changes)
+    if image_named(name) is None:  # Podman ignores the tag
+        identity = json.loads(answer.strip().splitlines()[-1]).get("status", "")
+        client.images.get(identity).tag(repository, tag)
+    if image_named(name) is None:
+        raise SandboxUnavailable(f"the image {name} could not be imported: see the log of the daemon")
 
 
 class _RootFolder:

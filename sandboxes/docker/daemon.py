@@ -106,17 +106,24 @@ def check_runtime(wanted: str) -> None:
 
 def find_image(wanted: str = "") -> Any:
     """The requested image, or the first of `IMAGES` that exists. Raises `SandboxUnavailable`."""
-    from docker.errors import ImageNotFound
-
-    client = connect()
     for name in (wanted,) if wanted else IMAGES:
-        with contextlib.suppress(ImageNotFound):
-            return client.images.get(name)
+        if image := image_named(name):
+            return image
     if wanted:
         raise SandboxUnavailable(f"there is no image {wanted}: build or pull it, or unset HARNESS_IMAGE")
     raise SandboxUnavailable(
         "Docker works, but the sandbox image is missing: build it with `harness doctor --build-image small`"
     )
+
+
+def image_named(name: str) -> Any | None:
+    """The image of a name, or None. Podman stores an image that it made itself as `localhost/NAME`."""
+    from docker.errors import ImageNotFound
+
+    for known in (name, f"localhost/{name}"):
+        with contextlib.suppress(ImageNotFound):
+            return connect().images.get(known)
+    return None
 
 
 def inspect_image(image: Any, home: Path, hidden: tuple[str, ...]) -> Image:
