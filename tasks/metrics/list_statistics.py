@@ -85,15 +85,21 @@ def _is_missing(cell: object) -> bool:
 
 
 def discounted_gain(relevance: Any, scores: Any, k: int) -> float:
-    """The normalised discounted cumulative gain of each row of a table of relevances, averaged; ties keep their order.
+    """The normalised discounted cumulative gain of each row of a table of relevances, averaged.
 
-    A row without relevant columns is left out; NaN where all are.
+    Equal scores share the mean of their relevances, as in scikit-learn. A row without relevant columns is left out; NaN
+    where all are.
     """
     import numpy as np
 
     discounts = 1 / np.log2(np.arange(2, relevance.shape[1] + 2))
     discounts[k:] = 0.0
-    ranked = np.take_along_axis(relevance, np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked, sorted_scores = (np.take_along_axis(table, order, axis=1) for table in (relevance, scores))
+    starts = np.ones(scores.shape, bool)  # of runs of equal scores
+    starts[:, 1:] = sorted_scores[:, 1:] != sorted_scores[:, :-1]
+    run = np.cumsum(starts) - 1
+    ranked = (np.bincount(run, ranked.ravel()) / np.bincount(run))[run].reshape(scores.shape)
     best = (-np.sort(-relevance, axis=1) * discounts).sum(axis=1)
     known = best > 0
     if not known.any():

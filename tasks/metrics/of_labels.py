@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.metrics import class_counts, row_statistics
 from tasks.metrics.metric import built_in, mean_over
-from tasks.metrics.target_columns import comparable_labels, target_numbers, whole_numbers
+from tasks.metrics.target_columns import comparable_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +51,7 @@ def f1_macro(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence
 )
 def quadratic_weighted_kappa(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Cohen's kappa of whole-number grades, with the square of the distance as weight."""
-    from sklearn.metrics import cohen_kappa_score
-
-    expected = target_numbers(answers, targets).astype(int)
-    predicted = whole_numbers(predictions, targets).astype(int)
-    return mean_over(targets, lambda c: float(cohen_kappa_score(expected[:, c], predicted[:, c], weights="quadratic")))
+    return row_statistics.quadratic_weighted_kappa(answers, predictions, targets).whole()
 
 
 @built_in(False, "labels", row_statistics=class_counts.balanced_accuracy)

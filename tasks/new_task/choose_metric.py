@@ -13,8 +13,8 @@ from tasks.io.columns import Columns, parse_numbers
 from tasks.io.csv_text import as_number
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.registry import find_metric, similar_metric
-from tasks.metrics.target_columns import ValueKind
-from tasks.new_task.numbers_with_commas import WITH_COMMA
+from tasks.metrics.target_columns import ValueKind, read_mask
+from tasks.new_task.numbers_with_commas import WITH_COMMA, rewrite_numbers
 from tasks.new_task.request import Findings, Kind, TaskRequest
 from tasks.new_task.targets import pair_of
 
@@ -24,9 +24,14 @@ RARE_SHARE = 0.05
 MIN_RANKED = 100
 """With fewer rows of the rare class, average precision depends on a few of them, and AUC is steadier."""
 COMMON_SHARE = 0.8
+MIN_COUNTS = 5
+"""A column with fewer different whole numbers is not taken for a count."""
+MAX_MARKS = 5
+"""So few different words among many numbers are taken for marks of missing numbers."""
 SKEWED, LONG_TAIL = 1.5, 3.0
 """From so many medians on, the 95 % quantile makes a skewed price, and a long tail."""
 _ORDINAL = re.compile(r"rating|grade|quality|score|stars?\b|level|stage|severity|satisf|rank|opinion", re.IGNORECASE)
+_COUNT = re.compile(r"(\b|_)(counts?|cnt|number|num|visits|visitors|claims|events|accidents|goals)(\b|_)|_count|Count")
 _PRICE = re.compile(
     r"price|cost|fare|salar|income|revenue|sales|amount|charges?\b|wage|budget|spend|rent|value|pay|earn|gdp",
     re.IGNORECASE,
@@ -38,6 +43,9 @@ ANSWERS: dict[ValueKind, tuple[str, Callable[[float], bool]]] = {
     "not_zero": ("numbers other than 0", lambda number: math.isfinite(number) and number != 0),
     "probabilities": ("numbers from 0 to 1", lambda number: 0 <= number <= 1),
     "numbers": ("numbers", math.isfinite),
+}
+OTHER_WAYS: dict[ValueKind, str] = {
+    "whole": "Write the labels from low to high with --order, or choose another --metric."
 }
 """The answers a metric accepts, as a description and a check."""
 
@@ -94,20 +102,25 @@ def _for_one(cells: Sequence[str], name: str, request: TaskRequest) -> tuple[str
     numbers = parse_numbers(list(counts)) if request.types.get(name) in (None, "number") else None
     if request.order:
         return "quadratic_weighted_kappa", f"the labels of {name} have an order"
-    if len(counts) == 2 and (set(numbers or ()) == {0, 1} or pair_of(set(counts))):
+    if len(counts) == 2 and (set(numbers or ()) == {0, 1} or pair_of(set(counts)) or _rare_share(counts) < RARE_SHARE):
         return _for_two(counts, name)
     is_measure = numbers is not None and (len(counts) > MAX_CLASSES or request.types.get(name) == "number")
-    if numbers is not None and (is_measure or _looks_like_count(counts)):
+    if numbers is not None and (is_measure or _looks_like_count(counts, name)):
         return _for_numbers(sorted(map(float, cells)), name, len(counts))
     return _for_classes(counts, name, numbers)
 
 
 def _for_two(counts: Counter[str], name: str) -> tuple[str, str]:
-    pair = pair_of(set(counts)) or tuple(sorted(counts, reverse=True))
+    rarest = min(counts, key=lambda label: counts[label])
+    pair = pair_of(set(counts)) or (("1", "0") if {"1", "0"} == set(counts) else (rarest,))
     share, words = counts[pair[0]] / counts.total(), " or ".join(sorted(counts))
     if share < RARE_SHARE and counts[pair[0]] >= MIN_RANKED:
         return "average_precision", f"{name} is {words}, and {pair[0]} in only {share:.1%} of the rows"
     return "roc_auc", f"{name} is {words}"
+
+
+def _rare_share(counts: Counter[str]) -> float:
+    return min(counts.values()) / counts.total()
 
 
 def _for_classes(counts: Counter[str], name: str, numbers: Sequence[float] | None) -> tuple[str, str]:
@@ -122,13 +135,15 @@ def _for_classes(counts: Counter[str], name: str, numbers: Sequence[float] | Non
     return "accuracy", f"{name} has {len(counts)} classes"
 
 
-def _looks_like_count(counts: Counter[str]) -> bool:
-    """Whether a few whole numbers from 0 up thin out towards the largest, as counts of rare events do."""
+def _looks_like_count(counts: Counter[str], name: str) -> bool:
+    """Whether a few whole numbers from 0 up are called a count, or thin out towards the largest as counts do."""
     numbers = {float(cell): count for cell, count in counts.items()}
-    if min(numbers) != 0 or len(numbers) < 6 or not all(number.is_integer() for number in numbers):
+    if min(numbers) != 0 or len(numbers) < MIN_COUNTS or not all(number.is_integer() for number in numbers):
         return False
+    if _COUNT.search(name):
+        return True
     upper = sum(count for number, count in numbers.items() if number > max(numbers) / 2)
-    return upper < 0.1 * counts.total()
+    return len(numbers) > MIN_COUNTS and upper < 0.1 * counts.total()
 
 
 def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str, str]:
@@ -145,8 +160,10 @@ def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str
 # -------------------------------------------------------------------------------------------------------------- checks
 
 
-def check_target(data: Path | str, name: str, cells: Sequence[str], findings: Findings) -> None:
-    """Refuse a target that no metric can score. Raises TaskError."""
+def check_target(
+    data: Path | str, name: str, cells: Sequence[str], findings: Findings, kind: Kind | None = None
+) -> None:
+    """Refuse a target that no metric can score; `kind` is what --types says of it. Raises TaskError."""
     kinds = set(cells)
     if len(kinds) == 1:
         raise TaskError(f"{data}: {name} is {min(kinds)!r} in every row: there is nothing to predict.")
@@ -158,6 +175,8 @@ def check_target(data: Path | str, name: str, cells: Sequence[str], findings: Fi
                 f"{data}: {name} contains numbers with commas, such as {comma[0]!r}, which no metric can parse. Write "
                 f"them as 1234.5, or add --types {name}=number."
             )
+    if numbers is None and kind != "category":
+        _refuse_near_numbers(data, name, kinds)
     if numbers is not None and (infinite := sorted(cell for cell in kinds if math.isinf(float(cell)))):
         raise TaskError(f"{data}: {name} is {infinite[0][:20]} in some row, a number too large to be scored.")
     if len(kinds) == len(cells) and (numbers is None or _counts_up(numbers)):
@@ -168,6 +187,21 @@ def check_target(data: Path | str, name: str, cells: Sequence[str], findings: Fi
         findings.advice.append(f"{name} is text with few repeated values: most classes cannot be predicted")
 
 
+def _refuse_near_numbers(data: Path | str, name: str, kinds: Collection[str]) -> None:
+    """Refuse numbers with signs, such as $ 12, and numbers among which a few words mark the missing ones."""
+    words = sorted(cell for cell in kinds if as_number(cell) is None)
+    if any(sign in cell for cell in words for sign in "$€£¥%") and not rewrite_numbers(words)[1]:
+        raise TaskError(
+            f"{data}: {name} contains numbers with signs, such as {words[0][:40]!r}. To remove the signs, add --types "
+            f"{name}=number."
+        )
+    if len(kinds) > MAX_CLASSES and len(words) <= MAX_MARKS:
+        raise TaskError(
+            f"{data}: {name} has numbers, and {words[0][:40]!r} in some row. Empty such cells to leave out their rows, "
+            f"or add --types {name}=category if the numbers are labels."
+        )
+
+
 def _counts_up(numbers: Sequence[float]) -> bool:
     whole = all(math.isfinite(number) and number.is_integer() for number in numbers)
     return whole and max(numbers) - min(numbers) + 1 == len(numbers)
@@ -176,10 +210,24 @@ def _counts_up(numbers: Sequence[float]) -> bool:
 def check_metric(data: Path | str, target: str, metric: Metric | str, kinds: Collection[str]) -> None:
     """Refuse a metric that cannot be computed on the answers, whatever is predicted. Raises TaskError."""
     metric = METRICS[metric] if isinstance(metric, str) else metric
+    if metric.answers == "masks":
+        _check_masks(data, target, metric, kinds)
     if metric.answers not in ANSWERS:
         return
     accepted, is_accepted = ANSWERS[metric.answers]
     if wrong := [cell for cell in kinds if as_number(cell) is None or not is_accepted(float(cell))]:
         raise TaskError(
-            f"{data}: --metric {metric.name} needs {accepted}, and {target} is {min(wrong)[:40]!r} in some row."
+            f"{data}: --metric {metric.name} needs {accepted}, and {target} is {min(wrong)[:40]!r} in some row. "
+            f"{OTHER_WAYS.get(metric.answers, 'Choose another --metric, or another --target.')}"
         )
+
+
+def _check_masks(data: Path | str, target: str, metric: Metric, kinds: Collection[str]) -> None:
+    for cell in kinds:
+        try:
+            read_mask(cell)
+        except ValueError:
+            raise TaskError(
+                f"{data}: --metric {metric.name} needs masks (start and length, start and length, and so on), and "
+                f"{target} is {cell[:40]!r} in some row. Choose another --metric, or another --target."
+            ) from None

@@ -44,7 +44,8 @@ def find_tables(folder: Path) -> Tables:
         names = ", ".join(path.relative_to(folder).as_posix() for path in tables[:12]) or "no tables"
         raise TaskError(
             f"{folder}: train, test and sample tables cannot be told by their names (missing: {', '.join(missing)}). "
-            f"Name them with --train, --test and --sample. The folder has: {names}."
+            "Name them with --train, --test and --sample, or name a single table instead of the folder. The folder "
+            f"has: {names}."
         )
     return Tables(*(path for path in found.values() if path is not None))
 

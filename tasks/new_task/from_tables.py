@@ -57,7 +57,7 @@ def make_from_tables(
     if len(train) < MIN_LABELLED:
         raise TaskError(f"{tables.train}: {len(train)} rows have labels, and at least {MIN_LABELLED} are needed.")
     for label in read.labels:
-        check_target(tables.train, label, train.column(label), findings)
+        check_target(tables.train, label, train.column(label), findings, request.types.get(label))
     metric, target, train = _metric_and_form(request, train, read, findings)
     shown = target.cells(train)
     for label, cells in zip(target.predicted, shown, strict=True):
@@ -108,6 +108,7 @@ def _match(
 ) -> _Read:
     """Find ids, labels and predicted columns. Raises TaskError for tables that do not fit together."""
     id_name = request.id or sample.header[0]
+    test = _numbered(sample, test, id_name, tables, findings)
     if id_name not in sample.header or id_name not in test.header:
         raise TaskError(
             f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test.name}, so it is not "
@@ -136,6 +137,19 @@ def _match(
         findings.facts.append(f"only training rows have {', '.join(unused[:8])}")
     findings.guesses.append(f"ids are in {id_name}, labels in {', '.join(labels[:8])}")
     return _Read(train, test, sample, id_name, labels, predicted)
+
+
+def _numbered(sample: Columns, test: Columns, id_name: str, tables: Tables, findings: Findings) -> Columns:
+    """The test table with the ids of the sample, where these only count its rows."""
+    if id_name in test.header or id_name not in sample.header or len(sample) != len(test):
+        return test
+    ids = sample.column(id_name)
+    start = as_number(ids[0])
+    counts = start in (0, 1) and all(as_number(cell) == number for number, cell in enumerate(ids, int(start or 0)))
+    if not counts or any(set(test.column(name)) == set(ids) for name in test.header):
+        return test
+    findings.guesses.append(f"{tables.test.name} has no {id_name}: its rows are in the order of the sample")
+    return Columns([id_name, *test.header], [ids, *(test.column(name) for name in test.header)])
 
 
 def _with_id(train: Columns, test: Columns, id_name: str, findings: Findings) -> Columns:

@@ -22,6 +22,7 @@ PAIRS = (
     ("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("positive", "negative"), ("pos", "neg"),
     ("malignant", "benign"), ("spam", "ham"), ("fraud", "legit"), ("present", "absent"), ("on", "off"),
     ("success", "failure"), ("pass", "fail"), ("sick", "healthy"), ("dead", "alive"), ("1", "0"), ("2", "1"),
+    ("1", "-1"),
 )  # fmt: skip
 """Two words for one question; the first is the one whose probability people predict."""
 MIN_MEMBER_ROWS = 10
@@ -148,7 +149,8 @@ def number_words(table: Columns, targets: Sequence[str], request: TaskRequest, f
     for name in targets:
         cells = table.column(name)
         kinds = set(cells)
-        if len(kinds) == 2 and {as_number(kind) for kind in kinds} != {0, 1}:
+        given = request.positive if len(targets) == 1 else None
+        if len(kinds) == 2 and ({as_number(kind) for kind in kinds} != {0, 1} or given not in (None, "1")):
             positive = _positive(cells, name, request if len(targets) == 1 else None, findings)
             table = table.with_column(name, ["1" if cell == positive else "0" for cell in cells])
             findings.facts.append(f"{name} became 1 for {positive!r} and 0 for {min(kinds - {positive})!r}")
@@ -172,8 +174,20 @@ def form_of(
 ) -> Target:
     """How labels become cells of a submission for this metric. Raises TaskError where it cannot score them."""
     kinds = set(table.column(targets[0]))
-    if metric.answers != "binary" or len(targets) > 1 or {as_number(kind) for kind in kinds} == {0, 1}:
+    if request.positive is not None and (metric.answers != "binary" or len(targets) > 1 or len(kinds) > 2):
+        raise TaskError(
+            f"--positive is for one target with two labels and a metric such as roc_auc or f1, and not for "
+            f"{metric.name} of {', '.join(targets)}. Leave it out, or choose another --metric."
+        )
+    numbers = {as_number(kind) for kind in kinds}
+    is_ready = numbers == {0, 1} and (request.positive is None or metric.needs == "labels")
+    if metric.answers != "binary" or len(targets) > 1 or is_ready:
         return Target(targets, targets)
+    if any(number is not None and number % 1 for number in numbers):
+        raise TaskError(
+            f"--metric {metric.name} needs labels, and {targets[0]} has numbers, such as {min(kinds)}. Choose another, "
+            "such as rmse."
+        )
     if len(kinds) == 2:
         positive = _positive(table.column(targets[0]), targets[0], request, findings)
         values = tuple((kind, "1" if kind == positive else "0") for kind in sorted(kinds))

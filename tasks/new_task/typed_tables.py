@@ -118,7 +118,10 @@ def read_parquet(data: bytes, shown: str) -> Columns:
 
 
 def read_excel(data: bytes, shown: str, sheet: str = "") -> tuple[Columns, str]:
-    """The table of a sheet (the first one that has cells), and a fact about the other sheets. Raises TaskError."""
+    """The table of a sheet, and a fact about the other sheets. Raises TaskError.
+
+    Without a name, the sheet is the first one with several rows and columns.
+    """
     import pandas as pd
 
     if len(data) > MAX_WORKBOOK_BYTES or _packed_bytes(data) > MAX_SHEET_BYTES:
@@ -131,11 +134,14 @@ def read_excel(data: bytes, shown: str, sheet: str = "") -> tuple[Columns, str]:
         raise TaskError(f"{shown}: has no sheet {sheet!r} with cells. Its sheets are: {', '.join(filled)}.")
     if not filled:
         raise TaskError(f"{shown}: has no cells. Name a file with a table.")
-    name = sheet or next(iter(filled))
+    are_tables = [name for name, frame in filled.items() if min(frame.shape) > 1]
+    name = sheet or (are_tables or list(filled))[0]
     columns = [[cell_text(value) for value in filled[name][place].tolist()] for place in filled[name].columns]
     table = Columns([column[0].strip() for column in columns], [column[1:] for column in columns])
     others = [f"'{other}'" for other in filled if other != name]
-    return table, f"read the sheet '{name}' and not {', '.join(others[:5])}" if others else ""
+    if not others:
+        return table, ""
+    return table, f"read the sheet '{name}' and not {', '.join(others[:5])} (to name one: '{shown}!SHEET')"
 
 
 def too_large_workbook(shown: str, size: int) -> str:

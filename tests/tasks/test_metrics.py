@@ -38,6 +38,8 @@ def score_cells(name: str, answers: list[object], predictions: list[object]) -> 
         ("f1_macro", [0, 1], ["zebra", 1], 0.5),
         ("quadratic_weighted_kappa", [1, 2, 3], [1, 2, 3], 1.0),
         ("quadratic_weighted_kappa", [1, 2, 3], [3, 2, 1], -1.0),
+        ("quadratic_weighted_kappa", [0, 0, 9], [0, 1, 9], 1 - 1 / 103),  # a grade that no row has keeps its distance
+        ("ndcg", [1, 0], [5, 5], (1 + 1 / np.log2(3)) / 2),
         ("r2", [1, 2, 3], [1, 2, 3], 1.0),
         ("r2", [1, 2, 3], [2, 2, 2], 0.0),
         ("mcrmse", [0, 0], [3, 4], 12.5**0.5),

@@ -198,6 +198,18 @@ def test_merged_header_rows_of_a_workbook_are_refused(tmp_path: Path) -> None:
     assert "header takes more than one row" in refused(tmp_path / "d.xlsx")
 
 
+def test_workbook_is_read_from_its_first_sheet_with_a_table(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Notes about the data"])
+    sheet = book.create_sheet("Data")
+    for row in (["x", "y"], *([row, row % 2] for row in range(100))):
+        sheet.append(row)
+    book.save(tmp_path / "d.xlsx")
+    _, created = made(tmp_path / "d.xlsx", "y")
+    assert any("'Data' and not 'Sheet'" in fact for fact in created.findings.facts)
+
+
 def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.new_task import unpack
 

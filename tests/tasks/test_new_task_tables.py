@@ -102,3 +102,17 @@ def test_tables_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one" / "data.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TaskError, match=r"missing: --train, --test, --sample.*data\.csv"):
         made(tmp_path / "one", into=tmp_path / "never")
+
+
+def test_test_rows_without_ids_get_those_of_a_sample_that_counts_them(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    for file in ("train.csv", "test.csv"):
+        header, *rows = read_table(folder / file)
+        change(folder, file, header[1:], [row[1:] for row in rows])
+    count = len(read_table(folder / "test.csv")) - 1
+    cell = read_table(folder / "sample_submission.csv")[1][1]
+    change(folder, "sample_submission.csv", ["RowId", "target"], [[str(row), cell] for row in range(1, count + 1)])
+    task, created = made(folder)
+    assert any("its rows are in the order of the sample" in guess for guess in created.findings.guesses)
+    assert read_table(task.public / "test.csv")[1][0] == "1"
+    assert submit_sample(task, tmp_path)[0] == ["RowId", "target"]

@@ -185,3 +185,57 @@ def test_column_whose_first_cell_is_empty_gets_no_wrong_advice(tmp_path: Path) -
 def test_id_that_yaml_reads_as_something_else_is_quoted(name: str, tmp_path: Path) -> None:
     task, _ = made(table(tmp_path / f"{name}.csv", y=draws("a", "b")), "y", into=tmp_path / name)
     assert task.id == name
+
+
+@pytest.mark.parametrize("word", ["?", "$ 12.50"])
+def test_numbers_with_marks_or_signs_are_refused_with_the_option_that_mends_them(word: str, tmp_path: Path) -> None:
+    numbers = [f"{number}.5" for number in range(ROWS - 20)]
+    path = table(tmp_path / "d.csv", y=[*numbers, *([word] * 20)])
+    with pytest.raises(TaskError, match=r"--types y=(category|number)"):
+        made(path, "y", into=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+    task, _ = made(path, "y", types={"y": "number" if "$" in word else "category"}, metric=None)
+    assert task.metric.needs == ("numbers" if "$" in word else "labels")
+
+
+def test_positive_label_of_zero_and_one_is_obeyed_or_refused(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", y=draws(0, 1, weights=[1, 2]))
+    task, _ = made(path, "y", positive="0")
+    assert "the probability that `y` is `0`" in task.description
+    assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
+    task, created = made(path, "y", positive="0", metric="f1")
+    assert "y became 1 for '0' and 0 for '1'" in created.findings.facts
+    for options in ({"positive": "2"}, {"positive": "1", "metric": "accuracy"}):
+        with pytest.raises(TaskError, match="--positive"):
+            made(path, "y", **options)
+
+
+def test_rare_word_gets_average_precision_though_nobody_knows_the_words(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", y=["fault"] * 120 + ["fine"] * 3880, sign=draws(-1, 1, count=4000))
+    task, _ = made(path, "y")
+    assert task.metric.name == "average_precision" and "`y` is `fault`" in task.description
+    assert "`sign` is `1`" in made(path, "sign")[0].description
+
+
+def test_few_counts_of_a_column_called_so_are_numbers(tmp_path: Path) -> None:
+    labels = draws(*range(9), weights=[5, 15, 22, 22, 17, 10, 5, 3, 1])
+    task, _ = made(table(tmp_path / "d.csv", count=labels, code=labels), "count")
+    assert task.metric.needs == "numbers"
+    assert made(tmp_path / "d.csv", "code")[0].metric.needs == "labels"
+
+
+@pytest.mark.parametrize(
+    ("metric", "advice"), [("dice", "masks"), ("qwk", "--order"), ("auc", "such as rmse"), ("rmse", "")]
+)
+def test_metric_that_the_answers_do_not_fit_is_refused_before_the_run(metric: str, advice: str, tmp_path: Path) -> None:
+    target = "number" if metric == "auc" else "word"
+    path = table(tmp_path / "d.csv", word=draws("low", "high", "top"), number=[f"{n}.25" for n in range(ROWS)])
+    with pytest.raises(TaskError, match=r"--metric.*(?i:choose another)") as caught:
+        made(path, target, metric=metric, into=tmp_path / "never")
+    assert advice in str(caught.value) and not (tmp_path / "never").exists()
+
+
+def test_spaces_around_the_names_of_columns_are_left_out(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", y=draws(0, 1))
+    path.write_text(path.read_text().replace("x,y", " x, y ", 1))
+    assert made(path, "y")[0].submission.targets == ("y",)
