@@ -172,6 +172,7 @@ class Connection:
         except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             # A failure after the model finished (a lost end of the stream, for example) does no harm.
             if not reader.has_all_bytes:
+                reader.is_taken |= _is_odd_answer(error)
                 late = time.monotonic() >= deadline
                 raise TransientFailure(
                     _connection_error(error, late, self._stall_seconds), was_cut=reader.has_begun
@@ -225,6 +226,14 @@ class Connection:
         return httpx2.Timeout(
             connect=min(self._connect_seconds, left), read=min(self._stall_seconds, left), write=60.0, pool=10.0
         )
+
+
+def _is_odd_answer(error: BaseException) -> bool:
+    """Whether an answer came whose Content-Length is no length: it may be billed."""
+    import httpx2
+
+    cause = error.__cause__ or error
+    return isinstance(cause, httpx2.RemoteProtocolError) and "content-length" in str(cause).lower()
 
 
 def requested_wait(headers: Mapping[str, str]) -> float | None:

@@ -112,14 +112,14 @@ def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
     """The JSON objects in the data of an event; None if it should be JSON and is none.
 
     If a server puts only one line end between its events, each line is an object. Data that does not even begin like
-    JSON, such as `ping`, holds none.
+    an object, such as `ping` or `[12:03] alive`, holds none.
     """
     try:
         chunk = parse(data)
         return [chunk] if isinstance(chunk, dict) else []
     except ValueError:
         lines = [line for line in data.split(b"\n") if line.strip() not in (b"", b"[DONE]")]
-        if not any(line.lstrip()[:1] in (b"{", b"[") for line in lines):
+        if not any(line.lstrip()[:1] == b"{" for line in lines):
             return []
         if len(lines) < 2:
             return None

@@ -21,6 +21,9 @@ _LARGEST = 64_000_000
 _SURE = 256
 """From this many characters on, a chunk that begins with the last one surely replaces it."""
 
+_MOST_CHOICES = 128
+"""OpenAI's limit; a larger index of a choice is no index."""
+
 _FIELDS = (*TEXTS, "reasoning_details", "tool_calls")
 
 _EVENT_NAMES = ("", "message", "error")
@@ -186,7 +189,7 @@ class ReplyReader:
         if event.id and last is not None and last.id == event.id and last.data == event.data:
             return
         chunks = read_chunks(event.data)
-        if chunks is None and not is_done(event.data) and not self.is_whole:
+        if chunks is None and event.event in _EVENT_NAMES and not is_done(event.data) and not self.is_whole:
             raise TransientFailure("the stream contains something that is no JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
             if event.event not in _EVENT_NAMES and "choices" not in chunk:
@@ -205,7 +208,7 @@ class ReplyReader:
             self._usage |= {k: v for k, v in chunk["usage"].items() if v is not None}
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if not isinstance(choice, dict) or choice.get("index") not in (0, None):
+            if not isinstance(choice, dict) or _is_other(choice.get("index")):
                 continue
             reason = choice.get("finish_reason")
             reason = reason if isinstance(reason, str) else ""
@@ -256,6 +259,11 @@ class ReplyReader:
         text = json.dumps(kept, ensure_ascii=False)
         fixed = fix_surrogates(text)
         return kept if text == fixed else dict(json.loads(fixed))
+
+
+def _is_other(index: object) -> bool:
+    """Whether a choice is not the only one that is asked for. An absurd index says nothing."""
+    return isinstance(index, (int, float)) and 0 < index <= _MOST_CHOICES
 
 
 def _is_json(document: bytes) -> bool:
