@@ -189,6 +189,7 @@ _ABOUT_LENGTH = re.compile(r"length|long|large|size|limit|exceed|maximum|token|t
 _ROUTING = re.compile(r"Received Model Group=.*", re.DOTALL)
 """LiteLLM's postscript, which names models whatever the error is."""
 _QUOTED_WORDS, _QUOTED_CHARACTERS = 4, 16
+_BETWEEN_QUOTES = re.compile(r"(?<!\w)([\"'`])([^\"'`\n]{5,400})\1")
 _NO_MONEY = re.compile(r"insufficient[_ ](?:quota|balance|credit|fund)|exceeded your current quota|billing", re.I)
 
 
@@ -241,8 +242,14 @@ def is_about_history(text: str) -> bool:
 
 
 def without_quotes(text: str, sent: bytes) -> str:
-    """An error text without words that stand in the request: four or more in a row are a quotation."""
-    words = text.split()
+    """An error text without words that stand in the request: four or more in a row are a quotation, and two or more
+    between quotation marks."""
+
+    def unquoted(match: re.Match[str]) -> str:
+        is_said = " " in match[2].strip() and json.dumps(match[2], ensure_ascii=False)[1:-1].encode() in sent
+        return match[1] * 2 if is_said else match[0]
+
+    words = _BETWEEN_QUOTES.sub(unquoted, text).split()
     quoted = [False] * len(words)
     for start in range(len(words) - _QUOTED_WORDS + 1):
         phrase = " ".join(words[start : start + _QUOTED_WORDS])

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.endpoint.cost import cost_of, counted, estimated
 from harness.endpoint.errors import (
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 OnWait = Callable[[str, float, float], object]
 _HELLO = b'{"role":"user","content":"Say ok."}'
-_DENIALS = (401, 403, 404)
 _ODDITIES = 3
 """Equal odd answers in a row that are a finding."""
 _REFUSALS_BEFORE_TEST = 2
@@ -76,7 +75,7 @@ class PendingRequest:
 class _Refused(TransientFailure):
     """A refusal of an endpoint that has answered before: waited out for `patience` seconds."""
 
-    def __init__(self, refusal: EndpointRefused, patience: float) -> None:
+    def __init__(self, refusal: ModelError, patience: float) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
         self.patience = patience
@@ -128,6 +127,8 @@ class Retries:
         try:
             raw = policy(self._try, ask)
         except _Refused as last:
+            if not isinstance(last.refusal, EndpointRefused):
+                raise self._blame(last.refusal) from None
             raise EndpointRefused(
                 f"{last.refusal}; refused for {duration_text(ask.waited_for_refusals)} although it had answered this "
                 "run before. `harness resume` continues when it answers again",
@@ -191,9 +192,9 @@ class Retries:
                     self._doubt(ask, refusal)
             except ContextOverflow as overflow:
                 if not self._shorten_output(ask, overflow):
-                    raise self._blame(overflow) from None
+                    self._doubt_words(ask, overflow)
             except HistoryRejected as rejection:
-                raise self._blame(rejection) from None
+                self._doubt_words(ask, rejection)
             except TransientFailure as failure:
                 self._note_oddity(ask, failure)
                 cost = self._count_cost(ask, failure)
@@ -223,18 +224,28 @@ class Retries:
     def _doubt(self, ask: PendingRequest, refusal: EndpointRefused) -> None:
         """Raise what a refusal amounts to; return to send the request once more, as the last piece of evidence.
 
-        At the first request of a run a refusal is final: the key, the address or the model is wrong.
+        At the first request of a run a refusal is final: the key, the address or the model is wrong. So is one without
+        a status: it wants payment.
         """
-        if not self.has_answered or refusal.status not in (*ABOUT_REQUEST, *_DENIALS):
+        if not self.has_answered or not refusal.status:
             raise refusal
         ask.refusals += 1
-        if refusal.status in _DENIALS:
+        if refusal.status not in ABOUT_REQUEST:
             raise _Refused(refusal, self._policy.denied) from None
         if ask.permanent_signs:
             raise self._blame(refusal) from None
         if ask.refusals >= _REFUSALS_BEFORE_TEST and self._answers_a_short_request(ask):
             ask.permanent_signs += 1
             return
+        raise _Refused(refusal, self._policy.refused) from None
+
+    def _doubt_words(self, ask: PendingRequest, refusal: ContextOverflow | HistoryRejected) -> NoReturn:
+        """Raise what a refusal amounts to whose words blame this request: they are believed if they name its length, or
+        if a short request is answered. An endpoint that refuses both has a bad time."""
+        is_measured = isinstance(refusal, ContextOverflow) and refusal.limit and refusal.prompt
+        if not self.has_answered or is_measured or self._answers_a_short_request(ask):
+            raise self._blame(refusal) from None
+        ask.refusals += 1
         raise _Refused(refusal, self._policy.refused) from None
 
     def _blame(self, refusal: ModelError) -> ModelError:

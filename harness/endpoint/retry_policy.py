@@ -13,7 +13,7 @@ class RetryPolicy:
     fails; free ones may be four times as many. After `max_repeats` equal failures that the request itself may cause
     (the same 500, an empty answer, a web page) a short request tests whether it does. An endpoint that has answered
     before is not given up for a refusal: `refused` seconds for a request that it does not take (400, 422), `denied`
-    seconds for a key or an address (401, 403, 404).
+    seconds for any other, which is mostly about a key or an address (401, 403, 404).
     """
 
     stall: float = 300.0

@@ -56,6 +56,10 @@ def refusal(status: int, body: Any) -> Fault:
 
 NO_HEALTHY = {"error": {"message": "There are no healthy deployments for this model", "code": "400"}}
 PASSING = {
+    "302": (302, "<html>Sign in</html>"),
+    "405": (405, "Method Not Allowed"),
+    "words_of_length": (400, {"error": {"message": "no backend left; context_window_fallbacks=None"}}),
+    "words_of_form": (400, {"error": {"message": "the tool call service is restarting"}}),
     "400": (400, NO_HEALTHY),
     "404": (404, {"detail": "Not Found"}),
     "401": (401, {"error": {"message": "Authentication service temporarily unavailable"}}),
@@ -80,10 +84,25 @@ def test_one_refusal_after_success_is_waited_out(name: str) -> None:
 def test_refusal_at_the_first_request_is_final(name: str) -> None:
     clock = Clock()
     with ChatServer(faults=lambda _: refusal(*PASSING[name])) as server:
-        with pytest.raises(EndpointRefused):
+        with pytest.raises(ModelError):
             clock.ask(clock.model(server))
         assert len(server.received) == 1
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(("name", "error"), [("words_of_length", ContextOverflow), ("words_of_form", HistoryRejected)])
+def test_words_that_blame_the_request_need_evidence(name: str, error: type[ModelError]) -> None:
+    clock = Clock()
+    with ChatServer(faults=longer_than(2, *PASSING[name])) as server:
+        model = clock.model(server)
+        clock.ask(model)
+        with pytest.raises(error):
+            clock.ask(model, ASKED, ASKED)
+        assert len(server.received) == 1 + 1 + 1 and clock.slept == [], "one short request is the evidence"
+    # Refused without an end, the words are believed after the time for refusals.
+    with ChatServer(faults=lambda _: refusal(*PASSING[name])) as server, pytest.raises(error):
+        clock.ask(clock.model(server, RetryPolicy()), ASKED, ASKED, has_answered=True)
+    assert 400 < sum(clock.slept) <= 600
 
 
 def test_refusal_of_a_resumed_run_is_waited_out_at_once() -> None:
@@ -151,6 +170,14 @@ def test_words_of_litellm_name_no_model() -> None:
             Clock().ask(Clock().model(server))
 
 
+def test_two_words_between_quotation_marks_are_a_quotation() -> None:
+    sent = json.dumps({"content": "the context window is small; tool_calls"}).encode()
+    assert without_quotes('no digit at "context window" near 7', sent) == 'no digit at "" near 7'
+    assert (
+        without_quotes("`tool_calls` must follow 'another thing'", sent) == "`tool_calls` must follow 'another thing'"
+    )
+
+
 def test_words_quoted_from_the_history_do_not_decide() -> None:
     said = "the maximum context length of the encoder is too long for tool calls"
     assert without_quotes(f"bad value: {said}", json.dumps({"content": f"I see {said}."}).encode()) == "bad value:"
@@ -211,6 +238,8 @@ def between(*lines: bytes) -> Fault:
         b"event: ping\ndata: {}\n\n",
         b'event: ping\ndata: {"type":"ping","error":"none"}\n\n',
         b"event: keepalive\ndata: still here\n\n",
+        b"event: heartbeat\ndata: {at 12:03:04}\n\n",
+        b"data: [12:03:04] alive\n\n",
         b"retry: 3000\n\n",
         b"id: 7\n\n",
         b"unknown: field\n\n",
@@ -260,6 +289,37 @@ def test_absurd_number_does_not_repeat_a_paid_call(number: str) -> None:
         reply = Clock().ask(Clock().model(server))
         assert len(server.received) == 1
     assert reply.text and 0 <= reply.usage.prompt < 1_000_000
+
+
+@pytest.mark.parametrize("index", ['"0"', "9" * 30, "-1", "1e999", "null"])
+def test_absurd_index_of_the_only_choice_is_ignored(index: str) -> None:
+    def play(exchange: Exchange) -> None:
+        exchange.start()
+        for chunk in exchange.chunks():
+            line = json.dumps(chunk).replace('"choices": [{"index": 0', f'"choices": [{{"index": {index}')
+            exchange.send(f"data: {line}\n\n".encode())
+        exchange.done()
+
+    with ChatServer(faults=[Fault(play)]) as server:
+        reply = Clock().ask(Clock().model(server))
+        assert reply.text and reply.calls and len(server.received) == 1
+
+
+@pytest.mark.parametrize("length", ["-5", "many"])
+def test_content_length_that_is_no_length_does_not_repeat_a_paid_call(length: str) -> None:
+    def play(exchange: Exchange) -> None:
+        exchange.handler.send_response(200)
+        exchange.handler.send_header("content-length", length)
+        exchange.handler.end_headers()
+        exchange.handler.wfile.write(json.dumps(exchange.document()).encode())
+        exchange.hang_up()
+
+    findings = list[str]()
+    with ChatServer(faults=lambda _: Fault(play)) as server:
+        with pytest.raises(EndpointUnreachable):
+            Clock().ask(Clock().model(server), on_finding=findings.append, has_answered=True)
+        assert len(server.received) == 4
+    assert len(findings) == 1 and "Content-Length" in findings[0]
 
 
 def test_same_oddity_three_times_is_a_finding_and_paid_calls_end() -> None:

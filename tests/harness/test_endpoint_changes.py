@@ -94,6 +94,25 @@ def test_overflow_in_unknown_words_shrinks_the_window(digits_home: Path) -> None
     assert not of_kind(events, Paused)
 
 
+def test_bad_minute_with_words_of_length_or_form_costs_no_attempt(digits_home: Path) -> None:
+    words = ["context_window_fallbacks=None: no backend", "the tool call service is restarting"]
+    refused = 0
+
+    def faults(_: dict[str, Any]) -> str | Fault:
+        nonlocal refused
+        if len(turns_asked(server)) < 4 or refused > 11:
+            return ""
+        refused += 1
+        return refusal(400, words[refused > 6])
+
+    with ChatServer(looks(6), faults, piece=100_000) as server:
+        code, printed = run(digits_home, server)
+    assert code == 0, printed
+    events = events_of(only_run(digits_home))
+    assert refused == 12 and all(event.again_in is not None for event in of_kind(events, ModelFailed))
+    assert [event.reason for event in of_kind(events, EpochStarted)] == ["attempt"], "the window stays as it is"
+
+
 def test_run_paused_by_refusals_resumes_at_a_new_address_with_a_smaller_window(digits_home: Path) -> None:
     with ChatServer(looks(6), piece=100_000) as first:
         # Everything is refused from the fourth turn on, a short request too.
