@@ -60,6 +60,11 @@ def named_metric(name: str) -> Metric:
     return metric
 
 
+def empty_is_an_answer(request: TaskRequest) -> bool:
+    """Whether an empty cell of the target is an answer, as an empty mask is, and no missing label."""
+    return request.metric is not None and named_metric(request.metric).answers == "masks"
+
+
 def choose_metric(table: Columns, targets: Sequence[str], request: TaskRequest, findings: Findings) -> Metric:
     """The metric that is named, or a recommended one."""
     if request.metric is not None:

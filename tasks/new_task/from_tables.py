@@ -12,10 +12,11 @@ from tasks.io.csv_text import as_number, is_missing
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.ranking import reveals_class
 from tasks.new_task.advice import advice_on
-from tasks.new_task.choose_metric import check_metric, check_target, choose_metric
+from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import apply_types, check_times, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables
+from tasks.new_task.media import note_left_files
 from tasks.new_task.read_data import read_table
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
 from tasks.new_task.sample_cells import sample_cells
@@ -53,7 +54,9 @@ def make_from_tables(
     train, test, sample = _read(request, tables, findings, say)
     read = _match(request, tables, train, test, sample, findings)
     say("looking at the columns", 0, 0)
-    train = keep_labelled(apply_types(read.train, request.types, str(tables.train)), read.labels, findings)
+    train = apply_types(read.train, request.types, str(tables.train))
+    if not empty_is_an_answer(request):
+        train = keep_labelled(train, read.labels, findings)
     if len(train) < MIN_LABELLED:
         raise TaskError(f"{tables.train}: {len(train)} rows have labels, and at least {MIN_LABELLED} are needed.")
     for label in read.labels:
@@ -68,6 +71,7 @@ def make_from_tables(
     features = {one: column for one, column in columns.items() if one in read.test.header and one != read.id}
     findings.facts.append(f"{len(read.test):,} rows are to be predicted, whose answers are not there")
     findings.advice += advice_on(train, read.id, {**features}, read.labels, request)
+    findings.advice += note_left_files(tables.train.parent)
     renumber = _renumbering(read, findings)
     if request.time:
         check_times(train.column(request.time), request.time, str(tables.train))

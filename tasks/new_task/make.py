@@ -12,7 +12,7 @@ from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns, write_columns
 from tasks.metrics.metric import Metric
 from tasks.new_task.advice import advice_on
-from tasks.new_task.choose_metric import check_metric, check_target, choose_metric
+from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, find_tables
@@ -70,7 +70,8 @@ def _from_file(request: TaskRequest, data: Path, findings: Findings, say: Progre
     if not request.targets:
         has = ", ".join(table.header[:20])
         raise TaskError(f"{data}: name the column to predict with --target. Its columns are: {has}.")
-    return _from_rows(request, data, table, find_media(table, data.parent, findings), findings, say)
+    table, media = find_media(table, data.parent, findings)
+    return _from_rows(request, data, table, media, findings, say)
 
 
 def _from_rows(
@@ -144,7 +145,9 @@ def check_columns(data: Path, table: Columns, request: TaskRequest) -> None:
 
 def _prepare(request: TaskRequest, data: Path, table: Columns, findings: Findings) -> tuple[Columns, tuple[str, ...]]:
     """The labelled rows with corrected types, and the target columns."""
-    table = keep_labelled(apply_types(table, request.types, str(data)), request.targets, findings)
+    table = apply_types(table, request.types, str(data))
+    if not empty_is_an_answer(request):
+        table = keep_labelled(table, request.targets, findings)
     if len(table) < MIN_ROWS:
         names = " and a ".join(request.targets)
         raise TaskError(f"{data}: {len(table)} rows have a {names}, and at least {MIN_ROWS} are needed.")

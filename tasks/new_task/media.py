@@ -16,7 +16,7 @@ from tasks.errors import TaskError
 from tasks.io.atomic import FILE_TIME
 from tasks.io.columns import Columns
 from tasks.io.csv_text import is_missing
-from tasks.modality import KINDS_OF_FILES, TEXT
+from tasks.modality import AUDIO, IMAGE, KINDS_OF_FILES, TEXT
 from tasks.new_task.request import Findings, Progress
 
 LABEL = "label"
@@ -24,6 +24,8 @@ TRAIN_FOLDERS = ("train", "training", "train_set")
 MIN_CLASS_FILES = 2
 PROBED = 30
 MAX_TEXT_BYTES = 1 << 20
+MAX_PATH, MAX_SUBFOLDERS = 1000, 50
+"""Of characters in a cell that names a file, and of subfolders in which it is looked for."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +90,73 @@ def _read_text(path: Path) -> str:
 # ---------------------------------------------------------------------------------------------------- columns of paths
 
 
-def find_media(table: Columns, folder: Path, findings: Findings) -> Media:
-    """The columns whose cells are paths of files, relative to the folder of the table. Raises TaskError."""
+def find_media(table: Columns, folder: Path, findings: Findings) -> tuple[Columns, Media]:
+    """The columns whose cells name files below the folder of the table, and the table with their paths.
+
+    A cell is a path, or a name in a subfolder, with or without its suffix. Raises TaskError.
+    """
     kinds = {}
     for name in table.header:
         cells = list(islice((one for one in table.column(name) if not is_missing(one)), PROBED))
-        kind = Counter(map(kind_of, cells)).most_common(1)[0][0] if cells else ""
-        if kind and kind_of(cells[0]) and sum((folder / cell).is_file() for cell in cells) > len(cells) / 2:
-            kinds[name] = kind
-            missing = [cell for cell in table.column(name) if not (folder / cell).is_file()]
-            if missing:
-                raise TaskError(
-                    f"{name} names {len(missing):,} files that are not in {folder}, such as {missing[0]!r}. Add them, "
-                    "or remove these rows."
-                )
-            findings.facts.append(f"{name} has paths of {kind} files")
-    return Media(folder, kinds)
+        place = _place_of(cells, folder)
+        if place is None:
+            continue
+        paths = [f"{place[0]}{cell}{place[1]}" for cell in table.column(name)]
+        kinds[name] = kind_of(paths[0])
+        if missing := [path for path in paths if not _is_file(folder / path)]:
+            raise TaskError(
+                f"{name} names {len(missing):,} files that are not in {folder}, such as {missing[0]!r}. Add them, or "
+                "remove these rows."
+            )
+        table = table.with_column(name, paths)
+        where = f" in {place[0]}" if place[0] else ""
+        findings.facts.append(f"{name} has paths of {kinds[name]} files{where}")
+    return table, Media(folder, kinds)
+
+
+def _place_of(cells: Sequence[str], folder: Path) -> tuple[str, str] | None:
+    """What stands before and behind most cells in the paths of their files; None if they name no files."""
+    if not cells or max(map(len, cells)) > MAX_PATH:
+        return None
+    kind = Counter(map(kind_of, cells)).most_common(1)[0][0]
+    if kind and not kind_of(cells[0]):
+        return None
+    if not kind and len(set(cells)) < len(cells):
+        return None
+    suffixes = [""] if kind else sorted(KINDS_OF_FILES[IMAGE] | KINDS_OF_FILES[AUDIO])
+    for before in ("", *_subfolders(folder)):
+        for suffix in suffixes:
+            paths = [folder / f"{before}{cell}{suffix}" for cell in cells]
+            if any(map(_is_file, paths[:3])) and sum(map(_is_file, paths)) > len(paths) / 2:
+                return before, suffix
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """The first subfolders, each with a slash behind it."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return [f"{name}/" for name in names[:MAX_SUBFOLDERS]]
+
+
+def note_left_files(folder: Path) -> list[str]:
+    """Advice where a folder with train and test tables also has files, which are not taken into the task."""
+    for name in _subfolders(folder):
+        kinds = Counter(kind_of(path.name) for path in islice((folder / name).iterdir(), PROBED))
+        for kind in (IMAGE, AUDIO):
+            if kinds[kind]:
+                return [
+                    f"the {kind} files in {name} are not part of the task, only the tables are; for a task with them, "
+                    "name the table of labelled rows alone, as DATA"
+                ]
+    return []
 
 
 # -------------------------------------------------------------------------------------------------------------- writing

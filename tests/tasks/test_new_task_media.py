@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from small_tasks import read_table
+from small_tasks import read_table, write_table
 
 from tasks.data_overview import render_overview
 from tasks.errors import TaskError
@@ -79,4 +79,32 @@ def test_folder_of_texts_and_a_column_of_text_become_tasks(tmp_path: Path) -> No
     assert "`words`: text, 14 words on average, at most" in task.description
     overview = render_overview(task.public, ["kind"], "sample_submission.csv")
     assert "text of " in overview and "characters" in overview
+    assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("suffix", [".png", ""])
+def test_names_of_files_in_a_subfolder_are_recognised(suffix: str, tmp_path: Path) -> None:
+    written = write_digits(tmp_path / "pictures")
+    (tmp_path / "pictures" / "flat").mkdir()
+    for path, _ in written:
+        path.rename(tmp_path / "pictures" / "flat" / path.name)
+    rows = [(path.stem + suffix, label) for path, label in written]
+    with (tmp_path / "pictures" / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("picture", "kind"), *rows])
+    task, created = made(tmp_path / "pictures" / "labels.csv", "kind", into=tmp_path / "task")
+    assert "picture has paths of image files in flat/" in created.findings.facts
+    train = read_table(task.public / "train.csv")
+    assert all((task.public / row[1]).is_file() and row[1].startswith("images/") for row in train[1:])
+    (tmp_path / "pictures" / "flat" / written[0][0].name).unlink()
+    with pytest.raises(TaskError, match=r"picture names 1 files that are not in .*flat/0_0\.png"):
+        made(tmp_path / "pictures" / "labels.csv", "kind", into=tmp_path / "never")
+
+
+def test_empty_masks_are_answers(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    rows = [[f"{draw.random():.3f}", f"{draw.randint(1, 9)} 2 20 4" if draw.random() < 0.7 else ""] for _ in range(200)]
+    write_table(tmp_path / "d.csv", [["x", "mask"], *rows])
+    task, _ = made(tmp_path / "d.csv", "mask", metric="dice")
+    assert len(read_table(task.public / "train.csv")) + len(read_table(task.public / "test.csv")) == 202
+    assert task.submission.may_be_missing
     assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)

@@ -116,3 +116,11 @@ def test_test_rows_without_ids_get_those_of_a_sample_that_counts_them(tmp_path: 
     assert any("its rows are in the order of the sample" in guess for guess in created.findings.guesses)
     assert read_table(task.public / "test.csv")[1][0] == "1"
     assert submit_sample(task, tmp_path)[0] == ["RowId", "target"]
+
+
+def test_images_beside_the_tables_are_said_to_be_left_out(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    (folder / "train_images").mkdir()
+    (folder / "train_images" / "7.jpg").write_bytes(b"x")
+    _, created = made(folder)
+    assert any("the image files in train_images/ are not part of the task" in one for one in created.findings.advice)
