@@ -69,6 +69,23 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
         screen.close()
 
 
+def fork(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.show import find_run
+    from harness.startup.fork_run import ForkRequest, create_fork
+    from harness.startup.open_run import ResumeRequest, resume
+    from harness.ui.live import open_screen
+
+    limits = {name: getattr(options, name) for name in ("hours", "cost", "attempts", "turns")}
+    request = ForkRequest(options.at, limits, options.endpoint or "", options.base_url or "", options.model or "")
+    folder = create_fork(find_run(options.run, settings), request, settings)
+    errors.say(f"forked into {folder.name}")
+    screen = open_screen(sys.stdout.isatty(), options.plain)
+    try:
+        return resume(folder, settings, screen, ResumeRequest(options.parallel))
+    finally:
+        screen.close()
+
+
 def attach(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.attach import attach
     from harness.ui.live import open_screen

@@ -1,4 +1,4 @@
-"""The command line of live control: commands for a run that another process plays."""
+"""The command line of commands that act on a run that exists: live control, and `fork`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from harness.cli_types import count, dollars, hours
 
 
 def add_control(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add `attach`, `steer`, `pause`, `stop` and `extend`."""
+    """Add `fork`, `attach`, `steer`, `pause`, `stop` and `extend`."""
+    _add_fork(commands)
     attach = commands.add_parser("attach", allow_abbrev=False, help="look at a run that is being played")
     attach.set_defaults(command=cli_commands.attach)
     attach.add_argument("run", metavar="RUN", help=RUN_HELP)
@@ -36,3 +37,20 @@ def add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     extend.add_argument("--cost", metavar="DOLLARS", type=dollars, help="dollars to add")
     extend.add_argument("--attempts", metavar="N", type=count, help="attempts to add")
     extend.add_argument("--turns", metavar="N", type=count, help="model replies to add")
+
+
+def _add_fork(commands: argparse._SubParsersAction[Parser]) -> None:
+    fork = commands.add_parser("fork", allow_abbrev=False, help="start a new run from a point of another one")
+    fork.set_defaults(command=cli_commands.fork)
+    fork.add_argument("run", metavar="RUN", help=RUN_HELP)
+    where = "number of an event, or name of an evaluation to start from"
+    fork.add_argument("--at", metavar="EVENT", required=True, help=where)
+    fork.add_argument("--model", metavar="NAME", help="the model from now on")
+    fork.add_argument("--base-url", metavar="URL", help="the address of the endpoint from now on")
+    fork.add_argument("--endpoint", metavar="NAME", help="the endpoint of config.toml from now on")
+    fork.add_argument("--hours", metavar="H", type=hours, help="active time of the fork (default: as the run had)")
+    fork.add_argument("--cost", metavar="DOLLARS", type=dollars, help="dollars for the fork (default: as the run had)")
+    fork.add_argument("--attempts", metavar="N", type=count, help="attempts of the fork (default: as the run had)")
+    fork.add_argument("--turns", metavar="N", type=count, help="replies of the fork (default: as the run had)")
+    fork.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once")
+    fork.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runs.events.control import BudgetExtended, PlayContinued, PlayPaused, RequestRefused, Steered, StopAsked
+from runs.events.control import BudgetExtended, PlayContinued, PlayPaused, RequestRefused, RunForked, Steered, StopAsked
 from runs.events.registry import Event, MoveChosen, Resumed, RunCreated
 
 BY_PERSON = "person"
@@ -22,6 +22,8 @@ class ControlState:
     """The evaluation that the next attempt starts from, because a person chose it."""
     steered: list[Steered] = field(default_factory=list)
     extended: list[BudgetExtended] = field(default_factory=list)
+    forked: RunForked | None = None
+    """Where the run was forked from another one, if it was."""
     pauses: list[PlayContinued] = field(default_factory=list)
     """The pauses that are over."""
     answers: dict[str, Event] = field(default_factory=dict)
@@ -52,11 +54,14 @@ class ControlState:
         elif isinstance(event, BudgetExtended):
             self.is_stopping = False
             self.extended.append(event)
+        elif isinstance(event, RunForked):
+            self.is_paused = self.is_stopping = False
+            self.start_from, self.forked = event.start_from, event
         if isinstance(event, Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused):
             self.answers[event.request] = event
 
 
-def extended(created: RunCreated, change: BudgetExtended) -> RunCreated:
-    """Event 0 as if the run had begun with the larger budget."""
+def extended(created: RunCreated, change: BudgetExtended | RunForked) -> RunCreated:
+    """Event 0 as if the run had begun with these limits."""
     limits = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
     return created.model_copy(update={"settings": created.settings.model_copy(update=limits)})

@@ -37,6 +37,7 @@ from runs.events.registry import (
     Resumed,
     RunCreated,
     RunEnded,
+    RunForked,
     SubmissionChosen,
     TaskDescribed,
     ThresholdsKnown,
@@ -234,6 +235,12 @@ class State:
         if self.ended:  # the final selection is made again
             self.ended, self.decisions = "", {}
 
+    def _fork(self, event: RunForked) -> None:
+        assert self.created is not None
+        self.created = extended(self.created, event)
+        self.deadline, self.paused, self.ended, self.decisions = None, "", "", {}
+        self.unusable_replies = 0
+
     def _continue(self, event: PlayContinued) -> None:
         self.deadline = event.deadline or self.deadline
 
@@ -311,6 +318,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     EndpointChanged: State._change_endpoint,
     BudgetExtended: State._extend,
     PlayContinued: State._continue,
+    RunForked: State._fork,
     LanesChanged: _keep("parallel", "parallel"),
     ModelAsked: State._ask,
     ModelReplied: State._reply,

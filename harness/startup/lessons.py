@@ -32,6 +32,8 @@ from tasks.modality import column_names, label_values, modality_of
 from tasks.subprocesses import ChildFailed
 from tasks.task import Task, load_task
 
+FORKED = "a fork writes no lessons: what it was copied from would count twice"
+
 
 def uses_ledger(created: RunCreated, task: Task | None = None) -> bool:
     """Whether a run reads and writes a ledger.
@@ -139,6 +141,9 @@ def learn(run: Run, home: Path) -> None:
     compare_with_origins(run)  # also for whoever records the run from its folder
     if run.settings.ledger_snapshot:
         return
+    if run.state.control.forked:
+        run.record(LessonsLearned(problem=FORKED))
+        return
     if run.state.lessons and is_held_out(run.created, run.state.lessons.family):
         run.record(LessonsLearned(problem=f"the family {run.state.lessons.family} is held out"))
         return
@@ -162,6 +167,8 @@ def learn_folder(folder: Path, home: Path, ledger: str = "") -> tuple[Learned, i
     created = state.created
     if created is None or not state.ended or state.lessons is None:
         errors.fail(f"{folder.name} has not ended, or an older version played it: there is nothing to learn from it")
+    if state.control.forked:
+        errors.fail(f"{folder.name}: {FORKED}")
     if is_held_out(created, state.lessons.family):
         errors.fail(f"{folder.name}: the family {state.lessons.family} is held out; its runs write no lessons")
     task = load_task(Path(created.task_path))

@@ -43,7 +43,9 @@ def open_model_of(created: RunCreated, process: Settings) -> Model:
     return open_model(profile, settings.base_url, key, tools=specs(), patience=patience, extras=endpoint.extras)
 
 
-def change_endpoint(created: RunCreated, base_url: str, model: str, process: Settings) -> EndpointChanged:
+def change_endpoint(
+    created: RunCreated, base_url: str, model: str, process: Settings, why: str = "resumed there"
+) -> EndpointChanged:
     """Probe the endpoint at a new address, or the same with another model. Raises `UsageError`, `ModelError`.
 
     The key and headers of a table of config.toml are for its own address only; a new address gets the default key,
@@ -61,9 +63,21 @@ def change_endpoint(created: RunCreated, base_url: str, model: str, process: Set
     if settings.endpoint:
         table = read_config(process.config).endpoints.get(settings.endpoint)
         endpoint = table if table and table.base_url == base_url else endpoint
-    return _checked(
-        created, replace(endpoint, base_url=base_url, model=model or settings.model), process, "resumed there"
-    )
+    return _checked(created, replace(endpoint, base_url=base_url, model=model or settings.model), process, why)
+
+
+def change_to_table(created: RunCreated, name: str, model: str, process: Settings, why: str) -> EndpointChanged:
+    """Probe the endpoint of a table of config.toml, with another model if one is named. Raises `UsageError`,
+    `ModelError`."""
+    if created.is_demo:
+        errors.fail("this run is played by the demo model, which has no endpoint")
+    endpoint = read_config(process.config).endpoints.get(name)
+    if endpoint is None or not endpoint.base_url:
+        errors.fail(f"there is no [endpoints.{name}] with a base_url in {process.config}")
+    endpoint = replace(endpoint, model=model or endpoint.model)
+    if not endpoint.model:
+        errors.fail(f"[endpoints.{name}] in {process.config} names no model: add --model NAME")
+    return _checked(created, endpoint, process, why)
 
 
 @dataclass(frozen=True)

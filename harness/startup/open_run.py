@@ -276,7 +276,7 @@ def _record_resume(run: Run, parallel: int | None, change: EndpointChanged | Non
             deadline=when.isoformat(timespec="seconds") if when else None,
         )
     )
-    if run.state.control.extended:
+    if run.state.control.extended or run.state.control.forked:
         fold_plan.plan_again(run)
     for warning in environment.changes(run.created, run.sandbox):
         run.record(warning)

@@ -64,6 +64,24 @@ class BudgetExtended(Event):
     deadline: str | None = None
 
 
+class RunForked(Event):
+    """All before it was copied from event 0 to `event` of the run `origin`; what follows is this run's own.
+
+    The limits are those from now on: what was spent up to here, and the fork's own budget. `start_from` is the
+    evaluation that the first attempt starts from (empty: as the search decides).
+    """
+
+    kind: Literal["run_forked"] = "run_forked"
+    audience: Audience = "people"
+    origin: str
+    event: int
+    hours: float | None = None
+    cost: float | None = None
+    attempts: int | None = None
+    turns: int | None = None
+    start_from: str = ""
+
+
 class RequestRefused(Event):
     """A request of the inbox was not carried out, and why."""
 

@@ -21,6 +21,7 @@ from runs.events.control import BudgetExtended as BudgetExtended
 from runs.events.control import PlayContinued as PlayContinued
 from runs.events.control import PlayPaused as PlayPaused
 from runs.events.control import RequestRefused as RequestRefused
+from runs.events.control import RunForked as RunForked
 from runs.events.control import Steered as Steered
 from runs.events.control import StopAsked as StopAsked
 from runs.events.evaluation import Decided as Decided
@@ -284,7 +285,7 @@ AnyEvent = Annotated[
     | AttemptEnded | NotesKept | ModelAsked | ModelReplied | ModelFailed | Reminded | ToolStarted | ToolFinished
     | JobFinished | EndpointProbed | Waited | EvaluationStarted | EvaluationFinished | SubmissionChosen
     | CheckpointTaken | CompactionConsidered | WindowGivenUp | CacheAlarm | PlanMade | FoldStarted | FoldFinished
-    | Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused
+    | Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused | RunForked
     | Decided | EndpointChanged | LanesChanged | MoveChosen | BranchCompared | LessonsChosen | LessonsLearned,
     Field(discriminator="kind"),
 ]  # fmt: skip

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from runs.events.registry import BudgetExtended, Event, PlayContinued, PlayPaused, RequestRefused, Steered, StopAsked
+from runs.events.registry import (
+    BudgetExtended,
+    Event,
+    PlayContinued,
+    PlayPaused,
+    RequestRefused,
+    RunForked,
+    Steered,
+    StopAsked,
+)
 from runs.state import State
 from runs.views.format import duration_text, one_line
 
 STEERED = "steered by a person"
 """The mark of a run to which a person gave a hint, or for which one chose where an attempt starts."""
 
-CONTROL = (Steered, PlayPaused, PlayContinued, StopAsked, BudgetExtended, RequestRefused)
-CONTROL_KINDS = ("steered", "play_paused", "play_continued", "stop_asked", "budget_extended", "request_refused")
+CONTROL = (Steered, PlayPaused, PlayContinued, StopAsked, BudgetExtended, RequestRefused, RunForked)
+CONTROL_KINDS = (
+    "steered",
+    "play_paused",
+    "play_continued",
+    "stop_asked",
+    "budget_extended",
+    "request_refused",
+    "run_forked",
+)
 
 
 def steered_text(state: State) -> str:
@@ -38,12 +55,20 @@ def control_text(event: Event) -> str:
         return "a person stops the run now" if event.now else "a person ends the run: the final selection follows"
     if isinstance(event, BudgetExtended):
         return f"a person extended the budget to {_budget_text(event)}"
+    if isinstance(event, RunForked):
+        limits = _budget_text(event)
+        return f"{forked_text(event)}{f'; limits with what was spent before: {limits}' if limits else ''}"
     if isinstance(event, RequestRefused):
         return f"a request in the inbox was refused: {one_line(event.why, 300)}"
     return ""
 
 
-def _budget_text(event: BudgetExtended) -> str:
+def forked_text(event: RunForked) -> str:
+    """The origin of a forked run."""
+    return f"forked from run {event.origin} at event {event.event}"
+
+
+def _budget_text(event: BudgetExtended | RunForked) -> str:
     parts = [f"{event.hours:g} h"] if event.hours else []
     parts += [f"${event.cost:.2f}"] if event.cost else []
     parts += [f"{event.attempts} attempts"] if event.attempts else []

@@ -81,6 +81,7 @@ def summary(state: State) -> dict[str, Any]:
         "active_seconds": round(state.active_seconds, 1),
         "resumes": state.resumes,
         "steered": len(state.control.steered),
+        "forked_from": state.control.forked.origin if state.control.forked else "",
         "events": state.events,
     }
 

@@ -103,6 +103,7 @@ def _marks(facts: dict[str, Any], is_graded: bool) -> list[str]:
     marks = [DEMO_MODEL] if facts["is_demo"] else []
     marks += [] if facts["protects_labels"] else [LABELS_UNPROTECTED]
     marks += ["steered"] if facts.get("steered") else []
+    marks += ["forked"] if facts.get("forked_from") else []
     return marks + (["graded"] if is_graded else [])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from runs.page.facts.run_view import RunView
 from runs.state import State
+from runs.views.control import forked_text
 from runs.views.format import LABELS_UNPROTECTED, one_line, sandbox_text
 
 
@@ -67,6 +68,7 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
         ("playbook", created.playbook[:12] or "shipped"),
         ("steered by a person", _steered(state)),
         ("budget extended by a person", f"{len(state.control.extended)} times" if state.control.extended else "no"),
+        ("forked", forked_text(state.control.forked) if state.control.forked else "no"),
         ("resumed", f"{state.resumes} times"),
         ("harness", created.harness_version),
     ]

@@ -13,6 +13,7 @@ from runs.state import Attempt, Evaluation, State
 from runs.usage.lane_time import NAMES, PARTS
 from runs.usage.money import MONEY_NAMES, MONEY_PARTS
 from runs.usage.repair_steps import repair_line
+from runs.views.control import forked_text
 from runs.views.final_choice import members_of_record, result_evaluation
 from runs.views.format import (
     DEMO_MODEL,
@@ -63,6 +64,7 @@ def _head(view: RunView, is_live: bool, grade: dict[str, Any] | None) -> dict[st
     marks = [DEMO_MODEL] if created.is_demo else []
     marks += [] if created.protects_labels else [LABELS_UNPROTECTED]
     marks += ["steered by a person"] if state.control.steered else []
+    marks += [forked_text(state.control.forked)] if state.control.forked else []
     marks += ["graded"] if grade else []
     status = status_text(state)
     if not state.ended:

@@ -26,6 +26,7 @@ from runs.events.registry import (
     RequestRefused,
     Resumed,
     RunEnded,
+    RunForked,
     Steered,
     StopAsked,
     SubmissionChosen,
@@ -33,6 +34,7 @@ from runs.events.registry import (
     Warned,
 )
 from runs.state import State
+from runs.views.control import forked_text
 from runs.views.format import evaluation_text, one_line, printable
 from runs.views.messages import arguments_text, split_thinking
 
@@ -130,6 +132,7 @@ _MARKS: dict[type[Event], Callable[[Any, State], tuple[str, str]]] = {
     PlayContinued: lambda event, _: ("pause", f"continued after {event.seconds:.0f} s"),
     StopAsked: lambda event, _: ("pause", "a person asked the run to end"),
     BudgetExtended: lambda event, _: ("pause", "a person extended the budget"),
+    RunForked: lambda event, _: ("pause", forked_text(event)),
     RequestRefused: lambda event, _: ("warn", f"a request was refused: {event.why}"),
     Warned: lambda event, _: ("warn", f"warning: {event.message}"),
     CacheAlarm: lambda event, _: ("warn", f"cache: {event.message}"),
