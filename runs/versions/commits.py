@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from os import fsencode
@@ -84,13 +84,13 @@ class Versions:
         when: int | None = None,
         *,
         replaced: Mapping[bytes, bytes] | None = None,
-        is_first: Callable[[bytes], bool] | None = None,
+        first: Sequence[Callable[[bytes], bool]] = (),
     ) -> Commit:
         """Store the workspace as it is now, without `data`, `.jobs`, `submission.csv` and caches. No ref is changed.
 
         `when` (seconds since 1970; default: now) dates the commit, so that equal arguments give an equal commit.
-        `replaced` are files by path that the commit has instead of the workspace's. Files for which `is_first` holds
-        are stored before the caps are used up. Raises `VersionsError`.
+        `replaced` are files by path that the commit has instead of the workspace's. `first` says which files are
+        stored before the caps are used up; see `read_files`. Raises `VersionsError`.
         """
         self._create_repository()
         left_out: list[LeftOut] = []
@@ -98,7 +98,7 @@ class Versions:
             process: Any = repo.git.fast_import("--quiet", "--done", as_process=True, istream=-1)
             try:
                 process.stdin.write(_commit_head(message, parent, int(time.time()) if when is None else when))
-                for item in read_files(workspace, self.caps, is_first):
+                for item in read_files(workspace, self.caps, first):
                     if item.path in (replaced or {}):
                         continue
                     if isinstance(item, LeftOut):

@@ -10,9 +10,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 FILE_CAP = 20_000_000
@@ -61,20 +62,23 @@ class LeftOut:
 
 
 def read_files(
-    workspace: Path, caps: Caps = Caps(), is_first: Callable[[bytes], bool] | None = None
+    workspace: Path, caps: Caps = Caps(), first: Sequence[Callable[[bytes], bool]] = ()
 ) -> Iterator[StoredFile | LeftOut]:
     """Read a workspace, in the order of names. Raises OSError if it is not a readable folder.
 
-    Paths for which `is_first` holds come before all others, so that the caps leave out the others.
+    Paths for which the first function of `first` holds come before all others, then those of the second, and so on, so
+    that the caps leave out the others.
     """
     allowance = _Allowance(caps)
     with _open_folder(workspace) as root:
-        if is_first is None:
-            yield from _read_folder(root, b"", 0, allowance)
-            return
-        for chosen in (is_first, lambda path: not is_first(path)):
-            # What is wrong with a folder is said in both passes.
+        for turn in range(len(first) + 1):
+            chosen = partial(_comes_in_turn, first, turn)
+            # What is wrong with a folder is said in each turn.
             yield from (item for item in _read_folder(root, b"", 0, allowance, chosen) if chosen(item.path))
+
+
+def _comes_in_turn(first: Sequence[Callable[[bytes], bool]], turn: int, path: bytes) -> bool:
+    return turn == next((at for at, holds in enumerate(first) if holds(path)), len(first))
 
 
 class _Allowance:
@@ -99,7 +103,7 @@ class _Allowance:
 
 
 def _read_folder(
-    folder: int, prefix: bytes, depth: int, allowance: _Allowance, chosen: Callable[[bytes], bool] = lambda _: True
+    folder: int, prefix: bytes, depth: int, allowance: _Allowance, chosen: Callable[[bytes], bool]
 ) -> Iterator[StoredFile | LeftOut]:
     for name in sorted(_names(folder)):
         if name in _CACHES or (depth == 0 and name in _NOT_STORED):

@@ -99,6 +99,18 @@ def test_code_is_committed_before_any_number_of_other_files(files: int, count: i
     assert 0 < len(made.left_out) <= LINES
 
 
+def test_code_is_committed_before_labels_that_could_be_settings(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "w", solution_py="print(1)", zz__model_yaml="a: 1")
+    (workspace / "labels").mkdir()
+    for number in range(60):
+        (workspace / "labels" / f"{number:02}.txt").write_text("0 0.5 0.5\n")
+        (workspace / "labels" / f"{number:02}.png").write_text("picture")
+    versions = Versions(tmp_path / "repo.git", Caps(count=20))
+    made = commit_solution(versions, workspace, "001-1", None, [Step(command="python solution.py")])
+    held = set(contents(versions, made.commit).held)
+    assert held == {"solution.py", *(f"labels/{number:02}.txt" for number in range(19))}
+
+
 def test_every_fault_is_in_one_answer(tmp_path: Path) -> None:
     workspace = write(tmp_path / "w", train_py="x", models__a_pkl="trained")
     (workspace / "linked").symlink_to("/proc")

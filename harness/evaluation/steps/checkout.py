@@ -37,6 +37,11 @@ class Contents:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+def is_code(path: bytes) -> bool:
+    """Whether a file's name is that of code."""
+    return _limit(path.decode("utf-8", "replace")) == CODE_BYTES
+
+
 def may_be_held(path: bytes | str) -> bool:
     """Whether a file's name is that of code or settings."""
     return bool(_limit(path.decode("utf-8", "replace") if isinstance(path, bytes) else path))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.evaluation.steps import patterns
-from harness.evaluation.steps.checkout import SOLUTION, Contents, contents, describe_left_out, may_be_held
+from harness.evaluation.steps.checkout import SOLUTION, Contents, contents, describe_left_out, is_code, may_be_held
 from harness.evaluation.steps.declare import (
     StepsRefused,
     canonical,
@@ -49,7 +49,7 @@ def commit_solution(
         f"evaluation {name}\n\n{command}",
         parent,
         replaced={SOLUTION.encode(): canonical(steps).encode("utf-8", "replace")},
-        is_first=may_be_held,
+        first=(is_code, may_be_held),
     )
     held = _with_unstored(contents(versions, commit.hash), commit.left_out)
     if every := [*faults, *_check_own_file(workspace), *check_steps(steps, held)]:
