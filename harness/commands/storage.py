@@ -1,7 +1,8 @@
 """`harness du` and `harness rm`: what runs and their data take on disk, and removing both.
 
-Data folders (splits with their held-out labels) are shared by all runs of a task. They are removed with the last run
-that uses them; a run of the same task makes them again.
+Data folders (splits with their held-out labels) are shared by all runs of a task, environments built from a
+requirements file by all runs that name it. They are removed with the last run that uses them, and made again for a run
+that needs them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from harness.startup.data_lock import data_lock
 from harness.ui.format import table
 from runs.events.registry import RunCreated
 from runs.journal import JournalError, is_driven, read_events
+from sandboxes.environments.environment import BUILT
 
 REMOVED = ".removed-"
 """Prefix of a folder that is being removed: no command looks into it, and the next `rm` finishes the work."""
@@ -41,18 +43,16 @@ def show_usage(settings: Settings) -> int:
     rows, total = [("what", "name", "size", "")], 0
     runs = [_Stored(folder.name, "run", folder, size_of(folder)) for folder in run_folders(settings)]
     users = _users(settings)
-    data = [
-        _Stored(_task_of(users.get(folder, ())), "data", folder, size_of(folder)) for folder in _data_folders(settings)
-    ]
+    shared = [_as_stored(folder, settings, users) for folder in _shared_folders(settings)]
     caches = [
         _Stored(folder.name, "cache", folder, size_of(folder))
-        for folder in (settings.home / name for name in ("environment", "environments", "images", "prepared"))
+        for folder in (settings.home / name for name in ("environment", "images", "prepared"))
         if folder.is_dir()
     ]
-    for one in sorted([*runs, *data, *caches], key=lambda each: each.size):
+    for one in sorted([*runs, *shared, *caches], key=lambda each: each.size):
         count = len(users.get(one.path, ()))
         used = f"of {count} run{'s' if count > 1 else ''}" if count else "no run needs it: `harness rm` removes it"
-        note = used if one.kind == "data" else ""
+        note = used if one in shared else ""
         rows.append((one.kind, one.name, size_text(one.size), note))
         total += one.size
     rows.append(("all", str(settings.home), size_text(total), ""))
@@ -61,7 +61,7 @@ def show_usage(settings: Settings) -> int:
 
 
 def remove_runs(names: Sequence[str], settings: Settings, *, is_confirmed: bool) -> int:
-    """Remove runs, their grades, and the data that no other run needs, after showing the sizes.
+    """Remove runs, their grades, and the data and environments that no other run needs, after showing the sizes.
 
     Without `is_confirmed` nothing is removed. Raises `UsageError` for a run that is played at the moment.
     """
@@ -73,9 +73,10 @@ def remove_runs(names: Sequence[str], settings: Settings, *, is_confirmed: bool)
     with data_lock(settings.home, is_exclusive=True):  # a new run would use data that is about to be removed
         users = _users(settings)
         gone = set(folders)
-        unneeded = [folder for folder in _data_folders(settings) if set(users.get(folder, ())) <= gone]
-        rows = [("run", folder.name, size_text(size_of(folder))) for folder in folders]
-        rows += [("data", _task_of(users.get(folder, ())), size_text(size_of(folder))) for folder in unneeded]
+        unneeded = [folder for folder in _shared_folders(settings) if set(users.get(folder, ())) <= gone]
+        listed = [_Stored(folder.name, "run", folder, size_of(folder)) for folder in folders]
+        listed += [_as_stored(folder, settings, users) for folder in unneeded]
+        rows = [(one.kind, one.name, size_text(one.size)) for one in listed]
         print(table([("what", "name", "size"), *rows], right=(2,)))
         if not is_confirmed:
             print("Nothing was removed. Add --yes to remove these for good.")
@@ -85,8 +86,9 @@ def remove_runs(names: Sequence[str], settings: Settings, *, is_confirmed: bool)
             _remove(folder)
         for folder in unneeded:
             _remove(folder)
-        for left in [*settings.runs.glob(f"{REMOVED}*"), *_blends(settings).glob(f"{REMOVED}*")]:
-            shutil.rmtree(left, ignore_errors=True)
+        for parent in (settings.runs, _blends(settings), settings.home / BUILT):
+            for left in parent.glob(f"{REMOVED}*"):
+                shutil.rmtree(left, ignore_errors=True)
     print(f"Removed {len(folders)} runs.")
     return errors.DONE
 
@@ -102,15 +104,23 @@ def _blends(settings: Settings) -> Path:
     return settings.home / "data" / ".blends"
 
 
-def _data_folders(settings: Settings) -> list[Path]:
-    """The folders of data, one per task: all its seeds and splits."""
-    with contextlib.suppress(OSError):
-        return sorted(path for path in _blends(settings).iterdir() if path.is_dir() and not path.name.startswith("."))
-    return []
+def _shared_folders(settings: Settings) -> list[Path]:
+    """The folders of data, one per task with all its seeds and splits, and the environments that were built."""
+    found: list[Path] = []
+    for parent in (_blends(settings), settings.home / BUILT):
+        with contextlib.suppress(OSError):
+            found += sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return found
+
+
+def _as_stored(folder: Path, settings: Settings, users: Mapping[Path, Sequence[Path]]) -> _Stored:
+    if folder.parent == settings.home / BUILT:
+        return _Stored(folder.name, "environment", folder, size_of(folder))
+    return _Stored(_task_of(users.get(folder, ())), "data", folder, size_of(folder))
 
 
 def _users(settings: Settings) -> dict[Path, list[Path]]:
-    """Which runs use each folder of data. A run whose journal cannot be read keeps all data from being removed."""
+    """Which runs use each shared folder. A run whose journal cannot be read keeps all of them from being removed."""
     users: dict[Path, list[Path]] = {}
     for folder in run_folders(settings):
         if not (folder / EVENTS).is_file():
@@ -118,11 +128,13 @@ def _users(settings: Settings) -> dict[Path, list[Path]]:
         try:
             created = next(iter(read_events(folder)))
         except (JournalError, OSError, StopIteration):
-            for data in _data_folders(settings):
-                users.setdefault(data, []).append(folder)
+            for shared in _shared_folders(settings):
+                users.setdefault(shared, []).append(folder)
             continue
         if isinstance(created, RunCreated) and created.blend:
             users.setdefault((settings.home / created.blend).parent, []).append(folder)
+        if isinstance(created, RunCreated) and created.environment:
+            users.setdefault(settings.home / created.environment, []).append(folder)
     return users
 
 

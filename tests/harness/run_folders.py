@@ -42,7 +42,9 @@ def created(run_id: str, **changes: object) -> RunCreated:
         "sandbox": "bubblewrap",
         "protects_labels": True,
     }
-    settings = {name: changes.pop(name) for name in set(changes) & set(RunSettings.model_fields) - {"sandbox"}}
+    settings = {
+        name: changes.pop(name) for name in set(changes) & set(RunSettings.model_fields) - {"sandbox", "environment"}
+    }
     return RunCreated.model_validate(fields | {"settings": {"model": "demo", **settings}} | changes)
 
 

@@ -59,6 +59,22 @@ def test_data_goes_with_the_last_run_that_uses_it(home: Path, capsys: pytest.Cap
     assert [path.name for path in (home / "runs").iterdir()] == ["20260803-120000_other_0_cc33"]
 
 
+def test_an_environment_goes_with_the_last_run_that_uses_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("k-used", "k-unused"):
+        (home / "environments" / name).mkdir(parents=True)
+        (home / "environments" / name / "packages.txt").write_bytes(b"x" * 3_000_000)
+    for run_id in ("20260804-120000_more_0_dd44", "20260805-120000_more_0_ee55"):
+        a_run(home, run_id, environment="environments/k-used", task_id="more")
+    lines = [line for line in printed(capsys, "du").splitlines() if line.startswith("environment")]
+    assert len(lines) == 2 and all("3.0 MB" in line for line in lines)
+    assert any("k-used" in line and "of 2 runs" in line for line in lines)
+    shown = printed(capsys, "rm", "dd44", "--yes")
+    assert "k-unused" in shown and "k-used" not in shown
+    assert [path.name for path in (home / "environments").iterdir()] == ["k-used"]
+    assert "k-used" in printed(capsys, "rm", "ee55", "--yes")
+    assert not list((home / "environments").iterdir())
+
+
 def test_a_run_that_is_played_and_one_elsewhere_are_refused(
     home: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
