@@ -133,7 +133,8 @@ def test_processes_cpu_and_temporary_space_are_limited(paths: SandboxPaths, cont
     live = find_container(container.sandbox.name)
     assert live is not None
     host = live.attrs["HostConfig"]
-    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (400 << 20, 400 << 20, 10**9)
+    assert (host["Memory"], host["MemorySwap"]) == (400 << 20, 400 << 20)
+    assert host["CpuQuota"] == host["CpuPeriod"] == 100_000, "one core"
 
 
 def test_each_workspace_has_its_own_container(paths: SandboxPaths, container: Any) -> None:
@@ -364,7 +365,7 @@ def test_run_leaves_no_container(container: Any, tmp_path: Path) -> None:
     folds = [event for event in events_of(run) if isinstance(event, FoldFinished)]
     assert folds and all(fold.status == "scored" for fold in folds)
     report = (run / "report.md").read_text()
-    assert "(runtime `runc`): " in report and '"runtime":"runc"' in (run / "events.jsonl").read_text().split("\n")[0]
+    assert "(runtime `runc`) " in report and '"runtime":"runc"' in (run / "events.jsonl").read_text().split("\n")[0]
     assert "installed for the agent" in report and "unprotected" not in report
     label = f"{LABEL}.home={home}"
     assert connect().containers.list(all=True, filters={"label": label}) == []
