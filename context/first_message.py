@@ -143,7 +143,9 @@ def render_notes(notebook: Notebook, share: float = 1.0) -> str:
     parts = _render_checkpoints(notebook.checkpoints, int(CHECKPOINT_TOKENS * share))
     if stubs := _latest_that_fit(notebook.stubs, bytes_for(int(STUB_TOKENS * share))):
         parts.append("Older turns (`recall` with the event number shows one whole):")
-        parts.append("\n".join(stubs))
+        left_out = len(notebook.stubs) - len(stubs)
+        more = [f"- ({left_out} lines of turns before these left out: use `recall`)"] if left_out else []
+        parts.append("\n".join([*more, *stubs]))
     words = "\n".join(text for taken in notebook.checkpoints for text in [*taken.done, *taken.decided])
     if facts := [fact for fact in notebook.shown_facts if not _says(words, fact)]:
         parts.append("Results of turns that left your window, rendered by the harness:")

@@ -71,8 +71,9 @@ def _latest_commands(stubs: Sequence[str], results: Set[int]) -> list[str]:
     for stub in stubs:
         match = _COMMAND.match(stub)
         if match and int(match[1]) not in results:
-            latest.pop(match[2], None)
-            latest[match[2]] = stub
+            command = match[1] if match[2].endswith("…") else match[2]  # of a cut one the rest may differ
+            latest.pop(command, None)
+            latest[command] = stub
     return list(latest.values())[-MOST_COMMANDS:]
 
 
@@ -107,7 +108,7 @@ def describe_leaving(window: Window, groups: Sequence[Group]) -> str:
     for group in groups:
         for call in json.loads(window.messages[group.start]).get("tool_calls") or []:
             if call["function"]["name"] not in (NOTE_CALL, CHECKPOINT):
-                named.setdefault(call["function"]["name"], []).append(one_line(_main_argument(call["function"]), 60))
+                named.setdefault(call["function"]["name"], []).append(_main_argument(call["function"], 60))
     parts = []
     for name, about in named.items():
         latest = list(dict.fromkeys(filter(None, reversed(about))))[:MOST_NAMED]
@@ -141,7 +142,7 @@ def _stubs_of_exchange(messages: Sequence[bytes], seqs: Sequence[int]) -> list[s
 
 
 def _stub(seq: int, function: dict[str, Any], content: str) -> str:
-    argument = one_line(_main_argument(function), LONGEST)
+    argument = _main_argument(function, LONGEST)
     if masked := unmask(content):
         return f"- {_event(seq)} {function['name']} {argument}: {masked}"
     first_line = content.split("\n", 1)[0]
@@ -156,7 +157,8 @@ def _event(seq: int) -> str:
     return f"event {seq}" if seq >= 0 else "event unknown"
 
 
-def _main_argument(function: dict[str, Any]) -> str:
+def _main_argument(function: dict[str, Any], longest: int) -> str:
+    """What a call was about, on one line between backticks, of which a long argument loses neither."""
     try:
         arguments = json.loads(function.get("arguments") or "{}")
     except ValueError:
@@ -165,5 +167,5 @@ def _main_argument(function: dict[str, Any]) -> str:
         return ""
     for name in ("command", "path", "job", "jobs", "query", "event", "evaluation"):
         if arguments.get(name):
-            return f"`{arguments[name]}`"
+            return f"`{one_line(str(arguments[name]), longest - 2)}`"
     return ""

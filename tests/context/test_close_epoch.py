@@ -59,6 +59,14 @@ def test_commands_keep_a_line_after_a_checkpoint() -> None:
     assert story.notebook.shown_facts == [f"`python train.py` printed: CV auc 0.8612 (event {scored})"]
 
 
+def test_long_commands_keep_a_line_after_a_checkpoint_too() -> None:
+    story = Story()
+    begin = "cat > try.py <<E\n" + "import pandas as pd\n" * 20
+    events = [story.turn("bash", {"command": f"{begin}print({k})\nE"}, f"exit 0 after 1.0 s\n{k} rows") for k in (3, 5)]
+    lines = story.close("checkpoint", dropped=2)
+    assert [line.partition(" bash `cat > try.py")[0] for line in lines] == [f"- event {event}" for event in events]
+
+
 def test_line_of_a_masked_output_is_that_of_the_whole_one() -> None:
     story = Story()
     shown = story.turn("bash", {"command": "cat rows.txt"}, LONG)
