@@ -15,6 +15,7 @@ FEW = 12
 """With fewer evaluations than this left, the line says how many fit."""
 KINDS = {
     "linear model": r"logistic|ridge|lasso|linear|elastic",
+    "kernel method": r"\bsv[cmr]s?\b|linearsv|support.vector|kernel (?:ridge|method)|gaussian.process",
     "forest": r"forest|extra.?trees|bagging",
     "gradient boosting": r"boost|lightgbm|lgbm|catboost|xgb|\bgbm\b",
     "neural network": r"neural|\bmlp|torch|keras|\bcnn|transformer|bert|efficientnet|resnet|perceptron",

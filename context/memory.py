@@ -135,9 +135,14 @@ def _render_row(attempt: Attempt, state: State) -> str:
         one_line(attempt.did or "(no report)", 160),
         score,
         _row_verdict(best),
-        one_line(attempt.criticism or attempt.ended, 120),
+        one_line(attempt.criticism or _end_shown(attempt), 120),
     )
     return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
+
+
+def _end_shown(attempt: Attempt) -> str:
+    """How an attempt without a report of its weaknesses ended, in brackets, so that it passes for none."""
+    return "(none given)" if attempt.ended == "finish" else f"(ended by {attempt.ended.replace('_', ' ')})"
 
 
 def _row_verdict(best: Evaluation | None) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.evaluation.steps.checkout import SOLUTION
 from harness.run import Lane
 from runs.state import Evaluation
 from runs.versions.commits import StoredFile
@@ -26,7 +27,11 @@ class EvaluatedFiles:
         found = self.lane.run.versions.stored_files(self._known(evaluation).commit, path.strip("/").removeprefix("./"))
         first = next(found, None)
         if first is None:
-            raise ValueError(f"evaluation {evaluation} has no file {path}; `diff` shows which files it has")
+            names = self.lane.run.versions.files(self._known(evaluation).commit)
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            raise ValueError(
+                f"evaluation {evaluation} has no file {path}; it has {', '.join(names[:MOST_NAMED])}{more}"
+            )
         yield first
         yield from found
 
@@ -34,7 +39,7 @@ class EvaluatedFiles:
         """The changes from one evaluation to another (empty: to the workspace as it is) as a patch. Raises ValueError
         for an id that does not exist."""
         start = self._known(before).commit
-        end = self._known(after).commit if after else self._workspace_commit()
+        end = self._known(after).commit if after else self._workspace_commit(start)
         return self.lane.run.versions.diff(start, end)
 
     def last(self, path: str) -> tuple[str, int, bytes] | None:
@@ -55,8 +60,11 @@ class EvaluatedFiles:
             raise ValueError(f"there is no evaluation {evaluation!r}; {known}")
         return found
 
-    def _workspace_commit(self) -> str:
-        return self.lane.run.versions.commit(self.lane.sandbox.paths.workspace, "the workspace, to be compared").hash
+    def _workspace_commit(self, other: str) -> str:
+        """A commit of the workspace with the steps of `other`: only `evaluate` writes those, so they do not differ."""
+        versions, workspace = self.lane.run.versions, self.lane.sandbox.paths.workspace
+        replaced = {SOLUTION.encode(): versions.read(other, SOLUTION)}
+        return versions.commit(workspace, "the workspace, to be compared", replaced=replaced).hash
 
 
 def name_of(file: StoredFile) -> str:

@@ -15,7 +15,7 @@ from runs.state import Evaluation, State
 from runs.views import verdict
 from sandboxes.base import read_log
 
-SEVERAL = "(the same files and command as evaluation {name}: not run again, this is its result)"
+REPEATED = "(your files and command are those of this earlier evaluation: not run again, this is its result)"
 
 
 def result_text(run: Run, evaluation: Evaluation) -> str:
@@ -38,7 +38,7 @@ def result_text(run: Run, evaluation: Evaluation) -> str:
 def repeated_text(run: Run, earlier: Evaluation) -> str:
     """The answer to a call that repeats an evaluation."""
     head, _, rest = result_text(run, earlier).partition("\n")
-    return f"{head}\n{SEVERAL.format(name=earlier.id)}\n{rest}"
+    return f"{head}\n{REPEATED}\n{rest}"
 
 
 def _outcome(run: Run, evaluation: Evaluation) -> Iterator[str]:

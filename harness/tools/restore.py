@@ -47,7 +47,8 @@ def _restore(context: ToolContext, arguments: Restore) -> str:
             _restore_file(context, arguments.evaluation, file, folder, done)
         except PathRefused as refusal:
             done.skipped.append(f"{name_of(file)} ({refusal})")
-    parts = [f"restored {len(done.written)} files of evaluation {arguments.evaluation}: {_names(done.written)}"]
+    files = "1 file" if len(done.written) == 1 else f"{len(done.written)} files"
+    parts = [f"restored {files} of evaluation {arguments.evaluation}: {_names(done.written)}"]
     parts += [f"equal already: {_names(done.equal)}"] if done.equal else []
     parts += [f"your versions are kept in {folder}/: {_names(done.kept)}"] if done.kept else []
     parts += [f"skipped: {_names(done.skipped)}"] if done.skipped else []

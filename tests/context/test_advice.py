@@ -28,6 +28,11 @@ def test_it_names_the_plateau_and_kinds_without_a_try() -> None:
     assert "linear model, forest" in tried and "forest" not in untried and "gradient boosting" in untried
 
 
+def test_it_knows_a_support_vector_machine_by_its_class() -> None:
+    tried = render_advice(after("SVC(C=10) on pixels"), float("inf"), 60).partition("not yet: ")[0]
+    assert "kernel method" in tried
+
+
 def test_a_move_about_given_solutions_gets_no_other_ideas() -> None:
     state = after("a random forest", "ridge on counts", "a larger forest")
     assert render_advice(state, float("inf"), 60, "repair") == ""

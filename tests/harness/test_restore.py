@@ -48,6 +48,7 @@ def test_diff_shows_what_changed_in_the_workspace(results: tuple[Path, list[str]
     shown = result_of(results[1], 3)
     assert shown.startswith("from evaluation 001-1 to the workspace:\n")
     assert "solution.py: +1 -1" in shown and "+GUESS = 3" in shown and "other.txt: +1 -0" in shown
+    assert "solution.json" not in shown  # only `evaluate` writes the steps
 
 
 def test_restore_writes_files_and_keeps_those_it_replaces(results: tuple[Path, list[str]]) -> None:
