@@ -31,7 +31,7 @@ def read_text_table(data: bytes, name: str, shown: str, wanted: Sequence[str] = 
     try:
         return _read(data, text, name, separator), separator
     except (TableError, csv.Error) as error:
-        raise TaskError(f"{shown}: cannot be read as a table ({error}). Give a table with a header.") from None
+        raise TaskError(f"{shown}: cannot be read as a table ({error}). Mend that, or save it again as CSV.") from None
 
 
 def _decode(data: bytes, shown: str) -> str:
