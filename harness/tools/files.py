@@ -141,7 +141,9 @@ def _written(context: ToolContext, path: str, content: bytes) -> str:
 
 
 def _answer(path: str, content: bytes) -> str:
-    return f"wrote {path}: {len(content)} bytes, sha256 {sha256_hex(content)}"
+    # A server, or the reader of calls in a text, may have taken it for the layout of the call.
+    ends = "; its last line has no line end" if content[-1:] not in (b"", b"\n") else ""
+    return f"wrote {path}: {len(content)} bytes, sha256 {sha256_hex(content)}{ends}"
 
 
 def _encode(text: str) -> bytes:

@@ -129,7 +129,8 @@ class Play:
 
     def write(self, path: str, content: str) -> str:
         (self.workspace / path).write_text(content)
-        return f"wrote {path}: {len(content)} bytes, sha256 {hashlib.sha256(content.encode()).hexdigest()}"
+        ends = "" if content.endswith("\n") else "; its last line has no line end"
+        return f"wrote {path}: {len(content)} bytes, sha256 {hashlib.sha256(content.encode()).hexdigest()}{ends}"
 
     def evaluate(self, command: str) -> str:
         output = self.run(command)
