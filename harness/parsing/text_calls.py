@@ -72,7 +72,8 @@ def find_calls(
     found = _calls_in_reasoning(reasoning, content, parameters, is_cut=is_cut, family=family)
     if found.calls:
         return found
-    return FoundCalls([], content, reasoning.text, "", unread_dialect(reasoning.content), content == reasoning.content)
+    unread = unread_dialect(reasoning.content, parameters)
+    return FoundCalls([], content, reasoning.text, "", unread, content == reasoning.content)
 
 
 def _native_entries(message: Mapping[str, Any]) -> list[ReceivedCall]:

@@ -174,6 +174,8 @@ def test_native_call_with_leaked_end_marks_never_runs(value: str) -> None:
         'toolscall tool="bash" index="1"argument key="command" type="string"ls argumentcalltools',
         "<tool_call>bash command=ls</tool_call>",
         "<exec>ls data</exec>",
+        "I look first.\n\n[bash(command='ls')]",
+        'I look first.\nbash(command="ls")',
     ],
 )
 def test_text_with_marks_but_no_call_names_their_dialect(text: str) -> None:
@@ -183,7 +185,12 @@ def test_text_with_marks_but_no_call_names_their_dialect(text: str) -> None:
 
 
 def test_marks_in_code_are_words() -> None:
-    for text in ("The tag `<tool_call>` opens a call.", "`<｜DSML｜invoke>` is V4's.", "A `<mm:think>` block."):
+    for text in (
+        "The tag `<tool_call>` opens a call.",
+        "`<｜DSML｜invoke>` is V4's.",
+        "A `<mm:think>` block.",
+        "Use this:\n\nbash()",
+    ):
         reply = read(text)
         assert (reply.text, reply.unread_dialect, reply.repaired) == (text, "", False)
 

@@ -46,6 +46,13 @@ class _Pythonic:
         return [Block(0, len(text), tuple(call for call in calls if call))]
 
 
+def ends_with_call(text: str, parameters: Parameters) -> bool:
+    """Whether the last paragraph or line of a text is a call with arguments."""
+    ends = (text.rstrip().rpartition(between)[2] for between in ("\n\n", "\n"))
+    found = (block for end in ends for block in DIALECTS[0].find(end, parameters, is_cut=False))
+    return any(call.arguments for block in found for call in block.calls)
+
+
 def _expressions(source: str) -> list[ast.expr] | None:
     """The elements of a list, or the one expression; None if the text is no Python expression."""
     if is_too_deep(source):

@@ -123,9 +123,13 @@ _SIGNS = {
 """Marks that look like a call, with their dialect."""
 
 
-def unread_dialect(text: str) -> str:
-    """The dialect whose marks stand in a text, outside of code, although no call was read; empty if there are none."""
+def unread_dialect(text: str, parameters: Parameters) -> str:
+    """The dialect whose marks stand in a text, outside of code, although no call was read; empty if there are none.
+
+    Calls in Python have no marks: they are recognised at the end of a text, behind its words.
+    """
     if "<" not in text and "[" not in text and "=" not in text:
         return ""
     words = re.sub(r"```.*?(?:```|\Z)|`[^`\n]*`", "", text, flags=re.DOTALL)
-    return next((dialect for sign, dialect in _SIGNS.items() if sign in words), "")
+    marked = next((dialect for sign, dialect in _SIGNS.items() if sign in words), "")
+    return marked or ("pythonic" if pythonic.ends_with_call(words, parameters) else "")
