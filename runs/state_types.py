@@ -152,4 +152,5 @@ def changed(created: RunCreated, change: EndpointChanged) -> RunCreated:
     """Event 0 as if the run had begun at the other endpoint."""
     names = ("base_url", "model", "endpoint", "key_variable")
     settings = created.settings.model_copy(update={name: getattr(change, name) for name in names})
-    return created.model_copy(update={"settings": settings, "probe": change.probe, "prices": change.prices})
+    known = {name: getattr(change, name) for name in ("probe", "prices", "profile")}
+    return created.model_copy(update={"settings": settings, **known})

@@ -19,11 +19,13 @@ from runs.run_settings import RunSettings
 
 @dataclass(frozen=True)
 class CheckedEndpoint:
-    """What is known of an endpoint that a run may use. `is_new`: it was probed just now."""
+    """What is known of an endpoint that a run may use. `is_new`: it was probed just now; `kind`: that of
+    its profile."""
 
     probe: ProbeResult
     is_new: bool
     prices: Prices
+    kind: str
 
 
 def check_endpoint(settings: RunSettings, endpoint: Endpoint, process: Settings) -> CheckedEndpoint:
@@ -52,7 +54,7 @@ def check_endpoint(settings: RunSettings, endpoint: Endpoint, process: Settings)
             f"{', '.join(probe.not_counted)}), so it would work worse with every turn. Serve it with a template that "
             "keeps it, or add --accept-lost-thinking"
         )
-    return CheckedEndpoint(probe, is_new, priced.prices)
+    return CheckedEndpoint(probe, is_new, priced.prices, priced.kind)
 
 
 def why_unusable(probe: ProbeResult) -> str:

@@ -16,6 +16,7 @@ from harness.search.load import COPY
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import new_run_id
+from harness.startup.disclosed import hardware
 from harness.startup.open_endpoint import change_endpoint, change_to_table
 from runs.control_state import extended
 from runs.events.registry import AttemptEnded, EvaluationFinished, Event, RunCreated, RunForked
@@ -55,7 +56,8 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
         errors.fail(f"{first.run_id} has been graded against the private answers, so no run may go on from it")
     run_id, now = new_run_id(first.task_id, first.settings.seed), datetime.now(UTC)
     at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    created = first.model_copy(update={"run_id": run_id, "at": at, "harness_version": version("open-harness")})
+    own = {"run_id": run_id, "at": at, "harness_version": version("open-harness"), "hardware": hardware(first.settings)}
+    created = first.model_copy(update=own)
     state = fold(events)
     added = [*_ended_attempts(events, state), _forked(first, state, last, start_from, request)]
     added += _changes(state, added[-1], request, process)

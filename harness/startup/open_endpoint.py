@@ -108,4 +108,5 @@ def _checked(created: RunCreated, endpoint: Endpoint, process: Settings, why: st
         why=why,
     )
     found = check_endpoint(changed(created, change).settings, endpoint, process)
-    return change.model_copy(update={"probe": asdict(found.probe), "prices": asdict(found.prices)})
+    known = {"probe": asdict(found.probe), "prices": asdict(found.prices), "profile": found.kind}
+    return change.model_copy(update=known)

@@ -65,7 +65,8 @@ class RunCreated(Event):
     `cached`, `output`) and their `source`; empty in older runs, without a source if they are unknown. `playbook` is the
     hash of the prompts and working settings, `prompts` their texts by name: what a run reads of them never changes.
     `has_answers`: the task has private answers to grade with; `kaggle` names the live competition that a submission can
-    be sent to.
+    be sent to. `profile` is the kind of the endpoint, `hardware` describes the machine, `defects` are those known
+    of the task; all three are for readers of the result, and empty in older runs.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -97,6 +98,9 @@ class RunCreated(Event):
     prompts: dict[str, str] = Field(default_factory=dict)
     has_answers: bool = True
     kaggle: str = ""
+    profile: str = ""
+    hardware: list[str] = Field(default_factory=list)
+    defects: list[str] = Field(default_factory=list)
 
 
 class TaskDescribed(Event):
@@ -173,7 +177,7 @@ class Warned(Event):
 class EndpointChanged(Event):
     """The run continues at another endpoint: at a new address after a resume, or at its fallback (`why`).
 
-    `endpoint` names its table in config.toml, if it has one; `probe` and `prices` are as in `RunCreated`.
+    `endpoint` names its table in config.toml, if it has one; `probe`, `prices` and `profile` are as in `RunCreated`.
     """
 
     kind: Literal["endpoint_changed"] = "endpoint_changed"
@@ -185,6 +189,7 @@ class EndpointChanged(Event):
     why: str = ""
     probe: dict[str, Any] | None = None
     prices: dict[str, Any] = Field(default_factory=dict)
+    profile: str = ""
 
 
 class ModelAsked(Event):

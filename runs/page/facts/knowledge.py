@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runs.events.registry import RunCreated
 from runs.page.facts.run_view import RunView
 from runs.state import State
 from runs.views.control import forked_text
@@ -48,13 +49,12 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
     created = state.created
     assert created is not None
     settings = created.settings
-    probe = created.probe or {}
     facts = [
         ("model", f"{settings.model}{' (a script, not an LLM)' if created.is_demo else ''}"),
         ("endpoint", settings.base_url or "built in"),
-        ("profile", str(probe.get("profile") or getattr(settings, "profile", "") or "default")),
+        ("profile", _profile(created)),
         ("models used", ", ".join(f"{name}: {turns} turns" for name, turns in state.turns_by_model.items()) or "none"),
-        ("hardware", _hardware(settings)),
+        ("hardware", _hardware(created)),
         ("hours", f"{view.times.position / 3600:.2f} h of at most {settings.hours or 'unlimited'} h"),
         ("seed", str(settings.seed)),
         ("sandbox", sandbox_text(created)),
@@ -75,9 +75,16 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
     return [(name, one_line(value, 2000)) for name, value in facts if value]
 
 
-def _hardware(settings: Any) -> str:
-    parts = [f"{name} {value}" for name in ("cpus", "memory_gb", "gpus") if (value := getattr(settings, name, None))]
-    return ", ".join(parts) or "as the sandbox found it; not limited by a setting"
+def _profile(created: RunCreated) -> str:
+    """The kind of the endpoint, and the table of config.toml that it comes from."""
+    if created.is_demo:
+        return "built in"
+    table = f", [endpoints.{created.settings.endpoint}] of config.toml" if created.settings.endpoint else ""
+    return f"{created.profile or 'not recorded'}{table}"
+
+
+def _hardware(created: RunCreated) -> str:
+    return "; ".join(created.hardware) or "not recorded"
 
 
 def _label_access(view: RunView, grade: dict[str, Any] | None) -> str:
@@ -87,7 +94,10 @@ def _label_access(view: RunView, grade: dict[str, Any] | None) -> str:
 
 
 def _defects(view: RunView) -> list[str]:
-    return sorted({text for text in view.warnings if "defect" in text or "leak" in text})
+    """What MLE-bench's facts say of the task, then what the run warned of."""
+    created = view.state.created
+    known = created.defects if created else []
+    return [*known, *sorted({text for text in view.warnings if "defect" in text or "leak" in text})]
 
 
 def _steered(state: State) -> str:
