@@ -60,6 +60,7 @@ def fits(modality: str, base_rate: float = 0.0) -> Callable[[Sequence[Choice]], 
 
 
 def _head(selection: Selection, modality: str) -> str:
-    rate = f"{selection.base_rate:.2f}" if selection.runs else "not known yet"
-    head = prompt("lessons").strip()
-    return head.replace("$modality", modality.replace("_", " ")).replace("$rate", rate) + "\n"
+    """The heading; its paragraph about the rate only if there are runs that know one."""
+    paragraphs = [text for text in prompt("lessons").strip().split("\n\n") if selection.runs or "$rate" not in text]
+    head = "\n\n".join(paragraphs).replace("$modality", modality.replace("_", " "))
+    return head.replace("$rate", f"{selection.base_rate:.2f}") + "\n"

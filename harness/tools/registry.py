@@ -123,7 +123,7 @@ def _read_arguments(call: Call) -> Arguments:
 
 def _reason(error: Exception, call: Call) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip()
+        return f"there is no file {json.loads(call.arguments).get('path', '')}".rstrip() + "; `ls` shows what there is"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)
