@@ -213,6 +213,7 @@ class Run:
             exit_code=view.exit_code,
             seconds=round(view.seconds, 3),
             output_bytes=view.output_bytes,
+            cpu_seconds=view.cpu_seconds,
         )
         with self.lock:
             lane = next((lane for lane in self.lanes if view.id in lane.state.open_jobs), None)

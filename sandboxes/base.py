@@ -110,7 +110,7 @@ class JobStatus:
     `log`; they differ when the output passed its limit. `why` explains `lost`. `survivors` counts processes of an ended
     job that could not be killed, `killed` those that its command left in the background and that were ended.
     `seconds` do not count pauses. `peak_bytes` is the most memory of an ended job that had a limit of idle time (0: not
-    measured).
+    measured), `cpu_seconds` what all its processes used of the processors, where that is known.
     """
 
     id: str
@@ -126,6 +126,7 @@ class JobStatus:
     killed: int = 0
     is_paused: bool = False
     peak_bytes: int = 0
+    cpu_seconds: float | None = None
 
     def summary(self) -> str:
         """How the job stands, in a few words."""

@@ -256,7 +256,8 @@ class Reminded(Event):
 
 
 class JobFinished(Event):
-    """A job has ended. `ended`: exited, timeout, idle, output, memory, disk, killed, lost."""
+    """A job has ended. `ended`: exited, timeout, idle, output, memory, disk, killed, lost. `cpu_seconds` is what its
+    processes used of the processors (None: not known)."""
 
     kind: Literal["job_finished"] = "job_finished"
     job: str
@@ -264,6 +265,7 @@ class JobFinished(Event):
     exit_code: int | None = None
     seconds: float = 0.0
     output_bytes: int = 0
+    cpu_seconds: float | None = None
 
 
 class Waited(Event):

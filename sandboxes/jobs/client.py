@@ -284,6 +284,7 @@ class Jobs:
             survivors=record.get("survivors", 0),
             killed=record.get("killed", 0),
             peak_bytes=record.get("peak_bytes", 0),
+            cpu_seconds=record.get("cpu_seconds"),
         )
 
     def _lost(self, job: str, why: str) -> JobStatus:

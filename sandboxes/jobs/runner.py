@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import math
 import os
+import resource
 import select
 import signal
 import time
@@ -100,6 +101,7 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     if ended == "exited" and code == 137 and oom:
         ended = "memory"
     peak = activity.peak() if activity else 0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of all processes of the job, since they were reaped here
     return {
         "ended": ended,
         "exit_code": code,
@@ -107,6 +109,7 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
         "survivors": survivors,
         "oom_kills": oom,
         "peak_bytes": peak,
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 3),
     }
 
 

@@ -129,3 +129,14 @@ def test_many_concurrent_jobs_all_end(jobs: Jobs, shell: Shell) -> None:
     for name in names:
         assert jobs.wait([name], 30)[0].exit_code == 0
         assert jobs.output(name).decode() == f"{name}\n"
+
+
+def test_cpu_time_of_all_processes_of_a_job_is_measured(jobs: Jobs, shell: Shell) -> None:
+    burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    jobs.start("idle", shell("sleep 0.3"), Limits())
+    jobs.start("busy", shell(f"({burn}) & ({burn}); wait"), Limits())
+    jobs.wait(["idle"], 10)
+    jobs.wait(["busy"], 30)
+    idle, busy = jobs.status("idle").cpu_seconds, jobs.status("busy").cpu_seconds
+    assert idle is not None and busy is not None and idle < 0.2 < 2 * busy
+    assert busy > 2 * idle

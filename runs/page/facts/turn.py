@@ -101,12 +101,13 @@ def _call(
     jobs: dict[str, JobFinished],
 ) -> dict[str, Any]:
     job = jobs.get(started.job) if started and started.job else None
+    cpu = f", {duration_text(job.cpu_seconds)} of CPU time" if job and job.cpu_seconds is not None else ""
     code = f", exit code {job.exit_code}" if job and job.exit_code is not None else ""
     return {
         "kind": "call",
         "seq": result.seq if result else reply.seq,
         "name": call.name,
-        "time": f"{duration_text(job.seconds)}, {job.ended}{code}" if job else "",
+        "time": f"{duration_text(job.seconds)}{cpu}, {job.ended}{code}" if job else "",
         "problem": call.problem,
         "note": call.note if call.repair_step == "native" else f"repaired: {call.repair_step}. {call.note}",
         "arguments": block(arguments_text(call.arguments), reply.seq, f"call-{call.id}"),
