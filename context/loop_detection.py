@@ -34,7 +34,10 @@ READ_CHARACTERS = 4_000
 """Of a longer failure only the end is read."""
 _VARYING = re.compile(r"(?<!\d)\d+(?:\.\d+)? s\b|\b\d{5}-\d+\b|\bevent \d+\b")
 """Times, job ids and event numbers differ between results that are otherwise equal."""
-_NOT_READY = re.compile(r"(?s)exit [1-9]\d*(?: after #)?\s*|.*(?:No such file or directory|there is no file \S+)\s*")
+_NOT_READY = re.compile(
+    r"(?s)exit [1-9]\d*(?: after #)?\s*|"
+    r".*(?:No such file or directory|there is no file [^\s;]+(?:; `ls` shows what there is)?)\s*"
+)
 """A check that printed nothing, or a file that does not exist yet."""
 _FAILED = re.compile(r"^(?:error: .*|exit [1-9].*|killed after.*|lost: .*|evaluation \S+: (?:failed|invalid|timeout))")
 

@@ -192,7 +192,7 @@ class _Renderer:
         yield f"**{call.name}**{repair}"
         yield from self._fence(arguments_text(call.arguments))
         if call.problem:
-            yield f"not executed: {one_line(call.problem)}"
+            yield f"not executed: {one_line(call.problem.removeprefix('Not executed: '))}"
 
     def _fail(self, event: ModelFailed) -> Iterator[str]:
         then = f"retry in {duration_text(event.again_in)}" if event.again_in is not None else "not retried"

@@ -65,7 +65,7 @@ def test_waiting_for_an_open_job_is_no_loop_with_any_tool() -> None:
             "tail -1 t.log",
             "exit 1 after 0.1 s\ntail: cannot open 't.log' for reading: No such file or directory",
         ),
-        ("read_file", "model.pt", "error: there is no file model.pt"),
+        ("read_file", "model.pt", "error: there is no file model.pt; `ls` shows what there is"),
         ("bash", "nvidia-smi", "exit 0 after 0.2 s\n97 %"),
     ):
         detector = training()
