@@ -204,6 +204,10 @@ def _add_storage(commands: _Commands[Parser]) -> None:
     rm.set_defaults(command=cli_commands.rm)
     rm.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     rm.add_argument("--yes", action="store_true", help="remove; without it only the sizes are shown")
+    export = commands.add_parser("export", allow_abbrev=False, help="write a run's winning code to a folder, to run it")
+    export.set_defaults(command=cli_commands.export)
+    export.add_argument("run", metavar="RUN", help=RUN_HELP)
+    export.add_argument("folder", metavar="DIR", type=Path, help="a folder that does not exist yet, or is empty")
 
 
 def _add_competitions(commands: _Commands[Parser]) -> None:

@@ -152,6 +152,12 @@ def rm(options: argparse.Namespace, settings: Settings) -> int:
     return remove_runs(options.run, settings, is_confirmed=options.yes)
 
 
+def export(options: argparse.Namespace, settings: Settings) -> int:
+    from harness.commands.export import export_run
+
+    return export_run(options.run, options.folder, settings)
+
+
 def show(options: argparse.Namespace, settings: Settings) -> int:
     from harness.commands.show import show_run
 

@@ -23,7 +23,7 @@ from harness.evaluation.run_split import blend_of, fold_dir
 from harness.evaluation.verdict import MAX_FOLD_Z, compare
 from harness.run import Run
 from runs.branches import branches_of
-from runs.events.registry import Decided, SubmissionChosen, Warned
+from runs.events.registry import Decided, Part, SubmissionChosen, Warned
 from runs.files import replace_file
 from runs.state import Evaluation
 from tasks.holdout.split import Split
@@ -314,11 +314,12 @@ def _submit_combined(
     run: Run, members: dict[str, float], replicated: set[str], own: list[Split], refit: Path | None
 ) -> None:
     """Submit the refit, or the weighted mean over the members and all splits they ran on."""
-    files, weights = [], []
+    parts: list[tuple[str, Split, float]] = []
     for name, weight in members.items():
-        splits = own + (_fresh_splits(run) if name in replicated else [])
-        files += [fold_dir(run, name, split) / "submission.csv" for split in splits]
-        weights += [weight / len(splits)] * len(splits)
+        splits = [REFIT] if refit else own + (_fresh_splits(run) if name in replicated else [])
+        parts += [(name, split, weight / len(splits)) for split in splits]
+    files = [fold_dir(run, name, split) / "submission.csv" for name, split, _ in parts]
+    weights = [weight for _, _, weight in parts]
     if refit is not None:
         files, weights = [refit], [1.0]
     out = run.folder / "evaluations" / "final" / "submission.csv"
@@ -327,4 +328,5 @@ def _submit_combined(
     why = "refitted on all labelled rows" if refit else f"the mean over {len(files)} runs of {', '.join(members)}"
     chosen = run.state.chosen
     if chosen is None or (chosen.evaluation, chosen.sha256) != ("final", sha256):
-        run.record(SubmissionChosen(evaluation="final", sha256=sha256, why=why))
+        made = [Part(evaluation=name, split=split.name or "fold0", weight=weight) for name, split, weight in parts]
+        run.record(SubmissionChosen(evaluation="final", sha256=sha256, why=why, parts=made))

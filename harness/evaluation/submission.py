@@ -13,7 +13,7 @@ from pathlib import Path
 from context import memory
 from harness.budget import Why
 from harness.run import Run
-from runs.events.registry import RunEnded, SubmissionChosen
+from runs.events.registry import Part, RunEnded, SubmissionChosen
 from runs.files import replace_file, sha256_hex
 from runs.journal import read_events
 from runs.serialization import with_finite_numbers
@@ -42,8 +42,18 @@ def choose(run: Run, evaluation: Evaluation, why: str) -> None:
         if chosen is not None and chosen.evaluation == evaluation.id:
             return
         content = _submission_path(run, evaluation.id).read_bytes()
-        run.record(SubmissionChosen(evaluation=evaluation.id, sha256=sha256_hex(content), why=why))
+        sha256, parts = sha256_hex(content), parts_of(run.folder, evaluation)
+        run.record(SubmissionChosen(evaluation=evaluation.id, sha256=sha256, why=why, parts=parts))
         restore_submission(run)
+
+
+def parts_of(folder: Path, evaluation: Evaluation) -> list[Part]:
+    """The results that an evaluation's submission is made of: that of the first fold, or those of all folds."""
+    kept = folder / "evaluations" / evaluation.id
+    count, first = evaluation.result.folds, kept / "fold0" / "submission.csv"
+    if count > 1 and not (first.is_file() and first.read_bytes() == (kept / "submission.csv").read_bytes()):
+        return [Part(evaluation=evaluation.id, split=f"fold{fold}") for fold in range(count)]
+    return [Part(evaluation=evaluation.id)]
 
 
 def choose_best(run: Run) -> None:

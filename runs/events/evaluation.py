@@ -116,15 +116,27 @@ class EvaluationFinished(Event):
     steps: list[StepResult] = Field(default_factory=list)
 
 
+class Part(BaseModel):
+    """What one evaluation made on one split (`fold0`: the run's own), and its weight in a submission."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    evaluation: str
+    split: str = "fold0"
+    weight: float = 1.0
+
+
 class SubmissionChosen(Event):
     """The submission of record changed. `evaluation` is empty for the sample submission a run starts with, `final`
-    for what the end of a run made of its finalists."""
+    for what the end of a run made of its finalists. `parts` are the results it was combined from; a single part of an
+    evaluation is submitted as it is (none: the sample, or an older journal)."""
 
     kind: Literal["submission_chosen"] = "submission_chosen"
     audience: Audience = "people"
     evaluation: str
     sha256: str
     why: str
+    parts: list[Part] = Field(default_factory=list)
 
 
 class PlanMade(Event):

@@ -29,6 +29,7 @@ from runs.events.evaluation import EvaluationFinished as EvaluationFinished
 from runs.events.evaluation import EvaluationStarted as EvaluationStarted
 from runs.events.evaluation import FoldFinished as FoldFinished
 from runs.events.evaluation import FoldStarted as FoldStarted
+from runs.events.evaluation import Part as Part
 from runs.events.evaluation import PlanMade as PlanMade
 from runs.events.evaluation import Step as Step
 from runs.events.evaluation import StepResult as StepResult

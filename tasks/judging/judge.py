@@ -17,7 +17,7 @@ from tasks.holdout.blend import Blend, load_blend, read_meta
 from tasks.holdout.build import HELD_OUT
 from tasks.io.columns import Columns, read_columns, write_columns
 from tasks.io.hashing import hash_of_file
-from tasks.judging.partition_submission import Partition, answers_of, partition_submission
+from tasks.judging.partition_submission import Partition, answers_of, partition_submission, write_test_rows
 from tasks.judging.validate_submission import SubmissionRefused
 from tasks.subprocesses import ChildKilled, ChildTimeout, Reply, run_isolated, serve
 
@@ -207,7 +207,15 @@ def format_gain(gain: float | None, noise: float | None) -> str:
     return f"{gain:+.{decimals}f} ± {noise:.{decimals}f}"
 
 
-# ------------------------------------------------------------------------------------------- values of the test rows
+# --------------------------------------------------------------------------------------------------- the test rows
+
+
+def run_write_test_rows(blend: Path, out: Path, seconds: float) -> dict[str, Any]:
+    """`partition_submission.write_test_rows` in a child process. Raises TaskError for a blend that cannot be read,
+    `ChildFailed`."""
+    load_blend(blend)
+    request = {"blend": str(blend.absolute()), "test_rows": str(out.absolute())}
+    return run_isolated("tasks.judging.judge", request, seconds)
 
 
 def run_check_test_rows(blend: Path, test: Path, seconds: float) -> str:
@@ -259,6 +267,8 @@ def _check_values(blend: Blend, answers: Columns, *tables: Columns) -> None:
 
 def _perform(request: dict[str, Any]) -> Reply:
     blend = load_blend(Path(request["blend"]))
+    if "test_rows" in request:
+        return write_test_rows(blend, Path(request["test_rows"]))
     if "check" in request:
         return {"problem": check_test_rows(blend, Path(request["check"]))}
     submission, out = (Path(request[name]) for name in ("submission", "out"))

@@ -15,7 +15,8 @@ from typing import Any
 from tasks.holdout.blend import Blend, read_meta
 from tasks.holdout.build import HELD_OUT, SELECT, TEST
 from tasks.holdout.private_labels import read_labels
-from tasks.io.columns import Columns, read_columns
+from tasks.io.columns import Columns, read_columns, write_columns
+from tasks.judging.restore_test_rows import restore_test_rows
 from tasks.judging.validate_submission import SIZE_CAP, Format, read_submission
 
 ANSWERS = {HELD_OUT: "answers.csv", SELECT: "select.csv"}
@@ -63,10 +64,37 @@ def partition_submission(blend: Blend, submission: Path, size_cap: int = SIZE_CA
     meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
     table = read_submission(submission, _format(meta, key), size_cap)
     held_out, select, test = (table.take(key.rows[role]) for role in (HELD_OUT, SELECT, TEST))
-    if key.originals:
-        test = test.with_column(meta["id"], [key.originals.get(row, key.ids[row]) for row in key.rows[TEST]])
+    originals = [key.originals.get(row, key.ids[row]) for row in key.rows[TEST]] if key.originals else None
     answers, units = answers_of(blend, HELD_OUT)
-    return Partition(held_out, answers, units, select, _restore_columns(blend, meta["columns"], test))
+    test = restore_test_rows(test, meta["id"], originals, meta["columns"], _rest_of(blend))
+    return Partition(held_out, answers, units, select, test)
+
+
+def write_test_rows(blend: Blend, out: Path) -> dict[str, Any]:
+    """Write which rows of a blend's sample are test rows, and nothing else of its private labels.
+
+    `out` gets `ids.csv` (of all rows in the order of the sample), `test_rows.csv` (the place of each test row in it,
+    and its id in the task's own sample) and, where the task's sample has further columns, `rest.csv`. Returns what else
+    is needed to make the task's submission of one for the blend: names of columns and facts of the metric.
+    """
+    meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
+    out.mkdir(parents=True)
+    rows = key.rows[TEST]
+    originals = [key.originals.get(row, key.ids[row]) for row in rows]
+    write_columns(out / "ids.csv", Columns(["id"], [key.ids]))
+    write_columns(out / "test_rows.csv", Columns(["row", "id"], [[str(row) for row in rows], originals]))
+    if (rest := _rest_of(blend)) is not None:
+        write_columns(out / "rest.csv", rest)
+    return {
+        "columns": meta["columns"],
+        "id": meta["id"],
+        "targets": meta["targets"],
+        "may_be_missing": meta["may_be_missing"],
+        "needs": blend.metric.needs,
+        "is_rank_based": blend.metric.is_rank_based,
+        "has_own_metric": blend.metric.file is not None,
+        "is_renamed": bool(key.originals),
+    }
 
 
 def answers_of(blend: Blend, role: str) -> tuple[Columns, list[str]]:
@@ -75,15 +103,10 @@ def answers_of(blend: Blend, role: str) -> tuple[Columns, list[str]]:
     return answers, [key.units[row] for row in key.rows[role]] if key.units else [""] * len(answers)
 
 
-def _restore_columns(blend: Blend, header: list[str], test: Columns) -> Columns:
-    """The sample's columns in its order; columns that are no targets have the sample's cells."""
-    if header == test.header:
-        return test
+def _rest_of(blend: Blend) -> Columns | None:
+    """The cells of columns of the task's sample that are no targets."""
     path = blend.private_labels / "rest.csv"
-    rest = read_columns(path) if path.exists() else None
-    blank = [""] * len(test)
-    columns = [test.column(name) if name in test.header else rest.column(name) if rest else blank for name in header]
-    return Columns(header, columns)
+    return read_columns(path) if path.exists() else None
 
 
 @lru_cache(1)
