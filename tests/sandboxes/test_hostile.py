@@ -134,7 +134,8 @@ def test_background_processes_that_were_ended_are_reported(driver: Any) -> None:
     status = driver.run("nohup sleep 61 > log.txt 2>&1 & sleep 62 & echo on")
     assert status.killed == 2 or b"2 left in the background" in driver.sandbox.output(status.id)
     status = driver.run("(echo on > >(cat)) && true 2>&1 | cat")
-    assert (status.killed, driver.sandbox.output(status.id)) == (0, b"on\n")
+    # The shell does not wait for `>(cat)`, so on a busy machine its output may come too late.
+    assert (status.killed, driver.sandbox.output(status.id)) in ((0, b"on\n"), (0, b""))
     assert driver.run("kill -9 $$").exit_code == 137
 
 
