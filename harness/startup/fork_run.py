@@ -56,13 +56,21 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
         errors.fail(f"{first.run_id} has been graded against the private answers, so no run may go on from it")
     run_id, now = new_run_id(first.task_id, first.settings.seed), datetime.now(UTC)
     at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    own = {"run_id": run_id, "at": at, "harness_version": version("open-harness"), "hardware": hardware(first.settings)}
-    created = first.model_copy(update=own)
+    changes = {
+        "run_id": run_id,
+        "at": at,
+        "harness_version": version("open-harness"),
+        "hardware": hardware(first.settings),
+    }
+    created = first.model_copy(update=changes)
     state = fold(events)
-    added = [*_ended_attempts(events, state), _forked(first, state, last, start_from, request)]
-    added += _changes(state, added[-1], request, process)
-    clock = {"at": at, "mono": events[-1].mono}
-    events = [created, *events[1:], *(event.model_copy(update=clock) for event in added)]
+    forked = _forked(first, state, last, start_from, request)
+    mono = events[-1].mono
+    ends = [end.model_copy(update={"at": events[-1].at, "mono": mono}) for end in _ended_attempts(events, state)]
+    own = [
+        one.model_copy(update={"at": at, "mono": mono}) for one in (forked, *_changes(state, forked, request, process))
+    ]
+    events = [created, *events[1:], *ends, *own]
     write_fork(process.runs / run_id, source, events, fold(events), ("task.yaml", COPY))
     return process.runs / run_id
 
@@ -123,9 +131,9 @@ def _own(settings: RunSettings, request: ForkRequest, name: str) -> Any:
     return getattr(settings, name) if given is None else given
 
 
-def _changes(state: State, forked: Event, request: ForkRequest, process: Settings) -> list[Event]:
+def _changes(state: State, forked: RunForked, request: ForkRequest, process: Settings) -> list[Event]:
     """The change of the endpoint, probed, if one was asked for."""
-    assert state.created is not None and isinstance(forked, RunForked)
+    assert state.created is not None
     created = extended(state.created, forked)
     if request.endpoint and request.base_url:
         errors.fail("give --endpoint or --base-url, not both")

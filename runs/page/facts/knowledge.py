@@ -49,13 +49,14 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
     created = state.created
     assert created is not None
     settings = created.settings
+    most = f"{settings.hours:.4g}" if settings.hours else "unlimited"
     facts = [
         ("model", f"{settings.model}{' (a script, not an LLM)' if created.is_demo else ''}"),
         ("endpoint", settings.base_url or "built in"),
         ("profile", _profile(created)),
         ("models used", ", ".join(f"{name}: {turns} turns" for name, turns in state.turns_by_model.items()) or "none"),
         ("hardware", _hardware(created)),
-        ("hours", f"{view.times.position / 3600:.2f} h of at most {settings.hours or 'unlimited'} h"),
+        ("hours", f"{view.times.position / 3600:.2f} h of at most {most} h"),
         ("seed", str(settings.seed)),
         ("sandbox", sandbox_text(created)),
         ("isolation and network", created.notice or ("" if created.protects_labels else LABELS_UNPROTECTED)),
