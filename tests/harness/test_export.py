@@ -144,6 +144,8 @@ def test_exported_folder_has_code_steps_requirements_and_provenance(home: Path, 
     for fact in (state.created.run_id, "scripted", "seed: 0", state.created.harness_version, record_of(run).sha256):
         assert fact in text
     assert "±" in text and "labels unprotected" in text
+    recorded = json.loads((folder / "export.json").read_text())["parts"]
+    assert all(int(part["variables"]["OMP_NUM_THREADS"]) > 0 for part in recorded)
     pins = (folder / "requirements.txt").read_text().splitlines()
     assert pins == [package.replace(" ", "==") for package in state.created.packages] and pins
 
