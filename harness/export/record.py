@@ -80,8 +80,10 @@ class Record:
         is_first = part.split == FIRST
         jobs = self.folder / "jobs" if is_first else self.folder / "fold_jobs" / part.split / part.evaluation
         job = f"e-{part.evaluation}" if is_first else f"e-{part.evaluation}-{part.split}"
-        recorded = environment_of_job(jobs, job) or environment_of_job(jobs, f"{job}-s1")
-        return {name: recorded[name] for name in THREAD_VARIABLES if name in recorded}
+        count = len(self.steps_of(self.state.evaluations[part.evaluation]))
+        names = [job, *(f"{job}-s{number}" for number in range(count, 0, -1))]  # a cached step has no job
+        found = next((variables for name in names if (variables := environment_of_job(jobs, name))), {})
+        return {name: found[name] for name in THREAD_VARIABLES if name in found}
 
     def environment(self) -> Path | None:
         """The Python environment that the solutions ran in, if it is still on this machine."""
