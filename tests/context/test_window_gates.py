@@ -18,7 +18,6 @@ from tests.context.test_long_window import REPORT, planted, stages
 from tests.long_play import Calls, Played, Worker, play, settings_of
 from tests.playing import call
 
-TURNS = 340
 CHEAP = """context_tokens = 1_000_000
 quality_tokens = 400_000
 [scripted.prices]
@@ -30,19 +29,21 @@ output = 1.20
 
 @dataclass(frozen=True)
 class Size:
-    """A window and the rows that a turn reads; `grows_to`: tokens that it has at least before something leaves."""
+    """A window and the rows that a turn reads; `grows_to`: tokens that it has at least before something leaves.
+    A larger window needs more `turns` until a turn costs the same all the time."""
 
     window: int
     rows: int
     grows_to: int
     profile: str = ""
     cached: float = 0.06
+    turns: int = 340
 
 
 SIZES = {
     "32k": Size(32_000, 18, 20_000),
     "120k": Size(120_000, 70, 75_000, "context_tokens = 200_000\n"),
-    "400k": Size(400_000, 2 * 130, 200_000, CHEAP, 0.006),
+    "400k": Size(400_000, 2 * 130, 200_000, CHEAP, 0.006, turns=400),
 }
 
 
@@ -66,7 +67,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     home = tmp_path_factory.mktemp("gates")
     worker = Worker(lambda turn: step_of(size, turn), obeys=lambda turn: turn % 5 != 0)
     settings = settings_of(home, **({} if "quality" in size.profile else {"window_tokens": size.window}))
-    return play(home, worker, TURNS, settings, profile=size.profile), worker, size
+    return play(home, worker, size.turns, settings, profile=size.profile), worker, size
 
 
 @pytest.mark.slow
@@ -81,9 +82,9 @@ def test_window_uses_its_size_and_never_exceeds_it(run: tuple[Played, Worker, Si
 
 @pytest.mark.slow
 def test_every_request_extends_the_one_before_within_an_epoch(run: tuple[Played, Worker, Size]) -> None:
-    played, _, _ = run
+    played, _, size = run
     sums = measure_cache(played.events)
-    assert len(sums.turns) == len(played.engine.served) == TURNS
+    assert len(sums.turns) == len(played.engine.served) == size.turns
     assert all(one.extends or turn.opens for one, turn in zip(played.engine.served, sums.turns, strict=True))
     assert sums.flushes == 0 and sums.alarms == 0 and fold(played.events).breaches == 0
     assert all(one.thoughts_kept == one.thoughts_sent for one in played.engine.served)
@@ -93,7 +94,7 @@ def test_every_request_extends_the_one_before_within_an_epoch(run: tuple[Played,
 def test_twice_as_many_turns_cost_twice_as_much(run: tuple[Played, Worker, Size]) -> None:
     played, _, size = run
     prices = [one.dollars(cached=size.cached) for one in played.engine.served]
-    ratio = sum(prices) / sum(prices[: TURNS // 2])
+    ratio = sum(prices) / sum(prices[: size.turns // 2])
     print(f"cost(2N)/cost(N) {ratio:.3f}")
     assert ratio <= 2.1
 
