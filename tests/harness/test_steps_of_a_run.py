@@ -80,7 +80,7 @@ def test_only_the_changed_model_of_a_stack_is_trained_again_on_every_fold(tmp_pa
     assert len((tmp_path / "marks-b").read_text()) == 9 + len(finals)
     texts = evaluate_results(events)
     assert "step 1 of 4: cached from 001-1" in texts[1] and "own score" in texts[1]
-    assert "001-2" in texts[2].splitlines()[1], "the same files and steps are answered with the earlier result"
+    assert texts[2].startswith("evaluation 001-2"), "the same files and steps are answered with the earlier result"
     started = [event for event in events if isinstance(event, EvaluationStarted)]
     assert len(started) == 3 and "train.py a && python other.py b" in started[0].command
     jobs = Counter(event.job for event in events if isinstance(event, JobFinished))
