@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.cli_types import dollars, gpu_count, hours
+from harness.amounts import dollars, gpu_count, hours
 from harness.endpoint.errors import may_hold_secrets
 from harness.endpoint.extras import Extras
 from harness.endpoint.profiles import Profile

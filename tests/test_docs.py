@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from harness.cli import make_parser
+from harness.cli.options import make_parser
 from harness.endpoint.profiles import KINDS, Profile
 from runs.events.base import Audience, Event
 from runs.run_settings import RunSettings, unit_of

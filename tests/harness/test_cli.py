@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from harness import cli, errors
-from harness.cli_parser import Parser
+from harness.amounts import hours
+from harness.cli import entry
+from harness.cli.options import make_parser
+from harness.cli.parser import Parser
 from harness.errors import BUG, CODES, DONE, ENDPOINT, INPUT, SANDBOX, STOPPED, code_of, explain
 from harness.settings import SettingsError
 from runs.events.registry import Warned
@@ -33,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def parse(line: str) -> argparse.Namespace:
-    return cli.make_parser().parse_args(line.split())
+    return make_parser().parse_args(line.split())
 
 
 def test_budgets_accept_units() -> None:
@@ -61,8 +64,8 @@ def test_invalid_argument_is_refused_with_its_name(words: str, capsys: pytest.Ca
 def test_hours_are_finite() -> None:
     for text in ("1e400", "9" * 400):
         with pytest.raises(argparse.ArgumentTypeError):
-            cli.hours(text)
-    assert math.isfinite(cli.hours("9" * 9))
+            hours(text)
+    assert math.isfinite(hours("9" * 9))
 
 
 def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ def ends(act: Callable[[argparse.Namespace, object], int], monkeypatch: pytest.M
     parser = Parser()
     parser.set_defaults(command=act)
     parser.add_argument("word")
-    monkeypatch.setattr(cli, "make_parser", lambda *_: parser)
+    monkeypatch.setattr(entry, "make_parser", lambda *_: parser)
     return cli.main(["act"])
 
 
@@ -143,7 +146,7 @@ def test_ctrl_c_before_a_run_starts_shows_no_traceback(
 def harness(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a subprocess."""
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *words], capture_output=True, text=True, env={**os.environ, **changes}
+        [sys.executable, "-m", "harness", *words], capture_output=True, text=True, env={**os.environ, **changes}
     )
 
 
@@ -214,7 +217,7 @@ def test_closed_output_is_no_error(words: str, reader: str, home: Path, tmp_path
     task = a_task(tmp_path / "letters")
     many = [Warned(message=f"{number} " + "and so on " * 500) for number in range(100)]
     a_run(home, "one", ended(*an_attempt(), *many), task_path=str(task.path), task_digest=task.digest)
-    line = f"exec 2>&1; {sys.executable} -m harness.cli {words} {reader}; echo ${{PIPESTATUS[0]}}"
+    line = f"exec 2>&1; {sys.executable} -m harness {words} {reader}; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert "Traceback" not in done.stdout and "Error" not in done.stdout

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import cli, cli_commands, errors
+from harness import cli, errors
+from harness.cli.commands import request
+from harness.cli.options import make_parser
 from harness.config import Layer, endpoint_of, resolve, task_layer, untrusted
 from harness.endpoint.profiles import Prices
 from harness.errors import UsageError
@@ -212,7 +214,7 @@ def test_harness_config_names_values_sources_and_ignored_variables(
 
 
 def test_every_flag_of_a_setting_is_an_option_of_run() -> None:
-    parser = cli.make_parser()
+    parser = make_parser()
     for name in RunSettings.model_fields:
         if flag := flag_of(name):
             text = {"sandbox": "local", "hours": "2", "cost": "3"}.get(name, "4")
@@ -222,8 +224,6 @@ def test_every_flag_of_a_setting_is_an_option_of_run() -> None:
 
 
 def test_flags_of_the_command_line_reach_the_settings(process: Settings) -> None:
-    options = cli.make_parser().parse_args(
-        ["run", "digits", "--hours", "90m", "--sandbox", "local", "--set", "top_k=3"]
-    )
-    resolved = resolve_settings(cli_commands.request(options), None, process)
+    options = make_parser().parse_args(["run", "digits", "--hours", "90m", "--sandbox", "local", "--set", "top_k=3"])
+    resolved = resolve_settings(request(options), None, process)
     assert (resolved.settings.hours, resolved.settings.sandbox, resolved.settings.top_k) == (1.5, "local", 3)

@@ -14,7 +14,8 @@ from context.playbook.trial import Result, TaskRange, Trial, Wanted, next_run, s
 from context.playbook.versions import PlaybookError, load_playbook, shipped_playbook
 from context.window import prompt, use_prompts
 from harness import errors
-from harness.cli import main, make_parser
+from harness.cli import main
+from harness.cli.options import make_parser
 from harness.commands.evolve import evolve, results_of, trials
 from harness.commands.evolve_runs import Played
 from harness.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.cli_types import gpu_count
+from harness.amounts import gpu_count
 from runs.events.registry import Event, RunCreated, TaskDescribed, ToolFinished, Warned
 from sandboxes import gpu_devices
 from tests.playing import call, events_of, harness_here, only_run, reply

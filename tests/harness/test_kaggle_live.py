@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import cli, errors
-from harness.cli import make_parser
+from harness.cli.options import make_parser
 from harness.commands.new_task import new_task
 from harness.commands.submit import submit_run
 from harness.settings import load_settings

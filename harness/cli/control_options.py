@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import argparse
 
-from harness import cli_commands
-from harness.cli_parser import RUN_HELP, Parser
-from harness.cli_types import count, dollars, hours
+from harness.amounts import count, dollars, hours
+from harness.cli import commands as call
+from harness.cli.parser import RUN_HELP, Parser
 
 
 def add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add `fork`, `attach`, `steer`, `pause`, `stop` and `extend`."""
     _add_fork(commands)
     attach = commands.add_parser("attach", allow_abbrev=False, help="look at a run that is being played")
-    attach.set_defaults(command=cli_commands.attach)
+    attach.set_defaults(command=call.attach)
     attach.add_argument("run", metavar="RUN", help=RUN_HELP)
     attach.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     steer = commands.add_parser("steer", allow_abbrev=False, help="tell the model of a run a hint")
-    steer.set_defaults(command=cli_commands.steer)
+    steer.set_defaults(command=call.steer)
     steer.add_argument("run", metavar="RUN", help=RUN_HELP)
     steer.add_argument("hint", metavar="HINT", nargs="?", default="", help="what the model should know, in your words")
     steer.add_argument(
         "--from", dest="evaluation", metavar="EVALUATION", default="", help="start the next attempt from this one"
     )
     pause = commands.add_parser("pause", allow_abbrev=False, help="let a run stand still; `resume` continues it")
-    pause.set_defaults(command=cli_commands.pause)
+    pause.set_defaults(command=call.pause)
     pause.add_argument("run", metavar="RUN", help=RUN_HELP)
     stop = commands.add_parser("stop", allow_abbrev=False, help="end a run with its final selection")
-    stop.set_defaults(command=cli_commands.stop)
+    stop.set_defaults(command=call.stop)
     stop.add_argument("run", metavar="RUN", help=RUN_HELP)
     stop.add_argument("--now", action="store_true", help="stop its process within seconds instead; it can be resumed")
     extend = commands.add_parser("extend", allow_abbrev=False, help="add to the budget of a run")
-    extend.set_defaults(command=cli_commands.extend)
+    extend.set_defaults(command=call.extend)
     extend.add_argument("run", metavar="RUN", help=RUN_HELP)
     extend.add_argument("--hours", metavar="H", type=hours, help="active time to add")
     extend.add_argument("--cost", metavar="DOLLARS", type=dollars, help="dollars to add")
@@ -41,7 +41,7 @@ def add_control(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_fork(commands: argparse._SubParsersAction[Parser]) -> None:
     fork = commands.add_parser("fork", allow_abbrev=False, help="start a new run from a point of another one")
-    fork.set_defaults(command=cli_commands.fork)
+    fork.set_defaults(command=call.fork)
     fork.add_argument("run", metavar="RUN", help=RUN_HELP)
     where = "number of an event, or name of an evaluation to start from"
     fork.add_argument("--at", metavar="EVENT", required=True, help=where)

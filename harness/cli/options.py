@@ -1,4 +1,4 @@
-"""The command line: what may be typed, and which module answers it.
+"""What may be typed: every command, its options, and which function of `commands` it calls.
 
 Parsing imports nothing heavy, so that `harness --help` is quick; each command imports what it needs when it is called.
 """
@@ -6,64 +6,18 @@ Parsing imports nothing heavy, so that `harness --help` is quick; each command i
 from __future__ import annotations
 
 import argparse
-import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness import cli_commands, errors
-from harness.cli_control import add_control
-from harness.cli_parser import RUN_HELP, Parser
-from harness.cli_types import count, dollars, gpu_count, hours, natural, seed_count, speed
-
-if TYPE_CHECKING:
-    from harness.settings import Settings
+from harness import errors
+from harness.amounts import count, seed_count, speed
+from harness.cli import commands as call
+from harness.cli.control_options import add_control
+from harness.cli.parser import RUN_HELP, Parser
+from harness.cli.run_options import SET_HELP, add_config, add_resume, add_run
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
 _SORT_KEYS = ["started", "task", "score", "cost", "active"]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code. Every error ends here as one message, never as a traceback."""
-    errors.provide_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show `±` gets a question mark, not a crash
-            stream.reconfigure(errors="replace")
-    settings: Settings | None = None
-    code = errors.DONE
-    try:
-        words = list(sys.argv[1:] if arguments is None else arguments)
-        from harness.settings import completes
-
-        if completes():
-            from harness.completion import complete
-
-            complete(make_parser())
-        parser = make_parser(words[:1])
-        if not words:
-            parser.print_help()
-            return errors.DONE
-        options = parser.parse(words)
-        options.words = words
-        from harness.settings import load_settings
-
-        settings = load_settings()
-        code = int(options.command(options, settings))
-        sys.stdout.flush()
-        return code
-    except SystemExit:  # argparse has said what there is to say
-        errors.is_full(sys.stdout)
-        raise
-    except BrokenPipeError:
-        errors.hush(sys.stdout)
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        if errors.is_full(sys.stdout):
-            errors.say("the output of this command cannot be written: no space left where it goes.")
-            return errors.STOPPED
-        errors.say(errors.explain(error, settings.home if settings else None))
-        return errors.code_of(error)
 
 
 def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
@@ -77,14 +31,14 @@ def make_parser(commands: Sequence[str] = ("run", "config")) -> Parser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_run(subparsers, with_settings="run" in commands)
-    _add_resume(subparsers)
+    add_run(subparsers, with_settings="run" in commands)
+    add_resume(subparsers)
     add_control(subparsers)
     _add_listing(subparsers)
     _add_storage(subparsers)
     _add_score(subparsers)
     _add_doctor(subparsers)
-    _add_config(subparsers, with_settings="config" in commands)
+    add_config(subparsers, with_settings="config" in commands)
     _add_new_task(subparsers)
     _add_competitions(subparsers)
     _add_lessons(subparsers)
@@ -104,73 +58,16 @@ class _Version(argparse.Action):
 _Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
 
 
-def _add_run(commands: _Commands[Parser], with_settings: bool) -> None:
-    run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
-    run.set_defaults(command=cli_commands.run)
-    run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
-    if with_settings:
-        _add_settings(run)
-    run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
-    run.add_argument("--detach", action="store_true", help="play in a session of its own, print its id and return")
-    run.add_argument("--resume-or-start", metavar="ID", help="continue the run of this id, or start it under this id")
-    run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
-
-
-def _add_config(commands: _Commands[Parser], with_settings: bool) -> None:
-    config = commands.add_parser("config", allow_abbrev=False, help="show the effective settings and their sources")
-    config.set_defaults(command=cli_commands.config)
-    config.add_argument("task", metavar="TASK", nargs="?", help="include the `run:` part of this task")
-    if with_settings:
-        _add_settings(config)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """An option for each setting that has a flag, and `--set` for all of them."""
-    from runs.run_settings import RunSettings, choices_of, flag_of, unit_of
-
-    for name, field in RunSettings.model_fields.items():
-        flag = flag_of(name)
-        if not flag:
-            continue
-        text = (field.description or "").replace("%", "%%")
-        if field.annotation is bool:
-            parser.add_argument(flag, dest=name, action="store_const", const=True, help=text)
-        elif choices := choices_of(name):
-            parser.add_argument(flag, dest=name, choices=choices, help=text)
-        else:
-            kind = _TYPES.get(name) or (natural if field.annotation is int else str)
-            metavar = unit_of(name).upper() or name.upper()
-            parser.add_argument(flag, dest=name, metavar=metavar, type=kind, help=text)
-    parser.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=_SET_HELP)
-    parser.add_argument(
-        "--trust-task", action="store_true", help="let the task file set endpoint and sandbox (remembered)"
-    )
-
-
-_TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "parallel": count, "gpus": gpu_count}
-_SET_HELP = "set any setting; `harness config` lists them"
-
-
-def _add_resume(commands: _Commands[Parser]) -> None:
-    resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
-    resume.set_defaults(command=cli_commands.resume)
-    resume.add_argument("run", metavar="RUN", help=RUN_HELP)
-    resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
-    resume.add_argument("--base-url", metavar="URL", help="continue at this address of the endpoint from now on")
-    resume.add_argument("--model", metavar="NAME", help="the model's name there, if it has another")
-    resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
-
-
 def _add_listing(commands: _Commands[Parser]) -> None:
     runs = commands.add_parser("runs", allow_abbrev=False, help="list all runs")
-    runs.set_defaults(command=cli_commands.runs)
+    runs.set_defaults(command=call.runs)
     runs.add_argument("--task", metavar="TASK", default="", help="only runs of this task")
     runs.add_argument("--sort", choices=_SORT_KEYS, default="started", help="what to sort by (default started)")
     runs.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
     status = commands.add_parser("status", allow_abbrev=False, help="list the runs that are being played, a line each")
-    status.set_defaults(command=cli_commands.status)
+    status.set_defaults(command=call.status)
     show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
-    show.set_defaults(command=cli_commands.show)
+    show.set_defaults(command=call.show)
     show.add_argument("run", metavar="RUN", help=RUN_HELP)
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
@@ -178,20 +75,20 @@ def _add_listing(commands: _Commands[Parser]) -> None:
     show.add_argument("--messages", action="store_true", help="chat messages as JSON Lines, one line per epoch")
     show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
     view = commands.add_parser("view", allow_abbrev=False, help="show runs in a browser, live ones as they are played")
-    view.set_defaults(command=cli_commands.view)
+    view.set_defaults(command=call.view)
     view.add_argument("run", metavar="RUN", nargs="?", help=f"{RUN_HELP} (default: the list of all runs)")
     view.add_argument("--port", metavar="N", type=count, help="the port on 127.0.0.1 (default 8765, or a free one)")
     check = commands.add_parser("check", allow_abbrev=False, help="check that a run folder holds what was recorded")
-    check.set_defaults(command=cli_commands.check)
+    check.set_defaults(command=call.check)
     check.add_argument("run", metavar="RUN", help=RUN_HELP)
     check.add_argument("--save", metavar="DIR", type=Path, help="copy what is intact into a new folder")
     replay = commands.add_parser("replay", allow_abbrev=False, help="show a run again as it was played")
-    replay.set_defaults(command=cli_commands.replay)
+    replay.set_defaults(command=call.replay)
     replay.add_argument("run", metavar="RUN", help=RUN_HELP)
     replay.add_argument("--speed", metavar="X", type=speed, default=60.0, help="so many times as fast (default 60)")
     replay.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
-    tasks.set_defaults(command=cli_commands.tasks)
+    tasks.set_defaults(command=call.tasks)
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
     tasks.add_argument("--metrics", action="store_true", help="list the metrics that a task may name instead")
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
@@ -199,25 +96,25 @@ def _add_listing(commands: _Commands[Parser]) -> None:
 
 def _add_storage(commands: _Commands[Parser]) -> None:
     du = commands.add_parser("du", allow_abbrev=False, help="show what runs and their data take on disk")
-    du.set_defaults(command=cli_commands.du)
+    du.set_defaults(command=call.du)
     rm = commands.add_parser("rm", allow_abbrev=False, help="remove runs, and data that no other run needs")
-    rm.set_defaults(command=cli_commands.rm)
+    rm.set_defaults(command=call.rm)
     rm.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     rm.add_argument("--yes", action="store_true", help="remove; without it only the sizes are shown")
     export = commands.add_parser("export", allow_abbrev=False, help="write a run's winning code to a folder, to run it")
-    export.set_defaults(command=cli_commands.export)
+    export.set_defaults(command=call.export)
     export.add_argument("run", metavar="RUN", help=RUN_HELP)
     export.add_argument("folder", metavar="DIR", type=Path, help="a folder that does not exist yet, or is empty")
 
 
 def _add_competitions(commands: _Commands[Parser]) -> None:
     prepare = commands.add_parser("prepare", allow_abbrev=False, help="prepare the data of an MLE-bench competition")
-    prepare.set_defaults(command=cli_commands.prepare)
+    prepare.set_defaults(command=call.prepare)
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
     prepare.add_argument("--raw", metavar="DIR", type=Path, help="Kaggle's files or zip, if already downloaded")
     prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
     report = commands.add_parser("report", allow_abbrev=False, help="benchmark results over graded runs")
-    report.set_defaults(command=cli_commands.report)
+    report.set_defaults(command=call.report)
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
@@ -229,14 +126,14 @@ def _add_competitions(commands: _Commands[Parser]) -> None:
     report.add_argument("--html", action="store_true", help="write one page per run, graded or not, to mail or archive")
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
     submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
-    submit.set_defaults(command=cli_commands.submit)
+    submit.set_defaults(command=call.submit)
     submit.add_argument("run", metavar="RUN", help=RUN_HELP)
     submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
 def _add_score(commands: _Commands[Parser]) -> None:
     score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
-    score.set_defaults(command=cli_commands.score)
+    score.set_defaults(command=call.score)
     score.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
     score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
@@ -249,7 +146,7 @@ def _add_doctor(commands: _Commands[Parser]) -> None:
     doctor = commands.add_parser(
         "doctor", allow_abbrev=False, help="check this machine, its sandboxes and the endpoint"
     )
-    doctor.set_defaults(command=cli_commands.doctor)
+    doctor.set_defaults(command=call.doctor)
     doctor.add_argument("--endpoint", metavar="NAME", help="endpoint of config.toml to check")
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to check")
     doctor.add_argument("--model", metavar="NAME", help="model the endpoint should serve")
@@ -258,7 +155,7 @@ def _add_doctor(commands: _Commands[Parser]) -> None:
 
 def _add_new_task(commands: _Commands[Parser]) -> None:
     new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a table or a folder")
-    new.set_defaults(command=cli_commands.new_task)
+    new.set_defaults(command=call.new_task)
     data = "a table (CSV, TSV, JSON, Parquet, Excel, also packed), or a folder"
     new.add_argument("data", metavar="DATA", type=Path, nargs="?", help=data)
     new.add_argument("--target", metavar="COLUMN", action="append", default=[], help="column to predict (repeatable)")
@@ -279,7 +176,7 @@ def _add_new_task(commands: _Commands[Parser]) -> None:
 
 def _add_lessons(commands: _Commands[Parser]) -> None:
     lessons = commands.add_parser("lessons", allow_abbrev=False, help="lessons of earlier runs, and their evidence")
-    lessons.set_defaults(command=cli_commands.lessons)
+    lessons.set_defaults(command=call.lessons)
     lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")
     lessons.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="lessons, words, files or runs")
     lessons.add_argument("--ledger", metavar="FILE", help="another file than ledger.sqlite in HARNESS_HOME")
@@ -293,26 +190,26 @@ _LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", 
 
 def _add_evolve(commands: _Commands[Parser]) -> None:
     evolve = commands.add_parser("evolve", allow_abbrev=False, help="try a changed playbook, keep it if it is better")
-    evolve.set_defaults(command=cli_commands.evolve)
+    evolve.set_defaults(command=call.evolve)
     what = ["list", "propose", "run", "use"]
     evolve.add_argument("what", choices=what, nargs="?", default="list", help="what to do (default list)")
     evolve.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="a folder of prompts, a trial, or a version")
     evolve.add_argument("--measure", metavar="NAME", help="the mechanism that the change should improve")
     evolve.add_argument("--task", metavar="NAME=LOW:HIGH", action="append", help="a task, scores that count as 0 and 1")
     evolve.add_argument("--why", metavar="TEXT", help="why the change should help, for the record")
-    evolve.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", help=_SET_HELP)
+    evolve.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", help=SET_HELP)
     evolve.add_argument("--runs", metavar="N", type=count, help="play at most N runs now")
     evolve.add_argument("--yes", action="store_true", help="start the runs whose cost was stated")
 
 
 def _add_sweep(commands: _Commands[Parser]) -> None:
     sweep = commands.add_parser("sweep", allow_abbrev=False, help="play many runs: tasks x seeds x settings")
-    sweep.set_defaults(command=cli_commands.sweep)
+    sweep.set_defaults(command=call.sweep)
     what = "a sweep file, or tasks; or status, stop, resume, report, work or merge, and a sweep's name"
     sweep.add_argument("arguments", metavar="ARGUMENT", nargs="*", help=what)
     sweep.add_argument("--name", metavar="NAME", help="name of a new sweep (default: that of its file)")
     sweep.add_argument("--seeds", metavar="N", type=count, help="play every task with the first N seeds (default 1)")
-    sweep.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=_SET_HELP)
+    sweep.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=SET_HELP)
     sweep.add_argument("--trust-task", action="store_true", help="let task files set endpoint and sandbox (remembered)")
     sweep.add_argument("--jobs", metavar="N", type=count, help="runs that are played at once")
     sweep.add_argument("--engine", choices=["local", "ray", "slurm"], help="what distributes the runs (default local)")
@@ -329,7 +226,3 @@ def _add_sweep(commands: _Commands[Parser]) -> None:
     sweep.add_argument("--output", metavar="DIR", type=Path, help="write the report there (report)")
     sweep.add_argument("--pad-missing", action="store_true", help="count a missing run as no medal (report)")
     sweep.add_argument("--no-curve", action="store_true", help="do not grade every evaluation for the curve (report)")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
