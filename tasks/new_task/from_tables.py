@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.errors import TaskError
-from tasks.holdout.splitters import MIN_LABELLED, shuffled_indices
+from tasks.holdout.splitters import MIN_LABELLED
 from tasks.io.columns import Columns, write_columns
 from tasks.io.csv_text import as_number, is_missing
 from tasks.metrics.metric import METRICS, Metric
@@ -16,6 +17,7 @@ from tasks.new_task.choose_metric import check_metric, check_target, choose_metr
 from tasks.new_task.column_types import apply_types, check_times, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables
+from tasks.new_task.match_tables import Matched, match_tables
 from tasks.new_task.media import note_left_files
 from tasks.new_task.read_data import read_table
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
@@ -33,18 +35,6 @@ class Origin:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The three tables, the id column, and the label columns with those that are predicted."""
-
-    train: Columns
-    test: Columns
-    sample: Columns
-    id: str
-    labels: tuple[str, ...]
-    predicted: tuple[str, ...]
-
-
 def make_from_tables(
     request: TaskRequest, tables: Tables, name: str, say: Progress, origin: Origin = Origin()
 ) -> CreatedTask:
@@ -52,7 +42,8 @@ def make_from_tables(
     findings = Findings()
     folder = folder_to_make(request.into, name)
     train, test, sample = _read(request, tables, findings, say)
-    read = _match(request, tables, train, test, sample, findings)
+    read = match_tables(request, tables, train, test, sample, findings)
+    request = _with_id_name(request, read)
     say("looking at the columns", 0, 0)
     train = apply_types(read.train, request.types, str(tables.train))
     if not empty_is_an_answer(request):
@@ -104,96 +95,19 @@ def _read(request: TaskRequest, tables: Tables, findings: Findings, say: Progres
     return read
 
 
-# ------------------------------------------------------------------------------------------- which column is what
-
-
-def _match(
-    request: TaskRequest, tables: Tables, train: Columns, test: Columns, sample: Columns, findings: Findings
-) -> _Read:
-    """Find ids, labels and predicted columns. Raises TaskError for tables that do not fit together."""
-    id_name = request.id or sample.header[0]
-    test = _numbered(sample, test, id_name, tables, findings)
-    if id_name not in sample.header or id_name not in test.header:
-        raise TaskError(
-            f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test.name}, so it is not "
-            "the id. Name the id, which both have, with --id."
-        )
-    ids, wanted = sample.column(id_name), test.column(id_name)
-    if len(set(ids)) < len(ids):
-        raise TaskError(
-            f"{tables.sample}: ids in {id_name} repeat. Rows with several predictions need a `blend:` section."
-        )
-    if set(ids) != set(wanted) or len(ids) != len(wanted):
-        raise TaskError(
-            f"{tables.sample}: has {len(ids):,} ids and {tables.test.name} {len(wanted):,}; they must be the same. "
-            "Name the sample that belongs to this test table with --sample."
-        )
-    predicted = tuple(name for name in sample.header if name != id_name)
-    train = _with_id(train, test, id_name, findings)
-    labels = _labels(request, tables, train, test, id_name, predicted)
-    features = set(train.header) - set(labels)
-    if extra := [name for name in test.header if name not in features]:
-        raise TaskError(
-            f"{tables.test}: its column {extra[0]!r} is no feature of {tables.train.name}. Remove it, or name the "
-            "tables that belong together."
-        )
-    if unused := [name for name in train.header if name not in (*test.header, *labels)]:
-        findings.facts.append(f"only training rows have {', '.join(unused[:8])}")
-    findings.guesses.append(f"ids are in {id_name}, labels in {', '.join(labels[:8])}")
-    return _Read(train, test, sample, id_name, labels, predicted)
-
-
-def _numbered(sample: Columns, test: Columns, id_name: str, tables: Tables, findings: Findings) -> Columns:
-    """The test table with the ids of the sample, where these only count its rows."""
-    if id_name in test.header or id_name not in sample.header or len(sample) != len(test):
-        return test
-    ids = sample.column(id_name)
-    start = as_number(ids[0])
-    counts = start in (0, 1) and all(as_number(cell) == number for number, cell in enumerate(ids, int(start or 0)))
-    if not counts or any(set(test.column(name)) == set(ids) for name in test.header):
-        return test
-    findings.guesses.append(f"{tables.test.name} has no {id_name}: its rows are in the order of the sample")
-    return Columns([id_name, *test.header], [ids, *(test.column(name) for name in test.header)])
-
-
-def _with_id(train: Columns, test: Columns, id_name: str, findings: Findings) -> Columns:
-    """The training table with ids: its own, or new ones that no row to predict has."""
-    if id_name in train.header:
-        return train
-    count, taken = len(train), set(test.column(id_name))
-    numbers = [str(number) for number in range(1, count + len(taken) + 1) if str(number) not in taken][:count]
-    order = shuffled_indices(count, f"ids of {id_name}")
-    findings.facts.append(f"training rows have no {id_name}: they got new ones")
-    columns = [train.column(name) for name in train.header]
-    return Columns([id_name, *train.header], [[numbers[place] for place in order], *columns])
-
-
-def _labels(
-    request: TaskRequest, tables: Tables, train: Columns, test: Columns, id_name: str, predicted: Sequence[str]
-) -> tuple[str, ...]:
-    """The label columns: those that are named, those of the sample, or the one that only training rows have."""
-    known = set(train.header) - {id_name}
-    if request.targets:
-        if missing := [name for name in request.targets if name not in known]:
-            raise TaskError(f"{tables.train}: --target {missing[0]} is not a column of it.")
-        return request.targets
-    if set(predicted) <= known:
-        return tuple(predicted)
-    only = [name for name in train.header if name in known and name not in test.header]
-    fitting = [name for name in only if len(predicted) == 1 or {*map(str.strip, train.column(name))} <= set(predicted)]
-    if len(fitting) == 1:
-        return (fitting[0],)
-    raise TaskError(
-        f"{tables.sample}: its columns {', '.join(predicted[:6])} are not in {tables.train.name}, and it cannot be "
-        f"told which column has the labels ({', '.join(only[:8]) or 'test has all of them'}). Name it with --target."
+def _with_id_name(request: TaskRequest, read: Matched) -> TaskRequest:
+    """The request with the sample's name of the id, where --group or --time names it as train does."""
+    group, time = (
+        read.id if name and name not in read.train.header else name for name in (request.group, request.time)
     )
+    return replace(request, group=group, time=time)
 
 
 # ------------------------------------------------------------------------------------------------------ metric and form
 
 
 def _metric_and_form(
-    request: TaskRequest, train: Columns, read: _Read, findings: Findings
+    request: TaskRequest, train: Columns, read: Matched, findings: Findings
 ) -> tuple[Metric, Target, Columns]:
     """The metric, how labels become cells of the sample, and the training rows, with 0 and 1 where it needs them."""
     if len(read.labels) == 1 and len(read.predicted) > 1:
@@ -204,7 +118,8 @@ def _metric_and_form(
         unknown = sorted(set(train.column(read.labels[0])) - set(read.predicted))
         if unknown:
             raise TaskError(
-                f"the label {unknown[0]!r} of {read.labels[0]} is no column of the sample. Name another --target."
+                f"the labels of {read.labels[0]} ({', '.join(unknown[:6])}) are not the columns of the sample "
+                f"({', '.join(read.predicted[:6])}). Name another --target, or the sample that belongs to train."
             )
         return metric, Target(read.labels, read.predicted, "onehot"), train
     if len(read.labels) != len(read.predicted):
@@ -217,6 +132,7 @@ def _metric_and_form(
         findings.guesses.append("metric accuracy, because the sample has labels (choose another with --metric)")
     else:
         metric = choose_metric(train, read.labels, request, findings)
+    request = _with_positive(request, metric, train, read)
     if metric.answers == "binary" and (len(read.labels) > 1 or metric.needs == "labels"):
         train = number_words(train, read.labels, request, findings)
     target = form_of(train, read.labels, metric, request, findings)
@@ -227,6 +143,16 @@ def _metric_and_form(
     return metric, replace(target, predicted=read.predicted), train
 
 
+def _with_positive(request: TaskRequest, metric: Metric, train: Columns, read: Matched) -> TaskRequest:
+    """The request with the label that the sample's column is called like, as `spam` of the labels spam and ham."""
+    kinds = set(train.column(read.labels[0]))
+    if request.positive is not None or metric.answers != "binary" or len(read.labels) > 1 or len(kinds) != 2:
+        return request
+    words = re.split(r"[\W_]+", read.predicted[0].casefold())
+    called = [kind for kind in kinds if as_number(kind) is None and kind.casefold() in words]
+    return replace(request, positive=called[0]) if len(called) == 1 else request
+
+
 def _are_labels(cells: Sequence[str], shown: set[str]) -> bool:
     """Whether the sample shows both labels of two, or words: then labels are asked for, and no probabilities."""
     kinds = set(cells)
@@ -234,7 +160,7 @@ def _are_labels(cells: Sequence[str], shown: set[str]) -> bool:
     return len(kinds) == 2 and bool(known) and known <= kinds and (len(known) == 2 or as_number(min(known)) is None)
 
 
-def _valid_sample(read: _Read, target: Target, metric: Metric, findings: Findings) -> Columns:
+def _valid_sample(read: Matched, target: Target, metric: Metric, findings: Findings) -> Columns:
     """The sample, with cells that the metric accepts: it is the first submission of every run."""
     sample = read.sample
     defaults = sample_cells(target, metric, read.train)
@@ -249,7 +175,7 @@ def _valid_sample(read: _Read, target: Target, metric: Metric, findings: Finding
     return sample
 
 
-def _renumbering(read: _Read, findings: Findings) -> dict[str, object] | None:
+def _renumbering(read: Matched, findings: Findings) -> dict[str, object] | None:
     """New ids for the rows to predict where the old ones tell held-out rows from test rows."""
     ids = [(name, False) for name in read.train.column(read.id)] + [(name, True) for name in read.test.column(read.id)]
     numbers = [as_number(name) for name, _ in ids]

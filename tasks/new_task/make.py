@@ -63,10 +63,6 @@ def _from_file(request: TaskRequest, data: Path, findings: Findings, say: Progre
     """A task from one table of labelled rows."""
     say(f"reading {data.name}", 0, 0)
     table = read_table(data, findings, [*request.targets, *filter(None, (request.id, request.group, request.time))])
-    names = [name.strip() for name in table.header]
-    if names != table.header and len(set(names)) == len(names):
-        table = Columns(names, [table.column_at(index) for index in range(len(names))])
-        findings.facts.append("left out spaces around the names of columns")
     if not request.targets:
         has = ", ".join(table.header[:20])
         raise TaskError(f"{data}: name the column to predict with --target. Its columns are: {has}.")

@@ -37,7 +37,7 @@ def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Co
     table = _parse(content.name, content.data, str(path), sheet if is_workbook else "", findings, wanted)
     if not table.header or not len(table):
         raise TaskError(f"{path}: has no rows below its header. Give a table with a header and one row per example.")
-    table = _without_row_numbers(table, findings)
+    table = _without_row_numbers(_without_spaces(table, findings), findings)
     _check_header(path, table)
     return table
 
@@ -69,10 +69,18 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
+def _without_spaces(table: Columns, findings: Findings) -> Columns:
+    """The table without spaces around the names of its columns."""
+    names = [name.strip() for name in table.header]
+    if names == table.header or len(set(names)) < len(names):
+        return table
+    findings.facts.append("left out spaces around the names of columns")
+    return Columns(names, [table.column_at(index) for index in range(len(names))])
+
+
 def _without_row_numbers(table: Columns, findings: Findings) -> Columns:
     """The table without a first column that has no name and counts the rows, as pandas and R write it."""
-    name = table.header[0].strip()
-    if len(table.header) < 2 or name not in ("", "Unnamed: 0"):
+    if len(table.header) < 2 or table.header[0] not in ("", "Unnamed: 0"):
         return table
     numbers = table.numbers(table.header[0])
     if numbers is None or any(after - before != 1 for before, after in pairwise(numbers)):

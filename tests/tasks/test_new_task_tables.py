@@ -67,6 +67,112 @@ def test_column_with_labels_may_have_another_name_and_training_rows_no_ids(tmp_p
     assert submit_sample(task, tmp_path)[0] == ["Id", "Predicted"]
 
 
+@pytest.mark.parametrize("form", ["target_{}", "Prob {}", "{}_share", "Class_{}"])
+def test_columns_of_classes_may_have_words_around_them(form: str, tmp_path: Path) -> None:
+    labels = {"target_{}": ("C", "CL", "D"), "Class_{}": ("1", "2", "3")}.get(form, ("Dark red", "rose", "WHITE"))
+    folder = wine_folder(labels, onehot=True).write(tmp_path / "wine")
+    names = [form.format(label).lower() for label in labels]
+    change(folder, "sample_submission.csv", ["Id", *names])
+    task, created = made(folder)
+    assert task.metric.name == "log_loss" and task.submission.targets == tuple(names)
+    assert {row[-1] for row in read_table(task.public / "train.csv")[1:]} == set(names)
+    assert any(f"{names[0]} for {labels[0]}" in fact for fact in created.findings.facts)
+    assert len(submit_sample(task, tmp_path)[1:]) == 48
+
+
+def test_class_columns_that_fit_no_label_are_refused(tmp_path: Path) -> None:
+    folder = wine_folder(onehot=True).write(tmp_path / "wine")
+    change(folder, "sample_submission.csv", ["Id", "target_red", "target_rose", "target_pink"])
+    with pytest.raises(TaskError, match="cannot be told which column has the labels"):
+        made(folder, into=tmp_path / "never")
+    with pytest.raises(TaskError, match=r"\(red, rose, white\) are not the columns of the sample \(target_red"):
+        made(folder, "target", into=tmp_path / "never")
+
+
+def with_second_target(folder: Path, names: list[str], sample_names: list[str]) -> None:
+    """Write the wine's alcohol and hue as the targets."""
+    train = read_table(folder / "train.csv")
+    places = [train[0].index("alcohol"), train[0].index("hue")]
+    rest = [place for place, name in enumerate(train[0]) if name not in ("alcohol", "hue", "target")]
+    rows = [[row[place] for place in [*rest, *places]] for row in train]
+    write_table(folder / "train.csv", [[*rows[0][: len(rest)], *names], *rows[1:]])
+    test = read_table(folder / "test.csv")
+    write_table(folder / "test.csv", [[row[place] for place in rest] for row in test])
+    write_table(folder / "sample_submission.csv", [["Id", *sample_names], *([row[0], "1", "1"] for row in test[1:])])
+
+
+@pytest.mark.parametrize("names", [["alcohol", "hue"], ["Hue", "Alcohol"], ["pred_hue", "pred_alcohol"]])
+def test_sample_with_several_targets_gives_their_order(names: list[str], tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    with_second_target(folder, ["alcohol", "hue"], names)
+    task, _ = made(folder)
+    expected = tuple(name.lower().removeprefix("pred_") for name in names)
+    assert task.labels and task.labels.targets == expected and task.submission.targets == tuple(names)
+    assert task.metric.name == "mcrmse"
+    assert submit_sample(task, tmp_path)[0] == ["Id", *names]
+    named, _ = made(folder, "alcohol", "hue")
+    assert named.labels and named.labels.targets == expected
+
+
+def test_one_of_several_targets_of_a_sample_is_refused(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    with_second_target(folder, ["alcohol", "hue"], ["alcohol", "hue"])
+    with pytest.raises(TaskError, match="has hue too"):
+        made(folder, "alcohol", into=tmp_path / "never")
+
+
+@pytest.mark.parametrize(("in_train", "in_test"), [("ID", "ID"), ("Id", "id"), ("WineId", "WineId"), ("ID", "wine")])
+def test_id_may_be_spelled_or_called_otherwise_in_the_sample(in_train: str, in_test: str, tmp_path: Path) -> None:
+    kaggle = wine_folder()
+    folder = kaggle.write(tmp_path / "wine")
+    for file, name in (("train.csv", in_train), ("test.csv", in_test)):
+        change(folder, file, [name, *read_table(folder / file)[0][1:]])
+    task, _ = made(folder)
+    assert task.submission.id == "Id" and task.labels and task.labels.id == "Id"
+    rows = submit_sample(task, tmp_path)
+    assert rows[0] == ["Id", "target"] and [row[0] for row in rows[1:]] == list(kaggle.answers)
+
+
+def test_time_that_is_the_id_under_another_name_still_divides(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    for file in ("train.csv", "test.csv"):
+        change(folder, file, ["Day", *read_table(folder / file)[0][1:]])
+    task, _ = made(folder, time="Day", metric="accuracy")
+    assert task.recipe.time == "Id"
+    assert len(submit_sample(task, tmp_path)[1:]) == 48
+
+
+def test_id_may_be_behind_the_prediction_and_features_repeated_in_the_sample(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    test = read_table(folder / "test.csv")
+    write_table(
+        folder / "sample_submission.csv", [["hue", "target", "Id"], *([row[-3], "red", row[0]] for row in test[1:])]
+    )
+    header, *rows = test
+    change(folder, "test.csv", [*header, "target"], [[*row, ""] for row in rows])
+    task, created = made(folder)
+    assert (task.submission.id, task.submission.targets) == ("Id", ("target",))
+    assert any("left out target of the test rows" in fact for fact in created.findings.facts)
+    assert len(submit_sample(task, tmp_path)[1:]) == 48
+
+
+def test_ids_that_train_and_test_share_become_new_ones_in_train(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    header, *rows = read_table(folder / "train.csv")
+    change(folder, "train.csv", header, [[str(131 + number), *row[1:]] for number, row in enumerate(rows)])
+    task, created = made(folder)
+    assert any("got new ids" in fact for fact in created.findings.facts)
+    assert len(submit_sample(task, tmp_path)[1:]) == 48
+
+
+def test_column_called_like_a_label_asks_for_its_probability(tmp_path: Path) -> None:
+    folder = wine_folder(("spam", "ham", "ham")).write(tmp_path / "wine")
+    ids = [[row[0], "0.5"] for row in read_table(folder / "sample_submission.csv")[1:]]
+    change(folder, "sample_submission.csv", ["Id", "prob_ham"], ids)
+    task, _ = made(folder)
+    assert task.recipe.answer and dict(task.recipe.answer.values) == {"ham": "1", "spam": "0"}
+
+
 def test_empty_sample_gets_predictions_and_words_a_probability(tmp_path: Path) -> None:
     folder = wine_folder(("no", "yes", "yes")).write(tmp_path / "wine")
     ids = [[row[0], ""] for row in read_table(folder / "sample_submission.csv")[1:]]
@@ -93,7 +199,7 @@ def test_tables_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
         assert not (tmp_path / "never").exists()
         return str(caught.value)
 
-    assert "is not the id" in refused("sample_submission.csv", ["Key", "target"])
+    assert "is not the id" in refused("sample_submission.csv", ["Key", "target"], [["x", "red"]])
     assert "48 ids" not in refused("sample_submission.csv", ["Id", "target"], [["131", "red"]])
     assert "they must be the same" in refused("sample_submission.csv", ["Id", "target"], [["131", "red"]])
     test = read_table(wine_folder().write(tmp_path / "whole") / "test.csv")
@@ -113,7 +219,7 @@ def test_test_rows_without_ids_get_those_of_a_sample_that_counts_them(tmp_path: 
     cell = read_table(folder / "sample_submission.csv")[1][1]
     change(folder, "sample_submission.csv", ["RowId", "target"], [[str(row), cell] for row in range(1, count + 1)])
     task, created = made(folder)
-    assert any("its rows are in the order of the sample" in guess for guess in created.findings.guesses)
+    assert any("test rows have no RowId: they are in the order" in guess for guess in created.findings.guesses)
     assert read_table(task.public / "test.csv")[1][0] == "1"
     assert submit_sample(task, tmp_path)[0] == ["RowId", "target"]
 

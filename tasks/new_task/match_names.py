@@ -1,0 +1,51 @@
+"""Match names that mean the same: other spellings (`Class 1`, `class_1`), or with words that all names share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+
+from tasks.io.csv_text import as_number
+
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+def plain(name: str) -> str:
+    """A name without case, spaces and signs; a number as it is counted (`1.0` is `1`)."""
+    number = as_number(name)
+    return str(int(number)) if number is not None and number == int(number) else _NO_WORD.sub("", name.casefold())
+
+
+def same_name(name: str, names: Sequence[str]) -> str | None:
+    """The one of `names` that is this name, or the only one in another spelling; None without one."""
+    if name in names:
+        return name
+    same = [one for one in names if plain(one) == plain(name)]
+    return same[0] if len(same) == 1 else None
+
+
+def match_names(wanted: Sequence[str], names: Sequence[str], affixes: bool = True) -> dict[str, str]:
+    """A name of its own for each wanted one; empty if one of them has none.
+
+    `affixes`: all names may have the same words before or behind the wanted ones, as `Status_C` and `Status_D` have.
+    """
+    spellings: tuple[Callable[[str], str], ...] = (str, plain)
+    for spell in spellings:
+        keys = [spell(name) for name in names]
+        texts = {one: spell(one) for one in wanted}
+        if len(set(keys)) < len(keys) or len(set(texts.values())) < len(texts):
+            continue
+        before = _count_shared(keys) if affixes else 0
+        behind = _count_shared([key[::-1] for key in keys]) if affixes else 0
+        for start in range(before + 1):
+            for end in range(behind + 1):
+                found = {key[start : len(key) - end]: name for key, name in zip(keys, names, strict=True)}
+                if all(text in found for text in texts.values()):
+                    return {one: found[text] for one, text in texts.items()}
+    return {}
+
+
+def _count_shared(texts: Sequence[str]) -> int:
+    """How many characters at their start are the same in all texts."""
+    return len(list(takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))))
