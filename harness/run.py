@@ -214,6 +214,9 @@ class Run:
             seconds=round(view.seconds, 3),
             output_bytes=view.output_bytes,
             cpu_seconds=view.cpu_seconds,
+            peak_bytes=view.peak_bytes,
+            gpu_percent=view.gpu_percent,
+            gpu_bytes=view.gpu_bytes,
         )
         with self.lock:
             lane = next((lane for lane in self.lanes if view.id in lane.state.open_jobs), None)

@@ -109,8 +109,9 @@ class JobStatus:
     `exit_code` is that of the command, 128+n for signal n. `output_bytes` counts all output, `kept_bytes` the part in
     `log`; they differ when the output passed its limit. `why` explains `lost`. `survivors` counts processes of an ended
     job that could not be killed, `killed` those that its command left in the background and that were ended.
-    `seconds` do not count pauses. `peak_bytes` is the most memory of an ended job that had a limit of idle time (0: not
-    measured), `cpu_seconds` what all its processes used of the processors, where that is known.
+    `seconds` do not count pauses. `peak_bytes` is the most memory of an ended job (0: not measured), `cpu_seconds` what
+    all its processes used of the processors, `gpu_percent` the mean use of the GPUs that it saw and `gpu_bytes` the
+    most memory in use there, where these are known; a job of less than 15 s asks no GPU.
     """
 
     id: str
@@ -127,6 +128,8 @@ class JobStatus:
     is_paused: bool = False
     peak_bytes: int = 0
     cpu_seconds: float | None = None
+    gpu_percent: float | None = None
+    gpu_bytes: int = 0
 
     def summary(self) -> str:
         """How the job stands, in a few words."""

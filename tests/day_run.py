@@ -288,7 +288,12 @@ def _job(world: World, number: int, turn: int, pace: float, call: Call) -> Itera
     log = world.folder / "jobs" / job / "log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes((output * (world.output_bytes // len(output) + 1))[: world.output_bytes].encode())
-    yield seconds, JobFinished(job=job, ended="exited", exit_code=0, seconds=seconds, output_bytes=world.output_bytes)
+    used = {"cpu_seconds": round(seconds * rng.uniform(0.5, 7.0), 1), "peak_bytes": rng.randint(2, 40) * 10**8}
+    gpu = {"gpu_percent": round(rng.uniform(5, 95), 1), "gpu_bytes": rng.randint(10, 800) * 10**8}
+    size = world.output_bytes
+    yield seconds, JobFinished(
+        job=job, ended="exited", exit_code=0, seconds=seconds, output_bytes=size, **used, **gpu
+    )  # fmt: skip
     content = world.text(output + f"\n[job {job}: exit code 0, {seconds:.0f} s]")
     yield 0.1, ToolFinished(call=call.id, name="bash", content=content)
 
@@ -312,7 +317,11 @@ def _evaluation(
         yield wait, Waited(on=f"a lease for job {job}", seconds=round(wait, 1))
     seconds = pace * rng.uniform(0.3, 1.1)
     failed = rng.random() < 0.08
-    yield seconds, JobFinished(job=job, ended="exited", exit_code=int(failed), seconds=seconds, output_bytes=900)
+    cpu = round(seconds * rng.uniform(0.5, 7.0), 1)
+    yield (
+        seconds,
+        JobFinished(job=job, ended="exited", exit_code=int(failed), seconds=seconds, output_bytes=900, cpu_seconds=cpu),
+    )
     log = world.folder / "jobs" / job / "log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(world.text("fold 0: 0.97\nsaved submission.csv\n"))

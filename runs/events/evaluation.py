@@ -26,7 +26,8 @@ class Step(BaseModel):
 class StepResult(BaseModel):
     """How one step of an evaluation ended on one split.
 
-    `seconds` is how long its last real run took, `peak_bytes` how much memory (0: not measured). `cached_from` names
+    `seconds` is how long its last real run took, `peak_bytes` how much memory (0: not measured),
+    `cpu_seconds` how much of the processors (None: not known, or not run now). `cached_from` names
     the evaluation of that run where the result came from the cache (empty: it ran now). `job` is the job whose log it
     has. `notes` are for the model: what it wrote but did not declare, and whether a cached result was damaged.
     """
@@ -36,6 +37,7 @@ class StepResult(BaseModel):
     job: str
     seconds: float = 0.0
     peak_bytes: int = 0
+    cpu_seconds: float | None = None
     cached_from: str = ""
     made_bytes: int = 0
     notes: list[str] = Field(default_factory=list)

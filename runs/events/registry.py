@@ -258,7 +258,8 @@ class Reminded(Event):
 
 class JobFinished(Event):
     """A job has ended. `ended`: exited, timeout, idle, output, memory, disk, killed, lost. `cpu_seconds` is what its
-    processes used of the processors (None: not known)."""
+    processes used of the processors (None: not known), `peak_bytes` the most memory (0: not known), `gpu_percent` the
+    mean use of the GPUs it saw and `gpu_bytes` the most memory in use there (None, 0: no GPU, or not asked)."""
 
     kind: Literal["job_finished"] = "job_finished"
     job: str
@@ -267,6 +268,9 @@ class JobFinished(Event):
     seconds: float = 0.0
     output_bytes: int = 0
     cpu_seconds: float | None = None
+    peak_bytes: int = 0
+    gpu_percent: float | None = None
+    gpu_bytes: int = 0
 
 
 class Waited(Event):

@@ -1,4 +1,4 @@
-"""Whether a job does anything, and how much memory it uses: sampled by its runner every few seconds.
+"""Whether a job does anything, and how much memory and GPU it uses: sampled by its runner every few seconds.
 
 A job is idle while it writes no output, its processes use less than 1 % of a core and no disk, and no GPU is in use.
 Standard library only: runs inside containers.
@@ -15,6 +15,7 @@ import resource
 import time
 from dataclasses import dataclass
 
+from sandboxes.jobs.gpu_use import GpuUse, query_use
 from sandboxes.jobs.processes import descendants
 from sandboxes.jobs.resource_limits import as_user
 
@@ -27,8 +28,6 @@ IDLE = (
     "[harness: ended because it was idle for {0:.0f} s: no output, and no use of CPU, GPU or disk. "
     "Does it wait for something that cannot come?]"
 )
-GPU_TOOLS = ("/usr/bin/nvidia-smi", "/usr/local/bin/nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi")
-GPU_SECONDS = 20.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -47,10 +46,10 @@ class Usage:
 
 
 class Activity:
-    """Samples one job. `user` may read what its processes did on disks."""
+    """Samples one job, which may be idle for `idle_seconds`. `user` may read what its processes did on disks."""
 
-    def __init__(self, idle_seconds: float, user: list[int] | None) -> None:
-        self.idle_seconds, self.user = idle_seconds, user
+    def __init__(self, idle_seconds: float, user: list[int] | None, gpus: GpuUse) -> None:
+        self.idle_seconds, self.user, self.gpus = idle_seconds, user, gpus
         self.every = min(SAMPLE_SECONDS, idle_seconds / 5)
         self.peak_bytes = 0
         self.active_at = self.sampled_at = time.monotonic()
@@ -65,6 +64,7 @@ class Activity:
             return False
         usage, seconds = measure(self.user), now - self.sampled_at
         self.peak_bytes = max(self.peak_bytes, usage.memory)
+        self.gpus.sample(now)
         is_active = (
             output != self.output
             or usage.cpu - self.last.cpu >= BUSY_SHARE * seconds
@@ -72,7 +72,7 @@ class Activity:
             or usage.waits_for_disk
         )
         self.last, self.output, self.sampled_at, self.next_at = usage, output, now, now + self.every
-        if is_active or (now - self.active_at >= self.idle_seconds and is_gpu_busy()):
+        if is_active or (now - self.active_at >= self.idle_seconds and any(share for share, _ in query_use())):
             self.active_at = now
         return now - self.active_at >= self.idle_seconds
 
@@ -107,15 +107,3 @@ def _disk_bytes(pid: int, user: list[int] | None) -> int:
             counters = dict(line.split(b": ") for line in file.read().splitlines())
         return int(counters[b"read_bytes"]) + int(counters[b"write_bytes"])
     return 0
-
-
-def is_gpu_busy() -> bool:
-    """Whether a GPU that this process sees is in use, whoever uses it. Asked only before a job is ended."""
-    import subprocess
-
-    for tool in filter(os.path.exists, GPU_TOOLS):
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            query = [tool, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-            output = subprocess.run(query, capture_output=True, text=True, timeout=GPU_SECONDS).stdout
-            return any(line.strip().isdigit() and int(line) > 0 for line in output.splitlines())
-    return False

@@ -285,6 +285,8 @@ class Jobs:
             killed=record.get("killed", 0),
             peak_bytes=record.get("peak_bytes", 0),
             cpu_seconds=record.get("cpu_seconds"),
+            gpu_percent=record.get("gpu_percent"),
+            gpu_bytes=record.get("gpu_bytes", 0),
         )
 
     def _lost(self, job: str, why: str) -> JobStatus:

@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 from sandboxes.jobs.activity import IDLE, Activity
+from sandboxes.jobs.gpu_use import GpuUse
 from sandboxes.jobs.output_log import OutputLog, open_log
 from sandboxes.jobs.pause import LOOK_SECONDS as PAUSE_LOOK_SECONDS
 from sandboxes.jobs.pause import Pauses
@@ -89,9 +90,9 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     os.set_blocking(pipe, False)
     tree = ProcessTree(start_command(request, writer))
     os.close(writer)
-    idle_seconds = request["limits"].get("idle_seconds")
     user = request.get("user") if os.geteuid() == 0 else None
-    activity = Activity(idle_seconds, user) if idle_seconds else None
+    gpus = GpuUse(request["environment"].get("CUDA_VISIBLE_DEVICES"))
+    activity = Activity(request["limits"].get("idle_seconds") or math.inf, user, gpus)
     ended = _watch(job, tree, output, pipe, wake, request, pauses, activity)
     killed, survivors = tree.kill(wake)
     output.read_pipe(pipe)
@@ -100,7 +101,7 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     oom = oom_kills() - oom_before
     if ended == "exited" and code == 137 and oom:
         ended = "memory"
-    peak = activity.peak() if activity else 0
+    peak = activity.peak()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of all processes of the job, since they were reaped here
     return {
         "ended": ended,
@@ -110,6 +111,8 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
         "oom_kills": oom,
         "peak_bytes": peak,
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 3),
+        "gpu_percent": gpus.share,
+        "gpu_bytes": gpus.peak_bytes,
     }
 
 
@@ -121,7 +124,7 @@ def _watch(
     wake: int,
     request: dict[str, Any],
     pauses: Pauses,
-    activity: Activity | None,
+    activity: Activity,
 ) -> str:
     """Copy output until the command ends, passes a limit or is to be killed; returns the reason."""
     wall, disk = request["limits"]["wall_seconds"], DiskLimits(request)
@@ -142,9 +145,9 @@ def _watch(
             return "exited"
         if time.monotonic() >= deadline + pauses.seconds:
             return "timeout"
-        if activity and is_paused:
+        if is_paused:
             activity.restart()
-        elif activity and activity.is_idle(output.seen):
+        elif activity.is_idle(output.seen):
             output.last_line = IDLE.format(activity.idle_seconds)
             return "idle"
         if output.seen > flood:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sandboxes.jobs.activity import is_gpu_busy
+from sandboxes.jobs import gpu_use
+from sandboxes.jobs.gpu_use import GpuUse, query_use
 from tests.sandboxes.conftest import SandboxDriver
 
 BUSY = {
@@ -37,8 +40,24 @@ def test_without_a_limit_a_job_may_sleep(driver: SandboxDriver) -> None:
 def test_the_memory_of_a_job_is_measured(driver: SandboxDriver) -> None:
     status = driver.run("python -c 'x = b\"x\" * 300_000_000'", idle_seconds=60.0)
     assert 300_000_000 < status.peak_bytes < 600_000_000
-    assert driver.run("true").peak_bytes == 0
+    assert driver.run("python -c 'x = b\"x\" * 100_000_000'").peak_bytes > 100_000_000
 
 
-def test_gpus_are_asked_only_where_there_are_any() -> None:
-    assert is_gpu_busy() in (True, False)
+def test_the_use_of_gpus_is_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool, asked = tmp_path / "nvidia-smi", tmp_path / "asked"
+    tool.write_text(f"#!/bin/sh\necho $@ >>{asked}\necho '80, 2000'\necho '20, 500'\necho 'N/A, N/A'\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(gpu_use, "TOOLS", (str(tool),))
+    use = GpuUse("GPU-1,GPU-2")
+    use.sample(use.next_at)
+    use.sample(use.next_at - 1)  # too early
+    assert (use.share, use.peak_bytes) == (50.0, 2500 << 20)
+    assert "--id=GPU-1,GPU-2" in asked.read_text() and asked.read_text().count("\n") == 1
+
+
+def test_a_job_without_gpus_asks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert query_use("") == [] or query_use("")[0][1] > 0
+    monkeypatch.setattr(gpu_use, "TOOLS", ())
+    use = GpuUse(None)
+    use.sample(use.next_at)
+    assert (use.share, use.gpus) == (None, "")

@@ -180,7 +180,12 @@ class _Steps:
         self.outcome.spent_seconds += status.seconds
         self.outcome.logs.append(status.log or self.where.folder / "no log")
         job = self.solution.job_of(inputs.number)
-        result = StepResult(job=job, seconds=round(status.seconds, 3), peak_bytes=status.peak_bytes)
+        result = StepResult(
+            job=job,
+            seconds=round(status.seconds, 3),
+            peak_bytes=status.peak_bytes,
+            cpu_seconds=status.cpu_seconds,
+        )
         self.outcome.results.append(result)
 
     def _fill(self, inputs: _Inputs, workspace: Path) -> None:
