@@ -21,7 +21,7 @@ from runs.views.format import one_line
 
 FILE_BYTES, CODE_BYTES = 200_000, 700_000
 """The longest file of code that is shown, and all of them together: coloured they are about four times as long."""
-SCRIPTS = ("theme.js", "uplot/uplot.js", "charts.js", "common.js")
+SCRIPTS = ("theme.js", "uplot/uplot.js", "charts.js", "common.js", "replay.js")
 STYLES = ("uplot/uplot.css", "page.css")
 
 

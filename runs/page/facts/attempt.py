@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runs.events.registry import EvaluationFinished, NotesKept
+from runs.events.registry import EvaluationFinished, Event, NotesKept
 from runs.page.facts.diffs import diff_facts
+from runs.page.facts.jobs import job_facts
 from runs.page.facts.logs import tail_of_log
 from runs.page.facts.overview import gain_of, verdict_of
 from runs.page.facts.run_view import RunView
 from runs.serialization import JournalError
 from runs.state import Attempt, Evaluation
+from runs.usage.job_use import JobUse, use_texts
 from runs.views.format import duration_text, evaluation_text, money_text, one_line, printable_lines, score_text
 
 
@@ -23,6 +25,7 @@ def attempt_facts(view: RunView, number: int) -> dict[str, Any]:
         attempt = view.state.attempts[number - 1]
         found = view.state.evaluations_in(number)
         shown = _shown(found, view.state.lower_is_better)
+        events = list(_events(view, attempt))
         facts = {
             "number": number,
             "count": len(view.state.attempts),
@@ -34,7 +37,8 @@ def attempt_facts(view: RunView, number: int) -> dict[str, Any]:
             "facts": _facts(attempt, view),
             "parents": _parents(attempt, view),
             "notes": list(_notes(attempt)),
-            "notebook": _notebook(view, number),
+            "notebook": _notebook(events) if attempt.ended else "",
+            "jobs": job_facts(events),
             "diff_of": shown.id if shown else "",
             "diff_commit": shown.commit if shown else "",
             "evaluations": [_evaluation(one, view) for one in found],
@@ -102,16 +106,17 @@ def _notes(attempt: Attempt) -> Iterator[tuple[str, str]]:
             yield "jobs killed at the end", ", ".join(attempt.closing.killed_jobs)
 
 
-def _notebook(view: RunView, number: int) -> str:
-    attempt = view.state.attempts[number - 1]
-    if not attempt.ended:
-        return ""
-    for event in view.lane_events(attempt.lane, view.attempt_seqs.get(number, 0)):
-        if isinstance(event, NotesKept) and event.attempt == number:
-            return printable_lines(event.text)
-        if event.attempt > number:
-            break
-    return ""
+def _events(view: RunView, attempt: Attempt) -> Iterator[Event]:
+    """The whole events of an attempt."""
+    for event in view.lane_events(attempt.lane, view.attempt_seqs.get(attempt.number, 0)):
+        if event.attempt > attempt.number:
+            return
+        if event.attempt == attempt.number:
+            yield event
+
+
+def _notebook(events: Sequence[Event]) -> str:
+    return next((printable_lines(event.text) for event in events if isinstance(event, NotesKept)), "")
 
 
 def _evaluation(evaluation: Evaluation, view: RunView) -> dict[str, Any]:
@@ -159,8 +164,10 @@ def _folds(evaluation: Evaluation, view: RunView) -> list[dict[str, str]]:
 
 def _steps(finished: EvaluationFinished) -> Iterator[dict[str, str]]:
     for place, step in enumerate(finished.steps, 1):
-        memory = f", peak memory {step.peak_bytes / 1e9:.1f} GB" if step.peak_bytes else ""
+        use = JobUse()
+        use.add(step.seconds, step.cpu_seconds, step.peak_bytes)
+        used = "".join(f", {text}" for text in use_texts(use))
         cached = f", from the cache of {step.cached_from}" if step.cached_from else ""
         notes = f" ({'; '.join(step.notes)})" if step.notes else ""
-        text = f"Step {place}: {duration_text(step.seconds)}{memory}{cached}{notes}"
+        text = f"Step {place}: {duration_text(step.seconds)}{used}{cached}{notes}"
         yield {"text": one_line(text, 500), "job": step.job}

@@ -10,6 +10,7 @@ from runs.page.facts.graph import Graph, graph_of, path_of
 from runs.page.facts.knowledge import disclosure, known
 from runs.page.facts.run_view import RunView
 from runs.state import Attempt, Evaluation, State
+from runs.usage.job_use import use_texts
 from runs.usage.lane_time import NAMES, PARTS
 from runs.usage.money import MONEY_NAMES, MONEY_PARTS
 from runs.usage.repair_steps import repair_line
@@ -156,6 +157,7 @@ def _attempt_row(view: RunView, attempt: Attempt, found: list[Evaluation], recor
         "cost": money_text(attempt.cost, is_known=state.is_cost_known),
         "did": one_line(attempt.did or (f"ended: {attempt.ended}" if attempt.ended else "open"), 200),
         "parents": list(attempt.parents),
+        "span": [round(place / 3600, 4) for place in view.spans.get(attempt.number, ()) if place is not None],
     }
 
 
@@ -185,7 +187,7 @@ def _graph(graph: Graph) -> dict[str, Any]:
         "height": len(graph.columns) * ROW,
         "row": ROW,
         "dots": [((column + 0.5) * COLUMN, (place + 0.5) * ROW) for place, column in enumerate(graph.columns)],
-        "edges": [(path_of(edge, ROW, COLUMN), edge.joins) for edge in graph.edges],
+        "edges": [(path_of(edge, ROW, COLUMN), edge.joins, edge.to_row) for edge in graph.edges],
     }
 
 
@@ -195,6 +197,8 @@ def _hours(view: RunView) -> dict[str, Any]:
     by_lane = {lane: times.totals(lane) for lane in sorted(times.lanes)}
     return {
         "whole": duration_text(times.whole),
+        "jobs": view.job_use.jobs,
+        "use": use_texts(view.job_use),
         "lanes": list(by_lane),
         "parts": [
             {

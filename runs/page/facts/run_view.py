@@ -13,12 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runs.events.registry import AttemptStarted, Event, ModelAsked, ModelFailed, ModelReplied, MoveChosen, Warned
+from runs.events.registry import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    ModelAsked,
+    ModelFailed,
+    ModelReplied,
+    MoveChosen,
+    Warned,
+)
 from runs.follow import JournalFollower
 from runs.page.facts.rows import Row, row_of
 from runs.serialization import JournalError
 from runs.state import State
 from runs.usage.cache import METERED, CacheMeter
+from runs.usage.job_use import JobUse
 from runs.usage.lane_time import LaneTimes
 from runs.usage.money import PRICED, Money
 from runs.usage.repair_steps import count_repair_steps
@@ -34,6 +44,7 @@ class RunView:
         self.state = State()
         self.times = LaneTimes()
         self.money = Money()
+        self.job_use = JobUse()
         self.cache = CacheMeter()
         self.repairs: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
@@ -48,6 +59,8 @@ class RunView:
         """When each evaluation was over, in seconds since the run began."""
         self.attempt_seqs: dict[int, int] = {}
         """The event that started each attempt."""
+        self.spans: dict[int, tuple[float, float | None]] = {}
+        """When each attempt began and ended, in seconds since the run began."""
         self._turn_rows = array("L")
         self._lanes = array("H")
         self._turns = array("L")
@@ -70,6 +83,7 @@ class RunView:
     def _apply(self, event: Event) -> None:
         self.state.apply(event)
         self.times.apply(event)
+        self.job_use.apply(event)
         if type(event) in PRICED:
             self.money.apply(event)
         if type(event) in METERED:
@@ -95,6 +109,9 @@ class RunView:
             self.failures += 1
         elif isinstance(event, AttemptStarted):
             self.attempt_seqs[event.attempt] = event.seq
+            self.spans[event.attempt] = (self.times.position, None)
+        elif isinstance(event, AttemptEnded):
+            self.spans[event.attempt] = (self.spans.get(event.attempt, (0.0, None))[0], self.times.position)
         elif event.kind == "evaluation_finished":  # type: ignore[attr-defined]
             self.positions[event.evaluation] = self.times.position  # type: ignore[attr-defined]
         for name in event.unknown_fields if event.model_extra else ():

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs.events.registry import Call, Event, JobFinished, ModelReplied, ToolFinished, ToolStarted
+from runs.page.facts.jobs import use_of
 from runs.page.facts.rows import row_of
 from runs.page.facts.run_view import RunView
+from runs.usage.job_use import use_texts
 from runs.views.format import duration_text, money_text, one_line, printable_lines
 from runs.views.messages import arguments_text, split_thinking
 
@@ -101,13 +103,13 @@ def _call(
     jobs: dict[str, JobFinished],
 ) -> dict[str, Any]:
     job = jobs.get(started.job) if started and started.job else None
-    cpu = f", {duration_text(job.cpu_seconds)} of CPU time" if job and job.cpu_seconds is not None else ""
+    use = "".join(f", {text}" for text in use_texts(use_of(job))) if job else ""
     code = f", exit code {job.exit_code}" if job and job.exit_code is not None else ""
     return {
         "kind": "call",
         "seq": result.seq if result else reply.seq,
         "name": call.name,
-        "time": f"{duration_text(job.seconds)}{cpu}, {job.ended}{code}" if job else "",
+        "time": f"{duration_text(job.seconds)}{use}, {job.ended}{code}" if job else "",
         "problem": call.problem,
         "note": call.note if call.repair_step == "native" else f"repaired: {call.repair_step}. {call.note}",
         "arguments": block(arguments_text(call.arguments), reply.seq, f"call-{call.id}"),

@@ -3,6 +3,7 @@
 (() => {
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const plots = new Map();
+  let until = Infinity;  // the moment of a replay, in hours
   const hour = (value) => `${+value.toFixed(2)} h`;
   function axes(format) {
     const common = { stroke: color("soft"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 }, font: "12px system-ui, sans-serif" };
@@ -13,8 +14,19 @@
     if (!box || !data[0].length) { if (box) box.textContent = "nothing yet"; return; }
     plots.get(id)?.destroy();
     box.textContent = "";
-    const plot = new uPlot({ width: box.clientWidth || 600, cursor: { drag: { x: true, y: false } }, ...options }, data, box);
+    const plot = new uPlot({ width: box.clientWidth || 600, cursor: { drag: { x: true, y: false } }, ...options }, upTo(data), box);
+    plot.whole = data;
     plots.set(id, plot);
+  }
+  // Columns of numbers up to the moment of the replay; the last value holds until then.
+  function upTo(data) {
+    if (until >= data[0].at(-1)) return data;
+    const count = data[0].findLastIndex((hours) => hours <= until) + 1;
+    return data.map((column, place) => [...column.slice(0, count), place ? (count ? column[count - 1] : null) : until]);
+  }
+  function show(hours) {
+    until = hours;
+    for (const plot of plots.values()) { plot.setData(upTo(plot.whole)); }
   }
   // The range that shows the best line, the medals and most scores; a few very bad scores stay at the edge.
   function scoreRange(chart, best) {
@@ -37,6 +49,7 @@
       ctx.textAlign = "left"; ctx.fillText(name, box.left + 4 * ratio, y - 3 * ratio);
     }
     for (const [hours, score, noise, verdict] of chart.evaluations) {
+      if (hours > until) break;
       const x = plot.valToPos(hours, "x", true);
       const edge = (y) => Math.min(box.top + box.height - 5 * ratio, Math.max(box.top + 5 * ratio, y));
       const y = edge(plot.valToPos(score, "y", true)), size = 3.6 * ratio;
@@ -81,7 +94,7 @@
     for (const [name, format] of charts) {
       put(`chart-${name}`, {
         height: 130, legend: { show: false }, axes: axes(format),
-        scales: { x: { time: false, range: [0, Math.max(end, 0.001)] }, y: { range: name === "cached" ? [0, 1] : (_, __, high) => [0, high * 1.05 || 1] } },
+        scales: { x: { time: false, range: [0, Math.max(end, 0.001)] }, y: { range: name === "cached" ? [0, 1] : [0, Math.max(...usage[name]) * 1.05 || 1] } },
         series: [{}, { stroke: color("accent"), width: 1.5, points: { show: false } }],
       }, [usage.hours, usage[name]]);
     }
@@ -93,8 +106,10 @@
     drawScore(chart);
     drawUsage(chart.usage, chart.end);
     document.body.dataset.drawn = chart.evaluations.length;
+    document.dispatchEvent(new Event("drawn"));
   }
   window.drawCharts = draw;
+  window.showChartsUntil = show;
   document.addEventListener("themechange", draw);
   let timer = 0;
   addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(draw, 150); });

@@ -1,0 +1,53 @@
+"""The jobs of one attempt: what each ran, how long, and what it used of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from runs.events.registry import EvaluationStarted, Event, FoldFinished, JobFinished, ModelReplied, ToolStarted
+from runs.usage.job_use import JobUse, use_texts
+from runs.views.format import duration_text, one_line
+from runs.views.messages import arguments_text
+
+
+def job_facts(events: Iterable[Event]) -> dict[str, Any]:
+    """A row per ended job (its name, what ran, time, how it ended, its use), and the use of all of them in words."""
+    total, rows = JobUse(), []
+    arguments: dict[str, str] = {}
+    ran: dict[str, str] = {}
+    for event in events:
+        total.apply(event)
+        if isinstance(event, ModelReplied):
+            arguments |= {call.id: arguments_text(call.arguments) for call in event.calls}
+        elif isinstance(event, ToolStarted) and event.job:
+            ran[event.job] = arguments.get(event.call, event.name)
+        elif isinstance(event, EvaluationStarted):
+            ran[event.job] = f"evaluation {event.evaluation}"
+        elif isinstance(event, JobFinished):
+            rows.append(_row(event.job, ran.get(event.job, ""), event.seconds, _ended(event), use_of(event)))
+        elif isinstance(event, FoldFinished):
+            name = f"evaluation {event.evaluation}, {event.fold}"
+            rows.append(_row("", name, event.seconds, event.status, use_of(event)))
+    return {"rows": rows, "use": use_texts(total)}
+
+
+def use_of(event: Event) -> JobUse:
+    """What one ended job, or one fold, used."""
+    use = JobUse()
+    use.apply(event)
+    return use
+
+
+def _ended(event: JobFinished) -> str:
+    return event.ended if event.exit_code in (None, 0) else f"{event.ended}, exit code {event.exit_code}"
+
+
+def _row(job: str, ran: str, seconds: float, ended: str, use: JobUse) -> dict[str, str]:
+    return {
+        "job": job,
+        "ran": one_line(ran, 160),
+        "time": duration_text(seconds),
+        "ended": ended,
+        "use": ", ".join(use_texts(use)) or "not known",
+    }
