@@ -168,8 +168,12 @@ def _add_new_task(commands: _Commands[Parser]) -> None:
     new.add_argument("--positive", metavar="LABEL", help="the label whose probability is predicted")
     new.add_argument("--order", metavar="LABELS", help="labels from low to high, separated by commas")
     new.add_argument("--split-labels", metavar="TEXT", help="what separates several labels in a cell")
-    for name, what in (("train", "labelled rows"), ("test", "rows to predict"), ("sample", "sample submission")):
-        new.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"table of the {what} (instead of DATA)")
+    for name, what in (
+        ("train", "table or folder of labelled rows"),
+        ("test", "rows to predict"),
+        ("sample", "sample submission"),
+    ):
+        new.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"{what} (instead of DATA)")
     new.add_argument("--kaggle", metavar="NAME", help="download this live competition of Kaggle (instead of DATA)")
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from tasks.errors import TaskError
+from tasks.new_task.media import class_root
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".xlsx")
 PACKED = (".zip", ".gz", ".bz2", ".xz")
@@ -16,38 +18,48 @@ _SAMPLE = re.compile(r"submission|sample", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Tables:
-    """Labelled rows, rows to predict, and the sample submission."""
+    """Labelled rows, rows to predict, and the sample submission; without `test`, the sample lists the rows to predict.
+
+    `train` and `test` may be folders of files, in train by class.
+    """
 
     train: Path
-    test: Path
-    sample: Path
+    test: Path | None
+    sample: Path | None
 
     @property
-    def paths(self) -> tuple[Path, Path, Path]:
-        """All three."""
-        return self.train, self.test, self.sample
+    def test_name(self) -> str:
+        """What lists the rows to predict."""
+        path = self.test or self.sample
+        return path.name if path else "the sample"
 
 
-def find_tables(folder: Path) -> Tables:
-    """The three tables in a folder, by their names. Raises TaskError, which lists the files."""
-    tables = sorted(
-        (path for path in folder.rglob("*") if is_table(path)), key=lambda path: (len(path.parts), path.name)
-    )
+def find_tables(folder: Path) -> Tables | None:
+    """The three tables in a folder, by their names; train may be a folder by class. None without train or sample."""
+    tables = list_tables(folder)
     samples = [path for path in tables if _SAMPLE.search(path.name)]
     rest = [path for path in tables if path not in samples]
-    found = {
-        "--train": _best(rest, lambda name: "train" in name, "train"),
-        "--test": _best(rest, lambda name: "test" in name, "test"),
-        "--sample": _best(samples, lambda name: True, "sample_submission"),
-    }
-    if missing := [option for option, path in found.items() if path is None]:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in tables[:12]) or "no tables"
-        raise TaskError(
-            f"{folder}: train, test and sample tables cannot be told by their names (missing: {', '.join(missing)}). "
-            "Name them with --train, --test and --sample, or name a single table instead of the folder. The folder "
-            f"has: {names}."
-        )
-    return Tables(*(path for path in found.values() if path is not None))
+    train = _best(rest, lambda name: "train" in name, "train") or _best(rest, lambda name: "label" in name, "labels")
+    train = train or class_root(folder)
+    sample = _best(samples, lambda name: True, "sample_submission")
+    if train is None or sample is None:
+        return None
+    return Tables(train, _best(rest, lambda name: "test" in name, "test"), sample)
+
+
+def refuse_folder(folder: Path) -> NoReturn:
+    """Raise TaskError, which lists the tables in a folder that has neither classes nor train and sample tables."""
+    names = ", ".join(path.relative_to(folder).as_posix() for path in list_tables(folder)[:12]) or "no tables"
+    raise TaskError(
+        f"{folder}: train, test and sample tables cannot be told by their names, and there is no subfolder of files "
+        "for each class. Name tables with --train, --test and --sample, or name a single table instead of the folder. "
+        f"The folder has: {names}."
+    )
+
+
+def list_tables(folder: Path) -> list[Path]:
+    """The tables at any depth, those nearest to the top first."""
+    return sorted((path for path in folder.rglob("*") if is_table(path)), key=lambda path: (len(path.parts), path.name))
 
 
 def is_table(path: Path) -> bool:

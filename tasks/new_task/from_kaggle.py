@@ -12,9 +12,9 @@ from pathlib import Path
 from tasks.errors import TaskError
 from tasks.kaggle import Kaggle, LiveCompetition
 from tasks.metrics.registry import find_metric
-from tasks.new_task.find_tables import Tables, find_tables
+from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
 from tasks.new_task.from_tables import Origin, make_from_tables
-from tasks.new_task.request import CreatedTask, Progress, TaskRequest
+from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
 
 MAX_UNPACKED = 200 << 30
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,98}")
@@ -38,19 +38,18 @@ def make_from_kaggle(request: TaskRequest, name: str, home: Path, kaggle: Kaggle
     say(f"downloading {name}.zip", 0, 0)
     archive = kaggle.download(name, home / "kaggle" / name, shows=False)
     files = _unpack(archive, say)
-    tables = _tables(request, files)
     title = live.title if live else name
     origin = Origin(name, title, f"{live.description}\n\nkaggle.com/c/{name}" if live else "")
-    return make_from_tables(request, tables, name, say, origin)
+    return make_from_tables(request, _tables(request, files), name, Findings(), say, origin=origin)
 
 
 def _tables(request: TaskRequest, files: Path) -> Tables:
     """The tables, of which each may be named relative to the competition's files."""
-    named = [request.train, request.test, request.sample]
-    if all(path is not None for path in named):
-        return Tables(*(files / path for path in named if path is not None))
-    found = find_tables(files)
-    return Tables(*(files / path if path else one for path, one in zip(named, found.paths, strict=True)))
+    train, test, sample = (files / path if path else None for path in (request.train, request.test, request.sample))
+    if train and sample:
+        return Tables(train, test, sample)
+    found = find_tables(files) or refuse_folder(files)
+    return Tables(train or found.train, test or found.test, sample or found.sample)
 
 
 def _metric_of(name: str, live: LiveCompetition | None) -> str:

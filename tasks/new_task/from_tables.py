@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tasks.errors import TaskError
-from tasks.holdout.splitters import MIN_LABELLED
+from tasks.holdout.splitters import MIN_LABELLED, shuffled_indices
 from tasks.io.columns import Columns, write_columns
 from tasks.io.csv_text import as_number, is_missing
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.ranking import reveals_class
 from tasks.new_task.advice import advice_on
 from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
-from tasks.new_task.column_types import apply_types, check_times, describe_types, find_types
+from tasks.new_task.column_types import Column, apply_types, check_times, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_tables import Matched, match_tables
-from tasks.new_task.media import note_left_files
-from tasks.new_task.read_data import read_table
+from tasks.new_task.media import Media, copy_media, describe_media, note_left_files
+from tasks.new_task.read_parts import Parts, read_parts, sample_of
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
 from tasks.new_task.sample_cells import sample_cells
 from tasks.new_task.targets import Target, form_of, keep_labelled, number_words
@@ -35,16 +36,54 @@ class Origin:
     description: str = ""
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that was decided about a task before its folder is written."""
+
+    request: TaskRequest
+    read: Matched
+    target: Target
+    metric: Metric
+    features: Mapping[str, Column]
+    media: Media
+    origin: Origin
+
+
 def make_from_tables(
-    request: TaskRequest, tables: Tables, name: str, say: Progress, origin: Origin = Origin()
+    request: TaskRequest,
+    tables: Tables,
+    name: str,
+    findings: Findings,
+    say: Progress,
+    parts: Parts | None = None,
+    origin: Origin = Origin(),
 ) -> CreatedTask:
-    """Make a task folder called like `name`. Raises TaskError."""
-    findings = Findings()
+    """Make a task folder called like `name`; `parts` are the tables, if they are read already. Raises TaskError."""
     folder = folder_to_make(request.into, name)
-    train, test, sample = _read(request, tables, findings, say)
-    read = match_tables(request, tables, train, test, sample, findings)
+    parts = parts or read_parts(request, tables, findings, say)
+    sample = parts.sample or sample_of(request, parts.test, parts.labels(request))
+    read = match_tables(request, tables, parts.train, parts.test, sample, findings)
     request = _with_id_name(request, read)
     say("looking at the columns", 0, 0)
+    read = _prepare(request, tables, read, findings)
+    metric, target, train = _metric_and_form(request, read, parts.sample is None, findings)
+    for label, cells in zip(target.predicted, target.cells(train), strict=True):
+        check_metric(tables.train, label, metric, set(cells))
+    columns = find_types(train, request.types)
+    describe_types({one: column for one, column in columns.items() if one != read.id}, len(train), findings)
+    features = {one: column for one, column in columns.items() if one in read.test.header and one != read.id}
+    findings.facts.append(f"{len(read.test):,} rows are to be predicted, whose answers are not there")
+    findings.advice += advice_on(train, read.id, features, read.labels, request)
+    findings.advice += [] if parts.media.kinds else note_left_files(tables.train.parent)
+    read = replace(read, train=train, predicted=target.predicted)
+    read = replace(read, sample=_valid_sample(read, target, metric, findings))
+    say("writing the task", 0, 0)
+    _write(folder, _Plan(request, read, target, metric, features, parts.media, origin), findings, say)
+    return CreatedTask(folder, findings)
+
+
+def _prepare(request: TaskRequest, tables: Tables, read: Matched, findings: Findings) -> Matched:
+    """The tables with corrected types and labelled training rows only. Raises TaskError."""
     train = apply_types(read.train, request.types, str(tables.train))
     if not empty_is_an_answer(request):
         train = keep_labelled(train, read.labels, findings)
@@ -52,47 +91,9 @@ def make_from_tables(
         raise TaskError(f"{tables.train}: {len(train)} rows have labels, and at least {MIN_LABELLED} are needed.")
     for label in read.labels:
         check_target(tables.train, label, train.column(label), findings, request.types.get(label))
-    metric, target, train = _metric_and_form(request, train, read, findings)
-    shown = target.cells(train)
-    for label, cells in zip(target.predicted, shown, strict=True):
-        check_metric(tables.train, label, metric, set(cells))
-    read = replace(read, train=train)
-    columns = find_types(train, request.types)
-    describe_types({one: column for one, column in columns.items() if one != read.id}, len(train), findings)
-    features = {one: column for one, column in columns.items() if one in read.test.header and one != read.id}
-    findings.facts.append(f"{len(read.test):,} rows are to be predicted, whose answers are not there")
-    findings.advice += advice_on(train, read.id, {**features}, read.labels, request)
-    findings.advice += note_left_files(tables.train.parent)
-    renumber = _renumbering(read, findings)
     if request.time:
         check_times(train.column(request.time), request.time, str(tables.train))
-    say("writing the task", 0, 0)
-    sample = _valid_sample(read, target, metric, findings)
-    with new_folder(folder) as draft:
-        for file, table in (("train", train), ("test", read.test), ("sample_submission", sample)):
-            write_columns(draft / f"public/{file}.csv", table)
-        text = describe_task(request, target, metric, features, len(train))
-        (draft / "description.md").write_text(_head(origin) + text, encoding="utf-8")
-        sections = {"title": origin.title or None, **task_sections(request, target, metric, read.id)}
-        sections["blend"] = {**sections["blend"], "renumber": renumber}
-        text = task_yaml({"id": folder.name, **sections, "kaggle": origin.kaggle or None})
-        (draft / "task.yaml").write_text(text, encoding="utf-8")
-    return CreatedTask(folder, findings)
-
-
-def _read(request: TaskRequest, tables: Tables, findings: Findings, say: Progress) -> list[Columns]:
-    read = []
-    for path in tables.paths:
-        say(f"reading {path.name}", 0, 0)
-        read.append(read_table(path, findings))
-    for path, table in zip(tables.paths, read, strict=True):
-        if len(set(table.header)) < len(table.header):
-            twice = next(name for name in table.header if table.header.count(name) > 1)
-            raise TaskError(f"{path}: {twice!r} is the name of more than one column. Give each column its own name.")
-    for option, column in (("--group", request.group), ("--time", request.time)):
-        if column is not None and column not in read[0].header:
-            raise TaskError(f"{tables.train}: {option} {column} is not a column of it.")
-    return read
+    return replace(read, train=train)
 
 
 def _with_id_name(request: TaskRequest, read: Matched) -> TaskRequest:
@@ -107,9 +108,13 @@ def _with_id_name(request: TaskRequest, read: Matched) -> TaskRequest:
 
 
 def _metric_and_form(
-    request: TaskRequest, train: Columns, read: Matched, findings: Findings
+    request: TaskRequest, read: Matched, is_own_sample: bool, findings: Findings
 ) -> tuple[Metric, Target, Columns]:
-    """The metric, how labels become cells of the sample, and the training rows, with 0 and 1 where it needs them."""
+    """The metric, how labels become cells of the sample, and the training rows, with 0 and 1 where it needs them.
+
+    A sample of ours gets the columns that the metric needs.
+    """
+    train = read.train
     if len(read.labels) == 1 and len(read.predicted) > 1:
         guess = "log_loss, because the sample has a column for each class"
         metric = choose_metric(train, read.labels, request, findings) if request.metric else METRICS["log_loss"]
@@ -126,7 +131,7 @@ def _metric_and_form(
         raise TaskError(
             f"{len(read.labels)} targets are named, and the sample has {len(read.predicted)} columns for them."
         )
-    words = set(read.sample.column(read.predicted[0]))
+    words = set(read.sample.column(read.predicted[0])) - {""}
     if request.metric is None and len(read.labels) == 1 and _are_labels(train.column(read.labels[0]), words):
         metric = METRICS["accuracy"]
         findings.guesses.append("metric accuracy, because the sample has labels (choose another with --metric)")
@@ -136,6 +141,8 @@ def _metric_and_form(
     if metric.answers == "binary" and (len(read.labels) > 1 or metric.needs == "labels"):
         train = number_words(train, read.labels, request, findings)
     target = form_of(train, read.labels, metric, request, findings)
+    if is_own_sample:
+        return metric, target, train
     if target.answer == "onehot":
         raise TaskError(
             f"--metric {metric.name} needs a column for each label of {read.labels[0]}, and the sample has one column."
@@ -163,6 +170,8 @@ def _are_labels(cells: Sequence[str], shown: set[str]) -> bool:
 def _valid_sample(read: Matched, target: Target, metric: Metric, findings: Findings) -> Columns:
     """The sample, with cells that the metric accepts: it is the first submission of every run."""
     sample = read.sample
+    if missing := [name for name in target.predicted if name not in sample.header]:  # ours, which has no classes yet
+        sample = Columns([read.id, *missing], [sample.column(read.id), *([""] * len(sample) for _ in missing)])
     defaults = sample_cells(target, metric, read.train)
     for name, default in zip(target.predicted, defaults, strict=True):
         cells = sample.column(name)
@@ -192,6 +201,37 @@ def _renumbering(read: Matched, findings: Findings) -> dict[str, object] | None:
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
+
+
+def _write(folder: Path, plan: _Plan, findings: Findings, say: Progress) -> None:
+    read, request = plan.read, plan.request
+    with new_folder(folder) as draft:
+        train, test, static = _copy_files(plan, draft / "public", findings, say)
+        for file, table in (("train", train), ("test", test), ("sample_submission", read.sample)):
+            write_columns(draft / f"public/{file}.csv", table)
+        more = list(describe_media(draft / "public", plan.media))
+        text = describe_task(request, plan.target, plan.metric, plan.features, len(train), more)
+        (draft / "description.md").write_text(_head(plan.origin) + text, encoding="utf-8")
+        sections = {"title": plan.origin.title or None, **task_sections(request, plan.target, plan.metric, read.id)}
+        sections["blend"] = {**sections["blend"], "renumber": _renumbering(read, findings), "static": static or None}
+        text = task_yaml({"id": folder.name, **sections, "kaggle": plan.origin.kaggle or None})
+        (draft / "task.yaml").write_text(text, encoding="utf-8")
+
+
+def _copy_files(
+    plan: _Plan, public: Path, findings: Findings, say: Progress
+) -> tuple[Columns, Columns, tuple[str, ...]]:
+    """Train and test with the new paths of their files, whose names do not tell in which of both they are."""
+    train, test, names = plan.read.train, plan.read.test, list(plan.media.kinds)
+    if not names:
+        return train, test, ()
+    both = Columns(names, [[*train.column(name), *test.column(name)] for name in names])
+    order = shuffled_indices(len(both), "order of files")
+    copied, static = copy_media(both, plan.media, order, public, findings, say)
+    for name in names:
+        cells = copied.column(name)
+        train, test = train.with_column(name, cells[: len(train)]), test.with_column(name, cells[len(train) :])
+    return train, test, static
 
 
 def _head(origin: Origin) -> str:

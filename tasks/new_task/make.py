@@ -15,11 +15,12 @@ from tasks.new_task.advice import advice_on
 from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, describe_types, find_types
 from tasks.new_task.description import describe_task
-from tasks.new_task.find_tables import Tables, find_tables
+from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
 from tasks.new_task.from_tables import make_from_tables
 from tasks.new_task.media import LABEL, Media, copy_media, describe_media, find_media, read_class_folders
 from tasks.new_task.private_rows import private_rows
 from tasks.new_task.read_data import read_table
+from tasks.new_task.read_parts import Parts, read_parts
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
 from tasks.new_task.sample_cells import sample_cells
 from tasks.new_task.targets import Target, expand, form_of, keep_labelled, number_words
@@ -32,12 +33,8 @@ ID = "row_id"
 def make_task(request: TaskRequest, say: Progress = lambda step, done, total: None) -> CreatedTask:
     """Make a task folder; it appears complete, by rename. Raises TaskError."""
     findings = Findings()
-    if named := [path for path in (request.train, request.test, request.sample) if path]:
-        if len(named) < 3 or request.data is not None:
-            raise TaskError(
-                "--train, --test and --sample belong together, without DATA. Give all three, or DATA alone."
-            )
-        return make_from_tables(request, Tables(*named), _stem(named[0].absolute().parent), say)
+    if request.train or request.test or request.sample:
+        return _from_parts(request, findings, say)
     if request.data is None:
         raise TaskError("Name the data: a table, a folder of images, or --train, --test and --sample.")
     return (
@@ -47,15 +44,46 @@ def make_task(request: TaskRequest, say: Progress = lambda step, done, total: No
     )
 
 
+def _from_parts(request: TaskRequest, findings: Findings, say: Progress) -> CreatedTask:
+    """A task from parts that are named one by one; test rows with labels become the private ones."""
+    if request.data is not None or request.train is None or not (request.test or request.sample):
+        raise TaskError(
+            "--train, --test and --sample belong together, without DATA: give --train and at least one of the others, "
+            "or DATA alone."
+        )
+    tables, name = Tables(request.train, request.test, request.sample), _stem(request.train.absolute().parent)
+    parts = read_parts(request, tables, findings, say)
+    if parts.sample is None and set(targets := parts.labels(request)) <= set(parts.test.header):
+        request = replace(request, data=request.train, target=targets, into=request.into or Path(f"{name}-task"))
+        return _from_labelled_parts(request, tables, parts, findings, say)
+    return make_from_tables(request, tables, f"{name}-task", findings, say, parts)
+
+
+def _from_labelled_parts(
+    request: TaskRequest, tables: Tables, parts: Parts, findings: Findings, say: Progress
+) -> CreatedTask:
+    """A task whose private rows are the test rows. Raises TaskError if test lacks a column."""
+    names = parts.train.header
+    if missing := [name for name in names if name not in parts.test.header]:
+        raise TaskError(f"{tables.test}: has no column {missing[0]!r}, which {tables.train.name} has. Add it.")
+    train, test = (
+        part if empty_is_an_answer(request) else keep_labelled(part, request.targets, findings)
+        for part in (parts.train, parts.test)
+    )
+    table = Columns(names, [[*train.column(name), *test.column(name)] for name in names])
+    findings.facts.append(f"the rows of {tables.test_name} have labels, and are the private ones")
+    is_private = [False] * len(train) + [True] * len(test)
+    return _from_rows(request, tables.train, table, parts.media, findings, say, is_private)
+
+
 def _from_folder(request: TaskRequest, data: Path, findings: Findings, say: Progress) -> CreatedTask:
     """A task from a folder of files by class, or from one with train, test and sample tables."""
     say(f"looking into {data.name}", 0, 0)
-    found = read_class_folders(data, findings)
-    name = data.absolute().name
-    if found is None:
-        return make_from_tables(request, find_tables(data), f"{name}-task", say)
-    request = replace(request, target=request.targets or (LABEL,), into=request.into or Path(f"{name}-task"))
-    table, media = found
+    name = f"{data.absolute().name}-task"
+    if (tables := find_tables(data)) is not None:
+        return make_from_tables(request, tables, name, findings, say)
+    table, media = read_class_folders(data, findings) or refuse_folder(data)
+    request = replace(request, target=request.targets or (LABEL,), into=request.into or Path(name))
     return _from_rows(request, data, table, media, findings, say)
 
 
@@ -71,9 +99,18 @@ def _from_file(request: TaskRequest, data: Path, findings: Findings, say: Progre
 
 
 def _from_rows(
-    request: TaskRequest, data: Path, table: Columns, media: Media, findings: Findings, say: Progress
+    request: TaskRequest,
+    data: Path,
+    table: Columns,
+    media: Media,
+    findings: Findings,
+    say: Progress,
+    is_private: Sequence[bool] = (),
 ) -> CreatedTask:
-    """A task from labelled rows, some of whose cells may be paths of files."""
+    """A task from labelled rows, some of whose cells may be paths of files; `is_private` says which rows are private.
+
+    Without it, they are chosen.
+    """
     folder = folder_to_make(request.into, _stem(data))
     check_columns(data, table, request)
     say("looking at the columns", 0, 0)
@@ -91,7 +128,7 @@ def _from_rows(
     describe_types(described, len(table), findings)
     findings.advice += advice_on(table, id_name, described, targets, request)
     say("choosing private rows", 0, 0)
-    is_private = private_rows(table, target, metric, request, findings)
+    is_private = private_rows(table, target, metric, request, findings, is_private)
     say("writing the task", 0, 0)
     features = {name: column for name, column in described.items() if name not in target.labels}
     plan = _Plan(request, target, metric, id_name, media, features, is_private)

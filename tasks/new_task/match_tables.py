@@ -50,7 +50,7 @@ def match_tables(
     features = set(train.header) - set(labels)
     if extra := [name for name in test.header if name not in features]:
         raise TaskError(
-            f"{tables.test}: its column {extra[0]!r} is no feature of {tables.train.name}. Remove it, or name the "
+            f"{tables.test_name}: its column {extra[0]!r} is no feature of {tables.train.name}. Remove it, or name the "
             "tables that belong together."
         )
     if unused := [name for name in train.header if name not in (*test.header, *labels)]:
@@ -77,7 +77,7 @@ def _find_id(
     for name in names:
         if name in sample.header and (old := _id_in_test(name, test, sample)):
             if old != name:
-                findings.facts.append(f"{old} of {tables.test.name} is called {name}, as in the sample")
+                findings.facts.append(f"{old} of {tables.test_name} is called {name}, as in the sample")
             return name, old
     return names[0], names[0]
 
@@ -106,17 +106,18 @@ def _numbered(sample: Columns, test: Columns, id_name: str, old_id: str, finding
 def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> None:
     if id_name not in sample.header or id_name not in test.header:
         raise TaskError(
-            f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test.name}, so it is not "
+            f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test_name}, so it is not "
             "the id. Name the id, which both have, with --id."
         )
     ids, wanted = sample.column(id_name), test.column(id_name)
     if len(set(ids)) < len(ids):
         raise TaskError(
-            f"{tables.sample}: ids in {id_name} repeat. Rows with several predictions need a `blend:` section."
+            f"{tables.sample or tables.test}: ids in {id_name} repeat. Rows with several predictions need a `blend:` "
+            "section."
         )
     if set(ids) != set(wanted) or len(ids) != len(wanted):
         raise TaskError(
-            f"{tables.sample}: has {len(ids):,} ids and {tables.test.name} {len(wanted):,}; they must be the same. "
+            f"{tables.sample}: has {len(ids):,} ids and {tables.test_name} {len(wanted):,}; they must be the same. "
             "Name the sample that belongs to this test table with --sample."
         )
 

@@ -35,6 +35,10 @@ class Media:
     base: Path
     kinds: Mapping[str, str] = field(default_factory=dict)
 
+    def folder_of(self, column: str) -> str:
+        """The folder of a task's data with the files of a column."""
+        return f"{self.kinds[column]}s" if len(self.kinds) == 1 else column
+
 
 def kind_of(name: str) -> str:
     """`image`, `audio` or `text` by the suffix of a file; empty for anything else."""
@@ -50,10 +54,10 @@ def read_class_folders(folder: Path, findings: Findings) -> tuple[Columns, Media
 
     Texts become a column of text.
     """
-    root = next((folder / name for name in TRAIN_FOLDERS if _classes(folder / name)), folder)
-    classes = _classes(root)
-    if len(classes) < 2:
+    root = class_root(folder)
+    if root is None:
         return None
+    classes = _classes(root)
     if root != folder:
         findings.facts.append(f"read the classes in {root.name}/ and nothing else of {folder.name}/")
     paths = [(name, path) for name, files in classes.items() for path in files]
@@ -67,6 +71,28 @@ def read_class_folders(folder: Path, findings: Findings) -> tuple[Columns, Media
         return Columns([TEXT, LABEL], [[_read_text(path) for _, path in used], labels]), Media(root)
     names = [path.relative_to(root).as_posix() for _, path in used]
     return Columns([kind, LABEL], [names, labels]), Media(root, {kind: kind})
+
+
+def class_root(folder: Path) -> Path | None:
+    """The folder itself or its training folder, whichever has a subfolder of files for each class; None for neither."""
+    for root in (*(folder / name for name in TRAIN_FOLDERS), folder):
+        classes = _classes(root)
+        are_parts = all(any(word in name.lower() for name in classes) for word in ("train", "test"))
+        if len(classes) > 1 and not are_parts:
+            return root
+    return None
+
+
+def read_folder(folder: Path, kind: str) -> Columns:
+    """The files of one kind below a folder without classes: an id, which is the name without suffix, and the path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and kind_of(path.name) == kind)
+    if not paths:
+        raise TaskError(f"{folder}: has no {kind} files, which train has. Name the folder of the files to predict.")
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [path.relative_to(folder).as_posix() for path in paths]
+    cells = [_read_text(path) for path in paths] if kind == TEXT else [str(path.absolute()) for path in paths]
+    return Columns(["id", kind], [names, cells])
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
@@ -97,24 +123,32 @@ def find_media(table: Columns, folder: Path, findings: Findings) -> tuple[Column
     """
     kinds = {}
     for name in table.header:
-        cells = list(islice((one for one in table.column(name) if not is_missing(one)), PROBED))
-        place = _place_of(cells, folder)
-        if place is None:
-            continue
-        paths = [f"{place[0]}{cell}{place[1]}" for cell in table.column(name)]
-        kinds[name] = kind_of(paths[0])
-        if missing := [path for path in paths if not _is_file(folder / path)]:
-            raise TaskError(
-                f"{name} names {len(missing):,} files that are not in {folder}, such as {missing[0]!r}. Add them, or "
-                "remove these rows."
-            )
-        table = table.with_column(name, paths)
-        where = f" in {place[0]}" if place[0] else ""
-        findings.facts.append(f"{name} has paths of {kinds[name]} files{where}")
+        if paths := find_files(table.column(name), name, folder):
+            kinds[name], cell = kind_of(paths[0]), table.column(name)[0]
+            table = table.with_column(name, paths)
+            where = paths[0].rpartition("/")[0] if paths[0] != cell else ""
+            findings.facts.append(f"{name} has paths of {kinds[name]} files{f' in {where}/' if where else ''}")
     return table, Media(folder, kinds)
 
 
-def _place_of(cells: Sequence[str], folder: Path) -> tuple[str, str] | None:
+def find_files(cells: Sequence[str], name: str, folder: Path, part: str = "") -> list[str]:
+    """The paths below a folder of the files that the cells of a column name; empty if they name none.
+
+    `part`: train or test; files of the other part are not looked at. Raises TaskError where some of them are missing.
+    """
+    place = _place_of(list(islice((one for one in cells if not is_missing(one)), PROBED)), folder, part)
+    if place is None:
+        return []
+    paths = [f"{place[0]}{cell}{place[1]}" for cell in cells]
+    if missing := [path for path in paths if not _is_file(folder / path)]:
+        raise TaskError(
+            f"{name} names {len(missing):,} files that are not in {folder}, such as {missing[0]!r}. Add them, or "
+            "remove these rows."
+        )
+    return paths
+
+
+def _place_of(cells: Sequence[str], folder: Path, part: str) -> tuple[str, str] | None:
     """What stands before and behind most cells in the paths of their files; None if they name no files."""
     if not cells or max(map(len, cells)) > MAX_PATH:
         return None
@@ -124,7 +158,7 @@ def _place_of(cells: Sequence[str], folder: Path) -> tuple[str, str] | None:
     if not kind and len(set(cells)) < len(cells):
         return None
     suffixes = [""] if kind else sorted(KINDS_OF_FILES[IMAGE] | KINDS_OF_FILES[AUDIO])
-    for before in ("", *_subfolders(folder)):
+    for before in ("", *_subfolders(folder, part)):
         for suffix in suffixes:
             paths = [folder / f"{before}{cell}{suffix}" for cell in cells]
             if any(map(_is_file, paths[:3])) and sum(map(_is_file, paths)) > len(paths) / 2:
@@ -139,22 +173,30 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _subfolders(folder: Path) -> list[str]:
-    """The first subfolders, each with a slash behind it."""
+def _subfolders(folder: Path, part: str = "") -> list[str]:
+    """The first subfolders and theirs, each with a slash behind it; those of the part first, and none of the other."""
+    names = _list_folders(folder)
+    names += [f"{name}{inner}" for name in names for inner in _list_folders(folder / name)]
+    if part:
+        other = "test" if part == "train" else "train"
+        names = sorted((name for name in names if other not in name.lower()), key=lambda name: part not in name.lower())
+    return names[:MAX_SUBFOLDERS]
+
+
+def _list_folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    return [f"{name}/" for name in names[:MAX_SUBFOLDERS]]
+        return sorted(f"{entry.name}/" for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def note_left_files(folder: Path) -> list[str]:
-    """Advice where a folder with train and test tables also has files, which are not taken into the task."""
-    for name in _subfolders(folder):
+    """Advice where a folder with train and test tables also has files, which no column of both of them names."""
+    for name in _list_folders(folder):
         kinds = Counter(kind_of(path.name) for path in islice((folder / name).iterdir(), PROBED))
         for kind in (IMAGE, AUDIO):
             if kinds[kind]:
                 return [
-                    f"the {kind} files in {name} are not part of the task, only the tables are; for a task with them, "
-                    "name the table of labelled rows alone, as DATA"
+                    f"the {kind} files in {name} are not part of the task, because no column of train and test names "
+                    "them; add a column with their paths to both tables"
                 ]
     return []
 
@@ -171,14 +213,13 @@ def copy_media(
     """
     patterns = []
     for column, kind in media.kinds.items():
-        cells, paths = table.column(column), [""] * len(table)
-        folder = f"{kind}s" if len(media.kinds) == 1 else f"{column}"
+        folder = media.folder_of(column)
         (public / folder).mkdir()
+        cells, paths = table.column(column), [""] * len(table)
         hashes: Counter[bytes] = Counter()
         for number, row in enumerate(order):
-            name = f"{folder}/{number:06d}{PurePosixPath(cells[row]).suffix.lower()}"
-            paths[row] = name
-            hashes[_copy(media.base / cells[row], public / name)] += 1
+            paths[row] = f"{folder}/{number:06d}{PurePosixPath(cells[row]).suffix.lower()}"
+            hashes[_copy(media.base / cells[row], public / paths[row])] += 1
             if number % 200 == 0:
                 say(f"copying {kind} files", number, len(order))
         patterns.append(f"{folder}/*")
@@ -206,7 +247,7 @@ def _copy(source: Path, target: Path) -> bytes:
 def describe_media(public: Path, media: Media) -> Iterator[str]:
     """A paragraph about each folder of files: their number, and the sizes of images."""
     for column, kind in media.kinds.items():
-        folder = f"{kind}s" if len(media.kinds) == 1 else column
+        folder = media.folder_of(column)
         files = sorted((public / folder).iterdir())
         sizes = f"; {describe_images(files)}" if kind == "image" else ""
         yield f"`{column}` is the path of a file below `./data`: {len(files):,} {kind} files in `{folder}/`{sizes}."

@@ -49,9 +49,15 @@ class Rows:
 
 
 def private_rows(
-    table: Columns, target: Target, metric: Metric, request: TaskRequest, findings: Findings
-) -> list[bool]:
-    """Which rows become private. Raises TaskError if a run could then not hold out or score any of the others."""
+    table: Columns,
+    target: Target,
+    metric: Metric,
+    request: TaskRequest,
+    findings: Findings,
+    given: Sequence[bool] = (),
+) -> Sequence[bool]:
+    """Which rows become private, unless they are given. Raises TaskError if a run could then not hold out or score
+    any of the others."""
     shown = str(request.data)
     rows = Rows(
         target.cells(table),
@@ -62,7 +68,8 @@ def private_rows(
     )
     seed = f"private rows of {request.data.stem}" if request.data else "private rows"
     try:
-        is_private, held = _divide(rows, seed)
+        is_private = given or _choose(rows, seed)
+        held = _held_out(rows, is_private)
     except TooFewRows as error:
         raise TaskError(f"{shown}: {_too_few(request, error)}") from None
     private = [row for row, kept in enumerate(is_private) if kept]
@@ -74,23 +81,27 @@ def private_rows(
     return is_private
 
 
-def _divide(rows: Rows, seed: str) -> tuple[list[bool], list[list[int]]]:
-    """Which rows become private, and the rows that each fold of a run would hold out of the others."""
+def _choose(rows: Rows, seed: str) -> list[bool]:
+    """The latest rows, whole groups, or a stratified quarter."""
     if rows.times is not None:
-        is_private = _latest(rows.times)
-        left = [row for row, private in enumerate(is_private) if not private]
-        times = [rows.times[row] for row in left]
-        folds = assign_late_folds(times, [rows.strata[row] for row in left], SINGLE_SPLIT_FOLDS, "0:held out")
+        return _latest(rows.times)
+    return [fold == 0 for fold in _folds(rows, rows.strata, rows.groups, PRIVATE_FOLDS, seed)]
+
+
+def _held_out(rows: Rows, is_private: Sequence[bool]) -> list[list[int]]:
+    """The rows that each fold of a run would hold out of those that are not private."""
+    left = [row for row, private in enumerate(is_private) if not private]
+    strata = [rows.strata[row] for row in left]
+    if rows.times is not None:
+        folds = assign_late_folds([rows.times[row] for row in left], strata, SINGLE_SPLIT_FOLDS, "0:held out")
     else:
-        is_private = [fold == 0 for fold in _folds(rows, rows.strata, rows.groups, PRIVATE_FOLDS, seed)]
-        left = [row for row, private in enumerate(is_private) if not private]
-        strata, groups = [rows.strata[row] for row in left], rows.groups and [rows.groups[row] for row in left]
+        groups = rows.groups and [rows.groups[row] for row in left]
         folds = _folds(rows, strata, groups, choose_fold_count(len(left)), "0:held out")
     held: dict[int, list[int]] = defaultdict(list)
     for row, fold in zip(left, folds, strict=True):
         if fold is not None:
             held[0 if rows.times is not None else fold].append(row)
-    return is_private, list(held.values())
+    return list(held.values())
 
 
 def _folds(rows: Rows, strata: Sequence[str], groups: Sequence[str] | None, count: int, seed: str) -> Folds:

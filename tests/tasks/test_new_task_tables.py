@@ -13,7 +13,7 @@ from tasks.judging.judge import judge
 from tasks.judging.partition_submission import partition_submission
 from tasks.task import Task
 from tests.tasks.kaggle_folders import wine_folder
-from tests.tasks.new_tasks import made
+from tests.tasks.new_tasks import made, perfect_scores
 
 
 def submit_sample(task: Task, folder: Path) -> list[list[str]]:
@@ -46,8 +46,10 @@ def test_named_tables_of_other_formats_become_a_task(tmp_path: Path) -> None:
     )
     assert task.metric.name == "log_loss" and task.submission.targets == ("red", "rose", "white")
     assert len(submit_sample(task, tmp_path / "s")[1:]) == 48
-    with pytest.raises(TaskError, match="belong together"):
-        made(None, train=tmp_path / "train.tsv", into=tmp_path / "n")
+    for parts in (["train"], ["test", "sample_submission"]):
+        named = {name.partition("_")[0]: tmp_path / f"{name}.tsv" for name in parts}
+        with pytest.raises(TaskError, match="belong together"):
+            made(None, into=tmp_path / "never", **{"train": None, **named})
 
 
 def change(folder: Path, name: str, header: list[str], rows: list[list[str]] | None = None) -> None:
@@ -206,7 +208,7 @@ def test_tables_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     assert "'extra' is no feature" in refused("test.csv", [*test[0][:-1], "extra"])
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "data.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(TaskError, match=r"missing: --train, --test, --sample.*data\.csv"):
+    with pytest.raises(TaskError, match=r"cannot be told by their names.*data\.csv"):
         made(tmp_path / "one", into=tmp_path / "never")
 
 
@@ -230,3 +232,27 @@ def test_images_beside_the_tables_are_said_to_be_left_out(tmp_path: Path) -> Non
     (folder / "train_images" / "7.jpg").write_bytes(b"x")
     _, created = made(folder)
     assert any("the image files in train_images/ are not part of the task" in one for one in created.findings.advice)
+
+
+def test_test_table_with_labels_becomes_the_private_rows(tmp_path: Path) -> None:
+    kaggle = wine_folder()
+    folder = kaggle.write(tmp_path / "wine")
+    header, *rows = read_table(folder / "test.csv")
+    change(folder, "test.csv", [*header, "target"], [[*row, kaggle.answers[row[0]]] for row in rows])
+    task, created = made(None, "target", train=folder / "train.csv", test=folder / "test.csv", id="Id")
+    assert any("test.csv have labels, and are the private ones" in fact for fact in created.findings.facts)
+    assert task.answers and {row[0]: row[1] for row in read_table(task.answers)[1:]} == kaggle.answers
+    assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
+
+
+def test_tables_without_a_sample_get_one(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    tables = {"train": folder / "train.csv", "test": folder / "test.csv"}
+    task, _ = made(None, metric="log_loss", id="Id", **tables)
+    assert task.submission.targets == ("red", "rose", "white")
+    assert submit_sample(task, tmp_path)[1] == ["131", "0.3333", "0.3333", "0.3333"]
+    task, _ = made(None, **tables)
+    assert (task.submission.id, task.submission.targets) == ("row_id", ("target",))
+    assert len(submit_sample(task, tmp_path / "more")[1:]) == 48
+    with pytest.raises(TaskError, match="has no test table"):
+        made(None, train=folder / "train.csv", sample=folder / "sample_submission.csv", into=tmp_path / "never")
