@@ -81,7 +81,7 @@ def test_recorded_command_makes_the_submission_again_in_a_clone(
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("count", "most_seconds"), [(12, 3.0), pytest.param(50, 1.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "most_seconds"), [(5, 3.0), pytest.param(50, 1.5, marks=pytest.mark.slow)])
 def test_run_killed_at_random_instants_equals_an_unbroken_run(
     unbroken: tuple[Path, list[Event]], tmp_path: Path, count: int, most_seconds: float
 ) -> None:
