@@ -18,9 +18,14 @@ _COUNTS = (
     "select action, modality, family, source, sum(outcome = 'gain'), sum(outcome = 'against'), sum(outcome = 'dry') "
     "from evidence group by action, modality, family, source"
 )
-_TOTALS = (
-    "select action, modality, source, sum(gains), sum(against), sum(dry) from tally group by action, modality, source"
-)
+_TOTALS = """
+select action, modality, sum(outcome = 'gain'), sum(outcome = 'against'), sum(outcome = 'dry'),
+  sum(outcome = 'gain' and source <> 'run'), sum(outcome = 'against' and source <> 'run'), all_gains, all_tried
+from evidence join (
+  select action, sum(outcome = 'gain') as all_gains, count(*) as all_tried from evidence group by action
+) using (action)
+group by action, modality
+"""
 _CONTENT = (
     "select * from lesson order by id",
     "select * from evidence order by id",

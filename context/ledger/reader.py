@@ -26,22 +26,36 @@ _FIELDS = ", ".join(
         *(f"found.{name}" for name in Record.__dataclass_fields__),
     ]
 )
-_ALL = "counts as (select * from total where source <> :without)"
-_SOME = """counts as (
-  select action, modality, source, sum(gains) as gains, sum(against) as against, sum(dry) as dry
-  from tally where source <> :without and family not in (select value from json_each(:families))
-  group by action, modality, source
+_ALL = "counts as not materialized (select * from total)"
+_SOME = """kept as materialized (
+  select * from tally
+  where source in ('run', 'import', :pack) and family not in (select value from json_each(:families))
+),
+counts as materialized (
+  select action, modality, sum(gains) as gains, sum(against) as against, sum(dry) as dry,
+    sum(iif(source = 'run', 0, gains)) as prior_gains, sum(iif(source = 'run', 0, against)) as prior_against,
+    all_gains, all_tried
+  from kept join (
+    select action, sum(gains) as all_gains, sum(gains + against + dry) as all_tried from kept group by action
+  ) using (action)
+  group by action, modality
 )"""
-"""Counts that `candidates.sql` adds up: those that are kept, or without some families."""
-_RANKED = f"""{_CANDIDATES}
-select slot, {_FIELDS} from (
-  select * from (select 'do' as slot, * from candidate
+"""Counts that `candidates.sql` reads: those that are kept, or without the pack and some families."""
+_RANKED = f"""{_CANDIDATES},
+scored as materialized (
+  select id, polarity, rate, is_eligible from candidate
+  where iif(polarity = 1, gains >= 1, is_eligible)
+    and (:needs is null or needs in (select value from json_each(:needs)))
+),
+picked as materialized (
+  select * from (select 'do' as slot, id from scored
     where polarity = 1 and is_eligible order by rate desc, {_TIE} limit 60)
-  union all select * from (select 'avoid', * from candidate
-    where polarity = -1 and is_eligible order by rate, {_TIE} limit 20)
-  union all select * from (select 'explore', * from candidate
-    where polarity = 1 and gains >= 1 order by {_TIE} limit 20)
-) as found cross join lesson on lesson.id = found.id
+  union all select * from (select 'avoid', id from scored where polarity = -1 order by rate, {_TIE} limit 20)
+  union all select * from (select 'explore', id from scored where polarity = 1 order by {_TIE} limit 20)
+)
+select slot, {_FIELDS} from picked
+cross join candidate as found on found.id = picked.id
+cross join lesson on lesson.id = picked.id
 """
 _EVERY = (
     f"{_CANDIDATES} select '' as slot, {_FIELDS} from candidate as found join lesson on lesson.id = found.id "
@@ -110,9 +124,10 @@ class Reader:
         return [_lesson(row) for row in self.rows(query, terms, most)]
 
     def records(self, modality: str, family: str, **leaving: Any) -> list[Choice]:
-        """Every active lesson of a modality with its record for a family, best first (arguments as of `select`)."""
-        _, values = self._parameters("", modality, family, **leaving)
-        return [_choice(row) for row in self._candidates(_EVERY, values)]
+        """Every active lesson about whose action a modality has evidence, with its record for a family, best first
+        (arguments as of `select`)."""
+        values = self._parameters("", **leaving)
+        return [_choice(row) for row in self._candidates(_EVERY, modality, family, values)]
 
     def select(
         self,
@@ -130,24 +145,31 @@ class Reader:
         `without_pack` and `without_families` leave evidence out, `fits` bounds the length.
         Equal ledger, run and arguments give an equal selection.
         """
-        _, values = self._parameters(run, modality, family, **leaving)
+        values = {**self._parameters(run, **leaving), "needs": self._needs_met(facts)}
         ranked: dict[Slot, list[Choice]] = {}
-        values["needs"] = self._needs_met(facts)
-        for row in self._candidates(_RANKED, values):
+        for row in self._candidates(_RANKED, modality, family, values):
             ranked.setdefault(row["slot"], []).append(_choice(row))
-        general = self._candidates(_RANKED, {**values, "modality": ANY, "family": ANY})
+        general = self._candidates(_RANKED, ANY, ANY, values)
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
         return rules.choose(ranked, run, self._rate_of_runs(), runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
 
     def _rate_of_runs(self) -> float:
         """The share of real gains over all actions and runs that were played."""
-        query = "select sum(gains) as gains, sum(gains + against + dry) as tried from total where source = 'run'"
-        (row,) = self.rows(f"{query} and modality <> ?", ANY)
+        query = (
+            "select sum(gains - prior_gains) as gains, "
+            "sum(gains + against + dry - prior_gains - prior_against) as tried from total where modality <> ?"
+        )
+        (row,) = self.rows(query, ANY)
         return row["gains"] / row["tried"] if row["tried"] else 0.0
 
-    def _candidates(self, query: str, values: dict[str, Any]) -> list[sqlite3.Row]:
-        return self.rows(f"with {_ALL if values['families'] == '[]' else _SOME}, {query}", values)
+    def _candidates(self, query: str, modality: str, family: str, values: dict[str, Any]) -> list[sqlite3.Row]:
+        sources = {"own": "run", "imports": "import", "packs": values["pack"]}
+        if family in json.loads(values["families"]):
+            sources = dict.fromkeys(sources, "")
+        return self.rows(
+            f"with {_counts_with(values)}, {query}", {**values, "modality": modality, "family": family, **sources}
+        )
 
     def _needs_met(self, facts: Collection[str] | None) -> str | None:
         """What lessons ask for and a task with these facts has, as JSON."""
@@ -157,27 +179,25 @@ class Reader:
         return json.dumps([needs for needs in asked if set(needs.split()) <= set(facts)])
 
     def _parameters(
-        self,
-        run: str,
-        modality: str,
-        family: str,
-        *,
-        without_pack: bool = False,
-        without_families: Collection[str] = (),
-    ) -> tuple[float, dict[str, Any]]:
-        """The base rate (share of real gains over all actions and runs) and the parameters of `candidates.sql`."""
-        without, families = "pack" if without_pack else "", json.dumps(sorted(without_families))
-        (row,) = self.rows(
-            f"with {_SOME if without_families else _ALL} "
-            "select sum(gains) as gains, sum(gains + against + dry) as tried from counts",
-            {"without": without, "families": families},
-        )
-        base = row["gains"] / row["tried"] if row["tried"] else 0.0
+        self, run: str, *, without_pack: bool = False, without_families: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Parameters of the queries: the base rate (share of real gains over all actions and runs), what is left out,
+        and the order of equal lessons."""
+        leaving = {"pack": "" if without_pack else "pack", "families": json.dumps(sorted(without_families))}
+        query = "select sum(gains) as gains, sum(gains + against + dry) as tried from counts"
+        (row,) = self.rows(f"with {_counts_with(leaving)} {query}", leaving)
         seed = int(rules.chance(run, "order") * 2**40)
-        values = {"modality": modality, "family": family, "base": base, "without": without, "families": families}
-        values["needs"] = None
-        order = {"factor": seed % 1_000_002 + 1, "offset": seed // 1_000_003 % 1_000_003}
-        return base, {**values, **order, **rules.PARAMETERS}
+        return {
+            "base": row["gains"] / row["tried"] if row["tried"] else 0.0,
+            "factor": seed % 1_000_002 + 1,
+            "offset": seed // 1_000_003 % 1_000_003,
+            **leaving,
+            **rules.PARAMETERS,
+        }
+
+
+def _counts_with(leaving: dict[str, Any]) -> str:
+    return _ALL if leaving["pack"] and leaving["families"] == "[]" else _SOME
 
 
 def _lesson(row: sqlite3.Row) -> Lesson:
