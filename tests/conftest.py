@@ -11,6 +11,7 @@ from harness import settings
 from tests.playing import Prepared, with_digits
 
 LONG_FILES = (
+    "tests/harness/test_lanes",
     "tests/harness/test_whole_run",
     "tests/harness/test_storm",
     "tests/harness/test_resume",
