@@ -18,6 +18,7 @@ from tasks.holdout.public_files import MovedRows, list_other_files, write_all_fi
 from tasks.holdout.rename_ids import rename_ids
 from tasks.holdout.split import Split
 from tasks.holdout.splitters import shuffled_indices
+from tasks.holdout.time_blocks import time_blocks
 from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
@@ -140,6 +141,8 @@ def _held_out_units(
     test_columns = [header.index(name) for name in inputs.test.header] if is_subset else []
     held_groups = {train.groups[number] for number in roles} if labels.group else set()
     groups = train.groups if len(held_groups) >= MIN_GROUPS else []
+    time = task.recipe.time if not (labels.group or unit) else None
+    blocks = time_blocks(train.times, time, roles) if time else {}
     units: dict[str, list[ShownRow]] = {}
     for number in sorted(roles):
         fields = fields_of(header, moved[number], train.source, inputs.used)
@@ -148,7 +151,7 @@ def _held_out_units(
         elif unit:
             resampled = train.units[number]
         else:
-            resampled = "" if inputs.encoder.is_plain else str(number)
+            resampled = blocks.get(number, "") if inputs.encoder.is_plain else str(number)
         cells = [moved[number][column] for column in test_columns]
         row = ShownRow(roles[number], cells, fields, fields, resampled)
         units.setdefault(train.units[number] if unit else str(number), []).append(row)

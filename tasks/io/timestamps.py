@@ -21,8 +21,10 @@ _SEPARATED = re.compile(rf"(\d{{1,4}})([./-])(\d{{1,2}})\2(\d{{1,4}}){_CLOCK}")
 _NAMED_MONTH = re.compile(
     r"(?:[A-Za-z]{3,9},? )?(\d{1,4}|[A-Za-z]{3,9})[ ./-]+([A-Za-z]{3,9}|\d{1,2})\.?,?[ ./-]+(\d{1,4})" + _CLOCK
 )
+_MONTH_OF_YEAR = re.compile(r"([A-Za-z]{3,9})\.?,?[ ./-]+(\d{4})(?P<clock>)(?P<half>)")
 _PERIOD = re.compile(r"(\d{4})[ /-]?([QqWw]|(?<=[/-]))(\d{1,2})")
 _COUNTER = re.compile(r"([^\d]*)(\d+)([^\d]*)")
+_MOST_DAYS = 31
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Parser = Callable[[str], float | None]
@@ -42,7 +44,7 @@ def parse_timestamps(cells: Sequence[str], column: str = "time") -> list[float |
     texts = {cell: cell.strip() for cell in set(cells) if cell.strip().lower() not in MISSING}
     best: dict[str, float] = {}
     separated, counter = _separated_date_parser(texts.values()), _counter_parser(texts.values())
-    for parse in (_parse_number, _parse_iso, separated, _parse_named_month, _parse_period, counter):
+    for parse in (_parse_number, _parse_iso, separated, _named_month_parser(texts.values()), _parse_period, counter):
         times = {cell: value for cell, text in texts.items() if (value := parse(text)) is not None}
         if len(times) == len(texts):
             return [times.get(cell) for cell in cells]
@@ -115,19 +117,39 @@ def _separated_date_parser(texts: Collection[str]) -> Parser:
     return parse
 
 
-def _parse_named_month(text: str) -> float | None:
-    """`31 May 2024`, `May 31, 2024`, `31-May-2024`."""
-    match = _NAMED_MONTH.fullmatch(text)
-    if not match:
+def _named_month_parser(texts: Collection[str]) -> Parser:
+    """A parser of `31 May 2024`, `May 31, 2024`, `31-May-2024`, `31-May-24`, `May 2024`.
+
+    A year of two digits is the last number, as Excel writes dates, unless a first number above 31 shows otherwise.
+    """
+    matches = [match for text in texts if (match := _NAMED_MONTH.fullmatch(text)) and match[1].isdigit()]
+    year_first = any(int(match[1]) > _MOST_DAYS for match in matches)
+
+    def parse(text: str) -> float | None:
+        if match := _MONTH_OF_YEAR.fullmatch(text):
+            return _to_seconds(match[2], _month(match[1]), "1", match) if _month(match[1]) else None
+        match = _NAMED_MONTH.fullmatch(text)
+        if not match:
+            return None
+        first, second, third = match[1], match[2], match[3]
+        if first.isdigit() and _month(second):
+            day, year = (third, first) if year_first else (first, third)
+            return _to_seconds(_full_year(year), _month(second), day, match) if len(year) in (2, 4) else None
+        if _month(first) and second.isdigit() and len(third) == 4:
+            return _to_seconds(third, _month(first), second, match)
         return None
-    first, second, third = match[1], match[2], match[3]
-    if second[:3].lower() in _MONTHS and first.isdigit():
-        day, year = (third, first) if len(first) == 4 else (first, third)
-        month = str(_MONTHS.index(second[:3].lower()) + 1)
-        return _to_seconds(year, month, day, match) if len(year) == 4 else None
-    if first[:3].lower() in _MONTHS and second.isdigit() and len(third) == 4:
-        return _to_seconds(third, str(_MONTHS.index(first[:3].lower()) + 1), second, match)
-    return None
+
+    return parse
+
+
+def _month(word: str) -> str:
+    """The number of a month by its name; empty for another word."""
+    return str(_MONTHS.index(word[:3].lower()) + 1) if word[:3].lower() in _MONTHS else ""
+
+
+def _full_year(year: str) -> str:
+    """A year of two digits in full: 69 to 99 are in the last century, as POSIX reads them."""
+    return year if len(year) == 4 else str(int(year) + (1900 if int(year) >= 69 else 2000))
 
 
 def _to_seconds(year: str, month: str, day: str, match: re.Match[str]) -> float | None:

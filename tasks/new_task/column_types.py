@@ -19,7 +19,13 @@ SHOWN = 20
 LONG_TEXT_WORDS = 8
 PROBED = 500
 """Distinct cells from which times and texts are recognised."""
-_TIME = re.compile(r"\d{4}[-/.]?[QqWw]?\d{1,2}([-/.]\d{1,2})?([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([ T,].*)?")
+_TIME = re.compile(
+    r"\d{4}[-/.]?[QqWw]?\d{1,2}([-/.]\d{1,2})?([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([ T,].*)?"
+    r"|\d{1,4}[ ./-]+(MONTH)[ ./,-]+\d{1,4}([ T,].*)?|(MONTH)[ ./-]+(\d{1,2},? +)?\d{4}([ T,].*)?".replace(
+        "MONTH", r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+    ),
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tasks.io.columns import Columns
 from tasks.io.csv_text import as_number
 from tasks.new_task.numbers_with_commas import with_points
 from tasks.new_task.request import Findings
-from tasks.new_task.text_tables import SEPARATORS, read_text_table
+from tasks.new_task.text_tables import SEPARATORS, WIDE, read_text_table
 from tasks.new_task.typed_tables import (
     MAX_WORKBOOK_BYTES,
     read_excel,
@@ -54,7 +54,7 @@ def _parse(name: str, data: bytes, shown: str, sheet: str, findings: Findings, w
         return read_json_lines(data, shown)
     if suffix == "json" or data.lstrip()[:2] in (b"[{", b"[\n", b"[ "):
         return read_json(data, shown)
-    if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if b"\0" in data[:4096] and not data.startswith(tuple(WIDE)):
         raise TaskError(f"{shown}: is no table that can be read. Save it as CSV, TSV, JSON, Parquet or Excel.")
     table, separator = read_text_table(data, name, shown, wanted)
     if separator != ",":

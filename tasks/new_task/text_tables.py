@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -13,7 +14,13 @@ from tasks.io.columns import Columns, parse_unquoted
 from tasks.io.csv_text import BOM, MAX_CELL_CHARS, TableError, iter_rows
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Encodings of wide characters by their byte order mark, the longer ones first. Excel calls UTF-16 Unicode text."""
 ARROW_BYTES = 4 << 20
 """From this size on pyarrow reads the table, where it is installed: in a third of the time."""
 PROBED_LINES = 20
@@ -27,6 +34,7 @@ def read_text_table(data: bytes, name: str, shown: str, wanted: Sequence[str] = 
     `wanted` are names that the header should have. Raises TaskError.
     """
     text = _decode(data, shown)
+    data = text.encode() if data.startswith(tuple(WIDE)) else data
     separator = _separator(text, name, wanted)
     try:
         return _read(data, text, name, separator), separator
@@ -35,10 +43,11 @@ def read_text_table(data: bytes, name: str, shown: str, wanted: Sequence[str] = 
 
 
 def _decode(data: bytes, shown: str) -> str:
-    if data.startswith(UTF_16):
-        raise TaskError(
-            f"{shown}: line 1 is not UTF-8 text. Convert the file, for example with `iconv -f UTF-16 -t UTF-8`."
-        )
+    if wide := next((encoding for mark, encoding in WIDE.items() if data.startswith(mark)), ""):
+        try:
+            return data.decode(wide)
+        except UnicodeDecodeError:
+            raise TaskError(f"{shown}: begins as {wide.upper()} text, and is damaged. Save it again as CSV.") from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

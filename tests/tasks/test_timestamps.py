@@ -27,6 +27,8 @@ FORMS: dict[str, Callable[[date], str]] = {
     "month first": lambda day: day.strftime("%m/%d/%Y 1:05 PM"),
     "year first": lambda day: f"{day.year}/{day.month}/{day.day}",
     "named": lambda day: day.strftime("%d %b %Y"),
+    "Excel": lambda day: day.strftime("%d-%b-%y"),
+    "year first, named": lambda day: day.strftime("%Y-%B-%d"),
     "American": lambda day: day.strftime("%B %d, %Y"),
     "week": lambda day: day.strftime("%G-W%V"),
     "counted": lambda day: f"day {day.toordinal() - 700_000}",
@@ -44,7 +46,13 @@ def test_dates_sort_by_time(form: str) -> None:
 
 
 def test_months_and_quarters_sort_by_time() -> None:
-    for cells in (["2020-09", "2020-10", "2021-01"], ["2020Q3", "2020Q4", "2021Q1"]):
+    for cells in (
+        ["2020-09", "2020-10", "2021-01"],
+        ["2020Q3", "2020Q4", "2021Q1"],
+        ["Sep 2020", "Oct 2020", "January 2021"],
+        ["24-Jan-99", "1-Feb-00", "31-Dec-68"],
+        ["99-Jan-24", "99-Jan-25", "99-Feb-01"],
+    ):
         first, later, last = parse_timestamps(cells)
         assert first is not None and later is not None and last is not None and first < later < last
 
@@ -63,6 +71,7 @@ def test_twelve_hour_clock_and_time_zones_are_used() -> None:
         (["2024-05-31", "2024-06-01", "7"], "'7' in row 3"),
         (["01/02/2024", "03/04/2024"], "2 of 2 cells .*ambiguous"),
         (["13/02/2024", "03/14/2024"], "ambiguous"),
+        (["31-Jan-99", "99-Jan-24"], "'31-Jan-99' in row 1"),
         (["2024-02-30"], "'2024-02-30' in row 1"),
         (["alpha 1", "beta 2"], "Write numbers or ISO dates"),
     ],
