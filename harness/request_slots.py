@@ -80,7 +80,7 @@ class SharedSlots:
         if limit is None:
             yield
             return
-        while (handle := self._try(address, limit)) is None:
+        while (handle := self.try_once(address, limit)) is None:
             time.sleep(LOOK_SECONDS)
             on_wait()
         try:
@@ -88,8 +88,8 @@ class SharedSlots:
         finally:
             os.close(handle)
 
-    def _try(self, address: str, limit: int) -> int | None:
-        """The handle of a slot that is locked now; None if all are taken."""
+    def try_once(self, address: str, limit: int) -> int | None:
+        """Take one of `limit` slots: its handle, which holds it until it is closed; None if all are taken."""
         folder = self._folder / hashlib.sha256(address.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         for number in random.sample(range(limit), limit):

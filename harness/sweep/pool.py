@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from harness.sweep.lengths import hours_shown, known_hours
 from harness.sweep.play_row import Outcome, Worker
 from harness.sweep.queue import Queue
 from harness.sweep.row_state import Reader
@@ -45,11 +46,9 @@ class Pool:
         self._leases = Leases(self.worker.store.home / FOLDER / ".runs", this_machine(gpus))
         self._reader = Reader(self.worker.store, self.worker.plan)
         states = self._reader.rows()
-        open_rows = [one.row for one in states if one.state in ("waiting", "running")]
-        self.queue = Queue(open_rows)
-        for one in states:
-            if one.state == "done" and one.hours:
-                self.queue.finish(one.row, one.hours)
+        left = [one for one in states if one.state in ("waiting", "running")]
+        played = {one.row.key: one.hours for one in left}
+        self.queue = Queue([one.row for one in left], known_hours(self.worker.store.home), played)
         self._errors: list[BaseException] = []
 
     def play(self, on_wait: Callable[[], None] = lambda: None) -> None:
@@ -97,9 +96,9 @@ class Pool:
         if outcome.kind == "unfit":
             self.unfit[row.key] = outcome.reason
         if outcome.again_in is None or self._is_over(row, outcome):
-            self.queue.finish(row, self._reader.row(row).hours if outcome.kind == "done" else None)
+            self.queue.finish(row, hours_shown(self._reader.row(row)))
         else:
-            self.queue.put_back(row, time.monotonic() + outcome.again_in)
+            self.queue.put_back(row, time.monotonic() + outcome.again_in, self._reader.row(row).hours)
 
     def _is_over(self, row: Row, outcome: Outcome) -> bool:
         return outcome.kind == "failed" and self._reader.row(row).state == "failed"

@@ -9,26 +9,36 @@ from dataclasses import dataclass, field
 from harness.sweep.types import Row
 
 DEFAULT_HOURS = 24.0
+_SETTINGS = ("endpoint", "model", "cost", "attempts", "turns", "parallel")
+"""Settings that decide how long a run takes, besides its hours."""
+Alike = tuple[str, ...]
+"""What runs have in common that take about equally long."""
 
 
-def in_order(rows: Sequence[Row], known_hours: Mapping[str, float]) -> list[Row]:
-    """Rows by expected length, longest first, so that no long run begins when the others end.
+def alike(row: Row) -> Alike:
+    """The task, model and budgets of a row."""
+    return row.task_id, row.base_url, str(row.hours), *(row.settings.get(name, "") for name in _SETTINGS)
 
-    What runs of the same task took (`known_hours`, by task) is expected again; otherwise the budget of hours. Rows of
-    equal length go seed by seed, so that whole seeds are complete early.
+
+def in_order(rows: Sequence[Row], known_hours: Mapping[Alike, float], played: Mapping[str, float]) -> list[Row]:
+    """Rows by the time they still need, longest first, so that no long run begins when the others end.
+
+    What runs like it took (`known_hours`) is expected again; otherwise the budget of hours. `played` are the hours of
+    earlier starts, by key. Equal rows go seed by seed, so that whole seeds are complete early.
     """
     place = {row.key: number for number, row in enumerate(rows)}
 
     def rank(row: Row) -> tuple[float, int, int]:
-        return -expected_hours(row, known_hours), row.seed, place[row.key]
+        left = expected_hours(row, known_hours) - played.get(row.key, 0.0)
+        return -left, row.seed, place[row.key]
 
     return sorted(rows, key=rank)
 
 
-def expected_hours(row: Row, known_hours: Mapping[str, float]) -> float:
-    """How long a run will take."""
+def expected_hours(row: Row, known_hours: Mapping[Alike, float]) -> float:
+    """How long a run will take in all."""
     budget = row.hours if row.hours is not None else DEFAULT_HOURS
-    return min(budget, known_hours.get(row.task_id, budget))
+    return min(budget, known_hours.get(alike(row), budget))
 
 
 @dataclass
@@ -36,7 +46,8 @@ class Queue:
     """The rows that wait, each not before its time. Safe for threads."""
 
     rows: list[Row]
-    known_hours: dict[str, float] = field(default_factory=dict)
+    known_hours: dict[Alike, float] = field(default_factory=dict)
+    played: dict[str, float] = field(default_factory=dict)
     not_before: dict[str, float] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -44,24 +55,26 @@ class Queue:
     def take(self, now: float) -> Row | None:
         """The next row that may start now; None if there is none at the moment."""
         with self.changed:
-            for row in in_order([row for row in self.rows if row.key not in self.taken], self.known_hours):
+            free = [row for row in self.rows if row.key not in self.taken]
+            for row in in_order(free, self.known_hours, self.played):
                 if self.not_before.get(row.key, 0.0) <= now:
                     self.taken.add(row.key)
                     return row
             return None
 
     def finish(self, row: Row, hours: float | None = None) -> None:
-        """The row is over for this process; `hours` is what it took, if that is known."""
+        """The row is over for this process; `hours` is how long runs like it take, if it shows that."""
         with self.changed:
             self.rows = [one for one in self.rows if one.key != row.key]
             if hours is not None:
-                self.known_hours[row.task_id] = max(hours, self.known_hours.get(row.task_id, 0.0))
+                self.known_hours[alike(row)] = max(hours, self.known_hours.get(alike(row), 0.0))
             self.changed.notify_all()
 
-    def put_back(self, row: Row, not_before: float) -> None:
-        """The row waits again."""
+    def put_back(self, row: Row, not_before: float, played: float = 0.0) -> None:
+        """The row waits again, after so many hours of play in all."""
         with self.changed:
             self.taken.discard(row.key)
+            self.played[row.key] = played
             self.not_before[row.key] = not_before
             self.changed.notify_all()
 

@@ -15,8 +15,8 @@ from harness import errors
 from harness.settings import Settings
 from harness.sweep.drive import merge_if_over, only_driver, summarize
 from harness.sweep.elsewhere import play_to_the_end
+from harness.sweep.lengths import open_rows
 from harness.sweep.play_row import Outcome
-from harness.sweep.queue import in_order
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store
 from harness.sweep.types import Plan, Row
@@ -103,12 +103,12 @@ class _Tasks:
     def __init__(self, ray: Any, store: Store, plan: Plan, process: Settings) -> None:
         self._ray, self._store, self._plan, self._process = ray, store, plan, process
         self._tasks: dict[Any, Row] = {}
-        self._unfit_nodes: dict[str, str] = {}
+        self._unfit: dict[str, set[str]] = {}
+        """Nodes that could not run a row, by its key."""
 
     def play(self, jobs: int | None) -> dict[str, str]:
         """Play all rows that are not over, `jobs` at a time; returns those that no node can run, and why."""
-        states = Reader(self._store, self._plan).rows()
-        rows = in_order([one.row for one in states if one.state in ("waiting", "running")], {})
+        rows = open_rows(self._store, self._plan)
         for row in rows:
             if why := why_never(resources_of(row, self._plan), self._ray.nodes()):
                 errors.fail(f"{row.key} can never start: {why}. Ask for less, or add a node")
@@ -121,17 +121,20 @@ class _Tasks:
             for row, node, outcome in self._ended():
                 if outcome.kind != "unfit":
                     continue
-                self._unfit_nodes[node] = outcome.reason
-                if self._fit_nodes():
+                self._unfit.setdefault(row.key, set()).add(node)
+                if self._alive_nodes() - self._unfit[row.key]:
                     rows.insert(0, row)
                 else:
                     unfit[row.key] = outcome.reason
         return unfit
 
-    def _fit_nodes(self) -> list[str]:
-        return [
-            node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._unfit_nodes
-        ]
+    def _alive_nodes(self) -> set[str]:
+        return {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+
+    def _nodes_to_avoid(self, row: Row) -> set[str]:
+        """Nodes that could not run the row; and those that could not run another one, as long as there are others."""
+        of_any = {node for nodes in self._unfit.values() for node in nodes}
+        return of_any if self._alive_nodes() - of_any else self._unfit.get(row.key, set())
 
     def _start(self, row: Row) -> None:
         needed = resources_of(row, self._plan)
@@ -143,8 +146,8 @@ class _Tasks:
             "name": row.key,
             "runtime_env": {"env_vars": {"HARNESS_HOME": str(self._process.home), **self._plan.variables}},
         }
-        if self._unfit_nodes:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._unfit_nodes)})"}
+        if avoided := self._nodes_to_avoid(row):
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
         task = self._ray.remote(play_on_node).options(**options)
         self._tasks[task.remote(str(self._store.home), self._store.name, row.key)] = row
 

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,9 +20,8 @@ from typing import Any
 from harness import errors
 from harness.settings import Settings
 from harness.sweep.elsewhere import play_to_the_end
+from harness.sweep.lengths import open_rows
 from harness.sweep.play_row import Outcome, Stop
-from harness.sweep.queue import in_order
-from harness.sweep.row_state import Reader
 from harness.sweep.store import Store, worker_name
 from harness.sweep.types import Plan, Row
 
@@ -35,10 +35,8 @@ SIGNAL_SECONDS = 90
 def submit(store: Store, plan: Plan, process: Settings) -> int:
     """Submit a job for every run that is not over and has none, and return; returns the exit code."""
     _submitit()
-    states = Reader(store, plan).rows()
     active = active_jobs(store)
-    rows = in_order([one.row for one in states if one.state in ("waiting", "running")], {})
-    rows = [row for row in rows if row.key not in active]
+    rows = [row for row in open_rows(store, plan) if row.key not in active]
     for row in rows:
         submit_row(store, plan, row)
     print(f"submitted {len(rows)} jobs to Slurm{f', {len(active)} are there already' if active else ''}")
@@ -54,8 +52,13 @@ def _submitit() -> Any:
     return submitit
 
 
-def submit_row(store: Store, plan: Plan, row: Row, exclude: str = "") -> str:
-    """Submit the job of a run; returns its id. `slurm:` of the sweep file sets or replaces parameters of sbatch."""
+def submit_row(
+    store: Store, plan: Plan, row: Row, avoided: Set[str] = frozenset(), unfit: Set[str] = frozenset()
+) -> str:
+    """Submit the job of a run; returns its id. `slurm:` of the sweep file sets or replaces parameters of sbatch.
+
+    The job runs on no node of `avoided`, and knows that those of `unfit` could not run it.
+    """
     submitit = _submitit()
     executor = submitit.SlurmExecutor(folder=store.folder / "slurm", max_num_timeout=10**6)
     extra = {name: value for name, value in plan.slurm.items() if name != "time"}
@@ -71,10 +74,10 @@ def submit_row(store: Store, plan: Plan, row: Row, exclude: str = "") -> str:
         parameters["gpus_per_node"] = row.gpus
     if plan.memory:
         parameters["mem"] = f"{max(1, plan.memory // 1_000_000)}M"
-    if exclude:
-        parameters["exclude"] = exclude
+    if avoided:
+        parameters["exclude"] = ",".join(sorted(avoided))
     executor.update_parameters(**parameters)
-    job = executor.submit(RunJob(str(store.home), store.name, row.key))
+    job = executor.submit(RunJob(str(store.home), store.name, row.key, frozenset(unfit)))
     jobs = store.fact("slurm")
     store.set_fact("slurm", {**jobs, row.key: str(job.job_id)})
     return str(job.job_id)
@@ -107,15 +110,19 @@ def cancel_waiting(store: Store) -> int:
 
 @dataclass
 class RunJob:
-    """What a job does; submitit keeps it as a pickle. It holds names alone, so any node can start it again."""
+    """What a job does; submitit keeps it as a pickle. It holds names alone, so any node can start it again.
+
+    `unfit` are the nodes that could not run it.
+    """
 
     home: str
     name: str
     key: str
+    unfit: frozenset[str] = frozenset()
     _stop: Stop = field(default_factory=Stop, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"home": self.home, "name": self.name, "key": self.key}
+        return {"home": self.home, "name": self.name, "key": self.key, "unfit": self.unfit}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -145,14 +152,15 @@ class RunJob:
         until = time.monotonic() + PAUSE_SECONDS
         while any(child.poll() is None for child in list(self._stop.children)) and time.monotonic() < until:
             time.sleep(0.2)
-        return submitit.helpers.DelayedSubmission(RunJob(self.home, self.name, self.key))
+        return submitit.helpers.DelayedSubmission(RunJob(self.home, self.name, self.key, self.unfit))
 
     def _pass_on(self, outcome: Outcome) -> None:
         store = Store(Path(self.home), self.name)
         plan = store.plan()
-        bad = ",".join(sorted({worker_name(), *store.unfit_workers()}))
-        nodes = subprocess.run(["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True).stdout.split()
-        if set(nodes) - set(bad.split(",")):
-            submit_row(store, plan, plan.row(self.key), exclude=bad)
+        nodes = set(subprocess.run(["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True).stdout.split())
+        unfit = self.unfit | {worker_name()}
+        if nodes - unfit:
+            of_any = unfit | store.unfit_workers().keys()  # they could not run another one
+            submit_row(store, plan, plan.row(self.key), of_any if nodes - of_any else unfit, unfit)
         else:
             store.append(self.key, "ended", kind="refused", reason=f"no node can run it; the last: {outcome.reason}")

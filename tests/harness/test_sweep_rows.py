@@ -15,8 +15,9 @@ from rich.console import Console
 
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
 from harness.sweep.host import answers, network_file_system
+from harness.sweep.lengths import known_hours
 from harness.sweep.progress import progress_of
-from harness.sweep.queue import Queue, in_order
+from harness.sweep.queue import Queue, alike, in_order
 from harness.sweep.ray_engine import why_never
 from harness.sweep.row_state import History, RowState, history_of, same_reason
 from harness.sweep.store import Store
@@ -115,10 +116,41 @@ def test_one_worker_at_a_time_has_a_run(tmp_path: Path) -> None:
 
 def test_long_runs_are_first_and_seeds_are_completed_one_after_the_other() -> None:
     rows = [row(task, seed) for task in ("short", "long", "unknown") for seed in (0, 1)]
-    order = [one.key for one in in_order(rows, {"short": 2.0, "long": 23.0})]
-    assert order == ["unknown.s0", "unknown.s1", "long.s0", "long.s1", "short.s0", "short.s1"]
-    equal = [one.key for one in in_order([row(task, seed) for task in "ab" for seed in (0, 1)], {})]
+    known = {alike(row("short")): 2.0, alike(row("long")): 23.0}
+    order = [one.key for one in in_order(rows, known, {"unknown.s1": 23.5})]
+    assert order == ["unknown.s0", "long.s0", "long.s1", "short.s0", "short.s1", "unknown.s1"]
+    equal = [one.key for one in in_order([row(task, seed) for task in "ab" for seed in (0, 1)], {}, {})]
     assert equal == ["a.s0", "b.s0", "a.s1", "b.s1"]
+
+
+def test_runs_with_another_budget_or_model_say_nothing_about_the_length() -> None:
+    short = row("a", hours=2.0, levels={"hours": "2"})
+    queue = Queue([short, row("a", hours=24.0), row("b", hours=12.0)])
+    queue.finish(short, 2.0)
+    following = queue.take(0.0)
+    assert following is not None and (following.task, following.hours) == ("a", 24.0), "not two hours"
+    assert len({alike(row("a", base_url=url)) for url in ("", "http://x/v1")}) == 2
+
+
+def test_earlier_sweeps_of_a_home_show_how_long_runs_take(tmp_path: Path) -> None:
+    table = [row("a", 0), row("a", 1), row("b", 0), row("c", 0)]
+    for name in ("earlier", "now"):
+        Store(tmp_path, name).create(lambda draft: (plan_of(*table), ""))
+    ends = {"a.s0": ("ended: cost", 5), "a.s1": ("ended: cost", 7), "b.s0": ("ended: stopped", 1), "c.s0": ("open", 3)}
+    for one in table:
+        status, hours = ends[one.key]
+        folder = tmp_path / "runs" / one.run_id
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps({"status": status, "active_seconds": hours * 3600}))
+        kind = "done" if status.startswith("ended") else "stopped"
+        for line in (started(), ended(kind)):
+            Store(tmp_path, "earlier").append(one.key, **line)
+    (tmp_path / "sweeps" / "earlier" / "plan.json").rename(tmp_path / "plan.json")
+    assert known_hours(tmp_path) == {}, "the sweep of the same runs has no log yet"
+    (tmp_path / "plan.json").rename(tmp_path / "sweeps" / "earlier" / "plan.json")
+    assert known_hours(tmp_path) == {alike(row("a")): 7.0}
+    (tmp_path / "sweeps" / "earlier" / "plan.json").write_text("{")
+    assert known_hours(tmp_path) == {}, "a damaged plan of another sweep stops nothing"
 
 
 def test_a_run_that_waits_lets_others_go_first() -> None:
