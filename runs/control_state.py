@@ -36,6 +36,8 @@ class ControlState:
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
+        if type(event) not in _KINDS:
+            return
         if isinstance(event, Resumed):
             self.is_paused = False
         elif isinstance(event, MoveChosen):
@@ -59,6 +61,14 @@ class ControlState:
             self.start_from, self.forked = event.start_from, event
         if isinstance(event, Steered | PlayPaused | PlayContinued | StopAsked | BudgetExtended | RequestRefused):
             self.answers[event.request] = event
+
+
+_KINDS = frozenset(
+    {
+        *(Resumed, MoveChosen, Steered, PlayPaused, PlayContinued, StopAsked, BudgetExtended, RunForked),
+        RequestRefused,
+    }
+)
 
 
 def extended(created: RunCreated, change: BudgetExtended | RunForked) -> RunCreated:

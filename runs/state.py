@@ -111,7 +111,10 @@ class State:
 
     def lane(self, number: int) -> LaneState:
         """Where one lane stands; at its beginning if it has no event on record."""
-        return self.lanes.setdefault(number, LaneState())
+        found = self.lanes.get(number)
+        if found is None:
+            found = self.lanes[number] = LaneState()
+        return found
 
     @property
     def open_attempts(self) -> list[Attempt]:

@@ -48,7 +48,9 @@ from runs.events.registry import (
 )
 from runs.run_settings import RunSettings
 from runs.serialization import link_of, to_line
+from runs.state import State
 from runs.versions.commits import Versions
+from runs.views.summary import write_summary
 
 ATTEMPTS, TURNS_EACH, LANES, HOURS = 90, 17, 3, 23.6
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
@@ -105,14 +107,17 @@ def write_day_run(
     attempts = max(LANES, round(ATTEMPTS * scale))
     outputs = int(output_mb * 1e6 / (attempts * TURNS_EACH))
     world = World(random.Random(seed), folder, outputs, is_hostile, has_code, attempts)
+    state, link = State(), ""
     with (folder / "events.jsonl").open("wb") as file:
-        link = ""
         for seq, (seconds, event) in enumerate(_story(world, HOURS * 3600, is_open)):
             moment = (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             filled = {"seq": seq, "at": moment, "mono": round(seconds, 3), "prev": link}
-            line = to_line(event.model_copy(update=filled), folder / "blobs")
+            event = event.model_copy(update=filled)
+            state.apply(event)
+            line = to_line(event, folder / "blobs")
             link = link_of(line)
             file.write(line)
+    write_summary(folder, state)
     return folder
 
 

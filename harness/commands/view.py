@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,20 +11,29 @@ from context.window import Window
 from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
+from harness.sweep import table
+from harness.sweep.row_state import Reader
+from harness.sweep.store import Store, list_sweeps
 from runs.events.registry import Event, ModelAsked
 from runs.page.app import Sources, make_app
+from runs.page.facts.sweep import SweepFacts
 from runs.page.facts.window import SeenWindow
 from runs.page.security import Access
+from runs.serialization import JournalError
 
 HOST = "127.0.0.1"
 PORT = 8765
 """The port that is tried first, so that an address can be kept; a free one is taken where it is in use."""
+
+SWITCH_SECONDS = 0.0005
+"""A thread that reads a journal lets the others go on after so long (Python's default, 0.005, makes a page wait)."""
 
 
 def view_runs(name: str | None, settings: Settings, port: int | None = None) -> int:
     """Serve the pages until Ctrl-C, and print the address to open. Raises `UsageError`."""
     import uvicorn
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     folder = find_run(name, settings) if name else None
     listener = _listen(port)
     access = Access(listener.getsockname()[1])
@@ -41,7 +51,24 @@ def sources_of(settings: Settings, folder: Path | None = None) -> Sources:
     """Where the pages come from; `folder` may be a run outside HARNESS_HOME."""
     is_outside = folder is not None and folder.parent != settings.runs
     others = {folder.name: folder} if folder is not None and is_outside else {}
-    return Sources(settings.runs, settings.grades, window_of, others)
+    home = settings.home
+    return Sources(
+        settings.runs, settings.grades, window_of, others, lambda: list_sweeps(home), lambda name: sweep_of(home, name)
+    )
+
+
+def sweep_of(home: Path, name: str) -> SweepFacts | None:
+    """A sweep with the state of each of its runs; None if there is none of this name. Raises `JournalError`."""
+    if name not in list_sweeps(home):
+        return None
+    store = Store(home, name)
+    try:
+        plan = store.plan()
+    except errors.UsageError as error:
+        raise JournalError(str(error)) from error
+    rows = Reader(store, plan).rows()
+    cells = tuple((one.row.run_id, one.state, table.cells(one)) for one in rows)
+    return SweepFacts(name, tuple(table.headline(plan, rows, store)), table.HEADER, cells)
 
 
 def window_of(events: Iterable[Event]) -> SeenWindow:

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from runs.control.ask import ControlRefused, ask
 from runs.control.requests import Request as ControlRequest
@@ -30,6 +30,7 @@ from runs.page.facts.find import find_text
 from runs.page.facts.logs import PAGE_BYTES, LogPage, read_log
 from runs.page.facts.overview import overview
 from runs.page.facts.run_view import RunView
+from runs.page.facts.sweep import SweepFacts
 from runs.page.facts.turn import text_of, turn_facts
 from runs.page.facts.window import SeenWindow, window_facts
 from runs.page.live import live_of_all, live_of_run
@@ -43,19 +44,22 @@ OPEN_VIEWS = 3
 """Runs that are kept in memory."""
 MOST_SAID = 50
 """Answers to forms that are kept, to be shown once more when a page is opened again."""
-READING_SECONDS = 0.6
-"""A page waits so long for a journal to be read; then it is painted and filled when that is done."""
+READING_SECONDS = 0.3
+"""A page waits so long for a journal to be read; then its summary is painted, and the rest when that is done."""
 
 
 @dataclass(frozen=True)
 class Sources:
     """Where the pages come from. `window_of` rebuilds the window that a request sent, from the events before it;
-    `others` are run folders outside `runs`, by name."""
+    `others` are run folders outside `runs`, by name. `sweeps` lists the names of sweeps, `sweep` gives the facts of one
+    (None: there is none of this name)."""
 
     runs: Path
     grades: Path
     window_of: Callable[[Iterable[Event]], SeenWindow]
     others: dict[str, Path]
+    sweeps: Callable[[], list[str]]
+    sweep: Callable[[str], SweepFacts | None]
 
 
 class Pages:
@@ -66,6 +70,8 @@ class Pages:
         self.access = access
         self.all_runs = AllRuns(sources.runs, sources.grades)
         self.templates = make_environment()
+        # In memory: reading a file takes turns with the thread that reads a journal.
+        self._files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*.*")}
         self._views: OrderedDict[str, RunView] = OrderedDict()
         self._readers: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -115,7 +121,13 @@ class Pages:
         return HTMLResponse(text.encode("utf-8", "replace"), status)
 
     def runs(self, request: Request) -> Response:
-        return self.render("runs.html", rows=self.all_runs.rows(), columns=COLUMNS)
+        return self.render("runs.html", rows=self.all_runs.rows(), columns=COLUMNS, sweeps=self.sources.sweeps())
+
+    def sweep(self, request: Request) -> Response:
+        facts = self.sources.sweep(request.path_params["sweep"])
+        if facts is None:
+            raise HTTPException(404, "There is no sweep of this name.")
+        return self.render("sweep.html", sweep=facts, known=set(self.all_runs.names()))
 
     def run_rows(self, request: Request) -> Response:
         return self.render("run_rows.html", rows=self.all_runs.rows())
@@ -124,8 +136,11 @@ class Pages:
         name = request.path_params["run"]
         view = self.view(name, READING_SECONDS)
         facts = self._overview(name, view) if view else {}
+        row = None if view else self.all_runs.preview(self.folder(name))
         said = self._said.get(request.query_params.get("said", ""), "")
-        return self.render("run.html", run_id=name, facts=facts, is_reading=view is None, is_file=False, said=said)
+        return self.render(
+            "run.html", run_id=name, facts=facts, row=row, is_reading=view is None, is_file=False, said=said
+        )
 
     def sections(self, request: Request) -> Response:
         name = request.path_params["run"]
@@ -238,6 +253,12 @@ class Pages:
     async def live_all(self, request: Request) -> Response:
         return live_of_all(self.all_runs.stamp)
 
+    async def static(self, request: Request) -> Response:
+        name = request.path_params["path"]
+        if name not in self._files:
+            raise HTTPException(404, f"There is no file {name}.")
+        return Response(self._files[name], media_type=guess_type(name)[0])
+
     def failed(self, request: Request, error: Exception) -> Response:
         """The page of something that cannot be shown."""
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -266,6 +287,7 @@ def make_app(sources: Sources, access: Access) -> Starlette:
         Route("/runs/rows", pages.run_rows),
         Route("/live", pages.live_all),
         Route("/compare", pages.compare),
+        Route("/sweep/{sweep}", pages.sweep),
         Route(run, pages.run),
         Route(f"{run}/sections", pages.sections),
         Route(f"{run}/live", pages.live_run),
@@ -279,7 +301,7 @@ def make_app(sources: Sources, access: Access) -> Starlette:
         Route(f"{run}/job/{{job}}", pages.job),
         Route(f"{run}/attempt/{{attempt:int}}", pages.attempt),
         Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg")),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Route("/static/{path:path}", pages.static),
     ]
     handlers: Any = {HTTPException: pages.failed, JournalError: pages.failed}
     app = Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, access=access)])

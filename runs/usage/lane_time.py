@@ -64,6 +64,11 @@ class Segment:
     part: Part
 
 
+# Tuples, not unions: a union is made anew at every look, and a run has 10,000 events.
+_OF_REQUESTS = (ModelAsked, ModelReplied, ModelFailed, Waited)
+_STOPS_CLOCK = (PlayPaused, PlayContinued)
+_OF_TOOLS = (ToolStarted, ToolFinished)
+_OF_ATTEMPTS = (AttemptStarted, AttemptEnded)
 _OF_EVALUATIONS = frozenset({EvaluationStarted, JobFinished, FoldStarted, FoldFinished, EvaluationFinished, Decided})
 
 
@@ -100,8 +105,9 @@ class _LaneClock:
     def doing_until(self, event: Event) -> Part:
         """What the time until this event belongs to: a lane without an attempt is idle, unless the next one begins."""
         part = self.doing()
-        has_none = not self.attempt and self.has_played and not isinstance(event, MoveChosen | AttemptStarted)
-        return "idle" if part == "harness" and has_none else part
+        if part != "harness" or self.attempt or not self.has_played:
+            return part
+        return part if isinstance(event, MoveChosen | AttemptStarted) else "idle"
 
     def _evaluating(self) -> Part | None:
         if any(self.evaluations.values()):
@@ -146,11 +152,11 @@ class _LaneClock:
     def apply(self, event: Event) -> None:
         """Note what the lane does from this event on."""
         self.has_begun = True
-        if isinstance(event, ModelAsked | ModelReplied | ModelFailed | Waited):
+        if isinstance(event, _OF_REQUESTS):
             self._talk(event)
-        elif isinstance(event, ToolStarted | ToolFinished):
+        elif isinstance(event, _OF_TOOLS):
             self.tool = event if isinstance(event, ToolStarted) else None
-        elif isinstance(event, AttemptStarted | AttemptEnded):
+        elif isinstance(event, _OF_ATTEMPTS):
             self.attempt = event.attempt if isinstance(event, AttemptStarted) else 0
             self.has_played = True
             self.asks, self.is_down, self.tool = False, False, None
@@ -204,7 +210,9 @@ class LaneTimes:
             for each in self.lanes.values():
                 each.spend(self.position, "harness")
                 each.asks, each.is_down, each.tool = False, False, None
-        lane = self.lanes.setdefault(event.lane, _LaneClock())
+        lane = self.lanes.get(event.lane)
+        if lane is None:
+            lane = self.lanes[event.lane] = _LaneClock()
         lane.spend(self.position, lane.doing_until(event))
         lane.apply(event)
         if isinstance(event, RunEnded):
@@ -213,7 +221,7 @@ class LaneTimes:
                 each.attempt, each.is_over, each.asks, each.tool = 0, True, False, None
 
     def _move(self, event: Event) -> None:
-        if isinstance(event, PlayPaused | PlayContinued) or self._is_paused:
+        if self._is_paused or isinstance(event, _STOPS_CLOCK):
             self._stand_still(event)
             return
         ran = max(0.0, event.mono - (0.0 if isinstance(event, Resumed) else self._mono))

@@ -4,8 +4,9 @@
 
 Each repeat starts `harness view` anew. Printed are the browser's first contentful paint of the run page (cold: the
 journal is not read yet), when its charts are drawn, the paint of a turn and of an attempt, a search, the holes seen
-while scrolling through the list of turns, and the largest resident memory of the server. `load` is the number of
-processes that wanted to run; `index` is the CPU time of reading the journal alone, by which the others can be scaled.
+while scrolling through the list of turns, and the largest resident memory of the server. `cold CPU` and `search CPU`
+are the seconds that the server computed for the cold page and for one search. `load` is the number of processes that
+wanted to run; `index` is the CPU time of reading the journal alone, by which the others can be scaled.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ def measure(home: Path, run: str, browser: Any) -> dict[str, float]:
     page.set_default_timeout(60_000)
     page.goto(entry.replace("/?", "/static/icon.svg?"))
     figures = {}
-    began = time.monotonic()
+    began, used = time.monotonic(), cpu_seconds(server.pid)
     page.goto(f"{base}/run/{run}", wait_until="domcontentloaded")
     page.wait_for_function("() => Number(document.body.dataset.drawn) > 10")
     figures["cold charts"] = time.monotonic() - began
     figures["cold paint"] = page.evaluate(PAINT) / 1000
+    figures["cold CPU"] = cpu_seconds(server.pid) - used
     for name, path in (("warm paint", ""), ("turn paint", "/turn/700"), ("attempt paint", "/attempt/60")):
         page.goto(f"{base}/run/{run}{path}", wait_until="load")
         page.wait_for_timeout(300)
@@ -66,15 +68,22 @@ def measure(home: Path, run: str, browser: Any) -> dict[str, float]:
     page.goto(f"{base}/run/{run}/turns")
     page.wait_for_function("() => Number(document.body.dataset.rows) > 100")
     figures["holes"] = page.evaluate(SCROLL)
-    began = time.monotonic()
+    began, used = time.monotonic(), cpu_seconds(server.pid)
     page.fill("#find", "step_77 =")
     page.wait_for_selector("#hits[data-done]")
     figures["search"] = time.monotonic() - began - 0.25
+    figures["search CPU"] = cpu_seconds(server.pid) - used
     figures["memory MB"] = peak_mb(server.pid)
     context.close()
     server.terminate()
     server.wait()
     return figures
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mb(pid: int) -> float:

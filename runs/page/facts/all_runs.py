@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
-from runs.journal import EVENTS, is_driven, read_events
+from runs.follow import JournalFollower
+from runs.journal import EVENTS, is_driven
 from runs.serialization import JournalError
-from runs.state import fold
+from runs.state import State
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, duration_text, money_text, one_line, score_text
 from runs.views.summary import read_summary, summary
 
@@ -32,6 +34,8 @@ class AllRuns:
         self.folder = folder
         self.grades = grades
         self._known: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._live: dict[str, _Reading] = {}
+        self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """The ids of all runs, the newest first."""
@@ -60,16 +64,37 @@ class AllRuns:
     def facts(self, name: str) -> dict[str, Any]:
         """The summary of a run; `problem` says why there is none."""
         stamp = _mtime(self.folder / name / EVENTS)
-        known = self._known.get(name)
-        if known is None or known[0] != stamp:
-            known = self._known[name] = (stamp, _read(self.folder / name))
+        with self._lock:
+            known = self._known.get(name)
+            if known is None or known[0] != stamp:
+                known = self._known[name] = (stamp, self._read(name))
         return known[1]
+
+    def _read(self, name: str) -> dict[str, Any]:
+        folder = self.folder / name
+        known = read_summary(folder)
+        if known and "progress" in known and _mtime(folder / "summary.json") >= _mtime(folder / EVENTS):
+            return known
+        reading = self._live.pop(name, None) or _Reading(folder)
+        facts = reading.summary()
+        if "problem" not in facts and is_driven(folder):
+            self._live[name] = reading  # the next time only what is new is read
+        return facts
+
+    def preview(self, folder: Path) -> dict[str, Any] | None:
+        """The row of a run from its summary as last written, which may be old; None if there is none."""
+        known = read_summary(folder)
+        return self._row_of(folder, known) if known and "progress" in known else None
 
     def _row(self, name: str) -> dict[str, Any]:
         facts = self.facts(name)
         if "problem" in facts:
             return {**dict.fromkeys(_CELLS, ""), "id": name, "status": "broken", "problem": facts["problem"]}
-        is_live = not facts["status"].startswith("ended") and is_driven(self.folder / name)
+        return self._row_of(self.folder / name, facts)
+
+    def _row_of(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        name = folder.name
+        is_live = not facts["status"].startswith("ended") and is_driven(folder)
         score, noise = facts.get("score", facts.get("best_score")), facts.get("noise", facts.get("best_noise"))
         prompt = facts.get("prompt_tokens") or 0
         return {
@@ -114,14 +139,23 @@ def _mtime(path: Path) -> int:
         return 0
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    known = read_summary(folder)
-    if known and "progress" in known and _mtime(folder / "summary.json") >= _mtime(folder / EVENTS):
-        return known
-    try:
-        return summary(fold(read_events(folder))) or {"problem": "the journal is empty"}
-    except (JournalError, OSError) as error:
-        return {"problem": one_line(str(error), 400)}
+class _Reading:
+    """The state of one run, as far as its journal was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = JournalFollower(folder)
+        self._state = State()
+
+    def summary(self) -> dict[str, Any]:
+        """The summary up to the last event; `problem` says why there is none."""
+        try:
+            for event in self._journal.read_new():
+                self._state.apply(event)
+        except JournalError as error:
+            return {"problem": one_line(str(error), 400)}
+        if self._journal.damage:
+            return {"problem": one_line(self._journal.damage, 400)}
+        return summary(self._state) or {"problem": "the journal is empty"}
 
 
 def spark(progress: list[Any], lower_is_better: bool) -> str:

@@ -1,0 +1,61 @@
+"""The list of runs and the pages of sweeps: live runs are read on, sweeps link to their runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.sweep.store import Store
+from harness.sweep.types import Plan, Row
+from runs.events.registry import ModelReplied, Usage
+from runs.journal import EVENTS, Journal
+from runs.page.facts.all_runs import AllRuns
+from tests.day_run import write_day_run
+from tests.page_server import serve
+
+RUN, MISSING = "20261130-080000_digits_0_s", "20261130-080000_digits_1_s"
+
+
+def plan_of(*run_ids: str) -> Plan:
+    rows = [Row(f"r{seed}", run_id, "digits", "digits", seed, {}, {}) for seed, run_id in enumerate(run_ids)]
+    return Plan("s", "2026-11-30T08:00:00Z", "0.2.0", "", "local", 1, 2, 10**9, score=False, rows=tuple(rows))
+
+
+def test_a_sweep_lists_its_runs_with_links_to_those_that_began(tmp_path: Path) -> None:
+    write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
+    Store(tmp_path, "s").create(lambda draft: (plan_of(RUN, MISSING), ""))
+    with serve(tmp_path) as server:
+        assert 'href="/sweep/s"' in server.get("/").text
+        page = server.get("/sweep/s")
+        assert server.get("/sweep/other").status == 404
+    assert page.status == 200 and page.text.count("<tr>") == 3
+    assert f'href="/run/{RUN}"' in page.text and f'href="/run/{MISSING}"' not in page.text
+
+
+def test_a_damaged_plan_of_a_sweep_is_named(tmp_path: Path) -> None:
+    Store(tmp_path, "s").create(lambda draft: (plan_of(RUN), ""))
+    (tmp_path / "sweeps" / "s" / "plan.json").write_text("{")
+    with serve(tmp_path) as server:
+        page = server.get("/sweep/s")
+    assert page.status == 404 and "plan.json is damaged" in page.text
+
+
+def test_the_row_of_a_live_run_follows_its_journal(tmp_path: Path) -> None:
+    folder = write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False, is_open=True)
+    runs = AllRuns(tmp_path / "runs", tmp_path / "grades")
+    before = runs.facts(RUN)["turns"]
+    with Journal.open(folder) as journal:
+        for count in (1, 2):
+            journal.append(ModelReplied(attempt=1, request=9_000, message="{}", usage=Usage(prompt=1, completion=1)))
+            assert runs.facts(RUN)["turns"] == before + count
+        row = runs.rows()[0]
+    assert row["is_live"] and row["status"] == "running"
+
+
+def test_while_a_journal_is_read_the_summary_is_shown(tmp_path: Path) -> None:
+    folder = write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
+    preview = AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder)
+    assert preview is not None and preview["attempts"] == 4 and "±" in preview["score"]
+    (folder / EVENTS).touch()  # newer than the summary, which is shown all the same
+    assert AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder) == preview
+    (folder / "summary.json").unlink()
+    assert AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder) is None
