@@ -93,7 +93,7 @@ def resolve(
         config.layer,
         _variables(settings.variables),
         task or Layer(),
-        _command_line(flags or {}, assignments),
+        read_flags(flags or {}, assignments),
     ]
     values: dict[str, Any] = {}
     sources = dict.fromkeys(RunSettings.model_fields, DEFAULT)
@@ -209,7 +209,8 @@ def _variables(variables: Mapping[str, str]) -> Layer:
     return _checked(values, {name: _PREFIX + name.upper() for name in values})
 
 
-def _command_line(flags: Mapping[str, Any], assignments: Sequence[str]) -> Layer:
+def read_flags(flags: Mapping[str, Any], assignments: Sequence[str]) -> Layer:
+    """The settings of the command line: flags, and `NAME=VALUE` of --set. Raises `SettingsError`."""
     given = {name: value for name, value in flags.items() if value is not None}
     where = {name: flag_of(name) for name in given}
     for assignment in assignments:

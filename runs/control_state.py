@@ -72,6 +72,8 @@ _KINDS = frozenset(
 
 
 def extended(created: RunCreated, change: BudgetExtended | RunForked) -> RunCreated:
-    """Event 0 as if the run had begun with these limits."""
-    limits = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
-    return created.model_copy(update={"settings": created.settings.model_copy(update=limits)})
+    """Event 0 as if the run had begun with these limits, and a fork with its own settings."""
+    changes = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
+    changes |= change.settings if isinstance(change, RunForked) else {}
+    settings = type(created.settings).model_validate({**created.settings.model_dump(), **changes})
+    return created.model_copy(update={"settings": settings})

@@ -76,7 +76,8 @@ def fork(options: argparse.Namespace, settings: Settings) -> int:
     from harness.ui.live import open_screen
 
     limits = {name: getattr(options, name) for name in ("hours", "cost", "attempts", "turns")}
-    request = ForkRequest(options.at, limits, options.endpoint or "", options.base_url or "", options.model or "")
+    endpoint = (options.endpoint or "", options.base_url or "", options.model or "")
+    request = ForkRequest(options.at, limits, *endpoint, assignments=options.assignments)
     folder = create_fork(find_run(options.run, settings), request, settings)
     errors.say(f"forked into {folder.name}")
     screen = open_screen(sys.stdout.isatty(), options.plain)

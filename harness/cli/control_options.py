@@ -52,5 +52,7 @@ def _add_fork(commands: argparse._SubParsersAction[Parser]) -> None:
     fork.add_argument("--cost", metavar="DOLLARS", type=dollars, help="dollars for the fork (default: as the run had)")
     fork.add_argument("--attempts", metavar="N", type=count, help="attempts of the fork (default: as the run had)")
     fork.add_argument("--turns", metavar="N", type=count, help="replies of the fork (default: as the run had)")
+    own = "a setting of the fork's own: search, sampling, context, limits, client, notify"
+    fork.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=own)
     fork.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once")
     fork.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
+from runs.views.control import forked_text, steered_text
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED
 
 if TYPE_CHECKING:
     from runs.events.registry import RunCreated
+    from runs.state import State
     from tasks.mlebench.facts import Competition
 
 REFERENCE_COMPUTE = "the benchmark's own compute: 24 hours, 36 vCPUs, 440 GB of memory, one A10 GPU of 24 GB"
@@ -139,8 +141,15 @@ def _read_run(folder: Path, settings: Settings) -> Entry:
         total.active_seconds / 3600,
         total.cost if state.is_cost_known else None,
         total.prompt_tokens + total.completion_tokens,
-        tuple(_remarks(created, grade, settings)),
+        (*_remarks(created, grade, settings), *_by_people(state)),
     )
+
+
+def _by_people(state: State) -> Iterator[str]:
+    if steered := steered_text(state):
+        yield steered
+    if state.control.forked:
+        yield forked_text(state.control.forked)
 
 
 def _remarks(created: RunCreated, grade: dict[str, Any], settings: Settings) -> Iterator[str]:

@@ -150,6 +150,7 @@ def _format_row(folder: Path, fields: dict[str, Any], settings: Settings) -> tup
         status += ", graded"
     notes = [] if fields["protects_labels"] else [LABELS_UNPROTECTED]
     notes += ["steered"] if fields.get("steered") else []
+    notes += ["forked"] if fields.get("forked_from") else []
     return (
         folder.name,
         fields["task"],

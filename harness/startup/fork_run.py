@@ -12,6 +12,7 @@ from typing import Any
 
 from context.notebook import Notebook
 from harness import errors
+from harness.config import read_flags
 from harness.search.load import COPY
 from harness.settings import Settings
 from harness.startup import sandbox_setup
@@ -26,25 +27,37 @@ from runs.run_settings import RunSettings
 from runs.state import State, fold
 
 WHY = "forked"
+OWN_GROUPS = ("search", "sampling", "context", "limits", "client", "notify")
+"""Groups of settings that a fork may change."""
+KEPT = ("seed",)
+"""The splits of the data come from it."""
+OTHER_WAYS = {
+    **{name: f"give --{name}, the fork's own budget" for name in ("hours", "cost", "attempts", "turns")},
+    **{name: f"give --{name.replace('_', '-')}" for name in ("parallel", "model", "base_url")},
+}
 
 
 @dataclass(frozen=True)
 class ForkRequest:
     """Where to fork a run, and what differs from then on. `at` is the number of an event or the name of an evaluation;
-    `limits` holds the fork's own budget (hours, cost, attempts, turns; None: as much as the run began with)."""
+    `limits` holds the fork's own budget (hours, cost, attempts, turns; None: as much as the run began with),
+    `assignments` its own settings, `NAME=VALUE` each."""
 
     at: str
     limits: Mapping[str, Any] = field(default_factory=dict)
     endpoint: str = ""
     base_url: str = ""
     model: str = ""
+    assignments: Sequence[str] = ()
 
 
 def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
     """Create the new run and return its folder; the old run stays as it is.
 
-    Raises `UsageError` for a run that is graded or being played, `ModelError`, and the errors of an unreadable run.
+    Raises `UsageError` for a run that is graded or being played, `ModelError`, `SettingsError`, and the errors of an
+    unreadable run.
     """
+    settings = own_settings(request.assignments)
     sandbox_setup.check_git()
     if is_driven(source):
         errors.fail(f"{source.name} is being played: fork it when it has ended, or stop it first (harness stop --now)")
@@ -64,7 +77,7 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
     }
     created = first.model_copy(update=changes)
     state = fold(events)
-    forked = _forked(first, state, last, start_from, request)
+    forked = _forked(first, state, last, start_from, request).model_copy(update={"settings": settings})
     mono = events[-1].mono
     ends = [end.model_copy(update={"at": events[-1].at, "mono": mono}) for end in _ended_attempts(events, state)]
     own = [
@@ -73,6 +86,25 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
     events = [created, *events[1:], *ends, *own]
     write_fork(process.runs / run_id, source, events, fold(events), ("task.yaml", COPY))
     return process.runs / run_id
+
+
+def own_settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """The settings that a fork may have of its own; what its earlier scores and files rest on stays.
+
+    Raises `UsageError` for another setting, `SettingsError` for a value that does not fit.
+    """
+    values = read_flags({}, assignments).values
+    for name in values:
+        if name in OTHER_WAYS:
+            errors.fail(f"--set {name}: {OTHER_WAYS[name]}")
+        extra = RunSettings.model_fields[name].json_schema_extra
+        group = extra["group"] if isinstance(extra, dict) else ""
+        if group not in OWN_GROUPS or name in KEPT:
+            errors.fail(
+                f"--set {name}: a fork keeps it, since what it takes over was made with it. It may change the settings "
+                f"of {', '.join(OWN_GROUPS)} in `harness config`"
+            )
+    return dict(values)
 
 
 def _place(source: Path, at: str) -> tuple[int, str]:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from runs.events.base import Audience, Event
 
@@ -68,7 +70,7 @@ class RunForked(Event):
     """All before it was copied from event 0 to `event` of the run `origin`; what follows is this run's own.
 
     The limits are those from now on: what was spent up to here, and the fork's own budget. `start_from` is the
-    evaluation that the first attempt starts from (empty: as the search decides).
+    evaluation that the first attempt starts from (empty: as the search decides), `settings` what differs from then on.
     """
 
     kind: Literal["run_forked"] = "run_forked"
@@ -80,6 +82,7 @@ class RunForked(Event):
     attempts: int | None = None
     turns: int | None = None
     start_from: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class RequestRefused(Event):

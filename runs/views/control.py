@@ -57,7 +57,9 @@ def control_text(event: Event) -> str:
         return f"a person extended the budget to {_budget_text(event)}"
     if isinstance(event, RunForked):
         limits = _budget_text(event)
-        return f"{forked_text(event)}{f'; limits with what was spent before: {limits}' if limits else ''}"
+        own = ", ".join(f"{name}={value}" for name, value in event.settings.items())
+        text = f"{forked_text(event)}{f'; limits with what was spent before: {limits}' if limits else ''}"
+        return f"{text}{f'; its own settings: {own}' if own else ''}"
     if isinstance(event, RequestRefused):
         return f"a request in the inbox was refused: {one_line(event.why, 300)}"
     return ""

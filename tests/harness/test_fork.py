@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import UsageError
 from harness.settings import load_settings
 from harness.startup.fork_run import ForkRequest, create_fork
 from runs.events.registry import (
@@ -101,6 +102,27 @@ def test_a_fork_can_be_made_at_every_event_and_leaves_its_origin_as_it_is(home: 
         assert not known & set(state.evaluation_jobs), "what was open runs again"
         shutil.rmtree(folder)
     assert (source / "events.jsonl").read_bytes() == before
+
+
+def test_a_fork_has_its_own_settings_and_what_came_before_keeps_its_own(home: Path) -> None:
+    source = only_run(home)
+    request = ForkRequest("001-1", assignments=("temperature=0.3", "finalists=7"))
+    folder = create_fork(source, request, load_settings())
+    events = events_of(folder)
+    forked = next(event for event in events if isinstance(event, RunForked))
+    assert forked.settings == {"temperature": 0.3, "finalists": 7}
+    before, after = fold(events[: forked.seq]).created, fold(events).created
+    assert before and after and before.settings.temperature != 0.3
+    assert (after.settings.temperature, after.settings.finalists) == (0.3, 7)
+
+
+@pytest.mark.parametrize(
+    "name", ["seed=3", "sandbox=local", "hours=2", "parallel=2", "base_url=http://x", "strict=true"]
+)
+def test_what_a_fork_takes_over_was_made_with_stays(home: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        create_fork(only_run(home), ForkRequest("001-1", assignments=(name,)), load_settings())
+    assert others(home, only_run(home)) == []
 
 
 def test_a_fork_plays_on_from_an_evaluation_with_another_model_and_its_own_budget(
