@@ -31,6 +31,7 @@ from tasks.catalog import find_task
 from tasks.holdout.blend import FORMAT, Blend, make_blend
 from tasks.holdout.private_labels import opaque_name
 from tasks.io.hashing import hash_of_file
+from tasks.judging.grade import metric_problem
 from tasks.judging.judge import run_judge
 from tasks.judging.validate_submission import why_no_submission
 from tasks.progress import report
@@ -147,13 +148,16 @@ def _check_sample(task: Task) -> None:
 def _check_metric(task: Task, blend: Blend, seconds: float) -> None:
     """A task's own metric must run: it scores the sample before there is a run."""
     sample = next(blend.public.rglob(task.submission.sample.name), None)
-    if task.metric.file is None or task.competition or sample is None or not blend.has_labels:
+    if task.metric.file is None or task.competition or sample is None:
         return
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        judgement = run_judge(blend.folder, sample, Path(folder) / "submission.csv", seconds)
-    if judgement.problem:
+    if not blend.has_labels:
+        problem = metric_problem(task, task.submission.sample, seconds) if task.answers else ""
+    else:
+        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+            problem = run_judge(blend.folder, sample, Path(folder) / "submission.csv", seconds).problem
+    if problem:
         errors.fail(
-            f"the metric of {task.path} cannot score the sample submission: {judgement.problem}. It runs in its own "
+            f"the metric of {task.path} cannot score the sample submission: {problem}. It runs in its own "
             "folder, with the Python of the harness: mend it, or install what it needs"
         )
 

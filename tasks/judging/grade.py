@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.subprocesses import Reply, bound_memory, run_isolated, serve
+from tasks.subprocesses import ChildTimeout, Reply, bound_memory, run_isolated, serve
 
 if TYPE_CHECKING:
     from tasks.io.columns import Columns
@@ -66,6 +66,19 @@ def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) 
 
         raise TaskError(reply["error"])
     return Report(**reply)
+
+
+def metric_problem(task: Task, submission: Path, seconds: float) -> str:
+    """What the task's own metric raises on a submission, in a child process that keeps the score; empty if nothing.
+
+    Empty too for a task whose answers are missing or not ours to read.
+    """
+    request = {"task": str(task.path.absolute()), "submission": str(submission.absolute()), "only_problem": True}
+    try:
+        problem: str = run_isolated("tasks.judging.grade", request, seconds)["problem"]
+    except ChildTimeout:
+        return f"it takes longer than {seconds:g} seconds"
+    return problem
 
 
 def grade(task: Task, submission: Path | None) -> Report:
@@ -203,10 +216,26 @@ def _perform(request: dict[str, Any]) -> Reply:
 
     submission = Path(request["submission"]) if request["submission"] else None
     bound_memory()
+    if request.get("only_problem"):
+        return {"problem": _problem_of_metric(load_task(Path(request["task"])), Path(request["submission"]))}
     try:
         return asdict(grade(load_task(Path(request["task"])), submission))
     except TaskError as error:
         return {"error": str(error)}
+
+
+def _problem_of_metric(task: Task, submission: Path) -> str:
+    from tasks.judging.validate_submission import SubmissionRefused
+    from tasks.metrics.score import NoScore
+    from tasks.task import TaskError
+
+    try:
+        _score(task, submission)
+    except NoScore as error:
+        return error.problem
+    except (SubmissionRefused, TaskError):
+        return ""
+    return ""
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ OTHER_WAYS: dict[ValueKind, str] = {
 def named_metric(name: str) -> Metric:
     """The metric that --metric names. Raises TaskError."""
     metric = find_metric(name)
+    if ".py:" in name:
+        raise TaskError(
+            f"--metric {name} is a function of your own. Choose the nearest metric that `harness tasks --metrics` "
+            f"lists, and name the function in task.yaml afterwards: `metric: {{function: {name}, direction: higher}}`, "
+            "or lower."
+        )
     if metric is None:
         near = similar_metric(name)
         hint = f" Did you mean {near}?" if near else ""

@@ -109,9 +109,13 @@ def test_fault_of_the_machine_in_an_evaluation_is_shown_to_the_user_alone(
     assert os.strerror(number) in pause.why
 
 
-def test_run_of_a_metric_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_run_of_a_metric_that_cannot_be_imported_is_refused(has_labels: bool, tmp_path: Path) -> None:
     own = '{function: "metric.py:score", direction: higher, needs: labels}'
     task = two_numbers(tmp_path / "task", side, metric=own)
+    if not has_labels:  # then it is tried on the private answers
+        lines = task.read_text().splitlines(keepends=True)
+        task.write_text("".join(line for line in lines if not line.startswith(("labels:", "blend:"))))
     (task.parent / "metric.py").write_text(
         "from kaggle_metric_utilities import acc\ndef score(answers, predictions, targets):\n"
         "    return acc(answers[targets[0]], predictions[targets[0]])\n"

@@ -18,6 +18,7 @@ import pytest
 from runs.journal import read_events
 from runs.state import fold
 from runs.views.final_choice import submitted_evaluation
+from tasks.holdout.time_blocks import time_blocks
 from tasks.io.columns import read_columns
 from tasks.judging.frames import answer_frame, prediction_frame
 from tasks.metrics.bootstrap import draw_scores, estimate_noise, score_candidates
@@ -83,9 +84,12 @@ def score_privately(task: Task, submission: Path) -> tuple[float, float]:
 
 
 def _units(task: Task) -> tuple[str, ...]:
-    """The group of each private row; rows of one group are resampled together."""
-    test = pd.read_csv(task.public / "test.csv", dtype=str)
+    """The group or the block of times of each private row; rows of one unit are resampled together."""
+    test = pd.read_csv(task.public / "test.csv", dtype=str, keep_default_na=False)
     group = task.labels.group if task.labels else None
+    if task.recipe.time and not group:
+        blocks = time_blocks(list(test[task.recipe.time]), task.recipe.time, dict.fromkeys(range(len(test)), "private"))
+        return tuple(blocks.get(row, "") for row in range(len(test)))
     return tuple(test[group]) if group else ("",) * len(test)
 
 
