@@ -65,6 +65,21 @@ def problem_of(text: str, forbidden: Collection[str] = ()) -> str:
     return _names_data(text, forbidden) or _copies_constants(text)
 
 
+def markup_in(text: str) -> str:
+    """An address or a tag, such as those of a chat template, that a text contains; empty if it contains neither."""
+    return next((name for name, pattern in _PROBLEMS[:2] if pattern.search(text)), "")
+
+
+def names_any(text: str, terms: Collection[str]) -> bool:
+    """Whether a text contains one of these words or phrases, which are in lower case."""
+    lowered = text.lower()
+    words = {word.lower() for word in _WORD.findall(text)}
+    parts = words | {part for word in words for part in re.split(r"[_-]", word)}
+    return any(
+        term in parts if term.isalnum() else re.search(rf"(?<!\w){re.escape(term)}(?!\w)", lowered) for term in terms
+    )
+
+
 def is_significant(number: str) -> bool:
     """Whether a number has more digits than a rule of thumb needs."""
     digits = re.sub(r"e[+-]?\d+$", "", number.lower()).lstrip("+-").replace(",", "")
@@ -74,13 +89,8 @@ def is_significant(number: str) -> bool:
 
 
 def _names_data(text: str, forbidden: Collection[str]) -> str:
-    lowered = text.lower()
-    words = {word.lower() for word in _WORD.findall(text)}
-    parts = words | {part for word in words for part in re.split(r"[_-]", word)}
-    for term in forbidden:
-        found = term in parts if term.isalnum() else re.search(rf"(?<!\w){re.escape(term)}(?!\w)", lowered)
-        if found:
-            return "it names the task or its data"
+    if names_any(text, forbidden):
+        return "it names the task or its data"
     if _MIXED.search(text) or _HEX.search(text):
         return "it contains what looks like an id"
     if _SNAKE.search(text):

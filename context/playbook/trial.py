@@ -1,7 +1,8 @@
 """A trial of one proposed change of the playbook: what was fixed before it began, and what its runs say so far.
 
 Two stages. *Mechanism*: short runs, compared by the one measure that the proposal names. *Confirm*: full runs, compared
-by their floored scores. Runs come in pairs of the same task and seed, tasks in turn. Everything here is a fold over the
+by their floored scores. There is no race of several proposals on scores of short runs in between: it pays only where
+effects on short runs are known to agree with those on full ones, which has not been measured. Runs come in pairs of the same task and seed, tasks in turn. Everything here is a fold over the
 recorded results, so a trial can be stopped and resumed at any run.
 """
 
@@ -63,6 +64,8 @@ class Trial(BaseModel):
     new: str
     changed: list[str]
     why: str = ""
+    origin: Literal["person", "model", "lesson"] = "person"
+    source: str = ""
     measure: str
     tasks: list[TaskRange] = Field(min_length=1)
     spread: float = Field(gt=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import tomllib
@@ -22,8 +23,13 @@ from context.window import PROMPTS
 
 FOLDER, CURRENT, SETTINGS = "playbook", "current", "settings.toml"
 SHIPPED = "shipped"
+TOOLS = "tools"
+"""The prompt whose headings are names of tools."""
 NAME_LENGTH = 12
 MOST_BYTES = 200_000
+
+
+_HEADING = re.compile(r"^## .*$", re.MULTILINE)
 
 
 class PlaybookError(Exception):
@@ -109,6 +115,20 @@ def differences(old: Playbook, new: Playbook) -> list[str]:
     return changed + [name for name in settings if old.settings.get(name) != new.settings.get(name)]
 
 
+def check_texts(texts: Mapping[str, str], where: str) -> None:
+    """Raise `PlaybookError` for a text without the placeholders and headings of the shipped one."""
+    shipped = _texts(PROMPTS)
+    for name, text in texts.items():
+        placeholders = set(Template(shipped[name]).get_identifiers())
+        missing = set(Template(text).get_identifiers()) ^ placeholders
+        if missing:
+            raise PlaybookError(f"{where}: {name} must have the placeholders of the shipped one: ${min(missing)}")
+        if placeholders and not Template(text).is_valid():
+            raise PlaybookError(f"{where}: {name} has placeholders, so write $$ for a dollar sign")
+        if name == TOOLS and _HEADING.findall(text) != _HEADING.findall(shipped[name]):
+            raise PlaybookError(f"{where}: {name} must have the headings of the shipped one: each describes a tool")
+
+
 def _find(home: Path, version: str) -> Path:
     found = [path for path in sorted((home / FOLDER).glob(f"{version}*")) if path.is_dir()]
     if len(found) != 1:
@@ -124,10 +144,7 @@ def _read(folder: Path) -> Playbook:
     unknown = sorted(set(own) - set(shipped))
     if unknown:
         raise PlaybookError(f"{folder / unknown[0]}.md: no such prompt; there are {', '.join(sorted(shipped))}")
-    for name, text in own.items():
-        missing = set(Template(text).get_identifiers()) ^ set(Template(shipped[name]).get_identifiers())
-        if missing:
-            raise PlaybookError(f"{folder / name}.md must have the placeholders of the shipped one: ${min(missing)}")
+    check_texts(own, str(folder))
     return Playbook({**shipped, **own}, _settings(folder / SETTINGS))
 
 

@@ -195,9 +195,11 @@ _LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", 
 def _add_evolve(commands: _Commands[Parser]) -> None:
     evolve = commands.add_parser("evolve", allow_abbrev=False, help="try a changed playbook, keep it if it is better")
     evolve.set_defaults(command=call.evolve)
-    what = ["list", "propose", "run", "use"]
+    what = ["list", "ask", "lessons", "show", "propose", "run", "use"]
     evolve.add_argument("what", choices=what, nargs="?", default="list", help="what to do (default list)")
-    evolve.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="a folder of prompts, a trial, or a version")
+    evolve.add_argument(
+        "arguments", metavar="ARGUMENT", nargs="*", help="a folder of prompts, a draft, a trial, or a version"
+    )
     evolve.add_argument("--measure", metavar="NAME", help="the mechanism that the change should improve")
     evolve.add_argument("--task", metavar="NAME=LOW:HIGH", action="append", help="a task, scores that count as 0 and 1")
     evolve.add_argument("--why", metavar="TEXT", help="why the change should help, for the record")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from context.playbook.proposals import Draft
 from context.playbook.trial import (
     MEASURES,
     PAIRS_FOR_PROOF,
@@ -18,11 +19,13 @@ from context.playbook.trial import (
     next_run,
     standing,
 )
-from context.playbook.versions import SHIPPED, differences, keep_playbook, load_playbook, store_playbook
+from context.playbook.versions import SHIPPED, Playbook, differences, keep_playbook, load_playbook, store_playbook
 from harness import errors
+from harness.commands.evolve_drafts import ask, drafts, find_draft, from_lessons, show
 from harness.commands.evolve_runs import Played, known_scores, play_wanted, ranges_of, typical_cost
 from harness.settings import Settings
 from harness.ui.format import table
+from runs.views.format import one_line, printable
 
 FOLDER = "evolve"
 DEFAULT_SPREAD = 0.1
@@ -33,13 +36,9 @@ PlayRun = Callable[[Trial, Wanted, str, Settings], Played]
 
 def evolve(options: argparse.Namespace, settings: Settings, play: PlayRun = play_wanted) -> int:
     """Run one subcommand and return the exit code."""
-    if options.what == "propose":
-        return _propose(options, settings)
     if options.what == "run":
         return _run(options, settings, play)
-    if options.what == "use":
-        return _use(options, settings)
-    return _list(settings)
+    return _COMMANDS[options.what](options, settings)
 
 
 def trials(home: Path) -> list[Trial]:
@@ -57,15 +56,14 @@ def results_of(home: Path, name: str) -> list[Result]:
 
 def _propose(options: argparse.Namespace, settings: Settings) -> int:
     """Fix everything about a trial before its first run."""
-    (folder,) = _one(options, "propose FOLDER")
-    if options.measure not in MEASURES:
+    (name,) = _one(options, "propose FOLDER|DRAFT")
+    draft = None if Path(name).is_dir() else find_draft(settings.home, name)
+    measure = options.measure or (draft.measure if draft else None)
+    if measure not in MEASURES:
         errors.fail(f"name the mechanism that should change, with --measure: {', '.join(MEASURES)}")
     if not options.task:
         errors.fail("say on which tasks, with --task NAME=LOW:HIGH (scores that count as 0 and as 1); can be repeated")
-    old, new = load_playbook(settings.home), load_playbook(settings.home, f"{Path(folder).absolute()}/")
-    changed = differences(old, new)
-    if not changed:
-        errors.fail(f"{folder} changes nothing: its texts and settings are those of version {old.name}")
+    old, new = _versions(name, draft, settings.home)
     tasks = ranges_of(options.task)
     store_playbook(settings.home, old)
     store_playbook(settings.home, new)
@@ -77,9 +75,11 @@ def _propose(options: argparse.Namespace, settings: Settings) -> int:
         number=number,
         old=old.name,
         new=new.name,
-        changed=changed,
-        why=options.why or "",
-        measure=options.measure,
+        changed=differences(old, new),
+        why=options.why or (draft.why if draft else ""),
+        origin=draft.origin if draft else "person",
+        source=draft.source if draft else "",
+        measure=measure,
         tasks=tasks,
         spread=spread,
         floor=floor,
@@ -89,12 +89,23 @@ def _propose(options: argparse.Namespace, settings: Settings) -> int:
     path = settings.home / FOLDER / trial.name / "trial.json"
     path.parent.mkdir(parents=True)
     path.write_text(trial.model_dump_json(indent=1) + "\n")
-    print(f"trial {trial.name}: {', '.join(changed)} changed; {MEASURES[trial.measure]} should fall")
+    print(f"trial {trial.name}: {', '.join(trial.changed)} changed; {MEASURES[trial.measure]} should fall")
     origin = f"{len(scores)} earlier runs" if len(scores) >= MIN_KNOWN else "assumed: too few earlier runs"
     print(f"spread between runs {spread:.3f}, floor {floor:.3f} ({origin})")
     print(_price(trial, settings))
     print(f"Start it: harness evolve run {trial.name} --yes")
     return errors.DONE
+
+
+def _versions(name: str, draft: Draft | None, home: Path) -> tuple[Playbook, Playbook]:
+    """The version in use and the proposed one, which lies in a folder unless it is a draft."""
+    old = load_playbook(home)
+    if draft and draft.base != old.name:
+        errors.fail(f"draft {draft.version} changes version {draft.base}, and new runs use {old.name}: draft it again")
+    new = load_playbook(home, draft.version if draft else f"{Path(name).absolute()}/")
+    if not differences(old, new):
+        errors.fail(f"{name} changes nothing: its texts and settings are those of version {old.name}")
+    return old, new
 
 
 def _spread(scores: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -188,7 +199,7 @@ def _line(trial: Trial, stands: Standing) -> str:
     )
 
 
-def _list(settings: Settings) -> int:
+def _list(_options: argparse.Namespace, settings: Settings) -> int:
     current = load_playbook(settings.home)
     print(f"new runs use version {current.name}")
     rows = [("trial", "changed", "mechanism", "pairs", "full pairs", "outcome")]
@@ -196,7 +207,34 @@ def _list(settings: Settings) -> int:
         stands = standing(trial, results_of(settings.home, trial.name))
         pairs = (str(stands.mechanism.pairs), str(stands.confirm.pairs))
         rows.append((trial.name, ", ".join(trial.changed)[:40], trial.measure, *pairs, stands.outcome))
-    print(table(rows, right=(3, 4)) if len(rows) > 1 else "no trials yet: harness evolve propose FOLDER")
+    print(table(rows, right=(3, 4)) if len(rows) > 1 else "no trials yet: harness evolve propose FOLDER|DRAFT")
+    tried = {trial.new for trial in trials(settings.home)}
+    for draft in drafts(settings.home):
+        if draft.version not in tried and draft.base == current.name:
+            print(f"draft {draft.version} by a {draft.origin}: {draft.changed}; {one_line(printable(draft.why), 90)}")
+    return errors.DONE
+
+
+def _ask(options: argparse.Namespace, settings: Settings) -> int:
+    tried = [_outcome_line(settings, trial) for trial in trials(settings.home)]
+    return ask(options.assignments or [], settings, tried)
+
+
+def _outcome_line(settings: Settings, trial: Trial) -> str:
+    """One trial for the model: what changed, why, and what came of it."""
+    outcome = standing(trial, results_of(settings.home, trial.name)).outcome
+    return f"{', '.join(trial.changed)}: {trial.why or 'no reason given'} ({trial.measure}; {outcome})"
+
+
+def _show(options: argparse.Namespace, settings: Settings) -> int:
+    """Print what a draft or a trial changes."""
+    (name,) = _one(options, "show DRAFT|TRIAL")
+    if draft := find_draft(settings.home, name):
+        old, new = draft.base, draft.version
+    else:
+        trial = _find(settings.home, name)
+        old, new = trial.old, trial.new
+    show(load_playbook(settings.home, old), load_playbook(settings.home, new))
     return errors.DONE
 
 
@@ -222,3 +260,13 @@ def _one(options: argparse.Namespace, usage: str) -> Sequence[str]:
     if len(options.arguments) != 1:
         errors.fail(f"usage: harness evolve {usage}")
     return list(options.arguments)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
+    "list": _list,
+    "ask": _ask,
+    "lessons": lambda options, settings: from_lessons(settings),
+    "show": _show,
+    "propose": _propose,
+    "use": _use,
+}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from context.playbook.trial import Result, TaskRange, Trial, Wanted
+from context.playbook.trial import MEASURES, Result, TaskRange, Trial, Wanted
 from context.playbook.versions import Playbook
 from harness import errors
 from harness.settings import Settings
@@ -142,6 +143,30 @@ def typical_cost(settings: Settings) -> tuple[float, float]:
             continue
     count = max(1, len(hours))
     return sum(dollars) / count, sum(hours) / count
+
+
+def recorded_measures(settings: Settings, most: int = 20) -> list[tuple[str, dict[str, float]]]:
+    """The playbook's version and every measure of the latest ended runs of a model, oldest first."""
+    found: list[tuple[str, dict[str, float]]] = []
+    for name in sorted(_run_names(settings), reverse=True):
+        state = _state_of(settings.runs / name)
+        if state is None or state.created is None or not state.ended or state.created.is_demo:
+            continue
+        events = list(read_events(settings.runs / name))
+        found.append((state.created.playbook[:12], {one: measured(one, state, events) for one in MEASURES}))
+        if len(found) == most:
+            break
+    return found[::-1]
+
+
+def task_names(settings: Settings) -> set[str]:
+    """The ids of the tasks that were played here, in lower case: a rule for all tasks names none."""
+    found = set()
+    for name in _run_names(settings):
+        with contextlib.suppress(JournalError, OSError):
+            first = next(iter(read_events(settings.runs / name)), None)
+            found |= {first.task_id.lower()} if isinstance(first, RunCreated) else set()
+    return found
 
 
 class _Noting:
