@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from jiter import from_json
@@ -17,6 +18,11 @@ from harness.endpoint.assemble import TEXTS
 _TEXT = re.compile(rb'"(?:%s)": ?"((?:[^"\\]|\\.)*+)"' % "|".join(TEXTS).encode())
 
 
+_FIRST_WINDOW = 4_096
+"""Bytes that are read together at first. A window that is of one form makes the next larger, so that a stream of
+changing forms is not searched to its end at each chunk."""
+
+
 class ChunkForm(NamedTuple):
     """A chunk with one piece of the text `name`: the bytes of its line before and after the piece."""
 
@@ -24,22 +30,39 @@ class ChunkForm(NamedTuple):
     head: bytes
     tail: bytes
 
-    def texts(self, lines: Sequence[bytes], at: int) -> list[str]:
-        """The pieces of the chunks of this form from line `at` on, each followed by an empty line.
+    def texts(self, received: bytes, at: int) -> tuple[list[str], int]:
+        """The pieces of the chunks of this form from the line at `at` on, and where the empty line after them ends.
 
-        Empty where the first is of another form, or its piece is empty or no JSON string.
+        None if the first is of another form, or its piece is empty or no JSON string.
         """
-        head, tail = self.head, self.tail
-        start, end = len(head), -len(tail)
-        if lines[at][:start] != head:
-            return []
-        pieces = []
-        for line, blank in zip(lines[at::2], lines[at + 1 :: 2], strict=False):
-            if blank or line[:start] != head or line[end:] != tail or len(line) <= start - end:
+        size, texts = _FIRST_WINDOW, list[str]()
+        while received.startswith(self.head, at):
+            window = received[at : at + size]
+            pieces = self._pieces(window)
+            more = _strings(pieces) or _strings(pieces[:1])
+            texts += more
+            end = sum(map(len, pieces[: len(more)])) + len(more) * (len(self.head) + len(self.tail) + 2)
+            at, size = at + end, 4 * size
+            if at == len(received) or b"\n" in window[end:] or len(window) < size // 4:
                 break
-            pieces.append(line[start:end])
-        texts = _strings(pieces)
-        return texts if len(texts) == len(pieces) else _strings(pieces[:1])
+        return texts, at
+
+    def _pieces(self, window: bytes) -> list[bytes]:
+        """The pieces of the chunks at the start of a window, up to the first of another form."""
+        head, tail = len(self.head), -len(self.tail)
+        *lines, _ = window.split(b"\n")  # single bytes are found faster than pairs
+        events, blanks = lines[:-1:2], lines[1::2]
+        pieces = [event[head:tail] for event in events]
+        between = self.tail + b"\n\n" + self.head
+        if all(pieces) and window.startswith(self.head + between.join(pieces) + self.tail + b"\n\n"):
+            return pieces
+        of_form = takewhile(self._is_of_form, zip(events, blanks, strict=True))
+        return [event[head:tail] for event, _ in of_form]
+
+    def _is_of_form(self, lines: tuple[bytes, bytes]) -> bool:
+        event, blank = lines
+        is_long = len(event) > len(self.head) + len(self.tail)
+        return is_long and event.startswith(self.head) and event.endswith(self.tail) and not blank
 
 
 def _strings(pieces: Sequence[bytes]) -> list[str]:

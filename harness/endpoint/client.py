@@ -173,8 +173,8 @@ class Model:
             taken=self._taken.of(ask.messages),
             family=self.profile.dialect,
         )
-        as_received = json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)
-        usage = counted(raw.usage, len(ask.body), len(as_received.encode()))
+        received = sum(len(str(value).encode()) for value in raw.message.values() if value)
+        usage = counted(raw.usage, len(ask.body), received)
         return Reply(
             message=dumps(canonical_message(reading, self.profile.thinking_back)),
             calls=reading.calls,
@@ -185,8 +185,12 @@ class Model:
             cost=cost_of(usage, self.profile.prices, raw.usage) + (ask.lost_cost - ask.reported_cost),
             seconds=seconds,
             retries=ask.tries - 1,
-            raw=as_received if reading.repaired else "",
+            raw=_as_received(raw) if reading.repaired else "",
             lost_cost=ask.lost_cost,
             dialect=reading.dialect,
             unread_dialect=reading.unread_dialect,
         )
+
+
+def _as_received(raw: RawReply) -> str:
+    return json.dumps({k: v for k, v in raw.message.items() if v is not None}, ensure_ascii=False)

@@ -38,11 +38,10 @@ def counted(reported: Mapping[str, Any], sent_bytes: int, received_bytes: int) -
         completion = max(0, total - prompt)
     elif total and completion and not prompt:
         prompt = max(0, total - completion)
-    guess = estimated(sent_bytes, received_bytes)
     return Usage(
-        prompt=prompt or guess.prompt,
+        prompt=prompt or _tokens(sent_bytes),
         cached=min(_cached(reported), prompt),
-        completion=completion or guess.completion,
+        completion=completion or _tokens(received_bytes),
         estimated=not (prompt and (completion or not received_bytes)),
     )
 

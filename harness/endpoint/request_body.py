@@ -28,7 +28,8 @@ class Body:
 
     def __init__(self, start: bytes, messages: Sequence[bytes], end: bytes) -> None:
         self._start, self._messages, self._end = start, messages, end
-        self._size = len(start) + sum(map(len, messages)) + max(0, len(messages) - 1) + len(end)
+        self._ends = list(accumulate(map(len, messages)))
+        self._size = len(start) + (self._ends[-1] + len(messages) - 1 if messages else 0) + len(end)
 
     def __len__(self) -> int:
         return self._size
@@ -38,15 +39,16 @@ class Body:
 
     def __iter__(self) -> Iterator[bytes]:
         """The parts: each has whole messages, and at least `PART` bytes but for the last."""
-        ends = list(accumulate(map(len, self._messages)))
-        first, before = self._start, 0
+        start, before, ends = self._start, 0, self._ends
         while before < len(ends):
             sent = ends[before - 1] if before else 0
             after = bisect_left(ends, sent + self.PART, before) + 1
-            part = b",".join(self._messages[before:after])
-            is_last = after >= len(ends)
-            yield b"".join((first, part, self._end if is_last else b","))
-            first, before = b"", after
+            part = [*self._messages[before:after], b""]
+            if after >= len(ends):
+                part[-2:] = [part[-2] + self._end]
+            part[0] = start + part[0]
+            yield b",".join(part)
+            start, before = b"", after
         if not ends:
             yield self._start + self._end
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -56,6 +57,7 @@ class PendingRequest:
     on_bytes: Callable[[int], None]
     on_again: Callable[[], object]
     on_finding: Callable[[str], object]
+    begun: float = field(default_factory=time.monotonic)
     body: Body = field(default_factory=lambda: Body(b"", (), b""))
     tries: int = 0
     cuts: int = 0
@@ -103,9 +105,26 @@ class Retries:
 
     def ask(self, ask: PendingRequest, patience_seconds: float, asked_patience_seconds: float) -> RawReply:
         """A complete reply. Raises a `ModelError`."""
+        self._write_body(ask)
+        try:
+            raw = self._try(ask)
+        except TransientFailure as failure:
+            raw = self._ask_again(ask, failure, patience_seconds, asked_patience_seconds)
+        self.has_answered, self._blamed = True, 0
+        return raw
+
+    def _ask_again(
+        self, ask: PendingRequest, failure: TransientFailure, patience_seconds: float, asked_patience_seconds: float
+    ) -> RawReply:
+        """A complete reply, after a first try that failed. Raises a `ModelError`."""
         from tenacity import Retrying, retry_if_exception_type
 
-        self._write_body(ask)
+        failed = [failure]
+
+        def attempt() -> RawReply:
+            if failed:
+                raise failed.pop()
+            return self._try(ask)
 
         def stop(state: RetryCallState) -> bool:
             failure = _failure(state)
@@ -114,7 +133,7 @@ class Retries:
             # What the endpoint asks for may take longer: it is there, and knows the address.
             is_asked = getattr(failure, "wait_seconds", None) is not None
             limit = max(patience_seconds, asked_patience_seconds) if is_asked else patience_seconds
-            return max(ask.waited, state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
+            return max(ask.waited, time.monotonic() - ask.begun) + state.upcoming_sleep > limit
 
         policy = Retrying(
             retry=retry_if_exception_type(TransientFailure),
@@ -125,7 +144,7 @@ class Retries:
             reraise=True,
         )
         try:
-            raw = policy(self._try, ask)
+            return policy(attempt)
         except _Refused as last:
             if not isinstance(last.refusal, EndpointRefused):
                 raise self._blame(last.refusal) from None
@@ -141,8 +160,6 @@ class Retries:
                 f"no reply from {self._address} within {duration_text(patience_seconds)} ({ask.tries} tries); "
                 f"last failure: {last}{asks}"
             ) from None
-        self.has_answered, self._blamed = True, 0
-        return raw
 
     # ---------------------------------------------------------------------------------------------------- waiting
 

@@ -61,17 +61,17 @@ class EventReader:
             kept = b"\r" if text.endswith(b"\r") else b""
             text = text.removesuffix(b"\r") if kept else text
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = text.split(b"\n")
+        at, end = 0, text.rfind(b"\n") + 1
+        rest = text[end:]
         self._pieces = [rest + kept] if rest or kept else []
-        at = 0
-        while at < len(lines):
-            form = None if self._data or self._event or self._id else self.form
-            if form is not None and (texts := form.texts(lines, at)):
-                yield texts
-                at += 2 * len(texts)
-                continue
-            line = lines[at]
-            at += 1
+        while at < end:
+            if self.form is not None and not (self._data or self._event or self._id):
+                texts, at = self.form.texts(text, at)
+                if texts:
+                    yield texts
+                    continue
+            line_end = text.index(b"\n", at)
+            line, at = text[at:line_end], line_end + 1
             if line:
                 self._take(line)
             elif self._data:
@@ -114,6 +114,8 @@ def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
     If a server puts only one line end between its events, each line is an object. Data that does not even begin like
     an object, such as `ping` or `[12:03] alive`, holds none.
     """
+    if b"{" not in data:
+        return []
     try:
         chunk = parse(data)
         return [chunk] if isinstance(chunk, dict) else []

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jiter import from_json
-
 from harness.endpoint.assemble import TEXTS, Style, assemble, only_text, plain
 from harness.endpoint.chunk_form import form_of
 from harness.endpoint.errors import TransientFailure, error_text_of_body, is_error
@@ -117,7 +115,7 @@ class ReplyReader:
         for event in self._events.feed(received):
             if isinstance(event, list):
                 self._take_texts(event)
-            elif not self._take_usual(event):
+            else:
                 self._take(event)
 
     def finish(self) -> RawReply:
@@ -142,15 +140,14 @@ class ReplyReader:
             message | self._named(), self._finish, self._usage, style, self.is_over or self._document is not None
         )
 
-    def _take_usual(self, event: ServerSentEvent) -> bool:
+    def _take_usual(self, event: ServerSentEvent, chunk: Mapping[str, Any]) -> bool:
         """Take a chunk with one piece of one text, as most are; False if it is another, and nothing was done.
 
         The form of such chunks is learned from it: a long reply has thousands of them, which then come as texts.
         """
-        if event.event or event.id or self.is_over or self._finish or not event.data.startswith(b"{"):
+        if event.event or event.id or self.is_over or self._finish:
             return False
         try:
-            chunk = from_json(event.data, allow_inf_nan=False)
             (choice,) = chunk["choices"]
             ((name, piece),) = choice["delta"].items()
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -185,10 +182,12 @@ class ReplyReader:
             self._append({name: text}, "")
 
     def _take(self, event: ServerSentEvent) -> None:
+        chunks = read_chunks(event.data)
+        if chunks and len(chunks) == 1 and self._take_usual(event, chunks[0]):
+            return
         last, self._last = self._last, event
         if event.id and last is not None and last.id == event.id and last.data == event.data:
             return
-        chunks = read_chunks(event.data)
         if chunks is None and event.event in _EVENT_NAMES and not is_done(event.data) and not self.is_whole:
             raise TransientFailure("the stream contains something that is no JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
@@ -252,6 +251,8 @@ class ReplyReader:
 
     def _named(self) -> dict[str, Any]:
         """The fields of a message that came in one piece."""
+        if not self._whole:
+            return {}
         kept = {key: self._whole[key] for key in _FIELDS if self._whole.get(key)}
         if "refusal" in kept:
             kept.setdefault("content", kept.pop("refusal"))

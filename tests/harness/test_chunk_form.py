@@ -100,4 +100,5 @@ def test_form_keeps_every_byte_around_the_text() -> None:
     form = form_of(data, "content")
     assert form is not None
     assert re.fullmatch(re.escape(form.head) + rb".*" + re.escape(form.tail), b"data: " + data)
-    assert form.texts([form.head + b"b" + form.tail, b"", form.head + b"c" + form.tail, b"id: 1"], 0) == ["b"]
+    sent = [form.head + b"b" + form.tail, b"", form.head + b"c" + form.tail, b"id: 1", b""]
+    assert form.texts(b"\n".join(sent), 0) == (["b"], len(form.head) + 1 + len(form.tail) + 2)
