@@ -1,8 +1,9 @@
 """One request to the endpoint: bytes posted through the openai SDK, the answer read as bytes under a deadline.
 
-The SDK provides the address, the key, the errors and the kept-alive connection, and is imported when a connection is
-opened. Its `create()` is not used, because it inspects every message of the history on every call (0.2 ms of CPU each),
-and neither are its retries.
+The SDK provides the address, the headers with the key and the kept-alive connection, and is imported when a connection
+is opened. Its `create()` is not used, because it inspects every message of the history on every call (0.2 ms of CPU
+each), and neither are its retries. Its `post()` makes the same URL and headers anew for every request, in more CPU than
+a reply of 400 chunks takes to read: they are made once here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from harness.endpoint.stream import RawReply, ReplyReader
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import APIStatusError
 
 _ERROR_BYTES = 65_536
 _ERROR_SECONDS = 10.0
@@ -80,7 +80,7 @@ class Connection:
         uses_proxy = transport is None and not is_direct(base_url)
         if uses_proxy:
             require_usable_proxy(base_url)
-        http = httpx2.Client(
+        self._http = httpx2.Client(
             transport=transport,
             verify=base_url.startswith("https:"),
             follow_redirects=False,
@@ -93,11 +93,18 @@ class Connection:
             api_key=api_key or "none",
             base_url=base_url,
             max_retries=0,
-            http_client=http,
+            http_client=self._http,
             timeout=self._timeout(60.0),
             default_headers=dict(extras.headers_with(api_key) if extras.key_header else extras.headers),
             default_query=dict(extras.query),
         )
+        self._headers = httpx2.Headers()
+        for headers in (self._client.auth_headers, self._client.default_headers, _HEADERS):
+            self._headers.update({name: value for name, value in headers.items() if isinstance(value, str)})
+        if extras.key_header:
+            self._headers.pop("Authorization", None)
+        address = httpx2.URL(f"{self._client.base_url}chat/completions")
+        self._url = address.copy_merge_params(extras.query) if extras.query else address
 
     def close(self) -> None:
         """Close the connection."""
@@ -151,25 +158,16 @@ class Connection:
 
     def _receive(self, body: Body, reader: ReplyReader, deadline: float) -> None:
         import httpx2
-        import openai
 
         response: httpx2.Response | None = None
         try:
-            response = self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=iter(body),
-                options={
-                    "headers": {**_HEADERS, **self._omitted, "Content-Length": str(len(body))},
-                    "timeout": self._timeout(deadline - time.monotonic()),
-                },
-                stream=True,
-            )
+            response = self._http.send(self._request(body, deadline - time.monotonic()), stream=True)
+            if not response.is_success:
+                response.read()
+                raise self._refusal(response, body)
             reader.is_taken = True
             self._read_to_end(response.iter_bytes(), reader, deadline)
-        except openai.APIStatusError as error:
-            raise self._refusal(error, body) from None
-        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             # A failure after the model finished (a lost end of the stream, for example) does no harm.
             if not reader.has_all_bytes:
                 reader.is_taken |= _is_odd_answer(error)
@@ -180,6 +178,20 @@ class Connection:
         finally:
             if response is not None:
                 response.close()
+
+    def _request(self, body: Body, left: float) -> httpx2.Request:
+        import httpx2
+
+        headers = self._headers.copy()
+        headers["Content-Length"] = str(len(body))
+        return httpx2.Request(
+            "POST",
+            self._url,
+            headers=headers,
+            cookies=self._http.cookies,  # of a load balancer that keeps the prefix cache of one server
+            content=iter(body),
+            extensions={"timeout": self._timeout(left).as_dict()},
+        )
 
     def _read_to_end(self, chunks: Iterator[bytes], reader: ReplyReader, deadline: float) -> None:
         for chunk in chunks:
@@ -200,8 +212,7 @@ class Connection:
             finally:
                 self._lingers = time.monotonic() - begun > 0.5
 
-    def _refusal(self, error: APIStatusError, body: Body) -> TransientFailure | ModelError:
-        response = error.response
+    def _refusal(self, response: httpx2.Response, body: Body) -> TransientFailure | ModelError:
         text, code = error_text_of_body(response.content)
         if 300 <= response.status_code < 400:
             text = f"it moved to {response.headers.get('location', 'another address')}: use that as --base-url"
@@ -232,8 +243,7 @@ def _is_odd_answer(error: BaseException) -> bool:
     """Whether an answer came whose Content-Length is no length: it may be billed."""
     import httpx2
 
-    cause = error.__cause__ or error
-    return isinstance(cause, httpx2.RemoteProtocolError) and "content-length" in str(cause).lower()
+    return isinstance(error, httpx2.RemoteProtocolError) and "content-length" in str(error).lower()
 
 
 def requested_wait(headers: Mapping[str, str]) -> float | None:
@@ -271,7 +281,7 @@ def _connection_error(error: Exception, is_late: bool, stall_seconds: float) -> 
         inner = inner.__cause__
     if is_late:
         return "the reply took longer than one call may"
-    if isinstance(error.__cause__ or error, httpx2.ReadTimeout):
+    if isinstance(error, httpx2.ReadTimeout):
         return f"not a byte for {stall_seconds:g} s"
     return f"the connection failed: {inner or type(inner).__name__}"
 

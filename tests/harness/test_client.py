@@ -253,6 +253,16 @@ def test_request_contains_the_given_fragments() -> None:
     assert received.body.startswith(begin)
     assert received.json["stream"] is True and received.json["stream_options"] == {"include_usage": True}
     assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert received.headers["user-agent"].startswith("OpenAI/Python")
+
+
+def test_cookie_of_a_load_balancer_returns() -> None:
+    def busy(exchange: Exchange) -> None:
+        exchange.answer(503, "busy", **{"Set-Cookie": "replica=3; Path=/"})
+
+    with ChatServer(faults=[Fault(busy, "again")]) as server:
+        asked(opened(server))
+        assert [received.headers.get("cookie") for received in server.received] == [None, "replica=3"]
 
 
 @pytest.mark.parametrize(("profile", "field"), [(MINIMAX, "reasoning_details"), (VLLM, "reasoning")])
