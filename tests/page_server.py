@@ -14,6 +14,8 @@ import uvicorn
 
 from harness.commands.view import _listen, sources_of
 from harness.settings import Settings
+from harness.sweep.store import Store
+from harness.sweep.types import Plan, Row
 from runs.page.app import make_app
 from runs.page.security import Access
 
@@ -65,8 +67,9 @@ def serve(home: Path) -> Iterator[PageServer]:
     listener = _listen(0)
     access = Access(listener.getsockname()[1])
     app = make_app(sources_of(Settings(home)), access)
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
+    app.state.pages.is_over = lambda: server.should_exit
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
@@ -76,3 +79,10 @@ def serve(home: Path) -> Iterator[PageServer]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def write_sweep(home: Path, name: str, *run_ids: str) -> None:
+    """Make a sweep of the task digits with these runs, none of which was played by it."""
+    rows = [Row(f"r{seed}", run_id, "digits", "digits", seed, {}, {}) for seed, run_id in enumerate(run_ids)]
+    plan = Plan(name, "2026-11-30T08:00:00Z", "0.2.0", "", "local", 1, 2, 10**9, score=False, rows=tuple(rows))
+    Store(home, name).create(lambda draft: (plan, ""))

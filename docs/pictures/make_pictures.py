@@ -1,14 +1,19 @@
-"""Draw the pictures of the README: play a run with the demo model and save its live panel and its report as SVG.
+"""Draw the pictures of the README: play a run with the demo model and save its live panel and its report as SVG, and
+its page as PNG.
 
     .venv/bin/python docs/pictures/make_pictures.py
 
-The run takes about two minutes and lives in a temporary HARNESS_HOME. Only the pictures are kept.
+The run takes about two minutes and lives in a temporary HARNESS_HOME. Only the pictures are kept. The page needs the
+extra `test` and chromium.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +33,7 @@ from runs.state import State
 
 FOLDER = Path(__file__).parent
 PANEL_WIDTH, PANEL_HEIGHT, REPORT_WIDTH = 112, 40, 132
+PAGE_WIDTH, PAGE_HEIGHT = 1280, 1080
 SHOWN_ATTEMPT = 5
 """The picture of the panel is taken while the solution of this attempt is evaluated."""
 FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -92,8 +98,30 @@ def draw_report(report: str) -> Console:
     return console
 
 
+def save_page(home: str, run_id: str) -> None:
+    """Take a picture of the page of a run, as a browser shows it."""
+    from playwright.sync_api import sync_playwright
+
+    command = [str(Path(sys.executable).parent / "harness"), "view", run_id]
+    server = subprocess.Popen(command, env={**os.environ, "HARNESS_HOME": home}, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1]
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": PAGE_WIDTH, "height": PAGE_HEIGHT})
+            page.goto(address, wait_until="domcontentloaded")
+            page.wait_for_function("() => Number(document.body.dataset.drawn) > 0")
+            page.screenshot(path=FOLDER / "page.png")
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    print(f"{FOLDER / 'page.png'}: {(FOLDER / 'page.png').stat().st_size / 1000:.0f} kB")
+
+
 def main() -> int:
-    """Play a run and save both pictures; returns the exit code."""
+    """Play a run and save the pictures; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="harness-pictures-") as home:
         process = load_settings({"HARNESS_HOME": home})
         recorder = Recorder()
@@ -102,6 +130,7 @@ def main() -> int:
             save(recorder.console, "panel.svg", "harness run digits")
             report = (process.runs / recorder.run_id / "report.md").read_text(encoding="utf-8")
             save(draw_report(report), "report.svg", "report.md")
+            save_page(home, recorder.run_id)
     return code
 
 

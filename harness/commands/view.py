@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from context.window import Window
@@ -42,8 +43,11 @@ def view_runs(name: str | None, settings: Settings, port: int | None = None) -> 
     if folder:
         app.state.pages.view(folder.name, 0.0)  # begin to read its journal
     print(f"open http://{HOST}:{access.port}/{path}?token={access.token}\nCtrl-C ends it.", flush=True)
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
-    uvicorn.Server(config).run(sockets=[listener])
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3, lifespan="off")
+    server = uvicorn.Server(config)
+    app.state.pages.is_over = lambda: server.should_exit
+    with suppress(KeyboardInterrupt):  # the way to end it
+        server.run(sockets=[listener])
     return errors.DONE
 
 
@@ -88,6 +92,7 @@ def _listen(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, wanted))
+            listener.listen()  # who opens the address at once waits until it is served
             return listener
         except OSError:
             listener.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -70,9 +71,12 @@ class Pages:
         self.access = access
         self.all_runs = AllRuns(sources.runs, sources.grades)
         self.templates = make_environment()
+        self.is_over: Callable[[], bool] = lambda: False
+        """Whether the server ends; who runs it sets this, and pages that follow a run are let go."""
         # In memory: reading a file takes turns with the thread that reads a journal.
         self._files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*.*")}
         self._views: OrderedDict[str, RunView] = OrderedDict()
+        self._rendered: dict[str, tuple[Hashable, Markup]] = {}
         self._readers: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._said: OrderedDict[str, str] = OrderedDict()
@@ -94,7 +98,7 @@ class Pages:
             self._views[name] = view
             self._views.move_to_end(name)
             while len(self._views) > OPEN_VIEWS:
-                self._views.popitem(last=False)
+                self._rendered.pop(self._views.popitem(last=False)[0], None)
             reader = self._readers.get(name)
             if reader is None or not reader.is_alive():
                 reader = threading.Thread(target=_read, args=(view,), name=f"read {name}", daemon=True)
@@ -135,23 +139,29 @@ class Pages:
     def run(self, request: Request) -> Response:
         name = request.path_params["run"]
         view = self.view(name, READING_SECONDS)
-        facts = self._overview(name, view) if view else {}
+        sections = self._sections(name, view) if view else ""
         row = None if view else self.all_runs.preview(self.folder(name))
         said = self._said.get(request.query_params.get("said", ""), "")
-        return self.render(
-            "run.html", run_id=name, facts=facts, row=row, is_reading=view is None, is_file=False, said=said
-        )
+        return self.render("run.html", run_id=name, sections=sections, row=row, is_reading=view is None, said=said)
 
     def sections(self, request: Request) -> Response:
         name = request.path_params["run"]
         view = self.view(name, 5.0)
         if view is None:
             return HTMLResponse('<p id="reading"></p>')
-        return self.render("sections.html", run_id=name, facts=self._overview(name, view), is_file=False)
+        return HTMLResponse(self._sections(name, view).encode("utf-8", "replace"))
 
-    def _overview(self, name: str, view: RunView) -> dict[str, Any]:
-        facts = overview(view, is_driven(view.folder), self.all_runs.grade(name))
-        return {**facts, "steering": self._steering(name, view)}
+    def _sections(self, name: str, view: RunView) -> Markup:
+        """All sections of the page of a run; made once as long as nothing changes."""
+        grade, is_live = self.all_runs.grade(name), is_driven(view.folder)
+        key = (view.journal.count, view.journal.damage, is_live, self._is_graded(name), str(grade))
+        known = self._rendered.get(name)
+        if known is None or known[0] != key:
+            facts = {**overview(view, is_live, grade), "steering": self._steering(name, view)}
+            template = self.templates.get_template("sections.html")
+            text = template.render(run_id=name, facts=facts, is_file=False, csrf=self.access.csrf)
+            known = self._rendered[name] = (key, Markup(text))
+        return known[1]
 
     def _steering(self, name: str, view: RunView) -> dict[str, Any]:
         with view.lock:
@@ -209,12 +219,13 @@ class Pages:
         view = self.ready(name)
         facts = attempt_facts(view, int(request.path_params["attempt"]))
         can_steer = "steer" in self._steering(name, view)["actions"]
-        return self.render("attempt.html", run_id=name, a=facts, can_steer=can_steer)
+        can_fork = not self._is_graded(name) and not is_driven(view.folder)
+        return self.render("attempt.html", run_id=name, a=facts, can_steer=can_steer, can_fork=can_fork)
 
     def search(self, request: Request) -> Response:
         words = request.query_params.get("q", "").strip()[:200]
         if not words:
-            return JSONResponse({"hits": [], "more": False})
+            return JSONResponse({"hits": [], "more": False, "unread": 0})
         return JSONResponse(find_text(self.ready(request.path_params["run"]), words))
 
     def event(self, request: Request) -> Response:
@@ -248,10 +259,11 @@ class Pages:
     async def live_run(self, request: Request) -> Response:
         name = request.path_params["run"]
         rows = request.headers.get("last-event-id") or request.query_params.get("rows")
-        return live_of_run(self.folder(name), lambda: self.ready(name), int(rows) if rows and rows.isdigit() else None)
+        first = int(rows) if rows and rows.isdigit() else None
+        return live_of_run(self.folder(name), lambda: self.ready(name), first, self.is_over)
 
     async def live_all(self, request: Request) -> Response:
-        return live_of_all(self.all_runs.stamp)
+        return live_of_all(self.all_runs.stamp, self.is_over)
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["path"]

@@ -18,15 +18,19 @@ ALL_RUNS_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 15.0
 
 
-def live_of_run(folder: Path, ready: Callable[[], RunView], rows: int | None) -> StreamingResponse:
+def live_of_run(
+    folder: Path, ready: Callable[[], RunView], rows: int | None, is_over: Callable[[], bool]
+) -> StreamingResponse:
     """Tell when a run's journal grows. With `rows`, the rows of the list of turns from that one on; the id of each
-    message is their number so far, which a browser sends back when it connects again."""
-    return _stream(_run_messages(folder, ready, rows))
+    message is their number so far, which a browser sends back when it connects again. `is_over`: the server ends."""
+    return _stream(_run_messages(folder, ready, rows, is_over))
 
 
-async def _run_messages(folder: Path, ready: Callable[[], RunView], rows: int | None) -> AsyncIterator[str]:
+async def _run_messages(
+    folder: Path, ready: Callable[[], RunView], rows: int | None, is_over: Callable[[], bool]
+) -> AsyncIterator[str]:
     size, told, quiet = -1, rows or 0, 0.0
-    while True:
+    while not is_over():
         now = _size(folder / EVENTS)
         if now != size:
             is_first, size, quiet = size < 0, now, 0.0
@@ -48,17 +52,20 @@ async def _run_messages(folder: Path, ready: Callable[[], RunView], rows: int | 
         quiet += LOOK_SECONDS
 
 
-def live_of_all(stamp: Callable[[], Hashable]) -> StreamingResponse:
-    """Tell when any run changes."""
-    return _stream(_all_messages(stamp))
+def live_of_all(stamp: Callable[[], Hashable], is_over: Callable[[], bool]) -> StreamingResponse:
+    """Tell when any run changes. `is_over`: the server ends."""
+    return _stream(_all_messages(stamp, is_over))
 
 
-async def _all_messages(stamp: Callable[[], Hashable]) -> AsyncIterator[str]:
+async def _all_messages(stamp: Callable[[], Hashable], is_over: Callable[[], bool]) -> AsyncIterator[str]:
     last = await run_in_threadpool(stamp)
-    quiet = 0.0
-    while True:
-        await asyncio.sleep(ALL_RUNS_SECONDS)
-        quiet += ALL_RUNS_SECONDS
+    quiet = since = 0.0
+    while not is_over():
+        await asyncio.sleep(LOOK_SECONDS)
+        quiet, since = quiet + LOOK_SECONDS, since + LOOK_SECONDS
+        if since < ALL_RUNS_SECONDS:
+            continue
+        since = 0.0
         now = await run_in_threadpool(stamp)
         if now != last or quiet >= KEEP_ALIVE_SECONDS:
             yield "event: changed\ndata: {}\n\n" if now != last else ": still here\n\n"

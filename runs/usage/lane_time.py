@@ -7,7 +7,7 @@ time in which no process played the run, or in which its clock stood still, is `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
@@ -267,9 +267,13 @@ class LaneTimes:
 
     def largest_losses(self, count: int = 3) -> list[tuple[Part, float]]:
         """The parts in which most time was lost, with their seconds over all lanes."""
-        totals = self.totals()
-        losses = [(part, totals[part]) for part in LOSSES if totals[part] > 0]
-        return sorted(losses, key=lambda pair: -pair[1])[:count]
+        return largest_losses(self.totals(), count)
+
+
+def largest_losses(totals: Mapping[Part, float], count: int = 3) -> list[tuple[Part, float]]:
+    """The losses among these seconds by part, the largest first."""
+    losses = [(part, totals[part]) for part in LOSSES if totals[part] > 0]
+    return sorted(losses, key=lambda pair: -pair[1])[:count]
 
 
 def lane_times(events: Iterable[Event]) -> LaneTimes:
@@ -287,7 +291,11 @@ def bins(segments: Iterable[Segment], end: float, count: int) -> list[dict[Part,
     for segment in segments:
         if width <= 0:
             break
-        for index in range(min(count - 1, int(segment.start / width)), count):
+        first = min(count - 1, int(segment.start / width))
+        if segment.end <= (first + 1) * width:  # nearly all of them
+            binned[first][segment.part] = binned[first].get(segment.part, 0.0) + segment.end - segment.start
+            continue
+        for index in range(first, count):
             inside = min(segment.end, (index + 1) * width) - max(segment.start, index * width)
             if inside <= 0:
                 break

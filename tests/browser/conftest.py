@@ -12,7 +12,7 @@ import pytest
 
 from tests.browsing import HOSTILE, RUN, Watched, watch
 from tests.day_run import write_day_run
-from tests.page_server import PageServer, serve
+from tests.page_server import PageServer, serve, write_sweep
 
 CHROMIUM = os.environ.get("HARNESS_TEST_BROWSER") or shutil.which("chromium") or ""
 FLAGS = (
@@ -42,6 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_day_run(home / "runs" / RUN, 0.15, output_mb=3)
     write_day_run(home / "runs" / HOSTILE, 0.1, output_mb=0.5, is_hostile=True, seed=4)
+    write_sweep(home, "s", RUN, f"{RUN}_not_begun")
     return home
 
 

@@ -164,6 +164,7 @@ def test_what_may_not_be_changed_is_refused(live: Watched, played: tuple[Player,
     (home / "grades" / f"{ENDED}.json").write_text("{}")
     page = live.open(f"/run/{ENDED}")
     assert "graded and can no longer be changed" in live.text()
+    assert "harness fork" not in server.get(f"/run/{ENDED}/attempt/1").text
     assert page.locator("form.steer").count() == 0
     graded = (home / "runs" / ENDED / EVENTS).read_bytes()
     assert server.ask("POST", f"/run/{ENDED}/ask", f"action=extend&hours=1&csrf={csrf}", headers).status == 303

@@ -19,6 +19,7 @@ PATHS = {
     "turn": f"/run/{RUN}/turn/40",
     "window": f"/run/{RUN}/turn/40/window",
     "compare": f"/compare?run={RUN}&run={HOSTILE}",
+    "sweep": "/sweep/s",
 }
 
 
@@ -31,6 +32,8 @@ def test_a_page_opens_without_an_error_and_asks_only_loopback(watched: Watched, 
     assert watched.hosts == {f"127.0.0.1:{watched.server.access.port}"}
     assert watched.server.access.token not in page.url
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if name == "runs":
+        assert page.locator(".scroll").evaluate("table => table.scrollWidth <= table.clientWidth")
 
 
 def test_the_run_page_draws_its_charts_and_leads_to_the_diff_of_an_attempt(watched: Watched) -> None:
@@ -41,6 +44,7 @@ def test_the_run_page_draws_its_charts_and_leads_to_the_diff_of_an_attempt(watch
     assert page.locator(".strip rect").count() > 100
     page.click(".tree a:text-is('7')")
     page.wait_for_selector(".diff .d-a")
+    assert f"harness fork {RUN} --at 007-1" in watched.text()
     assert "against attempt" in watched.text() or "against an empty workspace" in watched.text()
 
 

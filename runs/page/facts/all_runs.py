@@ -16,11 +16,11 @@ from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, duration_text, mon
 from runs.views.summary import read_summary, summary
 
 COLUMNS = (
-    ("run", True, False), ("task", True, False), ("model", True, False), ("status", True, False),
-    ("best ±", True, True), ("medal", True, False), ("score over time", True, False), ("attempts", True, True),
+    ("run", False, False), ("task", False, True), ("model", False, True), ("status", False, False),
+    ("best ±", True, False), ("medal", False, False), ("score over time", False, True), ("attempts", True, True),
     ("hours", True, True), ("dollars", True, True), ("cache hit", True, True),
 )  # fmt: skip
-"""Name, whether it can be sorted by, and whether it is a number."""
+"""Name, whether it is a number, and whether a narrow screen leaves it out."""
 _CELLS = (
     "task", "model", "is_live", "marks", "score", "score_value", "medal", "spark", "attempts", "hours", "hours_value",
     "cost", "cost_value", "cache",

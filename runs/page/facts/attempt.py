@@ -16,6 +16,9 @@ from runs.state import Attempt, Evaluation
 from runs.usage.job_use import JobUse, use_texts
 from runs.views.format import duration_text, evaluation_text, money_text, one_line, printable_lines, score_text
 
+MOST_CHARACTERS = 40_000
+"""Longer texts of the model are cut on the page of an attempt; search and the pages of turns have them."""
+
 
 def attempt_facts(view: RunView, number: int) -> dict[str, Any]:
     """The facts of an attempt. Raises `JournalError` if there is none with this number."""
@@ -33,10 +36,10 @@ def attempt_facts(view: RunView, number: int) -> dict[str, Any]:
             "lane": attempt.lane,
             "turns": attempt.turns,
             "first_turn": next((row.turn for row in view.rows if row.turn and row.attempt == number), 0),
-            "did": attempt.did or ("It has not ended." if not attempt.ended else "It left no notes."),
+            "did": _cut(attempt.did) or ("It has not ended." if not attempt.ended else "It left no notes."),
             "facts": _facts(attempt, view),
             "parents": _parents(attempt, view),
-            "notes": list(_notes(attempt)),
+            "notes": [(name, _cut(text)) for name, text in _notes(attempt)],
             "notebook": _notebook(events) if attempt.ended else "",
             "jobs": job_facts(events),
             "diff_of": shown.id if shown else "",
@@ -78,7 +81,7 @@ def _move(attempt: Attempt, view: RunView) -> dict[str, Any]:
         "reasons": [*move.reasons, f"chosen by {move.policy}"] if move else [],
         "focus": move.focus if move else "",
         "wish": wish,
-        "brief": getattr(started, "brief", ""),
+        "brief": _cut(getattr(started, "brief", "")),
     }
 
 
@@ -116,7 +119,12 @@ def _events(view: RunView, attempt: Attempt) -> Iterator[Event]:
 
 
 def _notebook(events: Sequence[Event]) -> str:
-    return next((printable_lines(event.text) for event in events if isinstance(event, NotesKept)), "")
+    return next((printable_lines(_cut(event.text)) for event in events if isinstance(event, NotesKept)), "")
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MOST_CHARACTERS
+    return text if left <= 0 else f"{text[:MOST_CHARACTERS]} … ({left:,} more characters)"
 
 
 def _evaluation(evaluation: Evaluation, view: RunView) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Full-text search over all texts of a run, without an index: the journal and its blobs are read once a search.
+"""Full-text search over all texts of a run, without an index: the journal, its blobs and the outputs of jobs are read
+once a search.
 
 Upper and lower case of ASCII letters are the same. Of a text in a blob the blob itself is searched.
 """
@@ -6,18 +7,26 @@ Upper and lower case of ASCII letters are the same. Of a text in a blob the blob
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO
 
 from pydantic_core import from_json
 
 from runs.blobs import to_bytes
+from runs.page.facts.logs import all_logs, open_log
 from runs.page.facts.run_view import RunView
 from runs.views.format import one_line, printable
 
 MAX_HITS = 200
 AROUND = 90
 CHUNK = 8_000_000
+OUTPUT_SECONDS = 2.0
+"""So long the outputs of jobs are searched: about 1 GB."""
+BEFORE_BYTES = 2_000
+"""The page of an output begins so far before a hit."""
 _SKIPPED = ("seq", "at", "mono", "kind", "prev", "digest", "sha256", "commit", "tree", "blobs")
 _WHERE = {
     "model_replied": "reply", "tool_finished": "result", "attempt_ended": "notes", "reminded": "harness",
@@ -26,13 +35,37 @@ _WHERE = {
 
 
 def find_text(view: RunView, words: str, limit: int = MAX_HITS) -> dict[str, Any]:
-    """Places where `words` occur, the first `limit` of them in the order of the journal."""
+    """The first `limit` places where `words` occur: in the order of the journal, then in whole outputs of jobs.
+
+    `unread` counts the outputs that there was no time for.
+    """
     hits: list[dict[str, Any]] = []
-    for hit in _hits(view, words):
-        if len(hits) == limit:
-            return {"hits": hits, "more": True}
-        hits.append(hit)
-    return {"hits": hits, "more": False}
+    unread = 0
+    for hit in chain(_hits(view, words), _in_outputs(view, words)):
+        if isinstance(hit, int):
+            unread = hit
+        elif len(hits) == limit:
+            return {"hits": hits, "more": True, "unread": 0}
+        else:
+            hits.append(hit)
+    return {"hits": hits, "more": False, "unread": unread}
+
+
+def _in_outputs(view: RunView, words: str) -> Iterator[dict[str, Any] | int]:
+    """The first hit in each job's output; at last the number of those that were not read, if there are any."""
+    until, logs = time.monotonic() + OUTPUT_SECONDS, all_logs(view.folder)
+    for number, (job, path) in enumerate(logs):
+        if time.monotonic() > until:
+            yield len(logs) - number
+            return
+        file = open_log(path)
+        if file is None:
+            continue
+        with file:
+            found = _first_in(file, to_bytes(words).lower())
+        if found:
+            place = max(0, found.place - BEFORE_BYTES)
+            yield {"seq": -1, "turn": 0, "where": "output", "job": job, "from": place, "parts": found.parts}
 
 
 def _hits(view: RunView, words: str) -> Iterator[dict[str, Any]]:
@@ -79,18 +112,33 @@ def _in_blob(view: RunView, name: str, words: bytes) -> tuple[str, str, str] | N
         return None
     try:
         with (view.folder / "blobs" / name).open("rb") as file:
-            before = b""
-            while piece := file.read(CHUNK):
-                text = before + piece
-                place = text.lower().find(words)
-                if place >= 0:
-                    start, end = max(0, place - AROUND), place + len(words) + AROUND
-                    near = text[start:end].decode("utf-8", "replace")
-                    head = text[start:place].decode("utf-8", "replace")
-                    return _cut(near, len(head), len(words.decode("utf-8", "replace")))
-                before = text[-len(words) - AROUND :]
+            found = _first_in(file, words)
     except OSError:
         return None
+    return found.parts if found else None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The byte of a file where words begin, and the texts before, of and after them."""
+
+    place: int
+    parts: tuple[str, str, str]
+
+
+def _first_in(file: BinaryIO, words: bytes) -> _Found | None:
+    before, read = b"", 0
+    while piece := file.read(CHUNK):
+        text = before + piece
+        place = text.lower().find(words)
+        if place >= 0:
+            start, end = max(0, place - AROUND), place + len(words) + AROUND
+            near = text[start:end].decode("utf-8", "replace")
+            head = text[start:place].decode("utf-8", "replace")
+            parts = _cut(near, len(head), len(words.decode("utf-8", "replace")))
+            return _Found(read - len(before) + place, parts)
+        read += len(piece)
+        before = text[-len(words) - AROUND :]
     return None
 
 

@@ -28,7 +28,8 @@ def job_facts(events: Iterable[Event]) -> dict[str, Any]:
             rows.append(_row(event.job, ran.get(event.job, ""), event.seconds, _ended(event), use_of(event)))
         elif isinstance(event, FoldFinished):
             name = f"evaluation {event.evaluation}, {event.fold}"
-            rows.append(_row("", name, event.seconds, event.status, use_of(event)))
+            job = next((step.job for step in reversed(event.steps) if not step.cached_from), "")
+            rows.append(_row(job, name, event.seconds, event.status, use_of(event)))
     return {"rows": rows, "use": use_texts(total)}
 
 

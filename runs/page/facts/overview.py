@@ -11,7 +11,7 @@ from runs.page.facts.knowledge import disclosure, known
 from runs.page.facts.run_view import RunView
 from runs.state import Attempt, Evaluation, State
 from runs.usage.job_use import use_texts
-from runs.usage.lane_time import NAMES, PARTS
+from runs.usage.lane_time import NAMES, PARTS, largest_losses
 from runs.usage.money import MONEY_NAMES, MONEY_PARTS
 from runs.usage.repair_steps import repair_line
 from runs.views.control import forked_text
@@ -193,8 +193,8 @@ def _graph(graph: Graph) -> dict[str, Any]:
 
 def _hours(view: RunView) -> dict[str, Any]:
     times = view.times
-    totals, whole = times.totals(), times.whole or 1.0
     by_lane = {lane: times.totals(lane) for lane in sorted(times.lanes)}
+    totals, whole = {part: sum(each[part] for each in by_lane.values()) for part in PARTS}, times.whole or 1.0
     return {
         "whole": duration_text(times.whole),
         "jobs": view.job_use.jobs,
@@ -212,7 +212,7 @@ def _hours(view: RunView) -> dict[str, Any]:
             if totals[part] > 0
         ],
         "losses": [
-            (NAMES[part], duration_text(seconds), f"{seconds / whole:.1%}") for part, seconds in times.largest_losses()
+            (NAMES[part], duration_text(seconds), f"{seconds / whole:.1%}") for part, seconds in largest_losses(totals)
         ],
     }
 

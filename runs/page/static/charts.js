@@ -40,13 +40,16 @@
     const ctx = plot.ctx, ratio = devicePixelRatio, box = plot.bbox;
     ctx.save();
     ctx.beginPath(); ctx.rect(box.left, box.top, box.width, box.height); ctx.clip();
-    for (const [name, value] of chart.medals) {
+    let last = -Infinity, left = 4;
+    for (const [name, value] of [...chart.medals].sort((a, b) => b[1] - a[1])) {
       const y = plot.valToPos(value, "y", true);
+      left = y - last < 12 * ratio ? left + 56 : 4;  // names of lines that are close stand beside each other
+      last = y;
       ctx.strokeStyle = ctx.fillStyle = color(name);
       ctx.setLineDash([6 * ratio, 4 * ratio]); ctx.lineWidth = 1.3 * ratio;
       ctx.beginPath(); ctx.moveTo(box.left, y); ctx.lineTo(box.left + box.width, y); ctx.stroke();
       ctx.setLineDash([]); ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-      ctx.textAlign = "left"; ctx.fillText(name, box.left + 4 * ratio, y - 3 * ratio);
+      ctx.textAlign = "left"; ctx.fillText(name, box.left + left * ratio, y - 3 * ratio);
     }
     for (const [hours, score, noise, verdict] of chart.evaluations) {
       if (hours > until) break;

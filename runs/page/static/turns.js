@@ -55,14 +55,14 @@
   function showResults(found, words) {
     hits.replaceChildren(...found.hits.map((hit) => {
       const link = document.createElement("a"), turn = document.createElement("span"), where = document.createElement("span"), text = document.createElement("span");
-      link.href = hit.turn ? `/run/${run}/turn/${hit.turn}#e-${hit.seq}` : `/run/${run}/event/${hit.seq}?field=${hit.field}`;
-      turn.textContent = hit.turn ? `turn ${hit.turn}` : "run"; where.textContent = hit.where; where.className = "soft";
+      link.href = hit.job ? `/run/${run}/job/${hit.job}?from=${hit.from}` : hit.turn ? `/run/${run}/turn/${hit.turn}#e-${hit.seq}` : `/run/${run}/event/${hit.seq}?field=${hit.field}`;
+      turn.textContent = hit.turn ? `turn ${hit.turn}` : hit.job ? "job" : "run"; where.textContent = hit.where; where.className = "soft";
       const [before, match, after] = hit.parts, mark = document.createElement("mark");
       mark.textContent = match; text.append(before, mark, after);
       link.append(turn, where, text);
       return link;
     }));
-    document.getElementById("count").textContent = `${found.hits.length}${found.more ? " or more" : ""} hits for “${words}”`;
+    document.getElementById("count").textContent = `${found.hits.length}${found.more ? " or more" : ""} hits for “${words}”${found.unread ? `; ${found.unread} outputs of jobs were not searched` : ""}`;
     hits.dataset.done = words;
   }
   let timer = 0;

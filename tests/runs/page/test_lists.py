@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.sweep.store import Store
-from harness.sweep.types import Plan, Row
 from runs.events.registry import ModelReplied, Usage
 from runs.journal import EVENTS, Journal
 from runs.page.facts.all_runs import AllRuns
 from tests.day_run import write_day_run
-from tests.page_server import serve
+from tests.page_server import serve, write_sweep
 
 RUN, MISSING = "20261130-080000_digits_0_s", "20261130-080000_digits_1_s"
 
 
-def plan_of(*run_ids: str) -> Plan:
-    rows = [Row(f"r{seed}", run_id, "digits", "digits", seed, {}, {}) for seed, run_id in enumerate(run_ids)]
-    return Plan("s", "2026-11-30T08:00:00Z", "0.2.0", "", "local", 1, 2, 10**9, score=False, rows=tuple(rows))
-
-
 def test_a_sweep_lists_its_runs_with_links_to_those_that_began(tmp_path: Path) -> None:
     write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
-    Store(tmp_path, "s").create(lambda draft: (plan_of(RUN, MISSING), ""))
+    write_sweep(tmp_path, "s", RUN, MISSING)
     with serve(tmp_path) as server:
         assert 'href="/sweep/s"' in server.get("/").text
         page = server.get("/sweep/s")
@@ -32,7 +25,7 @@ def test_a_sweep_lists_its_runs_with_links_to_those_that_began(tmp_path: Path) -
 
 
 def test_a_damaged_plan_of_a_sweep_is_named(tmp_path: Path) -> None:
-    Store(tmp_path, "s").create(lambda draft: (plan_of(RUN), ""))
+    write_sweep(tmp_path, "s", RUN)
     (tmp_path / "sweeps" / "s" / "plan.json").write_text("{")
     with serve(tmp_path) as server:
         page = server.get("/sweep/s")
