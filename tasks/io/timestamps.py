@@ -24,6 +24,7 @@ _NAMED_MONTH = re.compile(
 _MONTH_OF_YEAR = re.compile(r"([A-Za-z]{3,9})\.?,?[ ./-]+(\d{4})(?P<clock>)(?P<half>)")
 _PERIOD = re.compile(r"(\d{4})[ /-]?([QqWw]|(?<=[/-]))(\d{1,2})")
 _COUNTER = re.compile(r"([^\d]*)(\d+)([^\d]*)")
+_UTC = re.compile(r"(?<=\d) (UTC|GMT)$")
 _MOST_DAYS = 31
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -41,7 +42,7 @@ def parse_timestamps(cells: Sequence[str], column: str = "time") -> list[float |
     """
     if (numbers := _parse_plain_numbers(cells)) is not None:
         return numbers
-    texts = {cell: cell.strip() for cell in set(cells) if cell.strip().lower() not in MISSING}
+    texts = {cell: _UTC.sub("", cell.strip()) for cell in set(cells) if cell.strip().lower() not in MISSING}
     best: dict[str, float] = {}
     separated, counter = _separated_date_parser(texts.values()), _counter_parser(texts.values())
     for parse in (_parse_number, _parse_iso, separated, _named_month_parser(texts.values()), _parse_period, counter):

@@ -62,6 +62,8 @@ def _separator_in(cells: Sequence[str], column: Column | None) -> str:
     if column is not None and column.kind != "category":
         return ""
     kinds = {cell for cell in set(cells) if not is_missing(cell)}
+    if kinds and all(kind.strip()[:1] == "[" and kind.strip()[-1:] == "]" for kind in kinds):
+        return ","
     for separator in _SEPARATORS:
         joined = [kind for kind in kinds if separator in kind]
         members = {part.strip() for kind in kinds for part in kind.split(separator)}

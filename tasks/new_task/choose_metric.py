@@ -1,20 +1,16 @@
-"""Recommend a metric for a target from its values, and say why; check that a metric fits them."""
+"""Recommend a metric for a target from its values, and say why."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns, parse_numbers
 from tasks.io.csv_text import as_number
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.registry import find_metric, similar_metric
-from tasks.metrics.target_columns import ValueKind, read_mask
-from tasks.new_task.numbers_with_commas import WITH_COMMA, rewrite_numbers
 from tasks.new_task.request import Findings, Kind, TaskRequest
 from tasks.new_task.targets import pair_of
 
@@ -26,8 +22,6 @@ MIN_RANKED = 100
 COMMON_SHARE = 0.8
 MIN_COUNTS = 5
 """A column with fewer different whole numbers is not taken for a count."""
-MAX_MARKS = 5
-"""So few different words among many numbers are taken for marks of missing numbers."""
 SKEWED, LONG_TAIL = 1.5, 3.0
 """From so many medians on, the 95 % quantile makes a skewed price, and a long tail."""
 _ORDINAL = re.compile(r"rating|grade|quality|score|stars?\b|level|stage|severity|satisf|rank|opinion", re.IGNORECASE)
@@ -36,18 +30,6 @@ _PRICE = re.compile(
     r"price|cost|fare|salar|income|revenue|sales|amount|charges?\b|wage|budget|spend|rent|value|pay|earn|gdp",
     re.IGNORECASE,
 )
-ANSWERS: dict[ValueKind, tuple[str, Callable[[float], bool]]] = {
-    "binary": ("0 and 1", (0.0, 1.0).__contains__),
-    "whole": ("whole numbers", float.is_integer),
-    "non_negative": ("numbers from 0 up", lambda number: number >= 0),
-    "not_zero": ("numbers other than 0", lambda number: math.isfinite(number) and number != 0),
-    "probabilities": ("numbers from 0 to 1", lambda number: 0 <= number <= 1),
-    "numbers": ("numbers", math.isfinite),
-}
-OTHER_WAYS: dict[ValueKind, str] = {
-    "whole": "Write the labels from low to high with --order, or choose another --metric."
-}
-"""The answers a metric accepts, as a description and a check."""
 
 
 def named_metric(name: str) -> Metric:
@@ -166,79 +148,3 @@ def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str
         kind = "a price" if _PRICE.search(name) else "a size from 0 up"
         return "rmsle", f"{name} is {kind}, and {tail}"
     return "rmse", f"{name} has {distinct:,} different numbers"
-
-
-# -------------------------------------------------------------------------------------------------------------- checks
-
-
-def check_target(
-    data: Path | str, name: str, cells: Sequence[str], findings: Findings, kind: Kind | None = None
-) -> None:
-    """Refuse a target that no metric can score; `kind` is what --types says of it. Raises TaskError."""
-    kinds = set(cells)
-    if len(kinds) == 1:
-        raise TaskError(f"{data}: {name} is {min(kinds)!r} in every row: there is nothing to predict.")
-    numbers = parse_numbers(list(kinds))
-    if numbers is None and all(WITH_COMMA.fullmatch(cell) or as_number(cell) is not None for cell in kinds):
-        comma = sorted(cell for cell in kinds if "," in cell)
-        if comma:
-            raise TaskError(
-                f"{data}: {name} contains numbers with commas, such as {comma[0]!r}, which no metric can parse. Write "
-                f"them as 1234.5, or add --types {name}=number."
-            )
-    if numbers is None and kind != "category":
-        _refuse_near_numbers(data, name, kinds)
-    if numbers is not None and (infinite := sorted(cell for cell in kinds if math.isinf(float(cell)))):
-        raise TaskError(f"{data}: {name} is {infinite[0][:20]} in some row, a number too large to be scored.")
-    if len(kinds) == len(cells) and (numbers is None or _counts_up(numbers)):
-        raise TaskError(
-            f"{data}: {name} is different in every row, as an id is: it cannot be predicted. Name another --target."
-        )
-    if numbers is None and len(kinds) > len(cells) / 2:
-        findings.advice.append(f"{name} is text with few repeated values: most classes cannot be predicted")
-
-
-def _refuse_near_numbers(data: Path | str, name: str, kinds: Collection[str]) -> None:
-    """Refuse numbers with signs, such as $ 12, and numbers among which a few words mark the missing ones."""
-    words = sorted(cell for cell in kinds if as_number(cell) is None)
-    if any(sign in cell for cell in words for sign in "$€£¥%") and not rewrite_numbers(words)[1]:
-        raise TaskError(
-            f"{data}: {name} contains numbers with signs, such as {words[0][:40]!r}. To remove the signs, add --types "
-            f"{name}=number."
-        )
-    if len(kinds) > MAX_CLASSES and len(words) <= MAX_MARKS:
-        raise TaskError(
-            f"{data}: {name} has numbers, and {words[0][:40]!r} in some row. Empty such cells to leave out their rows, "
-            f"or add --types {name}=category if the numbers are labels."
-        )
-
-
-def _counts_up(numbers: Sequence[float]) -> bool:
-    whole = all(math.isfinite(number) and number.is_integer() for number in numbers)
-    return whole and max(numbers) - min(numbers) + 1 == len(numbers)
-
-
-def check_metric(data: Path | str, target: str, metric: Metric | str, kinds: Collection[str]) -> None:
-    """Refuse a metric that cannot be computed on the answers, whatever is predicted. Raises TaskError."""
-    metric = METRICS[metric] if isinstance(metric, str) else metric
-    if metric.answers == "masks":
-        _check_masks(data, target, metric, kinds)
-    if metric.answers not in ANSWERS:
-        return
-    accepted, is_accepted = ANSWERS[metric.answers]
-    if wrong := [cell for cell in kinds if as_number(cell) is None or not is_accepted(float(cell))]:
-        raise TaskError(
-            f"{data}: --metric {metric.name} needs {accepted}, and {target} is {min(wrong)[:40]!r} in some row. "
-            f"{OTHER_WAYS.get(metric.answers, 'Choose another --metric, or another --target.')}"
-        )
-
-
-def _check_masks(data: Path | str, target: str, metric: Metric, kinds: Collection[str]) -> None:
-    for cell in kinds:
-        try:
-            read_mask(cell)
-        except ValueError:
-            raise TaskError(
-                f"{data}: --metric {metric.name} needs masks (start and length, start and length, and so on), and "
-                f"{target} is {cell[:40]!r} in some row. Choose another --metric, or another --target."
-            ) from None

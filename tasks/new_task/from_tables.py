@@ -14,7 +14,8 @@ from tasks.io.csv_text import as_number, is_missing
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.ranking import reveals_class
 from tasks.new_task.advice import advice_on
-from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
+from tasks.new_task.check_target import check_metric, check_target
+from tasks.new_task.choose_metric import choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, check_times, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables
@@ -90,7 +91,8 @@ def _prepare(request: TaskRequest, tables: Tables, read: Matched, findings: Find
     if len(train) < MIN_LABELLED:
         raise TaskError(f"{tables.train}: {len(train)} rows have labels, and at least {MIN_LABELLED} are needed.")
     for label in read.labels:
-        check_target(tables.train, label, train.column(label), findings, request.types.get(label))
+        kind = "category" if empty_is_an_answer(request) else request.types.get(label)
+        check_target(tables.train, label, train.column(label), findings, kind)
     if request.time:
         check_times(train.column(request.time), request.time, str(tables.train))
     return replace(read, train=train)

@@ -12,7 +12,8 @@ from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns, write_columns
 from tasks.metrics.metric import Metric
 from tasks.new_task.advice import advice_on
-from tasks.new_task.choose_metric import check_metric, check_target, choose_metric, empty_is_an_answer
+from tasks.new_task.check_target import check_metric, check_target, same_spelling
+from tasks.new_task.choose_metric import choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
@@ -181,12 +182,20 @@ def _prepare(request: TaskRequest, data: Path, table: Columns, findings: Finding
     table = apply_types(table, request.types, str(data))
     if not empty_is_an_answer(request):
         table = keep_labelled(table, request.targets, findings)
+    if not len(table):
+        raise TaskError(
+            f"{data}: no row has a {' and a '.join(request.targets)}. Name another --target. Formulas of a workbook "
+            "count once it is saved with their results."
+        )
     if len(table) < MIN_ROWS:
         names = " and a ".join(request.targets)
         raise TaskError(f"{data}: {len(table)} rows have a {names}, and at least {MIN_ROWS} are needed.")
+    for name in request.targets if request.separator is None and not request.order else ():
+        table = same_spelling(table, name, findings) if request.types.get(name) != "category" else table
     table, targets = expand(table, request, findings)
     for name in targets:
-        check_target(data, name, table.column(name), findings, request.types.get(name))
+        kind = "category" if empty_is_an_answer(request) else request.types.get(name)
+        check_target(data, name, table.column(name), findings, kind)
     return table, targets
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.errors import TaskError
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns
-from tasks.io.csv_text import as_number, is_missing
+from tasks.io.csv_text import Number, as_number, is_missing
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_names import match_names, same_name
 from tasks.new_task.request import Findings, TaskRequest
@@ -115,11 +116,17 @@ def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> 
             f"{tables.sample or tables.test}: ids in {id_name} repeat. Rows with several predictions need a `blend:` "
             "section."
         )
-    if set(ids) != set(wanted) or len(ids) != len(wanted):
+    if Counter(map(_counted, ids)) != Counter(map(_counted, wanted)):
         raise TaskError(
             f"{tables.sample}: has {len(ids):,} ids and {tables.test_name} {len(wanted):,}; they must be the same. "
             "Name the sample that belongs to this test table with --sample."
         )
+
+
+def _counted(name: str) -> str | Number:
+    """An id as it is compared: `7.0` is 7."""
+    number = as_number(name)
+    return name if number is None else number
 
 
 def _with_ids(train: Columns, test: Columns, id_name: str, findings: Findings) -> Columns:

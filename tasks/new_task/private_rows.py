@@ -77,7 +77,7 @@ def private_rows(
         if not _can_be_scored(metric, rows.answers, members):
             raise TaskError(f"{shown}: {_too_rare(target, metric, rows, request, len(held))}")
     findings.facts.append(f"{len(private):,} rows are private, and {len(is_private) - len(private):,} are for training")
-    findings.advice += _note_rare_class(target.labels[0], rows.strata, private)
+    findings.advice += _note_rare_class(target.labels[0], rows.strata, private) if rows.stratify else []
     return is_private
 
 

@@ -37,7 +37,7 @@ def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Co
     table = _parse(content.name, content.data, str(path), sheet if is_workbook else "", findings, wanted)
     if not table.header or not len(table):
         raise TaskError(f"{path}: has no rows below its header. Give a table with a header and one row per example.")
-    table = _without_row_numbers(_without_spaces(table, findings), findings)
+    table = _without_row_numbers(_without_spaces(_without_headers(table, findings), findings), findings)
     _check_header(path, table)
     return table
 
@@ -69,6 +69,17 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
+def _without_headers(table: Columns, findings: Findings) -> Columns:
+    """The table without rows that repeat the header, as joined files have them."""
+    places = [row for row, cell in enumerate(table.column_at(0)) if cell == table.header[0]]
+    columns = [table.column_at(index) for index in range(len(table.header))] if places else []
+    repeated = {row for row in places if [column[row] for column in columns] == table.header}
+    if not repeated:
+        return table
+    findings.facts.append(f"left out {len(repeated)} rows that repeat the header")
+    return table.take([row for row in range(len(table)) if row not in repeated])
+
+
 def _without_spaces(table: Columns, findings: Findings) -> Columns:
     """The table without spaces around the names of its columns."""
     names = [name.strip() for name in table.header]
@@ -92,6 +103,11 @@ def _without_row_numbers(table: Columns, findings: Findings) -> Columns:
 def _check_header(path: Path, table: Columns) -> None:
     """Refuse a header that is not one row of names."""
     unnamed = [index for index, name in enumerate(table.header) if not name.strip()]
+    if len(table.header) > 1 and len(unnamed) == len(table.header) - 1 and (lines := _lines_above(table)):
+        raise TaskError(
+            f"{path}: its first row has only {next(filter(str.strip, table.header))[:40]!r}, and row {lines + 1} looks "
+            "like the header. Remove the rows above that one."
+        )
     numbers = [name for name in table.header if as_number(name) is not None]
     are_names = len(set(numbers)) == len(numbers) and all(name.strip().isdigit() for name in numbers)  # pixels, years
     if len(numbers) > len(table.header) / 2 and not are_names:
@@ -107,6 +123,12 @@ def _check_header(path: Path, table: Columns) -> None:
             "second row has names above numbers), as merged cells do. Save it with one row of names."
         )
     raise TaskError(f"{path}: column {unnamed[0] + 1} has no name. Give each column a name in the first row.")
+
+
+def _lines_above(table: Columns) -> int:
+    """How many rows stand above the first one with a cell in every column; 0 if there is none among the first rows."""
+    columns = [table.column_at(index)[:HEADER_ROWS_PROBED] for index in range(len(table.header))]
+    return next((number for number, row in enumerate(zip(*columns, strict=True), 1) if all(map(str.strip, row))), 0)
 
 
 def _has_second_header(table: Columns) -> bool:

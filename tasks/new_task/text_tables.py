@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns, parse_unquoted
-from tasks.io.csv_text import BOM, MAX_CELL_CHARS, TableError, iter_rows
+from tasks.io.csv_text import BOM, MAX_CELL_CHARS, TableError, as_number, iter_rows
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 WIDE = {
@@ -24,6 +24,7 @@ WIDE = {
 ARROW_BYTES = 4 << 20
 """From this size on pyarrow reads the table, where it is installed: in a third of the time."""
 PROBED_LINES = 20
+HEADER_ROWS_PROBED = 10
 _MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}")
 """What letters outside of ASCII look like in UTF-8."""
 
@@ -39,7 +40,22 @@ def read_text_table(data: bytes, name: str, shown: str, wanted: Sequence[str] = 
     try:
         return _read(data, text, name, separator), separator
     except (TableError, csv.Error) as error:
-        raise TaskError(f"{shown}: cannot be read as a table ({error}). Mend that, or save it again as CSV.") from None
+        advice = _advice(text, separator)
+        raise TaskError(f"{shown}: cannot be read as a table ({error}). {advice}") from None
+
+
+def _advice(text: str, separator: str) -> str:
+    """What to do about rows of different lengths: remove a title, close a quote, or mend the row."""
+    rows = _probe(text, separator)
+    widths = [len(row) for row in rows[:HEADER_ROWS_PROBED]]
+    if widths and widths[0] < max(widths) == widths[-1]:
+        header = rows[widths.index(max(widths))]
+        if all(cell.strip() and as_number(cell) is None for cell in header):
+            return f"The header seems to be the row that begins with {header[0][:40]!r}: remove what stands above it."
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count('"') % 2:
+            return f"Line {number} has a quotation mark without a second one, which may be why: mend it."
+    return "Mend that, or save it again as CSV."
 
 
 def _decode(data: bytes, shown: str) -> str:

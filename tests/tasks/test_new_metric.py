@@ -18,7 +18,7 @@ from tasks.judging.select_final import choose
 from tasks.metrics.bootstrap import draw_scores, estimate_noise
 from tasks.metrics.registry import METRICS, Metric
 from tasks.metrics.target_columns import target_numbers
-from tasks.new_task.choose_metric import check_metric
+from tasks.new_task.check_target import check_metric
 from tasks.task import TaskError, load_task
 from tests.tasks.test_select_final import make_fold
 

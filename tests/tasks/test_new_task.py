@@ -101,10 +101,10 @@ def test_unscorable_targets_are_refused_and_odd_tables_are_noted(tmp_path: Path)
         created(["ja"] * 120)
     with pytest.raises(TaskError, match="numbers with commas"):
         created([f"{index},{index:03d}" for index in range(1, 121)])
-    with pytest.raises(TaskError, match="0 rows have a y"):
+    with pytest.raises(TaskError, match="no row has a y"):
         created([" "] * 120)
     assert "60 rows are copies" in " ".join(created(["grün" if index % 2 else "rot" for index in range(120)]))
-    assert "few repeated values" in " ".join(created([f"2024-01-{index * 2 // 3}" for index in range(120)]))
+    assert "few repeated values" in " ".join(created([f"item {index * 2 // 3}" for index in range(120)]))
     with pytest.raises(TaskError, match="different in every row, as an id is"):
         created([f"customer {index}" for index in range(120)])
     with pytest.raises(TaskError, match="different in every row, as an id is"):

@@ -183,8 +183,11 @@ def test_workbook_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypa
     WRITERS["d.xlsx"](tmp_path / "d.xlsx")
     monkeypatch.setattr("tasks.new_task.typed_tables.MAX_SHEET_BYTES", 1000)
     assert "Save the sheet as CSV" in refused(tmp_path / "d.xlsx")
+
+
+def test_two_gigabytes_of_excel_are_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "huge.xlsx").open("wb") as file:
-        file.truncate(2 << 30)  # 2 GB that take no space on disk
+        file.truncate(2 << 30)  # they take no space on disk
     assert "2,147 MB of Excel" in refused(tmp_path / "huge.xlsx")
 
 
@@ -213,22 +216,24 @@ def test_workbook_is_read_from_its_first_sheet_with_a_table(tmp_path: Path) -> N
     assert any("'Data' and not 'Sheet'" in fact for fact in created.findings.facts)
 
 
-def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.new_task import unpack
+def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path, writes, is_over = tmp_path / "d.csv", threading.Event(), threading.Event()
+    path.write_text(frame().to_csv(index=False) + "1,2,x,3\n" * 2_000_000)
 
-    path = tmp_path / "d.csv"
-    frame().to_csv(path, index=False)
-    read = unpack._read
+    def append() -> None:
+        with path.open("a", buffering=1) as file:
+            while not is_over.is_set():
+                file.write("1,2,x,3\n")
+                writes.set()
 
-    def slow(*arguments: Any) -> Any:
-        content = read(*arguments)
-        writer = threading.Thread(target=lambda: path.open("a").write("1,2,x,3\n"))
-        writer.start()
+    writer = threading.Thread(target=append)
+    writer.start()
+    try:
+        writes.wait()
+        assert "changed while it was read" in refused(path)
+    finally:
+        is_over.set()
         writer.join()
-        return content
-
-    monkeypatch.setattr(unpack, "_read", slow)
-    assert "changed while it was read" in refused(path)
 
 
 def test_times_in_three_formats_are_refused_with_examples(tmp_path: Path) -> None:

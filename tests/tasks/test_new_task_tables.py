@@ -212,6 +212,23 @@ def test_tables_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
         made(tmp_path / "one", into=tmp_path / "never")
 
 
+def test_repeated_name_of_a_column_is_refused_in_each_table(tmp_path: Path) -> None:
+    for name in ("train.csv", "test.csv", "sample_submission.csv"):
+        folder = wine_folder().write(tmp_path / name / "wine")
+        header = read_table(folder / name)[0]
+        change(folder, name, [header[0], header[0], *header[2:]])
+        with pytest.raises(TaskError, match=rf"{name}: 'Id' is the name of more than one column"):
+            made(folder, into=tmp_path / "never")
+
+
+def test_ids_that_are_equal_as_numbers_fit(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    ids = [[f"{row[0]}.0", "red"] for row in read_table(folder / "sample_submission.csv")[1:]]
+    change(folder, "sample_submission.csv", ["Id", "target"], ids)
+    task, _ = made(folder)
+    assert [row[0] for row in submit_sample(task, tmp_path)[1:]] == [row[0] for row in ids]
+
+
 def test_test_rows_without_ids_get_those_of_a_sample_that_counts_them(tmp_path: Path) -> None:
     folder = wine_folder().write(tmp_path / "wine")
     for file in ("train.csv", "test.csv"):

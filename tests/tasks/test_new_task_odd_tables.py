@@ -1,0 +1,122 @@
+"""Odd spellings and marks in tables are told or refused with what to do, and never guessed silently."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_tasks import read_table, write_table
+
+from tasks.errors import TaskError
+from tests.tasks.new_tasks import made
+
+ROWS = 200
+
+
+def column(cell: Callable[[random.Random, int], object], path: Path, name: str = "y") -> Path:
+    """A table with a number and a column of these cells."""
+    draw = random.Random(4)
+    write_table(path, [["x", name], *([f"{draw.random():.5f}", str(cell(draw, row))] for row in range(ROWS))])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "metric", "kinds"),
+    [
+        (["True", "False", "1", "0"], "roc_auc", {"1", "0"}),
+        (["TRUE", "false", "true", "FALSE"], "roc_auc", {"1", "0"}),
+        (["Yes", "Yes", "yes", "no", "NO", "no"], "roc_auc", {"Yes", "no"}),
+    ],
+)
+def test_spellings_of_two_words_become_one(words: list[str], metric: str, kinds: set[str], tmp_path: Path) -> None:
+    task, created = made(column(lambda draw, row: words[row % len(words)], tmp_path / "d.csv"), "y")
+    assert task.metric.name == metric
+    assert {row[-1] for row in read_table(task.public / "train.csv")[1:]} == kinds
+    assert any("became" in fact for fact in created.findings.facts)
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        (lambda draw, row: ["Oak", "oak", "Elm"][row % 3], "'Oak' and 'oak', two labels here"),
+        (lambda draw, row: ["yes", "NA"][row % 2], "y is NA in 100 rows, a label here"),
+        (lambda draw, row: -999 if row % 10 == 0 else round(draw.gauss(50, 9), 2), "y is -999 in 20 rows, far from"),
+        (lambda draw, row: 5000 + row * 3 + draw.randrange(3), "y grows from row to row"),
+        (lambda draw, row: ['["a"]', '["a", "b"]', '["b"]', '["b", "c"]'][row % 4], "use --split-labels ','"),
+    ],
+)
+def test_what_may_be_meant_otherwise_is_told(
+    cell: Callable[[random.Random, int], object], advice: str, tmp_path: Path
+) -> None:
+    _, created = made(column(cell, tmp_path / "d.csv"), "y")
+    assert any(advice in one for one in created.findings.advice), created.findings.advice
+
+
+def test_counts_get_no_advice_about_rare_classes(tmp_path: Path) -> None:
+    _, created = made(
+        column(lambda draw, row: min(6, int(draw.expovariate(0.5))), tmp_path / "d.csv", "visits"), "visits"
+    )
+    assert not any("chance dominates" in one for one in created.findings.advice)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (lambda draw, row: f"({draw.randrange(60)})" if row % 3 else row % 40, r"signs or spaces.*y=number"),
+        (lambda draw, row: f"1\u00a0{draw.randrange(100, 999)}", r"signs or spaces.*y=number"),
+        (lambda draw, row: f"{draw.randrange(24)}:{draw.randrange(60):02d}", r"no plain numbers.*seconds"),
+        (lambda draw, row: f"2024-01-{1 + draw.randrange(28):02d}", r"no plain numbers.*days"),
+    ],
+)
+def test_numbers_in_other_forms_are_no_classes(
+    cell: Callable[[random.Random, int], object], message: str, tmp_path: Path
+) -> None:
+    path = column(cell, tmp_path / "d.csv")
+    with pytest.raises(TaskError, match=message):
+        made(path, "y", into=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+    assert made(path, "y", types={"y": "category"})[0].metric.name == "accuracy"
+    if "=number" in message:
+        assert made(path, "y", types={"y": "number"})[0].metric.needs == "numbers"
+
+
+def test_whole_numbers_called_an_id_are_no_target(tmp_path: Path) -> None:
+    numbers = random.Random(1).sample(range(10_000, 99_999), ROWS)
+    path = column(lambda draw, row: numbers[row], tmp_path / "d.csv", "order_id")
+    with pytest.raises(TaskError, match="different in every row, as an id is"):
+        made(path, "order_id", into=tmp_path / "never")
+    task, _ = made(column(lambda draw, row: numbers[row], tmp_path / "e.csv", "price"), "price")
+    assert task.metric.needs == "numbers"
+
+
+def test_joined_files_lose_their_second_header(tmp_path: Path) -> None:
+    path = column(lambda draw, row: draw.random(), tmp_path / "d.csv")
+    path.write_text(path.read_text() * 2)
+    task, created = made(path, "y")
+    assert "left out 1 rows that repeat the header" in created.findings.facts
+    assert task.metric.name == "rmse"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "Report of the year\n\n" + text, r"begins with 'x': remove what stands above it"),
+        (lambda text: "Report,\nmade in May,\n" + text, r"has only 'Report', and row 3 looks like the header"),
+        (lambda text: text.replace("\n", '\n"', 1), r"Line 2 has a quotation mark without a second one"),
+        (lambda text: text + "1,2,3\n", "line 202 has 3 cells, the header has 2"),
+    ],
+)
+def test_rows_that_are_no_rows_are_located(change: Callable[[str], str], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    rows = "".join(f"{row},{row * 7 % 5}\n" for row in range(ROWS))
+    path.write_text(change("x,y\n" + rows))
+    with pytest.raises(TaskError, match=message):
+        made(path, "y", into=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+def test_target_that_is_empty_in_every_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"no row has a y.*workbook"):
+        made(column(lambda draw, row: "", tmp_path / "d.csv"), "y", into=tmp_path / "never")
