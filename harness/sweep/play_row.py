@@ -136,10 +136,11 @@ class Worker:
             self.store.append(row.key, "ended", kind="refused", reason=reason)
             return Outcome("refused", reason)
         if why := fitness.why_unfit(row, self.plan, self.process):
-            return self._unfit(why)
+            return self.refuse(why)
         return None
 
-    def _unfit(self, why: str) -> Outcome:
+    def refuse(self, why: str) -> Outcome:
+        """Mark this host as one that cannot run something; the run moves on."""
         self.store.mark_worker(why)
         return Outcome("unfit", f"worker {worker_name()} cannot run it: {why}")
 
@@ -248,7 +249,7 @@ class Worker:
             said = said if _is_about(said, _NO_REPLY) else f"no reply from {row.base_url}: {said}"
             return Outcome("later", said, self.waits.endpoint)
         if code == errors.SANDBOX and (why := fitness.why_unfit(row, self.plan, self.process, is_fresh=True)):
-            return self._unfit(why)
+            return self.refuse(why)
         if code < 0:
             said = f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
         return Outcome("failed", said or f"exit code {code}", self.waits.failed)

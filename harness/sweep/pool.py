@@ -18,9 +18,8 @@ from harness.sweep.queue import Queue
 from harness.sweep.row_state import Reader
 from harness.sweep.store import FOLDER
 from harness.sweep.types import Plan, Row
-from sandboxes.base import SandboxUnavailable
 from sandboxes.gpus import query_gpus
-from sandboxes.leases.amounts import Priority, Request, this_machine
+from sandboxes.leases.amounts import Machine, Priority, Request, this_machine
 from sandboxes.leases.leases import Leases
 
 WAIT_SECONDS = 1.0
@@ -52,7 +51,13 @@ class Pool:
         self._errors: list[BaseException] = []
 
     def play(self, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Play all runs until none is left for this host, or a stop. `on_wait` is called about once a second."""
+        """Play all runs until none is left for this host, or a stop. `on_wait` is called about once a second.
+
+        Runs that need more than this host has are said first: they would wait for ever.
+        """
+        for row in list(self.queue.rows):
+            if why := why_never(_needs_of(row, self.worker.plan), self._leases.machine):
+                self._settle(row, self.worker.refuse(why))
         threads = [threading.Thread(target=self._work, name=f"run {number}") for number in range(self.jobs)]
         for thread in threads:
             thread.start()
@@ -87,9 +92,6 @@ class Pool:
                 return self.worker.play(row)
         except _MustStop:
             return Outcome("stopped")
-        except SandboxUnavailable as error:
-            self.worker.store.mark_worker(str(error))
-            return Outcome("unfit", str(error))
 
     def _settle(self, row: Row, outcome: Outcome) -> None:
         self.on_end(row, outcome)
@@ -106,8 +108,7 @@ class Pool:
     @contextmanager
     def _lease(self, row: Row) -> Iterator[None]:
         """Hold what the run needs of this host, once that is free."""
-        plan = self.worker.plan
-        request = Request(plan.cores, plan.memory, row.gpus)
+        request = _needs_of(row, self.worker.plan)
 
         def on_wait(_: str) -> None:
             if self.worker.must_stop:
@@ -117,6 +118,22 @@ class Pool:
             if request.cores or request.memory or request.gpus:
                 stack.enter_context(self._leases.acquire(request, Priority.FIRST_FOLD, on_wait))
             yield
+
+
+def _needs_of(row: Row, plan: Plan) -> Request:
+    return Request(plan.cores, plan.memory, row.gpus)
+
+
+def why_never(needs: Request, machine: Machine) -> str:
+    """Why a host could never hold what a run needs; empty if it could."""
+    if needs.gpus > len(machine.gpus):
+        return f"it needs {needs.gpus} GPUs, and nvidia-smi lists {len(machine.gpus)} here"
+    if needs.cores > machine.cores:
+        return f"it needs {needs.cores} cores, and this host has {machine.cores}"
+    if needs.memory > machine.memory:
+        needed, had = (f"{amount / 1e9:.1f} GB" for amount in (needs.memory, machine.memory))
+        return f"it needs {needed} of memory, and this host has {had} besides what it keeps for itself"
+    return ""
 
 
 def default_jobs(plan: Plan) -> int:

@@ -9,6 +9,8 @@ import shutil
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,17 +23,20 @@ from harness.settings import Settings
 from harness.sweep import host
 from harness.sweep.plan import make_plan
 from harness.sweep.play_row import Waits, Worker
-from harness.sweep.pool import Pool
+from harness.sweep.pool import Pool, why_never
 from harness.sweep.reproduce import yaml_of
 from harness.sweep.row_state import Reader
 from harness.sweep.schema import SweepRequest, read_request
 from harness.sweep.store import Store
 from runs.events.registry import LessonsChosen, LessonsLearned
+from sandboxes.leases.amounts import Machine, Priority, Request, this_machine
+from sandboxes.leases.leases import Leases
 from tests.playing import call, events_of, harness_here, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message
 from tests.sweeps.whole import QUICK, check_whole
 
 PATIENT = ("model_first_wait_seconds=0.1", "model_longest_wait_seconds=0.5", "model_stall_seconds=5")
+RECORDED = Path(__file__).parents[1] / "sandboxes" / "recorded"
 FAST = Waits(failed=0.1, full=0.3, endpoint=0.3, busy=0.3)
 COPY = "cp data/sample_submission.csv submission.csv"
 
@@ -52,15 +57,21 @@ def engineer(seconds: float = 0.0) -> Any:
     return script
 
 
-def made(home: Path, *tasks: str, seeds: int = 1, settings: tuple[str, ...] = (), **options: Any) -> Worker:
-    """A worker of a new sweep."""
+def made(
+    home: Path,
+    *tasks: str,
+    seeds: int = 1,
+    settings: tuple[str, ...] = (),
+    plan: Mapping[str, Any] | None = None,
+) -> Worker:
+    """A worker of a new sweep, `plan` being what differs in its plan."""
     process = Settings(home, api_key="sk-test", variables=dict(os.environ), keys={"HARNESS_API_KEY": "sk-test"})
     request = SweepRequest(tasks, name="s", seeds=seeds, assignments=(*QUICK, *PATIENT, *settings))
     source = read_request(request)
-    plan = make_plan(source, process)
+    table = replace(make_plan(source, process), **(plan or {}))
     store = Store(home, "s")
-    plan = store.create(lambda draft: (plan, yaml_of(source, plan)))
-    return Worker(store, plan, process, waits=FAST)
+    store.create(lambda draft: (table, yaml_of(source, table)))
+    return Worker(store, table, process, waits=FAST)
 
 
 def states(worker: Worker) -> dict[str, str]:
@@ -175,9 +186,66 @@ def test_a_worker_that_cannot_run_marks_itself_and_the_run_waits_for_another(dig
     assert code == 5, printed
 
 
-def test_another_version_of_the_harness_does_not_play_a_sweep(digits_home: Path) -> None:
-    from dataclasses import replace
+def test_what_this_host_could_never_hold_is_said_before_anything_waits() -> None:
+    host_of_two = Machine(cores=2, memory=8_000_000_000, gpus=("a", "b"))
+    assert why_never(Request(2, 8_000_000_000, 2), host_of_two) == ""
+    assert "16 cores" in why_never(Request(cores=16), host_of_two)
+    assert "8.1 GB" in why_never(Request(memory=8_100_000_000), host_of_two)
+    assert "3 GPUs" in why_never(Request(gpus=3), host_of_two)
 
+
+def test_a_run_that_needs_more_than_this_host_has_is_left_to_others_at_once(digits_home: Path) -> None:
+    worker = made(digits_home, "digits", seeds=2, plan={"cores": 10_000})
+    pool = Pool(worker, jobs=1)
+    pool.play()
+    assert set(states(worker).values()) == {"waiting"} and len(pool.unfit) == 2
+    assert all(not worker.store.log(row.key) for row in worker.plan.rows), "nothing was started"
+    assert "10000 cores" in json.dumps(worker.store.unfit_workers())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("needs", ["cores", "memory"])
+def test_two_runs_that_do_not_fit_together_do_not_overlap(needs: str, digits_home: Path) -> None:
+    most = this_machine()
+    plan = {"cores": {"cores": most.cores}, "memory": {"memory": most.memory * 2 // 3}}[needs]
+    with ChatServer(engineer(0.1)) as server:
+        worker = made(digits_home, "digits", seeds=2, settings=served(server), plan=plan)
+        Pool(worker, jobs=2).play()
+    assert set(states(worker).values()) == {"done"}
+    spans = sorted(tuple(line["at"] for line in worker.store.log(row.key)) for row in worker.plan.rows)
+    (_, first_end), (second_start, _) = spans
+    assert first_end <= second_start
+
+
+@pytest.fixture
+def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An `nvidia-smi` that lists one GPU; its id."""
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    (line,) = (RECORDED / "query_gpu.csv").read_text().splitlines()[:1]
+    program.write_text(f'#!/bin/sh\ncase "$*" in topo*) exit 1;; *) echo "{line}";; esac\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return line.split(", ")[1]
+
+
+def test_a_run_waits_for_the_gpu_that_a_run_of_another_sweep_has(digits_home: Path, one_gpu: str) -> None:
+    worker = made(digits_home, "digits", settings=("gpus=1",))
+    others = Leases(digits_home / "sweeps" / ".runs", this_machine([one_gpu]))
+    pool = Pool(worker, jobs=1)
+    thread = threading.Thread(target=pool.play)
+    with others.acquire(Request(gpus=1), Priority.FIRST_FOLD):
+        thread.start()
+        time.sleep(1.0)
+        assert worker.store.log("digits.s0") == [] and not pool.unfit
+    try:
+        wait_until(lambda: bool(worker.store.log("digits.s0")))
+    finally:
+        worker.stop.ask()
+        thread.join(60)
+
+
+def test_another_version_of_the_harness_does_not_play_a_sweep(digits_home: Path) -> None:
     worker = made(digits_home, "digits")
     other = replace(worker, plan=replace(worker.plan, version="9.9"))
     outcome = other.play(other.plan.rows[0])
