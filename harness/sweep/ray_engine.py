@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +18,14 @@ from harness.settings import Settings
 from harness.sweep.drive import merge_if_over, only_driver, summarize
 from harness.sweep.elsewhere import play_to_the_end
 from harness.sweep.lengths import open_rows
-from harness.sweep.play_row import Outcome
+from harness.sweep.play_row import Outcome, last_words
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store
 from harness.sweep.types import Plan, Row
 
 POLL_SECONDS = 5.0
+LOOK_SECONDS, START_LOOKS, STEADY_SECONDS = 1.0, 180, 10.0
+"""How often, and how many times, the start of a submitted job is looked at; how long it must run to be believed."""
 
 
 def drive(store: Store, plan: Plan, process: Settings, address: str, jobs: int | None) -> int:
@@ -56,26 +60,38 @@ def _submit(store: Store, plan: Plan, process: Settings, address: str, jobs: int
     from ray.job_submission import JobSubmissionClient
 
     count = ["--jobs", str(jobs)] if jobs else []
-    words = [
-        "python",
-        "-P",
-        "-m",
-        "harness",
-        "sweep",
-        "resume",
-        store.name,
-        "--engine",
-        "ray",
-        "--address",
-        "auto",
-        *count,
-    ]
+    words = ["-P", "-m", "harness", "sweep", "resume", store.name, "--engine", "ray", "--address", "auto", *count]
     environment = {**plan.variables, "HARNESS_HOME": str(process.home)}
-    client = JobSubmissionClient(address)
-    job = client.submit_job(entrypoint=shlex.join(words), runtime_env={"env_vars": environment})
+    try:
+        client = JobSubmissionClient(address)
+        job = client.submit_job(entrypoint=_with_python(words), runtime_env={"env_vars": environment})
+        _wait_until_steady(client, job)
+    except (ConnectionError, RuntimeError) as error:
+        errors.fail(f"{address} takes no job ({error}); the sweep exists: harness sweep resume {store.name}")
     print(f"submitted as job {job} to {address}; this machine may be switched off")
     print(f"follow it: harness sweep status {store.name}, or ray job logs {job} --address {address}")
     return errors.DONE
+
+
+def _with_python(words: Sequence[str]) -> str:
+    """A command of the cluster's head: with the Python of this process if it is there too, since a job is given the
+    PATH of the shell that started Ray; else with the one of that PATH."""
+    mine = shlex.quote(sys.executable)
+    return f'if [ -x {mine} ]; then python={mine}; else python=python; fi; exec "$python" {shlex.join(words)}'
+
+
+def _wait_until_steady(client: Any, job: str) -> None:
+    """Wait until a job has run for a while. Raises `RuntimeError` with its last words if it ends instead."""
+    steady = 0.0
+    for _ in range(START_LOOKS):
+        status = client.get_job_status(job).value
+        if status in ("FAILED", "STOPPED"):
+            raise RuntimeError(f"job {job} ended at once: {last_words(client.get_job_logs(job))}")
+        steady = steady + LOOK_SECONDS if status == "RUNNING" else 0.0
+        if status == "SUCCEEDED" or steady >= STEADY_SECONDS:
+            return
+        time.sleep(LOOK_SECONDS)
+    raise RuntimeError(f"job {job} has not started after {START_LOOKS * LOOK_SECONDS:.0f} seconds")
 
 
 def resources_of(row: Row, plan: Plan) -> dict[str, float]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,35 @@ from tests.sweeps.whole import SET, check_whole
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+Start = Callable[..., Any]
+"""Starts a head and a second node, each with one core; what it gets is that of the second one or, as `head`, of the
+head."""
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head and a second node, each with one core."""
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for name, value in (("USAGE_STATS_ENABLED", "0"), ("raylet_start_wait_time_s", "120")):
         monkeypatch.setenv(f"RAY_{name}", value)
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args=SMALL)
-    try:
-        made.second = made.add_node(**{name: value for name, value in SMALL.items() if name != "include_dashboard"})
-        made.wait_for_nodes()
-        yield made
-    finally:
-        made.shutdown()
+    with ExitStack() as stack:
+
+        def start(head: Mapping[str, Any] = {}, **second: Any) -> Any:
+            made = Cluster(initialize_head=True, head_node_args={**SMALL, "include_dashboard": False, **head})
+            stack.callback(made.shutdown)
+            made.second = made.add_node(**SMALL, **second)
+            made.wait_for_nodes()
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def cluster(start: Start) -> Any:
+    return start()
 
 
 def raylet_of(node: Any) -> int:
@@ -87,3 +100,34 @@ def test_what_no_node_could_ever_hold_is_refused_before_anything_waits(digits_ho
     process = start_harness(digits_home, "sweep", "resume", "big", "--engine", "ray", "--address", cluster.address)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 2 and "64 CPU" in printed, printed
+
+
+def test_a_node_with_another_version_marks_itself_and_its_run_moves_on(
+    digits_home: Path, tmp_path: Path, start: Start
+) -> None:
+    other = tmp_path / "other" / "open_harness-9.9.dist-info" / "METADATA"
+    other.parent.mkdir(parents=True)
+    other.write_text("Metadata-Version: 2.1\nName: open-harness\nVersion: 9.9\n")
+    cluster = start(env_vars={"PYTHONPATH": str(tmp_path / "other")})
+    command = ["sweep", "digits", "--seeds", "2", "--name", "v", *SET, "--engine", "ray", "--address", cluster.address]
+    process = start_harness(digits_home, *command)
+    printed, _ = process.communicate(timeout=300)
+    store = Store(digits_home, "v")
+    assert process.returncode == 0, printed
+    assert {one.state for one in Reader(store, store.plan()).rows()} == {"done"}
+    (why,) = store.unfit_workers().values()
+    assert "9.9" in why
+    check_whole(digits_home, "v")
+
+
+def test_a_job_of_the_cluster_drives_a_sweep_after_its_command_has_ended(digits_home: Path, start: Start) -> None:
+    cluster = start(head={"include_dashboard": True})
+    command = ["sweep", "digits", "--name", "j", *SET, "--engine", "ray", "--address", f"http://{cluster.webui_url}"]
+    process = start_harness(digits_home, *command)
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 0 and "ray job logs" in printed, printed
+    store = Store(digits_home, "j")
+    (row,) = store.plan().rows
+    wait_until(lambda: Reader(store, store.plan()).row(row).state in ("done", "failed"), 250)
+    assert Reader(store, store.plan()).row(row).state == "done"
+    check_whole(digits_home, "j")
