@@ -40,9 +40,9 @@ class Recall:
     Questions name the attempt that asks: it finds its own events and those of ended attempts. Threads may share it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """The index in a run folder; the file is opened, or built, by the first question."""
-        self.folder = folder
+    def __init__(self, folder: Path, index_folder: Path | None = None) -> None:
+        """The index of a run, kept in `index_folder` or its folder; the first question opens the file, or builds it."""
+        self.folder, self._index_folder = folder, index_folder or folder
         self._waiting: list[Event] = []
         self._is_behind = True
         self._store: store.Store | None = None
@@ -160,10 +160,10 @@ class Recall:
     def _open(self) -> store.Store:
         if self._store is None:
             try:
-                self._store = store.Store(self.folder)
+                self._store = store.Store(self._index_folder)
             except sqlite3.DatabaseError:
                 self._discard()
-                self._store = store.Store(self.folder)
+                self._store = store.Store(self._index_folder)
         return self._store
 
     def _answer(self, question: Callable[[], Answer]) -> Answer:
@@ -184,7 +184,7 @@ class Recall:
     def _discard(self) -> None:
         self.close()
         with contextlib.suppress(OSError):
-            store.delete(self.folder)
+            store.delete(self._index_folder)
         self._waiting.clear()
         self._is_behind = True
 

@@ -68,7 +68,7 @@ class Store:
     """The open index file. Raises sqlite3.Error if the file is damaged."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create the file in a run folder."""
+        """Open or create the file in a folder."""
         self._database = _open_database(folder / NAME)
         row = self._database.execute("select value from facts where name = 'next'").fetchone()
         self._next = int(row[0]) if row else 0
@@ -168,7 +168,7 @@ class Store:
 
 
 def delete(folder: Path) -> None:
-    """Delete the index of a run folder. Raises OSError."""
+    """Delete the index in a folder. Raises OSError."""
     for name in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
         (folder / name).unlink(missing_ok=True)
 

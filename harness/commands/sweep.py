@@ -120,7 +120,7 @@ def _check_endpoints(plan: Plan, settings: Settings) -> None:
 
 
 def _tell(store: Store, plan: Plan) -> None:
-    from harness.sweep.host import network_file_system
+    from harness.startup.network_home import network_file_system
 
     print(f"sweep {plan.name}: {len(plan.rows)} runs, in {store.folder}")
     for path, facts in plan.ledger.items():

@@ -25,6 +25,7 @@ from harness.run import Lane, Run, Screen
 from harness.settings import Settings
 from harness.startup import environment, lessons, sandbox_setup
 from harness.startup.create_run import RunRequest, create
+from harness.startup.network_home import folder_for_sqlite
 from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
 from harness.tools.registry import specs, tools_bytes
 from harness.ui.silence import breaking_silence
@@ -153,7 +154,7 @@ def _open(
         folder=folder,
         journal=journal,
         state=State(),
-        recall=Recall(folder),
+        recall=Recall(folder, leases.enter_context(folder_for_sqlite(folder))),
         blend=blend,
         versions=Versions(folder / "repo.git"),
         screen=screen,

@@ -21,7 +21,7 @@ from context.ledger.ledger import Ledger
 from context.ledger.maintain import digest, merge, write_snapshot
 from harness.errors import UsageError
 from harness.startup.lessons import learn_folder
-from harness.sweep.host import network_file_system
+from harness.startup.network_home import network_file_system
 from harness.sweep.store import Store, now
 from harness.sweep.types import Plan, Row
 from runs.files import replace_file

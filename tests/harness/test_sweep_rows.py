@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
-from harness.sweep.host import answers, network_file_system
+from harness.sweep.host import answers
 from harness.sweep.lengths import known_hours
 from harness.sweep.progress import progress_of
 from harness.sweep.queue import Queue, alike, in_order
@@ -254,17 +254,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ the host
-
-MOUNTS = """/dev/vda / ext4 rw 0 0
-server:/export /mnt/my\\040homes nfs4 rw,vers=4.2 0 0
-tmpfs /mnt/my\\040homes/local tmpfs rw 0 0
-"""
-
-
-def test_a_home_on_a_network_file_system_is_recognized() -> None:
-    assert network_file_system(Path("/mnt/my homes/runs"), MOUNTS) == "nfs4"
-    assert network_file_system(Path("/mnt/my homes/local/runs"), MOUNTS) == ""
-    assert network_file_system(Path("/srv/runs"), MOUNTS) == ""
 
 
 def test_an_endpoint_that_nobody_serves_does_not_answer() -> None:
