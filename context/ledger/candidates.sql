@@ -20,7 +20,7 @@ counted as not materialized (
   left join tally as own on own.action = lesson.action and own.modality = :modality and own.family = :family
     and own.source = :own
   left join vouched on vouched.action = lesson.action
-  where lesson.modality = :modality and lesson.state = 'active'
+  where lesson.modality = :modality and lesson.state = 'active' and lesson.task = ''
 ),
 ranked as not materialized (
   select *,

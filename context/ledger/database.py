@@ -18,7 +18,7 @@ NAME = "ledger.sqlite"
 """The file in HARNESS_HOME."""
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one."""
-MIGRATIONS = ("schema.sql", "version2.sql", "version3.sql", "version4.sql")
+MIGRATIONS = ("schema.sql", "version2.sql", "version3.sql", "version4.sql", "version5.sql")
 """Scripts beside this module, by the version they lead to; the first makes version 1. Each runs in one transaction."""
 MEMORY = Path(":memory:")
 

@@ -94,7 +94,8 @@ def import_lessons(
 
 
 def export_lessons(ledger: Ledger) -> Iterator[str]:
-    """Every lesson that is not retired as one line of JSON, with its counts over its modality."""
+    """Every lesson that is not retired, but for those of one task, as one line of JSON, with its counts over its
+    modality."""
     counts = {
         (row["action"], row["modality"]): row
         for row in ledger.rows(
@@ -102,7 +103,7 @@ def export_lessons(ledger: Ledger) -> Iterator[str]:
             "sum(gains + against + dry) as tried from tally group by action, modality"
         )
     }
-    for lesson in ledger.lessons("state <> 'retired'"):
+    for lesson in ledger.lessons("state <> 'retired' and task = ''"):
         row = counts.get((lesson.action, lesson.modality))
         line = Exchanged(
             action=lesson.action,

@@ -13,7 +13,7 @@ from typing import Any
 
 from context.ledger import proposals, rules
 from context.ledger.database import writing
-from context.ledger.lint import problem_of
+from context.ledger.lint import names_data, unsafe_in
 from context.ledger.reader import LESSON_FIELDS, Reader
 from context.ledger.types import (
     ANY,
@@ -166,12 +166,15 @@ class Ledger(Reader):
         """
         if not proposal.source and proposal.action not in {evidence.action for evidence in run.evidence}:
             return "it names no action that this run has evidence about"
-        if why := problem_of(proposal.words, forbidden):
+        if why := unsafe_in(proposal.words):
             return why
+        if names_data(proposal.words, forbidden):
+            return self._take_for_task(run, proposal, at)
         keys = [lesson_key(proposal.action, polarity, run.modality) for polarity in (DO, AVOID)]
         found = self.lessons("key in (?, ?) and state = 'active'", *keys)
         if not found and proposal.source:
-            self._add_compared(run, proposal, at)
+            # From a comparison of two branches: it waits for the first real gain of its action.
+            self._add_words(run, proposal, at)
             return ""
         if not found:
             return "its action has brought no real gain yet"
@@ -182,23 +185,34 @@ class Ledger(Reader):
             return "the lesson has a reason already"
         return ""
 
-    def _add_compared(self, run: RunRecord, proposal: Proposal, at: str) -> None:
-        """A lesson from a comparison of two branches: it waits for the first real gain of its action."""
+    def _take_for_task(self, run: RunRecord, proposal: Proposal, at: str) -> str:
+        """Keep words that name the task or its data for later runs of this task alone. Returns why not, if not."""
+        if not run.fingerprint or proposal.source:
+            return "it names the task or its data"
+        key = lesson_key(proposal.action, proposal.polarity, run.modality, run.fingerprint)
+        if self.rows("select 1 from lesson where key = ?", key):
+            return "this task has a lesson about it already"
+        self._add_words(run, proposal, at, task=run.fingerprint)
+        return ""
+
+    def _add_words(self, run: RunRecord, proposal: Proposal, at: str, task: str = "") -> None:
+        """A new lesson in the model's words, for all tasks of the modality or for one."""
         (named,) = self.rows("select words, needs from action where key = ?", proposal.action)
         lesson = Lesson(
             id=0,
-            key=lesson_key(proposal.action, DO, run.modality),
+            key=lesson_key(proposal.action, proposal.polarity, run.modality, task),
             action=proposal.action,
-            polarity=DO,
+            polarity=proposal.polarity,
             modality=run.modality,
             situation="",
             words=named["words"],
             reason=proposals.one_line(proposal.words),
             origin="model",
-            source=f"{run.id}: {proposal.source}",
+            source=f"{run.id}: {proposal.source}" if proposal.source else run.id,
             state="active",
             created_at=at,
             needs=named["needs"],
+            task=task,
         )
         self.add_lesson(lesson, "model", at)
 

@@ -52,7 +52,15 @@ _SNAKE = re.compile(r"\b[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+\b")
 
 
 def problem_of(text: str, forbidden: Collection[str] = ()) -> str:
-    """Why a text may not become a lesson, or empty. `forbidden`: words and phrases of the task, in lower case."""
+    """Why a text may not become a lesson for other tasks, or empty.
+
+    `forbidden`: words and phrases of the task, in lower case.
+    """
+    return unsafe_in(text) or ("it names the task or its data" if names_data(text, forbidden) else "")
+
+
+def unsafe_in(text: str) -> str:
+    """Why a text may not become a lesson at all, not even for its own task; empty if it may."""
     if not text.strip():
         return "it is empty"
     if len(text) > LONGEST:
@@ -62,7 +70,14 @@ def problem_of(text: str, forbidden: Collection[str] = ()) -> str:
     for name, pattern in _PROBLEMS:
         if pattern.search(text):
             return f"it contains {name}"
-    return _names_data(text, forbidden) or _copies_constants(text)
+    if _MIXED.search(text) or _HEX.search(text):
+        return "it contains what looks like an id"
+    return _copies_constants(text)
+
+
+def names_data(text: str, forbidden: Collection[str]) -> bool:
+    """Whether a text names the task or its data: words with underscores are taken for columns."""
+    return names_any(text, forbidden) or bool(_SNAKE.search(text))
 
 
 def markup_in(text: str) -> str:
@@ -86,16 +101,6 @@ def is_significant(number: str) -> bool:
     if digits in FAMILIAR_NUMBERS:
         return False
     return len(digits.replace(".", "").strip("0")) > 2
-
-
-def _names_data(text: str, forbidden: Collection[str]) -> str:
-    if names_any(text, forbidden):
-        return "it names the task or its data"
-    if _MIXED.search(text) or _HEX.search(text):
-        return "it contains what looks like an id"
-    if _SNAKE.search(text):
-        return "it contains a name with underscores, such as that of a column"
-    return ""
 
 
 def _copies_constants(text: str) -> str:

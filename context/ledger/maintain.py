@@ -90,6 +90,8 @@ def merge(ledger: Ledger, other: Ledger) -> int:
         added += ledger.record(_run_of(other, row)).is_new
     with writing(ledger.database, ledger.path):
         for lesson in other.lessons("reason <> ''"):
+            if lesson.task and not ledger.lessons("key = ?", lesson.key):
+                ledger.add_lesson(lesson, "model", lesson.created_at)
             _take_reason(ledger, lesson)
     return added
 

@@ -15,7 +15,7 @@ from context.ledger.database import BUSY_SECONDS, MEMORY, LedgerError, explainin
 from context.ledger.types import ANY, Choice, Lesson, Record, Selection, Slot
 
 LESSON_FIELDS = (
-    "id, key, action, polarity, modality, situation, words, reason, origin, source, state, created_at, needs"
+    "id, key, action, polarity, modality, situation, words, reason, origin, source, state, created_at, needs, task"
 )
 _TIE = "(id * :factor + :offset) % 1000003"
 """An order of equal lessons that differs between runs."""
@@ -61,6 +61,15 @@ _EVERY = (
     f"{_CANDIDATES} select '' as slot, {_FIELDS} from candidate as found join lesson on lesson.id = found.id "
     "order by rate desc, found.id"
 )
+_OF_TASK = f"""
+select {", ".join(f"lesson.{name}" for name in LESSON_FIELDS.split(", "))},
+  sum(outcome = 'gain') as gains, sum(outcome = 'against') as against, count(*) as tried
+from lesson
+join evidence on evidence.action = lesson.action and evidence.modality = lesson.modality and evidence.source = 'run'
+join run on run.id = evidence.run and run.fingerprint = lesson.task
+where lesson.task = ? and lesson.state = 'active'
+group by lesson.id order by lesson.id desc
+"""
 _WORD = re.compile(r"\w+")
 
 
@@ -138,21 +147,33 @@ class Reader:
         fits: Callable[[Sequence[Choice]], bool] = lambda choices: True,
         withholds: bool = True,
         facts: Collection[str] | None = None,
+        task: str = "",
         **leaving: Any,
     ) -> Selection:
-        """The lessons for a run whose task has these `facts` (None: whatever they ask for).
+        """The lessons for a run whose task has these `facts` (None: whatever they ask for) and this fingerprint.
 
         `without_pack` and `without_families` leave evidence out, `fits` bounds the length.
         Equal ledger, run and arguments give an equal selection.
         """
         values = {**self._parameters(run, **leaving), "needs": self._needs_met(facts)}
         ranked: dict[Slot, list[Choice]] = {}
+        if task and family not in leaving.get("without_families", ()):
+            ranked["task"] = [one for one in self.of_task(task) if one.record.is_eligible]
         for row in self._candidates(_RANKED, modality, family, values):
             ranked.setdefault(row["slot"], []).append(_choice(row))
         general = self._candidates(_RANKED, ANY, ANY, values)
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
         return rules.choose(ranked, run, self._rate_of_runs(), runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
+
+    def of_task(self, task: str) -> list[Choice]:
+        """Every active lesson of one task alone with its record in the runs of that task, best first."""
+        found = []
+        for row in self.rows(_OF_TASK, task):
+            lesson = _lesson(tuple(row)[:-3])
+            record = rules.record_in_task(lesson.polarity, row["gains"], row["against"], row["tried"])
+            found.append(Choice(lesson, record, "task"))
+        return sorted(found, key=lambda one: -one.record.rate)
 
     def _rate_of_runs(self) -> float:
         """The share of real gains over all actions and runs that were played."""
@@ -200,7 +221,7 @@ def _counts_with(leaving: dict[str, Any]) -> str:
     return _ALL if leaving["pack"] and leaving["families"] == "[]" else _SOME
 
 
-def _lesson(row: sqlite3.Row) -> Lesson:
+def _lesson(row: sqlite3.Row | tuple[Any, ...]) -> Lesson:
     return Lesson(*row)
 
 

@@ -33,13 +33,13 @@ def record_text(choice: Choice) -> str:
     parts = []
     if lesson.origin in ("pack", "import"):
         parts.append("general practice" if lesson.origin == "pack" else "imported")
-    runs = f"{tried} run{'s' if tried > 1 else ''}"
+    runs = f"{tried} run{'s' if tried > 1 else ''}{' of this task' if lesson.task else ''}"
     if tried > 0 and lesson.modality == ANY:
         parts.append(f"happened in {runs}, mended later in {gains}")
     elif tried > 0:
         low, high = rules.interval(gains, tried)
         what = f"real gain in {gains}" if lesson.polarity > 0 else f"failed in {failed}"
-        where = f", {record.own_gains} of them in tasks like this" if gains > 0 else ""
+        where = f", {record.own_gains} of them in tasks like this" if gains > 0 and not lesson.task else ""
         interval = f" (90 % interval {low:.2f} to {high:.2f})" if lesson.polarity > 0 else ""
         parts.append(f"tried in {runs}, {what}{where}{interval}")
     elif parts:

@@ -29,7 +29,7 @@ QUARANTINE_POINTS = -5
 AVOID_AGAINST = 2
 """Runs in which an action must have failed before a lesson says to avoid it."""
 WITHHELD_SHARE = 0.1
-MOST_DO, MOST_AVOID, MOST_PROCESS, MOST_LESSONS, MOST_TOKENS = 9, 2, 3, 12, 1_500
+MOST_TASK, MOST_DO, MOST_AVOID, MOST_PROCESS, MOST_LESSONS, MOST_TOKENS = 2, 9, 2, 3, 12, 1_500
 MOST_MORE = 40
 """Lessons beyond those shown, which `recall` finds."""
 UNUSED_RUNS = 20
@@ -64,6 +64,26 @@ def chance(*parts: str) -> float:
     return int.from_bytes(digest, "big") / 2**56
 
 
+def record_in_task(polarity: int, gains: int, against: int, tried: int) -> Record:
+    """The record of an action in the runs of one task, by the same rules."""
+    dry = tried - gains - against
+    points = GAIN_POINTS * max(gains - 1, 0) - against - dry
+    is_quarantined = polarity > 0 and points <= QUARANTINE_POINTS
+    fails = against >= AVOID_AGAINST and against > gains
+    return Record(
+        gains=gains,
+        against=against,
+        tried=tried,
+        own_gains=gains,
+        own_against=against,
+        own_dry=dry,
+        rate=gains / tried if tried else 0.0,
+        points=points,
+        is_quarantined=is_quarantined,
+        is_eligible=gains >= 1 and not is_quarantined if polarity > 0 else fails,
+    )
+
+
 def choose(
     ranked: dict[Slot, list[Choice]],
     run: str,
@@ -74,18 +94,19 @@ def choose(
 ) -> Selection:
     """The lessons of a run, from candidates that are ranked within the slot they compete for.
 
-    The best nine by record, two to avoid, one by chance among the rest, and lessons about the process where room is
-    left. Each that would be shown is withheld with a chance of a tenth. `fits` says whether a list is short enough.
+    Two of this very task, the best by record (nine with those), two to avoid, one by chance among the rest, and lessons
+    about the process where room is left. Each that would be shown is withheld with a chance of a tenth. `fits` says
+    whether a list is short enough.
     """
     picked = _Picked(run, fits, withheld_share)
     for slot, most in _MOST.items():
-        picked.take(slot, ranked.get(slot, []), most)
+        picked.take(slot, ranked.get(slot, []), most - (len(picked.shown) if slot == "do" else 0))
     known = {choice.lesson.key for choice in (*picked.shown, *picked.withheld)}
     more = [choice for choice in ranked.get("do", []) if choice.lesson.key not in known][:MOST_MORE]
     return Selection(picked.shown, picked.withheld, more, base_rate, runs)
 
 
-_MOST: dict[Slot, int] = {"do": MOST_DO, "avoid": MOST_AVOID, "explore": 1, "process": MOST_PROCESS}
+_MOST: dict[Slot, int] = {"task": MOST_TASK, "do": MOST_DO, "avoid": MOST_AVOID, "explore": 1, "process": MOST_PROCESS}
 
 
 class _Picked:

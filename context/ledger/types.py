@@ -102,7 +102,8 @@ class RunRecord:
 class Lesson:
     """A claim: in this modality, do (or avoid) an action. `state`: active, listed (not yet confirmed), retired.
 
-    `needs`: facts of a task, joined by spaces, without which no run is shown it.
+    `needs`: facts of a task, joined by spaces, without which no run is shown it. `task`: the fingerprint of the only
+    task whose runs are shown it; empty: all of the modality.
     """
 
     id: int
@@ -118,6 +119,7 @@ class Lesson:
     state: str
     created_at: str
     needs: str = ""
+    task: str = ""
 
     @property
     def sentence(self) -> str:
@@ -157,7 +159,7 @@ class Record:
         return self.tried - self.prior_gains - self.prior_against, gains, against
 
 
-Slot = Literal["do", "avoid", "explore", "process"]
+Slot = Literal["task", "do", "avoid", "explore", "process"]
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ class Learned:
     refused: Sequence[str] = field(default_factory=list)
 
 
-def lesson_key(action: str, polarity: int, modality: str) -> str:
+def lesson_key(action: str, polarity: int, modality: str, task: str = "") -> str:
     """The id of a lesson, equal in every ledger."""
-    return hashlib.sha256(f"{action}|{polarity}|{modality}".encode()).hexdigest()[:10]
+    about = f"{action}|{polarity}|{modality}" + (f"|{task}" if task else "")
+    return hashlib.sha256(about.encode()).hexdigest()[:10]

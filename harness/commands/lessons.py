@@ -56,6 +56,8 @@ def _print_table(ledger: Ledger, found: Sequence[Lesson]) -> None:
         for modality in {lesson.modality for lesson in found}
         for one in ledger.records(modality, "")
     }
+    for task in {lesson.task for lesson in found if lesson.task}:
+        records |= {one.lesson.key: one for one in ledger.of_task(task)}
     rows = [_row(lesson, records.get(lesson.key)) for lesson in found]
     print(table([HEADER, *rows], right=range(3, 6)) if rows else "no lesson fits")
 
@@ -68,7 +70,8 @@ def _row(lesson: Lesson, choice: Choice | None) -> tuple[str, ...]:
         tried, gains, _ = record.played
         counts = (str(tried), str(gains), f"{record.rate:.2f}")
     words = one_line(printable(lesson.sentence), 90)
-    return (lesson.key, state, lesson.modality, *counts, lesson.origin, words)
+    modality = f"{lesson.modality}, one task" if lesson.task else lesson.modality
+    return (lesson.key, state, modality, *counts, lesson.origin, words)
 
 
 def _show(ledger: Ledger, options: argparse.Namespace) -> int:
@@ -77,6 +80,7 @@ def _show(ledger: Ledger, options: argparse.Namespace) -> int:
         print(f"{lesson.key}: {printable(lesson.sentence)}")
         facts = (
             ("about", f"{lesson.action}, {lesson.modality} tasks"),
+            ("only", f"the task with the digest {lesson.task[:12]}" if lesson.task else ""),
             ("when", lesson.situation),
             ("why", lesson.reason),
         )
@@ -84,7 +88,8 @@ def _show(ledger: Ledger, options: argparse.Namespace) -> int:
         for label, text in (*facts, ("state", lesson.state), ("from", origin)):
             if text:
                 print(f"  {label:<7}{printable(text)}")
-        _show_records(ledger, lesson)
+        if not lesson.task:
+            _show_records(ledger, lesson)
         _show_history(ledger, lesson)
     return errors.DONE
 

@@ -112,6 +112,7 @@ def select_lessons(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, h
         chosen.family,
         fits=render.fits(chosen.modality),
         facts=chosen.facts,
+        task=created.task_digest,
         # Where nothing is written, nothing is learned from what is withheld.
         withholds=has_ledger and not is_held_out(created, chosen.family),
         without_pack=not has_knowledge,

@@ -12,7 +12,7 @@ from context.ledger.database import LedgerError
 from context.ledger.from_run import forbidden_words, record_of
 from context.ledger.knowledge import add_knowledge
 from context.ledger.ledger import Ledger
-from context.ledger.lint import problem_of
+from context.ledger.lint import problem_of, unsafe_in
 from context.ledger.render import fits, render_lessons
 from context.ledger.rules import MOST_TOKENS
 from context.ledger.types import Evidence, Proposal, RunRecord
@@ -311,6 +311,13 @@ def test_none_of_five_hundred_attempts_leaks() -> None:
     assert HARMLESS[2] in dump
     for number in [*range(500), *range(1000, 1500)]:
         assert leaking(number) not in dump and leaking(number) not in shown
+
+
+def test_a_lesson_of_one_task_may_name_its_columns_and_labels_and_nothing_else() -> None:
+    names = [name.lower() for name in [*COLUMNS, *LABELS]]
+    texts = [text for text in map(leaking, range(500)) if not any(name in text.lower() for name in names)]
+    assert len(texts) > 300
+    assert [text for text in texts if not unsafe_in(text)] == ["0.15000 ridge"], "two digits are a rule of thumb"
 
 
 def test_the_linter_lets_general_words_pass() -> None:

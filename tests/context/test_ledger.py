@@ -229,7 +229,7 @@ def test_an_older_ledger_is_migrated_after_a_copy_was_made(tmp_path: Path, monke
     assert path.read_bytes() == older
     with Ledger(path) as ledger:
         assert ledger.rows("select colour from run")[0]["colour"] == "blue"
-    assert (tmp_path / "ledger.sqlite.version4").read_bytes() == older
+    assert (tmp_path / "ledger.sqlite.version5").read_bytes() == older
     script.write_text("alter table run add column size text;\nalter table nothing add column size text;\n")
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, str(script)))
     migrated = path.read_bytes()
@@ -244,6 +244,7 @@ def test_lessons_of_an_older_ledger_ask_for_nothing_until_a_run_or_the_pack_says
         ledger.record(run("first", (ENCODE, "gain")))
         ledger.database.executescript(
             "drop trigger evidence_added_up; drop index tally_by_family; drop table total; "
+            "drop index lesson_by_task; alter table lesson drop column task; "
             "drop index lesson_by_needs; alter table lesson drop column needs; alter table action drop column needs; "
             "pragma user_version = 1;"
         )

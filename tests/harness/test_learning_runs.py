@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from context.ledger.ledger import Ledger
-from harness.startup.lessons import uses_ledger
+from context.ledger.types import Evidence, Named, Proposal, RunRecord
+from harness.startup.lessons import select_lessons, uses_ledger
 from runs.events.registry import AttemptStarted, LessonsChosen, LessonsLearned, Warned
 from runs.run_settings import RunSettings
 from runs.state import fold
@@ -130,6 +131,27 @@ def test_a_damaged_ledger_stops_no_run_and_learns_later(digits_home: Path) -> No
     path.unlink()
     code, printed = harness_here(digits_home, "lessons", "learn", folder.name)
     assert code == 0 and "evidence about" in printed
+
+
+def test_a_run_asks_for_the_lessons_of_its_own_task() -> None:
+    created = created_event("second", task_digest="a digest")
+    own = "Linear models do well once owner_tenure is dropped"
+    with Ledger.in_memory() as ledger:
+        first = RunRecord(
+            id="first",
+            task="t",
+            modality="tabular",
+            family="tabular/accuracy",
+            fingerprint=created.task_digest,
+            evidence=(Evidence("model.linear", "gain"),),
+            proposals=(Proposal("model.linear", own),),
+            actions=(Named("model.linear", "Use a linear model"),),
+        )
+        ledger.record(first)
+        asked = LessonsChosen(modality="tabular", family="tabular/accuracy")
+        for digest, is_same in ((created.task_digest, True), ("another", False)):
+            run = created.model_copy(update={"task_digest": digest})
+            assert (own in select_lessons(run, ledger, asked, False).text) == is_same
 
 
 @pytest.mark.parametrize(
