@@ -83,7 +83,7 @@ def why_no_gpus(sandbox: Sandbox, uuids: tuple[str, ...]) -> str:
         sandbox.paths.workspace.mkdir(exist_ok=True)
         _try_job(open_sandbox("docker", replace(sandbox.paths, gpus=uuids)))
     except SandboxUnavailable as error:
-        return f"{error}. Docker needs NVIDIA's container toolkit for GPUs"
+        return f"{error}. Docker needs NVIDIA's container toolkit for GPUs; with Podman, use `--sandbox bubblewrap`"
     finally:
         shutil.rmtree(probe, ignore_errors=True)
     return ""
@@ -216,10 +216,11 @@ def _try_job(sandbox: Sandbox) -> None:
     """Run the environment's Python in one job: not every image has what an environment of this machine needs, and not
     every runtime lets the harness see what happens inside. Raises `SandboxUnavailable`."""
     paths = sandbox.paths
+    sees_gpu = "test -e /dev/nvidiactl || test -e /dev/dxg && " if paths.gpus else ""  # not every daemon gives them
     named = f"environment {paths.environment}" if paths.environment else f"image {paths.image}"
     named = f"--runtime {paths.runtime}" if paths.runtime else f"{len(paths.gpus)} GPUs" if paths.gpus else named
     try:
-        sandbox.start(JobRequest("probe", "python -c 'import time; time.sleep(0.2)'"))
+        sandbox.start(JobRequest("probe", f"{sees_gpu}python -c 'import time; time.sleep(0.2)'"))
         (status,) = sandbox.wait(["probe"], PROBE_SECONDS)
         output = " ".join(sandbox.output("probe", -300).decode(errors="replace").split())
     except SandboxFailed as error:

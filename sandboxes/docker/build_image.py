@@ -7,7 +7,6 @@ the harness and the libraries they load: the same that bubblewrap mounts, for te
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from sandboxes.docker.daemon import IMAGES, LABEL, connect, image_named
 from sandboxes.environments.environment import Environment
 from sandboxes.environments.small import DEFAULT, SANDBOX_USER, interpreter, make_environment
 
-RECIPE = "2"
+RECIPE = "3"
 PROGRAMS = """
 awk base64 basename bash cat chgrp chmod chown cmp comm cp csplit cut date dd df diff dirname du env expand expr
 factor false find fold free grep gunzip gzip head hostname id install join kill less ln logname ls lscpu md5sum mkdir
@@ -82,16 +81,14 @@ def build_small(home: Path, wanted: tuple[str, ...] = DEFAULT) -> str:
 
 
 def _import_image(client: Any, archive: str, name: str, recipe: str) -> None:
-    repository, _, tag = name.partition(":")
-    changes = [
-        "ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8",
+    changes = [  # Podman reads one variable or label of a line
+        "ENV PATH=/usr/local/bin:/usr/bin:/bin",
+        "ENV LANG=C.UTF-8",
         "WORKDIR /workspace",
-        f"LABEL {LABEL}.recipe={recipe} {LABEL}.image=small",
+        f"LABEL {LABEL}.recipe={recipe}",
+        f"LABEL {LABEL}.image=small",
     ]
-    answer = client.api.import_image_from_file(archive, repository=repository, tag=tag, changes=changes)
-    if image_named(name) is None:  # Podman ignores the tag
-        identity = json.loads(answer.strip().splitlines()[-1]).get("status", "")
-        client.images.get(identity).tag(repository, tag)
+    client.api.import_image_from_file(archive, repository=name, changes=changes)  # Podman ignores a tag of its own
     if image_named(name) is None:
         raise SandboxUnavailable(f"the image {name} could not be imported: see the log of the daemon")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandboxes.base import SandboxPaths
 from sandboxes.cache import make_folder_once, short_hash
-from sandboxes.docker.daemon import LABEL, Image
+from sandboxes.docker.daemon import CPU_PERIOD, LABEL, Image
 from sandboxes.environments.environment import SITE_PACKAGES, read_prefix
 
 IDLE_SECONDS = 3600.0
@@ -35,9 +35,6 @@ START_SUPERVISOR = (
     "import sys; sys.path.append('/harness/code'); from sandboxes.jobs.supervisor import container_main as m; "
     "m('/harness/jobs', sys.argv[1], float(sys.argv[2]))"
 )
-
-CPU_PERIOD = 100_000
-"""Microseconds. The quota of cores counts in them, since it can be changed while a container runs."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,10 @@ def container_options(name: str, paths: SandboxPaths, logs: Path, image: Image, 
         "mounts": _mounts(paths, logs, image),
         **_isolation(),
         **_limits(limits),
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary}", **_masks(paths, image)},
+        "tmpfs": {
+            "/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary}",
+            "/harness": "rw,nosuid,nodev,noexec,mode=0700,size=64k",  # only root can enter
+        },
         **_devices(paths),
     }
 
@@ -127,13 +127,13 @@ def _devices(paths: SandboxPaths) -> dict[str, Any]:
     return options
 
 
-def _masks(paths: SandboxPaths, image: Image) -> dict[str, str]:
-    """Empty folders: `/harness`, which only root can enter, and one over each hidden folder."""
-    closed = "ro,nosuid,nodev,mode=0755,size=4k"
-    folders = [path for path, is_folder in _hidden(paths, image).items() if is_folder]
+def _masks(paths: SandboxPaths, image: Image) -> dict[str, Path]:
+    """What is hidden, and the empty file or folder over it. Podman would fill a tmpfs with what is below it."""
+    file, folder = _empty(paths.home)
+    masks = {path: folder if is_folder else file for path, is_folder in _hidden(paths, image).items()}
     for root in _roots(paths):
-        folders += [str(path) for pattern in SITE_PACKAGES for path in root.glob(pattern)]
-    return {"/harness": "rw,nosuid,nodev,noexec,mode=0700,size=64k", **dict.fromkeys(folders, closed)}
+        masks |= {str(path): folder for pattern in SITE_PACKAGES for path in root.glob(pattern)}
+    return masks
 
 
 def _hidden(paths: SandboxPaths, image: Image) -> dict[str, bool]:
@@ -170,8 +170,7 @@ def _mounts(paths: SandboxPaths, logs: Path, image: Image) -> list[Any]:
     if paths.environment:
         sources[str(read_prefix(paths.environment, paths.home).inside)] = (paths.environment, False)
     sources |= {str(root): (root, False) for root in _roots(paths)}
-    empty = _empty_file(paths.home)
-    sources |= {path: (empty, False) for path, is_folder in _hidden(paths, image).items() if not is_folder}
+    sources |= {path: (empty, False) for path, empty in _masks(paths, image).items()}
     return [
         Mount(target, str(source.absolute()), type="bind", read_only=not writable, propagation="rprivate")
         for target, (source, writable) in sources.items()
@@ -192,8 +191,11 @@ def supervisor_code(home: Path) -> Path:
     return make_folder_once(home.absolute() / "images" / f"code-{key}", fill)
 
 
-def _empty_file(home: Path) -> Path:
-    path = home.absolute() / "images" / "empty"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o644)
-    return path
+def _empty(home: Path) -> tuple[Path, Path]:
+    """An empty file and an empty folder."""
+    file, folder = home.absolute() / "images" / "empty", home.absolute() / "images" / "empty-folder"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    file.touch()
+    file.chmod(0o644)
+    return file, folder

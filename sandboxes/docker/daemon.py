@@ -23,6 +23,8 @@ IMAGES = ("open-harness/ml:1", "open-harness/small:1")
 LABEL = "open-harness"
 """Prefix of the labels of our containers. Containers without these labels are never touched."""
 RETRY_SECONDS = 60.0
+CPU_PERIOD = 100_000
+"""Microseconds. The quota of cores counts in them, since it can be changed while a container runs."""
 INSPECT_SCRIPT = """
 import importlib.metadata as m, json, os, shutil, sys
 hidden = json.loads(sys.argv[1])
@@ -88,20 +90,44 @@ def with_retries(request: Callable[[], Result], seconds: float = RETRY_SECONDS) 
         time.sleep(0.5)
 
 
+def version() -> str:
+    """The name and version of what answers: Docker, or Podman at Docker's interface."""
+    info = with_retries(lambda: connect().info())
+    return f"{'Podman' if _is_podman(info) else 'Docker'} {info['ServerVersion']}"
+
+
 def runtimes() -> tuple[str, ...]:
-    """Names of the runtimes that the daemon has."""
-    names: Mapping[str, Any] = with_retries(lambda: connect().info())["Runtimes"]
-    return tuple(sorted(names))
+    """Names of the runtimes in which a container can be started. Podman lists those it has heard of, and uses one."""
+    info = with_retries(lambda: connect().info())
+    return (info["DefaultRuntime"],) if _is_podman(info) else tuple(sorted(info["Runtimes"]))
+
+
+def _is_podman(info: Mapping[str, Any]) -> bool:
+    return "BuildahVersion" in info
 
 
 def check_runtime(wanted: str) -> None:
-    """Raises `SandboxUnavailable`, with the known names, if the daemon does not have the runtime."""
+    """Raises `SandboxUnavailable`, with the known names, if no container would start in the runtime."""
     known = runtimes() if wanted else ()
     if wanted and wanted not in known:
         raise SandboxUnavailable(
-            f"the Docker daemon has no runtime {wanted}: install it and add it to daemon.json, or use one of "
-            + ", ".join(known)
+            f"{version()} has no runtime {wanted}: install it and add it to daemon.json (Podman: to containers.conf), "
+            f"or use one of {', '.join(known)}"
         )
+
+
+def set_cores(container: Any, cores: int) -> None:
+    """Change how many cores a container may use. It keeps those it has if the daemon may not change that."""
+    import requests
+    from docker.errors import APIError, NotFound
+
+    quota = {"period": CPU_PERIOD, "quota": cores * CPU_PERIOD}
+    with contextlib.suppress(APIError, requests.RequestException):
+        try:
+            container.update(**{f"cpu_{name}": value for name, value in quota.items()})
+        except NotFound:  # Podman has it in its own interface only
+            api = connect().api
+            api.post(f"{api.base_url}/v4.3.0/libpod/containers/{container.id}/update", json={"cpu": quota})
 
 
 def find_image(wanted: str = "") -> Any:
@@ -168,10 +194,12 @@ def _run_inspection(image: Any, hidden: tuple[str, ...]) -> dict[str, Any]:
         container.start()
         container.wait(timeout=RETRY_SECONDS)
         answer: dict[str, Any] = json.loads(container.logs(stdout=True, stderr=False))
-    except (DockerException, ValueError, OSError) as error:
+    except ValueError:
+        raise SandboxUnavailable(f"image {name} cannot be used: add Python {_OLDEST} or later to it") from None
+    except (DockerException, OSError) as error:
         why = _summary(error)
-        needs = "a shell (/bin/sh)" if "/bin/sh" in why else f"Python {_OLDEST} or later"
-        raise SandboxUnavailable(f"image {name} cannot be used ({why}): add {needs} to it") from None
+        advice = "add a shell (/bin/sh) to it" if "/bin/sh" in why else "see *Set up* in docs/sandboxes.md"
+        raise SandboxUnavailable(f"image {name} cannot be used ({why}): {advice}") from None
     finally:
         if container is not None:
             remove_container(container)

@@ -23,7 +23,7 @@ from typing import Any
 
 from sandboxes.base import Isolation, JobRequest, JobStatus, SandboxFailed, SandboxPaths, SandboxUnavailable
 from sandboxes.cache import short_hash
-from sandboxes.docker.container_options import CPU_PERIOD, ContainerLimits, container_options, default_limits
+from sandboxes.docker.container_options import ContainerLimits, container_options, default_limits
 from sandboxes.docker.daemon import (
     LABEL,
     Image,
@@ -34,6 +34,8 @@ from sandboxes.docker.daemon import (
     inspect_image,
     remove_container,
     runtimes,
+    set_cores,
+    version,
     with_retries,
 )
 from sandboxes.environments.environment import read_prefix
@@ -67,10 +69,9 @@ PAUSE_CHECK_SECONDS = 5.0
 def check_docker(home: Path, image: str = "") -> str:
     """One line about the daemon and the image that work. Raises `SandboxUnavailable`."""
     _require_linux()
-    version = connect().version()["Version"]
     inspected = inspect_image(find_image(image), home, ())
     return (
-        f"Docker {version}, image {inspected.name}, Python {inspected.version}, {len(inspected.packages)} packages, "
+        f"{version()}, image {inspected.name}, Python {inspected.version}, {len(inspected.packages)} packages, "
         f"runtimes {', '.join(runtimes())}"
     )
 
@@ -111,14 +112,11 @@ class DockerSandbox(HostSandbox):
         super().start(request)
 
     def _bound(self, cores: int) -> None:
-        """Let the container use this many cores. A daemon that may not change that leaves it as it was."""
-        from docker.errors import APIError
-
+        """Let the container use this many cores."""
         self._cores, self.limits = cores, replace(self.limits, cpus=float(cores))
         container = find_container(self.name)
         if container is not None and container.status in ("running", "created", "paused"):
-            with contextlib.suppress(APIError):
-                container.update(cpu_period=CPU_PERIOD, cpu_quota=cores * CPU_PERIOD)
+            set_cores(container, cores)
 
     def wait(self, jobs: Sequence[str], seconds: float) -> list[JobStatus]:
         """As in the interface. Removes the container if a process in it cannot be killed or does not end in time."""
