@@ -19,12 +19,14 @@ from harness.sweep import reproduce
 from harness.sweep.compare import Comparison, Result, compare
 from harness.sweep.row_state import Reader, RowState
 from harness.sweep.store import Store
-from harness.sweep.types import Plan, distinct, levels_text
+from harness.sweep.types import Plan, distinct, levels_of, levels_text
 from runs.files import replace_file
 from runs.views.format import DEMO_MODEL, LABELS_UNPROTECTED, printable
-from tasks.mlebench.aggregate import SeedsMissing, group_by_competition, official_summary
+from tasks.mlebench.aggregate import MEASURES, Report, official_summary
 from tasks.mlebench.facts import competitions, with_notes
 
+NO_MEDAL: Report = dict.fromkeys(MEASURES.values(), False)
+"""The report of a run that is missing, where it counts as one without a submission."""
 COLUMNS = (
     "task",
     "seed",
@@ -99,13 +101,13 @@ def make_report(store: Store, plan: Plan, rows: Sequence[RowState], pads: bool) 
         "runs": {state: sum(one.state == state for one in rows) for state in ("done", "running", "waiting", "failed")},
         "graded": len(graded),
         "settings": cells,
-        "comparisons": [asdict(one) for one in compare([_result(one) for one in graded])],
+        "comparisons": [asdict(one) for one in compare([_result(one) for one in graded], levels_of(plan))],
         "failed": {one.row.key: one.history.reason for one in rows if one.state == "failed"},
         "compute": _compute(rows),
         "remarks": sorted({remark for one in graded for remark in _remarks(one)}),
         "models": sorted({str(one.grade.get("model")) for one in graded}),
         "ledger": dict(plan.ledger),
-        "reproduce": reproduce.command(plan, str(store.folder / "sweep.yaml")),
+        "reproduce": reproduce.command(plan, store.folder),
         "entries": [_entry(one) for one in rows],
     }
 
@@ -118,21 +120,32 @@ def _cell(
     label: str, rows: Sequence[RowState], tasks: Sequence[str], sound: Sequence[str], pads: bool
 ) -> dict[str, Any]:
     """The benchmark's metrics of one combination of levels."""
-    ordered = sorted((one for one in rows if one.grade), key=lambda one: one.row.seed)
-    reports = group_by_competition([[one.grade["report"]] for one in ordered])
+    reports = {(one.row.task_id, one.row.seed): one.grade["report"] for one in rows if one.grade}
     return {
         "settings": label,
-        "graded": len(ordered),
+        "graded": len(reports),
         "official": _official(reports, tasks, pads),
         "without_known_broken": _official(reports, sound, pads) if len(sound) < len(tasks) else None,
     }
 
 
-def _official(reports: Mapping[str, Any], tasks: Sequence[str], pads: bool) -> dict[str, Any]:
-    try:
-        return official_summary(reports, tasks, pads)
-    except SeedsMissing as missing:
-        return {"missing": str(missing)}
+def _official(reports: Mapping[tuple[str, int], Report], tasks: Sequence[str], pads: bool) -> dict[str, Any]:
+    """The benchmark's metrics over the seeds of which every task has a report; with `pads`, over all that have any."""
+    gaps = {seed: [name for name in tasks if (name, seed) not in reports] for seed in sorted({s for _, s in reports})}
+    if pads:
+        counted = [seed for seed, missing in gaps.items() if len(missing) < len(tasks)]
+    else:
+        counted = [seed for seed, missing in gaps.items() if not missing]
+    if not counted:
+        nearest = min(gaps, key=lambda seed: len(gaps[seed]), default=None)
+        return {"missing": "no run is graded" if nearest is None else _missing_text(nearest, gaps[nearest])}
+    by_task = {name: [reports.get((name, seed), NO_MEDAL) for seed in counted] for name in tasks}
+    return {"seeds": counted, **official_summary(by_task, tasks)}
+
+
+def _missing_text(seed: int, tasks: Sequence[str]) -> str:
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return f"seed {seed} has no graded run of {', '.join(tasks[:3])}{more}"
 
 
 def _result(one: RowState) -> Result:
@@ -213,7 +226,7 @@ def _cell_lines(cell: dict[str, Any]) -> Iterator[str]:
         yield ""
         return
     medal, seeds = official["metrics"]["any_medal_percentage"], official["num_seeds_averaged"]
-    count = f"{seeds} seed{'s' * (seeds > 1)}"
+    count = f"seed{'s' * (seeds > 1)} {', '.join(map(str, official['seeds']))}"
     yield f"{title}: {medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({count})"
     yield ""
     if seeds < 3:

@@ -41,11 +41,10 @@ class Comparison:
     p: float
 
 
-def compare(results: Sequence[Result]) -> list[Comparison]:
-    """Every level of every factor against the first level of that factor that occurs."""
+def compare(results: Sequence[Result], levels: Mapping[str, Sequence[str]]) -> list[Comparison]:
+    """Every level of every factor against the first level of that factor; `levels` are those of the sweep, in order."""
     found = []
-    for factor in results[0].levels if results else ():
-        first, *others = dict.fromkeys(one.levels[factor] for one in results)
+    for factor, (first, *others) in levels.items():
         for level in others:
             pairs = list(_pairs(results, factor, level, first))
             if pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -27,10 +28,11 @@ def yaml_of(source: Source, plan: Plan) -> str:
     return head + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 
 
-def command(plan: Plan, path: str) -> list[str]:
-    """The lines that play the sweep again under another name."""
+def command(plan: Plan, folder: Path) -> list[str]:
+    """The lines that play the sweep of a folder again under another name, with the lessons that it read."""
     variables = "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(plan.variables.items()))
-    return [
-        f"pip install open-harness=={plan.version}",
-        f"{variables}harness sweep {shlex.quote(path)} --name {plan.name[:34]}-again",
-    ]
+    words = ["harness", "sweep", str(folder / "sweep.yaml"), "--name", f"{plan.name[:34]}-again"]
+    if len(plan.ledger) == 1 and not any("ledger" in row.levels for row in plan.rows):
+        (facts,) = plan.ledger.values()
+        words += ["--set", f"ledger_snapshot={folder / facts['snapshot']}"]
+    return [f"pip install open-harness=={plan.version}", variables + shlex.join(words)]

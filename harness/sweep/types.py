@@ -74,6 +74,12 @@ def levels_text(row: Row) -> str:
     return ", ".join(f"{factor}={level}" for factor, level in row.levels.items())
 
 
+def levels_of(plan: Plan) -> dict[str, list[str]]:
+    """The levels of each factor, in the order of the sweep file."""
+    factors = plan.rows[0].levels if plan.rows else {}
+    return {factor: distinct([row.levels[factor] for row in plan.rows]) for factor in factors}
+
+
 def distinct(values: Sequence[str]) -> list[str]:
     """The values, each once, in order."""
     return list(dict.fromkeys(values))

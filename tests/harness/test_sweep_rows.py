@@ -218,6 +218,9 @@ def test_the_table_as_page_and_text_shows_what_went_wrong_and_runs_nothing_of_it
     assert (found["failed"], found["waiting"], len(found["rows"])) == (1, 50, 52)
 
 
+LEVELS = {"search": ["old", "new"]}
+
+
 def results(effect: float, tasks: int, seeds: int = 3) -> list[Result]:
     chance = random.Random(7)
     found = []
@@ -231,14 +234,14 @@ def results(effect: float, tasks: int, seeds: int = 3) -> list[Result]:
 
 
 def test_levels_are_compared_by_pairs_of_task_and_seed() -> None:
-    (one,) = compare(results(effect=0.1, tasks=10))
+    (one,) = compare(results(effect=0.1, tasks=10), LEVELS)
     assert (one.factor, one.level, one.reference, one.pairs, one.tasks) == ("search", "new", "old", 30, 10)
     assert one.interval is not None and one.interval[0] > 0, "pairing takes the luck of task and seed away"
     assert one.wins == 30 and one.p < 1e-6
-    (none,) = compare(results(effect=0.0, tasks=10))
+    (none,) = compare(results(effect=0.0, tasks=10), LEVELS)
     assert none.interval is not None and none.interval[0] < 0 < none.interval[1] and none.p > 0.05
-    assert compare(results(0.1, tasks=1))[0].interval is None
-    assert compare([]) == []
+    assert compare(results(0.1, tasks=1), LEVELS)[0].interval is None
+    assert compare([], LEVELS) == []
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
