@@ -18,7 +18,7 @@ NO_CUT = 1_000_000
 def average_precision_at(
     answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str], k: int = NO_CUT
 ) -> RowStatistics:
-    """The average precision of each cell at `k`."""
+    """The average precision of each cell at `k`; 0 where the answer has no labels, as in Kaggle's code of it."""
 
     def precision(answer: object, prediction: object) -> float:
         wanted = set(_labels(answer))
@@ -28,7 +28,7 @@ def average_precision_at(
             if guess in wanted and guess not in guesses[: place - 1]:
                 hits += 1
                 total += hits / place
-        return total / min(len(wanted), k) if wanted else float(not guesses)
+        return total / min(len(wanted), k) if wanted else 0.0
 
     return _of_cells(answers, predictions, targets, precision)
 
@@ -87,8 +87,7 @@ def _is_missing(cell: object) -> bool:
 def discounted_gain(relevance: Any, scores: Any, k: int) -> float:
     """The normalised discounted cumulative gain of each row of a table of relevances, averaged.
 
-    Equal scores share the mean of their relevances, as in scikit-learn. A row without relevant columns is left out; NaN
-    where all are.
+    Equal scores share the mean of their relevances, and a row without relevant columns counts as 0, as in scikit-learn.
     """
     import numpy as np
 
@@ -101,7 +100,4 @@ def discounted_gain(relevance: Any, scores: Any, k: int) -> float:
     run = np.cumsum(starts) - 1
     ranked = (np.bincount(run, ranked.ravel()) / np.bincount(run))[run].reshape(scores.shape)
     best = (-np.sort(-relevance, axis=1) * discounts).sum(axis=1)
-    known = best > 0
-    if not known.any():
-        return float("nan")
-    return float(((ranked * discounts).sum(axis=1)[known] / best[known]).mean())
+    return float(((ranked * discounts).sum(axis=1) / np.where(best > 0, best, 1)).mean())

@@ -19,8 +19,9 @@ def concordance(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Seque
     """For each row the pairs it is in: those that can be compared, and those in the right order (ties count half).
 
     The first target column is the time; a second one is 1 where the event happened and 0 where the row was lost from
-    sight (censored), of which a prediction is ignored. A pair can be compared where the earlier time is an event. The
-    score of a draw is the linear part of the index around the whole sample, in which each pair counts for both rows.
+    sight (censored), of which a prediction is ignored. A pair can be compared where the earlier time is an event; of
+    equal times, that of an event is earlier than that of a censored row, as in lifelines and scikit-survival. The score
+    of a draw is the linear part of the index around the whole sample, in which each pair counts for both rows.
     """
     import numpy as np
 
@@ -30,7 +31,8 @@ def concordance(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Seque
     pairs, right = np.zeros(len(times)), np.zeros(len(times))
     for start in range(0, len(times), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        earlier = (times[rows, None] < times[None, :]) & happened[rows, None]
+        is_before = (times[rows, None] < times) | ((times[rows, None] == times) & ~happened)
+        earlier = is_before & happened[rows, None]
         gain = earlier * ((predicted[rows, None] < predicted) + 0.5 * (predicted[rows, None] == predicted))
         pairs[rows] += earlier.sum(axis=1)
         right[rows] += gain.sum(axis=1)
