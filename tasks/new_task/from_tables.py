@@ -21,6 +21,7 @@ from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_tables import Matched, match_tables
 from tasks.new_task.media import Media, copy_media, describe_media, note_left_files
+from tasks.new_task.private_rows import keep_true_claims
 from tasks.new_task.read_parts import Parts, read_parts, sample_of
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
 from tasks.new_task.sample_cells import sample_cells
@@ -85,9 +86,9 @@ def make_from_tables(
 
 def _prepare(request: TaskRequest, tables: Tables, read: Matched, findings: Findings) -> Matched:
     """The tables with corrected types and labelled training rows only. Raises TaskError."""
-    train = apply_types(read.train, request.types, str(tables.train))
+    train, test = _with_types(request, tables, read)
     if not empty_is_an_answer(request):
-        train = keep_labelled(train, read.labels, findings)
+        train, _ = keep_labelled(train, read.labels, findings)
     if len(train) < MIN_LABELLED:
         raise TaskError(f"{tables.train}: {len(train)} rows have labels, and at least {MIN_LABELLED} are needed.")
     for label in read.labels:
@@ -95,7 +96,19 @@ def _prepare(request: TaskRequest, tables: Tables, read: Matched, findings: Find
         check_target(tables.train, label, train.column(label), findings, kind)
     if request.time:
         check_times(train.column(request.time), request.time, str(tables.train))
-    return replace(read, train=train)
+    return replace(read, train=train, test=test)
+
+
+def _with_types(request: TaskRequest, tables: Tables, read: Matched) -> tuple[Columns, Columns]:
+    """Train and test with corrected types; a column of both is rewritten in the same way."""
+    train, test = read.train, read.test
+    apply_types(train.take([]), request.types, str(tables.train))  # refuses names that are no columns
+    for name, kind in request.types.items():
+        both = [*train.column(name), *(test.column(name) if name in test.header else ())]
+        cells = apply_types(Columns([name], [both]), {name: kind}, str(tables.train)).column(name)
+        train = train.with_column(name, cells[: len(train)])
+        test = test.with_column(name, cells[len(train) :]) if name in test.header else test
+    return train, test
 
 
 def _with_id_name(request: TaskRequest, read: Matched) -> TaskRequest:
@@ -212,7 +225,8 @@ def _write(folder: Path, plan: _Plan, findings: Findings, say: Progress) -> None
         for file, table in (("train", train), ("test", test), ("sample_submission", read.sample)):
             write_columns(draft / f"public/{file}.csv", table)
         more = list(describe_media(draft / "public", plan.media))
-        text = describe_task(request, plan.target, plan.metric, plan.features, len(train), more)
+        told = keep_true_claims(request, train, test, findings)
+        text = describe_task(told, plan.target, plan.metric, plan.features, len(train), more)
         (draft / "description.md").write_text(_head(plan.origin) + text, encoding="utf-8")
         sections = {"title": plan.origin.title or None, **task_sections(request, plan.target, plan.metric, read.id)}
         sections["blend"] = {**sections["blend"], "renumber": _renumbering(read, findings), "static": static or None}

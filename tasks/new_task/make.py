@@ -19,7 +19,7 @@ from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
 from tasks.new_task.from_tables import make_from_tables
 from tasks.new_task.media import LABEL, Media, copy_media, describe_media, find_media, read_class_folders
-from tasks.new_task.private_rows import private_rows
+from tasks.new_task.private_rows import keep_true_claims, private_rows
 from tasks.new_task.read_data import read_table
 from tasks.new_task.read_parts import Parts, read_parts
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
@@ -54,7 +54,7 @@ def _from_parts(request: TaskRequest, findings: Findings, say: Progress) -> Crea
         )
     tables, name = Tables(request.train, request.test, request.sample), _stem(request.train.absolute().parent)
     parts = read_parts(request, tables, findings, say)
-    if parts.sample is None and set(targets := parts.labels(request)) <= set(parts.test.header):
+    if parts.sample is None and parts.test_has(targets := parts.labels(request)):
         request = replace(request, data=request.train, target=targets, into=request.into or Path(f"{name}-task"))
         return _from_labelled_parts(request, tables, parts, findings, say)
     return make_from_tables(request, tables, f"{name}-task", findings, say, parts)
@@ -67,13 +67,9 @@ def _from_labelled_parts(
     names = parts.train.header
     if missing := [name for name in names if name not in parts.test.header]:
         raise TaskError(f"{tables.test}: has no column {missing[0]!r}, which {tables.train.name} has. Add it.")
-    train, test = (
-        part if empty_is_an_answer(request) else keep_labelled(part, request.targets, findings)
-        for part in (parts.train, parts.test)
-    )
-    table = Columns(names, [[*train.column(name), *test.column(name)] for name in names])
+    table = Columns(names, [[*parts.train.column(name), *parts.test.column(name)] for name in names])
     findings.facts.append(f"the rows of {tables.test_name} have labels, and are the private ones")
-    is_private = [False] * len(train) + [True] * len(test)
+    is_private = [False] * len(parts.train) + [True] * len(parts.test)
     return _from_rows(request, tables.train, table, parts.media, findings, say, is_private)
 
 
@@ -115,7 +111,8 @@ def _from_rows(
     folder = folder_to_make(request.into, _stem(data))
     check_columns(data, table, request)
     say("looking at the columns", 0, 0)
-    table, targets = _prepare(request, data, table, findings)
+    table, kept, targets = _prepare(request, data, table, findings)
+    is_private = [is_private[row] for row in kept] if is_private else ()
     metric = choose_metric(table, targets, request, findings)
     if metric.answers == "binary" and (len(targets) > 1 or metric.needs == "labels"):
         table = number_words(table, targets, request, findings)
@@ -177,11 +174,14 @@ def check_columns(data: Path, table: Columns, request: TaskRequest) -> None:
         raise TaskError(f"{data}: has only the column {header[0]}: there is nothing to predict it from.")
 
 
-def _prepare(request: TaskRequest, data: Path, table: Columns, findings: Findings) -> tuple[Columns, tuple[str, ...]]:
-    """The labelled rows with corrected types, and the target columns."""
+def _prepare(
+    request: TaskRequest, data: Path, table: Columns, findings: Findings
+) -> tuple[Columns, Sequence[int], tuple[str, ...]]:
+    """The labelled rows with corrected types, their numbers in the table, and the target columns."""
     table = apply_types(table, request.types, str(data))
+    kept: Sequence[int] = range(len(table))
     if not empty_is_an_answer(request):
-        table = keep_labelled(table, request.targets, findings)
+        table, kept = keep_labelled(table, request.targets, findings)
     if not len(table):
         raise TaskError(
             f"{data}: no row has a {' and a '.join(request.targets)}. Name another --target. Formulas of a workbook "
@@ -196,7 +196,7 @@ def _prepare(request: TaskRequest, data: Path, table: Columns, findings: Finding
     for name in targets:
         kind = "category" if empty_is_an_answer(request) else request.types.get(name)
         check_target(data, name, table.column(name), findings, kind)
-    return table, targets
+    return table, kept, targets
 
 
 def _with_ids(request: TaskRequest, data: Path, table: Columns, findings: Findings) -> tuple[Columns, str]:
@@ -243,7 +243,8 @@ def _write(folder: Path, plan: _Plan, table: Columns, findings: Findings, say: P
         for path, one in tables.items():
             write_columns(draft / path, one)
         more = list(describe_media(draft / "public", plan.media))
-        text = describe_task(plan.request, target, plan.metric, plan.features, len(table), more)
+        told = keep_true_claims(plan.request, train, test, findings)
+        text = describe_task(told, target, plan.metric, plan.features, len(table), more)
         (draft / "description.md").write_text(text, encoding="utf-8")
         sections = task_sections(plan.request, target, plan.metric, plan.id)
         sections["data"] = {"public": "public/", "private": "private/"}

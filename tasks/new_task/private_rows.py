@@ -5,9 +5,10 @@ A run holds out other rows in the same way, so that its estimate holds for the p
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.errors import TaskError
 from tasks.holdout.splitters import (
@@ -79,6 +80,31 @@ def private_rows(
     findings.facts.append(f"{len(private):,} rows are private, and {len(is_private) - len(private):,} are for training")
     findings.advice += _note_rare_class(target.labels[0], rows.strata, private) if rows.stratify else []
     return is_private
+
+
+def keep_true_claims(request: TaskRequest, train: Columns, test: Columns, findings: Findings) -> TaskRequest:
+    """The request with --group and --time only where they divide test from train, and advice where they do not."""
+    group, time = (name if name in test.header else None for name in (request.group, request.time))
+    if group and not set(train.column(group)).isdisjoint(test.column(group)):
+        findings.advice.append(
+            f"rows to predict have values of {group} that training rows have too; a run holds out whole values, so its "
+            "estimate may be worse than the score: leave --group out to hold out any rows"
+        )
+        group = None
+    if time and not _is_later(test.column(time), train.column(time), time):
+        findings.advice.append(
+            f"not all rows to predict are later than the training rows in {time}; a run holds out the latest rows: "
+            "leave --time out to hold out any rows"
+        )
+        time = None
+    return replace(request, group=group, time=time)
+
+
+def _is_later(cells: Sequence[str], others: Sequence[str], name: str) -> bool:
+    """Whether all these times are known, and later than the others."""
+    times = check_times([*cells, *others], name, "train and test")
+    earliest = min((-math.inf if one is None else one for one in times[: len(cells)]), default=math.inf)
+    return all(one is None or one < earliest for one in times[len(cells) :])
 
 
 def _choose(rows: Rows, seed: str) -> list[bool]:

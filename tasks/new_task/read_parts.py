@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns
+from tasks.io.csv_text import is_missing
 from tasks.modality import TEXT
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_names import same_name
@@ -33,11 +34,18 @@ class Parts:
         if request.targets:
             return request.targets
         only = [name for name in self.train.header if name not in self.test.header]
+        only = only or [name for name in self.train.header if not self.test_has([name])]
         if self.media.kinds and LABEL in self.train.header:
             only = [LABEL]
         if len(only) != 1:
             raise TaskError("Name the column to predict with --target, or a sample submission with --sample.")
         return tuple(only)
+
+    def test_has(self, names: Sequence[str]) -> bool:
+        """Whether a row of test has cells in all these columns."""
+        if not set(names) <= set(self.test.header):
+            return False
+        return any(not any(map(is_missing, cells)) for cells in zip(*map(self.test.column, names), strict=True))
 
 
 def read_parts(request: TaskRequest, tables: Tables, findings: Findings, say: Progress) -> Parts:

@@ -65,8 +65,8 @@ def emptiness(cells: Sequence[str]) -> list[bool]:
     return [missing[cell] for cell in cells]
 
 
-def keep_labelled(table: Columns, targets: Sequence[str], findings: Findings) -> Columns:
-    """The rows in which every target has a label, without spaces around labels."""
+def keep_labelled(table: Columns, targets: Sequence[str], findings: Findings) -> tuple[Columns, Sequence[int]]:
+    """The rows in which every target has a label, without spaces around labels, and their numbers in the table."""
     empty = [False] * len(table)
     for name in targets:
         cells = table.column(name)
@@ -79,7 +79,8 @@ def keep_labelled(table: Columns, targets: Sequence[str], findings: Findings) ->
         stripped = {cell: cell.strip() for cell in set(cells)}
         if any(cell != text for cell, text in stripped.items()):
             table = table.with_column(name, [stripped[cell] for cell in cells])
-    return table.take([row for row, missing in enumerate(empty) if not missing]) if any(empty) else table
+    kept = [row for row, missing in enumerate(empty) if not missing]
+    return (table.take(kept) if any(empty) else table), kept
 
 
 # ------------------------------------------------------------------------------------------------------ other columns
