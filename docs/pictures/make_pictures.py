@@ -33,7 +33,7 @@ from runs.state import State
 
 FOLDER = Path(__file__).parent
 PANEL_WIDTH, PANEL_HEIGHT, REPORT_WIDTH = 112, 40, 132
-PAGE_WIDTH, PAGE_HEIGHT = 1280, 1080
+PAGE_WIDTH, PAGE_HEIGHT = 1240, 1060
 SHOWN_ATTEMPT = 5
 """The picture of the panel is taken while the solution of this attempt is evaluated."""
 FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"

@@ -100,7 +100,9 @@ def _in_text(
 ) -> Iterator[dict[str, Any]]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if field == "message" and fields.get("kind") == "model_replied":
-        text = text.replace('\\"', '"').replace("\\n", "\n").replace('\\"', '"')
+        # The arguments of calls are JSON in JSON: line ends and quotation marks are escaped once or twice.
+        for escaped, plain in (("\\\\n", "\n"), ("\\n", "\n"), ('\\\\\\"', '"'), ('\\"', '"')):
+            text = text.replace(escaped, plain)
     place = text.lower().find(words.lower())
     if place >= 0:
         yield _hit(view, seq, fields, field, _cut(text, place, len(words)))

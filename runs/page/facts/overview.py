@@ -109,7 +109,7 @@ def _figures(view: RunView) -> list[tuple[str, str, str]]:
     result = result_evaluation(state)
     medal = evaluation_medal(result, state) if result else ""
     spend = money_text(state.cost, state.is_cost_estimated, state.is_cost_known)
-    hours = view.times.position / 3600
+    hours, lanes = view.times.position / 3600, len(view.times.lanes)
     rate = f"${state.cost / hours:.2f} an hour" if state.cost and hours > 0.01 else ""
     hit = state.cached_tokens / state.prompt_tokens if state.prompt_tokens else 0.0
     scored = sum(evaluation.score is not None for evaluation in state.evaluations.values())
@@ -119,7 +119,7 @@ def _figures(view: RunView) -> list[tuple[str, str, str]]:
         ("medal", medal or "none", "an estimate" if medal else "no medal lines are known"),
         ("attempts", f"{len(state.attempts)}", f"{len(state.evaluations)} evaluations, {scored} scored"),
         ("turns", f"{state.turns:,}", f"{view.failures} failed requests"),
-        ("time", duration_text(view.times.position), f"{len(view.times.lanes)} lanes, {resumed}"),
+        ("time", duration_text(view.times.position), f"{lanes} lane{'s' * (lanes != 1)}, {resumed}"),
         ("cost", spend, rate),
         ("tokens", f"{_short(state.prompt_tokens)} in", f"{_short(state.completion_tokens)} out"),
         ("cache", f"{hit:.0%}", "of the input tokens, by the endpoint's count"),

@@ -4,10 +4,17 @@
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const plots = new Map();
   let until = Infinity;  // the moment of a replay, in hours
-  const hour = (value) => `${+value.toFixed(2)} h`;
-  function axes(format) {
+  // Round steps of the time axis, in hours: seconds, minutes, hours.
+  const STEPS = [...[1, 5, 10, 30].map((each) => each / 3600), ...[1, 2, 5, 10, 20, 30].map((each) => each / 60), 1, 2, 3, 6, 12, 24, 48, 96, 192];
+  function axes(format, end) {
+    const [unit, name] = end >= 1.5 ? [1, "h"] : end >= 1 / 30 ? [60, "min"] : [3600, "s"];
+    const time = (value) => `${+(value * unit).toFixed(2)} ${name}`;
+    const splits = (plot, _, low, high) => {
+      const step = STEPS.find((each) => (high - low) / each <= plot.width / 80) ?? STEPS.at(-1), first = Math.ceil(low / step);
+      return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, place) => (first + place) * step);
+    };
     const common = { stroke: color("soft"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 }, font: "12px system-ui, sans-serif" };
-    return [{ ...common, size: 30, values: (_, splits) => splits.map(hour) }, { ...common, size: 64, values: (_, splits) => splits.map(format) }];
+    return [{ ...common, size: 30, splits, values: (_, splits) => splits.map(time) }, { ...common, size: 64, values: (_, splits) => splits.map(format) }];
   }
   function put(id, options, data) {
     const box = document.getElementById(id);
@@ -86,7 +93,7 @@
     put("chart-score", {
       height: innerWidth < 760 ? 240 : 320, legend: { show: false },
       scales: { x: { time: false, range: [0, Math.max(chart.end, 0.001)] }, y: { range: [bottom, top] } },
-      axes: axes((value) => value.toFixed(digits)),
+      axes: axes((value) => value.toFixed(digits), chart.end),
       series: [{}, { ...clear }, { ...clear }, { stroke: color("accent"), width: 2, paths: stepped, points: { show: false } }],
       bands: [{ series: [2, 1], fill: color("accent") + "2e" }],
       hooks: { draw: [(plot) => drawMarks(plot, { ...chart, evaluations: rows })] },
@@ -96,7 +103,7 @@
     const charts = [["cost", (v) => `$${+v.toFixed(2)}`], ["prompt", (v) => `${Math.round(v / 1000)} k`], ["cached", (v) => `${Math.round(v * 100)} %`]];
     for (const [name, format] of charts) {
       put(`chart-${name}`, {
-        height: 130, legend: { show: false }, axes: axes(format),
+        height: 130, legend: { show: false }, axes: axes(format, end),
         scales: { x: { time: false, range: [0, Math.max(end, 0.001)] }, y: { range: name === "cached" ? [0, 1] : [0, Math.max(...usage[name]) * 1.05 || 1] } },
         series: [{}, { stroke: color("accent"), width: 1.5, points: { show: false } }],
       }, [usage.hours, usage[name]]);

@@ -66,3 +66,10 @@ def test_a_link_in_place_of_an_output_is_not_followed(folder: Path) -> None:
     assert not [hit for hit in find_text(view, "needle of another")["hits"] if hit.get("job")]
     with serve(folder.parents[1]) as server:
         assert server.get(f"/run/{RUN}/job/linked").status == 404
+
+
+def test_a_hit_in_the_arguments_of_a_call_reads_as_it_was_written(folder: Path) -> None:
+    view = RunView(folder)
+    view.refresh()
+    hit = find_text(view, "step_12 = ")["hits"][0]
+    assert "\\" not in "".join(hit["parts"]) and "step_11 = " in hit["parts"][0]
