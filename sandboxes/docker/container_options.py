@@ -21,6 +21,7 @@ CODE = (
     "seccomp.py",
     "jobs/__init__.py",
     "jobs/activity.py",
+    "jobs/gpu_use.py",
     "jobs/output_log.py",
     "jobs/pause.py",
     "jobs/processes.py",
