@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ import pytest
 from runs.events.registry import Decided, Part, SubmissionChosen
 from runs.journal import Journal
 from runs.state import fold
-from tests.harness.judged_runs import Step, played, side, two_numbers
+from tests.harness.judged_runs import Step, evaluated, guessing, played, side, two_numbers
 from tests.harness.run_folders import a_run
 from tests.playing import call, events_of, harness_here, only_run
+from tests.sandboxes.wheels import make_wheel, requirements_in
 
 TRAIN = """import csv, json
 rows = list(csv.DictReader(open("data/train.csv")))
@@ -48,6 +50,10 @@ def trained(names: str) -> Step:
 
 def noisy(draw: random.Random, a: float, b: float) -> str:
     return f"{0.4 * a + 0.1 * b + draw.gauss(0, 0.1):.4f}"
+
+
+def both(draw: random.Random, a: float, b: float) -> str:
+    return f"{a + b + draw.gauss(0, 0.1):.4f}"
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +180,42 @@ def test_refit_is_made_again_byte_for_byte(refitted: Path, tmp_path: Path) -> No
     refit = [event for event in events_of(run) if isinstance(event, Decided) and event.step == "refit"]
     assert [event.chosen for event in refit] == ["refit"] and parts(run) == [("001-1", "refit")]
     folder = exported(refitted, run, tmp_path / "winner")
+    assert run_there(folder).returncode == 0
+    assert (folder / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
+
+
+def test_ensemble_of_different_evaluations_is_made_again(tmp_path: Path) -> None:
+    """y = a + b: one solution knows more of a, the other more of b, and each folder of code is run on every split."""
+    home = tmp_path / "home"
+    task = two_numbers(home / "tasks" / "sum", both, train=300, test=60, metric="rmse")
+    one, other = ("float(row['a']) + 0.4 * float(row['b'])", "float(row['b']) + 0.48 * float(row['a'])")
+    played(home, task, evaluated(guessing(one)), evaluated(guessing(other)))
+    run = only_run(home)
+    assert {name for name, _ in parts(run)} == {"001-1", "001-2"} and len(parts(run)) > 2
+    folder = exported(home, run, tmp_path / "winner")
+    assert run_there(folder).returncode == 0
+    assert (folder / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
+    assert (folder / "code/001-1/solution.py").read_bytes() != (folder / "code/001-2/solution.py").read_bytes()
+
+
+def test_run_with_a_built_environment_is_made_again(tmp_path: Path) -> None:
+    """With the environment of this machine, and with one that a user made from the exported requirements."""
+    home = tmp_path / "home"
+    task = two_numbers(home / "tasks" / "sum", both, train=160, test=60, metric="rmse")
+    wanted = requirements_in(tmp_path, "tiny")
+    make_wheel(tmp_path, version="1.5")
+    solution = "import tiny\n" + guessing("float(tiny.VALUE) * float(row['a'])")
+    played(home, task, evaluated(solution), flags=("--sandbox", "bubblewrap", "--environment", str(wanted)))
+    run = only_run(home)
+    folder = exported(home, run, tmp_path / "winner")
+    assert (folder / "requirements.txt").read_text() == "tiny==1.5\n"
+    assert run_there(folder).returncode == 0
+    assert (folder / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
+    (home / "environments").rename(tmp_path / "gone")
+    assert run_there(folder).returncode == 1, "no Python here has the package"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", folder / ".venv/bin/python", "install", "-q", "--no-index"]
+    subprocess.run([*pip, "--find-links", tmp_path, "-r", folder / "requirements.txt"], check=True)
     assert run_there(folder).returncode == 0
     assert (folder / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
 

@@ -368,7 +368,7 @@ def scripted_reply(request: dict[str, Any]) -> Message:
 
 
 @pytest.mark.slow
-def test_run_leaves_no_container(container: Any, tmp_path: Path) -> None:
+def test_run_leaves_no_container_and_is_made_again_from_its_export(container: Any, tmp_path: Path) -> None:
     """A run with an evaluation on all folds, each in a container of its own."""
     home = tmp_path / "home"
     with ChatServer(scripted_reply) as server:
@@ -385,3 +385,11 @@ def test_run_leaves_no_container(container: Any, tmp_path: Path) -> None:
     assert "installed for the agent" in report and "unprotected" not in report
     label = f"{LABEL}.home={home}"
     assert connect().containers.list(all=True, filters={"label": label}) == []
+    code, printed = harness(home, "export", str(run), str(tmp_path / "winner"))
+    assert code == 0, printed
+    recorded = json.loads((tmp_path / "winner" / "export.json").read_text())
+    assert all(int(part["variables"]["OMP_NUM_THREADS"]) > 0 for part in recorded["parts"])
+    argv = ["sh", str(tmp_path / "winner" / "run.sh")]
+    done = subprocess.run(argv, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "winner" / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
