@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from runs.events.control import BudgetExtended, PlayContinued, PlayPaused, RequestRefused, RunForked, Steered, StopAsked
 from runs.events.registry import Event, MoveChosen, Resumed, RunCreated
+from runs.run_settings import RunSettings
 
 BY_PERSON = "person"
 """The policy of a move that a person chose."""
@@ -73,7 +74,8 @@ _KINDS = frozenset(
 
 def extended(created: RunCreated, change: BudgetExtended | RunForked) -> RunCreated:
     """Event 0 as if the run had begun with these limits, and a fork with its own settings."""
-    changes = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
-    changes |= change.settings if isinstance(change, RunForked) else {}
-    settings = type(created.settings).model_validate({**created.settings.model_dump(), **changes})
+    limits = {name: getattr(change, name) for name in ("hours", "cost", "attempts", "turns")}
+    settings = created.settings.model_copy(update=limits)
+    if isinstance(change, RunForked) and change.settings:
+        settings = RunSettings.model_validate({**settings.model_dump(), **change.settings})
     return created.model_copy(update={"settings": settings})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -53,9 +53,9 @@ def _format_of(folder: Path) -> int:
     return reader.format
 
 
-def write_fork(folder: Path, source: Path, events: Sequence[Event], state: State, others: Iterable[str]) -> None:
+def write_fork(folder: Path, source: Path, events: Sequence[Event], state: State, others: Mapping[str, Path]) -> None:
     """Make the folder of a forked run; it appears all at once. `events` are its whole journal, `state` their fold,
-    `others` names of more files to copy. Raises `JournalError`."""
+    `others` more files to copy, by the name that they get. Raises `JournalError`."""
     if folder.exists():
         raise JournalError(f"{folder} already exists")
     draft = None
@@ -89,11 +89,11 @@ def _write_journal(draft: Path, events: Sequence[Event]) -> None:
     sync_folder(draft)
 
 
-def _copy_files(source: Path, draft: Path, state: State, others: Iterable[str]) -> None:
-    for name in (*others, "evaluations/sample.csv"):
+def _copy_files(source: Path, draft: Path, state: State, others: Mapping[str, Path]) -> None:
+    for name, path in {**others, "evaluations/sample.csv": source / "evaluations/sample.csv"}.items():
         with suppress(FileNotFoundError):
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, draft / name)
+            shutil.copyfile(path, draft / name)
     _copy_folder(source, draft, "repo.git")
     if state.chosen and state.chosen.evaluation not in ("", *state.evaluations):
         _copy_folder(source, draft, f"evaluations/{state.chosen.evaluation}")

@@ -13,7 +13,7 @@ from typing import Any
 from context.notebook import Notebook
 from harness import errors
 from harness.config import read_flags
-from harness.search.load import COPY
+from harness.search.load import COPY, absolute, is_own, load_policy, split
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import new_run_id
@@ -23,7 +23,7 @@ from runs.control_state import extended
 from runs.events.registry import AttemptEnded, EvaluationFinished, Event, RunCreated, RunForked
 from runs.fork import read_until, write_fork
 from runs.journal import is_driven, read_events
-from runs.run_settings import RunSettings
+from runs.run_settings import RunSettings, group_of
 from runs.state import State, fold
 
 WHY = "forked"
@@ -33,7 +33,7 @@ KEPT = ("seed",)
 """The splits of the data come from it."""
 OTHER_WAYS = {
     **{name: f"give --{name}, the fork's own budget" for name in ("hours", "cost", "attempts", "turns")},
-    **{name: f"give --{name.replace('_', '-')}" for name in ("parallel", "model", "base_url")},
+    **{name: f"give --{name.replace('_', '-')}" for name in ("parallel", "model", "base_url", "endpoint")},
 }
 
 
@@ -84,27 +84,31 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
         one.model_copy(update={"at": at, "mono": mono}) for one in (forked, *_changes(state, forked, request, process))
     ]
     events = [created, *events[1:], *ends, *own]
-    write_fork(process.runs / run_id, source, events, fold(events), ("task.yaml", COPY))
+    own_policy = split(settings["search"])[0] if is_own(settings.get("search", "")) else source / COPY
+    others = {"task.yaml": source / "task.yaml", COPY: own_policy}
+    write_fork(process.runs / run_id, source, events, fold(events), others)
     return process.runs / run_id
 
 
 def own_settings(assignments: Sequence[str]) -> dict[str, Any]:
     """The settings that a fork may have of its own; what its earlier scores and files rest on stays.
 
-    Raises `UsageError` for another setting, `SettingsError` for a value that does not fit.
+    Raises `UsageError` for another setting or a search policy that cannot be used, `SettingsError` for a value that
+    does not fit.
     """
-    values = read_flags({}, assignments).values
+    values = dict(read_flags({}, assignments).values)
     for name in values:
         if name in OTHER_WAYS:
             errors.fail(f"--set {name}: {OTHER_WAYS[name]}")
-        extra = RunSettings.model_fields[name].json_schema_extra
-        group = extra["group"] if isinstance(extra, dict) else ""
-        if group not in OWN_GROUPS or name in KEPT:
+        if group_of(name) not in OWN_GROUPS or name in KEPT:
             errors.fail(
                 f"--set {name}: a fork keeps it, since what it takes over was made with it. It may change the settings "
                 f"of {', '.join(OWN_GROUPS)} in `harness config`"
             )
-    return dict(values)
+    if "search" in values:
+        load_policy(values["search"])
+        values["search"] = absolute(values["search"])
+    return values
 
 
 def _place(source: Path, at: str) -> tuple[int, str]:

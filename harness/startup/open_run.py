@@ -111,10 +111,14 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        command = getattr(getattr(journal.past[0], "settings", None), "on_event", "")
+        with breaking_silence(screen.say):
+            report(f"reading {len(journal.past):,} events")
+            state = fold(journal.past)
+        assert state.created is not None
+        command = state.created.settings.on_event
         screen = leases.enter_context(notifying(screen, command, notify_addresses(process), folder))
         with breaking_silence(screen.say):
-            run, change = _open(folder, journal, process, screen, leases, request)
+            run, change = _open(journal, state, process, screen, leases, request)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
@@ -138,22 +142,22 @@ def _exit_code(run: Run) -> int:
 
 
 def _open(
-    folder: Path, journal: Journal, process: Settings, screen: Screen, leases: ExitStack, request: ResumeRequest
+    journal: Journal, state: State, process: Settings, screen: Screen, leases: ExitStack, request: ResumeRequest
 ) -> tuple[Run, EndpointChanged | None]:
-    """Fold the journal and open the parts that act on it; `leases` returns what the run leases.
+    """Open the parts that act on a run in this `state`; `leases` returns what the run leases.
 
     The second value is the change of the endpoint that was asked for, to be recorded.
     """
     past, journal.past = journal.past, []
-    created = past[0]
-    assert isinstance(created, RunCreated)
+    folder, created = journal.folder, state.created
+    assert created is not None
     _use_playbook(created)
     blend = _load_blend(created, process.home)
     gpus = leases.enter_context(sandbox_setup.leased_gpus(created.settings.gpus, process.home))
     run = Run(
         folder=folder,
         journal=journal,
-        state=State(),
+        state=state,
         recall=Recall(folder, leases.enter_context(folder_for_sqlite(folder))),
         blend=blend,
         versions=Versions(folder / "repo.git"),
@@ -165,10 +169,7 @@ def _open(
         gpus=gpus.gpus if gpus else (),
         shared_slots=SharedSlots(process.home),
     )
-    report(f"reading {len(past):,} events")
-    for event in past:
-        run.state.apply(event)
-    created, change = run.created, None
+    change = None
     if (request.base_url or request.model) and not run.state.ended:
         change = change_endpoint(created, request.base_url, request.model, process)
         created = changed(created, change)

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runs.events.base import Audience, Event
+from runs.run_settings import RunSettings
+
+
+def _valid_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    RunSettings.model_validate(settings)
+    return settings
 
 
 class Steered(Event):
@@ -82,7 +88,7 @@ class RunForked(Event):
     attempts: int | None = None
     turns: int | None = None
     start_from: str = ""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Annotated[dict[str, Any], AfterValidator(_valid_settings)] = Field(default_factory=dict)
 
 
 class RequestRefused(Event):

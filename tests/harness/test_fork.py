@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.settings import load_settings
+from harness.search.load import COPY
+from harness.settings import SettingsError, load_settings
 from harness.startup.fork_run import ForkRequest, create_fork
 from runs.events.registry import (
     AttemptEnded,
@@ -27,6 +28,8 @@ from runs.events.registry import (
 )
 from runs.fork import PIPES
 from runs.integrity import check_run
+from runs.journal import read_events
+from runs.serialization import JournalDamaged
 from runs.state import fold
 from tests.playing import call, events_of, harness_here, only_run, reply, variables, with_digits
 from tests.servers.chat_server import ChatServer, Message
@@ -117,12 +120,48 @@ def test_a_fork_has_its_own_settings_and_what_came_before_keeps_its_own(home: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["seed=3", "sandbox=local", "hours=2", "parallel=2", "base_url=http://x", "strict=true"]
+    "name",
+    [
+        *("seed=3", "sandbox=local", "hours=2", "parallel=2", "base_url=http://x", "strict=true", "endpoint=fast"),
+        *("key_variable=KEY", "key_variable=sk-1", "temprature=1", "temperature=hot", "temperature", "finalists=0"),
+    ],
 )
-def test_what_a_fork_takes_over_was_made_with_stays(home: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="--set"):
+def test_a_setting_that_a_fork_cannot_have_makes_no_folder(home: Path, name: str) -> None:
+    with pytest.raises((UsageError, SettingsError), match="--set"):
         create_fork(only_run(home), ForkRequest("001-1", assignments=(name,)), load_settings())
     assert others(home, only_run(home)) == []
+
+
+@pytest.mark.parametrize("name", ["best", "missing.py:Policy"])
+def test_a_search_policy_that_cannot_be_used_makes_no_folder(home: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="search policy"):
+        create_fork(only_run(home), ForkRequest("001-1", assignments=(f"search={name}",)), load_settings())
+    assert others(home, only_run(home)) == []
+
+
+def test_a_fork_with_a_search_policy_and_a_command_of_its_own_uses_both(home: Path, tmp_path: Path) -> None:
+    policy, told = tmp_path / "own.py", tmp_path / "told"
+    policy.write_text(
+        "from harness.search.greedy import Greedy\n"
+        "class Own(Greedy):\n"
+        f"    def choose(self, *a, **b):\n        open({str(told)!r}, 'a').write('chose ')\n"
+        "        return super().choose(*a, **b)\n"
+    )
+    own = ("--set", f"search={policy}:Own", "--set", f"on_event=sh -c 'cat >>{told}'")
+    source = only_run(home)
+    code, printed = harness_here(home, "fork", source.name, "--at", "1", "--attempts", "1", "--plain", *own)
+    assert code == 0, printed
+    (folder,) = others(home, source)
+    assert (folder / COPY).read_bytes() == policy.read_bytes()
+    assert "chose " in told.read_text() and '"kind": "finished"' in told.read_text()
+
+
+def test_settings_of_a_fork_that_do_not_fit_are_a_damaged_line(home: Path) -> None:
+    folder = create_fork(only_run(home), ForkRequest("001-1", assignments=("finalists=7",)), load_settings())
+    content = (folder / "events.jsonl").read_bytes()
+    (folder / "events.jsonl").write_bytes(content.replace(b'"finalists":7', b'"finalists":0'))
+    with pytest.raises(JournalDamaged, match="finalists"):
+        list(read_events(folder))
 
 
 def test_a_fork_plays_on_from_an_evaluation_with_another_model_and_its_own_budget(
