@@ -25,17 +25,19 @@ _STRENGTH: Mapping[Outcome, int] = {"dry": 0, "against": 1, "gain": 2}
 
 
 def record_of(state: State, patch: Patch, vocabulary: Vocabulary, log: Log = lambda job: "") -> RunRecord:
-    """The record of an ended run. A commit that is gone shows nothing."""
+    """The record of an ended run. A commit that is gone shows nothing, nor do changes for data of an unknown kind."""
     created, lessons = state.created, state.lessons
     assert created is not None and lessons is not None
     vocabulary = vocabulary.within(lessons.modality)
     found: dict[str, Evidence] = {}
-    for one in (*_of_changes(state, patch, vocabulary, log), *_of_failures(state, vocabulary, log)):
+    changes = _of_changes(state, patch, vocabulary, log) if lessons.modality else ()
+    for one in (*changes, *_of_failures(state, vocabulary, log)):
         kept = found.get(one.action)
         if kept is None or _rank(one) > _rank(kept):
             found[one.action] = one
     area, final = _scores(state)
-    proposed = (*_of_comparisons(state, patch, vocabulary), *_proposals(state, found, vocabulary))
+    compared = _of_comparisons(state, patch, vocabulary) if lessons.modality else ()
+    proposed = (*compared, *_proposals(state, found, vocabulary))
     return RunRecord(
         id=created.run_id,
         task=created.task_id,

@@ -7,11 +7,13 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from context.ledger.database import LedgerError, explaining, writing
 from context.ledger.ledger import Ledger
+from context.ledger.lint import problem_of, unsafe_in
 from context.ledger.types import ANY, Evidence, Lesson, Named, RunRecord
 
 _COUNTS = (
@@ -84,15 +86,17 @@ def write_snapshot(ledger: Ledger, into: Path) -> None:
 
 
 def merge(ledger: Ledger, other: Ledger) -> int:
-    """Record the runs of another ledger that this one does not have; returns how many. Nothing is lost in either."""
+    """Record the runs of another ledger that this one does not have; returns how many.
+
+    Nothing is lost in either, but for words that no lesson may contain: the other one may be a stranger's.
+    """
     added = 0
     for row in other.rows("select * from run order by at, id"):
         added += ledger.record(_run_of(other, row)).is_new
     with writing(ledger.database, ledger.path):
         for lesson in other.lessons("reason <> ''"):
-            if lesson.task and not ledger.lessons("key = ?", lesson.key):
-                ledger.add_lesson(lesson, "model", lesson.created_at)
-            _take_reason(ledger, lesson)
+            if not (unsafe_in(lesson.reason) if lesson.task else problem_of(lesson.reason)):
+                _take_words(ledger, lesson)
     return added
 
 
@@ -114,12 +118,19 @@ def _run_of(other: Ledger, row: sqlite3.Row) -> RunRecord:
     return RunRecord(
         **{name: row[name] for name in names},
         evidence=evidence,
-        actions=tuple(Named(one["key"], one["words"], one["needs"]) for one in words),
+        actions=tuple(
+            Named(one["key"], one["key"] if unsafe_in(one["words"]) else one["words"], one["needs"]) for one in words
+        ),
         shown=tuple(one["lesson"] for one in exposures if one["kind"] == "shown"),
         withheld=tuple(one["lesson"] for one in exposures if one["kind"] == "withheld"),
     )
 
 
-def _take_reason(ledger: Ledger, lesson: Lesson) -> None:
+def _take_words(ledger: Ledger, lesson: Lesson) -> None:
+    """Take a reason for a lesson without one, or a lesson of one task."""
     for mine in ledger.lessons("key = ? and reason = ''", lesson.key):
         ledger.change(mine, "merge", {"reason": lesson.reason}, "code")
+    if lesson.task and not ledger.lessons("key = ?", lesson.key):
+        for named in ledger.rows("select words, needs from action where key = ?", lesson.action):
+            known = replace(lesson, words=named["words"], needs=named["needs"], situation="")
+            ledger.add_lesson(known, "model", lesson.created_at)

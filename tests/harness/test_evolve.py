@@ -6,6 +6,7 @@ import argparse
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ from harness.commands.evolve import evolve, results_of, trials
 from harness.commands.evolve_runs import Played
 from harness.settings import Settings
 from runs.events.registry import RunCreated
-from tests.playing import events_of, harness_here, only_run
+from tests.playing import call, events_of, harness_here, only_run, reply
+from tests.servers.chat_server import ChatServer, Message
 
 
 @pytest.fixture
@@ -173,3 +175,35 @@ def test_a_run_records_its_playbook_and_a_later_edit_does_not_reach_it(digits_ho
         assert created.playbook[:12] in (run / "report.md").read_text()
     finally:
         use_prompts({})
+
+
+def test_a_playbook_edited_in_the_middle_of_a_run_does_not_reach_it_even_if_it_is_resumed(
+    digits_home: Path, tmp_path: Path
+) -> None:
+    folder = proposal(tmp_path / "new", "A sentence of its own.")
+    draft = folder / "moves" / "draft.md"
+
+    def script(request: dict[str, Any]) -> Message:
+        if "# State" in str(request["messages"][-1]["content"]):
+            draft.write_text(draft.read_text().replace("of its own", "that was edited"))
+        return reply("done", call("finish", did="nothing yet"))
+
+    def drafts_asked(server: ChatServer) -> list[str]:
+        return [one.json["messages"][1]["content"] for one in server.received if b"# State" in one.body]
+
+    try:
+        with ChatServer(script, piece=100_000) as server:
+            words = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--no-ledger"]
+            options = ["--attempts", "2", "--set", "fold_share=0", "--playbook", f"{folder}/"]
+            code, printed = harness_here(digits_home, "run", "digits", *words, *options)
+            assert code == errors.DONE, printed
+            run = only_run(digits_home).name
+            assert harness_here(digits_home, "extend", run, "--attempts", "1")[0] == errors.DONE
+            code, printed = harness_here(digits_home, "resume", run, "--plain")
+            assert code == errors.DONE, printed
+            texts = drafts_asked(server)
+    finally:
+        use_prompts({})
+    assert "that was edited" in draft.read_text()
+    assert len(texts) == 3
+    assert all("A sentence of its own." in text and "edited" not in text for text in texts)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from context.ledger.exchange import export_lessons
 from context.ledger.ledger import Ledger
 from context.ledger.types import Evidence, Named, Proposal, RunRecord
 from harness.startup.lessons import select_lessons, uses_ledger
@@ -16,6 +17,7 @@ from runs.events.registry import AttemptStarted, LessonsChosen, LessonsLearned, 
 from runs.run_settings import RunSettings
 from runs.state import fold
 from tasks.catalog import find_task
+from tasks.modality import KINDS_OF_FILES, TABULAR
 from tests.harness.run_folders import created as created_event
 from tests.playing import call, events_of, harness_here, reply
 from tests.servers.chat_server import ChatServer, Message
@@ -122,15 +124,35 @@ def test_a_family_that_is_held_out_reads_lessons_and_writes_none(digits_home: Pa
     assert code == 2 and "held out" in printed
 
 
-def test_a_damaged_ledger_stops_no_run_and_learns_later(digits_home: Path) -> None:
+@pytest.mark.parametrize("damage", ["no database", "newer"])
+def test_a_ledger_that_cannot_be_used_stops_no_run_and_learns_later(digits_home: Path, damage: str) -> None:
     path = digits_home / "ledger.sqlite"
     path.write_bytes(b"no database" * 1000)
+    if damage == "newer":
+        path.unlink()
+        with Ledger(path) as ledger:
+            ledger.database.execute("pragma user_version = 99")
     folder, events, _ = play(digits_home, "--set", "fold_share=0")
     assert any(isinstance(event, Warned) and str(path) in event.message for event in events)
     assert only(events, LessonsLearned).problem
     path.unlink()
     code, printed = harness_here(digits_home, "lessons", "learn", folder.name)
     assert code == 0 and "evidence about" in printed
+
+
+def test_a_task_of_an_unknown_modality_gets_no_lessons_and_says_so(
+    digits_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS_OF_FILES, TABULAR, set())  # as if digits were no tables
+    folder, events, message = play(digits_home, "--set", "fold_share=0")
+    chosen = only(events, LessonsChosen)
+    assert (chosen.modality, chosen.text, chosen.shown, chosen.withheld) == ("", "", [], [])
+    assert "Lessons of earlier runs" not in message
+    assert chosen.note in (folder / "report.md").read_text()
+    with Ledger(digits_home / "ledger.sqlite") as ledger:
+        assert [row["id"] for row in ledger.rows("select id from run")] == [folder.name]
+        assert ledger.lessons("origin <> 'pack'") == []
+        list(export_lessons(ledger))
 
 
 def test_a_run_asks_for_the_lessons_of_its_own_task() -> None:

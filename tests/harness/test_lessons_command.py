@@ -102,6 +102,16 @@ def test_a_wrong_argument_is_a_message(words: list[str], home: Path, capsys: pyt
     assert "Traceback" not in printed(capsys, *words, code=errors.INPUT)
 
 
+def test_a_newer_ledger_is_a_message_and_stays_as_it_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("pragma user_version = 99")
+    before = path.read_bytes()
+    for words in ([], ["retire", "0"], ["verify"]):
+        assert "update the harness" in printed(capsys, *words, code=errors.INPUT)
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_ledger_is_a_message(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + b"?" * 8000)
     for words in ([], ["verify"], ["benefit"]):
