@@ -103,6 +103,21 @@ def test_the_run_page_updates_itself(live: Watched, played: tuple[Player, Path])
     page.wait_for_function("() => document.querySelector('.figures').textContent.includes('turns2')")
 
 
+def test_an_update_keeps_what_a_person_types_and_replays(live: Watched, played: tuple[Player, Path]) -> None:
+    page = live.open(f"/run/{LIVE}")
+    page.wait_for_selector("#replay-speed")
+    page.select_option("#replay-speed", "120")
+    page.locator("#replay-moment").evaluate("each => { each.value = 400; }")
+    page.locator("#replay-moment").dispatch_event("input")
+    page.fill("textarea[name=hint]", "half a hint")
+    played[0].turn("echo more")
+    page.wait_for_function(f"() => document.querySelector('.figures').textContent.includes('turns{played[0].turns}')")
+    assert page.input_value("textarea[name=hint]") == "half a hint"
+    assert page.evaluate("document.activeElement.name") == "hint"
+    assert page.input_value("#replay-speed") == "120"
+    assert 0 < int(page.input_value("#replay-moment")) < 1000
+
+
 def test_the_list_of_turns_follows_and_catches_up_after_a_lost_connection(
     live: Watched, played: tuple[Player, Path]
 ) -> None:

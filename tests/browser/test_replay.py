@@ -39,6 +39,9 @@ def test_the_slider_shows_the_run_as_it_was_at_a_moment(watched: Watched) -> Non
     assert 1 < half < whole
     assert page.locator(".graph g:not(.later)").count() == half
     assert 0.3 < page.evaluate(DRAWN) < width - 0.2
+    assert page.locator("#attempts tr.open").count() == page.locator(".graph g.open").count() > 0
+    assert not page.locator(".graph g.open > :not(.begun)").first.is_visible(), "its verdict is not known yet"
+    assert not page.locator(".submitted").first.is_visible()
     assert "attempt" in page.inner_text("#replay-now") and "best 0." in page.inner_text("#replay-now")
     assert page.locator(".strip .later").first.get_attribute("width") == "50%"
     set_moment(page, 1000)
@@ -53,7 +56,7 @@ def test_the_replay_is_played_and_paused_with_keys_at_a_chosen_speed(watched: Wa
     page.select_option("#replay-speed", "10")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.focus("body")
+    page.focus("#replay-moment")
     page.keyboard.press("p")
     page.wait_for_function("() => document.getElementById('replay-moment').value > 100")
     assert page.locator(SHOWN).count() < whole

@@ -7,6 +7,7 @@ from typing import Any
 from runs.page.facts.run_view import RunView
 from runs.state import Evaluation, State
 from runs.usage.lane_time import NAMES, PARTS, LaneTimes, bins
+from runs.views.format import score_text
 
 STRIP_BINS = 180
 USAGE_POINTS = 240
@@ -22,7 +23,15 @@ def chart_data(view: RunView) -> dict[str, Any]:
         "medals": medal_lines(view.state),
         "evaluations": [_point(one, view) for one in view.state.evaluations.values() if one.score is not None],
         "usage": _usage(view),
+        "money": _money_sign(view.state),
     }
+
+
+def _money_sign(state: State) -> str:
+    """What stands before a sum of dollars; empty if none may be shown, because prices are unknown."""
+    if not state.is_cost_known and not state.cost:
+        return ""
+    return "~$" if state.is_cost_estimated else "$"
 
 
 def medal_lines(state: State) -> list[tuple[str, float]]:
@@ -37,12 +46,13 @@ def medal_lines(state: State) -> list[tuple[str, float]]:
 
 
 def _point(evaluation: Evaluation, view: RunView) -> list[Any]:
-    """Hours, score, noise, verdict, name, attempt, whether it became the best."""
+    """Hours, score, noise, verdict, name, attempt, whether it became the best, and then the score in words."""
     finished = evaluation.result
     verdict = "distrusted" if finished.distrust_reason else finished.verdict or "unclear"
     hours = round(view.positions.get(evaluation.id, 0.0) / 3600, 4)
     noise = finished.noise if finished.noise is not None and finished.noise < 1e300 else None
-    return [hours, evaluation.score, noise, verdict, evaluation.id, evaluation.attempt, evaluation.became_best]
+    text = score_text(evaluation.score, noise) if evaluation.became_best else ""
+    return [hours, evaluation.score, noise, verdict, evaluation.id, evaluation.attempt, evaluation.became_best, text]
 
 
 def _usage(view: RunView) -> dict[str, list[float | None]]:

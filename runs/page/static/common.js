@@ -9,20 +9,20 @@
     try { localStorage.setItem("theme", theme); } catch { /* not remembered */ }
     document.dispatchEvent(new Event("themechange"));
   }
-  const help = () => document.getElementById("help").showModal();
+  const help = () => document.getElementById("help")?.showModal();
   document.addEventListener("click", (event) => {
     const act = event.target.closest("[data-act]")?.dataset.act;
     if (act === "theme") toggleTheme();
     if (act === "help") help();
   });
-  const handlers = { "?": help, r: () => location.assign("/"), o: () => run && location.assign(`/run/${run}`), "/": () => {
+  const handlers = { "?": help, r: () => document.body.dataset.page !== "file" && location.assign("/"), o: () => run && location.assign(`/run/${run}`), "/": () => {
     const field = document.querySelector("input[type=search]");
     if (field) field.focus(); else if (run) location.assign(`/run/${run}/turns?find=1`);
   } };
   window.harnessKeys = handlers;
   document.addEventListener("keydown", (event) => {
     const target = event.target;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input:not([type=range]), textarea, select, dialog[open]")) return;
     const handler = handlers[event.key];
     if (handler) { event.preventDefault(); handler(); }
   });

@@ -2,7 +2,9 @@
 "use strict";
 (() => {
   const run = document.body.dataset.run, box = document.getElementById("sections");
-  const shown = new Map();
+  const shown = new Map(), FOCUS = "a, button, input, textarea, select, summary, [tabindex]";
+  const remember = (parts) => { for (const part of parts) if (part.id) shown.set(part.id, part.innerHTML); };
+  remember(box.children);  // before charts are drawn into them
   let busy = false, again = false;
   async function update() {
     if (busy) { again = true; return; }
@@ -20,19 +22,24 @@
     if (draft.getElementById("reading")) { setTimeout(update, 300); return; }
     const open = [...box.querySelectorAll("details[open]")].map((each) => each.id);
     const parts = [...draft.body.children];
-    if (box.querySelector("#s-head") === null) box.replaceChildren(...parts.map((part) => document.importNode(part, true)));
+    if (box.querySelector("#s-head") === null) { remember(parts); box.replaceChildren(...parts.map((part) => document.importNode(part, true))); }
     else for (const part of parts) {
       const old = part.id && document.getElementById(part.id);
       if (!old || shown.get(part.id) === part.innerHTML) continue;
       shown.set(part.id, part.innerHTML);
       const charts = [...old.querySelectorAll(".chart")], scrolls = [...old.querySelectorAll(".scroll")].map((each) => each.scrollTop);
-      const fresh = document.importNode(part, true);
+      const fresh = document.importNode(part, true), held = [...old.querySelectorAll(FOCUS)].indexOf(document.activeElement);
+      for (const field of old.querySelectorAll("form [name]:not([type=hidden], button)")) {
+        const same = fresh.querySelector(`[name=${field.name}]`);
+        if (same) same.value = field.value;  // what a person has typed stays
+      }
       for (const chart of charts) fresh.querySelector(`#${chart.id}`)?.replaceWith(chart);
       old.replaceWith(fresh);
       [...fresh.querySelectorAll(".scroll")].forEach((each, place) => { each.scrollTop = scrolls[place] || 0; });
+      if (held >= 0) fresh.querySelectorAll(FOCUS)[held]?.focus({ preventScroll: true });
     }
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    drawCharts();
+    window.drawCharts?.();
     document.body.dataset.updates = Number(document.body.dataset.updates || 0) + 1;
   }
   const stream = new EventSource(`/run/${run}/live`);
