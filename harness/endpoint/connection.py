@@ -30,7 +30,7 @@ from harness.endpoint.errors import (
     without_quotes,
 )
 from harness.endpoint.extras import Extras
-from harness.endpoint.proxies import is_direct, require_usable_proxy
+from harness.endpoint.proxies import is_direct, proxy_variable, require_usable_proxy
 from harness.endpoint.request_body import Body
 from harness.endpoint.stream import RawReply, ReplyReader
 
@@ -80,6 +80,7 @@ class Connection:
         uses_proxy = transport is None and not is_direct(base_url)
         if uses_proxy:
             require_usable_proxy(base_url)
+        self._proxy = proxy_variable(base_url) if uses_proxy else ""
         self._http = httpx2.Client(
             transport=transport,
             verify=base_url.startswith("https:"),
@@ -173,7 +174,7 @@ class Connection:
                 reader.is_taken |= _is_odd_answer(error)
                 late = time.monotonic() >= deadline
                 raise TransientFailure(
-                    _connection_error(error, late, self._stall_seconds), was_cut=reader.has_begun
+                    _connection_error(error, late, self._stall_seconds, self._proxy), was_cut=reader.has_begun
                 ) from None
         finally:
             if response is not None:
@@ -272,8 +273,8 @@ def _date(given: str) -> datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _connection_error(error: Exception, is_late: bool, stall_seconds: float) -> str:
-    """The message for a failed connection, from the innermost error."""
+def _connection_error(error: Exception, is_late: bool, stall_seconds: float, proxy: str) -> str:
+    """The message for a failed connection, from the innermost error. `proxy` is the variable that names the proxy."""
     import httpx2
 
     inner: BaseException = error
@@ -283,7 +284,9 @@ def _connection_error(error: Exception, is_late: bool, stall_seconds: float) -> 
         return "the reply took longer than one call may"
     if isinstance(error, httpx2.ReadTimeout):
         return f"not a byte for {stall_seconds:g} s"
-    return f"the connection failed: {inner or type(inner).__name__}"
+    is_connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError))
+    through = f" through the proxy in {proxy}" if proxy and is_connecting else ""
+    return f"the connection{through} failed: {inner or type(inner).__name__}"
 
 
 def _bound_error_body(response: httpx2.Response) -> None:

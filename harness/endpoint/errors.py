@@ -165,11 +165,19 @@ _WORDS = {"rate_limit": 429, "overloaded": 503, "server_error": 500, "invalid_re
 
 _OVERFLOW = re.compile(
     r"context[_ ]?length|context[_ ]?window|context[_ ]?size|maximum context|exceed_context|input_tokens|"
-    r"prompt is too long|maximum prompt length|model token limit|must be <= \d+\. Given|超长|上下文|长度超|"
-    r"(?:prompt|input|request|messages?|conversation)\b[^.]{0,60}\b(?:too long|too many tokens|too large|longer than)|"
+    r"prompt is too long|maximum prompt length|model token limit|inputs`? tokens \+|超长|上下文|长度超|"
     r"exceeds? (?:the |this )?(?:model|max|limit)[^.]{0,60}(?:context|token)|reduce the length|token limit exceeded",
     re.IGNORECASE,
 )
+_LENGTH = re.compile(
+    r"\b(?:prompt|inputs?|request|messages?|conversation|sequence|tokens?|payload)\b(?:[^.]|\.(?!\s)){0,60}?"
+    r"(?:\bexceed|\btoo (?:long|large)\b|\btoo many tokens|\blonger than|\bgreater than|\bless than|\bover the \d)|"
+    r"\btoo many tokens|_tokens exceeded|\d{4,}\s*>\s*(?:\w+\s*)?\d{4,}|length (?:is \d+ while|should be \[)|"
+    r"\b[ck]onte[xk]t\w*\b[^.]{0,60}\d{4,}|(?:token|输入|长度)[^。]{0,20}超[过出限]",
+    re.IGNORECASE,
+)
+"""Weaker words than those of `_OVERFLOW`, which count only where the request itself may be refused."""
+_RATE = re.compile(r"\brates?\b|\bper (?:second|minute|hour|day)\b|concurren|quota|\bqueue", re.IGNORECASE)
 _HISTORY = re.compile(
     r"tool[_ ](?:call|result|use|message|response)|role[^.]{0,20}tool|function (?:name or )?(?:arguments|parameters)|"
     r"invalid (?:message )?role|must (?:be followed|follow|be a response)|preceding|chat[_ ]?template|jinja|"
@@ -210,7 +218,10 @@ def classify_error(
     status = status if status >= 300 else _status_of(code, text)
     detail = shortened(text) or f"status {status}"
     text = _ROUTING.sub("", text if own is None else own)
-    if (status != 429 and (_OVERFLOW.search(f"{text} {code}") or code == "1261")) or status == 413:
+    is_long = status == 413 or code == "1261" or _OVERFLOW.search(f"{text} {code}") is not None
+    if status in (0, 400, 422) and _LENGTH.search(text):
+        is_long = is_long or not (_HISTORY.search(text) or _RATE.search(text))
+    if is_long and status != 429:
         return ContextOverflow(f"the window is too long for {model} at {address}: {detail}", *_limits(text))
     if status in (401, 403):
         return EndpointRefused(

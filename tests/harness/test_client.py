@@ -256,6 +256,12 @@ def test_request_contains_the_given_fragments() -> None:
     assert received.headers["user-agent"].startswith("OpenAI/Python")
 
 
+def test_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port()}")
+    with pytest.raises(EndpointUnreachable, match="HTTP_PROXY"):
+        asked(opened("http://models.example/v1"), patience_seconds=0.0)
+
+
 def test_cookie_of_a_load_balancer_returns() -> None:
     def busy(exchange: Exchange) -> None:
         exchange.answer(503, "busy", **{"Set-Cookie": "replica=3; Path=/"})

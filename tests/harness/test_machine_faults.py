@@ -60,7 +60,9 @@ def test_run_without_git_is_refused(
     assert not (tmp_path / "home" / "runs").exists()
 
 
-@pytest.mark.parametrize("proxy", ["socks://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://x"])
+@pytest.mark.parametrize(
+    "proxy", ["socks://127.0.0.1:9", "socks5h://127.0.0.1:9", "nonsense://x", "http://h:port", " "]
+)
 def test_unusable_proxy_is_refused_by_name(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(SettingsError, match="ALL_PROXY"):
@@ -73,7 +75,9 @@ def test_usable_proxy_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     require_usable_proxy("http://models.example/v1")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8", "named.example"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8", "0.0.0.0", "[::ffff:127.0.0.1]", "named.example"]
+)
 def test_loopback_and_excepted_hosts_need_no_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "named.example")
