@@ -21,7 +21,7 @@ _DISTINCT = re.compile(
     r"|<[｜|](?:tool[▁_ ](?:calls?|outputs?)(?:[▁_ ](?:begin|end))?|tool[▁_ ]sep|end▁of▁sentence)[｜|]>"
     r"|</?[｜|‖]{1,2}DSML[｜|‖]{1,2} ?[\w]*(?:[^<>\n]{0,200}>)?"
     r"|\]<\]minimax\[>\[\s?(?:</?[\w.\-]+[^<>\n]{0,200}>)?|\[e~\["
-    r"|</?minimax:tool_call>|</?steptml:\w+[^<>\n]{0,200}>|</?TOOLCALL>|\[/?TOOL_CALLS\]",
+    r"|</s>\s*\Z|</?minimax:tool_call>|</?steptml:\w+[^<>\n]{0,200}>|</?TOOLCALL>|\[/?TOOL_CALLS\]",
     re.DOTALL,
 )
 _ENDS = r"</(?:mm:think|seed:think|parameter|invoke|function|tool_calls?|arg_value|arg_key)>"

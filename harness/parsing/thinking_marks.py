@@ -50,7 +50,8 @@ _ANALYSIS = re.compile(
 _GLUED_ANALYSIS = re.compile(r"\Aanalysis(?=\S)(.*?)assistant(?=final|commentary)(?:final)?", re.DOTALL)
 
 _CALL_START = re.compile(
-    r"<tool_calls?>|<(?:invoke|parameter)\b|<(?:function|parameter)=|<[｜|‖]{1,2}DSML[｜|‖]{1,2} ?(?:invoke|parameter)"
+    r"<tool_calls?>|<(?:invoke|parameter)\b|<(?:function|parameter)(?:=| name=)"
+    r"|<[｜|‖]{1,2}DSML[｜|‖]{1,2} ?(?:invoke|parameter)"
     r"|<[｜|]tool[▁_]calls?[▁_]begin|<\|tool_call|<\|open\|>\s?(?:call|argument)|<\|channel\|>\s*commentary|\[TOOL_CALLS\]"
     r"|<steptml:|<TOOLCALL>|<arg_(?:key|value)>|\]<\]minimax\[>\[<\w|<\|python_tag\|>|\A\s*\[?\s*\{\s*\"name\"|\A\s*\[\w+\("
 )

@@ -24,11 +24,25 @@ QUOTES = {
     "after": "Earlier I called\n{}",
     "example": "For example:\n{}",
     "never": "Never do this again:\n{}",
+    "will not": "I will not run:\n{}",
+    "given up": "I was about to send:\n{}",
+    "against": "I decided against:\n{}",
+    "would be": "A wrong call would be {}",
+    "condition": "If that fails, use:\n{}",
+    "possible": "I could also do:\n{}",
+    "question": "Should I run this?\n{}",
+    "form": "The correct format is:\n{}",
+    "label": "Bad:\n{}",
     "fence": "The log holds\n```\n{}\n```\nso the parser is wrong.",
     "words after": "{}\nNo, the runs are needed.",
     "own result": "{}\n<tool_response>\ndone\n</tool_response>",
     "own result, next call": "{}\nResult:\ndone\n{}",
 }
+LEAD_INS = (
+    "I do not know the columns yet.", "My last call was wrong. I fix it:", "Validate on it:", "What runs?",
+    "I add a seed to avoid leakage.", "Let me check the submission format:", "I am about to run the fit.",
+    "I would like to look first:", "The run would take too long; I use a sample.", "It was rejected. Again:",
+)  # fmt: skip
 NEEDS_WHOLE_REPLY = ("pythonic",)
 """Dialects without marks of their own: words before a call make it text."""
 
@@ -56,6 +70,12 @@ def test_words_before_calls_stay(dialect: str) -> None:
         assert performed(reply) == []
     else:
         assert (performed(reply), reply.text) == (called(LOOK), "I look first.")
+
+
+@pytest.mark.parametrize("words", LEAD_INS)
+def test_words_that_introduce_a_call_do_not_stop_it(words: str) -> None:
+    for dialect in ("hermes", "qwen_xml", "minimax_m2"):
+        assert performed(read(f"{words}\n{DIALECTS[dialect]([LOOK])}")) == called(LOOK)
 
 
 @pytest.mark.parametrize("marks", THINKING)
@@ -224,13 +244,12 @@ files = st.fixed_dictionaries({"path": words.filter(str.strip), "content": words
 risky_files = st.fixed_dictionaries({"path": words.filter(str.strip), "content": words | risky})
 
 
-def meant(name: str, text: str) -> str:
-    """The value as a dialect carries it: one line end at both sides belongs to the tags of some."""
-    return (
-        text.removeprefix("\n").removesuffix("\n")
-        if name in ("minimax_m2", "glm45", "glm47", "step3") and (text.startswith("\n"))
-        else text
-    )
+def meant(dialect: str, given: dict[str, str]) -> dict[str, str]:
+    """The values as a dialect carries them: where all stand on their own lines, the line ends are layout in some."""
+    has_layout = dialect in ("minimax_m2", "glm45", "glm47", "step3")
+    if has_layout and all(text.startswith("\n") and text.endswith("\n") for text in given.values()):
+        return {key: text.removeprefix("\n").removesuffix("\n") for key, text in given.items()}
+    return given
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -241,8 +260,7 @@ def test_rendered_calls_keep_their_values(dialect: str, first: dict[str, str], s
         return
     calls = [("write_file", first), ("write_file", second)]
     reply = read(DIALECTS[dialect](calls))
-    expected = [{key: meant(dialect, value) for key, value in one.items()} for one in (first, second)]
-    assert [call["arguments"] for call in performed(reply)] == expected
+    assert [call["arguments"] for call in performed(reply)] == [meant(dialect, one) for one in (first, second)]
 
 
 @pytest.mark.parametrize("dialect", JSON)
@@ -262,5 +280,5 @@ def test_no_command_runs_that_was_not_written(dialect: str, command: str, length
     text = DIALECTS[dialect]([("bash", {"command": command})])
     for written in (text, text[:length], MISTAKE.format(text), "<think>" + text + "</think>No."):
         for call in performed(read(written, finish)):
-            assert call == {"name": "bash", "arguments": {"command": meant(dialect, command)}}
+            assert call == {"name": "bash", "arguments": meant(dialect, {"command": command})}
             assert written in (text, text[:length])

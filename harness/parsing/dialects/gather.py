@@ -20,9 +20,21 @@ _WARNING = re.compile(
     r"|\b(?:must|should|to|you|we|one|please)\s+(?:never|not)\b|\b(?:must|should)n['’]t\b"
     r"|\bfor\s+(?:example|instance)\b|\ban\s+example\b|^\W*examples?\b|\be\.g\."
     r"|\b(?:earlier|previously|before|last\s+time)\b.*\b(?:call|called|ran|sent|made|wrote|tried|used|issued|did)\b"
-    r"|\bI(?:['’]ve|\s+have|\s+had)?\s+(?:\w+\s+)?(?:called|ran|sent|made|wrote|issued|tried)(?:\s+\w+){0,3}\W*\Z",
+    r"|\bI(?:['’]ve|\s+have|\s+had)?\s+(?:\w+\s+)?(?:called|ran|sent|made|wrote|issued|tried)(?:\s+\w+){0,3}\W*\Z"
+    r"|(?:\b(?:not|never)|n['’]t)\s+(?:\w+\s+)?(?:run|do|call|send|execute|issue|repeat)"
+    r"(?:\s+(?:this|that|it|these|so|again|the\s+following)){0,2}\W*\Z"
+    r"|\bavoid(?:\s+(?:this|that|it|the\s+following))?\W*\Z"
+    r"|\b(?:(?:was|were)\s+about\s+to|decided\s+against|instead\s+of)\b(?:\s+\w+){0,3}\W*\Z"
+    r"|\bwould\s+(?:have\s+)?(?:be|been|look)\b(?:\s+\w+){0,3}\W*\Z"
+    r"|^\W*(?:if|unless|in\s+case)\b.*:\W*\Z|\b(?:I|we|you|one)\s+(?:could|might)\b(?:\s+\w+){0,4}\s*:\W*\Z"
+    r"|^\W*(?:should|shall|may|can|could|would)\s+(?:I|we)\b.*\?\W*\Z"
+    r"|^\W*(?:the\s+)?(?:(?:correct|right|proper|wrong|old|new|required|expected)\s+)?(?:format|syntax|usage|form)"
+    r"(?:\s+(?:is|was))?\s*:\W*\Z"
+    r"|^\W*(?:(?:this|that|it|which)\s+(?:was|is|got)\s+)?"
+    r"(?:bad|wrong|incorrect|deprecated|rejected|refused|forbidden|previously|formerly)\s*:\W*\Z",
     re.IGNORECASE | re.DOTALL,
 )
+"""What a sentence says that introduces a call which is not meant: a warning, a plan that was given up, an example."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n")
 _RESULT = re.compile(
     r"</?(?:tool_response|tool_result|tool_output|function_results?|function_response|observation|results?|output)\b"
@@ -35,7 +47,7 @@ _RESULT = re.compile(
 
 _EMPTY_FENCE = re.compile(r"```[\w-]*\s*```")
 _BLANKS = " \t\r\n`"
-_QUOTING = ("`", '"', "'", "“", "‘", "«", "(", "<!--")
+_QUOTING = ("`", '"', "'", "“", "‘", "«", "(", "<!--", "//")
 """What stands before a quotation."""
 
 

@@ -23,6 +23,11 @@ def _value(text: str, attributes: str) -> Any:
     return text if kind is None or kind[1] == "string" else json.loads(text)
 
 
+def _without_blanks(text: str) -> str:
+    """The text without the blanks that a server put around every special token."""
+    return re.sub(r" ?(<\|(?:open|close|sep)\|>) ?", r"\1", text) if "<|open|> call " in text else text
+
+
 def _element(word: str) -> str:
     return rf"<\|open\|>\s?{word}"
 
@@ -50,6 +55,7 @@ DIALECTS = (
         _value,
         re.compile(r"<\|(?:open|close|sep)\|>"),
         re.compile(rf"{_element('json')}[^<>]*{_SEP}|{_end('json')}"),
+        _without_blanks,
         is_distinct=True,
     ),
 )

@@ -15,8 +15,9 @@ from harness.parsing.dialects.base import NAME, Block
 from harness.parsing.json_text import Conflict, dumps, is_too_deep, loads
 from harness.parsing.text_call_types import Parameters, TextCall
 
-_START = re.compile(rf"\s*(?:<\|python_(?:tag|start)\|>\s*)?\[?\s*(?P<name>{NAME})\(")
-_AROUND = re.compile(r"\A\s*<\|python_(?:tag|start)\|>|<\|(?:python_end|eom_id|eot_id)\|>\s*\Z")
+_OPENING = r"(?:<\|python_(?:tag|start)\|>|<tool_call>)"
+_START = re.compile(rf"\s*(?:{_OPENING}\s*)?\[?\s*(?P<name>{NAME})\(")
+_AROUND = re.compile(rf"\A\s*{_OPENING}|(?:<\|(?:python_end|eom_id|eot_id)\|>|</tool_call>)\s*\Z")
 _LONGEST = 200_000
 
 

@@ -115,6 +115,7 @@ _SIGNS = {
     "<minimax:tool_call>": "minimax_m2",
     "<invoke name=": "minimax_m2",
     "<function=": "qwen_xml",
+    "<function name=": "qwen_xml",
     "<arg_key>": "glm",
     "<tool_calls>": "minimax_m1",
     "<tool_call>": "hermes",

@@ -34,9 +34,19 @@ class Tag:
     attributes: str = ""
 
 
-def raw_value(text: str, _: str = "") -> str:
+_OWN_LINES = re.compile(r"\r?\n(.*?)(?:\r?\n)?", re.DOTALL)
+
+
+def value_on_own_lines(text: str, _: str = "") -> str:
     """The text of a value, without the line ends next to its tags if it starts on its own line."""
-    return text.removeprefix("\n").removesuffix("\n") if text.startswith("\n") else text
+    own = _OWN_LINES.fullmatch(text)
+    return own[1] if own else text
+
+
+def _without_layout(values: Sequence[tuple[Tag, str]]) -> Sequence[tuple[Tag, str]]:
+    """The values without the line ends next to their tags, if each stands on its own lines: then those are layout."""
+    is_layout = all(text.startswith(("\n", "\r\n")) and text.endswith("\n") for _, text in values)
+    return [(tag, value_on_own_lines(text)) for tag, text in values] if is_layout else values
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Tagged:
 
     Groups of `pattern`: `W` and `w` open and close the wrapper, `I` and `i` a call, `P` and `p` a parameter. The groups
     `I` and `P` match the name; `alone` marks a call tag that closes itself, `more` the attributes of a parameter.
+    Without `read_value`, values are text as it stands.
     `stray` finds marks in a value after which its end is uncertain. `body` matches marks around a JSON body.
     `is_distinct`: no text but a call has these marks, so that a call of an unknown tool is answered.
     """
@@ -52,7 +63,7 @@ class Tagged:
     name: str
     markers: tuple[str, ...]
     pattern: re.Pattern[str]
-    read_value: ReadValue = raw_value
+    read_value: ReadValue | None = None
     stray: re.Pattern[str] | None = None
     body: re.Pattern[str] | None = None
     prepare_text: Callable[[str], str] | None = None
@@ -113,11 +124,17 @@ class Tagged:
         if len(values) < len(opened):
             return TextCall(name, None, raw, is_cut=True)
         try:
-            arguments = {tag.name: self.read_value(value, tag.attributes) for tag, value in values}
+            arguments = self._read(values)
         except ValueError:
             return TextCall(name, None, raw)
         is_stray = self.stray is not None and any(self.stray.search(value) for _, value in values)
         return TextCall(name, arguments, raw, is_stray or len(arguments) < len(opened))
+
+    def _read(self, values: Sequence[tuple[Tag, str]]) -> dict[str, Any]:
+        """The values by name. Raises ValueError."""
+        if self.read_value is None:
+            return {tag.name: value for tag, value in _without_layout(values)}
+        return {tag.name: self.read_value(value, tag.attributes) for tag, value in values}
 
     def _loose_calls(self, text: str, tags: Sequence[Tag], parameters: Parameters, *, is_cut: bool) -> list[TextCall]:
         """Read a sequence that is not well-formed: an unclosed call includes what follows."""
@@ -139,7 +156,7 @@ class Tagged:
         inside = group[1:last]
         raw = text[group[0].start : group[last].end if last < len(group) else group[-1].end]
         unreadable = TextCall(group[0].name, None, raw, is_ambiguous=True, is_cut=last == len(group))
-        arguments: dict[str, Any] = {}
+        values: list[tuple[Tag, str]] = []
         opens: list[int] = []
         for index, tag in enumerate(inside):
             if tag.kind == "P" and (tag.name in known or not known) and tag.name not in {inside[k].name for k in opens}:
@@ -149,11 +166,11 @@ class Tagged:
             if not closes:
                 return unreadable
             opened = inside[index]
-            try:
-                value = self.read_value(text[opened.end : closes[-1].start], opened.attributes)
-            except ValueError:
-                return unreadable
-            arguments[opened.name] = value
+            values.append((opened, text[opened.end : closes[-1].start]))
+        try:
+            arguments = self._read(values)
+        except ValueError:
+            return unreadable
         return TextCall(group[0].name, arguments, raw, is_ambiguous=True, is_cut=last == len(group))
 
 
