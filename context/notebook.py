@@ -15,6 +15,7 @@ from context.facts import Facts
 from context.loop_detection import LoopDetector
 from context.tokens import estimate_tokens
 from runs.events.registry import (
+    AttemptEnded,
     AttemptStarted,
     CheckpointTaken,
     CompactionConsidered,
@@ -39,7 +40,7 @@ _FILE = re.compile(r"(?<![\w/.-])[\w./-]*\w\.\w{1,8}\b")
 _ID = re.compile(r"(?i)(?<![\w-])todo-(\d{1,9})(?!-?\w|\.\w)")
 _LEADING_IDS = re.compile(r"(?i)[\s*`\[(#-]*(todo-\d+(?!-?\w|\.\w)(?:[\s*`\])(\[,;/&+]|and\b)*)+[\s:.)–—-]*")
 _CLOSING = re.compile(r"(?i)(?:is\s+|was\s+)?(?:done|drop(?:ped)?|closed?|finished|obsolete)\s*(?:$|[.,;:!(–—-])")
-"""What closes a to-do after its id in `todo`."""
+"""What closes a to-do after its id in `todo`, and in `did` of `finish`."""
 _RECORDED_ID = re.compile(r"(?:todo-|T)(\d{1,9})")
 """An id in a `CheckpointTaken` event; old journals call `todo-4` T4."""
 
@@ -125,6 +126,10 @@ class Notebook:
                 self.reason_turns[event.why.partition(":")[0]] = self.turn
         elif isinstance(event, EpochStarted):
             self._start_epoch(event)
+        elif isinstance(event, AttemptEnded):
+            for found in _ID.finditer(event.did):
+                if _CLOSING.match(event.did[found.end() :].lstrip(" :`*")):
+                    self.todos.pop(f"todo-{int(found[1])}", None)
         elif isinstance(event, AttemptStarted):
             self.checkpoints, self.stubs, self.shown_facts, self.last_stage = [], [], [], ""
             self._seen, self._gone, self._epoch_turn, self.masks_since = set(), set(), -1, 0

@@ -15,10 +15,11 @@ from typing import Any
 
 from sandboxes.base import SandboxError
 from sandboxes.docker.daemon import LABEL, connect, remove_container, with_retries
+from sandboxes.environments.build import remove_unfinished
 from sandboxes.jobs.client import Container, Jobs
 
 STALE_SECONDS = 3600.0
-TEMPORARY_FOLDERS = ("probe/*", "environment/.making-*", "environments/.making-*", "images/.making-*")
+TEMPORARY_FOLDERS = ("probe/*", "environment/.making-*", "images/.making-*")
 
 
 def remove_unused_containers(home: Path, is_active: Callable[[Path], bool]) -> list[str]:
@@ -43,11 +44,12 @@ def remove_unused_containers(home: Path, is_active: Callable[[Path], bool]) -> l
 
 
 def remove_stale_folders(home: Path) -> list[Path]:
-    """Remove temporary folders of killed processes; returns them. Younger than an hour, they may be in use."""
+    """Remove temporary folders of killed processes; returns them. Younger than an hour, they may be in use, but for
+    builds of environments, which hold a lock."""
     stale = [path for path in _temporary_folders(home) if _age_seconds(path) > STALE_SECONDS]
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)
-    return stale
+    return [*stale, *remove_unfinished(home)]
 
 
 def _is_used(container: Any, is_active: Callable[[Path], bool]) -> bool:

@@ -22,6 +22,7 @@ from harness.startup.data_lock import data_lock
 from harness.ui.format import table
 from runs.events.registry import RunCreated
 from runs.journal import JournalError, is_driven, read_events
+from sandboxes.cleanup import remove_stale_folders
 from sandboxes.environments.environment import BUILT
 
 REMOVED = ".removed-"
@@ -89,6 +90,7 @@ def remove_runs(names: Sequence[str], settings: Settings, *, is_confirmed: bool)
         for parent in (settings.runs, _blends(settings), settings.home / BUILT):
             for left in parent.glob(f"{REMOVED}*"):
                 shutil.rmtree(left, ignore_errors=True)
+        remove_stale_folders(settings.home)
     print(f"Removed {len(folders)} runs.")
     return errors.DONE
 

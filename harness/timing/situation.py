@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from context.advice import render_advice
 from harness.run import Lane
-from harness.timing.attempt_time import attempt_seconds, evaluation_seconds
+from harness.timing.attempt_time import OVERTIME, attempt_seconds, evaluation_seconds
 from harness.timing.limits import evaluation_limit, longest_evaluation
 from harness.timing.notes import HINT
 from runs.views.format import duration_text, money_text
@@ -30,8 +30,8 @@ def _lines(lane: Lane) -> Iterator[str]:
     if own != float("inf"):
         now += f"; an attempt has {duration_text(own)}"
     yield now
-    longest = longest_evaluation(settings)
-    limit = evaluation_limit(run)
+    usable = OVERTIME * own  # when the attempt is ended, and its evaluation with it
+    longest, limit = min(longest_evaluation(settings), usable), min(evaluation_limit(run), usable)
     more = f", with `minutes` up to {duration_text(longest)}" if longest > limit else ""
     yield f"limit of one evaluation: {duration_text(limit)}{more}"
     if lost := len(run.gpus) - len({gpu for each in run.lanes for gpu in each.sandbox.paths.gpus}):

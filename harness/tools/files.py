@@ -31,7 +31,7 @@ _JOB_LOG = re.compile(r"(?:\./|/workspace/)?\.jobs/([\w.-]+)/log")
 class ReadFile(Arguments):
     path: str = Field(description="A file of the workspace or `data/`, or a job's log `.jobs/<id>/log`.")
     offset: int = Field(1, ge=1, le=10**12, description="The first line.")
-    limit: int = Field(2000, ge=1, le=10**12, description=f"Lines to read; at most {READ_LINES} are shown.")
+    limit: int = Field(2000, ge=1, le=10**12, description="Lines to read. A long answer names lines it leaves out.")
 
 
 class WriteFile(Arguments):

@@ -37,6 +37,8 @@ KEPT_LINES = 60
 RELOCATABLE = "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''\n"
 """First lines of a script that is run by the Python beside it, wherever the environment is mounted."""
 
+DRAFT = ".making-"
+"""Prefix of a folder in which an environment is being installed, before its key."""
 Say = Callable[[str], None]
 Install = Callable[[Path, Requirements, "Path | None", Say], None]
 """Makes a venv in a folder and installs requirements into it, at most with the versions of a file of pins."""
@@ -58,10 +60,11 @@ def build(requirements: Requirements, home: Path, key: str, install: Install, pi
 
     folder = home.absolute() / BUILT
     folder.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(home)
     with FileLock(folder / f"{key}.lock"):
         if found := _find(folder, key, pins):
             return found
-        draft = Path(tempfile.mkdtemp(dir=folder, prefix=".making-"))
+        draft = Path(tempfile.mkdtemp(dir=folder, prefix=f"{DRAFT}{key}-"))
         try:
             say(f"building the environment of {requirements.path.name}, which later runs use again")
             install(draft, requirements, _write_pins(draft, pins) if pins else None, say)
@@ -69,6 +72,19 @@ def build(requirements: Requirements, home: Path, key: str, install: Install, pi
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+
+def remove_unfinished(home: Path) -> list[Path]:
+    """Remove what killed builds left; returns it. A build that goes on holds the lock of its key."""
+    from filelock import FileLock, Timeout
+
+    removed = []
+    for draft in (home.absolute() / BUILT).glob(f"{DRAFT}*"):
+        key = draft.name.removeprefix(DRAFT).partition("-")[0]
+        with suppress(Timeout), FileLock(draft.parent / f"{key}.lock", timeout=0):
+            shutil.rmtree(draft, ignore_errors=True)
+            removed.append(draft)
+    return removed
 
 
 def _find(folder: Path, key: str, pins: Sequence[str]) -> Path | None:

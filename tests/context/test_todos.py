@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context.notebook import Notebook
-from runs.events.registry import CheckpointTaken
+from runs.events.registry import AttemptEnded, CheckpointTaken
 
 
 def take_checkpoint(notebook: Notebook, *todo: str, done: tuple[str, ...] = ()) -> dict[str, str]:
@@ -85,6 +85,13 @@ def test_ids_are_never_reused() -> None:
         "todo-3": "blend",
         "todo-4": "todo-9: no such",
     }
+
+
+def test_finish_closes_the_todos_that_it_calls_done_or_dropped() -> None:
+    notebook = notebook_with("look at the folds", "tune depth", "blend", "train a T5")
+    did = "Tuned it, so todo-2: done. Dropped nothing of todo-1; todo-3 is still open, `todo-4`: drop, too slow."
+    notebook.apply(AttemptEnded(why="finish", did=did))
+    assert notebook.todos == {"todo-1": "look at the folds", "todo-3": "blend"}
 
 
 def test_unmentioned_todos_are_reported() -> None:

@@ -151,7 +151,8 @@ def docker(paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             pytest.fail(f"HARNESS_TEST_DOCKER is set, but Docker does not work: {error}")
         pytest.skip(f"Docker cannot be tested: {error}")
     yield
-    end_containers(paths.jobs)
+    for jobs in paths.jobs.parent.glob("*jobs"):  # those of folds have their own
+        end_containers(jobs)
     daemon.connect.cache_clear()
 
 

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sandboxes.base import Sandbox, SandboxFailed, SandboxPaths, SandboxUnavailable
+from sandboxes.cleanup import remove_stale_folders
 from sandboxes.docker.build_environment import build_in_image
 from sandboxes.environments.build import build_here
 from sandboxes.environments.environment import changed_packages, missing_packages, read_prefix
@@ -163,6 +165,33 @@ def test_a_source_archive_is_built_only_with_permission(tmp_path: Path) -> None:
         build_here(read_requirements(path), tmp_path / "home")
     assert not mark.exists()
     assert not list((tmp_path / "home" / "environments").glob(".making-*"))
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from sandboxes.environments.build import build_here
+from sandboxes.environments.requirements import read_requirements
+build_here(read_requirements(Path(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """A build that goes on, which holds the lock of its key, keeps its folder."""
+    make_wheel(tmp_path)
+    path, built = requirements_in(tmp_path, "tiny"), tmp_path / "home" / "environments"
+    argv = [sys.executable, "-c", BUILD, str(path), str(tmp_path / "home")]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2]) as process:
+        while not list(built.glob(".making-*/bin")) and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+    [left] = built.glob(".making-*")
+    going_on = built / ".making-0123-abc"
+    going_on.mkdir()
+    with FileLock(built / "0123.lock"):
+        assert build_here(read_requirements(path), tmp_path / "home").parent == built
+        assert going_on.exists() and not left.exists()
+    assert remove_stale_folders(tmp_path / "home") == [going_on] and not going_on.exists()
 
 
 def test_requirements_that_cannot_be_met_are_explained(tmp_path: Path) -> None:
