@@ -64,13 +64,9 @@ class Activity:
             return False
         usage, seconds = measure(self.user), now - self.sampled_at
         self.peak_bytes = max(self.peak_bytes, usage.memory)
+        works = usage.cpu - self.last.cpu >= BUSY_SHARE * seconds or usage.disk > self.last.disk or usage.waits_for_disk
+        is_active = output != self.output or (works and not self.gpus.is_asking)
         self.gpus.sample(now)
-        is_active = (
-            output != self.output
-            or usage.cpu - self.last.cpu >= BUSY_SHARE * seconds
-            or usage.disk > self.last.disk
-            or usage.waits_for_disk
-        )
         self.last, self.output, self.sampled_at, self.next_at = usage, output, now, now + self.every
         if is_active or (now - self.active_at >= self.idle_seconds and any(share for share, _ in query_use())):
             self.active_at = now

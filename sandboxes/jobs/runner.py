@@ -94,6 +94,7 @@ def _run_command(job: str, request: dict[str, Any], output: OutputLog, wake: int
     gpus = GpuUse(request["environment"].get("CUDA_VISIBLE_DEVICES"))
     activity = Activity(request["limits"].get("idle_seconds") or math.inf, user, gpus)
     ended = _watch(job, tree, output, pipe, wake, request, pauses, activity)
+    gpus.close()
     killed, survivors = tree.kill(wake)
     output.read_pipe(pipe)
     code = 137 if tree.status is None else os.waitstatus_to_exitcode(tree.status)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from sandboxes.jobs import gpu_use
+from sandboxes.jobs.activity import Activity
 from sandboxes.jobs.gpu_use import GpuUse, query_use
+from sandboxes.jobs.processes import descendants, process_status
+from tests.playing import wait_until
 from tests.sandboxes.conftest import SandboxDriver
 
 BUSY = {
@@ -50,6 +56,7 @@ def test_the_use_of_gpus_is_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(gpu_use, "TOOLS", (str(tool),))
     use = GpuUse("GPU-1,GPU-2")
     use.sample(use.next_at)
+    answered(use)
     use.sample(use.next_at - 1)  # too early
     assert (use.share, use.peak_bytes) == (50.0, 2500 << 20)
     assert "--id=GPU-1,GPU-2" in asked.read_text() and asked.read_text().count("\n") == 1
@@ -61,3 +68,48 @@ def test_a_job_without_gpus_asks_none(monkeypatch: pytest.MonkeyPatch) -> None:
     use = GpuUse(None)
     use.sample(use.next_at)
     assert (use.share, use.gpus) == (None, "")
+
+
+def test_a_tool_that_hangs_holds_up_nothing_and_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nexec sleep 60\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(gpu_use, "TOOLS", (str(tool),))
+    use, began = GpuUse(None), time.monotonic()
+    use.sample(use.next_at)
+    use.sample(began + 15.1)
+    assert use.is_asking
+    use.sample(use.next_at)
+    assert (use.is_asking, use.share, use.gpus) == (False, None, "")
+    assert time.monotonic() - began < 5
+
+
+def test_the_tool_does_not_make_an_idle_job_look_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!{sys.executable}\nimport time\nwhile time.process_time() < 0.3: pass\nprint('0, 5')\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(gpu_use, "TOOLS", (str(tool),))
+    activity = Activity(1000.0, None, GpuUse(None))
+    for each in (activity, activity.gpus):
+        each.next_at = 0.0
+    activity.is_idle(0)
+    active_at = activity.active_at
+    wait_until(all_ended, 20)
+    activity.next_at = 0.0
+    activity.is_idle(0)
+    assert activity.active_at == active_at and activity.gpus.share == 0.0
+
+
+def answered(use: GpuUse) -> None:
+    """Wait for the tool's answer."""
+    while use.is_asking:
+        time.sleep(0.01)
+        use.sample(time.monotonic())
+
+
+def all_ended() -> bool:
+    """Whether every process below this one is a zombie."""
+    statuses = [process_status(pid) for pid in descendants(os.getpid())]
+    return all(status is None or status[0] == "Z" for status in statuses)
