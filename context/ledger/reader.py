@@ -27,20 +27,27 @@ _FIELDS = ", ".join(
     ]
 )
 _ALL = "counts as not materialized (select * from total)"
-_SOME = """kept as materialized (
-  select * from tally
-  where source in ('run', 'import', :pack) and family not in (select value from json_each(:families))
-),
-counts as materialized (
-  select action, modality, sum(gains) as gains, sum(against) as against, sum(dry) as dry,
-    sum(iif(source = 'run', 0, gains)) as prior_gains, sum(iif(source = 'run', 0, against)) as prior_against,
-    all_gains, all_tried
-  from kept join (
-    select action, sum(gains) as all_gains, sum(gains + against + dry) as all_tried from kept group by action
-  ) using (action)
-  group by action, modality
-)"""
+_SOME = "counts as not materialized (select * from temp.fewer)"
 """Counts that `candidates.sql` reads: those that are kept, or without the pack and some families."""
+_FEWER = """
+insert into temp.fewer
+with left_out as materialized (
+  select action, modality, sum(gains) as gains, sum(against) as against, sum(dry) as dry,
+    sum(iif(source = 'run', 0, gains)) as prior_gains, sum(iif(source = 'run', 0, against)) as prior_against
+  from tally where :pack = '' and source = 'pack' or family in (select value from json_each(:families))
+  group by action, modality
+),
+left_out_of_all as materialized (
+  select action, sum(gains) as gains, sum(gains + against + dry) as tried from left_out group by action
+)
+select total.action, total.modality, total.gains - ifnull(one.gains, 0), total.against - ifnull(one.against, 0),
+  total.dry - ifnull(one.dry, 0), total.prior_gains - ifnull(one.prior_gains, 0),
+  total.prior_against - ifnull(one.prior_against, 0),
+  all_gains - ifnull(every.gains, 0), all_tried - ifnull(every.tried, 0)
+from total
+left join left_out as one on one.action = total.action and one.modality = total.modality
+left join left_out_of_all as every on every.action = total.action
+"""
 _RANKED = f"""{_CANDIDATES},
 scored as materialized (
   select id, polarity, rate, is_eligible from candidate
@@ -205,8 +212,10 @@ class Reader:
         """Parameters of the queries: the base rate (share of real gains over all actions and runs), what is left out,
         and the order of equal lessons."""
         leaving = {"pack": "" if without_pack else "pack", "families": json.dumps(sorted(without_families))}
+        if _counts_with(leaving) == _SOME:
+            self._leave_out(leaving)
         query = "select sum(gains) as gains, sum(gains + against + dry) as tried from counts"
-        (row,) = self.rows(f"with {_counts_with(leaving)} {query}", leaving)
+        (row,) = self.rows(f"with {_counts_with(leaving)} {query}")
         seed = int(rules.chance(run, "order") * 2**40)
         return {
             "base": row["gains"] / row["tried"] if row["tried"] else 0.0,
@@ -215,6 +224,13 @@ class Reader:
             **leaving,
             **rules.PARAMETERS,
         }
+
+    def _leave_out(self, leaving: dict[str, Any]) -> None:
+        """Count without the pack or some families, in a table that lasts as long as the connection."""
+        names = ", ".join(row["name"] for row in self.rows("select name from pragma_table_info('total')"))
+        self.rows("drop table if exists temp.fewer")
+        self.rows(f"create temp table fewer ({names}, primary key (action, modality)) without rowid")
+        self.rows(_FEWER, leaving)
 
 
 def _counts_with(leaving: dict[str, Any]) -> str:

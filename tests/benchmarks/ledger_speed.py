@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from context.ledger.ledger import Ledger
 from context.ledger.types import Evidence, Named, Outcome, RunRecord
@@ -30,12 +31,19 @@ def fill(ledger: Ledger, lessons: int = LESSONS, families: int = FAMILIES) -> No
         ledger.record(RunRecord(f"r{family}", "t", "tabular", f"tabular/{family}", evidence=evidence, actions=named))
 
 
-def measure(ledger: Ledger) -> list[float]:
+CASES: dict[str, dict[str, Any]] = {
+    "all evidence": {},
+    "without the pack": {"without_pack": True},
+    "without a family": {"without_families": ["tabular/3"]},
+}
+
+
+def measure(ledger: Ledger, **leaving: Any) -> list[float]:
     """Milliseconds of each selection, quickest first."""
     found = []
     for number in range(REPEATS):
         began = time.process_time()
-        ledger.select(f"run {number}", "tabular", "tabular/3", facts=("classes",))
+        ledger.select(f"run {number}", "tabular", "tabular/3", facts=("classes",), **leaving)
         found.append(1000 * (time.process_time() - began))
     return sorted(found)
 
@@ -43,9 +51,11 @@ def measure(ledger: Ledger) -> list[float]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         fill(ledger)
-        times = measure(ledger)
+        found = {name: measure(ledger, **leaving) for name, leaving in CASES.items()}
         (count,) = ledger.rows("select count(*) as lessons from lesson where polarity = 1")
-    print(f"{count['lessons']:,} lessons: {times[0]:.0f} ms at best, {times[len(times) // 2]:.0f} ms in the median")
+    for name, times in found.items():
+        median = times[len(times) // 2]
+        print(f"{count['lessons']:,} lessons, {name}: {times[0]:.0f} ms at best, {median:.0f} ms in the median")
     return 0
 
 

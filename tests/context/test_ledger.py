@@ -279,6 +279,7 @@ def test_a_read_only_ledger_is_read_and_never_created_nor_written(tmp_path: Path
         ledger.record(run("first", (ENCODE, "gain")))
     with Ledger(path, read_only=True) as ledger:
         assert shown(ledger) == {(ENCODE, DO)}
+        assert not ledger.select("next", "tabular", "tabular/auc", without_families=["tabular/auc"]).shown
         with pytest.raises(LedgerError, match="cannot be written"):
             ledger.record(run("second", (ENCODE, "gain")))
 
