@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from runs.events.registry import Event, FoldFinished, JobFinished
 
-GIGABYTE = 1e9
-
 
 @dataclass
 class JobUse:
@@ -60,8 +58,12 @@ class JobUse:
 
 def use_texts(use: JobUse) -> list[str]:
     """The use of processors, memory and GPUs in words; what is not known is left out."""
-    texts = [] if use.cores is None else [f"{use.cores:.1f} cores busy"]
-    texts += [f"at most {use.peak_bytes / GIGABYTE:.2g} GB of memory"] if use.peak_bytes else []
+    texts = [] if use.cores is None else [f"{use.cores:.1f} cores on average"]
+    texts += [f"peak memory {_size(use.peak_bytes)}"] if use.peak_bytes else []
     if use.gpu_share is not None:
-        texts.append(f"GPUs {use.gpu_share:.0%} busy, at most {use.gpu_bytes / GIGABYTE:.2g} GB of their memory")
+        texts += [f"GPU utilization {use.gpu_share:.0%}", f"peak GPU memory {_size(use.gpu_bytes)}"]
     return texts
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.{1 if count < 1e10 else 0}f} GB"

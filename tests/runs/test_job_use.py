@@ -31,6 +31,13 @@ def test_a_job_whose_use_is_not_known_counts_in_no_mean() -> None:
     assert use_texts(use_of(unknown)) == []
 
 
+def test_large_sizes_are_written_without_an_exponent() -> None:
+    job = JobFinished(
+        job="a", ended="exited", seconds=1, peak_bytes=220_000_000, gpu_percent=50.0, gpu_bytes=141 * 10**9
+    )
+    assert use_texts(use_of(job)) == ["peak memory 220 MB", "GPU utilization 50%", "peak GPU memory 141 GB"]
+
+
 def test_steps_of_other_folds_count_unless_they_came_from_the_cache() -> None:
     ran = StepResult(job="a", seconds=10, cpu_seconds=20, peak_bytes=5)
     cached = StepResult(job="b", seconds=50, peak_bytes=9, cached_from="001-1")

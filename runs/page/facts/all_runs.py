@@ -6,7 +6,9 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runs.follow import JournalFollower
 from runs.journal import EVENTS, is_driven
@@ -72,8 +74,8 @@ class AllRuns:
 
     def _read(self, name: str) -> dict[str, Any]:
         folder = self.folder / name
-        known = read_summary(folder)
-        if known and "progress" in known and _mtime(folder / "summary.json") >= _mtime(folder / EVENTS):
+        known = _summary_of(folder)
+        if known and _is_new(folder):
             return known
         reading = self._live.pop(name, None) or _Reading(folder)
         facts = reading.summary()
@@ -82,9 +84,14 @@ class AllRuns:
         return facts
 
     def preview(self, folder: Path) -> dict[str, Any] | None:
-        """The row of a run from its summary as last written, which may be old; None if there is none."""
-        known = read_summary(folder)
-        return self._row_of(folder, known) if known and "progress" in known else None
+        """The row of a run from its summary as last written, and when that was; None if there is none."""
+        known = _summary_of(folder)
+        if known is None:
+            return None
+        row = self._row_of(folder, known)
+        if not _is_new(folder) and is_driven(folder):  # it was extended, perhaps, and is played again
+            row |= {"status": _status("", True), "is_live": True}
+        return {**row, "last": known["last"], "score": "" if row["score_value"] == "" else row["score"]}
 
     def _row(self, name: str) -> dict[str, Any]:
         facts = self.facts(name)
@@ -137,6 +144,47 @@ def _mtime(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _is_new(folder: Path) -> bool:
+    return _mtime(folder / "summary.json") >= _mtime(folder / EVENTS)
+
+
+class _Summary(BaseModel):
+    """What a row needs of `summary.json`: another version, or whoever can write there, may have left something else."""
+
+    model_config = ConfigDict(strict=True)
+
+    task: str
+    model: str
+    status: str
+    last: str
+    is_demo: bool
+    protects_labels: bool
+    lower_is_better: bool
+    attempts: int
+    active_seconds: float
+    cost: float
+    is_cost_estimated: bool
+    is_cost_known: bool = True
+    medal_estimate: str | None
+    score: float | None = None
+    noise: float | None = None
+    best_score: float | None = None
+    best_noise: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    progress: list[Annotated[list[float | None], Field(min_length=2, max_length=2)]]
+
+
+def _summary_of(folder: Path) -> dict[str, Any] | None:
+    """The summary of a run as last written; None if there is none that can be shown."""
+    known = read_summary(folder)
+    try:
+        _Summary.model_validate(known)
+    except ValidationError:
+        return None
+    return known
 
 
 class _Reading:

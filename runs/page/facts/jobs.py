@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runs.events.registry import EvaluationStarted, Event, FoldFinished, JobFinished, ModelReplied, ToolStarted
@@ -25,11 +25,12 @@ def job_facts(events: Iterable[Event]) -> dict[str, Any]:
         elif isinstance(event, EvaluationStarted):
             ran[event.job] = f"evaluation {event.evaluation}"
         elif isinstance(event, JobFinished):
-            rows.append(_row(event.job, ran.get(event.job, ""), event.seconds, _ended(event), use_of(event)))
+            rows.append(_row(event.job, _what_ran(event.job, ran), event.seconds, _ended(event), use_of(event)))
         elif isinstance(event, FoldFinished):
             name = f"evaluation {event.evaluation}, {event.fold}"
             job = next((step.job for step in reversed(event.steps) if not step.cached_from), "")
-            rows.append(_row(job, name, event.seconds, event.status, use_of(event)))
+            row = _row(job, name, event.seconds, event.status, use_of(event))
+            rows.append(row if job or not event.steps else {**row, "use": "from the cache"})
     return {"rows": rows, "use": use_texts(total)}
 
 
@@ -38,6 +39,14 @@ def use_of(event: Event) -> JobUse:
     use = JobUse()
     use.apply(event)
     return use
+
+
+def _what_ran(job: str, ran: Mapping[str, str]) -> str:
+    """What a job ran; of several steps of an evaluation each has a job of its own."""
+    first, is_step, number = job.rpartition("-s")
+    if job not in ran and is_step and number.isdecimal() and first in ran:
+        return f"{ran[first]}, step {number}"
+    return ran.get(job, "")
 
 
 def _ended(event: JobFinished) -> str:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from runs.events.registry import ModelReplied, Usage
 from runs.journal import EVENTS, Journal
@@ -48,7 +54,22 @@ def test_while_a_journal_is_read_the_summary_is_shown(tmp_path: Path) -> None:
     folder = write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
     preview = AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder)
     assert preview is not None and preview["attempts"] == 4 and "±" in preview["score"]
-    (folder / EVENTS).touch()  # newer than the summary, which is shown all the same
+    assert preview["last"] and preview["status"].startswith("ended")
+    later = time.time() + 5  # newer than the summary, which is shown all the same
+    os.utime(folder / EVENTS, (later, later))
     assert AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder) == preview
+    with Journal.open(folder):  # played again, as after `harness extend`
+        live = AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder)
+    assert live is not None and (live["status"], live["is_live"]) == ("running", True)
     (folder / "summary.json").unlink()
     assert AllRuns(tmp_path / "runs", tmp_path / "grades").preview(folder) is None
+
+
+@pytest.mark.parametrize("fields", [{"progress": []}, {"status": 5}, {"progress": [[1]]}, {"cost": "much"}])
+def test_a_summary_of_another_form_is_read_from_the_journal(tmp_path: Path, fields: dict[str, Any]) -> None:
+    folder = write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
+    known = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(fields if fields == {"progress": []} else known | fields))
+    runs = AllRuns(tmp_path / "runs", tmp_path / "grades")
+    assert runs.preview(folder) is None
+    assert runs.rows()[0]["attempts"] == 4
