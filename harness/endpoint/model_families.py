@@ -82,9 +82,14 @@ FAMILIES: tuple[ModelFamily, ...] = (
     ),
     _family("DeepSeek V3", r"deepseek-?(?:v3|r1)", "deepseek_v3", "deepseek_v3", 163_840),
     _family(
-        "GLM 5.2", r"glm-?5\.[2-9]", "glm", "glm47", 1_048_576, sampling={"temperature": 1.0},
+        "GLM 5.3", r"glm-?5\.[3-9]", "glm", "glm47", 1_048_576, sampling={"temperature": 1.0},
         template=_GLM_TEMPLATE, hosted=_Z_THINKING,
         effort="high", efforts=("low", "high", "max"), template_effort="reasoning_effort",
+    ),
+    _family(
+        "GLM 5.2", r"glm-?5\.2", "glm", "glm47", 1_048_576, sampling={"temperature": 1.0},
+        template=_GLM_TEMPLATE, hosted=_Z_THINKING,
+        effort="high", efforts=("high", "max"), template_effort="reasoning_effort",
     ),
     _family(
         "GLM 4.7", r"glm-?(?:4\.7|5)", "glm", "glm47", 202_752, sampling={"temperature": 1.0},

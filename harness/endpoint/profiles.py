@@ -178,8 +178,8 @@ def _guess(base_url: str, model: str) -> Profile:
     return _of_model(KINDS[kind or "openai"], model)
 
 
-def _of_model(server: Profile, model: str) -> Profile:
-    """The profile of a kind of server for this model."""
+def _of_model(server: Profile, model: str, *, asks_effort: bool = True) -> Profile:
+    """The profile of a kind of server for this model. Without `asks_effort` it thinks as much as it does by itself."""
     family = family_of(model)
     if family is None:
         return replace(server, model=model)
@@ -188,8 +188,9 @@ def _of_model(server: Profile, model: str) -> Profile:
     if server.kind in _OWN_TEMPLATE and family.template:
         body["chat_template_kwargs"] = dict(family.template)
     # Other servers get it only where they were seen to take it.
-    has_effort = is_vendor or family.name == "gpt-oss" or (server.kind in _OWN_TEMPLATE and family.template_effort)
-    effort = family.effort if has_effort else ""
+    takes_effort = is_vendor or server.kind == "openrouter" or family.name == "gpt-oss"
+    has_effort = takes_effort or (server.kind in _OWN_TEMPLATE and family.template_effort)
+    effort = family.effort if has_effort and asks_effort else ""
     sampling = {} if is_vendor and not family.hosted_sampling else dict(family.sampling)
     context = _context(server, family, is_vendor=is_vendor)
     return replace(
@@ -303,6 +304,8 @@ def override(guessed: Profile, name: str, entry: dict[str, Any], path: Path) -> 
                 f"write one of: {', '.join(family.efforts)}"
             )
         values["extra_body"] = _with_effort(values["extra_body"], values["kind"], family, effort)
+    elif "extra_body" not in entry:
+        values["extra_body"] = _of_model(KINDS[values["kind"]], model, asks_effort=False).extra_body
     try:
         return TypeAdapter(Profile).validate_python(values)
     except ValidationError as error:

@@ -67,6 +67,8 @@ LOCAL = "http://localhost:8000/v1"
          {"chat_template_kwargs": {"thinking_mode": "enabled"}}, 511_000),
         (LOCAL, "zai-org/GLM-4.7", "glm", (1.0, None, None),
          {"chat_template_kwargs": {"enable_thinking": True, "clear_thinking": False}}, 202_752),
+        ("https://openrouter.ai/api/v1", "minimax/minimax-m3.1-flash", "minimax_m3", (1.0, 0.95, 40),
+         {"usage": {"include": True}, "reasoning_effort": "high"}, 524_288),
         ("https://api.z.ai/api/paas/v4", "glm-5.3", "glm", (1.0, None, None),
          {"thinking": {"type": "enabled", "clear_thinking": False}, "reasoning_effort": "high"}, 1_048_576),
         (LOCAL, "deepseek-ai/DeepSeek-V4-Flash-0731", "dsml", (1.0, 0.95, None),
@@ -243,9 +245,18 @@ def test_effort_is_asked_for_where_model_and_server_read_it(
     assert set(plain.extra_body.get("chat_template_kwargs", {})) <= set(template), "other switches stay"
 
 
-def test_effort_that_a_model_does_not_know_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="low, medium, high"):
-        profile_for(VLLM_URL, "openai/gpt-oss-120b", written(tmp_path, '[one]\neffort = "hihg"\n'))
+@pytest.mark.parametrize(
+    ("model", "effort", "known"), [("gpt-oss-120b", "hihg", "low, medium, high"), ("glm-5.2", "low", "high, max")]
+)
+def test_effort_that_a_model_does_not_know_is_refused(tmp_path: Path, model: str, effort: str, known: str) -> None:
+    with pytest.raises(ProfileError, match=f": {known}$"):
+        profile_for(VLLM_URL, model, written(tmp_path, f'[one]\neffort = "{effort}"\n'))
+
+
+@pytest.mark.parametrize("url", [VLLM_URL, "https://api.z.ai/api/paas/v4"])
+def test_empty_effort_leaves_thinking_to_the_model(tmp_path: Path, url: str) -> None:
+    plain = profile_for(url, "glm-5.3", written(tmp_path, '[one]\neffort = ""\n'))
+    assert "effort" not in str(plain.extra_body) and "clear_thinking" in str(plain.extra_body)
 
 
 def test_own_body_is_sent_as_it_is_unless_an_effort_is_given(tmp_path: Path) -> None:

@@ -137,6 +137,8 @@ def _cumulative(chunks: list[dict[str, Any]]) -> list[Any]:
             for name in ("content", "reasoning_content"):
                 if choice["delta"].get(name):
                     so_far[name] = choice["delta"][name] = so_far.get(name, "") + choice["delta"][name]
+            for detail in choice["delta"].get("reasoning_details") or []:
+                so_far["detail"] = detail["text"] = so_far.get("detail", "") + detail["text"]
             for call in choice["delta"].get("tool_calls") or []:
                 told, place = call["function"]["arguments"], f"call {call['index']}"
                 so_far[place] = call["function"]["arguments"] = so_far.get(place, "") + told
