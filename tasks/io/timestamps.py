@@ -10,11 +10,14 @@ import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from tasks.io.csv_text import TableError, as_number
 
 MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "-", "?"}
 SHOWN_CELLS = 5
+PROBED = 100
+"""A format that none of so many cells has is not tried on the others."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK = r"(?:[ T,]+(?P<clock>\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?)(?: ?(?P<half>[AaPp]\.?[Mm]\.?))?)?"
 _SEPARATED = re.compile(rf"(\d{{1,4}})([./-])(\d{{1,2}})\2(\d{{1,4}}){_CLOCK}")
@@ -42,10 +45,12 @@ def parse_timestamps(cells: Sequence[str], column: str = "time") -> list[float |
     """
     if (numbers := _parse_plain_numbers(cells)) is not None:
         return numbers
-    texts = {cell: _UTC.sub("", cell.strip()) for cell in set(cells) if cell.strip().lower() not in MISSING}
+    texts = {cell: _UTC.sub("", cell.strip()) for cell in dict.fromkeys(cells) if cell.strip().lower() not in MISSING}
     best: dict[str, float] = {}
-    separated, counter = _separated_date_parser(texts.values()), _counter_parser(texts.values())
-    for parse in (_parse_number, _parse_iso, separated, _named_month_parser(texts.values()), _parse_period, counter):
+    for make_parser in PARSERS:
+        parse = make_parser(texts.values())
+        if not any(parse(text) is not None for text in islice(texts.values(), PROBED)):
+            continue
         times = {cell: value for cell, text in texts.items() if (value := parse(text)) is not None}
         if len(times) == len(texts):
             return [times.get(cell) for cell in cells]
@@ -184,3 +189,14 @@ def _counter_parser(texts: Collection[str]) -> Parser:
         return float(match[2]) if match and len(surroundings) == 1 else None
 
     return parse
+
+
+PARSERS: tuple[Callable[[Collection[str]], Parser], ...] = (
+    lambda texts: _parse_number,
+    lambda texts: _parse_iso,
+    _separated_date_parser,
+    _named_month_parser,
+    lambda texts: _parse_period,
+    _counter_parser,
+)
+"""Makers of the parser of each format, from all texts of a column."""

@@ -195,7 +195,10 @@ def _valid_sample(read: Matched, target: Target, metric: Metric, findings: Findi
         ]
         if bad:
             sample = sample.with_column(name, [default if cell in bad else cell for cell in cells])
-            findings.facts.append(f"the sample has no prediction in {name} of some rows: they got {default}")
+            rows = sum(cell in bad for cell in cells)
+            findings.facts.append(
+                f"the sample submission got {default} in {name} of {rows:,} rows without a prediction"
+            )
     return sample
 
 

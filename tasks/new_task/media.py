@@ -21,6 +21,7 @@ from tasks.new_task.request import Findings, Progress
 
 LABEL = "label"
 TRAIN_FOLDERS = ("train", "training", "train_set")
+PACKED = (".zip", ".7z", ".tar", ".tgz")
 MIN_CLASS_FILES = 2
 PROBED = 30
 MAX_TEXT_BYTES = 1 << 20
@@ -189,7 +190,10 @@ def _list_folders(folder: Path) -> list[str]:
 
 
 def note_left_files(folder: Path) -> list[str]:
-    """Advice where a folder with train and test tables also has files, which no column of both of them names."""
+    """Advice where a folder with train and test tables also has files or archives that no column of both names."""
+    packed = (path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in PACKED)
+    if name := next((name for name in packed if not name.lower().endswith((".csv.zip", ".tsv.zip"))), ""):
+        return [f"{name} is packed; if its files belong to the rows, unpack it there, and make the task again"]
     for name in _list_folders(folder):
         kinds = Counter(kind_of(path.name) for path in islice((folder / name).iterdir(), PROBED))
         for kind in (IMAGE, AUDIO):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns
-from tasks.io.csv_text import as_number
+from tasks.io.csv_text import as_number, is_missing
 from tasks.new_task.numbers_with_commas import with_points
 from tasks.new_task.request import Findings
 from tasks.new_task.text_tables import SEPARATORS, WIDE, read_text_table
@@ -25,6 +25,8 @@ from tasks.new_task.unpack import read_content
 JSON_LINES = ("jsonl", "ndjson", "jsonlines")
 EXCEL = ("xlsx", "xlsm", "xls", "ods")
 HEADER_ROWS_PROBED = 30
+MIN_NAMES = 2
+"""Words above numbers in all columns of numbers, at least so many, are a second row of the header."""
 
 
 def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Columns:
@@ -108,20 +110,22 @@ def _check_header(path: Path, table: Columns) -> None:
             f"{path}: its first row has only {next(filter(str.strip, table.header))[:40]!r}, and row {lines + 1} looks "
             "like the header. Remove the rows above that one."
         )
-    numbers = [name for name in table.header if as_number(name) is not None]
-    are_names = len(set(numbers)) == len(numbers) and all(name.strip().isdigit() for name in numbers)  # pixels, years
-    if len(numbers) > len(table.header) / 2 and not are_names:
+    digits = [name for name in table.header if as_number(name) is not None]
+    are_names = len(set(digits)) == len(digits) and all(name.strip().isdigit() for name in digits)  # pixels, years
+    if len(digits) > len(table.header) / 2 and not are_names:
         raise TaskError(
-            f"{path}: its first row contains numbers such as {numbers[0]}, so it is no header. Add a row of "
+            f"{path}: its first row contains numbers such as {digits[0]}, so it is no header. Add a row of "
             "names above it."
+        )
+    words, numbers = _count_words_above_numbers(table)
+    if (unnamed and words) or (words >= MIN_NAMES and words == numbers):
+        empty = f"cell {unnamed[0] + 1} of the first row is empty, and " if unnamed else ""
+        raise TaskError(
+            f"{path}: its header takes more than one row ({empty}the second row has words above numbers), as merged "
+            "cells and units do. Save it with one row of names."
         )
     if not unnamed:
         return
-    if _has_second_header(table):
-        raise TaskError(
-            f"{path}: its header takes more than one row (cell {unnamed[0] + 1} of the first row is empty, and the "
-            "second row has names above numbers), as merged cells do. Save it with one row of names."
-        )
     raise TaskError(f"{path}: column {unnamed[0] + 1} has no name. Give each column a name in the first row.")
 
 
@@ -131,12 +135,13 @@ def _lines_above(table: Columns) -> int:
     return next((number for number, row in enumerate(zip(*columns, strict=True), 1) if all(map(str.strip, row))), 0)
 
 
-def _has_second_header(table: Columns) -> bool:
-    """Whether the first row has words where the rows below it have numbers."""
-    count = 0
+def _count_words_above_numbers(table: Columns) -> tuple[int, int]:
+    """In how many columns the first row has a word above numbers, and how many columns have numbers below it."""
+    words = numbers = 0
     for index in range(len(table.header)):
         first, *others = table.column_at(index)[:HEADER_ROWS_PROBED]
-        known = [cell for cell in others if cell.strip()]
-        is_number = bool(known) and all(as_number(cell) is not None for cell in known)
-        count += is_number and bool(first.strip()) and as_number(first) is None
-    return count > 0
+        known = [cell for cell in others if not is_missing(cell)]
+        if known and all(as_number(cell) is not None for cell in known):
+            numbers += 1
+            words += any(letter.isalpha() for letter in first) and as_number(first) is None and not is_missing(first)
+    return words, numbers

@@ -104,6 +104,10 @@ def test_joined_files_lose_their_second_header(tmp_path: Path) -> None:
     [
         (lambda text: "Report of the year\n\n" + text, r"begins with 'x': remove what stands above it"),
         (lambda text: "Report,\nmade in May,\n" + text, r"has only 'Report', and row 3 looks like the header"),
+        (
+            lambda text: text.replace("\n", "\nkg,class\n", 1),
+            "more than one row .the second row has words above numbers",
+        ),
         (lambda text: text.replace("\n", '\n"', 1), r"Line 2 has a quotation mark without a second one"),
         (lambda text: text + "1,2,3\n", "line 202 has 3 cells, the header has 2"),
     ],

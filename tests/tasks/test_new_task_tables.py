@@ -251,6 +251,13 @@ def test_images_beside_the_tables_are_said_to_be_left_out(tmp_path: Path) -> Non
     assert any("the image files in train_images/ are not part of the task" in one for one in created.findings.advice)
 
 
+def test_archive_beside_the_tables_is_told(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    (folder / "train_images.zip").write_bytes(b"PK")
+    _, created = made(folder)
+    assert any("train_images.zip is packed" in one for one in created.findings.advice)
+
+
 def test_test_table_with_labels_becomes_the_private_rows(tmp_path: Path) -> None:
     kaggle = wine_folder()
     folder = kaggle.write(tmp_path / "wine")

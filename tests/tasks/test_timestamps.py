@@ -27,6 +27,7 @@ FORMS: dict[str, Callable[[date], str]] = {
     "month first": lambda day: day.strftime("%m/%d/%Y 1:05 PM"),
     "year first": lambda day: f"{day.year}/{day.month}/{day.day}",
     "named": lambda day: day.strftime("%d %b %Y"),
+    "with a zone in words": lambda day: f"{day} 10:00:00 UTC",
     "Excel": lambda day: day.strftime("%d-%b-%y"),
     "year first, named": lambda day: day.strftime("%Y-%B-%d"),
     "American": lambda day: day.strftime("%B %d, %Y"),
