@@ -200,11 +200,12 @@ class Reader:
         )
 
     def _needs_met(self, facts: Collection[str] | None) -> str | None:
-        """What lessons ask for and a task with these facts has, as JSON."""
+        """What lessons ask for and a task with these facts has, as JSON; None if that is all of it."""
         if facts is None:
             return None
-        asked = (row["needs"] for row in self.rows("select distinct needs from lesson"))
-        return json.dumps([needs for needs in asked if set(needs.split()) <= set(facts)])
+        asked = [row["needs"] for row in self.rows("select distinct needs from lesson")]
+        met = [needs for needs in asked if set(needs.split()) <= set(facts)]
+        return json.dumps(met) if len(met) < len(asked) else None
 
     def _parameters(
         self, run: str, *, without_pack: bool = False, without_families: Collection[str] = ()

@@ -32,7 +32,7 @@ from harness.commands.evolve_runs import recorded_measures, task_names
 from harness.config import resolve
 from harness.settings import Settings
 from runs.run_settings import RunSettings
-from runs.views.format import one_line, printable, printable_lines
+from runs.views.format import money_text, one_line, printable, printable_lines
 
 if TYPE_CHECKING:
     from harness.endpoint.client import Model
@@ -91,6 +91,8 @@ def _first_legal(
     messages = [message_bytes("user", asked)]
     for _ in range(ANSWERS):
         reply = model.complete(b"", b"[]", messages, patience_seconds=PATIENCE_SECONDS)
+        cost = money_text(reply.cost, reply.usage.estimated, model.profile.prices.is_known)
+        errors.say(f"{model.profile.model} answered: {reply.usage.prompt + reply.usage.completion:,} tokens, {cost}")
         try:
             proposed = read_answer(reply.text)
             return proposed, changed_by(proposed, playbook, names)
