@@ -118,6 +118,7 @@ class _Tasks:
 
     def __init__(self, ray: Any, store: Store, plan: Plan, process: Settings) -> None:
         self._ray, self._store, self._plan, self._process = ray, store, plan, process
+        self._reader = Reader(store, plan)
         self._tasks: dict[Any, Row] = {}
         self._unfit: dict[str, set[str]] = {}
         """Nodes that could not run a row, by its key."""
@@ -135,6 +136,8 @@ class _Tasks:
             if self._store.is_stopped:
                 rows = []
             for row, node, outcome in self._ended():
+                if outcome.kind == "failed" and self._reader.row(row).state == "waiting":
+                    rows.append(row)  # Ray could not play it; it failed fewer times than a run may
                 if outcome.kind != "unfit":
                     continue
                 self._unfit.setdefault(row.key, set()).add(node)

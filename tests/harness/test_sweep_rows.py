@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from harness.errors import UsageError
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
 from harness.sweep.host import answers
 from harness.sweep.lengths import known_hours
@@ -109,6 +110,19 @@ def test_one_worker_at_a_time_has_a_run(tmp_path: Path) -> None:
     with store.claim("k") as first, store.claim("k") as second:
         assert (first, second, store.is_claimed("k")) == (True, False, True)
     assert not store.is_claimed("k")
+
+
+def test_of_two_sweeps_that_take_a_name_at_the_same_moment_one_is_refused(tmp_path: Path) -> None:
+    store, plan = Store(tmp_path, "s"), plan_of(row("a"))
+
+    def fill(draft: Path) -> tuple[Plan, str]:
+        Store(tmp_path, "s").create(lambda other: (plan_of(row("b")), ""))
+        return plan, ""
+
+    with pytest.raises(UsageError, match="harness sweep resume s"):
+        store.create(fill)
+    assert store.plan().rows == (row("b"),)
+    assert [path.name for path in store.folder.parent.iterdir()] == ["s"], "no draft is left"
 
 
 # --------------------------------------------------------------------------------------------------- which is next

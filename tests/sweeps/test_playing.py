@@ -31,7 +31,7 @@ from harness.sweep.store import Store
 from runs.events.registry import LessonsChosen, LessonsLearned
 from sandboxes.leases.amounts import Machine, Priority, Request, this_machine
 from sandboxes.leases.leases import Leases
-from tests.playing import call, events_of, harness_here, reply, start_harness, wait_until
+from tests.playing import call, events_of, harness, harness_here, reply, start_harness, wait_until
 from tests.servers.chat_server import ChatServer, Message
 from tests.sweeps.whole import QUICK, check_whole
 
@@ -41,8 +41,8 @@ FAST = Waits(failed=0.1, full=0.3, endpoint=0.3, busy=0.3)
 COPY = "cp data/sample_submission.csv submission.csv"
 
 
-def engineer(seconds: float = 0.0) -> Any:
-    """A model that evaluates the sample and finishes; each reply takes `seconds`."""
+def engineer(seconds: float = 0.0, look: str = "echo looked") -> Any:
+    """A model that runs `look`, evaluates the sample and finishes; each reply takes `seconds`."""
 
     def script(request: dict[str, Any]) -> Message:
         time.sleep(seconds)
@@ -51,7 +51,7 @@ def engineer(seconds: float = 0.0) -> Any:
         ):
             return {"content": "ok"}
         step = sum(message["role"] == "assistant" for message in request["messages"])
-        steps = [[call("bash", command="echo looked")], [call("evaluate", command=COPY)], [call("finish", did="all")]]
+        steps = [[call("bash", command=look)], [call("evaluate", command=COPY)], [call("finish", did="all")]]
         return reply(f"step {step}", *steps[min(step, 2)], tag=str(step))
 
     return script
@@ -109,17 +109,22 @@ def test_a_broken_task_fails_for_its_reason_and_the_others_are_played(digits_hom
 
 @pytest.mark.slow
 def test_while_the_endpoint_is_dead_all_runs_wait_and_none_fails(digits_home: Path) -> None:
-    with ChatServer(engineer(0.1)) as server:
-        port = server.url
-        worker = made(digits_home, "digits", seeds=2, settings=served(server))
-    pool = Pool(worker, jobs=2)
-    thread = threading.Thread(target=pool.play)
-    thread.start()
-    try:
+    with ChatServer(engineer(look="sleep 6")) as server:
+        settings = (*served(server), "model_patience_seconds=2")  # six hours by default
+        worker = made(digits_home, "digits", seeds=3, settings=settings)
+        pool = Pool(worker, jobs=2)
+        thread = threading.Thread(target=pool.play)
+        thread.start()
+        journals = [worker.process.runs / row.run_id / "events.jsonl" for row in worker.plan.rows]
+        wait_until(lambda: any(path.is_file() and b'"model_replied"' in path.read_bytes() for path in journals))
+    try:  # it dies in the middle of a run, and before the third one
         rows = Reader(worker.store, worker.plan)
         wait_until(lambda: all("no reply" in one.history.reason for one in rows.rows()))
-        assert all(one.history.failures == 0 and one.state != "failed" for one in rows.rows())
-        with ChatServer(engineer(0.1), port=_port(port)):
+        tries = sum(one.history.tries for one in rows.rows())
+        time.sleep(2.0)
+        assert sum(one.history.tries for one in rows.rows()) == tries, "a dead endpoint is asked, and no run is started"
+        assert all(one.history.failures == 0 and one.state == "waiting" for one in rows.rows())
+        with ChatServer(engineer(), port=_port(server.url)):
             thread.join(120)
     finally:
         worker.stop.ask()
@@ -243,6 +248,25 @@ def test_a_run_waits_for_the_gpu_that_a_run_of_another_sweep_has(digits_home: Pa
     finally:
         worker.stop.ask()
         thread.join(60)
+
+
+@pytest.mark.slow
+def test_what_one_host_cannot_run_is_played_by_another(
+    digits_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = made(digits_home, "digits")
+    other = tmp_path / "other" / "open_harness-9.9.dist-info" / "METADATA"
+    other.parent.mkdir(parents=True)
+    other.write_text("Metadata-Version: 2.1\nName: open-harness\nVersion: 9.9\n")
+    with monkeypatch.context() as on_another_host:
+        on_another_host.setenv("PYTHONPATH", str(tmp_path / "other"))
+        code, printed = harness(digits_home, "sweep", "work", "s")
+    assert code == 5 and "version 9.9" in printed, printed
+    assert states(worker) == {"digits.s0": "waiting"} and worker.store.log("digits.s0") == []
+    code, printed = harness(digits_home, "sweep", "work", "s")
+    assert code == 0, printed
+    assert states(worker) == {"digits.s0": "done"}
+    check_whole(digits_home, "s")
 
 
 def test_another_version_of_the_harness_does_not_play_a_sweep(digits_home: Path) -> None:

@@ -84,3 +84,20 @@ def test_a_stop_takes_waiting_jobs_out_of_the_queue(digits_home: Path, slurm: No
     finally:
         hold.terminate()
         hold.wait()
+
+
+def test_a_run_that_no_node_can_play_is_refused_with_the_reason(
+    digits_home: Path, tmp_path: Path, slurm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, printed = harness(digits_home, "sweep", "digits", "--name", "v", *SET, "--create-only")
+    assert code == 0, printed
+    other = tmp_path / "other" / "open_harness-9.9.dist-info" / "METADATA"
+    other.parent.mkdir(parents=True)
+    other.write_text("Metadata-Version: 2.1\nName: open-harness\nVersion: 9.9\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))  # jobs get it, too
+    assert harness(digits_home, "sweep", "resume", "v", "--engine", "slurm")[0] == 0
+    store = Store(digits_home, "v")
+    (row,) = store.plan().rows
+    wait_until(lambda: Reader(store, store.plan()).row(row).state == "failed", 120)
+    assert "9.9" in Reader(store, store.plan()).row(row).history.reason
+    assert list(store.unfit_workers().values()), "the node has marked itself"
