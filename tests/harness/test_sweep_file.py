@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from harness.cli.options import make_parser
 from harness.errors import UsageError
 from harness.settings import Settings, SettingsError
 from harness.sweep.plan import make_plan
@@ -143,3 +146,17 @@ def test_a_dry_run_creates_nothing_and_a_name_is_taken_once(tmp_path: Path, digi
     assert harness_here(digits_home, "sweep", "status", "two")[0] == 2
     code, printed = harness_here(digits_home, "sweep")
     assert code == 0 and "one" in printed
+
+
+def test_the_files_of_the_documentation_are_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    example, manifest = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "lite.yaml").write_text(example)
+    file = read_request(SweepRequest((str(tmp_path / "lite.yaml"),))).file
+    assert (file.split, file.seed_list, set(file.factors), file.jobs) == ("low", [0, 1, 2], {"search", "model"}, 4)
+    job = yaml.safe_load(manifest)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert (job["kind"], job["spec"]["template"]["spec"]["restartPolicy"]) == ("Job", "OnFailure")
+    assert make_parser().parse_args(container["command"][1:]).arguments == ["work", "lite"]
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in job["spec"]["template"]["spec"]["volumes"]}
