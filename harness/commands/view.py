@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
 from harness.sweep import table
-from harness.sweep.row_state import Reader
+from harness.sweep.row_state import Reader, RowState
 from harness.sweep.store import Store, list_sweeps
 from runs.events.registry import Event, ModelAsked
 from runs.page.app import Sources, make_app
@@ -71,8 +71,14 @@ def sweep_of(home: Path, name: str) -> SweepFacts | None:
     except errors.UsageError as error:
         raise JournalError(str(error)) from error
     rows = Reader(store, plan).rows()
-    cells = tuple((one.row.run_id, one.state, table.cells(one)) for one in rows)
-    return SweepFacts(name, tuple(table.headline(plan, rows, store)), table.HEADER, cells)
+    shown = tuple((one.row.run_id, one.state, tuple(_sweep_cells(one))) for one in rows)
+    return SweepFacts(name, tuple(table.headline(plan, rows, store)), table.HEADER, shown)
+
+
+def _sweep_cells(one: RowState) -> Iterator[tuple[str, float | None]]:
+    numbers = {"score": one.summary.get("score"), "cost": one.cost, "active": one.hours}
+    for name, text in zip(table.HEADER, table.cells(one), strict=True):
+        yield text, numbers.get(name) if text else None
 
 
 def window_of(events: Iterable[Event]) -> SeenWindow:

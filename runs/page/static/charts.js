@@ -7,14 +7,16 @@
   // Round steps of the time axis, in hours: seconds, minutes, hours.
   const STEPS = [...[1, 5, 10, 30].map((each) => each / 3600), ...[1, 2, 5, 10, 20, 30].map((each) => each / 60), 1, 2, 3, 6, 12, 24, 48, 96, 192];
   function axes(format, end) {
-    const [unit, name] = end >= 1.5 ? [1, "h"] : end >= 1 / 30 ? [60, "min"] : [3600, "s"];
-    const time = (value) => `${+(value * unit).toFixed(2)} ${name}`;
+    const times = (_, splits) => {
+      const [unit, name] = end >= 1.5 ? [1, "h"] : splits.length > 1 && splits[1] - splits[0] > 0.9 / 60 ? [60, "min"] : [3600, "s"];
+      return splits.map((value) => `${+(value * unit).toFixed(2)} ${name}`);
+    };
     const splits = (plot, _, low, high) => {
       const step = STEPS.find((each) => (high - low) / each <= plot.width / 80) ?? STEPS.at(-1), first = Math.ceil(low / step);
       return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, place) => (first + place) * step);
     };
     const common = { stroke: color("soft"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 }, font: "12px system-ui, sans-serif" };
-    return [{ ...common, size: 30, splits, values: (_, splits) => splits.map(time) }, { ...common, size: 64, values: (_, splits) => splits.map(format) }];
+    return [{ ...common, size: 30, splits, values: times }, { ...common, size: 64, values: (_, splits) => splits.map(format) }];
   }
   function put(id, options, data) {
     const box = document.getElementById(id);

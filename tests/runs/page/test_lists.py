@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.sweep.store import Store
 from runs.events.registry import ModelReplied, Usage
 from runs.journal import EVENTS, Journal
 from runs.page.facts.all_runs import AllRuns
@@ -22,11 +23,18 @@ RUN, MISSING = "20261130-080000_digits_0_s", "20261130-080000_digits_1_s"
 def test_a_sweep_lists_its_runs_with_links_to_those_that_began(tmp_path: Path) -> None:
     write_day_run(tmp_path / "runs" / RUN, 0.04, output_mb=0.1, has_code=False)
     write_sweep(tmp_path, "s", RUN, MISSING)
+    store = Store(tmp_path, "s")
+    for key, kind, reason in (("r0", "done", ""), ("r1", "refused", "<b>no</b> such data")):
+        store.append(key, "started", worker="host", events=0)
+        store.append(key, "ended", kind=kind, reason=reason)
     with serve(tmp_path) as server:
         assert 'href="/sweep/s"' in server.get("/").text
         page = server.get("/sweep/s")
         assert server.get("/sweep/other").status == 404
     assert page.status == 200 and page.text.count("<tr>") == 3
+    assert "&lt;b&gt;no&lt;/b&gt; such data" in page.text and "no run folder" in page.text
+    hours = json.loads((tmp_path / "runs" / RUN / "summary.json").read_text())["active_seconds"] / 3600
+    assert f'data-value="{hours}"' in page.text, "sorted by the number, not by `23 h 36 min`"
     assert f'href="/run/{RUN}"' in page.text and f'href="/run/{MISSING}"' not in page.text
 
 
