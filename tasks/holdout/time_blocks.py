@@ -29,5 +29,5 @@ def time_blocks(cells: Sequence[str], column: str, roles: Mapping[int, str]) -> 
 def _number_blocks(times: Iterable[float]) -> dict[float, int]:
     """The block of each time; empty where there are too few times."""
     ordered = sorted(set(times))
-    length = max(1, round(math.sqrt(len(ordered))))
+    length = min(round(math.sqrt(len(ordered))), len(ordered) // MIN_BLOCKS)
     return {time: place // length for place, time in enumerate(ordered)} if len(ordered) >= MIN_BLOCKS else {}

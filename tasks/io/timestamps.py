@@ -127,9 +127,13 @@ def _named_month_parser(texts: Collection[str]) -> Parser:
     """A parser of `31 May 2024`, `May 31, 2024`, `31-May-2024`, `31-May-24`, `May 2024`.
 
     A year of two digits is the last number, as Excel writes dates, unless a first number above 31 shows otherwise.
+    Where the year is first in some cells and last in others, all of them are refused.
     """
     matches = [match for text in texts if (match := _NAMED_MONTH.fullmatch(text)) and match[1].isdigit()]
+    matches = [match for match in matches if _month(match[2])]
     year_first = any(int(match[1]) > _MOST_DAYS for match in matches)
+    year_last = any(int(match[3]) > _MOST_DAYS for match in matches)
+    is_mixed = year_first and (year_last or len({len(match[1]) for match in matches}) > 1)
 
     def parse(text: str) -> float | None:
         if match := _MONTH_OF_YEAR.fullmatch(text):
@@ -138,7 +142,7 @@ def _named_month_parser(texts: Collection[str]) -> Parser:
         if not match:
             return None
         first, second, third = match[1], match[2], match[3]
-        if first.isdigit() and _month(second):
+        if first.isdigit() and _month(second) and not is_mixed:
             day, year = (third, first) if year_first else (first, third)
             return _to_seconds(_full_year(year), _month(second), day, match) if len(year) in (2, 4) else None
         if _month(first) and second.isdigit() and len(third) == 4:

@@ -20,6 +20,9 @@ def test_consecutive_times_share_a_block_and_rows_of_one_time_are_together() -> 
     assert blocks[0] == blocks[4] == blocks[25] != blocks[5]
     assert len(set(blocks.values())) == 5
     assert time_blocks(["1", "2"] * 9, "day", dict.fromkeys(range(18), "held_out")) == {}
+    for count in range(3, 40):
+        few = time_blocks([str(day) for day in range(count)], "day", dict.fromkeys(range(count), "held_out"))
+        assert len(set(few.values())) >= 3
 
 
 @pytest.mark.parametrize(("persistence", "at_least", "at_most"), [(0.95, 1.8, 6.0), (0.0, 0.6, 1.5)])

@@ -73,6 +73,7 @@ def test_twelve_hour_clock_and_time_zones_are_used() -> None:
         (["01/02/2024", "03/04/2024"], "2 of 2 cells .*ambiguous"),
         (["13/02/2024", "03/14/2024"], "ambiguous"),
         (["31-Jan-99", "99-Jan-24"], "'31-Jan-99' in row 1"),
+        (["2020-Jan-06", "05-Jan-20"], "'05-Jan-20' in row 2"),
         (["2024-02-30"], "'2024-02-30' in row 1"),
         (["alpha 1", "beta 2"], "Write numbers or ISO dates"),
     ],
