@@ -28,6 +28,9 @@ from tasks.new_task.sample_cells import sample_cells
 from tasks.new_task.targets import Target, form_of, keep_labelled, number_words
 from tasks.new_task.write_folder import folder_to_make, new_folder, task_sections, task_yaml
 
+MAX_STEP = 20
+"""Every second to every twentieth row may be a test row."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -141,6 +144,7 @@ def _metric_and_form(
                 f"the labels of {read.labels[0]} ({', '.join(unknown[:6])}) are not the columns of the sample "
                 f"({', '.join(read.predicted[:6])}). Name another --target, or the sample that belongs to train."
             )
+        _note_missing_classes(read, metric, findings)
         return metric, Target(read.labels, read.predicted, "onehot"), train
     if len(read.labels) != len(read.predicted):
         raise TaskError(
@@ -163,6 +167,19 @@ def _metric_and_form(
             f"--metric {metric.name} needs a column for each label of {read.labels[0]}, and the sample has one column."
         )
     return metric, replace(target, predicted=read.predicted), train
+
+
+def _note_missing_classes(read: Matched, metric: Metric, findings: Findings) -> None:
+    """A fact about columns of the sample whose class no training row has. Raises TaskError if they cannot be scored."""
+    present = set(read.train.column(read.labels[0]))
+    missing = [name for name in read.predicted if name not in present]
+    if missing and metric.needs_varied_answers:
+        raise TaskError(
+            f"no training row has the class of the sample's column {missing[0]!r}, and {metric.name} needs rows with "
+            "and without each. Choose another --metric, such as log_loss."
+        )
+    if missing:
+        findings.facts.append(f"no training row has the class of {', '.join(missing[:6])}, columns of the sample")
 
 
 def _with_positive(request: TaskRequest, metric: Metric, train: Columns, read: Matched) -> TaskRequest:
@@ -202,20 +219,34 @@ def _valid_sample(read: Matched, target: Target, metric: Metric, findings: Findi
     return sample
 
 
-def _renumbering(read: Matched, findings: Findings) -> dict[str, object] | None:
+def renumber_ids(
+    name: str, train_ids: Sequence[str], test_ids: Sequence[str], findings: Findings
+) -> dict[str, object] | None:
     """New ids for the rows to predict where the old ones tell held-out rows from test rows."""
-    ids = [(name, False) for name in read.train.column(read.id)] + [(name, True) for name in read.test.column(read.id)]
-    numbers = [as_number(name) for name, _ in ids]
-    if all(number is not None for number in numbers):
-        order = sorted(range(len(ids)), key=lambda row: numbers[row] or 0)
-    else:
-        order = sorted(range(len(ids)), key=lambda row: ids[row][0])
-    if not reveals_class([ids[row][1] for row in order]):
+    if not _tell_apart(train_ids, test_ids):
         return None
     findings.facts.append(
-        f"{read.id} tells training rows from test rows: a run shows other ids, and submits the real ones"
+        f"{name} tells training rows from test rows: a run shows other ids, and submits the real ones"
     )
-    return {read.id: "{i}", "start": 1}
+    return {name: "{i}", "start": 1}
+
+
+def _tell_apart(train_ids: Sequence[str], test_ids: Sequence[str]) -> bool:
+    """Whether the order of ids, their length or a remainder (every fifth row) says which are of test."""
+    ids = [(name, False) for name in train_ids] + [(name, True) for name in test_ids]
+    numbers = [as_number(name) for name, _ in ids]
+    are_numbers = all(number is not None for number in numbers)
+    order = sorted(range(len(ids)), key=lambda row: (numbers[row] or 0) if are_numbers else ids[row][0])
+    if reveals_class([ids[row][1] for row in order]) or {*map(len, train_ids)}.isdisjoint(map(len, test_ids)):
+        return True
+    ends = [re.search(r"(\d{1,15})\D*$", name) for name, _ in ids]
+    last = [int(end[1]) if end else 0 for end in ends]
+    return any(
+        {number % step for number in last[: len(train_ids)]}.isdisjoint(
+            number % step for number in last[len(train_ids) :]
+        )
+        for step in range(2, MAX_STEP + 1)
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -232,7 +263,8 @@ def _write(folder: Path, plan: _Plan, findings: Findings, say: Progress) -> None
         text = describe_task(told, plan.target, plan.metric, plan.features, len(train), more)
         (draft / "description.md").write_text(_head(plan.origin) + text, encoding="utf-8")
         sections = {"title": plan.origin.title or None, **task_sections(request, plan.target, plan.metric, read.id)}
-        sections["blend"] = {**sections["blend"], "renumber": _renumbering(read, findings), "static": static or None}
+        renumber = renumber_ids(read.id, train.column(read.id), test.column(read.id), findings)
+        sections["blend"] = {**sections["blend"], "renumber": renumber, "static": static or None}
         text = task_yaml({"id": folder.name, **sections, "kaggle": plan.origin.kaggle or None})
         (draft / "task.yaml").write_text(text, encoding="utf-8")
 

@@ -17,7 +17,7 @@ from tasks.new_task.choose_metric import choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, describe_types, find_types
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
-from tasks.new_task.from_tables import make_from_tables
+from tasks.new_task.from_tables import make_from_tables, renumber_ids
 from tasks.new_task.media import LABEL, Media, copy_media, describe_media, find_media, read_class_folders
 from tasks.new_task.private_rows import keep_true_claims, private_rows
 from tasks.new_task.read_data import read_table
@@ -91,7 +91,7 @@ def _from_file(request: TaskRequest, data: Path, findings: Findings, say: Progre
     if not request.targets:
         has = ", ".join(table.header[:20])
         raise TaskError(f"{data}: name the column to predict with --target. Its columns are: {has}.")
-    table, media = find_media(table, data.parent, findings)
+    table, media = find_media(table, data.parent, request.targets, findings)
     return _from_rows(request, data, table, media, findings, say)
 
 
@@ -248,5 +248,6 @@ def _write(folder: Path, plan: _Plan, table: Columns, findings: Findings, say: P
         (draft / "description.md").write_text(text, encoding="utf-8")
         sections = task_sections(plan.request, target, plan.metric, plan.id)
         sections["data"] = {"public": "public/", "private": "private/"}
-        sections["blend"] = {**sections["blend"], "static": list(static) or None}
+        renumber = renumber_ids(plan.id, train.column(plan.id), ids, findings) if plan.request.id else None
+        sections["blend"] = {**sections["blend"], "renumber": renumber, "static": list(static) or None}
         (draft / "task.yaml").write_text(task_yaml({"id": folder.name, **sections}), encoding="utf-8")

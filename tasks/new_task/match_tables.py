@@ -17,6 +17,8 @@ from tasks.new_task.targets import emptiness
 
 SHOWN = 8
 """Names in a message."""
+PROBED = 100
+"""Cells that tell ids from measures."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,19 @@ def _find_id(
     request: TaskRequest, tables: Tables, test: Columns, sample: Columns, findings: Findings
 ) -> tuple[str, str]:
     """The id column of the sample, and what test calls it: by its name, its spelling, or its cells."""
-    names = [request.id] if request.id else sample.header
+    header = [name for name in sample.header if not _has_fractions(sample.column(name))] or sample.header
+    names = [request.id] if request.id else header
     for name in names:
         if name in sample.header and (old := _id_in_test(name, test, sample)):
             if old != name:
                 findings.facts.append(f"{old} of {tables.test_name} is called {name}, as in the sample")
             return name, old
     return names[0], names[0]
+
+
+def _has_fractions(cells: Sequence[str]) -> bool:
+    """Whether cells are measures such as 0.25, and no ids."""
+    return any(as_number(cell) is not None and not float(cell).is_integer() for cell in cells[:PROBED])
 
 
 def _id_in_test(name: str, test: Columns, sample: Columns) -> str | None:
@@ -116,10 +124,12 @@ def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> 
             f"{tables.sample or tables.test}: ids in {id_name} repeat. Rows with several predictions need a `blend:` "
             "section."
         )
-    if Counter(map(_counted, ids)) != Counter(map(_counted, wanted)):
+    in_sample, in_test = Counter(map(_counted, ids)), Counter(map(_counted, wanted))
+    if in_sample != in_test:
+        example = str(next(iter((in_sample - in_test) or (in_test - in_sample))))
         raise TaskError(
-            f"{tables.sample}: has {len(ids):,} ids and {tables.test_name} {len(wanted):,}; they must be the same. "
-            "Name the sample that belongs to this test table with --sample."
+            f"{tables.sample}: has {len(ids):,} ids and {tables.test_name} {len(wanted):,}; they must be the same, but "
+            f"{example[:40]!r} is not once in each. Name the sample that belongs to this test table with --sample."
         )
 
 
@@ -170,6 +180,7 @@ def _find_labels(
     """
     known = [name for name in train.header if name != id_name]
     only = [name for name in known if name not in test.header]
+    only = only or [name for name in known if all(map(is_missing, test.column(name)))]
     if request.targets:
         labels = _named_labels(request, tables, known, predicted)
         return (_with_class_names(train, labels[0], predicted, findings) or train, labels)

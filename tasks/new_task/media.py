@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -15,13 +16,15 @@ from tasks.data_overview import describe_images
 from tasks.errors import TaskError
 from tasks.io.atomic import FILE_TIME
 from tasks.io.columns import Columns
-from tasks.io.csv_text import is_missing
+from tasks.io.csv_text import as_number, is_missing
 from tasks.modality import AUDIO, IMAGE, KINDS_OF_FILES, TEXT
 from tasks.new_task.request import Findings, Progress
 
 LABEL = "label"
 TRAIN_FOLDERS = ("train", "training", "train_set")
 PACKED = (".zip", ".7z", ".tar", ".tgz")
+NO_CLASSES = frozenset(["image", "images", "img", "imgs", "mask", "masks", "label", "labels", "annotations"])
+"""Names of folders that say what is in them."""
 MIN_CLASS_FILES = 2
 PROBED = 30
 MAX_TEXT_BYTES = 1 << 20
@@ -61,6 +64,8 @@ def read_class_folders(folder: Path, findings: Findings) -> tuple[Columns, Media
     classes = _classes(root)
     if root != folder:
         findings.facts.append(f"read the classes in {root.name}/ and nothing else of {folder.name}/")
+    if small := [name for name in _list_folders(root) if name.rstrip("/") not in classes]:
+        findings.facts.append(f"left out folders with fewer than {MIN_CLASS_FILES} files: {', '.join(small[:8])}")
     paths = [(name, path) for name, files in classes.items() for path in files]
     kind = Counter(kind_of(path.name) for _, path in paths).most_common(1)[0][0]
     used = [(name, path) for name, path in paths if kind_of(path.name) == kind]
@@ -78,20 +83,42 @@ def class_root(folder: Path) -> Path | None:
     """The folder itself or its training folder, whichever has a subfolder of files for each class; None for neither."""
     for root in (*(folder / name for name in TRAIN_FOLDERS), folder):
         classes = _classes(root)
-        are_parts = all(any(word in name.lower() for name in classes) for word in ("train", "test"))
-        if len(classes) > 1 and not are_parts:
+        if len(classes) > 1 and not _are_parts(classes):
             return root
     return None
 
 
-def read_folder(folder: Path, kind: str) -> Columns:
-    """The files of one kind below a folder without classes: an id, which is the name without suffix, and the path."""
+def part_of(name: str) -> str:
+    """`train`, `test` or `val` by a word of a folder's name, as in `trainImages`; empty for `latest` and `terrain`."""
+    for word in map(str.lower, re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)):
+        if word.startswith(("train", "test")):
+            return "train" if word.startswith("train") else "test"
+        if word in ("val", "valid", "validation"):
+            return "val"
+    return ""
+
+
+def _are_parts(names: Collection[str]) -> bool:
+    """Whether folders are called like parts of the data, or like what is in them, and not like classes."""
+    parts = set(map(part_of, names))
+    return ("train" in parts and len(parts - {""}) > 1) or {name.lower() for name in names} <= NO_CLASSES
+
+
+def read_folder(folder: Path, kind: str, samples: Sequence[Collection[str]] = ()) -> Columns:
+    """The files of one kind below a folder without classes: an id and the path.
+
+    The id is the name without or with suffix, or the path, whichever is a column of the sample submission (`samples`).
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and kind_of(path.name) == kind)
     if not paths:
         raise TaskError(f"{folder}: has no {kind} files, which train has. Name the folder of the files to predict.")
-    names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
-        names = [path.relative_to(folder).as_posix() for path in paths]
+    forms = (
+        [path.stem for path in paths],
+        [path.name for path in paths],
+        [path.relative_to(folder).as_posix() for path in paths],
+    )
+    distinct = [names for names in forms if len(set(names)) == len(names)]
+    names = next((names for names in distinct if any(set(names) == set(one) for one in samples)), distinct[0])
     cells = [_read_text(path) for path in paths] if kind == TEXT else [str(path.absolute()) for path in paths]
     return Columns(["id", kind], [names, cells])
 
@@ -117,14 +144,14 @@ def _read_text(path: Path) -> str:
 # ---------------------------------------------------------------------------------------------------- columns of paths
 
 
-def find_media(table: Columns, folder: Path, findings: Findings) -> tuple[Columns, Media]:
+def find_media(table: Columns, folder: Path, targets: Sequence[str], findings: Findings) -> tuple[Columns, Media]:
     """The columns whose cells name files below the folder of the table, and the table with their paths.
 
-    A cell is a path, or a name in a subfolder, with or without its suffix. Raises TaskError.
+    Targets are not looked at. A cell is a path, or a name in a subfolder, with or without its suffix. Raises TaskError.
     """
     kinds = {}
     for name in table.header:
-        if paths := find_files(table.column(name), name, folder):
+        if name not in targets and (paths := find_files(table.column(name), name, folder)):
             kinds[name], cell = kind_of(paths[0]), table.column(name)[0]
             table = table.with_column(name, paths)
             where = paths[0].rpartition("/")[0] if paths[0] != cell else ""
@@ -137,14 +164,18 @@ def find_files(cells: Sequence[str], name: str, folder: Path, part: str = "") ->
 
     `part`: train or test; files of the other part are not looked at. Raises TaskError where some of them are missing.
     """
-    place = _place_of(list(islice((one for one in cells if not is_missing(one)), PROBED)), folder, part)
-    if place is None:
+    known = [cell for cell in cells if not is_missing(cell)]
+    place = _place_of(known[:PROBED], folder, part)
+    is_repeated = len(set(known)) < len(known)
+    if place is None or (
+        place[1] and is_repeated and as_number(known[0]) is not None
+    ):  # as ages do, of 1.png to 99.png
         return []
     paths = [f"{place[0]}{cell}{place[1]}" for cell in cells]
-    if missing := [path for path in paths if not _is_file(folder / path)]:
+    if missing := [path for path in paths if not kind_of(path) or not _is_file(folder / path)]:
         raise TaskError(
-            f"{name} names {len(missing):,} files that are not in {folder}, such as {missing[0]!r}. Add them, or "
-            "remove these rows."
+            f"{name} names {len(missing):,} files that are not in {folder} or of another kind, such as {missing[0]!r}. "
+            "Add them, or remove these rows."
         )
     return paths
 
@@ -180,7 +211,8 @@ def _subfolders(folder: Path, part: str = "") -> list[str]:
     names += [f"{name}{inner}" for name in names for inner in _list_folders(folder / name)]
     if part:
         other = "test" if part == "train" else "train"
-        names = sorted((name for name in names if other not in name.lower()), key=lambda name: part not in name.lower())
+        parts = {name: [part_of(one) for one in name.split("/")] for name in names}
+        names = sorted((name for name in names if other not in parts[name]), key=lambda name: part not in parts[name])
     return names[:MAX_SUBFOLDERS]
 
 

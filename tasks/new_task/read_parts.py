@@ -53,8 +53,8 @@ def read_parts(request: TaskRequest, tables: Tables, findings: Findings, say: Pr
     sample = _read_table(tables.sample, findings, say) if tables.sample else None
     train, kinds = _read_train(tables.train, findings, say)
     if tables.test is not None and tables.test.is_dir():
-        train, test, kinds = _read_test_folder(tables.train, tables.test, train, kinds, findings)
-        test = test if sample is None else _with_ids_of_sample(test, sample)
+        train, kinds = _with_files_of_folder(tables.train, train, kinds)
+        test = _read_test_folder(tables.test, train, next(iter(kinds), TEXT), sample, findings)
     else:
         test = _read_table(tables.test, findings, say) if tables.test else _rows_of_sample(request, sample)
         folders = (tables.train.parent, (tables.test or tables.sample or tables.train).parent)
@@ -72,6 +72,11 @@ def read_parts(request: TaskRequest, tables: Tables, findings: Findings, say: Pr
 
 def sample_of(request: TaskRequest, test: Columns, labels: Sequence[str]) -> Columns:
     """A sample without predictions, with the ids that are named, those of files, or the numbers of the rows."""
+    if request.id and request.id not in test.header:
+        raise TaskError(
+            f"--id {request.id} is no column of the rows to predict. Their columns are: {', '.join(test.header[:20])}. "
+            "Leave --id out to get new ids."
+        )
     name = request.id or ("id" if test.header[0] == "id" else OWN_ID)
     ids = test.column(name) if name in test.header else [str(number) for number in range(1, len(test) + 1)]
     return Columns([name, *labels], [ids, *([""] * len(ids) for _ in labels)])
@@ -108,30 +113,35 @@ def _absolute(table: Columns, media: Media) -> tuple[Columns, dict[str, str]]:
     return table, dict(media.kinds)
 
 
-def _read_test_folder(
-    train_path: Path, test_path: Path, train: Columns, kinds: dict[str, str], findings: Findings
-) -> tuple[Columns, Columns, dict[str, str]]:
-    """The files of a test folder as rows, with labels if it has classes, and train with a column of the same kind."""
-    if not train_path.is_dir():
-        found = _files_of(train, train_path.parent, "train")
-        if len(found) != 1:
-            raise TaskError(f"{train_path}: no column of it names the files of the training rows. Add their paths.")
-        (paths,) = found.values()
-        kind = kind_of(paths[0])
-        train = _with_files(train, kind, train_path.parent, paths)
-        kinds = {kind: kind}
-    kind = next(iter(kinds), TEXT)
-    if (labelled := read_class_folders(test_path, findings)) is not None:
-        return train, _absolute(*labelled)[0], kinds
-    return train, read_folder(test_path, kind), kinds
+def _with_files_of_folder(path: Path, train: Columns, kinds: dict[str, str]) -> tuple[Columns, dict[str, str]]:
+    """The training rows with a column of paths, which a table must name."""
+    if path.is_dir():
+        return train, kinds
+    found = _files_of(train, path.parent, "train")
+    if len(found) != 1:
+        raise TaskError(f"{path}: no column of it names the files of the training rows. Add their paths.")
+    (paths,) = found.values()
+    kind = kind_of(paths[0])
+    return _with_files(train, kind, path.parent, paths), {kind: kind}
 
 
-def _with_ids_of_sample(test: Columns, sample: Columns) -> Columns:
-    """The files to predict, with their names as ids where the sample has these."""
-    kind = test.header[1]
-    names = [Path(cell).name for cell in test.column(kind)]
-    has_names = any(set(names) == set(sample.column(name)) for name in sample.header)
-    return test.with_column("id", names) if has_names else test
+def _read_test_folder(path: Path, train: Columns, kind: str, sample: Columns | None, findings: Findings) -> Columns:
+    """The files of a folder as rows, with labels if its subfolders are classes of train and there is no sample."""
+    told = Findings()
+    labelled = read_class_folders(path, told) if sample is None and LABEL in train.header else None
+    if labelled is not None:
+        labels, known = set(labelled[0].column(LABEL)), set(train.column(LABEL))
+        if labels <= known:
+            findings.facts += told.facts
+            return _absolute(*labelled)[0]
+        if labels & known:
+            raise TaskError(
+                f"{path}: train has no class {min(labels - known)!r}, as there is here. Remove this subfolder, or add "
+                "the class to train."
+            )
+        findings.guesses.append(f"the subfolders of {path.name} are no labels: train has no such classes")
+    samples = [sample.column(name) for name in sample.header] if sample is not None else []
+    return read_folder(path, kind, samples)
 
 
 def _rows_of_sample(request: TaskRequest, sample: Columns | None) -> Columns:

@@ -29,6 +29,8 @@ MIN_MEMBER_ROWS = 10
 """Rows that a label of several in a cell must have to become a column."""
 MAX_COLUMNS = 1000
 """Of a submission."""
+WHOLE_FROM = 1e15
+"""From here on a number is taken for a whole one: a label such as 7e30 is a code."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def form_of(
     is_ready = numbers == {0, 1} and (request.positive is None or metric.needs == "labels")
     if metric.answers != "binary" or len(targets) > 1 or is_ready:
         return Target(targets, targets)
-    if any(number is not None and number % 1 for number in numbers):
+    if any(number is not None and -WHOLE_FROM < number < WHOLE_FROM and number % 1 for number in numbers):
         raise TaskError(
             f"--metric {metric.name} needs labels, and {targets[0]} has numbers, such as {min(kinds)}. Choose another, "
             "such as rmse."
