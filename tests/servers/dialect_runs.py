@@ -15,13 +15,13 @@ from tests.servers.recitals import LOOK, PLAYED, WRITE
 TURNS = 30
 
 
-def play_each(home: Path, port: int, model: str) -> None:
-    """Play the runs, two at once, and check them."""
+def play_each(home: Path, port: int, model: str, at_once: int = 2) -> None:
+    """Play the runs, so many at once, and check them."""
     home.mkdir()
     (home / "models.toml").write_text('[tiny]\nkind = "openai"\ncontext_tokens = 24000\noutput_tokens = 64\n')
     first, *others = PLAYED  # the first run probes the server for all
     ended = [play(home, port, model, first)]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         ended += pool.map(lambda name: play(home, port, model, name), others)
     for name, (code, printed) in zip(PLAYED, ended, strict=True):
         assert code == 0, f"{name}: {printed}"
@@ -35,7 +35,8 @@ def play(home: Path, port: int, model: str, dialect: str) -> tuple[int, str]:
     task.with_name("description.md").write_text(f"Predict y. Recite {dialect}.\n")
     return harness(
         home, "run", str(task), "--model", model, "--base-url", f"http://127.0.0.1:{port}/v1", "--plain",
-        "--sandbox", "local", "--no-ledger", "--no-knowledge", "--accept-lost-thinking", "--turns", str(TURNS),
+        "--sandbox", "local", "--no-ledger", "--no-knowledge", "--accept-lost-thinking",
+        "--parallel", "1", "--turns", str(TURNS), seconds=600,
     )  # fmt: skip
 
 
