@@ -7,6 +7,7 @@ five folds and prints the seconds of each, the longest silence between two repor
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 import subprocess
@@ -71,10 +72,12 @@ def main(files: int, size: int) -> None:
     with tempfile.TemporaryDirectory(prefix="start-") as place:
         base = Path(place)
         make_task(base / "task", files, size)
+        os.sync()  # what was written before would slow down what is measured
         began = time.monotonic()
         subprocess.run(["cp", "-r", base / "task/public", base / "copy"], check=True)
         copying = time.monotonic() - began
         shutil.rmtree(base / "copy")
+        os.sync()
         task = load_task(base / "task/task.yaml")
         for fold in range(5):
             reports = reports_of(lambda fold=fold: make_blend(task, 0, base / f"data/{fold}", Split(fold=fold)))
