@@ -110,7 +110,9 @@ def _finish(plan: Plan, unexpected: str) -> Reply:
 def _score(outcome: Outcome) -> str:
     if outcome.score is None:
         return outcome.status
-    return f"scored {outcome.score:g}" + ("" if outcome.noise is None else f" ± {outcome.noise:g}")
+    if outcome.noise is None:  # of an unclear evaluation only what the program printed is told
+        return f"unclear, own score {outcome.score:g}"
+    return f"scored {outcome.score:g} ± {outcome.noise:g}"
 
 
 def _compare(plan: Plan, outcome: Outcome) -> str:
