@@ -39,6 +39,9 @@ def parse(line: str) -> argparse.Namespace:
     return make_parser().parse_args(line.split())
 
 
+RUN = "20261201-120000_digits_0_aa11"
+
+
 def test_budgets_accept_units() -> None:
     assert [parse(f"run t --hours {text}").hours for text in ("24", "24h", "90m", "1.5h", "2d", "36s")] == [
         24, 24, 1.5, 1.5, 48, 0.01,
@@ -209,6 +212,21 @@ def test_a_mistyped_word_names_the_nearest(
     assert ended.value.code == INPUT
     message = capsys.readouterr().err
     assert f"did you mean {nearest}?" in message and usage in message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("harness doc", ["doctor"]), ("harness run digits --attem", ["--attempts"]), ("harness rm 2026", [RUN])],
+)
+def test_a_shell_completes_commands_flags_and_runs(line: str, words: list[str], tmp_path: Path) -> None:
+    """As a shell asks for it: the line in a variable, the answer in a file."""
+    (tmp_path / "home" / "runs" / RUN).mkdir(parents=True)
+    (tmp_path / "home" / "runs" / RUN / "events.jsonl").write_text("")
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": " ", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "answer")}
+    variables = {**os.environ, **asked, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    variables |= {"HARNESS_HOME": str(tmp_path / "home")}
+    subprocess.run([sys.executable, "-m", "harness"], env=variables, timeout=60)
+    assert (tmp_path / "answer").read_text().split() == words
 
 
 @pytest.mark.parametrize("words", ["runs", "show last --full", "score last", "--help", "--version"])

@@ -141,6 +141,13 @@ def test_home_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
     assert doctor.home(Path("/proc/no-home")).health == "bad"
 
 
+def test_a_disk_without_room_is_bad(tmp_path: Path) -> None:
+    assert doctor.space(Path("/proc")).health == "bad", "it has no room at all"
+    found = doctor.space(tmp_path / "new" / "deeper")
+    free = shutil.disk_usage(tmp_path).free
+    assert found.health == ("ok" if free >= doctor.LOW_SPACE else "note" if free >= doctor.LEAST_SPACE else "bad")
+
+
 def test_missing_git_is_reported_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("git") is None
