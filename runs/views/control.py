@@ -57,9 +57,9 @@ def control_text(event: Event) -> str:
         return f"a person extended the budget to {_budget_text(event)}"
     if isinstance(event, RunForked):
         limits = _budget_text(event)
-        own = ", ".join(f"{name}={value}" for name, value in event.settings.items())
+        own = own_settings_text(event)
         text = f"{forked_text(event)}{f'; limits with what was spent before: {limits}' if limits else ''}"
-        return f"{text}{f'; its own settings: {own}' if own else ''}"
+        return f"{text}{f'; {own}' if own else ''}"
     if isinstance(event, RequestRefused):
         return f"a request in the inbox was refused: {one_line(event.why, 300)}"
     return ""
@@ -68,6 +68,12 @@ def control_text(event: Event) -> str:
 def forked_text(event: RunForked) -> str:
     """The origin of a forked run."""
     return f"forked from run {event.origin} at event {event.event}"
+
+
+def own_settings_text(event: RunForked) -> str:
+    """The settings that a fork has of its own; empty if none. A command may hold an address with a secret."""
+    shown = (name if name == "on_event" else f"{name}={value}" for name, value in event.settings.items())
+    return f"its own settings: {one_line(', '.join(shown), 400)}" if event.settings else ""
 
 
 def _budget_text(event: BudgetExtended | RunForked) -> str:

@@ -21,7 +21,7 @@ from runs.state import Attempt, Evaluation, State
 from runs.usage.cache import CacheMeter
 from runs.usage.cost import UsageTotals
 from runs.usage.repair_steps import count_repair_steps, repair_line
-from runs.views.control import control_text, forked_text, steered_text
+from runs.views.control import control_text, forked_text, own_settings_text, steered_text
 from runs.views.final_choice import (
     final_choice_section,
     members_of_record,
@@ -110,6 +110,8 @@ def _head(state: State, created: RunCreated) -> Iterator[str]:
         yield f"- lessons: {_lessons_line(state.lessons, state.learned)}"
     if state.control.forked:
         yield f"- **{forked_text(state.control.forked)}**: time, cost and attempts include those up to there"
+        if own := own_settings_text(state.control.forked):
+            yield f"- {own}"
     if steered := steered_text(state):
         yield f"- **{steered}**"
     yield f"- started {created.at}, last event {state.last_at}, {status_text(state)}"

@@ -29,8 +29,11 @@ from runs.events.registry import (
 from runs.fork import PIPES
 from runs.integrity import check_run
 from runs.journal import read_events
+from runs.page.facts.knowledge import disclosure
+from runs.page.facts.run_view import RunView
 from runs.serialization import JournalDamaged
 from runs.state import fold
+from runs.views.control import control_text, forked_text
 from tests.playing import call, events_of, harness_here, only_run, reply, variables, with_digits
 from tests.servers.chat_server import ChatServer, Message
 
@@ -117,6 +120,15 @@ def test_a_fork_has_its_own_settings_and_what_came_before_keeps_its_own(home: Pa
     before, after = fold(events[: forked.seq]).created, fold(events).created
     assert before and after and before.settings.temperature != 0.3
     assert (after.settings.temperature, after.settings.finalists) == (0.3, 7)
+    view = RunView(folder)
+    view.refresh()
+    disclosed = dict(disclosure(view, None))["forked"]
+    assert disclosed == f"{forked_text(forked)}; its own settings: temperature=0.3, finalists=7"
+
+
+def test_the_command_of_a_fork_is_not_told_by_any_view() -> None:
+    forked = RunForked(origin="o", event=3, settings={"on_event": "curl https://hook/secret", "top_k": 5})
+    assert "secret" not in control_text(forked) and "top_k=5" in control_text(forked)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from runs.events.registry import RunCreated
+from runs.events.registry import RunCreated, RunForked
 from runs.page.facts.run_view import RunView
 from runs.state import State
-from runs.views.control import forked_text
+from runs.views.control import forked_text, own_settings_text
 from runs.views.format import LABELS_UNPROTECTED, one_line, sandbox_text
 
 
@@ -69,7 +69,7 @@ def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple
         ("playbook", created.playbook[:12] or "shipped"),
         ("steered by a person", _steered(state)),
         ("budget extended by a person", f"{len(state.control.extended)} times" if state.control.extended else "no"),
-        ("forked", forked_text(state.control.forked) if state.control.forked else "no"),
+        ("forked", _forked(state.control.forked)),
         ("resumed", f"{state.resumes} times"),
         ("harness", created.harness_version),
     ]
@@ -107,3 +107,7 @@ def _steered(state: State) -> str:
         return "no"
     hints = "; ".join(f"“{one_line(hint, 300)}”" for hint in control.hints)
     return f"yes, {len(control.steered)} times{f': {hints}' if hints else ''}"
+
+
+def _forked(event: RunForked | None) -> str:
+    return "; ".join(filter(None, (forked_text(event), own_settings_text(event)))) if event else "no"
