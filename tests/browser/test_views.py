@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def test_the_run_page_draws_its_charts_and_leads_to_the_diff_of_an_attempt(watch
     page.wait_for_selector(".diff .d-a")
     assert f"harness fork {RUN} --at 007-1" in watched.text()
     assert "against attempt" in watched.text() or "against an empty workspace" in watched.text()
+
+
+def test_pages_show_what_jobs_used_of_the_machine(watched: Watched) -> None:
+    page = watched.open(f"/run/{RUN}")
+    assert re.search(r"jobs ended; while one ran: [\d.]+ cores busy, .* GB of memory, GPUs \d+%", watched.text())
+    page.goto(page.url + "/attempt/7")
+    assert re.search(r"\d+ ended: [\d.]+ cores busy", watched.text())
+    page.click("#d-jobs summary")
+    rows = page.locator("#d-jobs tbody tr").all_inner_texts()
+    assert any("explore.py" in row and "cores busy" in row and "GPUs" in row for row in rows)
+    assert any("evaluation 007-1, fold4" in row for row in rows)
+    page.click("#d-jobs a >> nth=0")
+    page.wait_for_selector("text=Output of job")
 
 
 def test_keys_go_through_the_turns_and_every_turn_has_an_address(watched: Watched) -> None:

@@ -13,6 +13,7 @@ import pytest
 from harness.sweep.store import Store
 from runs.events.registry import ModelReplied, Usage
 from runs.journal import EVENTS, Journal
+from runs.page import app
 from runs.page.facts.all_runs import AllRuns
 from tests.day_run import write_day_run
 from tests.page_server import serve, write_sweep
@@ -81,3 +82,15 @@ def test_a_summary_of_another_form_is_read_from_the_journal(tmp_path: Path, fiel
     runs = AllRuns(tmp_path / "runs", tmp_path / "grades")
     assert runs.preview(folder) is None
     assert runs.rows()[0]["attempts"] == 4
+
+
+def test_a_page_shows_the_summary_first_and_its_sections_once_the_journal_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "READING_SECONDS", 0.0)
+    write_day_run(tmp_path / "runs" / RUN, 0.1, output_mb=0.1, has_code=False)
+    with serve(tmp_path) as server:
+        first = server.get(f"/run/{RUN}").text
+        assert 'id="reading"' in first and 'id="s-head"' not in first
+        assert "<dt>score</dt>" in first and "<polyline points=" in first
+        assert 'id="s-head"' in server.get(f"/run/{RUN}/sections").text
