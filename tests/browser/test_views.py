@@ -57,7 +57,7 @@ def test_pages_show_what_jobs_used_of_the_machine(watched: Watched) -> None:
     page.click("#d-jobs summary")
     rows = page.locator("#d-jobs tbody tr").all_inner_texts()
     assert any("explore.py" in row and "cores busy" in row and "GPUs" in row for row in rows)
-    assert any("evaluation 007-1, fold4" in row for row in rows)
+    assert any("evaluation 007-2, fold4" in row for row in rows)
     page.click("#d-jobs a >> nth=0")
     page.wait_for_selector("text=Output of job")
 
