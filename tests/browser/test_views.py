@@ -51,12 +51,12 @@ def test_the_run_page_draws_its_charts_and_leads_to_the_diff_of_an_attempt(watch
 
 def test_pages_show_what_jobs_used_of_the_machine(watched: Watched) -> None:
     page = watched.open(f"/run/{RUN}")
-    assert re.search(r"jobs ended; while one ran: [\d.]+ cores busy, .* GB of memory, GPUs \d+%", watched.text())
+    assert re.search(r"jobs ended\. .*[\d.]+ cores .*, peak memory [\d.]+ GB, GPU utilization \d+%", watched.text())
     page.goto(page.url + "/attempt/7")
-    assert re.search(r"\d+ ended: [\d.]+ cores busy", watched.text())
+    assert re.search(r"\d+ ended\. .*[\d.]+ cores ", watched.text())
     page.click("#d-jobs summary")
     rows = page.locator("#d-jobs tbody tr").all_inner_texts()
-    assert any("explore.py" in row and "cores busy" in row and "GPUs" in row for row in rows)
+    assert any("explore.py" in row and " cores " in row and "GPU utilization" in row for row in rows)
     assert any("evaluation 007-2, fold4" in row for row in rows)
     page.click("#d-jobs a >> nth=0")
     page.wait_for_selector("text=Output of job")
