@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns, parse_numbers
-from tasks.io.csv_text import as_boolean, as_number, is_missing
+from tasks.io.csv_text import Number, as_boolean, as_number, is_missing
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.target_columns import ValueKind, read_mask
 from tasks.new_task.choose_metric import MAX_CLASSES
@@ -52,6 +52,7 @@ def same_spelling(table: Columns, name: str, findings: Findings) -> Columns:
         findings.facts.append(f"{name} has {', '.join(sorted(counts))}: true became 1, and false 0")
         return table.with_column(name, ["1" if truths[cell] else "0" for cell in cells])
     if len(folded) == len(counts):
+        _note_equal_numbers(name, sorted(counts), findings)
         return table
     if pair_of(folded) is None:
         twice = next(label for label in sorted(counts) if sum(label.casefold() == one.casefold() for one in counts) > 1)
@@ -61,6 +62,18 @@ def same_spelling(table: Columns, name: str, findings: Findings) -> Columns:
     commonest = {word: max(counts, key=lambda one: (one.casefold() == word, counts[one])) for word in folded}
     findings.facts.append(f"{name} has {', '.join(sorted(counts))}: they became {' and '.join(commonest.values())}")
     return table.with_column(name, [commonest[cell.casefold()] for cell in cells])
+
+
+def _note_equal_numbers(name: str, labels: Sequence[str], findings: Findings) -> None:
+    """Advice about labels such as 1 and 1.0, which are compared as text."""
+    first: dict[Number, str] = {}
+    for label in labels if len(labels) <= MAX_CLASSES else ():
+        number = as_number(label)
+        if number is not None and (other := first.setdefault(number, label)) != label:
+            findings.advice.append(
+                f"{name} has {other!r} and {label!r}, two labels here; write them alike if they are one"
+            )
+            return
 
 
 # ------------------------------------------------------------------------------------------------------------- targets

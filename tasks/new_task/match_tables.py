@@ -47,11 +47,18 @@ def match_tables(
     old = next((name for name in (old_id, same_name(id_name, train.header)) if name in train.header), id_name)
     train = _with_ids(_renamed(train, {old: id_name}), test, id_name, findings)
     predicted = _predicted(request, test, sample, id_name)
+    if not predicted:
+        raise TaskError(f"{tables.sample}: has only the ids in {id_name}. Add a column for each prediction.")
     train, labels = _find_labels(request, tables, train, test, id_name, predicted, findings)
     test = _without_empty_labels(test, labels, findings)
     test = _spelled_as_in_train(test, train, labels, findings)
     features = set(train.header) - set(labels)
     if extra := [name for name in test.header if name not in features]:
+        if extra[0] in labels:
+            raise TaskError(
+                f"{tables.test_name}: has labels in {extra[0]!r}. Leave --sample out to make these rows the private "
+                "ones, or remove that column."
+            )
         raise TaskError(
             f"{tables.test_name}: its column {extra[0]!r} is no feature of {tables.train.name}. Remove it, or name the "
             "tables that belong together."

@@ -143,3 +143,20 @@ def test_ids_do_not_tell_held_out_rows_from_test_rows(label: str, form: str, tmp
     assert sorted(int(row[0]) for row in shown) == list(range(1, len(shown) + 1))
     submitted = partition_submission(blend, blend.public / "sample_submission.csv").test.rows()
     assert sorted(row[0] for row in submitted[1:]) == sorted(wanted)
+
+
+def test_sample_without_predictions_and_with_a_labelled_test_table_is_refused(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path)
+    ids = [row[0] for row in read_table(parts["test"])[1:]]
+    for header, says in ((["id"], "has only the ids in id"), (["id", "left"], "has labels in 'left'")):
+        write_table(tmp_path / "sample.csv", [header, *([name, "no"][: len(header)] for name in ids)])
+        with pytest.raises(TaskError, match=says):
+            made(None, sample=tmp_path / "sample.csv", into=tmp_path / "never", **parts)
+    assert not (tmp_path / "never").exists()
+
+
+def test_labels_that_are_the_same_number_are_told(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path)
+    relabel(parts, ["1", "01"])
+    _, created = made(parts["train"], "left")
+    assert "left has '01' and '1', two labels here; write them alike if they are one" in created.findings.advice
