@@ -20,12 +20,13 @@ _SAMPLE = re.compile(r"submission|sample", re.IGNORECASE)
 class Tables:
     """Labelled rows, rows to predict, and the sample submission; without `test`, the sample lists the rows to predict.
 
-    `train` and `test` may be folders of files, in train by class.
+    `train` and `test` may be folders of files, in train by class. `labels` is a table of its own with the labels.
     """
 
     train: Path
     test: Path | None
     sample: Path | None
+    labels: Path | None = None
 
     @property
     def test_name(self) -> str:
@@ -38,13 +39,14 @@ def find_tables(folder: Path) -> Tables | None:
     """The three tables in a folder, by their names; train may be a folder by class. None without train or sample."""
     tables = list_tables(folder)
     samples = [path for path in tables if _SAMPLE.search(path.name)]
-    rest = [path for path in tables if path not in samples]
-    train = _best(rest, lambda name: "train" in name, "train") or _best(rest, lambda name: "label" in name, "labels")
-    train = train or class_root(folder)
+    rest = [path for path in tables if path not in samples and "unlabel" not in path.name.lower()]
+    labels = _best(rest, lambda name: "label" in name and "test" not in name, "train_labels")
+    features = _best([path for path in rest if path != labels], lambda name: "train" in name, "train")
+    train = features or labels or class_root(folder)
     sample = _best(samples, lambda name: True, "sample_submission")
     if train is None or sample is None:
         return None
-    return Tables(train, _best(rest, lambda name: "test" in name, "test"), sample)
+    return Tables(train, _best(rest, lambda name: "test" in name, "test"), sample, labels if features else None)
 
 
 def refuse_folder(folder: Path) -> NoReturn:

@@ -123,7 +123,7 @@ def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> 
     if id_name not in sample.header or id_name not in test.header:
         raise TaskError(
             f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test_name}, so it is not "
-            "the id. Name the id, which both have, with --id."
+            "the id. Name the id, which both have, with --id, or add a column with the sample's ids to test and train."
         )
     ids, wanted = sample.column(id_name), test.column(id_name)
     if len(set(ids)) < len(ids):
@@ -186,8 +186,9 @@ def _find_labels(
     The labels of a column are renamed where the sample's columns are its classes under other names.
     """
     known = [name for name in train.header if name != id_name]
-    only = [name for name in known if name not in test.header]
-    only = only or [name for name in known if all(map(is_missing, test.column(name)))]
+    in_test = {name: same_name(name, test.header) for name in known}
+    only = [name for name, one in in_test.items() if one is None]
+    only = only or [name for name, one in in_test.items() if one and all(map(is_missing, test.column(one)))]
     if request.targets:
         labels = _named_labels(request, tables, known, predicted)
         return (_with_class_names(train, labels[0], predicted, findings) or train, labels)

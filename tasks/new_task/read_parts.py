@@ -52,6 +52,8 @@ def read_parts(request: TaskRequest, tables: Tables, findings: Findings, say: Pr
     """Read the three tables. Without a test table its rows are those of the sample. Raises TaskError."""
     sample = _read_table(tables.sample, findings, say) if tables.sample else None
     train, kinds = _read_train(tables.train, findings, say)
+    if tables.labels is not None:
+        train = _with_labels(train, _read_table(tables.labels, findings, say), tables.labels.name, findings)
     if tables.test is not None and tables.test.is_dir():
         train, kinds = _with_files_of_folder(tables.train, train, kinds)
         test = _read_test_folder(tables.test, train, next(iter(kinds), TEXT), sample, findings)
@@ -105,6 +107,20 @@ def _read_train(path: Path, findings: Findings, say: Progress) -> tuple[Columns,
             f"{path}: has no subfolder of files for each class. Name a table of labelled rows with --train."
         )
     return _absolute(*found)
+
+
+def _with_labels(train: Columns, labels: Columns, name: str, findings: Findings) -> Columns:
+    """Train with the columns of a table of labels, joined by its first column; as it is where that does not fit."""
+    key, *columns = labels.header
+    place = {one: row for row, one in enumerate(labels.column(key))}
+    if key not in train.header or set(columns) & set(train.header) or set(train.column(key)) != set(place):
+        return train
+    if len(place) < len(labels):
+        return train
+    joined = labels.take([place[one] for one in train.column(key)])
+    findings.facts.append(f"joined {', '.join(columns[:8])} of {name} by {key}")
+    cells = [*map(train.column, train.header), *map(joined.column, columns)]
+    return Columns([*train.header, *columns], cells)
 
 
 def _absolute(table: Columns, media: Media) -> tuple[Columns, dict[str, str]]:

@@ -251,6 +251,31 @@ def test_images_beside_the_tables_are_said_to_be_left_out(tmp_path: Path) -> Non
     assert any("the image files in train_images/ are not part of the task" in one for one in created.findings.advice)
 
 
+def test_labels_in_a_table_of_their_own_are_joined(tmp_path: Path) -> None:
+    kaggle = wine_folder()
+    folder = kaggle.write(tmp_path / "wine")
+    header, *rows = read_table(folder / "train.csv")
+    write_table(folder / "train_values.csv", [header[:-1], *(row[:-1] for row in rows)])
+    write_table(folder / "train_labels.csv", [[header[0], "target"], *([row[0], row[-1]] for row in reversed(rows))])
+    (folder / "train.csv").unlink()
+    (folder / "test.csv").rename(folder / "test_values.csv")
+    (folder / "sample_submission.csv").rename(folder / "submission_format.csv")
+    task, created = made(folder)
+    assert "joined target of train_labels.csv by Id" in created.findings.facts
+    assert read_table(task.public / "train.csv")[1:] == rows
+    assert [row[0] for row in submit_sample(task, tmp_path)[1:]] == list(kaggle.answers)
+
+
+def test_features_may_be_spelled_otherwise_in_test(tmp_path: Path) -> None:
+    folder = wine_folder().write(tmp_path / "wine")
+    header = read_table(folder / "test.csv")[0]
+    change(folder, "test.csv", [name.upper() for name in header])
+    change(folder, "sample_submission.csv", ["id", "Expected"])
+    task, _ = made(folder)
+    assert task.labels and task.labels.targets == ("target",)
+    assert read_table(task.public / "test.csv")[0] == ["id", *header[1:]]
+
+
 def test_archive_beside_the_tables_is_told(tmp_path: Path) -> None:
     folder = wine_folder().write(tmp_path / "wine")
     (folder / "train_images.zip").write_bytes(b"PK")
