@@ -215,7 +215,8 @@ def _same_call(known: Sequence[_PartCall], entry: Mapping[str, Any], name: str) 
     if not known:
         return None
     if index is None:
-        return known[-1] if not given or given == known[-1].id else None
+        is_other = (given and given != known[-1].id) or _is_second_object(known[-1], entry, name)
+        return None if is_other else known[-1]
     same = next((candidate for candidate in reversed(known) if candidate.index == index), None)
     if same is None:
         # An entry without name and id is the rest of the last call under a wrong index.
@@ -223,7 +224,15 @@ def _same_call(known: Sequence[_PartCall], entry: Mapping[str, Any], name: str) 
     # One index for every call, distinguished by id: a second name after the arguments of the first call began.
     has_begun = bool(same.arguments) or same.odd_arguments not in (None, "")
     begins = bool(given and same.id and given != same.id and name and has_begun)
-    return None if begins else same
+    return None if begins or _is_second_object(same, entry, name) else same
+
+
+def _is_second_object(call: _PartCall, entry: Mapping[str, Any], name: str) -> bool:
+    """Whether an entry without an id is another call: arguments that come as an object come whole."""
+    function = entry.get("function")
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    are_objects = isinstance(arguments, dict) and isinstance(call.odd_arguments, dict)
+    return bool(name and are_objects and not entry.get("id") and (name, arguments) != (call.name, call.odd_arguments))
 
 
 def _is_json(text: Any) -> bool:
