@@ -23,16 +23,19 @@ def test_ctrl_c_ends_it_quietly_while_pages_follow_a_run(tmp_path: Path) -> None
         [harness, "view", RUN],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert server.stdout is not None
-    address = urlsplit(server.stdout.readline().split()[-1])
-    assert address.path == f"/run/{RUN}" and parse_qs(address.query)["token"]
-    first = http.client.HTTPConnection(address.netloc, timeout=30)
-    first.request("GET", f"{address.path}?{address.query}")
-    cookie = first.getresponse().headers["set-cookie"].split(";")[0]
-    pages = [http.client.HTTPConnection(address.netloc, timeout=30) for _ in range(2)]
-    for page, path in zip(pages, ("/live", f"/run/{RUN}/live"), strict=True):
-        page.request("GET", path, headers={"Cookie": cookie})
-        assert page.getresponse().status == 200
-    server.send_signal(signal.SIGINT)
-    _, said = server.communicate(timeout=30)
-    assert (said, server.returncode) == ("", 0)
+    try:
+        assert server.stdout is not None
+        address = urlsplit(server.stdout.readline().split()[-1])
+        assert address.path == f"/run/{RUN}" and parse_qs(address.query)["token"]
+        first = http.client.HTTPConnection(address.netloc, timeout=30)
+        first.request("GET", f"{address.path}?{address.query}")
+        cookie = first.getresponse().headers["set-cookie"].split(";")[0]
+        pages = [http.client.HTTPConnection(address.netloc, timeout=30) for _ in range(2)]
+        for page, path in zip(pages, ("/live", f"/run/{RUN}/live"), strict=True):
+            page.request("GET", path, headers={"Cookie": cookie})
+            assert page.getresponse().status == 200
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=30)
+        assert (said, server.returncode) == ("", 0)
+    finally:
+        server.kill()
