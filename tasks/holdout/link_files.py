@@ -12,7 +12,7 @@ import stat
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tasks.io.atomic import FILE_TIME, replacing
+from tasks.io.atomic import FILE_TIME
 from tasks.io.hashing import hash_of
 from tasks.metrics.ranking import reveals_class
 from tasks.progress import counted
@@ -22,6 +22,7 @@ def link_rows(
     source: Path, target: Path, names: Mapping[str, str], store: Path, draw: str, held: Collection[str]
 ) -> None:
     """Show the files of rows under their new names, written in random order; `held` are those of held-out rows."""
+    _make_store(store)
     made: set[Path] = set()
     test_folders = {after.rpartition("/")[0] for name, after in names.items() if name in held}
     ordered = sorted(names, key=lambda name: hash_of(f"{draw}:{name}"))
@@ -35,7 +36,7 @@ def link_rows(
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
         if not (can_link and _try_link(source / name, path)):
-            _link_from_store(source / name, name, stats[name], path, store)
+            _link_from_store(f"{source}/{name}", name, stats[name], str(path), str(store))
 
 
 def has_shown_attributes(stats: os.stat_result) -> bool:
@@ -51,19 +52,27 @@ def _try_link(source: Path | str, target: Path | str) -> bool:
     return True
 
 
+def _make_store(store: Path) -> None:
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _key(name: str, stats: os.stat_result) -> str:
     """The name in the store of a file as it is now."""
     return hash_of(f"{name}\n{stats.st_size}\n{stats.st_mtime_ns}\n{stats.st_ino}")[:40]
 
 
-def _link_from_store(source: Path, name: str, stats: os.stat_result, target: Path, store: Path) -> None:
-    stored = store / _key(name, stats)
-    if not stored.exists():
-        store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacing(stored) as draft:
+def _link_from_store(source: str, name: str, stats: os.stat_result, target: str, store: str) -> None:
+    stored = f"{store}/{_key(name, stats)}"
+    if not os.path.lexists(stored):
+        draft = f"{stored}.{os.getpid()}.part"
+        try:
             _copy(source, draft)
-            draft.chmod(0o444)
+            os.chmod(draft, 0o444)  # noqa: PTH101 - paths as text are three times as fast
             os.utime(draft, (FILE_TIME, FILE_TIME))
+            os.rename(draft, stored)  # noqa: PTH104
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
     if not _try_link(stored, target):
         _copy(stored, target)
 
@@ -71,6 +80,7 @@ def _link_from_store(source: Path, name: str, stats: os.stat_result, target: Pat
 def link_files(source: Path, target: Path, names: Sequence[str], store: Path) -> None:
     """Show files that belong to no row, as one copy for all splits. A link shares mode and date, so a file of the user
     is linked only if it has those of public files."""
+    _make_store(store)
     made: set[str] = set()
     for name in counted(names, "copying files"):
         before, after, folder = f"{source}/{name}", f"{target}/{name}", name.rpartition("/")[0]
@@ -83,14 +93,20 @@ def link_files(source: Path, target: Path, names: Sequence[str], store: Path) ->
         if stat.S_ISLNK(stats.st_mode):
             stats = os.stat(before)  # noqa: PTH116
         if not _try_link(f"{store}/{_key(name, stats)}", after):
-            _link_from_store(Path(before), name, stats, Path(after), store)
+            _link_from_store(before, name, stats, after, str(store))
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: str, target: str) -> None:
     """Copy a file's bytes, or share them where the file system can (Btrfs, XFS)."""
+    before = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with source.open("rb") as before, target.open("xb") as after:
-            while os.copy_file_range(before.fileno(), after.fileno(), 1 << 30):
+        after = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            while os.copy_file_range(before, after, 1 << 30):
                 pass
+        finally:
+            os.close(after)
     except (OSError, AttributeError):  # not every file system and kernel can
         shutil.copyfile(source, target)
+    finally:
+        os.close(before)
