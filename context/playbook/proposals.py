@@ -6,7 +6,6 @@ person, who decides whether it is tried. A trial decides whether it is kept.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from string import Template
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from context.ledger.lint import markup_in, names_any
 from context.ledger.types import Choice
 from context.playbook.trial import MEASURES
-from context.playbook.versions import Playbook, PlaybookError, check_texts, differences
+from context.playbook.versions import Playbook, PlaybookError, check_texts, differences, read_record
 from runs.run_settings import RunSettings
 
 QUESTION = Path(__file__).parent / "proposal.md"
@@ -181,5 +180,5 @@ def store_draft(folder: Path, draft: Draft) -> None:
 
 def read_drafts(folder: Path) -> list[Draft]:
     """All drafts, oldest first."""
-    found = [Draft.model_validate(json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.json")]
+    found = [read_record(Draft, path) for path in folder.glob("*.json")]
     return sorted(found, key=lambda draft: (draft.created_at, draft.version))

@@ -17,9 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from context.window import PROMPTS
+
+_Record = TypeVar("_Record", bound=BaseModel)
 
 FOLDER, CURRENT, SETTINGS = "playbook", "current", "settings.toml"
 SHIPPED = "shipped"
@@ -34,6 +38,15 @@ _HEADING = re.compile(r"^## .*$", re.MULTILINE)
 
 class PlaybookError(Exception):
     """A playbook cannot be used; the message says what is wrong with which file."""
+
+
+def read_record(kind: type[_Record], path: Path, text: str | None = None) -> _Record:
+    """A record of a trial or draft: the content of `path`, or `text` of it. Raises PlaybookError if it is damaged."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8") if text is None else text)
+    except (ValidationError, UnicodeDecodeError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise PlaybookError(f"{path}: damaged ({first}). Restore the file, or move it away.") from None
 
 
 @dataclass(frozen=True)

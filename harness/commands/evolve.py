@@ -19,7 +19,15 @@ from context.playbook.trial import (
     next_run,
     standing,
 )
-from context.playbook.versions import SHIPPED, Playbook, differences, keep_playbook, load_playbook, store_playbook
+from context.playbook.versions import (
+    SHIPPED,
+    Playbook,
+    differences,
+    keep_playbook,
+    load_playbook,
+    read_record,
+    store_playbook,
+)
 from harness import errors
 from harness.commands.evolve_drafts import ask, drafts, find_draft, from_lessons, show
 from harness.commands.evolve_runs import Played, known_scores, play_wanted, ranges_of, typical_cost
@@ -43,7 +51,7 @@ def evolve(options: argparse.Namespace, settings: Settings, play: PlayRun = play
 
 def trials(home: Path) -> list[Trial]:
     """All trials, oldest first."""
-    found = [Trial.model_validate_json(path.read_text()) for path in (home / FOLDER).glob("*/trial.json")]
+    found = [read_record(Trial, path) for path in (home / FOLDER).glob("*/trial.json")]
     return sorted(found, key=lambda trial: trial.number)
 
 
@@ -51,7 +59,7 @@ def results_of(home: Path, name: str) -> list[Result]:
     """The recorded results of a trial. A torn last line, of a crash, is left out: its run is played again."""
     path = home / FOLDER / name / "results.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return [Result.model_validate_json(line) for line in lines if line]
+    return [read_record(Result, path, line) for line in lines if line]
 
 
 def _propose(options: argparse.Namespace, settings: Settings) -> int:

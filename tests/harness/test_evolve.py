@@ -157,6 +157,17 @@ def test_a_stored_version_that_was_edited_is_refused(home: Path, tmp_path: Path)
         load_playbook(home, playbook.name)
 
 
+@pytest.mark.parametrize("name", ["trial.json", "results.jsonl"])
+def test_a_trial_edited_into_something_else_is_a_message(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    trial = proposed(home, tmp_path)
+    path = home / "evolve" / trial.name / name
+    path.write_text('{"number": 1,\n')
+    assert main(["evolve", "list"]) == errors.INPUT
+    assert str(path) in capsys.readouterr().err
+
+
 def test_a_run_records_its_playbook_and_a_later_edit_does_not_reach_it(digits_home: Path, tmp_path: Path) -> None:
     folder = proposal(tmp_path / "new", "A sentence of its own.")
     words = ["--sandbox", "local", "--plain", "--set", "fold_share=0", "--playbook", f"{folder}/"]
