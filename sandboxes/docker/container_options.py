@@ -134,7 +134,8 @@ def _masks(paths: SandboxPaths, image: Image) -> dict[str, Path]:
     masks = {path: folder if is_folder else file for path, is_folder in _hidden(paths, image).items()}
     for root in _roots(paths):
         masks |= {str(path): folder for pattern in SITE_PACKAGES for path in root.glob(pattern)}
-    return masks
+    # Nothing can be mounted inside what is hidden already.
+    return {path: empty for path, empty in masks.items() if masks.keys().isdisjoint(map(str, Path(path).parents))}
 
 
 def _hidden(paths: SandboxPaths, image: Image) -> dict[str, bool]:

@@ -91,12 +91,12 @@ def test_the_tool_does_not_make_an_idle_job_look_busy(tmp_path: Path, monkeypatc
     tool.write_text(f"#!{sys.executable}\nimport time\nwhile time.process_time() < 0.3: pass\nprint('0, 5')\n")
     tool.chmod(0o755)
     monkeypatch.setattr(gpu_use, "TOOLS", (str(tool),))
-    activity = Activity(1000.0, None, GpuUse(None))
+    activity, others = Activity(1000.0, None, GpuUse(None)), set(descendants(os.getpid()))
     for each in (activity, activity.gpus):
         each.next_at = 0.0
     activity.is_idle(0)
     active_at = activity.active_at
-    wait_until(all_ended, 20)
+    wait_until(lambda: all_ended(others), 20)
     activity.next_at = 0.0
     activity.is_idle(0)
     assert activity.active_at == active_at and activity.gpus.share == 0.0
@@ -109,7 +109,7 @@ def answered(use: GpuUse) -> None:
         use.sample(time.monotonic())
 
 
-def all_ended() -> bool:
-    """Whether every process below this one is a zombie."""
-    statuses = [process_status(pid) for pid in descendants(os.getpid())]
+def all_ended(others: set[int]) -> bool:
+    """Whether every process below this one is a zombie, but `others`, which another test may have started."""
+    statuses = [process_status(pid) for pid in descendants(os.getpid()) if pid not in others]
     return all(status is None or status[0] == "Z" for status in statuses)
