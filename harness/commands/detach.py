@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import errors
@@ -36,14 +36,16 @@ def start_detached(request: RunRequest, words: Sequence[str], settings: Settings
         errors.fail(f"{run_id} is being played already: look at it with `harness attach {run_id}`")
     settings.runs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "harness", *_child_words(words, run_id)]
-    with draft.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _late_interrupt(), draft.open("wb") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
         code = _await_play(process, folder, draft)
     except KeyboardInterrupt:
-        _stop(process)
+        if process is not None:
+            _stop(process)
         raise
     finally:
         _move_log(draft, folder)
@@ -52,6 +54,19 @@ def start_detached(request: RunRequest, words: Sequence[str], settings: Settings
     print(run_id, flush=True)
     errors.say(f"look at it with `harness attach {run_id}`, end it with `harness stop {run_id}`")
     return errors.DONE
+
+
+@contextlib.contextmanager
+def _late_interrupt() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C at the end of the block: a process that it starts is then known."""
+    came: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _child_words(words: Sequence[str], run_id: str) -> list[str]:
