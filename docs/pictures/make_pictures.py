@@ -4,7 +4,7 @@ its page as PNG.
     .venv/bin/python docs/pictures/make_pictures.py
 
 The run takes about two minutes and lives in a temporary HARNESS_HOME. Only the pictures are kept. The page needs the
-extra `test` and chromium.
+extra `browser` and chromium.
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ def _problem_of_metric(task: Task, submission: Path) -> str:
     except NoScore as error:
         return error.problem
     except (SubmissionRefused, TaskError):
-        return ""
+        pass  # no fault of the metric
     return ""
 
 

@@ -60,6 +60,14 @@ def test_told_numbers_are_those_of_the_journal(tmp_path: Path) -> None:
     assert holdout_queries(fold(events)) == 3, "neither the unclear one nor the repeat is a query"
 
 
+def test_the_limit_of_an_evaluation_fits_the_time_of_the_attempt(tmp_path: Path) -> None:
+    task = two_numbers(tmp_path / "side", side)
+    events = played(tmp_path, task, evaluated(solution(0.0, 0.7)), flags=("--set", "attempt_hours=0.1"))
+    (epoch,) = [event for event in events if isinstance(event, EpochStarted)]
+    assert "an attempt has 6 min 00 s" in epoch.user
+    assert re.findall(r"^limit of one evaluation: (.*)$", epoch.user, re.MULTILINE) == ["9 min 00 s"]
+
+
 def test_a_failed_command_may_be_evaluated_again(tmp_path: Path) -> None:
     events = played(
         tmp_path,
