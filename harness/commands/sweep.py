@@ -62,7 +62,7 @@ def _list(settings: Settings) -> int:
 
 
 def _start(options: argparse.Namespace, settings: Settings) -> int:
-    from harness.sweep import learned
+    from harness.sweep import lessons
     from harness.sweep.plan import make_plan
     from harness.sweep.reproduce import yaml_of
     from harness.sweep.schema import SweepRequest, read_request
@@ -87,7 +87,7 @@ def _start(options: argparse.Namespace, settings: Settings) -> int:
         _check_endpoints(plan, settings)
 
     def fill(draft: Path) -> tuple[Plan, str]:
-        return learned.freeze(plan, settings.home, draft, store.folder), yaml_of(source, plan)
+        return lessons.freeze(plan, settings.home, draft, store.folder), yaml_of(source, plan)
 
     plan = store.create(fill)
     _tell(store, plan)

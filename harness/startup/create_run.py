@@ -20,7 +20,7 @@ from harness.demo import DEMO_MODEL
 from harness.endpoint.errors import is_address, may_hold_secrets
 from harness.search.load import absolute, keep_copy, load_policy
 from harness.settings import Settings
-from harness.startup import disclosed, environment, sandbox_setup
+from harness.startup import disclosure, environment, sandbox_setup
 from harness.startup.check_endpoint import CheckedEndpoint, check_endpoint
 from harness.startup.data_lock import data_lock
 from runs.events.registry import RunCreated
@@ -246,8 +246,8 @@ def _write(
         has_answers=task.answers is not None,
         kaggle=task.kaggle,
         profile=checked.kind if checked else "",
-        hardware=disclosed.hardware(settings),
-        defects=disclosed.defects(task),
+        hardware=disclosure.hardware(settings),
+        defects=disclosure.defects(task),
     )
     create_run(folder, first)
     keep_copy(settings.search, folder)

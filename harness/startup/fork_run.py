@@ -17,7 +17,7 @@ from harness.search.load import COPY, absolute, is_own, load_policy, split
 from harness.settings import Settings
 from harness.startup import sandbox_setup
 from harness.startup.create_run import new_run_id
-from harness.startup.disclosed import hardware
+from harness.startup.disclosure import hardware
 from harness.startup.open_endpoint import change_endpoint, change_to_table
 from runs.control_state import extended
 from runs.events.registry import AttemptEnded, EvaluationFinished, Event, RunCreated, RunForked

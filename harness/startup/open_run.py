@@ -28,7 +28,7 @@ from harness.startup.create_run import RunRequest, create
 from harness.startup.network_home import folder_for_sqlite
 from harness.startup.open_endpoint import Endpoints, change_endpoint, open_model_of
 from harness.tools.registry import specs, tools_bytes
-from harness.ui.silence import breaking_silence
+from harness.ui.long_steps import announcing_long_steps
 from runs.events.registry import (
     EndpointChanged,
     EndpointProbed,
@@ -63,7 +63,7 @@ SHARED_GPUS = (
 
 def start(request: RunRequest, process: Settings, screen: Screen) -> int:
     """Create a run and play it; returns the exit code. Raises the errors of what cannot be started."""
-    with breaking_silence(screen.say):
+    with announcing_long_steps(screen.say):
         folder = create(request, process)
     return _play(folder, process, screen)
 
@@ -111,20 +111,20 @@ def _play(folder: Path, process: Settings, screen: Screen, request: ResumeReques
         run_id = getattr(journal.past[0], "run_id", folder.name)
         if any((process.grades / f"{run_id}{kind}").exists() for kind in (".json", ".kaggle.json")):
             errors.fail(f"{run_id} has been graded against the private answers and can no longer be resumed.")
-        with breaking_silence(screen.say):
+        with announcing_long_steps(screen.say):
             report(f"reading {len(journal.past):,} events")
             state = fold(journal.past)
         assert state.created is not None
         command = state.created.settings.on_event
         screen = leases.enter_context(notifying(screen, command, notify_addresses(process), folder))
-        with breaking_silence(screen.say):
+        with announcing_long_steps(screen.say):
             run, change = _open(journal, state, process, screen, leases, request)
         if run.state.ended:
             submission.write_reports(run)
             errors.fail(f"{folder.name} has ended ({run.state.ended}); there is nothing left to resume.")
         try:
             with run.stopping.watching(), _recording_pauses(run):
-                with breaking_silence(screen.say):
+                with announcing_long_steps(screen.say):
                     _begin(run, process, request.parallel, change)
                 with taking_requests(run):
                     loop.play(run, lambda: lessons.learn(run, process.home))

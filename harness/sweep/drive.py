@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from harness import errors
 from harness.settings import Settings
-from harness.sweep import learned, table
+from harness.sweep import lessons, table
 from harness.sweep.play_row import Outcome, Worker
 from harness.sweep.pool import Pool
 from harness.sweep.row_state import Reader
@@ -152,7 +152,7 @@ def merge_if_over(store: Store, plan: Plan, *, is_forced: bool = False) -> str:
     rows = Reader(store, plan).rows()
     if not plan.ledger or (not is_forced and any(one.state in ("waiting", "running") for one in rows)):
         return ""
-    return learned.merge_learned(store, plan, [one.row for one in rows if one.state == "done"])
+    return lessons.merge_learned(store, plan, [one.row for one in rows if one.state == "done"])
 
 
 def summarize(store: Store, plan: Plan, reader: Reader, unfit: dict[str, str]) -> int:

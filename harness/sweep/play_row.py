@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from harness import errors
 from harness.settings import Settings
-from harness.sweep import fitness, host
+from harness.sweep import check_host, host
 from harness.sweep.row_state import Kind, history_of
 from harness.sweep.store import Store, worker_name
 from harness.sweep.types import Plan, Row
@@ -135,7 +135,7 @@ class Worker:
             reason = "it was graded before it had ended, so it cannot be resumed"
             self.store.append(row.key, "ended", kind="refused", reason=reason)
             return Outcome("refused", reason)
-        if why := fitness.why_unfit(row, self.plan, self.process):
+        if why := check_host.why_unfit(row, self.plan, self.process):
             return self.refuse(why)
         return None
 
@@ -248,7 +248,7 @@ class Worker:
         if code == errors.ENDPOINT and (_is_about(said, _NO_REPLY) or not host.answers(row.base_url)):
             said = said if _is_about(said, _NO_REPLY) else f"no reply from {row.base_url}: {said}"
             return Outcome("later", said, self.waits.endpoint)
-        if code == errors.SANDBOX and (why := fitness.why_unfit(row, self.plan, self.process, is_fresh=True)):
+        if code == errors.SANDBOX and (why := check_host.why_unfit(row, self.plan, self.process, is_fresh=True)):
             return self.refuse(why)
         if code < 0:
             said = f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from harness.sweep.lengths import hours_shown, known_hours
+from harness.sweep.durations import hours_shown, known_hours
 from harness.sweep.play_row import Outcome, Worker
 from harness.sweep.queue import Queue
 from harness.sweep.row_state import Reader

@@ -16,9 +16,9 @@ from typing import Any
 from harness import errors
 from harness.settings import Settings
 from harness.sweep.drive import merge_if_over, only_driver, summarize
-from harness.sweep.elsewhere import play_to_the_end
-from harness.sweep.lengths import open_rows
+from harness.sweep.durations import open_rows
 from harness.sweep.play_row import Outcome, last_words
+from harness.sweep.remote_row import play_to_the_end
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store
 from harness.sweep.types import Plan, Row

@@ -19,9 +19,9 @@ from typing import Any
 
 from harness import errors
 from harness.settings import Settings
-from harness.sweep.elsewhere import play_to_the_end
-from harness.sweep.lengths import open_rows
+from harness.sweep.durations import open_rows
 from harness.sweep.play_row import Outcome, Stop
+from harness.sweep.remote_row import play_to_the_end
 from harness.sweep.store import Store, worker_name
 from harness.sweep.types import Plan, Row
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from harness.ui.doing import finale_text, lane_text
 from harness.ui.event_lines import introduction, line_of
 from harness.ui.format import standing
+from harness.ui.lane_status import finale_text, lane_text
+from harness.ui.long_steps import FIRST_SECONDS
 from harness.ui.panel import PanelContent
-from harness.ui.silence import FIRST_SECONDS
 from runs.views.format import printable
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.ui.chart import chart
-from harness.ui.doing import finale_text, lane_text
 from harness.ui.event_lines import marks
 from harness.ui.format import standing
+from harness.ui.lane_status import finale_text, lane_text
 from runs.views.control import steered_text
 from runs.views.format import duration_text, money_text, one_line, printable, score_text
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from harness.startup.disclosed import defects, hardware
+from harness.startup.disclosure import defects, hardware
 from runs.events.registry import EndpointChanged, RunCreated
 from runs.journal import Journal, create_run
 from runs.page.facts.knowledge import disclosure

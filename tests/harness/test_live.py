@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from harness.ui.chart import chart
-from harness.ui.doing import fold_text, lane_text
 from harness.ui.event_lines import line_of
+from harness.ui.lane_status import fold_text, lane_text
 from harness.ui.live import LivePanel, PlainLines, open_screen
 from harness.ui.panel import PanelContent, rows_of
 from runs.events.registry import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.steps.cache import StepCache, StepRecord, key_of
-from harness.evaluation.steps.made import MadeFile, Unusable, collect, place
+from harness.evaluation.steps.outputs import MadeFile, Unusable, collect, place
 
 
 def kept(folder: Path, content: bytes) -> MadeFile:

@@ -7,7 +7,7 @@ from pathlib import Path
 from context.ledger.ledger import Ledger
 from context.ledger.types import Evidence, Named, RunRecord
 from harness.startup.lessons import select_lessons
-from harness.sweep.learned import freeze
+from harness.sweep.lessons import freeze
 from harness.sweep.types import Plan, Row
 from runs.events.registry import LessonsChosen
 from tests.harness.run_folders import created

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.sweep.compare import Result, compare, interval_of_mean, sign_test
+from harness.sweep.durations import known_hours
 from harness.sweep.host import answers
-from harness.sweep.lengths import known_hours
 from harness.sweep.progress import progress_of
 from harness.sweep.queue import Queue, alike, in_order
 from harness.sweep.ray_engine import why_never

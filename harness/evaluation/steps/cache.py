@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.evaluation.steps.made import MadeFile, hash_of
+from harness.evaluation.steps.outputs import MadeFile, hash_of
 from runs.files import replace_file
 
 FORMAT = 1

@@ -19,7 +19,7 @@ from harness.evaluation.steps.cache import StepCache, StepRecord, key_of
 from harness.evaluation.steps.checkout import Contents
 from harness.evaluation.steps.declare import SUBMISSION, masked, used_files
 from harness.evaluation.steps.logs import write_log
-from harness.evaluation.steps.made import MadeFile, Unusable, collect, keep_log, place
+from harness.evaluation.steps.outputs import MadeFile, Unusable, collect, keep_log, place
 from harness.evaluation.steps.sandboxed import Place, environment_of, run_job
 from harness.run import Run
 from runs.events.registry import Step, StepResult

@@ -6,18 +6,18 @@ import time
 
 import pytest
 
-from harness.ui import silence
-from harness.ui.silence import breaking_silence
+from harness.ui import long_steps
+from harness.ui.long_steps import announcing_long_steps
 from tasks.progress import report
 
 
 def test_a_step_is_named_once_it_has_lasted_two_seconds_and_then_ever_more_rarely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(silence, "FIRST_SECONDS", 0.1)
-    monkeypatch.setattr(silence, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(long_steps, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(long_steps, "_TICK_SECONDS", 0.01)
     said: list[str] = []
-    with breaking_silence(said.append):
+    with announcing_long_steps(said.append):
         report("reading the data")
         report("copying files")
         for done in range(40):
@@ -33,6 +33,6 @@ def test_a_step_is_named_once_it_has_lasted_two_seconds_and_then_ever_more_rarel
 
 def test_a_quick_start_says_nothing() -> None:
     said: list[str] = []
-    with breaking_silence(said.append):
+    with announcing_long_steps(said.append):
         report("reading the data")
     assert said == []

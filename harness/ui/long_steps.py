@@ -1,4 +1,4 @@
-"""Say what a long step does, so that no silence is longer than two seconds."""
+"""Announce the steps of a long preparation, so that a person never waits more than two seconds without a line."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _TICK_SECONDS = 0.25
 
 
 @contextmanager
-def breaking_silence(say: Callable[[str], None]) -> Iterator[None]:
+def announcing_long_steps(say: Callable[[str], None]) -> Iterator[None]:
     """Within the block, `say` what is being done once it has lasted two seconds, and then ever more rarely."""
-    silence = _Silence(say)
-    thread = threading.Thread(target=silence.watch, name="progress", daemon=True)
-    with listening(silence.note):
+    announcer = _Announcer(say)
+    thread = threading.Thread(target=announcer.watch, name="progress", daemon=True)
+    with listening(announcer.note):
         thread.start()
         try:
             yield
         finally:
-            silence.over.set()
+            announcer.over.set()
             thread.join()
 
 
-class _Silence:
+class _Announcer:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._doing = "preparing"
