@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from runs.branches import count_quiet
 from runs.state import Attempt, State
 
-QUIET = 3
-"""Attempts without a new best from which on the line says so."""
+QUIET, PLATEAU = 3, 6
+"""Attempts without a new best from which on the line says so, and from which on the prompt of the move does."""
 CHOOSING = ("draft", "improve")
 """Moves that leave the idea to the model."""
 FEW = 12
@@ -51,9 +52,8 @@ def _parts(state: State, seconds_left: float, evaluation_seconds: float, move: s
 
 
 def _ideas(state: State, ended: Sequence[Attempt]) -> Iterator[str]:
-    best = state.best.attempt if state.best else 0
-    quiet = sum(attempt.number > best for attempt in ended)
-    if quiet >= QUIET:
+    quiet = count_quiet(state)
+    if QUIET <= quiet < PLATEAU:
         yield f"no new best in the last {quiet} attempts: try another kind of solution or other features, not settings"
     tried = kinds_of("\n".join([attempt.did for attempt in ended] + [e.command for e in state.evaluations.values()]))
     untried = [kind for kind in KINDS if kind not in tried]

@@ -57,7 +57,7 @@ def render_memory(state: State, tokens: int | None = None) -> str:
         entries[count - 1] += f"\nafter attempt {late.attempt} had ended: {render_evaluation(late)}"
     if tokens is None:
         return "\n\n".join(entries)
-    rows = [f"| {_render_row(attempt, state)} |" for attempt in ended]
+    rows = _render_rows(state)
     room = bytes_for(tokens)
     table = _render_table(rows, int(ROWS_SHARE * room))
     room -= len(table.encode())
@@ -78,7 +78,7 @@ def _render_table(rows: list[str], room: int) -> str:
         "| attempt | idea | score | verdict | criticism |",
         "|---|---|---|---|---|",
     ]
-    more = [f"| 1 to {hidden} | left out: use `recall` | | | |"] if hidden else []
+    more = [f"| {hidden} older | left out: use `recall` | | | |"] if hidden else []
     return "\n".join([*header, *more, *rows[hidden:]])
 
 
@@ -125,19 +125,28 @@ def render_open(state: State, lane: int) -> str:
     return "\n\n".join(parts)
 
 
+def _render_rows(state: State) -> list[str]:
+    """A row of each attempt in the order of their ends, and one of each result that came later."""
+    rows = [[_render_row(attempt, state)] for attempt in state.ended_attempts]
+    for count, name in state.late_evaluations:
+        late = state.evaluations[name]
+        rows[count - 1].append(_row(f"{late.attempt}, later", f"result of {name}", *_result_cells(late), ""))
+    return [row for after in rows for row in after]
+
+
 def _render_row(attempt: Attempt, state: State) -> str:
-    finished = [e for e in state.evaluations_in(attempt.number) if e.status and not e.is_late]
+    evaluations = state.evaluations_in(attempt.number)
+    finished = [e for e in evaluations if e.status and not e.is_late]
     # Not the one with the best exact score: among *unclear* ones that would tell more than their verdicts.
     told = [e for e in finished if e.became_best] or [e for e in finished if e.score is not None] or finished
-    best = told[-1] if told else None
-    score = (verdict.score_shown(best) or best.status) if best else "none"
-    cells = (
-        one_line(attempt.did or "(no report)", 160),
-        score,
-        _row_verdict(best),
-        one_line(attempt.criticism or _end_shown(attempt), 120),
-    )
-    return " | ".join([str(attempt.number), *(cell.replace("|", "/") for cell in cells)])
+    missing = ("running", "not known yet") if evaluations else ("none", "not evaluated")
+    did = one_line(attempt.did or "(no report)", 160)
+    criticism = one_line(attempt.criticism or _end_shown(attempt), 120)
+    return _row(str(attempt.number), did, *(_result_cells(told[-1]) if told else missing), criticism)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def _end_shown(attempt: Attempt) -> str:
@@ -145,11 +154,14 @@ def _end_shown(attempt: Attempt) -> str:
     return "(none given)" if attempt.ended == "finish" else f"(ended by {attempt.ended.replace('_', ' ')})"
 
 
-def _row_verdict(best: Evaluation | None) -> str:
-    if best is None:
-        return "not evaluated"
-    comparison = verdict.comparison_shown(best) or best.status
-    return f"best at the time, {comparison}" if best.became_best else verdict.distrust_shown(best) or comparison
+def _result_cells(evaluation: Evaluation) -> tuple[str, str]:
+    """The score and the verdict of an evaluation, as the model was told."""
+    comparison = verdict.comparison_shown(evaluation) or evaluation.status
+    told = verdict.distrust_shown(evaluation) or comparison
+    return (
+        verdict.score_shown(evaluation) or evaluation.status,
+        f"best at the time, {comparison}" if evaluation.became_best else told,
+    )
 
 
 def render_evaluation(evaluation: Evaluation, idea: str = "") -> str:

@@ -17,6 +17,15 @@ def branches_of(state: State) -> dict[int, int]:
     return branches
 
 
+def count_quiet(state: State) -> int:
+    """Attempts that ended since the run's last new best, besides the one that made it."""
+    best = state.best
+    if best is None:
+        return len(state.ended_attempts)
+    others = (one for one in state.ended_attempts if one.number != best.attempt)
+    return sum(one.began_active + one.active_seconds >= best.ended_active for one in others)
+
+
 def is_result(evaluation: Evaluation) -> bool:
     """Whether an evaluation counts as a result: it is valid and trusted. An *unclear* one counts."""
     return evaluation.status in ("scored", "unscored") and not evaluation.result.distrust_reason

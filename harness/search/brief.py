@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import Template
 
+from context.advice import PLATEAU
 from context.memory import FAULTY, MOST_TOLD, render_evaluation, short_commit
 from context.tokens import bytes_for
 from context.truncation.truncate import truncate_output
@@ -15,7 +16,7 @@ from context.window import prompt
 from harness.run import Run
 from harness.search.leaders import leaders, were_compared
 from harness.search.moves import Move
-from runs.branches import branches_of, lines_of
+from runs.branches import branches_of, count_quiet, lines_of
 from runs.state import Evaluation, State
 from runs.versions.changes import describe_settings, is_settings_only
 from runs.versions.errors import VersionsError
@@ -24,8 +25,6 @@ from runs.views.format import duration_text
 from sandboxes.base import read_log
 
 DIFF_TOKENS, ERROR_TOKENS = 1_500, 1_000
-PLATEAU = 6
-"""Attempts of the run without a new best after which the prompt asks for a change of approach."""
 LOOKED_BACK, MOST_LISTED = 30, 8
 """Attempts looked at for changes of settings only, and how many of them are listed."""
 
@@ -68,12 +67,6 @@ def evaluation_at(state: State, commit: str) -> Evaluation:
 def parent_folders(state: State, parents: Sequence[str]) -> dict[str, str]:
     """The other parents' folders in the workspace, each with its commit."""
     return {f"{PARENTS}/{evaluation_at(state, commit).id}": commit for commit in parents[1:]}
-
-
-def count_quiet(state: State) -> int:
-    """Attempts that ended since the run's last new best."""
-    best = state.best.attempt if state.best else 0
-    return sum(1 for attempt in state.attempts if attempt.ended and attempt.number > best)
 
 
 def _name(evaluation: Evaluation) -> str:

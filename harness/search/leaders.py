@@ -22,5 +22,5 @@ def leaders(state: State) -> tuple[str, str] | None:
 
 def were_compared(state: State) -> bool:
     """Whether an attempt since the last new best was asked to compare them."""
-    best = state.best.attempt if state.best else 0
-    return any(attempt.compared for attempt in state.attempts if attempt.number > best)
+    since = state.best.ended_active if state.best else 0.0
+    return any(attempt.compared for attempt in state.attempts if attempt.began_active >= since)

@@ -45,7 +45,7 @@ def _resumed(state: State, event: Any) -> str:
 def _attempt_started(state: State, event: Any) -> str:
     origin = f"commit {event.parents[0][:10]}" if event.parents else "an empty workspace"
     total = f" of {state.created.settings.attempts}" if state.created and state.created.settings.attempts else ""
-    return f"attempt {event.attempt or len(state.attempts)}{total} starts from {origin}"
+    return f"attempt {event.attempt or len(state.attempts)}{total} ({event.move}) starts from {origin}"
 
 
 def _attempt_ended(state: State, event: Any) -> str:

@@ -131,7 +131,9 @@ class _Renderer:
         yield f"- thresholds (never shown to the model): {known}"
 
     def _start_attempt(self, event: AttemptStarted) -> Iterator[str]:
-        base = " and ".join(f"commit {parent[:12]}" for parent in event.parents) or "an empty workspace"
+        names = {e.commit: f" ({e.id})" for e in self.state.evaluations.values()}
+        bases = (f"commit {parent[:12]}{names.get(parent, '')}" for parent in event.parents)
+        base = " and ".join(bases) or "an empty workspace"
         yield ""
         yield f"## Attempt {event.attempt or len(self.state.attempts)}: {event.move}, from {base} ({event.at})"
         if self.full and event.brief:
@@ -247,7 +249,9 @@ class _Renderer:
         scored = [e for e in self.state.evaluations_in(number) if e.score is not None]
         pick = min if self.state.lower_is_better else max
         best = pick(scored, key=lambda e: e.score or 0.0) if scored else None
-        score = marked_score(best.score, best.noise, self.state) if best else "no score"
+        is_open = any(e.finished is None for e in self.state.evaluations_in(number))
+        none = "no score yet" if is_open else "no score"
+        score = marked_score(best.score, best.noise, self.state) if best else none
         yield ""
         yield (
             f"**Attempt {number} ended ({event.why}): {score}; {attempt.turns} turns, "

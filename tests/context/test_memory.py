@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from context import memory
 from context.tokens import estimate_tokens
+from runs.branches import count_quiet
 from runs.events.registry import AttemptEnded, AttemptStarted, EvaluationFinished, EvaluationStarted, Event
 from runs.state import State, fold
 
@@ -52,6 +53,37 @@ def test_rows_only_grow_at_their_end() -> None:
     tables = [memory.render_memory(state, BUDGET).partition("\n\n## Attempt ")[0] for state in STATES]
     rewritten = sum(not late.startswith(early) for early, late in pairwise(tables))
     assert 1 <= rewritten <= 6
+
+
+def lanes_side_by_side() -> list[Event]:
+    """Attempt 1 ends with its evaluation open; its result, the best so far, comes when attempt 2 has ended too."""
+    events: list[Event] = []
+    for number, score in ((1, 0.9), (2, 0.7)):
+        base = {"evaluation": f"{number:03d}-1", "commit": f"{number:040x}", "tree": "b" * 40, "attempt": number}
+        about = {"attempt": number, "lane": number - 1}
+        events += [
+            AttemptStarted(**about),
+            EvaluationStarted(call="c", command="python s.py", job=f"e-{number}", lane=number - 1, **base),  # type: ignore[arg-type]
+            EvaluationFinished(status="scored", score=score, shown_score=f"{score:.2f}", lane=number - 1, **base),  # type: ignore[arg-type]
+            AttemptEnded(why="finish", did=f"idea {number}", **about),
+        ]  # fmt: skip
+    late = events.pop(2)
+    return [event.model_copy(update={"mono": float(at)}) for at, event in enumerate([*events, late])]
+
+
+def test_a_result_that_comes_after_its_attempt_has_a_row_of_its_own() -> None:
+    events = lanes_side_by_side()
+    before, after = (memory.render_memory(fold(some), BUDGET).partition("\n\n## ")[0] for some in (events[:-1], events))
+    assert "| 1 | idea 1 | running | not known yet |" in before
+    assert after.startswith(before), "the rows before are never rewritten"
+    assert "| 1, later | result of 001-1 | 0.90 | best at the time" in after[len(before) :]
+
+
+def test_quiet_attempts_are_counted_from_the_moment_of_the_best() -> None:
+    events = lanes_side_by_side()
+    assert count_quiet(fold(events)) == 0, "attempt 2 ended before the best was known"
+    third = [AttemptStarted(attempt=3, mono=8.0), AttemptEnded(why="finish", attempt=3, mono=9.0)]
+    assert count_quiet(fold([*events, *third])) == 1
 
 
 def test_entry_holds_what_the_attempt_found_out() -> None:

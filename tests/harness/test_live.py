@@ -98,7 +98,7 @@ def test_plain_lines_cover_a_run_from_start_to_pause() -> None:
     text = plain_lines(
         created(),
         THRESHOLDS,
-        AttemptStarted(),
+        AttemptStarted(move="draft"),
         *evaluated(),
         AttemptEnded(why="finish", did="a forest"),
         Paused(why="Ctrl-C"),
@@ -108,7 +108,7 @@ def test_plain_lines_cover_a_run_from_start_to_pause() -> None:
         "run 20260801-120000_digits_0_ab12: task digits, model demo (demo model, not an LLM), sandbox bubblewrap"
     )
     assert lines[0].endswith("budget 24 h, 6 attempts")
-    assert lines[1] == "attempt 1 of 6 starts from an empty workspace"
+    assert lines[1] == "attempt 1 of 6 (draft) starts from an empty workspace"
     assert lines[2].endswith("0.9722 ± 0.0061, silver or bronze (estimate from held-out rows), best so far")
     assert lines[3] == "attempt 1 ended (finish): a forest"
     assert lines[4].startswith("paused: Ctrl-C.") and lines[4].endswith("harness resume 20260801-120000_digits_0_ab12")

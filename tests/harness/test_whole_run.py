@@ -51,8 +51,8 @@ def test_demo_model_wins_a_medal_on_two_of_three_examples(tmp_path: Path) -> Non
 def test_run_prints_its_progress(played: tuple[Path, str]) -> None:
     _, printed = played
     assert "demo model, not an LLM" in printed
-    assert "attempt 1 of 3 starts from an empty workspace" in printed
-    assert "attempt 2 of 3 starts from commit" in printed
+    assert "attempt 1 of 3 (draft) starts from an empty workspace" in printed
+    assert "attempt 2 of 3 (improve) starts from commit" in printed
     assert "estimate from held-out rows" in printed
     assert ("labels unprotected" in printed) == (ISOLATING == "local")
 
