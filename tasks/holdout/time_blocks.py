@@ -2,6 +2,7 @@
 
 With n different times a block has about √n of them. On autoregressive errors (correlation 0.8, 100 to 1,600 rows)
 2 standard errors then hold the truth in 82 to 96 % of the samples; with rows resampled one by one, in 64 to 74 %.
+With 9 to 60 times they hold it in 71 to 88 %: so few blocks say little about their own spread.
 """
 
 from __future__ import annotations

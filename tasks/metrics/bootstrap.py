@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.metrics.folds import POOLED_BELOW, UNLIMITED, Fold, count_units, rarest_class_rows
@@ -21,6 +21,8 @@ REPEAT_SHARE = 0.75
 """The share an *unclear* gain needs, beside being a gain on two sets of rows, to count as repeated."""
 DOUBTFUL_BELOW, DOUBT = 5, 0.05
 """With fewer rows of a class than the first, a share of draws stays at least the second away from 0 and 1."""
+FEW_UNITS = 30
+"""With fewer units the spread of draws is itself uncertain; then a score is no surer than with rows as units."""
 UNSEEN_ERRORS = 1.5
 """Where no unit went wrong, up to three may (the rule of three, at 95 %); half of that is one standard error."""
 
@@ -76,17 +78,42 @@ def average_draws(folds: Sequence[Fold], draws: Sequence[Any]) -> Any:
 def estimate_noise(folds: Sequence[Fold], draws: Any) -> list[float | None]:
     """One standard error of each candidate's score; None where too few draws could be scored.
 
-    A score that is the same in every draw has noise too: unseen rows may still go wrong.
+    A score that is the same in every draw has noise too: unseen rows may still go wrong. Draws of k units are narrower
+    than the truth by √((k - 1) / k), which is corrected.
     """
+    widening = _widening(folds)
+    by_rows = _spreads(_draw_rows(folds)) if _has_few_units(folds) else [None] * len(draws)
+    noises: list[float | None] = []
+    for index, (noise, noise_by_rows) in enumerate(zip(_spreads(draws), by_rows, strict=True)):
+        noise = noise if noise is None or noise > 1e-12 else noise_of_unseen_rows(folds, index)
+        least = max(noise_by_rows or 0.0, _least_noise(folds, index))
+        noises.append(None if noise is None else max(noise * widening, least))
+    return noises
+
+
+def _spreads(draws: Any) -> list[float | None]:
+    """The standard deviation of each candidate's draws; None where too few draws could be scored."""
     import numpy as np
 
-    noises: list[float | None] = []
-    for index, scores in enumerate(draws):
-        scores = scores[np.isfinite(scores)]
-        noise = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-        noise = noise if noise is None or noise > 1e-12 else noise_of_unseen_rows(folds, index)
-        noises.append(None if noise is None else max(noise, _least_noise(folds, index)))
-    return noises
+    known = [scores[np.isfinite(scores)] for scores in draws]
+    return [float(np.std(scores, ddof=1)) if len(scores) > 1 else None for scores in known]
+
+
+def _widening(folds: Sequence[Fold]) -> float:
+    """√(k / (k - 1)) for k units, a mean over folds."""
+    counts = [max(2, count_units(fold)) for fold in folds]
+    return math.sqrt(sum(count / (count - 1) for count in counts) / len(counts))
+
+
+def _has_few_units(folds: Sequence[Fold]) -> bool:
+    """Whether some fold has few units of several rows, and a metric whose draws are cheap enough to make again."""
+    is_cheap = folds[0].metric.row_statistics is not None
+    return is_cheap and any(any(fold.units) and count_units(fold) < FEW_UNITS for fold in folds)
+
+
+def _draw_rows(folds: Sequence[Fold]) -> Any:
+    """`draw_scores` with every row as a unit."""
+    return draw_scores([replace(fold, units=("",) * len(fold.units)) for fold in folds])
 
 
 def _least_noise(folds: Sequence[Fold], index: int) -> float:

@@ -140,3 +140,21 @@ def test_a_perfect_score_has_noise() -> None:
     fold = replace(fold, predictions=(fold.answers,))
     (noise,) = estimate_noise([fold], draw_scores([fold]))
     assert 0.5 / ROWS < (noise or 0.0) < 3.0 / ROWS
+
+
+def test_few_units_are_no_surer_than_their_rows() -> None:
+    import numpy as np
+
+    alike, plain = make_fold("mae"), make_fold("mae")
+    errors = abs(alike.answers - alike.predictions[0]).to_numpy().mean(axis=1)
+    ranks = errors.argsort().argsort()
+    same_mean = tuple(f"u{min(rank, ROWS - 1 - rank) % 5}" for rank in ranks)  # every unit has the same errors
+    noises = [estimate_noise([one], draw_scores([one]))[0] for one in (plain, replace(alike, units=same_mean))]
+    assert noises[1] == pytest.approx(noises[0], rel=0.1)
+
+    units = tuple(f"u{place % 5}" for place in range(ROWS))
+    apart = replace(
+        alike, predictions=tuple(one + np.arange(ROWS)[:, None] % 5 for one in alike.predictions), units=units
+    )
+    draws = draw_scores([apart])
+    assert estimate_noise([apart], draws)[0] == pytest.approx((5 / 4) ** 0.5 * draws[0].std(ddof=1))
