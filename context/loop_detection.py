@@ -2,7 +2,7 @@
 
 Four patterns count, read from calls and results alone: the same call with the same result, the same error, two calls
 in alternation, replies without a call. Each loop has its own level; a score for a new solution resets all levels.
-Waiting for an open job is no loop, whether with `wait`, by reading its log or with a command that checks on it.
+Waiting for an open job is not a loop, whether with `wait`, by reading its log or with a command that checks on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people type for times, sums and counts, read and checked."""
+"""Reads and checks the durations, amounts and counts that people type."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ def hours(text: str) -> float:
     """Hours from `24`, `24h`, `90m`, `1.5h` or `2d`."""
     found = re.fullmatch(r"\s*([^\s a-zA-Z]+)\s*([dhms]?)\s*", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time: write 24, 24h or 90m")
-    number = _positive(found[1], f"{text!r} is no stretch of time above zero: write 24, 24h or 90m")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write 24, 24h or 90m")
+    number = _positive(found[1], f"{text!r} is not a duration above zero: write 24, 24h or 90m")
     return number * {"d": 24.0, "h": 1.0, "": 1.0, "m": 1 / 60, "s": 1 / 3600}[found[2]]
 
 
 def dollars(text: str) -> float:
     """Dollars above zero, with or without the sign."""
     return _positive(
-        text.strip().removeprefix("$"), f"{text!r} is no sum above zero: write dollars, such as 20 or 0.50"
+        text.strip().removeprefix("$"), f"{text!r} is not an amount above zero: write dollars, such as 20 or 0.50"
     )
 
 
 def speed(text: str) -> float:
     """A factor above zero."""
-    return _positive(text, f"{text!r} is no number above zero")
+    return _positive(text, f"{text!r} is not a number above zero")
 
 
 def count(text: str) -> int:
@@ -50,7 +50,7 @@ def gpu_count(text: str) -> int | str:
     try:
         return natural(text)
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of GPUs: write 2, all or none") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs: write 2, all or none") from None
 
 
 def _positive(text: str, complaint: str) -> float:
@@ -65,5 +65,5 @@ def _positive(text: str, complaint: str) -> float:
 
 def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to 999999999")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to 999999999")
     return int(text)

@@ -29,7 +29,7 @@ _PREFIX = "HARNESS_"
 _HEADER_VALUE = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
 _OTHER_VARIABLES = ("HOME", "API_KEY", "API_KEY_FILE", "NOTIFY")
 _OWN_KEYS = ("base_url", "model", "key_variable", "headers", "query", "key_header")
-"""Keys of an endpoint's table that are no fields of a profile."""
+"""Keys of an endpoint's table that are not fields of a profile."""
 _FROM_ENDPOINT = ("base_url", "model", "key_variable")
 
 
@@ -143,7 +143,7 @@ def playbook_layer(values: Mapping[str, Any]) -> Layer:
     """The working settings of a playbook: only those of search and sampling. Raises `SettingsError`."""
     for name in values:
         if name not in RunSettings.model_fields or group_of(name) not in PLAYBOOK_GROUPS:
-            raise SettingsError(f"settings.toml of the playbook: {name} is no setting of search or sampling")
+            raise SettingsError(f"settings.toml of the playbook: {name} is not a setting of search or sampling")
     return Layer(values, dict.fromkeys(values, "the playbook"))
 
 

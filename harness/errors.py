@@ -40,7 +40,7 @@ _ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OF_PATHS = "ENOENT ENOTDIR EISDIR EEXIST ENOTEMPTY EACCES EPERM ELOOP ENAMETOOLONG ENXIO ETXTBSY"
 OF_THE_AGENT = frozenset(getattr(errno, name) for name in _OF_PATHS.split())
-"""What an agent's own files and paths can cause. Any other number is a fault of the machine."""
+"""Error numbers that the agent's files and paths can cause. Any other number is a fault of the machine."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a path that the user gave: not our bug."""
 
@@ -83,8 +83,8 @@ def explain(error: BaseException, home: Path | None) -> str:
     if isinstance(error, OSError) and is_of_machine(error):
         where = f" ({error.filename})" if error.filename else ""
         return (
-            f"the machine failed: {error.strerror}{where}. Nothing recorded is lost: when this is mended, a run that "
-            "was going on goes on with `harness resume last`."
+            f"the machine failed: {error.strerror}{where}. Nothing recorded is lost: repair this, then "
+            "`harness resume last` continues a run that was in progress."
         )
     if code_of(error) != BUG:
         return str(error) or type(error).__name__
@@ -140,7 +140,7 @@ def fail(message: str) -> NoReturn:
 
 
 def say(message: str) -> None:
-    """Write one message to stderr; a missing reader is no error."""
+    """Write one message to stderr; a missing reader is not an error."""
     try:
         print(f"harness: {message}", file=sys.stderr, flush=True)
     except OSError:

@@ -61,7 +61,7 @@ def _is_superfluous(lane: Lane) -> bool:
 
 
 def _give_lane_back(run: Run) -> None:
-    """Let one more lane play that refusals of the endpoint took away, once there was none for a while."""
+    """Give back one lane that refusals of the endpoint took away, once there was no refusal for a while."""
     with run.lock:
         if not (run.resting and run.lanes_refused) or run.slots.quiet_seconds < QUIET_SECONDS:
             return

@@ -34,10 +34,10 @@ def _never() -> bool:
 
 
 def join(lane: Lane, job: str, priority: Priority, is_unwanted: Callable[[], bool] = _never) -> Lease | None:
-    """Count a job that is about to start to its lane's lease, which is waited for if the lane has no running job.
+    """Add a job that is about to start to its lane's lease; wait for the lease if the lane has no running job.
 
-    None if there is nothing free to lease and the job runs already, or the time for attempts is over: another run may
-    hold the machine for hours. The same where it `is_unwanted`; it must not be started then. Raises `StopRequested`.
+    Returns None if nothing is free to lease and the job runs already, or the time for attempts is over (another run may
+    hold the machine for hours), or the job `is_unwanted`: then it must not be started. Raises `StopRequested`.
     """
     if lane.sandbox.status(job).state == "unknown":
         with suppress(_NotNeeded), shown_wait(lane.run, job) as show:
@@ -53,7 +53,7 @@ def join(lane: Lane, job: str, priority: Priority, is_unwanted: Callable[[], boo
 
 
 def rejoin(run: Run) -> None:
-    """Lease again, as far as that is free, what jobs use that an earlier process started."""
+    """Lease again what jobs of an earlier process use, as far as it is free."""
     for lane in run.lanes:
         for job in lane.state.open_jobs:
             if lane.sandbox.status(job).state == "running":
@@ -62,7 +62,9 @@ def rejoin(run: Run) -> None:
 
 @contextmanager
 def shown_wait(run: Run, job: str) -> Iterator[Callable[[str], None]]:
-    """Show what a job waits for, and record how long it waited. What it yields raises `StopRequested`."""
+    """Show what a job waits for, and record how long it waited. It yields a function to call while waiting, which
+    raises `StopRequested`.
+    """
     began = time.monotonic()
     yield lambda what: run.pulse(f"job {job} waits for {what}")
     waited = time.monotonic() - began
@@ -98,7 +100,7 @@ def check_gpus(lane: Lane) -> None:
 
 
 def present_gpus(run: Run, gpus: Sequence[str]) -> tuple[str, ...]:
-    """Those GPUs of a job that is about to start that are still there; the loss of others is recorded."""
+    """The GPUs of a job about to start that still exist; the loss of others is recorded."""
     look = look_at(gpus)
     if look.gone:
         run.record(Warned(message="; ".join(look.problems)))

@@ -97,7 +97,7 @@ class LiveControl:
 
     def _refusal(self, request: Request | None) -> str:
         if request is None:
-            return "it is no request"
+            return "it is not a request"
         if isinstance(request, Extend) and self.run.is_selecting:
             return "the final selection has begun: extend the run when it has ended, then resume it"
         return refusal(self.run.state, request, is_live=True)

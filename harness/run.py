@@ -65,12 +65,12 @@ class Endpoints(Protocol):
 
 
 _worked_on: ContextVar[tuple[int, int]] = ContextVar("lane and attempt", default=(0, 0))
-"""The lane and attempt to which `Run.record` counts events that name none."""
+"""The lane and attempt that `Run.record` writes into events that name none."""
 
 
 @contextmanager
 def working_on(lane: int, attempt: int) -> Iterator[None]:
-    """Count what this thread records to an attempt. For code that serves attempts and the final selection alike."""
+    """Record the events of this thread under an attempt. For code that both attempts and the final selection use."""
     token = _worked_on.set((lane, attempt))
     try:
         yield

@@ -24,7 +24,7 @@ class Workers:
         self._ended: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
 
     def start(self, name: str, work: Callable[[], object]) -> None:
-        """Let a thread do some work, unless one of that name is at it."""
+        """Start a thread with some work, unless one of that name is still working."""
         with self._lock:
             if name in self._working:
                 return

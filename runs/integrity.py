@@ -23,7 +23,7 @@ class Integrity:
     """What a check found. `problems` name a place and what is wrong there; `events` are the lines that can be read.
 
     `state` is where the run stands after the last line before the first damaged one, `intact` the number of such
-    lines, `torn` whether the last line is half written (a crash leaves that; it is no damage).
+    lines, `torn` whether the last line is half written (a crash leaves that; it is not damage).
     """
 
     problems: list[str] = field(default_factory=list)

@@ -218,7 +218,7 @@ def flag_of(name: str) -> str:
 
 
 def choices_of(name: str) -> tuple[str, ...]:
-    """The values it can have; empty where it is no choice."""
+    """The values it can have; empty if any value of its type may be set."""
     annotation = RunSettings.model_fields[name].annotation
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 

@@ -1,7 +1,7 @@
 """GPUs of this machine: their state, their topology, and leases of them.
 
 The output of `nvidia-smi` and the kernel log are parsed apart from the calls, so that recorded text can be parsed too.
-A run leases devices for as long as it is played (`leases/`).
+A run leases devices while it is played (`leases/`).
 """
 
 from __future__ import annotations

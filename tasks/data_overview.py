@@ -109,7 +109,7 @@ def _read(path: Path) -> pd.DataFrame | None:
         return pd.read_csv(
             path, sep=separator, nrows=ROWS, low_memory=False, on_bad_lines="skip", encoding_errors="replace"
         )
-    except (ValueError, OSError):  # pandas raises kinds of ValueError for what is no table
+    except (ValueError, OSError):  # pandas raises kinds of ValueError for a file that is not a table
         return None
 
 
@@ -225,7 +225,7 @@ def _plain(value: object) -> str:
 
 
 def _describe_others(public: Path, files: Sequence[Path]) -> Iterator[str]:
-    """Files that are no tables, by folder at the top and suffix."""
+    """Files that are not tables, by folder at the top and suffix."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in files:
         parts = path.relative_to(public).parts

@@ -1,4 +1,4 @@
-"""Does the ledger help? Two estimates: runs with and without it, and lessons shown and withheld.
+"""Estimates whether the ledger helps: runs with and without it, and lessons shown and withheld.
 
 One lesson alone would need thousands of runs of its scope, so no estimate is given for a single lesson. Paired runs of
 the same tasks need 17 pairs in one family (80 % power after five runs of the family, measured in simulation).

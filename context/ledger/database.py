@@ -32,7 +32,7 @@ class LedgerLocked(LedgerError):
 
 
 class LedgerDamaged(LedgerError):
-    """The file is no ledger, or a damaged one."""
+    """The file is not a ledger, or it is damaged."""
 
 
 class LedgerNewer(LedgerError):

@@ -1,4 +1,4 @@
-"""The linter: which words may not become a lesson that other tasks, or other people, will read.
+"""The linter: refuses words that may not become a lesson which other tasks, or other people, will read.
 
 A lesson is wider than the task it comes from, so it must not name the task's competition, files, columns or rows, nor
 contain constants that were copied from its data. And it is shown to a model, so it must contain no addresses, paths,

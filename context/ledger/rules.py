@@ -1,7 +1,7 @@
 """The rules of the ledger: when a lesson exists, how it is ranked, when it is in quarantine, and what a run is shown.
 
 They were chosen in a simulation (`tests/benchmarks/ledger.py` drives the real ledger with it). A lesson is shown after
-one real gain, only inside its modality. What must not be done: waiting for promotion (9 % of what an oracle gains
+one real gain, only inside its modality. Rules that did worse: waiting for promotion (9 % of what an oracle gains
 instead of 54 %), showing lessons of other modalities, showing all of them.
 
     exists       do: one run of the modality with a real gain; avoid: two that failed, and more than gained

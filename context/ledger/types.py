@@ -129,7 +129,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Record:
-    """How the action of a lesson did: runs that tried it, and runs in which it brought a real gain or failed.
+    """The results of a lesson's action: runs that tried it, and runs in which it brought a real gain or failed.
 
     `own_` counts only runs of the family that were played here. `rate` and `points`: see `rules.py`. `prior_` counts
     what imports and shipped packs vouch for.

@@ -75,6 +75,6 @@ def follow(bets: Bets, differences: Iterable[float]) -> Bets:
 def floored(new: float, old: float, floor: float) -> float:
     """The difference of two scores in [0, 1], each raised to a floor that was fixed before.
 
-    Without it a few runs that end in a wreck hide every effect.
+    Without it a few failed runs hide every effect.
     """
     return max(new, floor) - max(old, floor)

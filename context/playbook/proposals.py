@@ -1,7 +1,7 @@
 """Proposals that no person wrote: one change of the playbook by the model, or by a lesson about the process.
 
-Such a text is a stranger's: it is bounded and checked here, stored as a version that nothing uses, and shown to a
-person, who decides whether it is tried. A trial decides whether it is kept.
+Such a text is not trusted: it is bounded and checked here, stored as a version that nothing uses, and shown to a
+person, who decides whether to try it. A trial decides whether it is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEAST_RUNS = 2
 
 
 class ProposalRefused(PlaybookError):
-    """A proposal is no legal change; the message says why."""
+    """A proposal is not a legal change; the message says why."""
 
 
 class Proposed(BaseModel):

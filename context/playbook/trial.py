@@ -1,10 +1,10 @@
 """A trial of one proposed change of the playbook: what was fixed before it began, and what its runs say so far.
 
-Two stages. *Mechanism*: short runs, compared by the one measure that the proposal names. *Confirm*: full runs,
-compared by their floored scores. There is no race of several proposals on scores of short runs in between: it pays
-only where effects on short runs are known to agree with those on full ones, which was measured with no model. Runs
-come in pairs of the same task and seed, tasks in turn. Everything here is a fold over the recorded results, so a
-trial can be stopped and resumed at any run.
+Two stages. *Mechanism*: short runs, compared by the one measure that the proposal names. *Confirm*: full runs, compared
+by their floored scores. There is no race of several proposals on scores of short runs in between: it pays only if
+effects on short runs agree with those on full ones, which has not been measured. Runs come in pairs of the same task
+and seed, tasks in turn. Everything here is a fold over the recorded results, so a trial can be stopped and resumed at
+any run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What of each event can be found: its text for a search, its whole text, and the paths it names."""
+"""The searchable parts of each event: its text for a search, its whole text, and the paths it names."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def apply_change(content: str | None, change: str) -> str | None:
 
 
 def read_arguments(text: str) -> dict[str, object]:
-    """The arguments of a call; empty if they are no JSON object."""
+    """The arguments of a call; empty if they are not a JSON object."""
     try:
         arguments = json.loads(text)
     except ValueError:
@@ -164,5 +164,5 @@ def _values_of(arguments: dict[str, object]) -> str:
 
 
 def _values(arguments: str) -> str:
-    """The values of a call's arguments without JSON escapes; text that is no JSON as it is."""
+    """The values of a call's arguments without JSON escapes; text that is not JSON is returned unchanged."""
     return _values_of(read_arguments(arguments)) or arguments

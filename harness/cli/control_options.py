@@ -12,18 +12,18 @@ from harness.cli.parser import RUN_HELP, Parser
 def add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add `fork`, `attach`, `steer`, `pause`, `stop` and `extend`."""
     _add_fork(commands)
-    attach = commands.add_parser("attach", allow_abbrev=False, help="look at a run that is being played")
+    attach = commands.add_parser("attach", allow_abbrev=False, help="watch a run that is being played")
     attach.set_defaults(command=call.attach)
     attach.add_argument("run", metavar="RUN", help=RUN_HELP)
     attach.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
-    steer = commands.add_parser("steer", allow_abbrev=False, help="tell the model of a run a hint")
+    steer = commands.add_parser("steer", allow_abbrev=False, help="give the model of a run a hint")
     steer.set_defaults(command=call.steer)
     steer.add_argument("run", metavar="RUN", help=RUN_HELP)
     steer.add_argument("hint", metavar="HINT", nargs="?", default="", help="what the model should know, in your words")
     steer.add_argument(
         "--from", dest="evaluation", metavar="EVALUATION", default="", help="start the next attempt from this one"
     )
-    pause = commands.add_parser("pause", allow_abbrev=False, help="let a run stand still; `resume` continues it")
+    pause = commands.add_parser("pause", allow_abbrev=False, help="pause a run; `resume` continues it")
     pause.set_defaults(command=call.pause)
     pause.add_argument("run", metavar="RUN", help=RUN_HELP)
     stop = commands.add_parser("stop", allow_abbrev=False, help="end a run with its final selection")
@@ -52,7 +52,7 @@ def _add_fork(commands: argparse._SubParsersAction[Parser]) -> None:
     fork.add_argument("--cost", metavar="DOLLARS", type=dollars, help="dollars for the fork (default: as the run had)")
     fork.add_argument("--attempts", metavar="N", type=count, help="attempts of the fork (default: as the run had)")
     fork.add_argument("--turns", metavar="N", type=count, help="replies of the fork (default: as the run had)")
-    own = "a setting of the fork's own: search, sampling, context, limits, client, notify"
+    own = "change a setting of the fork (search, sampling, context, limits, client, notify)"
     fork.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=own)
     fork.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once")
     fork.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")

@@ -82,10 +82,12 @@ def _add_listing(commands: _Commands[Parser]) -> None:
     check.set_defaults(command=call.check)
     check.add_argument("run", metavar="RUN", help=RUN_HELP)
     check.add_argument("--save", metavar="DIR", type=Path, help="copy what is intact into a new folder")
-    replay = commands.add_parser("replay", allow_abbrev=False, help="show a run again as it was played")
+    replay = commands.add_parser("replay", allow_abbrev=False, help="replay a recorded run on the screen")
     replay.set_defaults(command=call.replay)
     replay.add_argument("run", metavar="RUN", help=RUN_HELP)
-    replay.add_argument("--speed", metavar="X", type=speed, default=60.0, help="so many times as fast (default 60)")
+    replay.add_argument(
+        "--speed", metavar="X", type=speed, default=60.0, help="speed, as a multiple of the recorded one (default 60)"
+    )
     replay.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
     tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
     tasks.set_defaults(command=call.tasks)
@@ -95,7 +97,7 @@ def _add_listing(commands: _Commands[Parser]) -> None:
 
 
 def _add_storage(commands: _Commands[Parser]) -> None:
-    du = commands.add_parser("du", allow_abbrev=False, help="show what runs and their data take on disk")
+    du = commands.add_parser("du", allow_abbrev=False, help="show the disk space that runs and their data take")
     du.set_defaults(command=call.du)
     rm = commands.add_parser("rm", allow_abbrev=False, help="remove runs, and data that no other run needs")
     rm.set_defaults(command=call.rm)
@@ -183,7 +185,7 @@ def _add_lessons(commands: _Commands[Parser]) -> None:
     lessons.set_defaults(command=call.lessons)
     lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")
     lessons.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="lessons, words, files or runs")
-    lessons.add_argument("--ledger", metavar="FILE", help="another file than ledger.sqlite in HARNESS_HOME")
+    lessons.add_argument("--ledger", metavar="FILE", help="the ledger file (default: ledger.sqlite in HARNESS_HOME)")
     lessons.add_argument("--modality", metavar="NAME", help="list only lessons of this modality")
     lessons.add_argument("--all", action="store_true", help="also list retired lessons")
     lessons.add_argument("--json", action="store_true", help="JSON instead of a table (benefit)")
@@ -217,7 +219,7 @@ def _add_sweep(commands: _Commands[Parser]) -> None:
     sweep.add_argument("--seeds", metavar="N", type=count, help="play every task with the first N seeds (default 1)")
     sweep.add_argument("--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help=SET_HELP)
     sweep.add_argument("--trust-task", action="store_true", help="let task files set endpoint and sandbox (remembered)")
-    sweep.add_argument("--jobs", metavar="N", type=count, help="runs that are played at once")
+    sweep.add_argument("--jobs", metavar="N", type=count, help="number of runs played at once")
     sweep.add_argument("--engine", choices=["local", "ray", "slurm"], help="what distributes the runs (default local)")
     sweep.add_argument(
         "--address", metavar="ADDRESS", help="a Ray cluster: HOST:PORT, auto, or http:// to submit a job"

@@ -16,7 +16,7 @@ def add_run(commands: argparse._SubParsersAction[Parser], with_settings: bool) -
     if with_settings:
         _add_settings(run)
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
-    run.add_argument("--detach", action="store_true", help="play in a session of its own, print its id and return")
+    run.add_argument("--detach", action="store_true", help="play in a separate session, print the run's id and return")
     run.add_argument("--resume-or-start", metavar="ID", help="continue the run of this id, or start it under this id")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
@@ -62,5 +62,5 @@ def add_resume(commands: argparse._SubParsersAction[Parser]) -> None:
     resume.add_argument("run", metavar="RUN", help=RUN_HELP)
     resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
     resume.add_argument("--base-url", metavar="URL", help="continue at this address of the endpoint from now on")
-    resume.add_argument("--model", metavar="NAME", help="the model's name there, if it has another")
+    resume.add_argument("--model", metavar="NAME", help="the model's name at that address, if it differs")
     resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")

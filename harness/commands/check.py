@@ -68,7 +68,7 @@ def _save(folder: Path, target: Path, found: Integrity) -> None:
 
 
 def _remove_later_jobs(folder: Path) -> None:
-    """A job that is on disk counts as started, so those of the lost events would answer for new ones of their name."""
+    """Remove the jobs of lost events: a job on disk counts as started, so it would answer for a new job with its id."""
     known = {getattr(event, "job", "") for event in read_events(folder)}
     evaluations = {getattr(event, "evaluation", "") for event in read_events(folder)}
     for job in (folder / "jobs").glob("*/"):

@@ -14,13 +14,13 @@ from runs.state import fold
 
 
 def ask_run(run: str, request: Request, settings: Settings) -> int:
-    """Ask a run for something and print what became of it."""
+    """Send a request to a run and print the answer."""
     print(answer_of(find_run(run, settings), request, settings))
     return errors.DONE
 
 
 def answer_of(folder: Path, request: Request, settings: Settings) -> str:
-    """What became of a request. Raises `ControlRefused`, `JournalError`."""
+    """The answer to a request. Raises `ControlRefused`, `JournalError`."""
     return ask(folder, request, is_graded=is_graded(folder, settings))
 
 

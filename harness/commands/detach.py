@@ -1,7 +1,7 @@
 """`harness run --detach`: start a run in a session of its own, which outlives the terminal, and return its id.
 
-The run is an ordinary `harness run` whose id is chosen here. Its output goes to `output.log` in the run folder. What it
-says until it plays is shown here too.
+The run is an ordinary `harness run` whose id is chosen here. Its output goes to `output.log` in the run folder. Until
+the run is played, that output is shown here too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def start_detached(request: RunRequest, words: Sequence[str], settings: Settings
 
 @contextlib.contextmanager
 def _late_interrupt() -> Iterator[None]:
-    """Raise the KeyboardInterrupt of a Ctrl-C at the end of the block: a process that it starts is then known."""
+    """Delay the KeyboardInterrupt of a Ctrl-C to the end of the block, when a process that the block starts is
+    known.
+    """
     came: list[int] = []
     previous = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:

@@ -135,8 +135,8 @@ def _price(trial: Trial, settings: Settings) -> str:
     total = f", together {full * hours:,.0f} h and ${full * dollars:,.0f}" if hours else ""
     return (
         f"cost: up to {2 * trial.mechanism_pairs} short runs of {trial.short_attempts} attempts, then about {full} "
-        f"full runs{each}{total} for an effect of half a standard deviation, at most {most}. Fewer runs are no "
-        "proof, and smaller effects stay not decided."
+        f"full runs{each}{total} for an effect of half a standard deviation, at most {most}. Fewer runs prove "
+        "nothing, and smaller effects stay undecided."
     )
 
 
@@ -247,7 +247,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _use(options: argparse.Namespace, settings: Settings) -> int:
-    """Make a stored version, or the shipped one, that of new runs, without any trial."""
+    """Use a stored version, or the shipped one, for new runs without a trial."""
     (version,) = _one(options, "use VERSION")
     playbook = load_playbook(settings.home, version)
     if version == SHIPPED:

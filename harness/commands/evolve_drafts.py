@@ -1,4 +1,4 @@
-"""Drafts of changes that no person wrote: asked of the model, or taken from the ledger's lessons about the process.
+"""Drafts of changes that no person wrote: the model proposes them, or they come from lessons about the process.
 
 A draft is a stored version of the playbook that nothing uses. `harness evolve propose VERSION` fixes its trial.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("evolve") / "drafts"
 ANSWERS = 3
-"""Answers of the model that are read before it is given up; it is told why the earlier ones were refused."""
+"""How many answers of the model are read at most; it is told why the earlier ones were refused."""
 PATIENCE_SECONDS = 120.0
 MOST_TRIED = 20
 """Earlier trials that the model is shown."""
@@ -116,7 +116,7 @@ def from_lessons(settings: Settings) -> int:
         if changed.name not in known:
             _store(settings.home, playbook, changed, proposed, "lesson", choice.lesson.key)
             count += 1
-    print(f"{count} new drafts: lessons about the process that happened in two runs or more and are no rule yet")
+    print(f"{count} new drafts: lessons about the process that happened in two runs or more and are not a rule yet")
     return errors.DONE
 
 

@@ -1,4 +1,4 @@
-"""`harness du` and `harness rm`: what runs and their data take on disk, and removing both.
+"""`harness du` and `harness rm`: show the disk space that runs and their data take, and remove both.
 
 Data folders (splits with their held-out labels) are shared by all runs of a task, environments built from a
 requirements file by all runs that name it. They are removed with the last run that uses them, and made again for a run

@@ -86,7 +86,7 @@ class Outcome:
 
 
 def text_of(message: Message) -> str:
-    """The text of a message; empty if it is no string."""
+    """The text of a message; empty if it is not a string."""
     content = message.get("content")
     return content if isinstance(content, str) else ""
 

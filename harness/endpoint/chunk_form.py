@@ -33,7 +33,7 @@ class ChunkForm(NamedTuple):
     def texts(self, received: bytes, at: int) -> tuple[list[str], int]:
         """The pieces of the chunks of this form from the line at `at` on, and where the empty line after them ends.
 
-        None if the first is of another form, or its piece is empty or no JSON string.
+        None if the first is of another form, or its piece is empty or not a JSON string.
         """
         size, texts = _FIRST_WINDOW, list[str]()
         while received.startswith(self.head, at):

@@ -66,7 +66,7 @@ class Connection:
             raise EndpointRefused("the API key contains characters that no header can carry; check HARNESS_API_KEY")
         self.address = shown_address(base_url)
         if not re.match(r"https?://[^/\s]+", base_url):
-            raise EndpointRefused(f"{self.address!r} is no address; write one like http://localhost:8000/v1")
+            raise EndpointRefused(f"{self.address!r} is not an address; write one like http://localhost:8000/v1")
         self.base_url = base_url
         self.model = model
         self.scrub = scrubber(api_key, *extras.headers.values(), *extras.query.values())
@@ -241,7 +241,7 @@ class Connection:
 
 
 def _is_odd_answer(error: BaseException) -> bool:
-    """Whether an answer came whose Content-Length is no length: it may be billed."""
+    """Whether an answer came whose Content-Length is not a length: it may be billed."""
     import httpx2
 
     return isinstance(error, httpx2.RemoteProtocolError) and "content-length" in str(error).lower()

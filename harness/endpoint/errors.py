@@ -83,7 +83,7 @@ class TransientFailure(Exception):
 
 
 SECRET_CHARACTERS = 8
-"""A header value shorter than this is no secret, and replacing it would garble messages."""
+"""A header value shorter than this is not a secret, and replacing it would garble messages."""
 
 
 def scrubber(key: str, *others: str) -> Callable[[str], str]:

@@ -1,7 +1,7 @@
-"""What is known of the open models of today: dialect, context, sampling, thinking switches and what they want replayed.
+"""Facts about current open models: dialect, context, sampling, thinking switches, and what must be replayed to them.
 
 A family is found by the name of the model. Its values come from the makers' pages and the vllm-project recipes; a
-profile takes them first, and then what the endpoint wants. A new model is one entry of `FAMILIES`.
+profile takes these values first, then those of the endpoint. A new model is one entry of `FAMILIES`.
 """
 
 from __future__ import annotations

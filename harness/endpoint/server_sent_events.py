@@ -109,7 +109,7 @@ class EventReader:
 
 
 def read_chunks(data: bytes) -> list[dict[str, Any]] | None:
-    """The JSON objects in the data of an event; None if it should be JSON and is none.
+    """The JSON objects in the data of an event; None if it should be JSON but is not.
 
     If a server puts only one line end between its events, each line is an object. Data that does not even begin like
     an object, such as `ping` or `[12:03] alive`, holds none.

@@ -14,13 +14,13 @@ from harness.endpoint.server_sent_events import EventReader, ServerSentEvent, is
 from harness.parsing.json_text import fix_surrogates
 
 _LARGEST = 64_000_000
-"""Limit in bytes; a longer answer is no reply."""
+"""Limit in bytes; a longer answer is not a reply."""
 
 _SURE = 256
 """From this many characters on, a chunk that begins with the last one surely replaces it."""
 
 _MOST_CHOICES = 128
-"""OpenAI's limit; a larger index of a choice is no index."""
+"""OpenAI's limit; a larger index of a choice is not valid."""
 
 _FIELDS = (*TEXTS, "reasoning_details", "tool_calls")
 
@@ -189,7 +189,7 @@ class ReplyReader:
         if event.id and last is not None and last.id == event.id and last.data == event.data:
             return
         if chunks is None and event.event in _EVENT_NAMES and not is_done(event.data) and not self.is_whole:
-            raise TransientFailure("the stream contains something that is no JSON", was_cut=self.has_begun)
+            raise TransientFailure("the stream contains something that is not JSON", was_cut=self.has_begun)
         for chunk in chunks or []:
             if event.event not in _EVENT_NAMES and "choices" not in chunk:
                 continue
@@ -232,7 +232,7 @@ class ReplyReader:
         self._deltas.append((delta, reason))
 
     def _read_document(self, document: bytes) -> None:
-        """Read an answer that is no stream: a reply in one piece, an error, or the page of a gateway."""
+        """Read an answer that is not a stream: a reply in one piece, an error, or the page of a gateway."""
         try:
             reply = parse(document.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
@@ -241,7 +241,7 @@ class ReplyReader:
                 raise TransientFailure(f"the endpoint answered with a web page ({page})", repeat_kind="page") from None
             raise TransientFailure("the reply was cut off: its JSON does not end", was_cut=True) from None
         if not isinstance(reply, dict):
-            raise TransientFailure("the endpoint answered with JSON that is no reply", repeat_kind="page")
+            raise TransientFailure("the endpoint answered with JSON that is not a reply", repeat_kind="page")
         if is_error(reply):
             self.error, self._document = reply, []
             return

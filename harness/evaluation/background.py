@@ -44,7 +44,7 @@ def start(
 
 
 def ensure(run: Run, evaluation: Evaluation) -> None:
-    """Let a thread work on an evaluation until it has its result, unless one does or it has one."""
+    """Start a thread that completes an evaluation, unless one works on it or the result is on record."""
     if not evaluation.finished:
         run.workers.start(f"evaluation {evaluation.id}", partial(_complete, run, evaluation))
 
@@ -83,7 +83,7 @@ def status_of(evaluation: Evaluation) -> JobStatus:
 
 
 def text_of(run: Run, name: str) -> str:
-    """What the model reads of an evaluation: its result, or that it has none yet."""
+    """What the model reads about an evaluation: its result, or that there is none yet."""
     evaluation = run.state.evaluations[name]
     if evaluation.finished:
         return result_text.result_text(run, evaluation)

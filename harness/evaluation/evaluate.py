@@ -34,7 +34,7 @@ from tasks.judging.judge import Judgement
 ANSWERED = ("scored", "unscored", "sampled", "invalid")
 """Statuses that the same files and command would get again; a failed or timed-out command may be run again."""
 OVERTIME_SECONDS = 5.0
-"""How long after the end of the time for attempts a job is killed that did not end by its own limit."""
+"""A job that did not end by its own limit is killed this long after the end of the time for attempts."""
 
 
 def start(

@@ -12,7 +12,7 @@ from runs.state import Evaluation
 from runs.versions.commits import StoredFile
 
 SEARCHED = 10
-"""Of so many evaluations, latest first, the commits are searched for a file."""
+"""The commits of this many evaluations, latest first, are searched for a file."""
 MOST_NAMED = 12
 
 

@@ -1,7 +1,7 @@
-"""How a solution failed on other training rows, in a word that the model may read.
+"""Names how a solution failed on other training rows, in one word that the model may read.
 
-Its output there must not be shown: the command trains on labels that are held out from the agent. So only the name of
-a usual exception is, of a fixed list: less than four bits, and only of a solution that is not trusted for it.
+Its output there must not be shown: the command trains on labels that are held out from the agent. So only the name of a
+common exception from a fixed list is shown: less than four bits, and only if the solution is not trusted because of it.
 """
 
 from __future__ import annotations

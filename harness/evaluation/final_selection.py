@@ -1,9 +1,9 @@
 """The final selection: choose the submission of record within the time kept back for it.
 
 1. Finalists: the best evaluation and a few others, one per tree, from all branches of the search.
-2. Reproduce: each runs again on other training rows; what does not score about the same is dropped.
+2. Reproduce: each runs again on other training rows; one that does not score about the same is dropped.
 3. Replicate: those that fit into the time run on fresh folds.
-4. Choose on rows that chose none of them; take an ensemble where such rows agree.
+4. Choose with rows that were not used to choose the finalists; take an ensemble if these rows agree.
 5. Refit the winner of a single split on all labelled rows.
 
 Every decision is an event with its numbers; repeated after a crash, the selection continues.

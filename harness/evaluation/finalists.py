@@ -29,7 +29,7 @@ def eligible(state: State) -> list[Evaluation]:
 
 
 def choose_finalists(ranked: Sequence[Evaluation], branches: dict[int, int], count: int) -> list[Evaluation]:
-    """The first `count`, where up to half of the places go to the tops of branches that would have none.
+    """The first `count`, where up to half of the places go to the tops of branches that would otherwise have none.
 
     Members of one branch err alike, so an ensemble gains more from another branch. `branches` gives that of each
     attempt.

@@ -44,9 +44,10 @@ SLOWDOWN = 3.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an evaluation comes to. `kind`: first, real, unclear or worse; `judged` has the score, its noise, and the
-    gain over the evaluation `against`; `over_folds` is the score over all folds, if it ran on them; see
-    `EvaluationFinished` for the rest."""
+    """The verdict on an evaluation, and what it rests on. `kind`: first, real, unclear or worse; `judged` has the
+    score, its noise, and the gain over the evaluation `against`; `over_folds` is the score over all folds, if it ran on
+    them; see `EvaluationFinished` for the rest.
+    """
 
     kind: str
     judged: Judgement | Comparison
@@ -214,9 +215,10 @@ def _keep_submission(run: Run, evaluation: Evaluation, others: list[Split]) -> s
 
 
 def shown_score(state: State, max_queries: int, verdict: Verdict, best: Evaluation | None) -> str:
-    """The score as the model may see it: it moves only where the score really did.
+    """The score as the model may see it; empty or words where no number is shown.
 
-    At most `max_queries` scores that are no real gain are shown: each is a query of the held-out rows.
+    A real gain shows its number, an unclear result never does. At most `max_queries` other results show one, because
+    each is a query of the held-out rows.
     """
     score, distrusted = verdict.judged.shown_score, bool(verdict.distrust_reason)
     if verdict.distrust_reason in (NOT_REPRODUCED, MEMORIZED, UNCHECKED_FILES):

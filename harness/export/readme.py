@@ -118,10 +118,10 @@ def _use(record: Record) -> Iterator[str]:
     image = f", image {one_line(created.image)}" if created.image else ""
     python = one_line(created.python) or "(not recorded)"
     yield (
-        f"The run had Python {python} in the sandbox {sandbox_text(created)}{image}. `run.sh` is no sandbox: read the "
-        "code before you run it. Code that names `/workspace` or `/home` finds these in a container only. All steps of "
-        "an evaluation run in one folder. The number of threads is that of the run, as far as it is on record. Another "
-        "machine, other packages, or code that is random or depends on time may give other bytes."
+        f"The run had Python {python} in the sandbox {sandbox_text(created)}{image}. `run.sh` is not a sandbox: read "
+        "the code before you run it. Code that names `/workspace` or `/home` finds these in a container only. All "
+        "steps of an evaluation run in one folder. The number of threads is that of the run, as far as it is on "
+        "record. Another machine, other packages, or code that is random or depends on time may give other bytes."
     )
     yield ""
     yield (

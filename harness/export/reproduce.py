@@ -1,7 +1,7 @@
 """Make the submission of an exported run again: run each part on its data, then combine them as the harness did.
 
 `harness export` copies this file to `reproduce/run.py` of an exported folder, with the modules of the harness that it
-imports beside it, so it needs Python 3.10 or later and no harness. Where a metric ranks predictions, or there are
+imports beside it, so it needs Python 3.10 or later, but not the harness. Where a metric ranks predictions, or there are
 10,000 rows or more, it also needs NumPy.
 """
 
@@ -68,7 +68,7 @@ def run_part(root: Path, recorded: dict[str, Any], part: dict[str, Any], search_
     try:
         table = test_rows(root / "rows" / split, recorded["splits"][split], work / "submission.csv")
     except SubmissionRefused as error:
-        sys.exit(f"What {name} made on {split} is no valid submission: {error}")
+        sys.exit(f"What {name} made on {split} is not a valid submission: {error}")
     out: Path = work / "test_rows.csv"
     write_columns(out, table)
     return out

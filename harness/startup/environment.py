@@ -57,8 +57,8 @@ def named(settings: RunSettings) -> Named:
         return Named(requirements=path)
     if settings.sandbox not in ("auto", "docker"):
         errors.fail(
-            f"environment {name} is no file or folder here, and as a Docker image it needs --sandbox docker instead of "
-            f"{settings.sandbox}"
+            f"environment {name} is not a file or folder here, and as a Docker image it needs --sandbox docker instead "
+            f"of {settings.sandbox}"
         )
     if settings.image and settings.image != name:
         errors.fail(f"environment {name} and image {settings.image} are different images: give one of them")

@@ -18,7 +18,7 @@ from sandboxes.select import open_sandbox
 
 
 def why_unfit(row: Row, plan: Plan, process: Settings, *, is_fresh: bool = False) -> str:
-    """Why this host cannot run the row; empty if it can. Mistakes in settings are no fault of the host.
+    """Why this host cannot run the row; empty if it can. Mistakes in settings are not a fault of the host.
 
     What was found once is believed, unless `is_fresh`.
     """

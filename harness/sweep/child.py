@@ -16,7 +16,7 @@ STOPPED = 3
 
 
 def become(worker: int, words: list[str]) -> NoReturn:
-    """Become the program, unless the worker has died already."""
+    """Replace this process by the program, unless the worker has died already."""
     if sys.platform == "linux":
         set_process_option(PR_SET_PDEATHSIG, signal.SIGTERM)  # it stays when the program is replaced
         if os.getppid() != worker:  # it died before the line above

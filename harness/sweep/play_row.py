@@ -175,7 +175,7 @@ class Worker:
         return outcome
 
     def _score(self, row: Row) -> None:
-        """Grade an ended run; a task without answers is no failure of the run."""
+        """Grade an ended run; a task without answers is not a failure of the run."""
         if not (self.process.grades / f"{row.run_id}.json").exists():
             self._run(row, ["score", row.run_id], stoppable=False)
 

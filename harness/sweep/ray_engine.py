@@ -161,7 +161,7 @@ class _Tasks:
             "num_cpus": needed["CPU"],
             "num_gpus": needed["GPU"],
             "memory": needed["memory"] or None,
-            "max_retries": -1,  # a lost node is no failure of the run
+            "max_retries": -1,  # a lost node is not a failure of the run
             "name": row.key,
             "runtime_env": {"env_vars": {"HARNESS_HOME": str(self._process.home), **self._plan.variables}},
         }

@@ -127,7 +127,7 @@ def _validated(values: dict[str, Any], yaml: YamlFile | None) -> SweepFile:
 def _explain(kind: str, location: Sequence[str], message: str) -> str:
     if kind == "extra_forbidden":
         known = ", ".join(SweepFile.model_fields)
-        return f"{location[-1]} is no key of a sweep file (its keys: {known}); settings of the runs go under `run:`"
+        return f"{location[-1]} is not a key of a sweep file (its keys: {known}); settings of the runs go under `run:`"
     if location[:1] == ["name"]:
         return "name: write at most 40 letters, digits and . _ -, as it names a folder"
     return f"{'.'.join(location[:2])}: {message}"

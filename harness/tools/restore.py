@@ -85,7 +85,7 @@ def _content(context: ToolContext, evaluation: str, file: StoredFile) -> bytes:
     try:
         (found,) = context.evaluated.files(evaluation, target)
     except ValueError:
-        raise PathRefused(f"a link to {link}, which is no file of this evaluation") from None
+        raise PathRefused(f"a link to {link}, which is not a file of this evaluation") from None
     if found.mode == LINK:
         raise PathRefused("a link to a link")
     return found.content

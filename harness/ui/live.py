@@ -79,7 +79,7 @@ class PlainLines:
             self._write(f"still running ({printable(doing)}), {standing(state)}")
 
     def say(self, line: str) -> None:
-        """Write a line about something that is no event, such as a long preparation."""
+        """Write a line about something that is not an event, such as a long preparation."""
         self._write(printable(line))
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class LivePanel:
             self._draw("")
 
     def say(self, line: str) -> None:
-        """Show a line about something that is no event above the panel."""
+        """Show a line about something that is not an event above the panel."""
         self._draw(printable(line))
 
     def close(self) -> None:

@@ -95,7 +95,7 @@ def _read(directory: int, name: str, owner: int) -> Request | str | None:
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            return "it is no regular file"
+            return "it is not a regular file"
         if status.st_uid != owner:
             return "it belongs to another user than the run"
         return parse_request(os.read(handle, MAX_BYTES + 1))

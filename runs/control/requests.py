@@ -84,6 +84,6 @@ def parse_request(content: bytes) -> Request | str:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        return f"it is no request: {where + ': ' if where else ''}{first['msg']}"
+        return f"it is not a request: {where + ': ' if where else ''}{first['msg']}"
     except ValueError as error:  # no UTF-8
-        return f"it is no request: {error}"
+        return f"it is not a request: {error}"

@@ -227,7 +227,7 @@ class LaneTimes:
         ran = max(0.0, event.mono - (0.0 if isinstance(event, Resumed) else self._mono))
         at = _moment(event.at)
         standstill = (at - self._at).total_seconds() - ran if at and self._at else 0.0
-        if standstill >= MIN_STANDSTILL and not isinstance(event, RunForked):  # that is no time of the fork
+        if standstill >= MIN_STANDSTILL and not isinstance(event, RunForked):  # that is not time of the fork
             for lane in self.lanes.values():
                 lane.spend(self.position, lane.doing())
                 lane.spend(self.position + standstill, "paused")

@@ -1,7 +1,7 @@
 """A Python environment of the agent: where it is, what else it needs, and what is installed in it.
 
-An environment is a prefix: a folder with `bin/python` and `lib/pythonX.Y/site-packages`. What is known of one is read
-from its files, without running its Python, which may belong to a container's image.
+An environment is a prefix: a folder with `bin/python` and `lib/pythonX.Y/site-packages`. Facts about it are read from
+its files, without running its Python, which may belong to a container's image.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Environment:
 def read_prefix(folder: Path, home: Path) -> Environment:
     """The environment in a prefix: a venv, a conda environment, or one that the harness built under `home`.
 
-    Raises `SandboxUnavailable` for a folder that is none or whose Python is too old.
+    Raises `SandboxUnavailable` for a folder that is not an environment, or whose Python is too old.
     """
     folder = folder.absolute()
     if not (folder / "pyvenv.cfg").is_file() and not (folder / "conda-meta").is_dir():

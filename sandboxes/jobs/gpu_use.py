@@ -1,4 +1,4 @@
-"""The use of GPUs, as `nvidia-smi` tells it where a job runs. Standard library only: runs inside containers."""
+"""Measures the use of GPUs with `nvidia-smi`, where a job runs. Standard library only: runs inside containers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class GpuUse:
 
     @property
     def is_asking(self) -> bool:
-        """Whether the tool runs; what it uses is no use of the job."""
+        """Whether the tool runs; what it uses does not count as use by the job."""
         return self._asked is not None
 
     def sample(self, now: float) -> None:
@@ -99,7 +99,7 @@ class GpuUse:
         self.peak_bytes = max(self.peak_bytes, sum(size for _, size in found))
 
     def close(self) -> None:
-        """End the tool, which is no process of the job."""
+        """End the tool, which is not a process of the job."""
         if self._asked is not None and self._asked.stdout is not None:
             self._asked.kill()
             self._asked.stdout.close()

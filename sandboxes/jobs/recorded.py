@@ -1,4 +1,4 @@
-"""What the files of an ended job tell of how it was started."""
+"""Reads from the files of an ended job how it was started."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def answer_frame(answers: Columns, targets: Sequence[str], numbers: bool) -> pd.
 
 
 def prediction_frame(predictions: Columns, answers: pd.DataFrame) -> pd.DataFrame:
-    """The predictions with the column types of the answers; NaN for a cell that should be a number and is none."""
+    """The predictions with the column types of the answers; NaN for a cell that should be a number but is not."""
     import pandas as pd
 
     is_float = {name: answers[name].dtype != object for name in answers.columns}

@@ -104,7 +104,7 @@ def answers_of(blend: Blend, role: str) -> tuple[Columns, list[str]]:
 
 
 def _rest_of(blend: Blend) -> Columns | None:
-    """The cells of columns of the task's sample that are no targets."""
+    """The cells of columns of the task's sample that are not targets."""
     path = blend.private_labels / "rest.csv"
     return read_columns(path) if path.exists() else None
 

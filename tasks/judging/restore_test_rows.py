@@ -12,7 +12,7 @@ def restore_test_rows(
 ) -> Columns:
     """The test rows with their ids in the task's own sample, and its columns in its order.
 
-    `originals` are these ids, where some differ; columns that are no targets have the cells of `rest`.
+    `originals` are these ids, where some differ; columns that are not targets have the cells of `rest`.
     """
     if originals is not None:
         test = test.with_column(id_column, originals)

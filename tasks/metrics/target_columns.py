@@ -100,7 +100,7 @@ def whole_numbers(frame: pd.DataFrame, targets: Sequence[str]) -> Any:
 def comparable_labels(answers: pd.Series[Any], predictions: pd.Series[Any]) -> tuple[Any, Any]:
     """Both columns as comparable labels: numbers where all answers are numbers, otherwise trimmed text.
 
-    A prediction that is no known label counts as wrong; it is not an error.
+    A prediction that is not a known label counts as wrong; it is not an error.
     """
     import pandas as pd
 

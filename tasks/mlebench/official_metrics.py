@@ -208,7 +208,7 @@ def accuracy_of_words(key: str, target: str, missing: str | None = None) -> Rule
         _require_columns(submission, key, target)
         _require_same_length(submission, answers)
         predicted, expected = _align_by_id(submission, answers, key)
-        # The two differ for missing classes and for classes that are no text; which one is used is the official choice.
+        # The two differ for missing classes and for classes that are not text; each is used where the official one is.
         score: float
         if missing is None:
             score = f1_score(expected[target].tolist(), predicted[target].tolist(), average="micro")

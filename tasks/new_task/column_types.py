@@ -99,7 +99,7 @@ def apply_types(table: Columns, given: Mapping[str, Kind], shown: str) -> Column
             cells, wrong = rewrite_numbers(table.column(name))
             if wrong:
                 raise TaskError(
-                    f"{shown}: --types {name}=number, but {wrong[:40]!r} in some row is no number. Empty such cells."
+                    f"{shown}: --types {name}=number, but {wrong[:40]!r} in some row is not a number. Empty such cells."
                 )
             table = table.with_column(name, cells)
         if kind == "time":

@@ -25,7 +25,7 @@ def make_from_kaggle(request: TaskRequest, name: str, home: Path, kaggle: Kaggle
     name = name.rstrip("/").rpartition("/")[2]
     if not NAME.fullmatch(name):
         raise TaskError(
-            f"--kaggle {name}: is no name of a competition. It is the last part of the competition's address."
+            f"--kaggle {name}: is not the name of a competition. It is the last part of the competition's address."
         )
     say(f"asking Kaggle about {name}", 0, 0)
     live = kaggle.competition(name)

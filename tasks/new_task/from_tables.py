@@ -105,7 +105,7 @@ def _prepare(request: TaskRequest, tables: Tables, read: Matched, findings: Find
 def _with_types(request: TaskRequest, tables: Tables, read: Matched) -> tuple[Columns, Columns]:
     """Train and test with corrected types; a column of both is rewritten in the same way."""
     train, test = read.train, read.test
-    apply_types(train.take([]), request.types, str(tables.train))  # refuses names that are no columns
+    apply_types(train.take([]), request.types, str(tables.train))  # refuses names that are not columns
     for name, kind in request.types.items():
         both = [*train.column(name), *(test.column(name) if name in test.header else ())]
         cells = apply_types(Columns([name], [both]), {name: kind}, str(tables.train)).column(name)

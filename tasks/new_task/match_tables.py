@@ -60,8 +60,8 @@ def match_tables(
                 "ones, or remove that column."
             )
         raise TaskError(
-            f"{tables.test_name}: its column {extra[0]!r} is no feature of {tables.train.name}. Remove it, or name the "
-            "tables that belong together."
+            f"{tables.test_name}: its column {extra[0]!r} is not a feature of {tables.train.name}. Remove it, or name "
+            "the tables that belong together."
         )
     if unused := [name for name in train.header if name not in (*test.header, *labels)]:
         findings.facts.append(f"only training rows have {', '.join(unused[:SHOWN])}")
@@ -122,8 +122,9 @@ def _numbered(sample: Columns, test: Columns, id_name: str, old_id: str, finding
 def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> None:
     if id_name not in sample.header or id_name not in test.header:
         raise TaskError(
-            f"{tables.sample}: its first column {sample.header[0]!r} is no column of {tables.test_name}, so it is not "
-            "the id. Name the id, which both have, with --id, or add a column with the sample's ids to test and train."
+            f"{tables.sample}: its first column {sample.header[0]!r} is not a column of {tables.test_name}, so it is "
+            "not the id. Name the id, which both have, with --id, or add a column with the sample's ids to test "
+            "and train."
         )
     ids, wanted = sample.column(id_name), test.column(id_name)
     if len(set(ids)) < len(ids):

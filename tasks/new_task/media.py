@@ -1,4 +1,4 @@
-"""Files of rows (images, sounds): folders by class, and columns of paths. They get names that tell nothing."""
+"""Files of rows (images, sounds): folders by class, and columns of paths. They get names that reveal nothing."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def read_folder(folder: Path, kind: str, samples: Sequence[Collection[str]] = ()
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
-    """The media files of each subfolder, at any depth; subfolders without any are no classes."""
+    """The media files of each subfolder, at any depth; subfolders without any are not classes."""
     if not folder.is_dir():
         return {}
     found = {}

@@ -35,7 +35,7 @@ def rewrite_commas(cells: Sequence[str]) -> list[str] | None:
 
 
 def rewrite_numbers(cells: Sequence[str]) -> tuple[list[str], str]:
-    """The cells as plain numbers, from `1,234.5`, `0,5`, `$ 12`, `12 %`, `(12)`; and the first that is no number."""
+    """The cells as plain numbers, from `1,234.5`, `0,5`, `$ 12`, `12 %`, `(12)`; and the first that is not a number."""
     known = {cell for cell in set(cells) if not is_missing(cell)}
     bare = {cell: re.sub(r"[\s$€£¥%]|(?<=\d)['_](?=\d)", "", cell) for cell in known}
     bare = {cell: re.sub(r"\(([\d.,]+)\)", r"-\1", text) for cell, text in bare.items()}  # accountants' (12) is -12

@@ -57,7 +57,7 @@ def _parse(name: str, data: bytes, shown: str, sheet: str, findings: Findings, w
     if suffix == "json" or data.lstrip()[:2] in (b"[{", b"[\n", b"[ "):
         return read_json(data, shown)
     if b"\0" in data[:4096] and not data.startswith(tuple(WIDE)):
-        raise TaskError(f"{shown}: is no table that can be read. Save it as CSV, TSV, JSON, Parquet or Excel.")
+        raise TaskError(f"{shown}: is not a table that can be read. Save it as CSV, TSV, JSON, Parquet or Excel.")
     table, separator = read_text_table(data, name, shown, wanted)
     if separator != ",":
         findings.facts.append(f"{SEPARATORS[separator]} separate the cells of {name}")
@@ -114,7 +114,7 @@ def _check_header(path: Path, table: Columns) -> None:
     are_names = len(set(digits)) == len(digits) and all(name.strip().isdigit() for name in digits)  # pixels, years
     if len(digits) > len(table.header) / 2 and not are_names:
         raise TaskError(
-            f"{path}: its first row contains numbers such as {digits[0]}, so it is no header. Add a row of "
+            f"{path}: its first row contains numbers such as {digits[0]}, so it is not a header. Add a row of "
             "names above it."
         )
     words, numbers = _count_words_above_numbers(table)

@@ -76,8 +76,8 @@ def sample_of(request: TaskRequest, test: Columns, labels: Sequence[str]) -> Col
     """A sample without predictions, with the ids that are named, those of files, or the numbers of the rows."""
     if request.id and request.id not in test.header:
         raise TaskError(
-            f"--id {request.id} is no column of the rows to predict. Their columns are: {', '.join(test.header[:20])}. "
-            "Leave --id out to get new ids."
+            f"--id {request.id} is not a column of the rows to predict. Their columns are: "
+            f"{', '.join(test.header[:20])}. Leave --id out to get new ids."
         )
     name = request.id or ("id" if test.header[0] == "id" else OWN_ID)
     ids = test.column(name) if name in test.header else [str(number) for number in range(1, len(test) + 1)]
@@ -155,7 +155,7 @@ def _read_test_folder(path: Path, train: Columns, kind: str, sample: Columns | N
                 f"{path}: train has no class {min(labels - known)!r}, as there is here. Remove this subfolder, or add "
                 "the class to train."
             )
-        findings.guesses.append(f"the subfolders of {path.name} are no labels: train has no such classes")
+        findings.guesses.append(f"the subfolders of {path.name} are not labels: train has no such classes")
     samples = [sample.column(name) for name in sample.header] if sample is not None else []
     return read_folder(path, kind, samples)
 

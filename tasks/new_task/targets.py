@@ -161,7 +161,7 @@ def number_words(table: Columns, targets: Sequence[str], request: TaskRequest, f
 
 
 def pair_of(kinds: set[str]) -> tuple[str, str] | None:
-    """The label whose probability people predict, and the other one; None for labels that are no known pair."""
+    """The label whose probability people predict, and the other one; None for labels that are not a known pair."""
     if len(kinds) != 2:
         return None
     by_lower = {kind.lower().removesuffix(".0"): kind for kind in kinds}
@@ -212,7 +212,7 @@ def _positive(cells: Sequence[str], name: str, request: TaskRequest | None, find
     if request is not None and request.positive is not None:
         if request.positive not in counts:
             labels = " and ".join(sorted(counts))
-            raise TaskError(f"--positive {request.positive} is no label of {name}, whose labels are {labels}.")
+            raise TaskError(f"--positive {request.positive} is not a label of {name}, whose labels are {labels}.")
         return request.positive
     pair = pair_of(set(counts))
     positive = pair[0] if pair else min(counts, key=lambda kind: (counts[kind], kind))

@@ -79,7 +79,7 @@ def test_description_says_only_what_is_true_of_groups_and_times(label: str, tmp_
 
 
 def test_id_that_no_row_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="--id Idd is no column of the rows to predict"):
+    with pytest.raises(TaskError, match="--id Idd is not a column of the rows to predict"):
         made(None, "left", id="Idd", into=tmp_path / "never", **write_parts(tmp_path, " "))
     assert not (tmp_path / "never").exists()
 

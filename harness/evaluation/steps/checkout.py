@@ -26,7 +26,7 @@ SETTINGS = frozenset((".json", ".yaml", ".yml", ".toml", ".txt", ".cfg", ".ini",
 SETTINGS_BYTES = 50_000
 RULE = f"code up to {CODE_BYTES // 1000} kB and settings up to {SETTINGS_BYTES // 1000} kB, in UTF-8"
 LINES = 8
-"""How many lines tell what was left out."""
+"""How many lines list what was left out."""
 
 
 @dataclass(frozen=True)

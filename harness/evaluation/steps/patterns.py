@@ -23,7 +23,7 @@ def normalise(pattern: str) -> str:
     Raises ValueError, with the reason, where it leaves the workspace.
     """
     if "\0" in pattern or len(pattern) > MAX_LENGTH:
-        raise ValueError(f"is no path of at most {MAX_LENGTH} characters")
+        raise ValueError(f"is not a path of at most {MAX_LENGTH} characters")
     path = PurePosixPath(pattern.strip())
     if path.is_absolute():
         root = next((root for root in _ROOTS if path.is_relative_to(root)), None)
