@@ -13,7 +13,7 @@ from harness import errors
 from harness.amounts import count, seed_count, speed
 from harness.cli import commands as call
 from harness.cli.control_options import add_control
-from harness.cli.parser import RUN_HELP, Parser
+from harness.cli.parser import RUN_HELP, Parser, SubParsers, add_command, add_plain, add_run_command
 from harness.cli.run_options import SET_HELP, add_config, add_resume, add_run
 
 _SPLITS = ["low", "medium", "high", "all", "dev"]
@@ -55,68 +55,49 @@ class _Version(argparse.Action):
         parser.exit(errors.DONE)
 
 
-_Commands = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
-
-
-def _add_listing(commands: _Commands[Parser]) -> None:
-    runs = commands.add_parser("runs", allow_abbrev=False, help="list all runs")
-    runs.set_defaults(command=call.runs)
+def _add_listing(commands: SubParsers[Parser]) -> None:
+    runs = add_command(commands, "runs", call.runs, "list all runs")
     runs.add_argument("--task", metavar="TASK", default="", help="only runs of this task")
     runs.add_argument("--sort", choices=_SORT_KEYS, default="started", help="what to sort by (default started)")
     runs.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
-    status = commands.add_parser("status", allow_abbrev=False, help="list the runs that are being played, a line each")
-    status.set_defaults(command=call.status)
-    show = commands.add_parser("show", allow_abbrev=False, help="print the transcript of a run")
-    show.set_defaults(command=call.show)
-    show.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_command(commands, "status", call.status, "list the runs that are being played, a line each")
+    show = add_run_command(commands, "show", call.show, "print the transcript of a run")
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
     show.add_argument("--cost", action="store_true", help="cost and cache hits of each turn instead")
     show.add_argument("--messages", action="store_true", help="chat messages as JSON Lines, one line per epoch")
     show.add_argument("--epochs", action="store_true", help="compactions of the window and their reasons instead")
-    view = commands.add_parser("view", allow_abbrev=False, help="show runs in a browser, live ones as they are played")
-    view.set_defaults(command=call.view)
+    view = add_command(commands, "view", call.view, "show runs in a browser, live ones as they are played")
     view.add_argument("run", metavar="RUN", nargs="?", help=f"{RUN_HELP} (default: the list of all runs)")
     view.add_argument("--port", metavar="N", type=count, help="the port on 127.0.0.1 (default 8765, or a free one)")
-    check = commands.add_parser("check", allow_abbrev=False, help="check that a run folder holds what was recorded")
-    check.set_defaults(command=call.check)
-    check.add_argument("run", metavar="RUN", help=RUN_HELP)
+    check = add_run_command(commands, "check", call.check, "check that a run folder holds what was recorded")
     check.add_argument("--save", metavar="DIR", type=Path, help="copy what is intact into a new folder")
-    replay = commands.add_parser("replay", allow_abbrev=False, help="replay a recorded run on the screen")
-    replay.set_defaults(command=call.replay)
-    replay.add_argument("run", metavar="RUN", help=RUN_HELP)
+    replay = add_run_command(commands, "replay", call.replay, "replay a recorded run on the screen")
     replay.add_argument(
         "--speed", metavar="X", type=speed, default=60.0, help="speed, as a multiple of the recorded one (default 60)"
     )
-    replay.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
-    tasks = commands.add_parser("tasks", allow_abbrev=False, help="list all tasks, or show one")
-    tasks.set_defaults(command=call.tasks)
+    add_plain(replay)
+    tasks = add_command(commands, "tasks", call.tasks, "list all tasks, or show one")
     tasks.add_argument("name", metavar="NAME", nargs="?", help="a task's name, its task.yaml, or its folder")
     tasks.add_argument("--metrics", action="store_true", help="list the metrics that a task may name instead")
     tasks.add_argument("--split", choices=_SPLITS, help="the competitions of this part of MLE-bench (low is Lite)")
 
 
-def _add_storage(commands: _Commands[Parser]) -> None:
-    du = commands.add_parser("du", allow_abbrev=False, help="show the disk space that runs and their data take")
-    du.set_defaults(command=call.du)
-    rm = commands.add_parser("rm", allow_abbrev=False, help="remove runs, and data that no other run needs")
-    rm.set_defaults(command=call.rm)
+def _add_storage(commands: SubParsers[Parser]) -> None:
+    add_command(commands, "du", call.du, "show the disk space that runs and their data take")
+    rm = add_command(commands, "rm", call.rm, "remove runs, and data that no other run needs")
     rm.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     rm.add_argument("--yes", action="store_true", help="remove; without it only the sizes are shown")
-    export = commands.add_parser("export", allow_abbrev=False, help="write a run's winning code to a folder, to run it")
-    export.set_defaults(command=call.export)
-    export.add_argument("run", metavar="RUN", help=RUN_HELP)
+    export = add_run_command(commands, "export", call.export, "write a run's winning code to a folder, to run it")
     export.add_argument("folder", metavar="DIR", type=Path, help="a folder that does not exist yet, or is empty")
 
 
-def _add_competitions(commands: _Commands[Parser]) -> None:
-    prepare = commands.add_parser("prepare", allow_abbrev=False, help="prepare the data of an MLE-bench competition")
-    prepare.set_defaults(command=call.prepare)
+def _add_competitions(commands: SubParsers[Parser]) -> None:
+    prepare = add_command(commands, "prepare", call.prepare, "prepare the data of an MLE-bench competition")
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
     prepare.add_argument("--raw", metavar="DIR", type=Path, help="Kaggle's files or zip, if already downloaded")
     prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
-    report = commands.add_parser("report", allow_abbrev=False, help="benchmark results over graded runs")
-    report.set_defaults(command=call.report)
+    report = add_command(commands, "report", call.report, "benchmark results over graded runs")
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
@@ -127,15 +108,12 @@ def _add_competitions(commands: _Commands[Parser]) -> None:
     report.add_argument("--json", action="store_true", help="JSON instead of Markdown")
     report.add_argument("--html", action="store_true", help="write one page per run, graded or not, to mail or archive")
     report.add_argument("--curve", action="store_true", help="also grade every attempt: medals over time")
-    submit = commands.add_parser("submit", allow_abbrev=False, help="submit a run's submission to Kaggle")
-    submit.set_defaults(command=call.submit)
-    submit.add_argument("run", metavar="RUN", help=RUN_HELP)
+    submit = add_run_command(commands, "submit", call.submit, "submit a run's submission to Kaggle")
     submit.add_argument("--competition", metavar="NAME", help="Kaggle's name of the competition, if different")
 
 
-def _add_score(commands: _Commands[Parser]) -> None:
-    score = commands.add_parser("score", allow_abbrev=False, help="grade finished runs against the private answers")
-    score.set_defaults(command=call.score)
+def _add_score(commands: SubParsers[Parser]) -> None:
+    score = add_command(commands, "score", call.score, "grade finished runs against the private answers")
     score.add_argument("run", metavar="RUN", nargs="+", help=RUN_HELP)
     score.add_argument("--json", action="store_true", help="MLE-bench's report as JSON instead of a table")
     score.add_argument("--output", metavar="DIR", type=Path, help="write MLE-bench's report file into this folder")
@@ -144,20 +122,16 @@ def _add_score(commands: _Commands[Parser]) -> None:
     )
 
 
-def _add_doctor(commands: _Commands[Parser]) -> None:
-    doctor = commands.add_parser(
-        "doctor", allow_abbrev=False, help="check this machine, its sandboxes and the endpoint"
-    )
-    doctor.set_defaults(command=call.doctor)
+def _add_doctor(commands: SubParsers[Parser]) -> None:
+    doctor = add_command(commands, "doctor", call.doctor, "check this machine, its sandboxes and the endpoint")
     doctor.add_argument("--endpoint", metavar="NAME", help="endpoint of config.toml to check")
     doctor.add_argument("--base-url", metavar="URL", help="endpoint to check")
     doctor.add_argument("--model", metavar="NAME", help="model the endpoint should serve")
     doctor.add_argument("--build-image", choices=["small", "ml"], help="build the Docker sandbox's image, and stop")
 
 
-def _add_new_task(commands: _Commands[Parser]) -> None:
-    new = commands.add_parser("new-task", allow_abbrev=False, help="create a task from a table or a folder")
-    new.set_defaults(command=call.new_task)
+def _add_new_task(commands: SubParsers[Parser]) -> None:
+    new = add_command(commands, "new-task", call.new_task, "create a task from a table or a folder")
     data = "a table (CSV, TSV, JSON, Parquet, Excel, also packed), or a folder"
     new.add_argument("data", metavar="DATA", type=Path, nargs="?", help=data)
     new.add_argument("--target", metavar="COLUMN", action="append", default=[], help="column to predict (repeatable)")
@@ -180,9 +154,8 @@ def _add_new_task(commands: _Commands[Parser]) -> None:
     new.add_argument("--into", metavar="DIR", type=Path, help="the folder to create (default: named like the file)")
 
 
-def _add_lessons(commands: _Commands[Parser]) -> None:
-    lessons = commands.add_parser("lessons", allow_abbrev=False, help="lessons of earlier runs, and their evidence")
-    lessons.set_defaults(command=call.lessons)
+def _add_lessons(commands: SubParsers[Parser]) -> None:
+    lessons = add_command(commands, "lessons", call.lessons, "lessons of earlier runs, and their evidence")
     lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")
     lessons.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="lessons, words, files or runs")
     lessons.add_argument("--ledger", metavar="FILE", help="the ledger file (default: ledger.sqlite in HARNESS_HOME)")
@@ -194,9 +167,8 @@ def _add_lessons(commands: _Commands[Parser]) -> None:
 _LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", "import", "learn", "verify", "benefit"]
 
 
-def _add_evolve(commands: _Commands[Parser]) -> None:
-    evolve = commands.add_parser("evolve", allow_abbrev=False, help="try a changed playbook, keep it if it is better")
-    evolve.set_defaults(command=call.evolve)
+def _add_evolve(commands: SubParsers[Parser]) -> None:
+    evolve = add_command(commands, "evolve", call.evolve, "try a changed playbook, keep it if it is better")
     what = ["list", "ask", "lessons", "show", "propose", "run", "use"]
     evolve.add_argument("what", choices=what, nargs="?", default="list", help="what to do (default list)")
     evolve.add_argument(
@@ -210,9 +182,8 @@ def _add_evolve(commands: _Commands[Parser]) -> None:
     evolve.add_argument("--yes", action="store_true", help="start the runs whose cost was stated")
 
 
-def _add_sweep(commands: _Commands[Parser]) -> None:
-    sweep = commands.add_parser("sweep", allow_abbrev=False, help="play many runs: tasks x seeds x settings")
-    sweep.set_defaults(command=call.sweep)
+def _add_sweep(commands: SubParsers[Parser]) -> None:
+    sweep = add_command(commands, "sweep", call.sweep, "play many runs: tasks x seeds x settings")
     what = "a sweep file, or tasks; or status, stop, resume, report, work or merge, and a sweep's name"
     sweep.add_argument("arguments", metavar="ARGUMENT", nargs="*", help=what)
     sweep.add_argument("--name", metavar="NAME", help="name of a new sweep (default: that of its file)")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
 
 RUN_HELP = "a run: its id or an unambiguous part of it, its folder, or `last`"
+SubParsers = argparse._SubParsersAction  # the type argparse gives its sub-commands; it has no public name
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +45,29 @@ class Parser(argparse.ArgumentParser):
     def _command(self, words: Sequence[str]) -> Parser:
         commands = self._commands()
         return next((commands[word] for word in words if word in commands), self)
+
+
+def add_command(
+    commands: SubParsers[Parser], name: str, call: Callable[[argparse.Namespace, Settings], int], text: str
+) -> Parser:
+    """Add a command that calls a function of `commands.py`; `text` is its line in `harness --help`."""
+    command = commands.add_parser(name, allow_abbrev=False, help=text)
+    command.set_defaults(command=call)
+    return command
+
+
+def add_run_command(
+    commands: SubParsers[Parser], name: str, call: Callable[[argparse.Namespace, Settings], int], text: str
+) -> Parser:
+    """Add a command whose first argument is one run."""
+    command = add_command(commands, name, call, text)
+    command.add_argument("run", metavar="RUN", help=RUN_HELP)
+    return command
+
+
+def add_plain(command: Parser) -> None:
+    """Add the option that replaces the live panel by plain lines."""
+    command.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
 
 
 def _hint(word: str, names: Iterable[str]) -> str:

@@ -6,24 +6,22 @@ import argparse
 
 from harness.amounts import count, dollars, gpu_count, hours, natural
 from harness.cli import commands as call
-from harness.cli.parser import RUN_HELP, Parser
+from harness.cli.parser import Parser, SubParsers, add_command, add_plain, add_run_command
 
 
-def add_run(commands: argparse._SubParsersAction[Parser], with_settings: bool) -> None:
-    run = commands.add_parser("run", allow_abbrev=False, help="start a run and play it until its budget ends")
-    run.set_defaults(command=call.run)
+def add_run(commands: SubParsers[Parser], with_settings: bool) -> None:
+    run = add_command(commands, "run", call.run, "start a run and play it until its budget ends")
     run.add_argument("task", metavar="TASK", help="a name from `harness tasks`, a task.yaml, or a folder with one")
     if with_settings:
         _add_settings(run)
-    run.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+    add_plain(run)
     run.add_argument("--detach", action="store_true", help="play in a separate session, print the run's id and return")
     run.add_argument("--resume-or-start", metavar="ID", help="continue the run of this id, or start it under this id")
     run.add_argument("--score", action="store_true", help="grade at the end; a graded run cannot be resumed")
 
 
-def add_config(commands: argparse._SubParsersAction[Parser], with_settings: bool) -> None:
-    config = commands.add_parser("config", allow_abbrev=False, help="show the effective settings and their sources")
-    config.set_defaults(command=call.config)
+def add_config(commands: SubParsers[Parser], with_settings: bool) -> None:
+    config = add_command(commands, "config", call.config, "show the effective settings and their sources")
     config.add_argument("task", metavar="TASK", nargs="?", help="include the `run:` part of this task")
     if with_settings:
         _add_settings(config)
@@ -56,11 +54,9 @@ _TYPES = {"hours": hours, "cost": dollars, "attempts": count, "turns": count, "p
 SET_HELP = "set any setting; `harness config` lists them"
 
 
-def add_resume(commands: argparse._SubParsersAction[Parser]) -> None:
-    resume = commands.add_parser("resume", allow_abbrev=False, help="continue a run that was stopped or crashed")
-    resume.set_defaults(command=call.resume)
-    resume.add_argument("run", metavar="RUN", help=RUN_HELP)
-    resume.add_argument("--parallel", metavar="N", type=count, help="play so many attempts at once from now on")
-    resume.add_argument("--base-url", metavar="URL", help="continue at this address of the endpoint from now on")
+def add_resume(commands: SubParsers[Parser]) -> None:
+    resume = add_run_command(commands, "resume", call.resume, "continue a run that was stopped or crashed")
+    resume.add_argument("--parallel", metavar="N", type=count, help="number of attempts played at once from now on")
+    resume.add_argument("--base-url", metavar="URL", help="address of the endpoint from now on")
     resume.add_argument("--model", metavar="NAME", help="the model's name at that address, if it differs")
-    resume.add_argument("--plain", action="store_true", help="plain lines instead of the live panel")
+    add_plain(resume)
