@@ -20,6 +20,12 @@ LONG_FILES = (
 """Files to start first, so that no worker runs one of them alone at the end."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="play as many kills, turns and runs as the slow tests' docstrings name"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the long files first; otherwise the order stays."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
@@ -36,6 +42,12 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Say where the workers of this session share prepared data."""
     base = tmp_path_factory.getbasetemp()
     Prepared.home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether `--full` is given, as in `.ci/slow`; without it, long tests play the smaller number they document."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture

@@ -81,10 +81,11 @@ def test_recorded_command_makes_the_submission_again_in_a_clone(
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("count", "most_seconds"), [(5, 3.0), pytest.param(50, 1.5, marks=pytest.mark.slow)])
 def test_run_killed_at_random_instants_equals_an_unbroken_run(
-    unbroken: tuple[Path, list[Event]], tmp_path: Path, count: int, most_seconds: float
+    unbroken: tuple[Path, list[Event]], full: bool, tmp_path: Path
 ) -> None:
+    """5 kills, which is one or two runs; 50 kills, which are closer to each other, with `--full`."""
+    count, most_seconds = (50, 1.5) if full else (5, 3.0)
     model_home, model_events = unbroken
     chance = random.Random(20260711)
     kills = 0

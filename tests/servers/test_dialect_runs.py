@@ -25,9 +25,10 @@ pytestmark = [
 
 
 @pytest.mark.timeout(900)
-def test_thirty_turns_in_each_dialect_lose_no_call(tmp_path: Path) -> None:
+def test_turns_in_each_dialect_lose_no_call(full: bool, tmp_path: Path) -> None:
+    """A run of 10 turns in each; of 30 with `--full`."""
     model = tmp_path / "reciter"
     subprocess.run([sys.executable, "-m", "tests.servers.tiny_dialects", str(model)], cwd=ROOT, check=True)
     serve = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--device", "cpu"]
     with real_server(serve, tmp_path / "log", "/health") as port:
-        play_each(tmp_path / "home", port, str(model))
+        play_each(tmp_path / "home", port, str(model), turns=30 if full else 10)

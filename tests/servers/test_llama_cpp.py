@@ -87,7 +87,8 @@ def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(3000)
-def test_thirty_turns_in_each_dialect_lose_no_call(tmp_path: Path) -> None:
+def test_turns_in_each_dialect_lose_no_call(full: bool, tmp_path: Path) -> None:
+    """A run of 10 turns in each; of 30 with `--full`."""
     model = tmp_path / "reciter.gguf"
     subprocess.run([sys.executable, "-m", "tests.servers.tiny_gguf", str(model), "--dialects"], cwd=ROOT, check=True)
     serve = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--model_alias", "tiny"]
@@ -95,7 +96,7 @@ def test_thirty_turns_in_each_dialect_lose_no_call(tmp_path: Path) -> None:
     with real_server(
         [*serve, "--n_ctx", "24576", "--interrupt_requests", "false"], tmp_path / "log", "/v1/models"
     ) as port:
-        play_each(tmp_path / "home", port, "tiny", at_once=1)  # it caches the prefix of one run
+        play_each(tmp_path / "home", port, "tiny", turns=30 if full else 10)
 
 
 LISTING = {"command": "ls data", "wait_seconds": 30}

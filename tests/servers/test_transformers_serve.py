@@ -23,7 +23,6 @@ from tests.servers.recorder import Recorded, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = [name for name in ("torch", "transformers", "uvicorn") if importlib.util.find_spec(name) is None]
-TURNS = 100
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,8 +39,10 @@ def served(folder: Path, *how: str) -> Iterator[int]:
         yield port
 
 
-def played(tmp_path: Path, port: int, model: Path, output_tokens: int) -> tuple[int, str, list[Event], list[Recorded]]:
-    """A run of 100 turns in short windows: how it ended, what it recorded, and what the server was asked in it."""
+def played(
+    tmp_path: Path, port: int, model: Path, output_tokens: int, turns: int
+) -> tuple[int, str, list[Event], list[Recorded]]:
+    """A run of so many turns in short windows: how it ended, what it recorded, and what the server was asked in it."""
     home = tmp_path / "home"
     home.mkdir()
     limits = f"context_tokens = {8000 + output_tokens}\noutput_tokens = {output_tokens}\n"
@@ -60,7 +61,7 @@ def played(tmp_path: Path, port: int, model: Path, output_tokens: int) -> tuple[
         ]
         code, printed = harness(home, "run", "digits", *flags)
         assert code == 4 and "--accept-lost-thinking" in printed, printed
-        flags += ["--turns", str(TURNS), "--accept-lost-thinking"]
+        flags += ["--turns", str(turns), "--accept-lost-thinking"]
         code, printed = harness(home, "run", "digits", *flags, seconds=600)
         asked = [one for one in recorder.kept if rb"\nattempt: " in one.body]
     return code, printed, events_of(only_run(home)), asked
@@ -79,20 +80,22 @@ def check_accounts(events: list[Event], asked: list[Recorded]) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_a_hundred_turns_with_a_model_that_recites(tmp_path: Path) -> None:
+def test_turns_with_a_model_that_recites_lose_no_call(full: bool, tmp_path: Path) -> None:
+    """40 turns, in windows that are compacted; 100 with `--full`."""
+    turns = 100 if full else 40
     with served(tmp_path / "tiny") as port:
-        code, printed, events, asked = played(tmp_path, port, tmp_path / "tiny", 64)
+        code, printed, events, asked = played(tmp_path, port, tmp_path / "tiny", 64, turns)
     assert code == 0, printed
     assert isinstance(events[-1], RunEnded) and events[-1].why == "turns"
     check_accounts(events, asked)
     replies = [event for event in events if isinstance(event, ModelReplied)]
-    assert len(replies) == TURNS and not [event for event in events if isinstance(event, ModelFailed)]
+    assert len(replies) == turns and not [event for event in events if isinstance(event, ModelFailed)]
     calls = [call for event in replies for call in event.calls]
-    assert len(calls) > TURNS / 2 and {call.name for call in calls} == {"bash"}
+    assert len(calls) > turns / 2 and {call.name for call in calls} == {"bash"}
     assert all(json.loads(call.arguments) == {"command": "ls data", "wait_seconds": 30} for call in calls)
     results = [event for event in events if isinstance(event, ToolFinished)]
     assert len(results) == len(calls) and all("train.csv" in event.content for event in results)
-    assert sum(isinstance(event, ModelAsked) for event in events) == TURNS
+    assert sum(isinstance(event, ModelAsked) for event in events) == turns
     (probed,) = [event for event in events if event.kind == "endpoint_probed"]  # type: ignore[attr-defined]
     told = "\n".join(probed.findings)  # type: ignore[attr-defined]
     for habit in (
@@ -108,9 +111,9 @@ def test_a_hundred_turns_with_a_model_that_recites(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_a_hundred_turns_with_random_weights_end_cleanly(tmp_path: Path) -> None:
+def test_turns_with_random_weights_end_cleanly(tmp_path: Path) -> None:
     with served(tmp_path / "random", "--random") as port:
-        code, printed, events, asked = played(tmp_path, port, tmp_path / "random", 24)
+        code, printed, events, asked = played(tmp_path, port, tmp_path / "random", 24, turns=100)
     assert "Traceback" not in printed
     assert isinstance(events[-1], RunEnded)
     # Nothing but noise: fifty replies in a row without a usable call end a run.
