@@ -7,7 +7,7 @@ with listening(print): ...
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -36,12 +36,13 @@ def report(doing: str) -> None:
         listener(doing)
 
 
-def counted(items: Collection[_T], doing: str) -> Iterator[_T]:
-    """The items, reporting how many of them are done."""
+def counted(items: Iterable[_T], doing: str, total: int = 0) -> Iterator[_T]:
+    """The items, reporting how many of them are done, and of how many where this is known."""
     report(doing)
-    listener, total, told_at = _listener.get(), len(items), time.monotonic()
+    listener, told_at = _listener.get(), time.monotonic()
+    total = total or (len(items) if isinstance(items, Sized) else 0)
     for done, item in enumerate(items):
-        if listener and done % 64 == 0 and time.monotonic() - told_at > _REPORT_SECONDS:
+        if listener and time.monotonic() - told_at > _REPORT_SECONDS:
             told_at = time.monotonic()
-            listener(f"{doing}, {done:,} of {total:,}")
+            listener(f"{doing}, {done:,}" + (f" of {total:,}" if total else ""))
         yield item

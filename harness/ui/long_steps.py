@@ -32,19 +32,20 @@ class _Announcer:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._doing = "preparing"
-        self._began = time.monotonic()
-        self._next = FIRST_SECONDS
+        self._began = self._said = time.monotonic()
+        self._pause = FIRST_SECONDS
         self.over = threading.Event()
 
     def note(self, doing: str) -> None:
         """A step begins, or has come further; a step is named by the words before the first comma."""
         if doing.partition(",")[0] != self._doing.partition(",")[0]:
-            self._began, self._next = time.monotonic(), FIRST_SECONDS
+            self._began, self._pause = time.monotonic(), FIRST_SECONDS
         self._doing = doing
 
     def watch(self) -> None:
         while not self.over.wait(_TICK_SECONDS):
-            lasted = time.monotonic() - self._began
-            if lasted >= self._next:
-                self._next = lasted + min(LONGEST_SECONDS, max(FIRST_SECONDS, lasted))
+            now = time.monotonic()
+            if now - self._said >= self._pause:
+                self._said, lasted = now, now - self._began
+                self._pause = min(LONGEST_SECONDS, max(FIRST_SECONDS, lasted))
                 self._say(f"{self._doing} ({lasted:.0f} s)")

@@ -13,7 +13,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from tasks.io.csv_text import TableError, read_header
 from tasks.io.folder import scan
 from tasks.io.hashing import hash_of, hash_of_file
 from tasks.metrics.registry import Metric, metric_from_record
-from tasks.progress import report
+from tasks.progress import counted
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -189,8 +189,7 @@ def _fingerprint(task: Task, seed: int, split: Split, version: int = FORMAT) -> 
     state += [asdict(task.recipe), *([version] if version > 1 else [])]
     files = [task.submission.sample, *([task.labels.file] if task.labels else [])]
     hashed = {path.relative_to(task.public).as_posix() for path in files if path.is_relative_to(task.public)}
-    report("reading the data")
-    for name, size in scan(task.public):
+    for name, size in counted(scan(task.public), "reading the data"):
         state.append([name, size])
         if name in hashed or name.lower().endswith(".csv"):
             state.append(hash_of_file(task.public / name))
@@ -213,13 +212,16 @@ def _clear_abandoned(folder: Path) -> None:
 
 def _seal(folder: Path) -> None:
     """Make public files read-only with one date, and the private labels accessible to the owner alone."""
-    report("sealing the data")
-    for parent, _, names in os.walk(folder / "public", topdown=False):
-        for path in (os.path.join(parent, name) for name in names):  # noqa: PTH118 - ten times as fast
-            if not has_shown_attributes(os.lstat(path)):  # links have these already, and may belong to another user
-                os.chmod(path, 0o444)  # noqa: PTH101
-                os.utime(path, (FILE_TIME, FILE_TIME))
-        os.chmod(parent, 0o755)  # noqa: PTH101
-        os.utime(parent, (FILE_TIME, FILE_TIME))
+    for path, is_folder in counted(_paths(folder / "public"), "sealing the data"):
+        if is_folder or not has_shown_attributes(os.lstat(path)):  # links have these, and may be of another user
+            os.chmod(path, 0o755 if is_folder else 0o444)  # noqa: PTH101 - paths as text are ten times as fast
+            os.utime(path, (FILE_TIME, FILE_TIME))
     (folder / "custody").chmod(0o700)
     folder.chmod(0o711)
+
+
+def _paths(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Each file and folder, and whether it is a folder; a folder after what it contains."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        yield from ((f"{parent}/{name}", False) for name in names)
+        yield parent, True

@@ -23,6 +23,7 @@ from tasks.io.archives import pack
 from tasks.io.csv_text import Row, TableError, as_number, open_writer, write_rows
 from tasks.io.path_templates import Template
 from tasks.metrics.ranking import order_auc, reveals_class
+from tasks.progress import report
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
@@ -74,6 +75,7 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
     if task.labels is None:
         return _build_unchanged(task, public, private_labels, store)
     inputs = load_inputs(task, task.labels)
+    report("choosing the rows to hold out")
     held_out = choose_held_out(task, task.labels, inputs.train, seed, split)
     draw = f"{seed}{split.name}"
 
@@ -85,6 +87,7 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
     order = _order_train(task, inputs, draw) if held_out.plan.cv_folds else None
     names = rename_ids(task, task.labels, inputs, list_other_files(task, inputs, ()), draw) if order else {}
     edit = _id_editor(inputs.train.source.header, inputs.encoder.id.single_field, names)
+    report("writing the tables")
     moved = inputs.train.source.write_without(target_of, held_out.roles, order, edit)
     units = [*_test_units(task, inputs), *_held_out_units(task, task.labels, inputs, held_out.roles, moved)]
     shown = list(_renumber(task, inputs, _order_units(task, units, draw), names))

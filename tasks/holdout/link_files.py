@@ -6,10 +6,12 @@ and test files are mixed. Otherwise it is copied once into a store, in random or
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.io.atomic import FILE_TIME
@@ -17,26 +19,37 @@ from tasks.io.hashing import hash_of
 from tasks.metrics.ranking import reveals_class
 from tasks.progress import counted
 
+_THREADS = 4
+"""Files are copied side by side, since a copy waits for the system more than for Python."""
+_CHUNK = 64
+"""Files that a thread takes at once."""
+
 
 def link_rows(
     source: Path, target: Path, names: Mapping[str, str], store: Path, draw: str, held: Collection[str]
 ) -> None:
     """Show the files of rows under their new names, written in random order; `held` are those of held-out rows."""
-    _make_store(store)
-    made: set[Path] = set()
+    _make_folders(target, names.values(), store)
     test_folders = {after.rpartition("/")[0] for name, after in names.items() if name in held}
     ordered = sorted(names, key=lambda name: hash_of(f"{draw}:{name}"))
     stats = {name: (source / name).stat() for name in ordered}
     beside_test = [name for name in ordered if name in held or names[name].rpartition("/")[0] in test_folders]
     held_by_inode = [name in held for name in sorted(beside_test, key=lambda name: stats[name].st_ino)]
     can_link = all(map(has_shown_attributes, stats.values())) and not reveals_class(held_by_inode)
-    for name in counted(ordered, "copying files of rows"):
-        path = target / names[name]
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
-        if not (can_link and _try_link(source / name, path)):
-            _link_from_store(f"{source}/{name}", name, stats[name], str(path), str(store))
+
+    def show(name: str) -> None:
+        before, after = f"{source}/{name}", f"{target}/{names[name]}"
+        if not (can_link and _try_link(before, after)):
+            _link_from_store(before, name, stats[name], after, str(store))
+
+    _for_each(ordered, show, "copying files of rows")
+
+
+def link_files(source: Path, target: Path, names: Sequence[str], store: Path) -> None:
+    """Show files that belong to no row, as one copy for all splits. A link shares mode and date, so a file of the user
+    is linked only if it has those of public files."""
+    _make_folders(target, names, store)
+    _for_each(names, lambda name: _link_file(f"{source}/{name}", f"{target}/{name}", name, store), "copying files")
 
 
 def has_shown_attributes(stats: os.stat_result) -> bool:
@@ -44,16 +57,48 @@ def has_shown_attributes(stats: os.stat_result) -> bool:
     return stat.S_ISREG(stats.st_mode) and stat.S_IMODE(stats.st_mode) == 0o444 and stats.st_mtime == FILE_TIME
 
 
-def _try_link(source: Path | str, target: Path | str) -> bool:
+def _make_folders(target: Path, names: Collection[str], store: Path) -> None:
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in {name.rpartition("/")[0] for name in names}:
+        (target / folder).mkdir(parents=True, exist_ok=True)
+
+
+def _for_each(names: Sequence[str], act: Callable[[str], None], doing: str) -> None:
+    """Act on each name in a few threads, and report how many are done. After an error the rest are left."""
+
+    def act_on(chunk: Sequence[str]) -> Sequence[str]:
+        for name in chunk:
+            act(name)
+        return chunk
+
+    chunks = (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
+    pool = ThreadPoolExecutor(_THREADS, "copy")
+    try:
+        done = itertools.chain.from_iterable(pool.map(act_on, chunks))
+        for _ in counted(done, doing, len(names)):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _link_file(before: str, after: str, name: str, store: Path) -> None:
+    stats = os.lstat(before)
+    if has_shown_attributes(stats) and _try_link(before, after):
+        return
+    if stat.S_ISLNK(stats.st_mode):
+        stats = os.stat(before)  # noqa: PTH116 - paths as text are three times as fast
+    stored = f"{store}/{_key(name, stats)}"
+    if not _try_link(stored, after):
+        _copy(before, after)
+        _try_link(after, stored)  # after the copy is whole; where another process was first, both have the same bytes
+
+
+def _try_link(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except OSError:  # another file system, a file of another owner, too many links
         return False
     return True
-
-
-def _make_store(store: Path) -> None:
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _key(name: str, stats: os.stat_result) -> str:
@@ -62,13 +107,12 @@ def _key(name: str, stats: os.stat_result) -> str:
 
 
 def _link_from_store(source: str, name: str, stats: os.stat_result, target: str, store: str) -> None:
+    """Show a file of a row, from one folder in which all such files are made: its inode number tells no role."""
     stored = f"{store}/{_key(name, stats)}"
     if not os.path.lexists(stored):
         draft = f"{stored}.{os.getpid()}.part"
         try:
             _copy(source, draft)
-            os.chmod(draft, 0o444)  # noqa: PTH101 - paths as text are three times as fast
-            os.utime(draft, (FILE_TIME, FILE_TIME))
             os.rename(draft, stored)  # noqa: PTH104
         except BaseException:
             Path(draft).unlink(missing_ok=True)
@@ -77,36 +121,28 @@ def _link_from_store(source: str, name: str, stats: os.stat_result, target: str,
         _copy(stored, target)
 
 
-def link_files(source: Path, target: Path, names: Sequence[str], store: Path) -> None:
-    """Show files that belong to no row, as one copy for all splits. A link shares mode and date, so a file of the user
-    is linked only if it has those of public files."""
-    _make_store(store)
-    made: set[str] = set()
-    for name in counted(names, "copying files"):
-        before, after, folder = f"{source}/{name}", f"{target}/{name}", name.rpartition("/")[0]
-        if folder not in made:
-            os.makedirs(f"{target}/{folder}", exist_ok=True)  # noqa: PTH103 - paths as text are three times as fast
-            made.add(folder)
-        stats = os.lstat(before)
-        if has_shown_attributes(stats) and _try_link(before, after):
-            continue
-        if stat.S_ISLNK(stats.st_mode):
-            stats = os.stat(before)  # noqa: PTH116
-        if not _try_link(f"{store}/{_key(name, stats)}", after):
-            _link_from_store(before, name, stats, after, str(store))
-
-
 def _copy(source: str, target: str) -> None:
-    """Copy a file's bytes, or share them where the file system can (Btrfs, XFS)."""
+    """Copy a file's bytes, or share them where the file system can (Btrfs, XFS), with mode and date of public files."""
     before = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        after = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        after = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            while os.copy_file_range(before, after, 1 << 30):
-                pass
+            _copy_bytes(before, after)
+            os.fchmod(after, 0o444)
+            os.utime(after, (FILE_TIME, FILE_TIME))
         finally:
             os.close(after)
-    except (OSError, AttributeError):  # not every file system and kernel can
-        shutil.copyfile(source, target)
     finally:
         os.close(before)
+
+
+def _copy_bytes(before: int, after: int) -> None:
+    try:
+        while os.copy_file_range(before, after, 1 << 30):
+            pass
+    except (OSError, AttributeError):  # not every file system and kernel can
+        os.lseek(before, 0, os.SEEK_SET)
+        os.ftruncate(after, 0)
+        os.lseek(after, 0, os.SEEK_SET)
+        with open(before, "rb", closefd=False) as reader, open(after, "wb", closefd=False) as writer:
+            shutil.copyfileobj(reader, writer)

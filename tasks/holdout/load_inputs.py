@@ -19,8 +19,9 @@ from tasks.config.recipe import Answer
 from tasks.holdout.sources import MarkedFile, Source, Table, labelled_source, open_source
 from tasks.holdout.target_encoding import AnswerEncoder
 from tasks.io.csv_text import Positions, Row, TableError, number, read_header, read_rows
-from tasks.io.folder import scan
+from tasks.io.folder import list_names
 from tasks.io.path_templates import PathPattern
+from tasks.progress import counted
 
 if TYPE_CHECKING:
     from tasks.task import Labels, Task
@@ -78,7 +79,7 @@ class TaskInputs:
     """Everything a split needs from a task's files.
 
     `used` are the fields that the recipe mentions, `notes` describe what was inferred, `replaced` are the files that
-    are rewritten.
+    are rewritten, `files` the names of all public files.
     """
 
     sample: Sample
@@ -88,6 +89,7 @@ class TaskInputs:
     used: frozenset[str]
     notes: tuple[str, ...]
     replaced: frozenset[Path]
+    files: Sequence[str]
 
 
 def load_inputs(task: Task, labels: Labels) -> TaskInputs:
@@ -97,11 +99,12 @@ def load_inputs(task: Task, labels: Labels) -> TaskInputs:
     page = task.recipe.files[0][1] if task.recipe.files else ""
     encoder = AnswerEncoder(answer, labels.id, labels.targets, task.submission.targets, task.public, page)
     train = read_labelled_rows(task, labels, encoder)
-    test = find_test(task, labels, train, encoder, sample)
+    files = list_names(task.public, is_strict=True)
+    test = find_test(task, labels, train, encoder, sample, files)
     _refuse_repeated(train, test, encoder)
     paths = {*train.source.paths, *(test.source.paths if test.source else ()), task.submission.sample}
     used = fields_used(task, labels, sample, encoder)
-    return TaskInputs(sample, train, test, encoder, used, notes, frozenset(paths))
+    return TaskInputs(sample, train, test, encoder, used, notes, frozenset(paths), files)
 
 
 # ------------------------------------------------------------------------------------------------------------ sample
@@ -150,7 +153,7 @@ def read_labelled_rows(task: Task, labels: Labels, encoder: AnswerEncoder) -> Tr
     plain, read_label = source.plain, _label_reader(task, labels, train, encoder)
     ids_differ = encoder.is_plain and not (recipe.unit or recipe.renumber or set(ids) & {labels.group})
     cache: dict[Any, tuple[str | None, float]] = {}
-    for row_number, row in enumerate(source.rows()):
+    for row_number, row in enumerate(counted(source.rows(), "reading the labelled rows")):
         cells = cells_of(row)
         label = cache.get(cells)
         if label is None:  # most labels repeat, and there may be fifty million of them
@@ -229,7 +232,9 @@ def _answer(task: Task, labels: Labels) -> tuple[Answer, tuple[str, ...]]:
 # --------------------------------------------------------------------------------------------------- rows to predict
 
 
-def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, sample: Sample) -> Test:
+def find_test(
+    task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, sample: Sample, files: Sequence[str]
+) -> Test:
     """The rows to predict.
 
     They come from the table that the recipe names; without a recipe from the one public CSV that has the labels file's
@@ -246,7 +251,7 @@ def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, 
     elif recipe.files:
         test_source = None
     else:
-        test_source = Table([(_infer_test_file(task, labels, source), "")])
+        test_source = Table([(_infer_test_file(task, labels, source, files), "")])
     if test_source is None:
         if not encoder.id.single_field:
             raise TableError("if only the sample lists the rows to predict, `labels.id` must be one column")
@@ -256,11 +261,12 @@ def find_test(task: Task, labels: Labels, train: Train, encoder: AnswerEncoder, 
     return Test(test_source, test_source.header, rows, _find_sample_rows(rows, test_source, encoder, sample))
 
 
-def _infer_test_file(task: Task, labels: Labels, source: Source) -> Path:
+def _infer_test_file(task: Task, labels: Labels, source: Source, files: Sequence[str]) -> Path:
     columns = set(source.header) - set(labels.targets)
     shapes = [columns, columns - {labels.group}]
     others = {labels.file, task.submission.sample}
-    candidates = [path for path in _tables(task.public) if path not in others and set(read_header(path)) in shapes]
+    tables = [task.public / name for name in files if name.lower().endswith(".csv")]
+    candidates = [path for path in tables if path not in others and set(read_header(path)) in shapes]
     if len(candidates) == 1:
         return candidates[0]
     expected = ", ".join(name for name in source.header if name in columns)
@@ -307,10 +313,6 @@ class IdFinder:
         if queue is None:
             return self._positions.find(name)
         return queue.popleft() if queue else None
-
-
-def _tables(public: Path) -> list[Path]:
-    return [public / name for name, _ in scan(public) if name.lower().endswith(".csv")]
 
 
 def fields_of(header: Row, row: Row, source: Source | None, wanted: Collection[str]) -> dict[str, str]:

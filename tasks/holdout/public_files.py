@@ -17,7 +17,7 @@ from tasks.holdout.link_files import link_files, link_rows
 from tasks.holdout.sources import list_members
 from tasks.io.archives import Unreadable, pack, read_texts
 from tasks.io.csv_text import Row, TableError, read_header, read_rows, write_rows
-from tasks.io.folder import scan
+from tasks.io.folder import list_names
 from tasks.io.path_templates import PathPattern
 from tasks.progress import counted
 
@@ -92,9 +92,7 @@ def list_other_files(task: Task, inputs: TaskInputs, archives: Sequence[str]) ->
     written = {name for name, _ in recipe.side} | {name for name, _ in recipe.also_mark} | set(archives)
     rewritten = [path for path in inputs.replaced if path.is_relative_to(task.public)]
     written |= {path.relative_to(task.public).as_posix() for path in rewritten} | {task.submission.shown}
-    return [
-        name for name, _ in scan(task.public, is_strict=True) if name not in written and not recipe.is_omitted(name)
-    ]
+    return [name for name in inputs.files if name not in written and not recipe.is_omitted(name)]
 
 
 def _matches(patterns: Sequence[PatternPair], archive: str, name: str) -> bool:
@@ -253,7 +251,7 @@ def _first_names(names: Sequence[str]) -> str:
 
 def write_all_files(task: Task, public: Path, store: Path) -> None:
     """Show every file except those omitted, with one date and mode. Raises TableError."""
-    names = [name for name, _ in scan(task.public, is_strict=True)]
+    names = list_names(task.public, is_strict=True)
     link_files(task.public, public, [name for name in names if not task.recipe.is_omitted(name)], store)
 
 

@@ -11,7 +11,7 @@ from tasks.holdout.link_files import link_files
 from tasks.holdout.sources import FILES, FileNames, Table, labelled_source, list_candidates
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.csv_text import Row, TableError
-from tasks.io.folder import scan
+from tasks.io.folder import list_names
 from tasks.io.path_templates import PathPattern
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _removed(task: Task, labels: Labels, header: Row, rows: Sequence[Row], share
 
 
 def _link(public: Path, out: Path, left_out: Collection[str]) -> None:
-    names = [name for name, _ in scan(public) if name not in left_out]
+    names = [name for name in list_names(public) if name not in left_out]
     link_files(public, out, names, out.parent / ".files")
 
 

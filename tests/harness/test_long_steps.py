@@ -36,3 +36,14 @@ def test_a_quick_start_says_nothing() -> None:
     with announcing_long_steps(said.append):
         report("reading the data")
     assert said == []
+
+
+def test_many_short_steps_are_no_silence_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_steps, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(long_steps, "_TICK_SECONDS", 0.01)
+    said: list[str] = []
+    with announcing_long_steps(said.append):
+        for number in range(30):
+            report(f"reading table {number}")
+            time.sleep(0.02)
+    assert len(said) >= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,28 @@ def test_copying_reports_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monke
     heard: list[str] = []
     with listening(heard.append):
         make_blend(task, 0, tmp_path / "data" / "split")
-    assert {"reading the data", "copying files", "sealing the data"} <= set(heard)
+    assert {"listing the files", "reading the data", "copying files", "sealing the data"} <= set(heard)
     assert any(text.startswith("copying files, 64 of 3") for text in heard)
+    assert "listing the files, 64" in heard
+
+
+def test_a_copy_that_fails_midway_is_never_taken_as_whole(tmp_path: Path) -> None:
+    task = churn(tmp_path / "task")
+    with_many_files(tmp_path / "task")
+    large = task.public / "scans/large.txt"
+    large.write_bytes(b"x\n" * 1_000_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(TaskError, match="cannot be prepared"):
+            make_blend(task, 0, tmp_path / "data" / "split")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "data" / "split").exists()
+    blend = make_blend(task, 0, tmp_path / "data" / "split")
+    assert (blend.public / "scans/large.txt").read_bytes() == large.read_bytes()
+    scans = [path.relative_to(task.public) for path in (task.public / "scans").rglob("*.txt")]
+    assert all((blend.public / path).read_bytes() == (task.public / path).read_bytes() for path in scans)
 
 
 def test_counted_gives_every_item_whether_or_not_somebody_listens() -> None:
