@@ -30,10 +30,11 @@ _LAST = re.compile(rf"(?:{_ENDS}|</?tool_calls?>)\Z")
 _LONGEST_TAG = 24
 _LEAKED_END = re.compile(
     r"(?:</?[｜|‖]{1,2}DSML[｜|‖]{1,2} ?\w*>?|\]<\]minimax\[>\[(?:</?[\w.\-]*>?)?|</arg_(?:key|value)>"
-    r"|<\|(?:tool_call_end|call|end|return|close|sep|im_end)\|>|<｜tool▁calls?▁end｜>|</steptml:\w+>|</minimax:tool_call>)\s*\Z"
+    r"|<\|(?:tool_calls?(?:_section)?_end|call|end|return|close|sep|im_end|eot_id|eom_id|python_end|end_of_msg)\|>"
+    r"|<｜(?:tool▁calls?▁end|end▁of▁sentence)｜>|</(?:steptml:\w+|minimax:tool_call|TOOLCALL)>|\[/TOOL_CALLS\]|\[e~\[)\s*\Z"
 )
 _LEAKED_INSIDE = re.compile(r"[｜|‖]DSML[｜|‖]|\]<\]minimax\[>\[|</arg_(?:key|value)>")
-_LEAKED_XML_END = re.compile(r"</(?:parameter|invoke|function|tool_call)>\s*\Z")
+_LEAKED_XML_END = re.compile(r"</(?:parameter|invoke|function|tool_calls?|(?:mm:)?think)>\s*\Z")
 
 
 def without_marks(text: str) -> str:

@@ -160,7 +160,7 @@ def _decide(call: ReceivedCall, tools: Sequence[ToolSpec]) -> _Decision:
     if reading is not None and tool is not None:
         reading = _unwrapped_call(reading, tool)
     if call.is_cut or reading is None:
-        return _unreadable(call, name)
+        return _unreadable(call, name, "" if tool or not call.name else _unknown(call.name, tools))
     if tool is None:
         return _Decision(name, _arguments_text(reading), ERROR, _unknown(call.name, tools))
     if "_invalid" in reading.value and "_invalid" not in tool.properties:
@@ -221,12 +221,12 @@ def _unwrapped_call(reading: Reading, tool: ToolSpec) -> Reading:
     return Reading(again.value, repair_step, is_ambiguous=reading.is_ambiguous or again.is_ambiguous)
 
 
-def _unreadable(call: ReceivedCall, name: str) -> _Decision:
+def _unreadable(call: ReceivedCall, name: str, unknown: str) -> _Decision:
     raw = call.raw if isinstance(call.raw, str) else "" if call.raw is None else repr(call.raw)
     # An unescaped quotation mark makes a complete call look cut, but only a complete one ends with a bracket.
     is_cut = call.is_cut or (looks_cut(raw) and not raw.rstrip().endswith("}"))
     arguments = dumps({"_invalid": fix_surrogates(raw)})
-    problem = _CUT if is_cut else _BROKEN_TAGS if call.is_text else _NOT_JSON
+    problem = _CUT if is_cut else unknown or (_BROKEN_TAGS if call.is_text else _NOT_JSON)
     return _Decision(name, arguments, ERROR, problem, call.is_ambiguous and not is_cut)
 
 

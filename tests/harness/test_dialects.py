@@ -33,6 +33,18 @@ QUOTES = {
     "question": "Should I run this?\n{}",
     "form": "The correct format is:\n{}",
     "label": "Bad:\n{}",
+    "told": "Here is the call that deleted the runs:\n{}",
+    "record": "The log shows this call:\n{}",
+    "form of a call": "A call looks like this:\n{}",
+    "refusal": "I refuse to run:\n{}",
+    "not": "I will not delete the runs:\n{}",
+    "not, then shown": "I must not run it, let me show what that looks like:\n{}",
+    "asked": "Is it right to send\n{}\n?",
+    "taken back": "{}\nNo, wait. Better:\n{}",
+    "wrong before": "{}\nThat was the old call. The new one:\n{}",
+    "unknown thinking tag": "<scratchpad>\n{}\n</scratchpad>\n{}",
+    "text block": '"""\n{}\n"""',
+    "comment": "# {}",
     "fence": "The log holds\n```\n{}\n```\nso the parser is wrong.",
     "words after": "{}\nNo, the runs are needed.",
     "own result": "{}\n<tool_response>\ndone\n</tool_response>",
@@ -41,7 +53,9 @@ QUOTES = {
 LEAD_INS = (
     "I do not know the columns yet.", "My last call was wrong. I fix it:", "Validate on it:", "What runs?",
     "I add a seed to avoid leakage.", "Let me check the submission format:", "I am about to run the fit.",
-    "I would like to look first:", "The run would take too long; I use a sample.", "It was rejected. Again:",
+    "I would like to look first:", "Let me see what went wrong:", "The score was low, so I look:",
+    "I should not assume the columns; let me look:", "What does the test set look like?", "I ran the baseline. Next:",
+    "The run would take too long; I use a sample.", "It was rejected. Again:",
 )  # fmt: skip
 NEEDS_WHOLE_REPLY = ("pythonic",)
 """Dialects without marks of their own: words before a call make it text."""
@@ -75,7 +89,7 @@ def test_words_before_calls_stay(dialect: str) -> None:
 @pytest.mark.parametrize("words", LEAD_INS)
 def test_words_that_introduce_a_call_do_not_stop_it(words: str) -> None:
     for dialect in ("hermes", "qwen_xml", "minimax_m2"):
-        assert performed(read(f"{words}\n{DIALECTS[dialect]([LOOK])}")) == called(LOOK)
+        assert performed(read(f"{words}\n{DIALECTS[dialect](RM)}")) == called(*RM)
 
 
 @pytest.mark.parametrize("marks", THINKING)
@@ -194,6 +208,7 @@ def test_native_call_with_leaked_end_marks_never_runs(value: str) -> None:
         'toolscall tool="bash" index="1"argument key="command" type="string"ls argumentcalltools',
         "<tool_call>bash command=ls</tool_call>",
         "<exec>ls data</exec>",
+        "I look: [bash(command='ls')]",
         "I look first.\n\n[bash(command='ls')]",
         'I look first.\nbash(command="ls")',
     ],

@@ -2,7 +2,8 @@
 
 Source: OpenAI's Harmony guide. The recipient may stand in the role, `<|constrain|>` may be missing, and `<|call|>` is a
 stop token that mostly does not show. Servers that skip special tokens leave `commentary to=functions.NAME json{json}`.
-A message without a recipient is no call, whatever keys it has (TensorRT-LLM#9256).
+A message without a recipient is no call, whatever keys it has (TensorRT-LLM#9256). A message to a built-in tool
+(`analysis to=python code`) is a call of a tool that does not exist.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from harness.parsing.dialects.named_json import NamedJson
 
 _ROLE = r"(?:<\|start\|>)?assistant"
 _CHANNEL = r"<\|channel\|>\s*(?:commentary|analysis|final)"
-_KIND = r"\s*(?:<\|constrain\|>)?\s*(?:json)?\s*"
+_KIND = r"\s*(?:<\|constrain\|>)?\s*\w*\s*"
 
 DIALECTS = (
     NamedJson(

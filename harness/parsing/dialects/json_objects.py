@@ -18,6 +18,7 @@ from harness.parsing.text_call_types import Parameters, TextCall
 
 _BLANKS = re.compile(r"\s*")
 _BEGINNING = re.compile(r"\s*[{\[]")
+_LIST = re.compile(r"\[\s*\{")
 _NEXT = re.compile(r"\s*[;,]?\s*[{\[]")
 _NAMED = re.compile(r"\s*[\[;,]?\s*\{\s*[\"']?name[\"']?\s*:\s*[\"']([\w.:-]+)[\"']")
 _ARGUMENTS = re.compile(r"[\"']?(?:arguments|parameters)[\"']?\s*:")
@@ -146,7 +147,7 @@ def _calls(text: str, parameters: Parameters) -> list[TextCall]:
     values, end = _values(text, 0)
     if not text[end:].strip():
         return _as_calls(values, text, parameters)
-    if not values and text.startswith("[") and text.endswith("}"):  # the last bracket of a list is missing
+    if not values and _LIST.match(text):  # the last bracket is missing, or an element cannot be read
         return _calls(text[1:], parameters)
     if values and text[end:].strip() == "]":
         return _as_calls(values, text, parameters)

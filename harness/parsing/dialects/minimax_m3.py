@@ -19,7 +19,7 @@ from harness.parsing.text_call_types import Parameters, TextCall
 TOKEN = "]<]minimax[>["
 _N = re.escape(TOKEN) + r"\s?"
 _INVOKE = re.compile(rf"({_N})?<invoke\s+name\s*=\s*(?P<name>\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>/]+)\s*>")
-_INVOKE_END = re.compile(rf"(?:{_N})?</invoke\s*>")
+_INVOKE_END = re.compile(rf"({_N})?</invoke\s*>")
 _WRAPPER = "<tool_call>"
 _WRAPPER_END = re.compile(rf"\s*(?:{_N})?</tool_call>")
 _MARKED = re.compile(rf"{_N}<(?P<close>/?)(?P<tag>[\w.\-]+)\s*>")
@@ -73,6 +73,7 @@ class _MiniMaxM3:
             for match in _INVOKE.finditer(text)
             if TOKEN in text or (may_be_plain and _PLAIN.match(text, match.end()))
         ]
+        opened = _without_values(text, opened)
         blocks: list[Block] = []
         for index, match in enumerate(opened):
             if blocks and match.start() < blocks[-1].end:
@@ -83,6 +84,20 @@ class _MiniMaxM3:
             close = _WRAPPER_END.match(text, end)
             blocks.append(Block(start, close.end() if close else end, (call,)))
         return blocks
+
+
+def _without_values(text: str, opened: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Leave out calls without the token between a marked one and its marked end: they stand in a value."""
+    result: list[re.Match[str]] = []
+    inside = 0
+    for match in opened:
+        if match.start() < inside and not match[1]:
+            continue
+        result.append(match)
+        if match[1]:
+            following = next((one.start() for one in opened if one[1] and one.start() > match.start()), len(text))
+            inside = max((end.end() for end in _INVOKE_END.finditer(text, match.end(), following) if end[1]), default=0)
+    return result
 
 
 def _start_of_wrapper(text: str, start: int) -> int:
@@ -98,7 +113,8 @@ def _read_call(text: str, opened: re.Match[str], limit: int, parameters: Paramet
     """The call that starts at `opened`, and its end. `limit` is the start of the next call."""
     name = opened["name"].strip("\"'")
     start = opened.end()
-    ends = list(_INVOKE_END.finditer(text, start, limit))
+    every = list(_INVOKE_END.finditer(text, start, limit))
+    ends = [end for end in every if end[1] and opened[1]] or every
     schemas = parameters(name)
     known: Mapping[str, Any] = schemas if isinstance(schemas, Mapping) else {key: {} for key in schemas or ()}
     if not ends:
@@ -110,7 +126,8 @@ def _read_call(text: str, opened: re.Match[str], limit: int, parameters: Paramet
         arguments, is_sure = _marked(body, known) if is_marked else _plain(body, known)
     except _Unreadable as problem:
         return TextCall(name, None, raw, is_ambiguous=not problem.is_cut, is_cut=problem.is_cut), end
-    return TextCall(name, arguments, raw, is_ambiguous=not is_sure or len(ends) > 1), end
+    is_sure &= len(ends) == 1 and every[-1] is ends[0]  # an end without the token after it belongs to a call around it
+    return TextCall(name, arguments, raw, is_ambiguous=not is_sure), end
 
 
 def _marked(body: str, known: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

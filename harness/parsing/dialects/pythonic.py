@@ -18,7 +18,10 @@ from harness.parsing.text_call_types import Parameters, TextCall
 _OPENING = r"(?:<\|python_(?:tag|start)\|>|<tool_call>)"
 _START = re.compile(rf"\s*(?:{_OPENING}\s*)?\[?\s*(?P<name>{NAME})\(")
 _AROUND = re.compile(rf"\A\s*{_OPENING}|(?:<\|(?:python_end|eom_id|eot_id)\|>|</tool_call>)\s*\Z")
+_INSIDE = re.compile(rf"(?<![\w.(])\[?(?P<name>{NAME})\((?=\w+\s*=)")
 _LONGEST = 200_000
+_MOST = 8
+"""Starts of calls that are tried at the end of a text."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class _Pythonic:
 
 
 def ends_with_call(text: str, parameters: Parameters) -> bool:
-    """Whether the last paragraph or line of a text is a call with arguments."""
-    ends = (text.rstrip().rpartition(between)[2] for between in ("\n\n", "\n"))
-    found = (block for end in ends for block in DIALECTS[0].find(end, parameters, is_cut=False))
+    """Whether a text ends with a call with arguments."""
+    starts = [match.start() for match in _INSIDE.finditer(text) if parameters(match["name"]) is not None]
+    found = (block for start in starts[-_MOST:] for block in DIALECTS[0].find(text[start:], parameters, is_cut=False))
     return any(call.arguments for block in found for call in block.calls)
 
 

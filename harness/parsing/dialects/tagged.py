@@ -34,11 +34,12 @@ class Tag:
     attributes: str = ""
 
 
-_OWN_LINES = re.compile(r"\r?\n(.*?)(?:\r?\n)?", re.DOTALL)
+_OWN_LINES = re.compile(r"\r?\n(.*?)(?:\r?\n[ \t]*)?", re.DOTALL)
 
 
 def value_on_own_lines(text: str, _: str = "") -> str:
-    """The text of a value, without the line ends next to its tags if it starts on its own line."""
+    """The text of a value, without the line ends next to its tags (an indented end tag included) if it starts on its
+    own line."""
     own = _OWN_LINES.fullmatch(text)
     return own[1] if own else text
 
