@@ -1,26 +1,30 @@
--- The lessons of one modality with their records for one family, by the rules of rules.py. It begins with the table
--- `counts`, which has the columns of `total`: see reader.py.
--- Parameters: modality, family, base (rate over all), own, imports, packs (the sources of evidence; empty: none of it
--- counts for the family), shrinkage, gain_points, quarantine_points, avoid_against.
+-- The lessons of one modality with their records for one family, by the rules of rules.py.
+-- Parameters: modality, family (whose record counts), left_out (a family without which everything is counted; else
+-- null), without_pack (1: without what packs vouch for), base (rate over all), shrinkage, gain_points,
+-- quarantine_points, avoid_against.
 -- `not materialized`: only the columns and lessons that are asked for are computed, which halves the time.
-vouched as materialized (
-  select action, sum(gains) as gains, sum(gains + against + dry) as tried from tally
-  where family = :family and source in (:imports, :packs)
-  group by action
-),
 counted as not materialized (
   select lesson.id, lesson.polarity, lesson.needs,
-    counts.all_gains, counts.all_tried, counts.gains, counts.against,
-    counts.gains + counts.against + counts.dry as tried, counts.prior_gains, counts.prior_against,
-    ifnull(own.gains, 0) + ifnull(vouched.gains, 0) as family_gains,
-    ifnull(own.gains + own.against + own.dry, 0) + ifnull(vouched.tried, 0) as family_tried,
-    ifnull(own.gains, 0) as own_gains, ifnull(own.against, 0) as own_against, ifnull(own.dry, 0) as own_dry
+    every.all_gains - :without_pack * every.all_pack_gains - ifnull(other.gains, 0) as all_gains,
+    every.all_tried - :without_pack * every.all_pack_tried
+      - ifnull(other.gains + other.against + other.dry, 0) as all_tried,
+    every.gains - :without_pack * every.pack_gains - ifnull(other.gains, 0) as gains,
+    every.against - :without_pack * every.pack_against - ifnull(other.against, 0) as against,
+    every.gains + every.against + every.dry - :without_pack * (every.pack_gains + every.pack_against)
+      - ifnull(other.gains + other.against + other.dry, 0) as tried,
+    every.prior_gains - :without_pack * every.pack_gains - ifnull(other.prior_gains, 0) as prior_gains,
+    every.prior_against - :without_pack * every.pack_against - ifnull(other.prior_against, 0) as prior_against,
+    ifnull(own.gains, 0) as family_gains,
+    ifnull(own.gains + own.against + own.dry, 0) as family_tried,
+    ifnull(own.gains - own.prior_gains, 0) as own_gains,
+    ifnull(own.against - own.prior_against, 0) as own_against,
+    ifnull(own.dry, 0) as own_dry
   from lesson
-  cross join counts on counts.action = lesson.action and counts.modality = :modality
-  left join tally as own on own.action = lesson.action and own.modality = :modality and own.family = :family
-    and own.source = :own
-  left join vouched on vouched.action = lesson.action
+  cross join lesson_count as every on every.lesson = lesson.id
+  left join family_count as own on own.family = :family and own.lesson = lesson.id
+  left join family_count as other on other.family = :left_out and other.lesson = lesson.id
   where lesson.modality = :modality and lesson.state = 'active' and lesson.task = ''
+    and every.gains + every.against + every.dry > 0
 ),
 ranked as not materialized (
   select *,

@@ -18,8 +18,9 @@ NAME = "ledger.sqlite"
 """The file in HARNESS_HOME."""
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one."""
-MIGRATIONS = ("schema.sql", "version2.sql", "version3.sql", "version4.sql", "version5.sql")
-"""Scripts beside this module, by the version they lead to; the first makes version 1. Each runs in one transaction."""
+MIGRATIONS = ("schema.sql", "version2.sql", "version3.sql", "version4.sql", "version5.sql", "version6.sql")
+"""Scripts beside this module, by the version they lead to; the first makes version 1. All that are
+needed run in one transaction."""
 MEMORY = Path(":memory:")
 
 
@@ -100,7 +101,7 @@ def _current(database: sqlite3.Connection, path: Path, read_only: bool) -> sqlit
     if version == len(MIGRATIONS):
         return database
     if read_only:
-        database = _copy_in_memory(database)
+        database, path = _copy_in_memory(database), MEMORY
     _migrate(database, path)
     return database
 
@@ -113,17 +114,16 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    """Bring a database to the newest version under the writers' lock, with a copy of the file before each step."""
+    """Bring a database to the newest version under the writers' lock, after a copy of the file was made."""
     database.execute("begin immediate")
     try:
         version = _version(database)  # another process may have been faster
-        while version < len(MIGRATIONS):
-            if version and path.is_file():
-                shutil.copyfile(path, path.with_name(f"{path.name}.version{version}"))
-            for statement in _statements(MIGRATIONS[version]):
+        if 0 < version < len(MIGRATIONS) and path != MEMORY:
+            shutil.copyfile(path, path.with_name(f"{path.name}.version{version}"))
+        for script in MIGRATIONS[version:]:
+            for statement in _statements(script):
                 database.execute(statement)
-            version += 1
-            database.execute(f"pragma user_version = {version}")
+        database.execute(f"pragma user_version = {len(MIGRATIONS)}")
     except BaseException:
         database.rollback()
         raise

@@ -96,15 +96,9 @@ def import_lessons(
 def export_lessons(ledger: Ledger) -> Iterator[str]:
     """Every lesson that is not retired, but for those of one task, as one line of JSON, with its counts over its
     modality."""
-    counts = {
-        (row["action"], row["modality"]): row
-        for row in ledger.rows(
-            "select action, modality, sum(gains) as gains, sum(against) as against, "
-            "sum(gains + against + dry) as tried from tally group by action, modality"
-        )
-    }
+    counts = {row["lesson"]: row for row in ledger.rows("select * from lesson_count")}
     for lesson in ledger.lessons("state <> 'retired' and task = ''"):
-        row = counts.get((lesson.action, lesson.modality))
+        count = counts[lesson.id]
         line = Exchanged(
             action=lesson.action,
             polarity="do" if lesson.polarity > 0 else "avoid",
@@ -114,9 +108,9 @@ def export_lessons(ledger: Ledger) -> Iterator[str]:
             words=lesson.words,
             reason=lesson.reason,
             needs=lesson.needs.split(),
-            tried=row["tried"] if row else 0,
-            gains=row["gains"] if row else 0,
-            against=row["against"] if row else 0,
+            tried=count["gains"] + count["against"] + count["dry"],
+            gains=count["gains"],
+            against=count["against"],
         )
         yield json.dumps(line.model_dump(), ensure_ascii=False, sort_keys=True)
 

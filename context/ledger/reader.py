@@ -26,29 +26,7 @@ _FIELDS = ", ".join(
         *(f"found.{name}" for name in Record.__dataclass_fields__),
     ]
 )
-_ALL = "counts as not materialized (select * from total)"
-_SOME = "counts as not materialized (select * from temp.fewer)"
-"""Counts that `candidates.sql` reads: those that are kept, or without the pack and some families."""
-_FEWER = """
-insert into temp.fewer
-with left_out as materialized (
-  select action, modality, sum(gains) as gains, sum(against) as against, sum(dry) as dry,
-    sum(iif(source = 'run', 0, gains)) as prior_gains, sum(iif(source = 'run', 0, against)) as prior_against
-  from tally where :pack = '' and source = 'pack' or family in (select value from json_each(:families))
-  group by action, modality
-),
-left_out_of_all as materialized (
-  select action, sum(gains) as gains, sum(gains + against + dry) as tried from left_out group by action
-)
-select total.action, total.modality, total.gains - ifnull(one.gains, 0), total.against - ifnull(one.against, 0),
-  total.dry - ifnull(one.dry, 0), total.prior_gains - ifnull(one.prior_gains, 0),
-  total.prior_against - ifnull(one.prior_against, 0),
-  all_gains - ifnull(every.gains, 0), all_tried - ifnull(every.tried, 0)
-from total
-left join left_out as one on one.action = total.action and one.modality = total.modality
-left join left_out_of_all as every on every.action = total.action
-"""
-_RANKED = f"""{_CANDIDATES},
+_RANKED = f"""with {_CANDIDATES},
 scored as materialized (
   select id, polarity, rate, is_eligible from candidate
   where iif(polarity = 1, gains >= 1, is_eligible)
@@ -65,9 +43,17 @@ cross join candidate as found on found.id = picked.id
 cross join lesson on lesson.id = picked.id
 """
 _EVERY = (
-    f"{_CANDIDATES} select '' as slot, {_FIELDS} from candidate as found join lesson on lesson.id = found.id "
+    f"with {_CANDIDATES} select '' as slot, {_FIELDS} from candidate as found join lesson on lesson.id = found.id "
     "order by rate desc, found.id"
 )
+_RATES = f"""
+select
+  sum(gains) filter (where is_counted) as gains,
+  sum(gains + against + dry) filter (where is_counted) as tried,
+  sum(gains) filter (where source = 'run' and modality <> '{ANY}') as run_gains,
+  sum(gains + against + dry) filter (where source = 'run' and modality <> '{ANY}') as run_tried
+from (select *, family is not :left_out and not (:without_pack and source = 'pack') as is_counted from source_count)
+"""
 _OF_TASK = f"""
 select {", ".join(f"lesson.{name}" for name in LESSON_FIELDS.split(", "))},
   sum(outcome = 'gain') as gains, sum(outcome = 'against') as against, count(*) as tried
@@ -139,11 +125,9 @@ class Reader:
         )
         return [_lesson(row) for row in self.rows(query, terms, most)]
 
-    def records(self, modality: str, family: str, **leaving: Any) -> list[Choice]:
-        """Every active lesson about whose action a modality has evidence, with its record for a family, best first
-        (arguments as of `select`)."""
-        values = self._parameters("", **leaving)
-        return [_choice(row) for row in self._candidates(_EVERY, modality, family, values)]
+    def records(self, modality: str, family: str) -> list[Choice]:
+        """Every active lesson about whose action a modality has evidence, with its record for a family, best first."""
+        return [_choice(row) for row in self.rows(_EVERY, self._parameters("", modality, family))]
 
     def select(
         self,
@@ -155,23 +139,26 @@ class Reader:
         withholds: bool = True,
         facts: Collection[str] | None = None,
         task: str = "",
-        **leaving: Any,
+        without_pack: bool = False,
+        without_family: bool = False,
     ) -> Selection:
         """The lessons for a run whose task has these `facts` (None: whatever they ask for) and this fingerprint.
 
-        `without_pack` and `without_families` leave evidence out, `fits` bounds the length.
+        `without_pack` and `without_family` leave evidence out, `fits` bounds the length.
         Equal ledger, run and arguments give an equal selection.
         """
-        values = {**self._parameters(run, **leaving), "needs": self._needs_met(facts)}
+        values = self._parameters(run, modality, family, without_pack, without_family)
+        values["needs"] = self._needs_met(facts)
         ranked: dict[Slot, list[Choice]] = {}
-        if task and family not in leaving.get("without_families", ()):
+        if task and not without_family:
             ranked["task"] = [one for one in self.of_task(task) if one.record.is_eligible]
-        for row in self._candidates(_RANKED, modality, family, values):
+        for row in self.rows(_RANKED, values):
             ranked.setdefault(row["slot"], []).append(_choice(row))
-        general = self._candidates(_RANKED, ANY, ANY, values)
+        general = self.rows(_RANKED, {**values, "modality": ANY, "family": ANY})
         ranked["process"] = [_choice(row) for row in general if row["slot"] == "do"]
         runs = int(self.rows("select count(*) as runs from run")[0]["runs"])
-        return rules.choose(ranked, run, self._rate_of_runs(), runs, fits, rules.WITHHELD_SHARE if withholds else 0.0)
+        share = rules.WITHHELD_SHARE if withholds else 0.0
+        return rules.choose(ranked, run, values["rate_of_runs"], runs, fits, share)
 
     def of_task(self, task: str) -> list[Choice]:
         """Every active lesson of one task alone with its record in the runs of that task, best first."""
@@ -182,23 +169,6 @@ class Reader:
             found.append(Choice(lesson, record, "task"))
         return sorted(found, key=lambda one: -one.record.rate)
 
-    def _rate_of_runs(self) -> float:
-        """The share of real gains over all actions and runs that were played."""
-        query = (
-            "select sum(gains - prior_gains) as gains, "
-            "sum(gains + against + dry - prior_gains - prior_against) as tried from total where modality <> ?"
-        )
-        (row,) = self.rows(query, ANY)
-        return row["gains"] / row["tried"] if row["tried"] else 0.0
-
-    def _candidates(self, query: str, modality: str, family: str, values: dict[str, Any]) -> list[sqlite3.Row]:
-        sources = {"own": "run", "imports": "import", "packs": values["pack"]}
-        if family in json.loads(values["families"]):
-            sources = dict.fromkeys(sources, "")
-        return self.rows(
-            f"with {_counts_with(values)}, {query}", {**values, "modality": modality, "family": family, **sources}
-        )
-
     def _needs_met(self, facts: Collection[str] | None) -> str | None:
         """What lessons ask for and a task with these facts has, as JSON; None if that is all of it."""
         if facts is None:
@@ -208,34 +178,23 @@ class Reader:
         return json.dumps(met) if len(met) < len(asked) else None
 
     def _parameters(
-        self, run: str, *, without_pack: bool = False, without_families: Collection[str] = ()
+        self, run: str, modality: str, family: str, without_pack: bool = False, without_family: bool = False
     ) -> dict[str, Any]:
-        """Parameters of the queries: the base rate (share of real gains over all actions and runs), what is left out,
-        and the order of equal lessons."""
-        leaving = {"pack": "" if without_pack else "pack", "families": json.dumps(sorted(without_families))}
-        if _counts_with(leaving) == _SOME:
-            self._leave_out(leaving)
-        query = "select sum(gains) as gains, sum(gains + against + dry) as tried from counts"
-        (row,) = self.rows(f"with {_counts_with(leaving)} {query}")
+        """Parameters of the queries: whose record, without which evidence, the shares of real gains over all actions
+        and runs, and the order of equal lessons."""
+        leaving = {"without_pack": without_pack, "left_out": family if without_family else None}
+        (rates,) = self.rows(_RATES, leaving)
         seed = int(rules.chance(run, "order") * 2**40)
         return {
-            "base": row["gains"] / row["tried"] if row["tried"] else 0.0,
+            "modality": modality,
+            "family": None if without_family else family,
+            "base": rates["gains"] / rates["tried"] if rates["tried"] else 0.0,
+            "rate_of_runs": rates["run_gains"] / rates["run_tried"] if rates["run_tried"] else 0.0,
             "factor": seed % 1_000_002 + 1,
             "offset": seed // 1_000_003 % 1_000_003,
             **leaving,
             **rules.PARAMETERS,
         }
-
-    def _leave_out(self, leaving: dict[str, Any]) -> None:
-        """Count without the pack or some families, in a table that lasts as long as the connection."""
-        names = ", ".join(row["name"] for row in self.rows("select name from pragma_table_info('total')"))
-        self.rows("drop table if exists temp.fewer")
-        self.rows(f"create temp table fewer ({names}, primary key (action, modality)) without rowid")
-        self.rows(_FEWER, leaving)
-
-
-def _counts_with(leaving: dict[str, Any]) -> str:
-    return _ALL if leaving["pack"] and leaving["families"] == "[]" else _SOME
 
 
 def _lesson(row: sqlite3.Row | tuple[Any, ...]) -> Lesson:

@@ -95,7 +95,7 @@ def _show(ledger: Ledger, options: argparse.Namespace) -> int:
 
 
 def _show_records(ledger: Ledger, lesson: Lesson) -> None:
-    query = "select distinct family from tally where action = ? and modality = ? order by family"
+    query = "select distinct family from evidence where action = ? and modality = ? order by family"
     rows = [("family", "tried", "gains", "failed", "rate", "90 % interval", "points", "")]
     for found in ledger.rows(query, lesson.action, lesson.modality):
         family = found["family"] or ANY

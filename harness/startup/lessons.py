@@ -116,7 +116,7 @@ def select_lessons(created: RunCreated, ledger: Ledger, chosen: LessonsChosen, h
         # Where nothing is written, nothing is learned from what is withheld.
         withholds=has_ledger and not is_held_out(created, chosen.family),
         without_pack=not has_knowledge,
-        without_families=[chosen.family] if created.settings.ledger_snapshot else (),
+        without_family=bool(created.settings.ledger_snapshot),
     )
     text = render.render_lessons(found, chosen.modality)
     more = [render.render_choice(choice) for choice in found.more]

@@ -34,7 +34,7 @@ def fill(ledger: Ledger, lessons: int = LESSONS, families: int = FAMILIES) -> No
 CASES: dict[str, dict[str, Any]] = {
     "all evidence": {},
     "without the pack": {"without_pack": True},
-    "without a family": {"without_families": ["tabular/3"]},
+    "without a family": {"without_family": True},
 }
 
 

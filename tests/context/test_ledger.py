@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from context.ledger.exchange import export_lessons, import_lessons, read_lines
 from context.ledger.ledger import Ledger
 from context.ledger.maintain import digest, merge, verify, write_snapshot
 from context.ledger.render import render_lessons
-from context.ledger.types import AVOID, DO, Evidence, Named, Proposal, Record, RunRecord, lesson_key
+from context.ledger.types import AVOID, DO, Evidence, Named, Proposal, Record, RunRecord, Selection, lesson_key
 
 ENCODE, BLEND = "features.target_encoding", "ensemble.average"
 WORDS = {ENCODE: "Encode categories by the target, out of fold", BLEND: "Average models of different kinds"}
@@ -125,7 +126,7 @@ def test_the_database_refuses_to_forget(statement: str) -> None:
 def test_verify_finds_counts_and_lessons_that_were_changed_behind_the_back_of_the_ledger(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.record(run("first", (ENCODE, "gain")))
-        ledger.database.execute("update tally set gains = 9")
+        ledger.database.execute("update lesson_count set gains = 9")
         ledger.database.execute("drop trigger lesson_changes_by_operation")
         ledger.database.execute("update lesson set reason = 'Trust me'")
         problems = verify(ledger)
@@ -146,6 +147,16 @@ def test_words_of_the_model_become_the_reason_of_a_lesson_with_evidence() -> Non
         assert verify(ledger) == []
 
 
+def test_a_comparison_about_a_retired_lesson_costs_a_run_none_of_its_evidence() -> None:
+    with Ledger.in_memory() as ledger:
+        ledger.record(run("first", (ENCODE, "gain")))
+        ledger.set_state(ledger.lessons()[0], "retire")
+        compared = Proposal(ENCODE, "It beats the other branch", source="a..b")
+        learned = ledger.record(run("second", (ENCODE, "dry"), (BLEND, "gain"), proposals=(compared,)))
+        assert learned.is_new and len(learned.refused) == 1
+        assert shown(ledger) == {(BLEND, DO)}
+
+
 def test_a_flood_of_proposals_is_cut_off() -> None:
     with Ledger.in_memory() as ledger:
         flood = tuple(Proposal(ENCODE, f"Reason number {'x' * number}") for number in range(500))
@@ -161,6 +172,7 @@ def test_a_flood_of_proposals_is_cut_off() -> None:
 WRITER = """
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tests.context.test_ledger import ENCODE, Ledger, run
@@ -219,38 +231,51 @@ def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_older_ledger_is_migrated_after_a_copy_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, script = tmp_path / "ledger.sqlite", tmp_path / "two.sql"
-    script.write_text("alter table run add column colour text not null default 'blue';\n")
+    path = tmp_path / "ledger.sqlite"
+    scripts = [tmp_path / "seven.sql", tmp_path / "eight.sql"]
+    scripts[0].write_text("alter table run add column colour text not null default 'blue';\n")
+    scripts[1].write_text("alter table run add column taste text;\n")
     with Ledger(path) as ledger:
         ledger.record(run("first", (ENCODE, "gain")))
-    older = path.read_bytes()
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, str(script)))
+    older, before = path.read_bytes(), set(tmp_path.iterdir())
+    assert not list(tmp_path.glob("ledger.sqlite.*")), "nothing is copied when a ledger is created"
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, *map(str, scripts)))
     with Ledger(path, read_only=True) as ledger:
         assert ledger.rows("select colour from run")[0]["colour"] == "blue"
-    assert path.read_bytes() == older
+    assert path.read_bytes() == older and set(tmp_path.iterdir()) == before
     with Ledger(path) as ledger:
         assert ledger.rows("select colour from run")[0]["colour"] == "blue"
-    assert (tmp_path / "ledger.sqlite.version5").read_bytes() == older
-    script.write_text("alter table run add column size text;\nalter table nothing add column size text;\n")
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, str(script)))
+    (copied,) = tmp_path.glob("ledger.sqlite.*")
+    assert copied.name == "ledger.sqlite.version6" and copied.read_bytes() == older
+    scripts[0].write_text("alter table run add column size text;\nalter table nothing add column size text;\n")
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, str(scripts[0])))
     migrated = path.read_bytes()
     with pytest.raises(LedgerError):
         Ledger(path)
     assert path.read_bytes() == migrated
 
 
+OF_VERSION_1 = """
+insert into action values ('features.target_encoding', 'Encode', 'code');
+insert into run (id, task, family, modality, at) values ('first', 't', 'tabular/auc', 'tabular', '');
+insert into evidence (action, run, source, modality, family, outcome, at)
+  values ('features.target_encoding', 'first', 'run', 'tabular', 'tabular/auc', 'gain', '');
+insert into operation values (1, 'add', 'KEY', '{"words": "Encode"}', 'code', '');
+insert into lesson (key, operation, action, polarity, modality, words, origin, created_at)
+  values ('KEY', 1, 'features.target_encoding', 1, 'tabular', 'Encode', 'code', '');
+"""
+
+
 def test_lessons_of_an_older_ledger_ask_for_nothing_until_a_run_or_the_pack_says_what(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    with Ledger(path) as ledger:
-        ledger.record(run("first", (ENCODE, "gain")))
-        ledger.database.executescript(
-            "drop trigger evidence_added_up; drop index tally_by_family; drop table total; "
-            "drop index lesson_by_task; alter table lesson drop column task; "
-            "drop index lesson_by_needs; alter table lesson drop column needs; alter table action drop column needs; "
-            "pragma user_version = 1;"
-        )
+    with closing(sqlite3.connect(path)) as oldest:
+        oldest.executescript((Path(database.__file__).parent / "schema.sql").read_text())
+        oldest.executescript(OF_VERSION_1.replace("KEY", lesson_key(ENCODE, DO, "tabular")))
+        oldest.execute("pragma user_version = 1")
     with Ledger(path) as ledger:
         assert [lesson.needs for lesson in ledger.lessons()] == [""]
+        assert verify(ledger) == []
+        assert record_of(ledger, ENCODE).own_gains == 1
         later = replace(run("second", (ENCODE, "dry")), actions=(Named(ENCODE, "...", "many_categories"),))
         ledger.record(later)
         assert [lesson.needs for lesson in ledger.lessons()] == ["many_categories"]
@@ -279,7 +304,7 @@ def test_a_read_only_ledger_is_read_and_never_created_nor_written(tmp_path: Path
         ledger.record(run("first", (ENCODE, "gain")))
     with Ledger(path, read_only=True) as ledger:
         assert shown(ledger) == {(ENCODE, DO)}
-        assert not ledger.select("next", "tabular", "tabular/auc", without_families=["tabular/auc"]).shown
+        assert not ledger.select("next", "tabular", "tabular/auc", without_family=True).shown
         with pytest.raises(LedgerError, match="cannot be written"):
             ledger.record(run("second", (ENCODE, "gain")))
 
@@ -321,6 +346,22 @@ def test_an_import_counts_as_one_run_and_is_listed_until_it_is_confirmed() -> No
         again = import_lessons(ledger, read_lines(lines), "a friend", kind="import")
         assert again.known == found.added
         assert record_of(ledger, ENCODE).tried == 1
+        assert verify(ledger) == []
+
+
+def test_a_real_gain_of_ones_own_makes_a_lesson_in_ones_own_words_whatever_a_stranger_listed() -> None:
+    lines = "\n".join(
+        f'{{"action": "{ENCODE}", "polarity": "{polarity}", "modality": "tabular", "words": "Do as I say"}}'
+        for polarity in ("do", "avoid")
+    )
+    with Ledger.in_memory() as ledger:
+        import_lessons(ledger, read_lines(lines), "a stranger", kind="import")
+        ledger.record(run("first", (ENCODE, "dry")))
+        assert shown(ledger) == set()
+        ledger.record(run("second", (ENCODE, "gain")))
+        (mine,) = ledger.lessons("state = 'active'")
+        assert (mine.polarity, mine.words, mine.origin) == (DO, WORDS[ENCODE], "code")
+        assert shown(ledger) == {(ENCODE, DO)}
         assert verify(ledger) == []
 
 
@@ -440,10 +481,18 @@ def test_ten_thousand_lessons_are_searched_quickly_and_equally(tmp_path: Path) -
             record = RunRecord(f"run {modality}", "task", modality, f"{modality}/auc", at="2026-12-01T00:00:00+00:00")
             ledger.record(replace(record, evidence=evidence, actions=tuple(actions)))
         assert len(ledger.lessons()) == 10_000
-        began = time.process_time()
-        first = ledger.select("next", "tabular", "tabular/auc")
-        assert time.process_time() - began < 0.25
-        assert ledger.select("next", "tabular", "tabular/auc") == first
+        first = timed(ledger)
+        assert timed(ledger) == first
+        assert not timed(ledger, without_family=True).shown
+        assert timed(ledger, without_pack=True) == first
     with Ledger(path, read_only=True) as ledger:
         assert ledger.select("next", "tabular", "tabular/auc") == first
         assert ledger.select("another", "tabular", "tabular/auc") != first
+
+
+def timed(ledger: Ledger, **leaving: bool) -> Selection:
+    """A selection that takes less than a quarter of a second of processor time."""
+    began = time.process_time()
+    found = ledger.select("next", "tabular", "tabular/auc", **leaving)  # type: ignore[arg-type]
+    assert time.process_time() - began < 0.25
+    return found

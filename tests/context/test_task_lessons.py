@@ -38,7 +38,7 @@ def test_a_lesson_that_names_the_data_is_seen_by_later_runs_of_its_task_alone() 
         for task, family in (("", "tabular/auc"), ("other", "tabular/auc"), ("churn2", "tabular/auc")):
             assert chosen_for(ledger, task, family) == []
         assert shown(ledger) == {(ENCODE, DO)}, "the action is a lesson for all, without these words"
-        assert chosen_for(ledger, "churn", without_families=["tabular/auc"]) == [], "as in a sweep"
+        assert chosen_for(ledger, "churn", without_family=True) == [], "as in a sweep"
         assert NAMES not in "".join(export_lessons(ledger))
         (line,) = (one for one in render_lessons(chosen(ledger), "tabular").splitlines() if NAMES in one)
         assert "tried in 1 run of this task, real gain in 1" in line

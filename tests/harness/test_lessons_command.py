@@ -90,7 +90,7 @@ def test_lessons_go_to_another_machine_and_wait_for_confirmation(
 def test_verify_reports_a_changed_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no problems" in printed(capsys, "verify")
     with closing(sqlite3.connect(home / "ledger.sqlite")) as database:
-        database.execute("update tally set gains = 7")
+        database.execute("update lesson_count set gains = 7")
         database.commit()
     assert ENCODE in printed(capsys, "verify", code=errors.INPUT)
 
