@@ -39,8 +39,8 @@ _EVIDENCE = (
     *("first_event", "last_event", "gain", "noise"),
 )
 _COUNTS = """
-select action, sum(gains) as gains, sum(against) as against from tally
-where modality = ? and action in (select value from json_each(?)) group by action
+select action, sum(outcome = 'gain') as gains, sum(outcome = 'against') as against from evidence
+where source = 'run' and modality = ? and action in (select value from json_each(?)) group by action
 """
 
 
@@ -75,7 +75,8 @@ class Ledger(Reader):
             return Learned(True, added, list(self._retire_unused(run, at)), refused)
 
     def add_action(self, action: Named, origin: str) -> None:
-        """Add an action to the vocabulary of this ledger, within a transaction; a known one keeps its words.
+        """Add an action to the vocabulary of this ledger, within a transaction. A known one keeps its words, unless a
+        stranger wrote them.
 
         What it needs becomes that of its lessons as well, where they ask for nothing yet.
         """
@@ -83,6 +84,10 @@ class Ledger(Reader):
             "insert into action (key, words, origin, needs) values (?, ?, ?, ?) on conflict do update set "
             "needs = excluded.needs where needs = '' and excluded.needs <> ''",
             (action.key, action.words, origin, action.needs),
+        )
+        self.database.execute(
+            "update action set words = ?, origin = ? where key = ? and origin = 'import' and origin <> ?",
+            (action.words, origin, action.key, origin),
         )
         if action.needs:
             for lesson in self.lessons("action = ? and needs = ''", action.key):
@@ -138,26 +143,36 @@ class Ledger(Reader):
                 gains, against = row["gains"], row["against"]
                 fails = against >= rules.AVOID_AGAINST and against > gains and not is_process
                 for polarity, exists in ((DO, gains >= 1), (AVOID, fails)):
-                    key = lesson_key(row["action"], polarity, modality)
-                    if exists and not self.rows("select 1 from lesson where key = ?", key):
-                        (named,) = self.rows("select words, needs from action where key = ?", row["action"])
-                        lesson = Lesson(
-                            id=0,
-                            key=key,
-                            action=row["action"],
-                            polarity=polarity,
-                            modality=modality,
-                            situation="",
-                            words=named["words"],
-                            needs=named["needs"],
-                            reason="",
-                            origin="code",
-                            source=run.id,
-                            state="active",
-                            created_at=at,
-                        )
-                        self.add_lesson(lesson, "code", at)
+                    if exists and (key := self._own(run, row["action"], polarity, modality, at)):
                         yield key
+
+    def _own(self, run: RunRecord, action: str, polarity: int, modality: str, at: str) -> str:
+        """Have an active lesson in the words of the code; a stranger's that waits for confirmation becomes one.
+
+        Returns its key, or nothing if it is known already.
+        """
+        key = lesson_key(action, polarity, modality)
+        known = self.lessons("key = ?", key)
+        if known and known[0].state != "listed":
+            return ""
+        (named,) = self.rows("select words, needs from action where key = ?", action)
+        ours = {"situation": "", "words": named["words"], "reason": "", "origin": "code", "source": run.id}
+        if known:
+            self.change(known[0], "edit", {**ours, "state": "active"}, "code", at)
+            return key
+        lesson = Lesson(
+            id=0,
+            key=key,
+            action=action,
+            polarity=polarity,
+            modality=modality,
+            needs=named["needs"],
+            state="active",
+            created_at=at,
+            **ours,
+        )
+        self.add_lesson(lesson, "code", at)
+        return key
 
     def _take(self, run: RunRecord, proposal: Proposal, forbidden: set[str], at: str) -> str:
         """Keep words of the model as the reason of a lesson about an action with evidence in this run.
@@ -171,8 +186,11 @@ class Ledger(Reader):
         if names_data(proposal.words, forbidden):
             return self._take_for_task(run, proposal, at)
         keys = [lesson_key(proposal.action, polarity, run.modality) for polarity in (DO, AVOID)]
-        found = self.lessons("key in (?, ?) and state = 'active'", *keys)
+        known = self.lessons("key in (?, ?)", *keys)
+        found = [one for one in known if one.state == "active"]
         if not found and proposal.source:
+            if state := next((one.state for one in known if one.polarity == proposal.polarity), ""):
+                return f"its lesson is {state}"
             # From a comparison of two branches: it waits for the first real gain of its action.
             self._add_words(run, proposal, at)
             return ""
