@@ -98,6 +98,8 @@ class Run:
     lanes: list[Lane] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an event is recorded. Hold it around a decision and the event that records it."""
+    deciding: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the move of an attempt is chosen. Never taken by a holder of `lock`."""
     publishing: threading.RLock = field(default_factory=threading.RLock)
     """Held while the files that people read are written. Never taken by a holder of `lock`."""
     slots: RequestSlots = field(default_factory=RequestSlots)

@@ -25,7 +25,10 @@ class Move:
     reasons: tuple[str, ...] = ()
 
     def problem(self) -> str:
-        """What is wrong with the number of parents; empty if nothing is."""
+        """What is wrong with the move as a user's own policy may return it; empty if nothing is."""
+        for name, texts in (("parents", self.parents), ("reasons", self.reasons), ("focus", (self.focus,))):
+            if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+                return f"its {name} are {texts!r}; parents and reasons are tuples of texts, focus is a text"
         least, most = {"draft": (0, 0), "improve": (1, 1), "repair": (1, 1), "combine": (2, 2)}.get(self.kind, (2, 99))
         if self.kind not in KINDS:
             return f"there is no move {self.kind!r}; the moves are {', '.join(KINDS)}"

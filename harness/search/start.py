@@ -31,23 +31,33 @@ def start_attempt(lane: Lane) -> bool:
     """
     run = lane.run
     compare_branches(run)
-    with run.lock:  # another lane may start one too
+    with run.deciding:  # not `lock`: a user's own policy may take long, and the other lanes go on meanwhile
         if budget.no_attempt(run.state, run.active_seconds()):
             return False
-        if lane.state.chosen_move is None:
-            run.record(_decide(run, lane.number))
-        chosen = lane.state.chosen_move
-        assert chosen is not None
-        compared = compared_now(run, _move_of(chosen))
-        started = AttemptStarted(
-            move=chosen.move,
-            parents=chosen.parents,
-            brief=render_brief(run, _move_of(chosen), chosen.wish, chosen.refusal, compared),
-            compared=compared,
-            attempt=len(run.state.attempts) + 1,
-        )
-        lane.record(started)
+        chosen = lane.state.chosen_move or _decide(run, lane.number)
+        with run.lock:
+            if budget.no_attempt(run.state, run.active_seconds()):
+                return False
+            if lane.state.chosen_move is None:
+                start = run.state.control.start_from
+                run.record(_by_person(chosen, run.state.evaluations[start]) if start else chosen)
+            _start(lane)
     return True
+
+
+def _start(lane: Lane) -> None:
+    """Start the attempt whose move is on record."""
+    run, chosen = lane.run, lane.state.chosen_move
+    assert chosen is not None
+    compared = compared_now(run, _move_of(chosen))
+    started = AttemptStarted(
+        move=chosen.move,
+        parents=chosen.parents,
+        brief=render_brief(run, _move_of(chosen), chosen.wish, chosen.refusal, compared),
+        compared=compared,
+        attempt=len(run.state.attempts) + 1,
+    )
+    lane.record(started)
 
 
 def set_up_workspace(lane: Lane, attempt: Attempt) -> None:
@@ -64,16 +74,11 @@ def _move_of(chosen: MoveChosen) -> Move:
 
 
 def _decide(run: Run, lane: int) -> MoveChosen:
-    lanes = run.lane_limit
-    active, number = round(run.active_seconds(), 3), len(run.state.attempts) + 1
-    seed = seed_of(run.settings.seed, number)
-    state = search_state(run.state, active, lane, lanes)
-    name = run.settings.search
-    chosen = MoveChosen(
-        next=number, move="", seed=seed, digest=state.digest(), active_seconds=active, lanes=lanes, lane=lane
-    )
-    if start := run.state.control.start_from:
-        return _by_person(chosen, run.state.evaluations[start])
+    with run.lock:
+        seen, lanes, active = run.state.events - 1, run.lane_limit, round(run.active_seconds(), 3)
+        number = len(run.state.attempts) + 1
+        state = search_state(run.state, active, lane, lanes)
+    seed, name = seed_of(run.settings.seed, number), run.settings.search
     try:
         move, decided_by = decide(_policy(name, run.folder), state, seed), name
         if problem := problem_of(move, run.state):
@@ -82,25 +87,30 @@ def _decide(run: Run, lane: int) -> MoveChosen:
         run.record(Warned(message=f"search policy {name} failed ({type(error).__name__}: {error}): greedy decides"))
         move, decided_by = Greedy().choose(state, seed), "greedy"
     is_wish = bool(state.wish) and not wish.refusal(state)
-    return chosen.model_copy(
-        update={
-            "move": move.kind,
-            "parents": list(move.parents),
-            "focus": move.focus,
-            "reasons": list(move.reasons),
-            "policy": "model" if is_wish and decided_by == name else decided_by,
-            "wish": state.wish,
-            "refusal": wish.refusal(state),
-        }
+    return MoveChosen(
+        next=number,
+        move=move.kind,
+        parents=list(move.parents),
+        focus=move.focus,
+        reasons=list(move.reasons),
+        policy="model" if is_wish and decided_by == name else decided_by,
+        seed=seed,
+        seen=seen,
+        digest=state.digest(),
+        active_seconds=active,
+        lanes=lanes,
+        lane=lane,
+        wish=state.wish,
+        refusal=wish.refusal(state),
     )
 
 
 def _by_person(chosen: MoveChosen, base: Evaluation) -> MoveChosen:
-    """The move that a person asked for: go on from an evaluation, whatever its branch."""
+    """The move that a person asked for: go on from an evaluation, whatever its branch and whatever else was chosen."""
     kind = "improve" if base.status in ("scored", "unscored", "sampled") else "repair"
     reasons = [f"a person asked to start from evaluation {base.id}"]
-    changes = {"move": kind, "parents": [base.commit], "reasons": reasons, "policy": BY_PERSON}
-    return chosen.model_copy(update=changes)
+    about = {"policy": BY_PERSON, "focus": "", "wish": "", "refusal": ""}
+    return chosen.model_copy(update={"move": kind, "parents": [base.commit], "reasons": reasons, **about})
 
 
 def decide(policy: Policy, state: SearchState, seed: int) -> Move:
@@ -117,9 +127,11 @@ def problem_of(move: Move, state: State) -> str:
     """What is wrong with a move; empty if nothing is."""
     if not isinstance(move, Move):
         return f"it returned {type(move).__name__}, no Move"
+    if problem := move.problem():
+        return problem
     known = {evaluation.commit for evaluation in state.evaluations.values() if evaluation.finished}
     unknown = [commit for commit in move.parents if commit not in known]
-    return move.problem() or (f"there is no commit {unknown[0]}" if unknown else "")
+    return f"there is no commit {unknown[0]}" if unknown else ""
 
 
 @cache

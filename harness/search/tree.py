@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.search.moves import Move
-from harness.search.state import OPEN_LIMIT, Branch, Result, SearchState
+from harness.search.state import OPEN_LIMIT, Branch, Result, SearchState, Trial
 
 DONOR_SHARE = 0.75
 """Share of draws in which a branch must beat its own draft before its ideas are worth taking over."""
@@ -64,7 +64,10 @@ class Tree:
         begun = sum(trial.kind == "draft" for trial in state.trials)
         if begun >= wanted:
             return None
-        return Move("draft", reasons=(f"{begun} of the first {wanted} drafts are begun",))
+        beside = [trial for trial in state.open if trial.kind == "draft"]
+        return Move(
+            "draft", focus=_beside(beside, "approaches"), reasons=(f"{begun} of the first {wanted} drafts are begun",)
+        )
 
     def _repair(self, state: SearchState) -> Move | None:
         """One of the last 3 failures, once each; a repair that failed is not repaired again."""
@@ -102,7 +105,7 @@ class Tree:
         return Move(
             "combine",
             (best.commit, donor.commit),
-            reasons=(why, f"branch {donor.branch} has gained over its draft (share {donor.draft_share:.2f})"),
+            reasons=(why, f"branch {donor.branch} beats its draft in {donor.draft_share:.0%} of bootstrap draws"),
         )
 
     def _quiet_attempts(self, state: SearchState) -> int:
@@ -118,22 +121,26 @@ class Tree:
     def _finish_best(self, state: SearchState, best: Result) -> Move | None:
         if state.gone < 1 - self.last:
             return None
-        return Move("improve", (best.commit,), reasons=(f"the last {self.last:.0%} of the run go to the best score",))
+        focus = f"The last {self.last:.0%} of the run has begun: make a change that is likely to help and ends in time."
+        why = f"the last {self.last:.0%} of the run go to the best score"
+        return _improve(state, best, focus, (why,))
 
     def _open_branch(self, state: SearchState, best: Result, generator: random.Random) -> Move:
         able = self._open(state)
         if not able:
             has_room = state.gone < self.draft_until and len(state.branches) < self.most_branches
             if has_room and not any(trial.kind == "draft" for trial in state.open):
-                return Move("draft", reasons=(f"every branch had {self.close} attempts without a gain",))
+                why = f"every branch had {self.close} attempts without a gain"
+                focus = f"Every approach so far had {self.close} attempts without a gain: begin one of another kind."
+                return Move("draft", focus=focus, reasons=(why,))
             able = list(state.branches.values())
         few = _ranked(able)[: 1 if self._is_short(state) else self.width]
         weights = [1 / (rank + 1) ** 2 / (1 + _lanes_on(state, top.branch)) ** 2 for rank, top in enumerate(few)]
         parent = _draw(few, weights, generator)
         branch = state.branches[parent.branch]
         why = f"branch {branch.id} is one of the best {len(few)} of {len(able)} open branches"
-        since = f"{self._since(state, branch)} attempts since its last gain"
-        return Move("improve", (parent.commit,), reasons=(why, since))
+        since = f"{self._since(state, branch)} attempts in it without a gain"
+        return _improve(state, parent, "", (why, since))
 
     def _open(self, state: SearchState) -> list[Branch]:
         return [branch for branch in state.branches.values() if self._since(state, branch) < self.close]
@@ -143,6 +150,22 @@ class Tree:
 
     def _is_short(self, state: SearchState) -> bool:
         return 0 < state.expected <= self.short_run
+
+
+def _improve(state: SearchState, parent: Result, focus: str, reasons: tuple[str, ...]) -> Move:
+    beside = [trial for trial in state.open if trial.kind == "improve" and trial.parents == (parent.commit,)]
+    return Move("improve", (parent.commit,), " ".join(filter(None, [focus, _beside(beside, "changes")])), reasons)
+
+
+def _beside(trials: Sequence[Trial], what: str) -> str:
+    """What to do where open attempts do the same from the same start: all of them would begin with the same idea."""
+    if not trials:
+        return ""
+    numbers, count = ", ".join(str(trial.number) for trial in trials), len(trials) + 1
+    return (
+        f"In progress beside this one, from the same start: attempt {numbers}. So that they differ, rank the {count} most "
+        f"promising {what} of different kinds and take number {count}."
+    )
 
 
 def _improve_latest(best: Result | None) -> Move:

@@ -5,16 +5,29 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runs.events.registry import AttemptStarted, Event, MoveChosen, Warned
+from harness import errors
+from runs.events.registry import AttemptEnded, AttemptStarted, Event, MoveChosen, Warned
 from runs.state import fold
 from runs.versions.commits import Versions
 from tests.harness.decisions import assert_decisions_repeat
-from tests.playing import call, events_of, harness_here, only_run, reply, turns_asked, with_digits
+from tests.playing import (
+    call,
+    events_of,
+    harness_here,
+    only_run,
+    reply,
+    start_harness,
+    turns_asked,
+    wait_until,
+    with_digits,
+)
 from tests.servers.chat_server import ChatServer, Message
 
 SHORT_STORY = """from harness.search.tree import Tree
@@ -208,10 +221,22 @@ class Raises:
 class Invents:
     def choose(self, state, seed):
         return Move("improve", ("f" * 40,))
+
+
+class SaysNothing:
+    def choose(self, state, seed):
+        return Move("draft", reasons=None)
+
+
+class Hangs:
+    def choose(self, state, seed):
+        if state.lane == 1:
+            __import__("time").sleep(3600)
+        return Move("draft", reasons=("first",))
 """
 
 
-@pytest.mark.parametrize("name", ["Raises", "Invents"])
+@pytest.mark.parametrize("name", ["Raises", "Invents", "SaysNothing"])
 def test_a_run_goes_on_with_greedy_where_the_policy_fails(name: str, tmp_path: Path) -> None:
     home = with_digits(tmp_path / "home")
     (home / "broken.py").write_text(BROKEN)
@@ -244,6 +269,29 @@ def test_a_run_goes_on_with_greedy_where_the_policy_fails(name: str, tmp_path: P
     assert {decision.policy for decision in chosen(events)} == {"greedy"}
     warnings = [event.message for event in events if isinstance(event, Warned)]
     assert sum(f"{name} failed" in message for message in warnings) == 2
+
+
+@pytest.mark.slow
+def test_a_policy_that_hangs_holds_up_neither_the_other_lanes_nor_a_stop(tmp_path: Path) -> None:
+    home = with_digits(tmp_path / "home")
+    (home / "broken.py").write_text(BROKEN)
+    with ChatServer(engineer, piece=100_000) as server:
+        options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "8"]
+        options += ["--search", f"{home}/broken.py:Hangs", "--parallel", "2", "--set", "stop_seconds=1"]
+        process = start_harness(home, "run", "digits", *options)
+        wait_until(lambda: any(isinstance(event, AttemptEnded) for event in events_so_far(home)))
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == errors.STOPPED, printed
+    assert time.monotonic() - begun < 10
+    assert moves(events_of(only_run(home))) == ["draft"]
+
+
+def events_so_far(home: Path) -> list[Event]:
+    """The events of the run that is being started or played."""
+    folders = [path for path in (home / "runs").glob("[!.]*") if (path / "events.jsonl").exists()]
+    return events_of(folders[0]) if folders else []
 
 
 @pytest.mark.parametrize("search", ["mcts", "nowhere.py:Policy"])

@@ -57,11 +57,20 @@ def test_tree_begins_with_three_drafts_also_beside_open_ones() -> None:
     assert Tree().choose(SearchState(THREE, expected=100.0), 0).kind == "improve"
 
 
+def test_attempts_that_begin_alike_are_told_to_differ() -> None:
+    first = Tree().choose(SearchState(), 0)
+    beside = Tree().choose(SearchState((Trial(1, "draft", (), 1, 0.0), Trial(2, "draft", (), 2, 0.0)), lanes=3), 0)
+    assert first.focus == "" and "attempt 1, 2" in beside.focus and "number 3" in beside.focus
+    trial = Trial(4, "improve", ("1",), 1, 50.0)
+    move = Tree().choose(SearchState((*THREE, trial), gone=0.9, seconds_left=100.0, expected=100.0), 0)
+    assert move.parents == ("1",) and "attempt 4" in move.focus and "ends in time" in move.focus
+
+
 def test_tree_drafts_once_where_few_attempts_are_expected() -> None:
     assert Tree().choose(SearchState((scored(1, 0.8, "draft"),), expected=6.0), 0) == Move(
         "improve",
         ("1",),
-        reasons=("branch 1 is one of the best 1 of 1 open branches", "0 attempts since its last gain"),
+        reasons=("branch 1 is one of the best 1 of 1 open branches", "0 attempts in it without a gain"),
     )
 
 
@@ -187,6 +196,9 @@ def test_a_move_with_the_wrong_number_of_parents_or_an_unknown_commit_has_a_prob
     assert not problem_of(Move("draft"), State())
     for move in (Move("combine"), Move("draft", ("1",)), Move("improve"), Move("ensemble", ("1",)), Move("guess")):  # type: ignore[arg-type]
         assert problem_of(move, State())
+    without_comma = Move("draft", reasons=("only one")), Move("improve", ("a" * 40))  # type: ignore[arg-type]
+    for move in (*without_comma, Move("draft", focus=None), Move("draft", reasons=(1,)), Move("draft", None)):  # type: ignore[arg-type]
+        assert "tuples of texts" in problem_of(move, State())
     assert "no commit 1" in problem_of(Move("improve", ("1",)), State())
     assert problem_of("improve", State())  # type: ignore[arg-type]
 
