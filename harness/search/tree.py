@@ -163,8 +163,8 @@ def _beside(trials: Sequence[Trial], what: str) -> str:
         return ""
     numbers, count = ", ".join(str(trial.number) for trial in trials), len(trials) + 1
     return (
-        f"In progress beside this one, from the same start: attempt {numbers}. So that they differ, rank the {count} most "
-        f"promising {what} of different kinds and take number {count}."
+        f"In progress beside this one, from the same start: attempt {numbers}. So that they differ, rank the {count} "
+        f"most promising {what} of different kinds and take number {count}."
     )
 
 

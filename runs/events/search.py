@@ -12,9 +12,9 @@ from runs.events.base import Audience, Event
 class MoveChosen(Event):
     """What the lane's next attempt, number `next`, will do and why; recorded before it starts.
 
-    `policy` decided (`model`: the model's own wish) from the state after event `seen` (None: the one before this), which
-    has this `digest`, after `active_seconds` of the run, with `seed` and so many `lanes`. `wish` is the evaluation that the
-    model asked to continue from, `refusal` why that was not done.
+    `policy` decided (`model`: the model's own wish) from the state after event `seen` (None: the one before), which has
+    this `digest`, after `active_seconds` of the run, with `seed` and so many `lanes`. `wish` is the evaluation that
+    the model asked to continue from, `refusal` why that was not done.
     """
 
     kind: Literal["move_chosen"] = "move_chosen"
