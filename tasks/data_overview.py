@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.data_facts import facts_of_task
 from tasks.holdout.blend import Blend
 from tasks.io.atomic import open_durable
+from tasks.io.folder import list_names
 from tasks.subprocesses import Reply, bound_memory, run_isolated, serve
 from tasks.task import Task, load_task
 
@@ -75,7 +76,7 @@ def read_tables(public: Path, sample: str) -> dict[str, pd.DataFrame]:
 
 
 def _files(public: Path) -> list[Path]:
-    return sorted(path for path in public.rglob("*") if path.is_file())
+    return [public / name for name in list_names(public)]
 
 
 def _render(public: Path, targets: Sequence[str], frames: Mapping[str, pd.DataFrame]) -> str:

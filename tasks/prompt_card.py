@@ -6,12 +6,11 @@ Facts about data come from the folder that the model sees, so that tables withou
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.catalog import count_rows
 from tasks.config.validate import read_header
+from tasks.io.folder import list_names, scan
 from tasks.task import Task
 
 MAX_COLUMNS = 12
@@ -28,7 +27,7 @@ def render_card(task: Task, public: Path) -> str:
 
 def data_files(public: Path) -> list[str]:
     """Names of the data files relative to ./data, sorted, at most a thousand."""
-    return sorted(name for name, _ in _walk(public))[:MAX_FILES]
+    return sorted(list_names(public))[:MAX_FILES]
 
 
 def _goal(task: Task) -> list[str]:
@@ -51,7 +50,7 @@ def _data(public: Path) -> list[str]:
 
 def _entry(path: Path) -> str:
     if path.is_dir():
-        sizes = [size for _, size in _walk(path)]
+        sizes = [size for _, size in scan(path)]
         return f"`{path.name}/`: {len(sizes):,} files, {_size(sum(sizes))}"
     size = path.stat().st_size
     table = _table(path, size) if path.suffix.lower() == ".csv" else ""
@@ -91,14 +90,6 @@ def _size(size: float) -> str:
             break
         size /= 1000
     return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, int]]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent) / name
-            if path.is_file():
-                yield path.relative_to(folder).as_posix(), path.stat().st_size
 
 
 def _submission(task: Task) -> str:

@@ -147,8 +147,10 @@ def _check_sample(task: Task) -> None:
 
 def _check_metric(task: Task, blend: Blend, seconds: float) -> None:
     """A task's own metric must run: it scores the sample before there is a run."""
+    if task.metric.file is None or task.competition:
+        return
     sample = next(blend.public.rglob(task.submission.sample.name), None)
-    if task.metric.file is None or task.competition or sample is None:
+    if sample is None:
         return
     if not blend.has_labels:
         problem = metric_problem(task, task.submission.sample, seconds) if task.answers else ""
