@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from runs.blobs import BlobMissing, get_blob, put_blob, to_bytes
+from runs.events.base import parse_json
 from runs.events.registry import FORMAT, Event, RunCreated, read_event
 from runs.events.tool_calls import leave_out_arguments, restore_arguments
 from runs.events.upgrade import upgrade
@@ -191,11 +191,7 @@ def _complete(fields: dict[str, Any], run_format: int) -> dict[str, Any]:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    try:
-        fields = from_json(line)
-    except ValueError:
-        # The fast reader refuses half surrogate pairs; they are rare and were recorded, so they are read.
-        fields = json.loads(line)
+    fields = parse_json(line)
     if not isinstance(fields, dict):
         raise ValueError("it is not a JSON object")
     return fields

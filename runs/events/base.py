@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 Audience = Literal["model", "people"]
+
+
+def parse_json(text: bytes | str) -> Any:
+    """The value of a JSON text. Raises ValueError."""
+    try:
+        return from_json(text)
+    except ValueError:
+        # The fast reader refuses half surrogate pairs; they are rare and were recorded, so they are read.
+        return json.loads(text)
 
 
 class Event(BaseModel):

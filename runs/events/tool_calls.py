@@ -6,12 +6,11 @@ them once, and reading puts them back.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runs.events.base import Event
+from runs.events.base import Event, parse_json
 
 
 class Usage(BaseModel):
@@ -73,7 +72,7 @@ def restore_arguments(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _arguments_by_id(fields: dict[str, Any]) -> dict[str, str]:
     try:
-        calls = json.loads(fields["message"]).get("tool_calls") or []
+        calls = parse_json(fields["message"]).get("tool_calls") or []
         return {one["id"]: one["function"]["arguments"] for one in calls}
     except (ValueError, AttributeError, KeyError, TypeError):
         return {}

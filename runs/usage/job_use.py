@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from runs.events.registry import Event, FoldFinished, JobFinished
 
+COUNTED = frozenset({JobFinished, FoldFinished})
+"""Kinds of events that change the sums; others may be left out."""
+
 
 @dataclass
 class JobUse:

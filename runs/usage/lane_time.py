@@ -64,11 +64,11 @@ class Segment:
     part: Part
 
 
-# Tuples, not unions: a union is made anew at every look, and a run has 10,000 events.
-_OF_REQUESTS = (ModelAsked, ModelReplied, ModelFailed, Waited)
-_STOPS_CLOCK = (PlayPaused, PlayContinued)
-_OF_TOOLS = (ToolStarted, ToolFinished)
-_OF_ATTEMPTS = (AttemptStarted, AttemptEnded)
+# Exact types, not `isinstance`, which is slow for pydantic models: a long run has 100,000 events.
+_OF_REQUESTS = frozenset({ModelAsked, ModelReplied, ModelFailed, Waited})
+_STOPS_CLOCK = frozenset({PlayPaused, PlayContinued})
+_OF_TOOLS = frozenset({ToolStarted, ToolFinished})
+_OF_ATTEMPTS = frozenset({AttemptStarted, AttemptEnded})
 _OF_EVALUATIONS = frozenset({EvaluationStarted, JobFinished, FoldStarted, FoldFinished, EvaluationFinished, Decided})
 
 
@@ -152,20 +152,21 @@ class _LaneClock:
     def apply(self, event: Event) -> None:
         """Note what the lane does from this event on."""
         self.has_begun = True
-        if isinstance(event, _OF_REQUESTS):
+        kind = type(event)
+        if kind in _OF_REQUESTS:
             self._talk(event)
-        elif isinstance(event, _OF_TOOLS):
+        elif kind in _OF_TOOLS:
             self.tool = event if isinstance(event, ToolStarted) else None
-        elif isinstance(event, _OF_ATTEMPTS):
-            self.attempt = event.attempt if isinstance(event, AttemptStarted) else 0
+        elif kind in _OF_EVALUATIONS:
+            self._evaluate(event)
+        elif kind in _OF_ATTEMPTS:
+            self.attempt = event.attempt if kind is AttemptStarted else 0
             self.has_played = True
             self.asks, self.is_down, self.tool = False, False, None
-        elif isinstance(event, RunEnded):
+        elif kind is RunEnded:
             self.attempt, self.is_over = 0, True
-        elif type(event) in _OF_EVALUATIONS:
-            self._evaluate(event)
 
-    def _talk(self, event: ModelAsked | ModelReplied | ModelFailed | Waited) -> None:
+    def _talk(self, event: Event) -> None:
         if isinstance(event, Waited):
             if event.request:
                 self.asks, self.is_down = True, False
@@ -206,7 +207,8 @@ class LaneTimes:
     def apply(self, event: Event) -> None:
         """Attribute the time up to one more event."""
         self._move(event)
-        if isinstance(event, Resumed):
+        kind = type(event)
+        if kind is Resumed:
             for each in self.lanes.values():
                 each.spend(self.position, "harness")
                 each.asks, each.is_down, each.tool = False, False, None
@@ -215,19 +217,20 @@ class LaneTimes:
             lane = self.lanes[event.lane] = _LaneClock()
         lane.spend(self.position, lane.doing_until(event))
         lane.apply(event)
-        if isinstance(event, RunEnded):
+        if kind is RunEnded:
             for each in self.lanes.values():
                 each.spend(self.position, each.doing_until(event))
                 each.attempt, each.is_over, each.asks, each.tool = 0, True, False, None
 
     def _move(self, event: Event) -> None:
-        if self._is_paused or isinstance(event, _STOPS_CLOCK):
+        kind = type(event)
+        if self._is_paused or kind in _STOPS_CLOCK:
             self._stand_still(event)
             return
-        ran = max(0.0, event.mono - (0.0 if isinstance(event, Resumed) else self._mono))
+        ran = max(0.0, event.mono - (0.0 if kind is Resumed else self._mono))
         at = _moment(event.at)
         standstill = (at - self._at).total_seconds() - ran if at and self._at else 0.0
-        if standstill >= MIN_STANDSTILL and not isinstance(event, RunForked):  # that is not time of the fork
+        if standstill >= MIN_STANDSTILL and kind is not RunForked:  # that is not time of the fork
             for lane in self.lanes.values():
                 lane.spend(self.position, lane.doing())
                 lane.spend(self.position + standstill, "paused")

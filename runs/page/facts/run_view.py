@@ -10,12 +10,14 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from runs.events.registry import (
     AttemptEnded,
     AttemptStarted,
+    EvaluationFinished,
     Event,
     ModelAsked,
     ModelFailed,
@@ -28,10 +30,14 @@ from runs.page.facts.rows import Row, row_of
 from runs.serialization import JournalError
 from runs.state import State
 from runs.usage.cache import METERED, CacheMeter
-from runs.usage.job_use import JobUse
+from runs.usage.job_use import COUNTED, JobUse
 from runs.usage.lane_time import LaneTimes
 from runs.usage.money import PRICED, Money
 from runs.usage.repair_steps import count_repair_steps
+
+BATCH = 256
+"""Events that are read before the folds see them."""
+_NOTED = frozenset({Warned, MoveChosen, ModelFailed, AttemptStarted, AttemptEnded, EvaluationFinished})
 
 
 class RunView:
@@ -72,34 +78,45 @@ class RunView:
         Raises `JournalError` if the journal cannot be read at all.
         """
         with self.lock:
-            count = 0
-            for event in self.journal.read_new():
-                self._apply(event)
-                count += 1
-                if count == limit:
-                    break
+            count, events = 0, self.journal.read_new()
+            while batch := list(islice(events, min(BATCH, limit - count) if limit else BATCH)):
+                self._apply(batch)
+                count += len(batch)
             return count
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, batch: list[Event]) -> None:
+        """Apply events, one fold after the other: its code and data stay in the processor's cache."""
+        for event in batch:
+            kind = type(event)
+            if kind in COUNTED:
+                self.job_use.apply(event)
+            if kind in PRICED:
+                self.money.apply(event)
+            if kind in METERED:
+                self.cache.apply(event)
+        positions = []
+        for event in batch:
+            self.times.apply(event)
+            positions.append(self.times.position)
+        for event, position in zip(batch, positions, strict=True):
+            self._list(event, position)
+
+    def _list(self, event: Event, position: float) -> None:
+        """Apply an event that happened at `position` to the state, and add its row."""
         self.state.apply(event)
-        self.times.apply(event)
-        self.job_use.apply(event)
-        if type(event) in PRICED:
-            self.money.apply(event)
-        if type(event) in METERED:
-            self.cache.apply(event)
-        if isinstance(event, ModelReplied):
+        if type(event) is ModelReplied:
             self._lane_turns[event.lane] = self.state.turns
             self._turn_rows.append(len(self.rows))
             self.repairs += count_repair_steps([event])
         self._lanes.append(event.lane)
         self._turns.append(self._lane_turns.get(event.lane, 0))
-        self._note(event)
-        row = row_of(event, self.state, self.times.position / 3600)
+        if type(event) in _NOTED or event.model_extra:
+            self._note(event, position)
+        row = row_of(event, self.state, position / 3600)
         if row is not None:
             self.rows.append(row)
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, position: float) -> None:
         if isinstance(event, Warned):
             self.warnings[event.message] += 1
             self.first_warned.setdefault(event.message, self.state.turns)
@@ -109,11 +126,11 @@ class RunView:
             self.failures += 1
         elif isinstance(event, AttemptStarted):
             self.attempt_seqs[event.attempt] = event.seq
-            self.spans[event.attempt] = (self.times.position, None)
+            self.spans[event.attempt] = (position, None)
         elif isinstance(event, AttemptEnded):
-            self.spans[event.attempt] = (self.spans.get(event.attempt, (0.0, None))[0], self.times.position)
-        elif event.kind == "evaluation_finished":  # type: ignore[attr-defined]
-            self.positions[event.evaluation] = self.times.position  # type: ignore[attr-defined]
+            self.spans[event.attempt] = (self.spans.get(event.attempt, (0.0, None))[0], position)
+        elif isinstance(event, EvaluationFinished):
+            self.positions[event.evaluation] = position
         for name in event.unknown_fields if event.model_extra else ():
             if name != "blobs":
                 self.newer[f"{event.kind}.{name}"] += 1  # type: ignore[attr-defined]
