@@ -16,10 +16,11 @@ from harness.sweep import table
 from harness.sweep.row_state import Reader, RowState
 from harness.sweep.store import Store, list_sweeps
 from runs.events.registry import Event, ModelAsked
-from runs.page.app import Sources, make_app
+from runs.page.app import make_app
 from runs.page.facts.sweep import SweepFacts
 from runs.page.facts.window import SeenWindow
 from runs.page.security import Access
+from runs.page.sources import Sources
 from runs.serialization import JournalError
 
 HOST = "127.0.0.1"
@@ -55,24 +56,34 @@ def sources_of(settings: Settings, folder: Path | None = None) -> Sources:
     """Where the pages come from; `folder` may be a run outside HARNESS_HOME."""
     is_outside = folder is not None and folder.parent != settings.runs
     others = {folder.name: folder} if folder is not None and is_outside else {}
-    home = settings.home
-    return Sources(
-        settings.runs, settings.grades, window_of, others, lambda: list_sweeps(home), lambda name: sweep_of(home, name)
-    )
+    sweeps = Sweeps(settings.home)
+    return Sources(settings.runs, settings.grades, window_of, others, sweeps.names, sweeps.facts)
 
 
-def sweep_of(home: Path, name: str) -> SweepFacts | None:
-    """A sweep with the state of each of its runs; None if there is none of this name. Raises `JournalError`."""
-    if name not in list_sweeps(home):
-        return None
-    store = Store(home, name)
-    try:
-        plan = store.plan()
-    except errors.UsageError as error:
-        raise JournalError(str(error)) from error
-    rows = Reader(store, plan).rows()
-    shown = tuple((one.row.run_id, one.state, tuple(_sweep_cells(one))) for one in rows)
-    return SweepFacts(name, tuple(table.headline(plan, rows, store)), table.HEADER, shown)
+class Sweeps:
+    """The sweeps of a HARNESS_HOME, as their pages show them. A file is read again only if it has changed."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._readers: dict[str, Reader] = {}
+
+    def names(self) -> list[str]:
+        """The names of all sweeps."""
+        return list_sweeps(self._home)
+
+    def facts(self, name: str) -> SweepFacts | None:
+        """A sweep with the state of each of its runs; None if there is none of this name. Raises `JournalError`."""
+        if name not in self.names():
+            return None
+        try:
+            store = Store(self._home, name)
+            reader = self._readers.get(name) or Reader(store, store.plan())
+        except errors.UsageError as error:
+            raise JournalError(str(error)) from error
+        self._readers[name] = reader
+        rows = reader.rows()
+        shown = tuple((one.row.run_id, one.state, tuple(_sweep_cells(one))) for one in rows)
+        return SweepFacts(name, tuple(table.headline(reader.plan, rows, store)), table.HEADER, shown)
 
 
 def _sweep_cells(one: RowState) -> Iterator[tuple[str, float | None]]:

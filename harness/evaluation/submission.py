@@ -77,12 +77,15 @@ def restore_submission(run: Run) -> None:
 
 def finish(run: Run, why: Why) -> None:
     """End the run: make the best submission the one of record and write the reports."""
+    from runs.page.facts.kept import keep_page  # needed here only: a run starts without it
+
     if "record" not in run.state.decisions:
         choose_best(run)
     restore_submission(run)
     if not run.state.ended:
         run.record(RunEnded(why=why))
     write_reports(run)
+    keep_page(run.folder)
 
 
 def write_reports(run: Run) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,20 @@ from starlette.routing import Route
 
 from runs.control.ask import ControlRefused, ask
 from runs.control.requests import Request as ControlRequest
-from runs.events.registry import Event
 from runs.journal import EVENTS, is_driven
 from runs.page.facts.all_runs import COLUMNS, AllRuns
 from runs.page.facts.attempt import attempt_facts
 from runs.page.facts.compare import compare
 from runs.page.facts.find import find_text
+from runs.page.facts.kept import Standing, keep_facts, kept_facts, page_facts
 from runs.page.facts.logs import PAGE_BYTES, LogPage, read_log
-from runs.page.facts.overview import overview
 from runs.page.facts.run_view import RunView
-from runs.page.facts.sweep import SweepFacts
 from runs.page.facts.turn import text_of, turn_facts
-from runs.page.facts.window import SeenWindow, window_facts
+from runs.page.facts.window import window_facts
 from runs.page.live import live_of_all, live_of_run
 from runs.page.render import STATIC, make_environment
 from runs.page.security import MAX_BODY, Access, Guard, is_same
+from runs.page.sources import Sources
 from runs.page.steer import request_of, steering
 from runs.serialization import JournalError
 from runs.views.format import printable_lines
@@ -46,21 +44,13 @@ OPEN_VIEWS = 3
 MOST_SAID = 50
 """Answers to forms that are kept, to be shown once more when a page is opened again."""
 READING_SECONDS = 0.3
-"""A page waits so long for a journal to be read; then its summary is painted, and the rest when that is done."""
+"""A page waits so long for a journal to be read; then what is kept of it is painted, and the rest when that is done."""
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Where the pages come from. `window_of` rebuilds the window that a request sent, from the events before it;
-    `others` are run folders outside `runs`, by name. `sweeps` lists the names of sweeps, `sweep` gives the facts of one
-    (None: there is none of this name)."""
-
-    runs: Path
-    grades: Path
-    window_of: Callable[[Iterable[Event]], SeenWindow]
-    others: dict[str, Path]
-    sweeps: Callable[[], list[str]]
-    sweep: Callable[[str], SweepFacts | None]
+PAGE_SECONDS = 1.0
+AGAIN = {"Refresh": "1"}
+"""A page that takes longer than `PAGE_SECONDS`, because a journal is read, is asked for again after a second."""
+NO_FORMS = {"actions": [], "note": "The forms come when the journal is read."}
 
 
 class Pages:
@@ -111,10 +101,12 @@ class Pages:
             view.refresh()  # raises what is wrong
         return view
 
-    def ready(self, name: str) -> RunView:
-        """The view of a run, up to date, however long that takes."""
-        view = self.view(name)
-        assert view is not None
+    def ready(self, name: str, seconds: float | None = None) -> RunView:
+        """The view of a run, up to date, however long that takes; a browser that is to wait no longer than `seconds`
+        asks again."""
+        view = self.view(name, seconds)
+        if view is None:
+            raise HTTPException(503, f"The journal of {name} is being read. This page follows by itself.", AGAIN)
         return view
 
     # ------------------------------------------------------------------------------------------------------ rendering
@@ -138,11 +130,24 @@ class Pages:
 
     def run(self, request: Request) -> Response:
         name = request.path_params["run"]
-        view = self.view(name, READING_SECONDS)
-        sections = self._sections(name, view) if view else ""
-        row = None if view else self.all_runs.preview(self.folder(name))
+        folder = self.folder(name)
+        kept = None if self._is_read(name) else kept_facts(folder, self._standing(name, folder))
+        view = None if kept and kept.is_current else self.view(name, READING_SECONDS)
+        is_reading = view is None and not (kept and kept.is_current)
+        if view is None and kept:
+            sections = self._fill(name, kept.facts if kept.is_current else {**kept.facts, "steering": NO_FORMS})
+        else:
+            sections = self._sections(name, view) if view else Markup()
+        row = self.all_runs.preview(folder) if is_reading and not kept else None
         said = self._said.get(request.query_params.get("said", ""), "")
-        return self.render("run.html", run_id=name, sections=sections, row=row, is_reading=view is None, said=said)
+        figures_of = kept.facts["head"]["last"] if kept else row["last"] if row else ""
+        return self.render(
+            "run.html", run_id=name, sections=sections, row=row, is_reading=is_reading, figures_of=figures_of, said=said
+        )
+
+    def _is_read(self, name: str) -> bool:
+        reader = self._readers.get(name)
+        return name in self._views and reader is not None and not reader.is_alive()
 
     def sections(self, request: Request) -> Response:
         name = request.path_params["run"]
@@ -153,15 +158,22 @@ class Pages:
 
     def _sections(self, name: str, view: RunView) -> Markup:
         """All sections of the page of a run; made once as long as nothing changes."""
-        grade, is_live = self.all_runs.grade(name), is_driven(view.folder)
-        key = (view.journal.count, view.journal.damage, is_live, self._is_graded(name), str(grade))
+        standing = self._standing(name, view.folder)
+        key = (view.journal.count, view.journal.damage, str(standing))
         known = self._rendered.get(name)
         if known is None or known[0] != key:
-            facts = {**overview(view, is_live, grade), "steering": self._steering(name, view)}
-            template = self.templates.get_template("sections.html")
-            text = template.render(run_id=name, facts=facts, is_file=False, csrf=self.access.csrf)
-            known = self._rendered[name] = (key, Markup(text))
+            facts = page_facts(view, standing)
+            if known is None or not standing.is_live:
+                keep_facts(view, standing, facts)
+            known = self._rendered[name] = (key, self._fill(name, facts))
         return known[1]
+
+    def _fill(self, name: str, facts: dict[str, Any]) -> Markup:
+        template = self.templates.get_template("sections.html")
+        return Markup(template.render(run_id=name, facts=facts, is_file=False, csrf=self.access.csrf))
+
+    def _standing(self, name: str, folder: Path) -> Standing:
+        return Standing(is_driven(folder), self._is_graded(name), self.all_runs.grade(name))
 
     def _steering(self, name: str, view: RunView) -> dict[str, Any]:
         with view.lock:
@@ -198,7 +210,7 @@ class Pages:
     def turns(self, request: Request) -> Response:
         name = request.path_params["run"]
         number = int(request.path_params.get("turn", 0))
-        view = self.ready(name)
+        view = self.ready(name, None if request.query_params.get("part") else PAGE_SECONDS)
         turn = turn_facts(view, number) if number else None
         if request.query_params.get("part"):
             return self.render("turn.html", run_id=name, turn=turn, count=view.turns)
@@ -211,12 +223,12 @@ class Pages:
 
     def window(self, request: Request) -> Response:
         name, number = request.path_params["run"], int(request.path_params["turn"])
-        window = window_facts(self.ready(name), number, self.sources.window_of)
+        window = window_facts(self.ready(name, PAGE_SECONDS), number, self.sources.window_of)
         return self.render("window.html", run_id=name, number=number, window=window)
 
     def attempt(self, request: Request) -> Response:
         name = request.path_params["run"]
-        view = self.ready(name)
+        view = self.ready(name, PAGE_SECONDS)
         facts = attempt_facts(view, int(request.path_params["attempt"]))
         can_steer = "steer" in self._steering(name, view)["actions"]
         can_fork = not self._is_graded(name) and not is_driven(view.folder)
@@ -231,7 +243,7 @@ class Pages:
     def event(self, request: Request) -> Response:
         name, seq = request.path_params["run"], int(request.path_params["seq"])
         field = request.query_params.get("field", "")[:200]
-        content = text_of(self.ready(name).journal.read(seq), field).encode("utf-8", "replace")
+        content = text_of(self.ready(name, PAGE_SECONDS).journal.read(seq), field).encode("utf-8", "replace")
         first = min(max(0, _number(request, "from")), len(content))
         part = content[first : first + PAGE_BYTES]
         page = LogPage(part.decode("utf-8", "replace"), first, first + len(part), len(content))
@@ -254,7 +266,7 @@ class Pages:
         names = request.query_params.getlist("run")
         if len(names) != 2:
             raise HTTPException(400, "Choose two runs to compare.")
-        return self.render("compare.html", **compare(self.ready(names[0]), self.ready(names[1])))
+        return self.render("compare.html", **compare(*(self.ready(name, PAGE_SECONDS) for name in names)))
 
     async def live_run(self, request: Request) -> Response:
         name = request.path_params["run"]
@@ -264,6 +276,10 @@ class Pages:
 
     async def live_all(self, request: Request) -> Response:
         return live_of_all(self.all_runs.stamp, self.is_over)
+
+    async def live_sweep(self, request: Request) -> Response:
+        name = request.path_params["sweep"]
+        return live_of_all(lambda: self.sources.sweep(name), self.is_over)
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["path"]
@@ -275,7 +291,10 @@ class Pages:
         """The page of something that cannot be shown."""
         status = error.status_code if isinstance(error, HTTPException) else 404
         text = error.detail if isinstance(error, HTTPException) else str(error)
-        return self.render("message.html", status, title="This cannot be shown", text=text, back="/")
+        title = "Reading" if status == 503 else "This cannot be shown"
+        page = self.render("message.html", status, title=title, text=text, back="/")
+        page.headers.update((error.headers if isinstance(error, HTTPException) else None) or {})
+        return page
 
 
 def _number(request: Request, name: str) -> int:
@@ -300,6 +319,7 @@ def make_app(sources: Sources, access: Access) -> Starlette:
         Route("/live", pages.live_all),
         Route("/compare", pages.compare),
         Route("/sweep/{sweep}", pages.sweep),
+        Route("/sweep/{sweep}/live", pages.live_sweep),
         Route(run, pages.run),
         Route(f"{run}/sections", pages.sections),
         Route(f"{run}/live", pages.live_run),

@@ -39,7 +39,7 @@ async def _run_messages(
             except JournalError:
                 yield "event: over\ndata: {}\n\n"
                 return
-            if rows is None and not is_first:
+            if rows is None and (not is_first or view.journal.damage):  # kept facts may not know of the damage
                 yield "event: changed\ndata: {}\n\n"
             count = len(view.rows)
             if rows is not None and count > told:

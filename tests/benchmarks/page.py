@@ -2,10 +2,11 @@
 
     .venv/bin/python -m tests.benchmarks.page [--scale 1 10] [--repeats 3]
 
-Each repeat starts `harness view` anew. Printed are the browser's first contentful paint of the run page (cold: the
-journal is not read yet), when its charts are drawn, the paint of a turn and of an attempt, a search, the holes seen
-while scrolling through the list of turns, and the largest resident memory of the server. `cold CPU` and `search CPU`
-are the seconds that the server computed for the cold page and for one search. `load` is the number of processes that
+Each repeat starts `harness view` twice. Printed are the browser's first contentful paint of the run page (cold: the
+journal was never read; kept: its facts are in `page.json`, as after the end of a run), when its charts are drawn, the
+paint of a turn and of an attempt, a search, the holes seen while scrolling through the list of turns, and the largest
+resident memory of the server. `cold CPU`, `kept CPU` and `search CPU` are the seconds that the server computed until
+the charts were drawn, and for one search. `load` is the number of processes that
 wanted to run; `index` is the CPU time of reading the journal alone, by which the others can be scaled.
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from runs.page.facts.kept import KEPT
 from runs.page.facts.run_view import RunView
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.day_run import write_day_run
@@ -43,7 +45,13 @@ SCROLL = """async () => {
 
 
 def measure(home: Path, run: str, browser: Any) -> dict[str, float]:
-    """One cold start of the server, and what the browser sees of it."""
+    """Two starts of the server, and what the browser sees of them."""
+    (home / "runs" / run / KEPT).unlink(missing_ok=True)
+    return measure_start(home, run, browser, "cold") | measure_start(home, run, browser, "kept")
+
+
+def measure_start(home: Path, run: str, browser: Any, start: str) -> dict[str, float]:
+    """One start of the server, `cold` or with what is `kept`."""
     environment = {**os.environ, "HARNESS_HOME": str(home)}
     harness = str(Path(sys.executable).parent / "harness")
     server = subprocess.Popen([harness, "view", "--port", "8799"], env=environment, stdout=subprocess.PIPE, text=True)
@@ -58,9 +66,9 @@ def measure(home: Path, run: str, browser: Any) -> dict[str, float]:
     began, used = time.monotonic(), cpu_seconds(server.pid)
     page.goto(f"{base}/run/{run}", wait_until="domcontentloaded")
     page.wait_for_function("() => Number(document.body.dataset.drawn) > 10")
-    figures["cold charts"] = time.monotonic() - began
-    figures["cold paint"] = page.evaluate(PAINT) / 1000
-    figures["cold CPU"] = cpu_seconds(server.pid) - used
+    figures[f"{start} charts"] = time.monotonic() - began
+    figures[f"{start} paint"] = page.evaluate(PAINT) / 1000
+    figures[f"{start} CPU"] = cpu_seconds(server.pid) - used
     for name, path in (("warm paint", ""), ("turn paint", "/turn/700"), ("attempt paint", "/attempt/60")):
         page.goto(f"{base}/run/{run}{path}", wait_until="load")
         page.wait_for_timeout(300)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.sweep.store import Store
 from runs.control import inbox
 from runs.control.answer import event_of
 from runs.control.requests import Request
@@ -19,7 +20,7 @@ from runs.run_settings import RunSettings
 from runs.state import fold
 from tests.browsing import Watched, watch
 from tests.day_run import write_day_run
-from tests.page_server import serve
+from tests.page_server import serve, write_sweep
 from tests.playing import wait_until
 
 LIVE, ENDED = "20261201-100000_digits_0_live", "20261201-110000_digits_0_ended"
@@ -158,6 +159,19 @@ def test_a_person_steers_pauses_continues_extends_and_stops(live: Watched, playe
     page.click("button[value=stop]")
     page.wait_for_selector("text=Done: the run ends")
     assert fold(read_events(folder)).control.is_stopping
+
+
+def test_the_page_of_a_sweep_follows_its_runs(live: Watched, played: tuple[Player, Path]) -> None:
+    write_sweep(played[1], "s", ENDED, LIVE)
+    page = live.open("/sweep/s")
+    page.click("button:has-text('seed')")
+    assert page.locator("#rows tr").first.get_attribute("data-run") == LIVE
+    store = Store(played[1], "s")
+    store.append("r0", "started", worker="host", events=0)
+    store.append("r0", "ended", kind="done", reason="")
+    page.wait_for_selector("#sums:has-text('1 done')")
+    assert page.locator(f"tr[data-run='{ENDED}'] .good").inner_text() == "done"
+    assert page.locator("#rows tr").first.get_attribute("data-run") == LIVE, "the chosen order stays"
 
 
 def test_two_viewers_see_the_same(browser: Any, live: Watched, played: tuple[Player, Path]) -> None:

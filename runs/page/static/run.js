@@ -21,6 +21,7 @@
     const draft = new DOMParser().parseFromString(html, "text/html");
     if (draft.getElementById("reading")) { setTimeout(update, 300); return; }
     const open = [...box.querySelectorAll("details[open]")].map((each) => each.id);
+    document.getElementById("reading")?.remove();
     const parts = [...draft.body.children];
     if (box.querySelector("#s-head") === null) { remember(parts); box.replaceChildren(...parts.map((part) => document.importNode(part, true))); }
     else for (const part of parts) {

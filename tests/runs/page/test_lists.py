@@ -32,7 +32,7 @@ def test_a_sweep_lists_its_runs_with_links_to_those_that_began(tmp_path: Path) -
         assert 'href="/sweep/s"' in server.get("/").text
         page = server.get("/sweep/s")
         assert server.get("/sweep/other").status == 404
-    assert page.status == 200 and page.text.count("<tr>") == 3
+    assert page.status == 200 and page.text.count("<tr") == 3
     assert "&lt;b&gt;no&lt;/b&gt; such data" in page.text and "no run folder" in page.text
     hours = json.loads((tmp_path / "runs" / RUN / "summary.json").read_text())["active_seconds"] / 3600
     assert f'data-value="{hours}"' in page.text, "sorted by the number, not by `23 h 36 min`"
@@ -94,3 +94,14 @@ def test_a_page_shows_the_summary_first_and_its_sections_once_the_journal_is_rea
         assert 'id="reading"' in first and 'id="s-head"' not in first
         assert "<dt>score</dt>" in first and "<polyline points=" in first
         assert 'id="s-head"' in server.get(f"/run/{RUN}/sections").text
+
+
+def test_a_page_of_a_turn_is_asked_for_again_while_the_journal_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PAGE_SECONDS", 0.0)
+    write_day_run(tmp_path / "runs" / RUN, 0.1, output_mb=0.1, has_code=False)
+    with serve(tmp_path) as server:
+        first = server.get(f"/run/{RUN}/turn/3")
+        assert (first.status, first.headers["refresh"]) == (503, "1") and "being read" in first.text
+        assert server.get(f"/run/{RUN}/turn/3?part=1").status == 200, "who asks for a part waits"
