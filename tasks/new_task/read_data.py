@@ -9,9 +9,10 @@ from pathlib import Path
 from tasks.errors import TaskError
 from tasks.io.columns import Columns
 from tasks.io.csv_text import as_number, is_missing
+from tasks.new_task.decode_text import WIDE, decode_text
 from tasks.new_task.numbers_with_commas import with_points
 from tasks.new_task.request import Findings
-from tasks.new_task.text_tables import SEPARATORS, WIDE, read_text_table
+from tasks.new_task.text_tables import SEPARATORS, read_text_table, told_title
 from tasks.new_task.typed_tables import (
     MAX_WORKBOOK_BYTES,
     read_excel,
@@ -40,6 +41,7 @@ def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Co
     if not table.header or not len(table):
         raise TaskError(f"{path}: has no rows below its header. Give a table with a header and one row per example.")
     table = _without_row_numbers(_without_spaces(_without_headers(table, findings), findings), findings)
+    table = _without_title(table, str(path), findings)
     _check_header(path, table)
     return table
 
@@ -53,12 +55,12 @@ def _parse(name: str, data: bytes, shown: str, sheet: str, findings: Findings, w
         findings.facts += [fact] if fact else []
         return table
     if suffix in JSON_LINES:
-        return read_json_lines(data, shown)
+        return read_json_lines(decode_text(data, shown, findings), shown)
     if suffix == "json" or data.lstrip()[:2] in (b"[{", b"[\n", b"[ "):
-        return read_json(data, shown)
+        return read_json(decode_text(data, shown, findings), shown)
     if b"\0" in data[:4096] and not data.startswith(tuple(WIDE)):
         raise TaskError(f"{shown}: is not a table that can be read. Save it as CSV, TSV, JSON, Parquet or Excel.")
-    table, separator = read_text_table(data, name, shown, wanted)
+    table, separator = read_text_table(data, name, shown, findings, wanted)
     if separator != ",":
         findings.facts.append(f"{SEPARATORS[separator]} separate the cells of {name}")
         table, changed = with_points(table)
@@ -102,14 +104,23 @@ def _without_row_numbers(table: Columns, findings: Findings) -> Columns:
     return Columns(table.header[1:], [table.column_at(index) for index in range(1, len(table.header))])
 
 
+def _without_title(table: Columns, shown: str, findings: Findings) -> Columns:
+    """The table below the first row of names, where the rows above it have a cell at their start at most."""
+    if len(table.header) < 2 or any(name.strip() for name in table.header[1:]):
+        return table
+    columns = [table.column_at(index)[:HEADER_ROWS_PROBED] for index in range(len(table.header))]
+    rows = list(zip(*columns, strict=True))
+    place = next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row[1:])), len(rows))
+    names = [cell.strip() for cell in rows[place]] if place < len(rows) else [""]
+    if not all(names) or len(set(names)) < len(names) or any(as_number(name) is not None for name in names):
+        return table
+    findings.guesses.append(told_title(shown, [table.header[0], *(row[0] for row in rows[:place])]))
+    return Columns(names, [table.column_at(index)[place + 1 :] for index in range(len(names))])
+
+
 def _check_header(path: Path, table: Columns) -> None:
     """Refuse a header that is not one row of names."""
     unnamed = [index for index, name in enumerate(table.header) if not name.strip()]
-    if len(table.header) > 1 and len(unnamed) == len(table.header) - 1 and (lines := _lines_above(table)):
-        raise TaskError(
-            f"{path}: its first row has only {next(filter(str.strip, table.header))[:40]!r}, and row {lines + 1} looks "
-            "like the header. Remove the rows above that one."
-        )
     digits = [name for name in table.header if as_number(name) is not None]
     are_names = len(set(digits)) == len(digits) and all(name.strip().isdigit() for name in digits)  # pixels, years
     if len(digits) > len(table.header) / 2 and not are_names:
@@ -127,12 +138,6 @@ def _check_header(path: Path, table: Columns) -> None:
     if not unnamed:
         return
     raise TaskError(f"{path}: column {unnamed[0] + 1} has no name. Give each column a name in the first row.")
-
-
-def _lines_above(table: Columns) -> int:
-    """How many rows stand above the first one with a cell in every column; 0 if there is none among the first rows."""
-    columns = [table.column_at(index)[:HEADER_ROWS_PROBED] for index in range(len(table.header))]
-    return next((number for number, row in enumerate(zip(*columns, strict=True), 1) if all(map(str.strip, row))), 0)
 
 
 def _count_words_above_numbers(table: Columns) -> tuple[int, int]:

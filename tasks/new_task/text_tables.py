@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from tasks.errors import TaskError
 from tasks.io.columns import Columns, parse_unquoted
-from tasks.io.csv_text import BOM, MAX_CELL_CHARS, TableError, as_number, iter_rows
+from tasks.io.csv_text import MAX_CELL_CHARS, TableError, as_number, iter_rows
+from tasks.new_task.decode_text import decode_text
+from tasks.new_task.request import Findings
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-WIDE = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Encodings of wide characters by their byte order mark, the longer ones first. Excel calls UTF-16 Unicode text."""
 ARROW_BYTES = 4 << 20
 """From this size on pyarrow reads the table, where it is installed: in a third of the time."""
 PROBED_LINES = 20
 HEADER_ROWS_PROBED = 10
-_MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}")
-"""What letters outside of ASCII look like in UTF-8."""
 
 
-def read_text_table(data: bytes, name: str, shown: str, wanted: Sequence[str] = ()) -> tuple[Columns, str]:
+def read_text_table(
+    data: bytes, name: str, shown: str, findings: Findings, wanted: Sequence[str] = ()
+) -> tuple[Columns, str]:
     """The table in a file's bytes, and the separator that was found. `shown` names the file in messages.
 
     `wanted` are names that the header should have. Raises TaskError.
     """
-    text = _decode(data, shown)
-    data = text.encode() if data.startswith(tuple(WIDE)) else data
+    decoded = decode_text(data, shown, findings)
+    title = _title(decoded)
+    if title:
+        findings.guesses.append(told_title(shown, title))
+    text = decoded[sum(map(len, title)) :]
     separator = _separator(text, name, wanted)
     try:
-        return _read(data, text, name, separator), separator
+        return _read(text.encode(), text, name, separator), separator
     except (TableError, csv.Error) as error:
-        advice = _advice(text, separator)
-        raise TaskError(f"{shown}: cannot be read as a table ({error}). {advice}") from None
+        raise TaskError(f"{shown}: cannot be read as a table ({error}). {_advice(text, separator)}") from None
+
+
+def told_title(shown: str, lines: Sequence[str]) -> str:
+    """The guess that the lines above the header are no rows of the table."""
+    first = next(filter(None, (line.strip(' ,;|\t\r\n"') for line in lines)), "")
+    return f"the header of {shown} is row {len(lines) + 1}, and rows above it are left out: {first[:60]!r}"
+
+
+def _title(text: str) -> list[str]:
+    """The lines above the header: the first rows have one cell under every separator, and stand above even rows of
+    several cells, the first of them names."""
+    probes = {separator: _probe(text, separator) for separator in SEPARATORS}
+    if not all(rows and len(rows[0]) == 1 for rows in probes.values()):
+        return []
+    for separator, rows in probes.items():
+        header = next((place for place, row in enumerate(rows) if len(row) > 1), 0)
+        if 0 < header <= HEADER_ROWS_PROBED and _is_header(rows[header:]):
+            return list(islice(io.StringIO(text, newline=""), _line_of(text, separator, header)))
+    return []
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether these rows have the same number of cells, and the first one distinct names."""
+    names = rows[0]
+    are_names = all(cell.strip() and as_number(cell) is None for cell in names) and len(set(names)) == len(names)
+    return len(rows) > 1 and {len(names)} == set(map(len, rows)) and are_names
+
+
+def _line_of(text: str, separator: str, place: int) -> int:
+    """How many lines are above the row at this place, of those that are not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    above = 0
+    for row in reader:
+        if row and not place:
+            return above
+        above, place = reader.line_num, place - bool(row)
+    return above
 
 
 def _advice(text: str, separator: str) -> str:
@@ -56,28 +89,6 @@ def _advice(text: str, separator: str) -> str:
         if line.count('"') % 2:
             return f"Line {number} has a quotation mark without a second one, which may be why: mend it."
     return "Mend that, or save it again as CSV."
-
-
-def _decode(data: bytes, shown: str) -> str:
-    if wide := next((encoding for mark, encoding in WIDE.items() if data.startswith(mark)), ""):
-        try:
-            return data.decode(wide)
-        except UnicodeDecodeError:
-            raise TaskError(f"{shown}: begins as {wide.upper()} text, and is damaged. Save it again as CSV.") from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        if _MULTIBYTE.search(data):
-            raise TaskError(
-                f"{shown}: line {line} is not UTF-8 text, though other lines are: the file mixes encodings, and "
-                "converting all of it would damage the rest. Save the sources in UTF-8 before they are joined, or mend "
-                "these lines."
-            ) from None
-        kind = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "LATIN1"
-        raise TaskError(
-            f"{shown}: line {line} is not UTF-8 text. Convert the file, for example with `iconv -f {kind} -t UTF-8`."
-        ) from None
 
 
 def _separator(text: str, name: str, wanted: Sequence[str]) -> str:
@@ -104,7 +115,7 @@ def _probe(text: str, separator: str) -> list[list[str]]:
         end = text.find("\n", end) + 1
         if not end:
             break
-    rows = list(csv.reader(io.StringIO(text[: end or None].removeprefix(BOM), newline=""), delimiter=separator))
+    rows = list(csv.reader(io.StringIO(text[: end or None], newline=""), delimiter=separator))
     return [row for row in rows if row]
 
 
@@ -114,7 +125,7 @@ def _read(data: bytes, text: str, name: str, separator: str) -> Columns:
     if separator == "," and (table := parse_unquoted(data, text)) is not None:
         return table
     csv.field_size_limit(MAX_CELL_CHARS)
-    stream = io.StringIO(text.removeprefix(BOM), newline="")
+    stream = io.StringIO(text, newline="")
     return Columns.of(row for _, row in iter_rows(stream, name, separator))
 
 
@@ -124,7 +135,7 @@ def _read_with_arrow(data: bytes, separator: str) -> Columns | None:
 
     try:
         frame = pd.read_csv(
-            io.BytesIO(data.removeprefix(BOM.encode())),
+            io.BytesIO(data),
             sep=separator,
             header=None,
             dtype=str,

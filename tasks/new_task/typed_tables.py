@@ -42,13 +42,13 @@ def cell_text(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------------------------- JSON
 
 
-def read_json(data: bytes, shown: str) -> Columns:
+def read_json(text: str, shown: str) -> Columns:
     """A list of objects, an object of columns, or an object with one list of objects. Raises TaskError."""
     try:
-        content = json.loads(data)
+        content = json.loads(text)
     except ValueError as error:
         try:
-            return read_json_lines(data, shown)
+            return read_json_lines(text, shown)
         except TaskError:
             raise TaskError(f"{shown}: is not JSON ({error}). Write a list of objects, or an object a line.") from None
     if isinstance(content, dict):
@@ -72,10 +72,10 @@ def _rows_of_columns(content: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def read_json_lines(data: bytes, shown: str) -> Columns:
+def read_json_lines(text: str, shown: str) -> Columns:
     """One object a line. Raises TaskError, which names the line."""
     rows = []
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:

@@ -102,8 +102,7 @@ def test_joined_files_lose_their_second_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: "Report of the year\n\n" + text, r"begins with 'x': remove what stands above it"),
-        (lambda text: "Report,\nmade in May,\n" + text, r"has only 'Report', and row 3 looks like the header"),
+        (lambda text: "Report, May\nof the year\n" + text.replace(",", ",z,"), r"begins with 'x': remove what stands"),
         (
             lambda text: text.replace("\n", "\nkg,class\n", 1),
             "more than one row .the second row has words above numbers",
@@ -124,3 +123,43 @@ def test_rows_that_are_no_rows_are_located(change: Callable[[str], str], message
 def test_target_that_is_empty_in_every_row_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"no row has a y.*workbook"):
         made(column(lambda draw, row: "", tmp_path / "d.csv"), "y", into=tmp_path / "never")
+
+
+@pytest.mark.parametrize(
+    ("above", "separator", "row"),
+    [
+        ("Report of the year\n\n", ",", 3),
+        ("\ufeffReport of 2024\r\nmade in May\r\n", ";", 3),
+        ('"Sales, by\nshop"\n', ",", 3),
+        ("Report,\n,\nmade in May,\n", ",", 4),
+    ],
+)
+def test_title_above_the_header_is_left_out_and_told(above: str, separator: str, row: int, tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    rows = "".join(f"{row},{row * 7 % 5}\n" for row in range(ROWS))
+    path.write_text(above + ("x,y\n" + rows).replace(",", separator), newline="")
+    task, created = made(path, "y")
+    assert read_table(task.public / "train.csv")[0] == ["row_id", "x", "y"]
+    assert len(read_table(task.public / "train.csv")) + len(read_table(task.public / "test.csv")) == ROWS + 2
+    assert any(f"is row {row}," in guess for guess in created.findings.guesses), created.findings.guesses
+
+
+def test_title_of_a_sheet_is_left_out(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["Report of 2024"], [], ["x", "y"], *([row, row * 7 % 5] for row in range(ROWS))):
+        book.active.append(row)
+    book.save(tmp_path / "d.xlsx")
+    task, _ = made(tmp_path / "d.xlsx", "y")
+    assert read_table(task.public / "train.csv")[0] == ["row_id", "x", "y"]
+
+
+@pytest.mark.parametrize("word", ["café", "„Spaß“", "« café\u00a0»", "É° café", "naïve…”"])
+def test_western_text_is_read_and_told(word: str, tmp_path: Path) -> None:
+    rows = "".join(f"{word},{row},{row % 2}\n" for row in range(ROWS))
+    (tmp_path / "d.csv").write_bytes(("x,n,y\n" + rows).encode("cp1252"))
+    before = (tmp_path / "d.csv").read_bytes()
+    task, created = made(tmp_path / "d.csv", "y")
+    assert {row[1] for row in read_table(task.public / "train.csv")[1:]} == {word}
+    assert any("Windows-1252" in guess for guess in created.findings.guesses)
+    assert (tmp_path / "d.csv").read_bytes() == before
