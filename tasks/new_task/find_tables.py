@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from tasks.errors import TaskError
-from tasks.new_task.media import class_root
+from tasks.new_task.media import class_root, part_of, words_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".xlsx")
 PACKED = (".zip", ".gz", ".bz2", ".xz")
-_SAMPLE = re.compile(r"submission|sample", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,34 @@ class Tables:
 
 
 def find_tables(folder: Path) -> Tables | None:
-    """The three tables in a folder, by their names; train may be a folder by class. None without train or sample."""
+    """The three tables in a folder, by words of their names; train may be a folder by class. None without train or
+    sample."""
     tables = list_tables(folder)
-    samples = [path for path in tables if _SAMPLE.search(path.name)]
+    samples = [path for path in tables if _is_sample(path)]
     rest = [path for path in tables if path not in samples and "unlabel" not in path.name.lower()]
-    labels = _best(rest, lambda name: "label" in name and "test" not in name, "train_labels")
-    features = _best([path for path in rest if path != labels], lambda name: "train" in name, "train")
+    of_test = [path for path in rest if part_of(_stem(path)) == "test"]
+    labels = _best([path for path in rest if path not in of_test and _has_labels(path)], "train_labels")
+    features = _best([path for path in rest if path != labels and part_of(_stem(path)) == "train"], "train")
     train = features or labels or class_root(folder)
-    sample = _best(samples, lambda name: True, "sample_submission")
+    sample = _best(samples, "sample_submission")
     if train is None or sample is None:
         return None
-    return Tables(train, _best(rest, lambda name: "test" in name, "test"), sample, labels if features else None)
+    return Tables(train, _best(of_test, "test"), sample, labels if features else None)
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _is_sample(path: Path) -> bool:
+    """Whether a name has the word submission, or the word sample without train: `train_sample.csv` has labels."""
+    words = words_of(_stem(path))
+    is_sample = "sample" in words and part_of(_stem(path)) != "train"
+    return is_sample or any(word.endswith(("submission", "submissions")) for word in words)
+
+
+def _has_labels(path: Path) -> bool:
+    return any(word.endswith(("label", "labels")) for word in words_of(_stem(path)))
 
 
 def refuse_folder(folder: Path) -> NoReturn:
@@ -72,9 +87,8 @@ def is_table(path: Path) -> bool:
     return name.endswith(SUFFIXES) and path.is_file() and not path.name.startswith(".")
 
 
-def _best(paths: Sequence[Path], fits: Callable[[str], bool], name: str) -> Path | None:
-    """The fitting file nearest to the top whose name is, or begins with, the usual one."""
-    fitting = [path for path in paths if fits(path.name.lower())]
-    stems = {path: path.name.lower().partition(".")[0] for path in fitting}
-    ranked = sorted(fitting, key=lambda path: (stems[path] != name, not stems[path].startswith(name), len(stems[path])))
+def _best(paths: Sequence[Path], name: str) -> Path | None:
+    """The file nearest to the top whose name is, or begins with, the usual one."""
+    stems = {path: _stem(path).lower() for path in paths}
+    ranked = sorted(paths, key=lambda path: (stems[path] != name, not stems[path].startswith(name), len(stems[path])))
     return next(iter(ranked), None)

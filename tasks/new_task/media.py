@@ -25,6 +25,7 @@ TRAIN_FOLDERS = ("train", "training", "train_set")
 PACKED = (".zip", ".7z", ".tar", ".tgz")
 NO_CLASSES = frozenset(["image", "images", "img", "imgs", "mask", "masks", "label", "labels", "annotations"])
 """Names of folders that say what is in them."""
+_PART = re.compile(r"(train|test)(?:ing|(?:set|data|image|img|file|label)?s?)")
 MIN_CLASS_FILES = 2
 PROBED = 30
 MAX_TEXT_BYTES = 1 << 20
@@ -89,13 +90,18 @@ def class_root(folder: Path) -> Path | None:
 
 
 def part_of(name: str) -> str:
-    """`train`, `test` or `val` by a word of a folder's name, as in `trainImages`; empty for `latest` and `terrain`."""
-    for word in map(str.lower, re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)):
-        if word.startswith(("train", "test")):
-            return "train" if word.startswith("train") else "test"
+    """`train`, `test` or `val` by a word of a name, as in `trainImages`; empty for `latest`, `terrain`, `trainers`."""
+    for word in words_of(name):
+        if part := _PART.fullmatch(word):
+            return part[1]
         if word in ("val", "valid", "validation"):
             return "val"
     return ""
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case, as divided by signs, digits and capital letters."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 def _are_parts(names: Collection[str]) -> bool:

@@ -8,14 +8,28 @@ import pytest
 from small_tasks import read_table, write_table
 
 from tasks.errors import TaskError
+from tasks.new_task.find_tables import find_tables
 from tasks.new_task.media import part_of
 from tests.tasks.image_folders import write_digits
 from tests.tasks.new_tasks import made
 
 
 def test_parts_are_words_of_a_name() -> None:
-    names = ("train_images", "trainImages", "Testing", "stage1_test", "val", "latest", "terrain", "valley", "contest")
-    assert list(map(part_of, names)) == ["train", "train", "test", "test", "val", "", "", "", ""]
+    names = ("train_images", "trainImages", "trainset", "Testing", "stage1_test", "val")
+    assert list(map(part_of, names)) == ["train", "train", "train", "test", "test", "val"]
+    assert not any(map(part_of, ("latest", "terrain", "valley", "contest", "constraints", "trainers", "attestation")))
+
+
+def test_tables_are_found_by_whole_words_of_their_names(tmp_path: Path) -> None:
+    found = {"train_2016.csv": "train", "Test.csv.zip": "test", "sampleSubmission.csv": "sample"}
+    for name in (*found, "constraints.csv", "latest.csv", "resampled.csv", "train_sample.csv", "testimonials.csv"):
+        (tmp_path / name).touch()
+    tables = find_tables(tmp_path)
+    assert tables is not None
+    assert {name: getattr(tables, part).name for name, part in found.items()} == {name: name for name in found}
+    (tmp_path / "train_2016.csv").unlink()
+    (tmp_path / "train_sample.csv").unlink()
+    assert find_tables(tmp_path) is None
 
 
 def spread(folder: Path, names: tuple[str, ...], suffix: str = ".png") -> list[Path]:
