@@ -10,6 +10,7 @@ from tasks.errors import TaskError
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns
 from tasks.io.csv_text import Number, as_number, is_missing
+from tasks.new_task.compose_ids import composed, composing_columns, with_composed
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_names import match_names, same_name
 from tasks.new_task.request import Findings, TaskRequest
@@ -41,6 +42,7 @@ def match_tables(
     request: TaskRequest, tables: Tables, train: Columns, test: Columns, sample: Columns, findings: Findings
 ) -> Matched:
     """Find ids, labels and predicted columns. Raises TaskError for tables that do not fit together."""
+    train, test = _with_composed_ids(train, test, sample, findings)
     id_name, old_id = _find_id(request, tables, test, sample, findings)
     test = _renamed(_numbered(sample, test, id_name, old_id, findings), {old_id: id_name})
     _check_ids(tables, test, sample, id_name)
@@ -93,6 +95,18 @@ def _find_id(
     return names[0], names[0]
 
 
+def _with_composed_ids(train: Columns, test: Columns, sample: Columns, findings: Findings) -> tuple[Columns, Columns]:
+    """Train and test with the first column of the sample, where it joins columns of test."""
+    name, ids = sample.header[0], sample.column_at(0)
+    if same_name(name, test.header) or len(ids) != len(test):
+        return train, test
+    names, separator = composing_columns(ids, test)
+    if not names:
+        return train, test
+    findings.facts.append(f"{name} of the sample is {separator.join(names)}, so all rows got it")
+    return with_composed(train, name, names, separator), with_composed(test, name, names, separator)
+
+
 def _has_fractions(cells: Sequence[str]) -> bool:
     """Whether cells are measures such as 0.25, and no ids."""
     return any(as_number(cell) is not None and not float(cell).is_integer() for cell in cells[:PROBED])
@@ -127,6 +141,12 @@ def _check_ids(tables: Tables, test: Columns, sample: Columns, id_name: str) -> 
             "and train."
         )
     ids, wanted = sample.column(id_name), test.column(id_name)
+    both = [name for name in sample.header[:2] if name in test.header]
+    if len(set(ids)) < len(ids) and len(both) == 2 and len(set(composed(sample, both, "\0"))) == len(ids):
+        raise TaskError(
+            f"{tables.sample}: {both[0]} and {both[1]} together are the id, and a task needs one column of ids. Add a "
+            f"column that joins them to sample, test and train, and take it out of the file that you submit."
+        )
     if len(set(ids)) < len(ids):
         raise TaskError(
             f"{tables.sample or tables.test}: ids in {id_name} repeat. Rows with several predictions need a `blend:` "

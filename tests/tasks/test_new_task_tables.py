@@ -305,3 +305,21 @@ def test_tables_without_a_sample_get_one(tmp_path: Path) -> None:
     assert len(submit_sample(task, tmp_path / "more")[1:]) == 48
     with pytest.raises(TaskError, match="has no test table"):
         made(None, train=folder / "train.csv", sample=folder / "sample_submission.csv", into=tmp_path / "never")
+
+
+def test_id_of_the_sample_may_join_columns_of_test(tmp_path: Path) -> None:
+    days = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in range(1, 11)]
+    rows = [[str(shop), day, str(shop * 10 + place % 7)] for place, day in enumerate(days) for shop in range(1, 5)]
+    train, test = rows[:180], rows[180:]
+    write_table(tmp_path / "train.csv", [["Shop", "Date", "Sales"], *train])
+    write_table(tmp_path / "test.csv", [["Shop", "Date"], *(row[:2] for row in test)])
+    ids = [f"{shop}_{day}" for shop, day, _ in test]
+    write_table(tmp_path / "sampleSubmission.csv", [["Id", "Sales"], *([name, "0"] for name in ids)])
+    task, created = made(tmp_path, time="Date")
+    assert task.submission.id == "Id" and "Id of the sample is Shop_Date, so all rows got it" in created.findings.facts
+    assert read_table(task.public / "test.csv")[1] == [ids[0], *test[0][:2]]
+    assert read_table(task.submission.sample)[0] == ["Id", "Sales"]
+
+    write_table(tmp_path / "sampleSubmission.csv", [["Shop", "Date", "Sales"], *([*row[:2], "0"] for row in test)])
+    with pytest.raises(TaskError, match="Shop and Date together are the id"):
+        made(tmp_path, into=tmp_path / "never")
