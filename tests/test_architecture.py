@@ -94,7 +94,7 @@ def test_no_circle_among_modules() -> None:
 
 
 def package_of(name: str) -> str:
-    """The subpackage a module belongs to, or the module itself where it stands directly in its room."""
+    """The subpackage a module belongs to, or the module itself if it is directly in its top-level package."""
     parts = name.split(".")
     return ".".join(parts[:2])
 

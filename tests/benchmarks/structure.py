@@ -3,7 +3,7 @@
     python -m tests.benchmarks.structure
 
 A scripted model plays a short run in this process (local sandbox, real client, real judge). The files and functions of
-the five rooms that execute during one turn with a `bash` call, and during one turn with an `evaluate` call, are counted
+the five packages that execute during one turn with a `bash` call, and during one turn with an `evaluate` call, are counted
 by a profile function. Prints a table; nothing here passes or fails.
 """
 
@@ -110,7 +110,7 @@ def _reached(arrows: dict[str, set[str]], start: str) -> set[str]:
 
 
 def function_lengths() -> list[int]:
-    """Lines of every function of the five rooms."""
+    """Lines of every function of the five packages."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in MODULES.values())
     functions = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     return sorted((node.end_lineno or 0) - node.lineno + 1 for node in functions)
