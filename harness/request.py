@@ -38,10 +38,25 @@ def ask(lane: Lane) -> None:
 
 
 def _ask(lane: Lane) -> None:
+    request = _record_request(lane)
+    if request is None:
+        return
+    try:
+        reply = _complete(lane, request)
+    except ModelError as error:
+        if not _can_go_on(lane, request, error):
+            raise
+        return
+    _warn_of_text_calls(lane, reply)
+    _record_reply(lane, request, reply)
+
+
+def _record_request(lane: Lane) -> int | None:
+    """Record the request that is about to be sent; returns its number. None if the run was paused just now."""
     run, window = lane.run, lane.window
     with run.lock:  # the number of a request is unique in the run
         if run.state.control.is_paused:
-            return  # since a moment ago; the next turn waits
+            return None
         request = run.state.requests + 1
         breach = window.breaks_prefix(lane.state.last_asked)
         if breach:
@@ -57,6 +72,12 @@ def _ask(lane: Lane) -> None:
                 reused=window.reused(),
             )
         )
+        return request
+
+
+def _complete(lane: Lane, request: int) -> Reply:
+    """Send the window and wait for the reply, with the retries of the client. Raises `ModelError`."""
+    run, window, settings = lane.run, lane.window, lane.run.settings
 
     def on_wait(error: str, seconds: float, cost: float) -> None:
         lane.record(ModelFailed(request=request, error=error, again_in=round(seconds, 1), cost=cost))
@@ -64,39 +85,41 @@ def _ask(lane: Lane) -> None:
             _take_a_lane_away(run)
         run.pulse(f"waiting {seconds:.0f} s for the endpoint: {error}")
 
-    cap = run.settings.cost
-    patience = run.settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
+    patience = settings.model_patience_seconds if run.state.turns else FIRST_PATIENCE_SECONDS
     patience = fallback.patience(lane, patience)
-    try:
-        reply = lane.model.complete(
-            window.system,
-            window.tools,
-            window.messages,
-            on_wait=on_wait,
-            on_again=lambda: lane.record(Waited(on="the endpoint, asked again", request=request)),
-            on_finding=lambda finding: lane.record(Warned(message=finding)),
-            on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
-            wall_seconds=max(5.0, min(run.settings.model_call_seconds, run.seconds_left())),
-            patience_seconds=max(1.0, min(patience, run.seconds_left())),
-            asked_patience_seconds=max(1.0, min(run.settings.model_patience_seconds, run.seconds_left())),
-            has_answered=run.state.turns > 0,
-            may_spend=math.inf if cap is None else max(0.0, cap - run.state.cost),
-        )
-    except ModelError as error:
-        is_refusal = isinstance(error, EndpointRefused) and error.status in ABOUT_REQUEST
-        lane.record(ModelFailed(request=request, error=str(error), cost=error.cost, is_refusal=is_refusal))
-        if isinstance(error, ContextOverflow) and len(window.messages) > 1:
-            compact.overflow(lane)
-            return
-        if cap is not None and run.state.cost >= cap:
-            return  # the budget ends the attempt, as after any other spend
-        if isinstance(error, HistoryRejected) and len(window.messages) > 1:
-            repair_window(window, f"harness_repaired_{request}", lane.record)
-            return
-        if fallback.take_over(lane, error):
-            return
-        raise
-    _warn_of_text_calls(lane, reply)
+    return lane.model.complete(
+        window.system,
+        window.tools,
+        window.messages,
+        on_wait=on_wait,
+        on_again=lambda: lane.record(Waited(on="the endpoint, asked again", request=request)),
+        on_finding=lambda finding: lane.record(Warned(message=finding)),
+        on_bytes=lambda size: run.tick(f"the model is answering, {size / 1000:.0f} kB so far"),
+        wall_seconds=max(5.0, min(settings.model_call_seconds, run.seconds_left())),
+        patience_seconds=max(1.0, min(patience, run.seconds_left())),
+        asked_patience_seconds=max(1.0, min(settings.model_patience_seconds, run.seconds_left())),
+        has_answered=run.state.turns > 0,
+        may_spend=math.inf if settings.cost is None else max(0.0, settings.cost - run.state.cost),
+    )
+
+
+def _can_go_on(lane: Lane, request: int, error: ModelError) -> bool:
+    """Record that a request failed, and change what the next turn sends or asks; False if nothing can be changed."""
+    run, window = lane.run, lane.window
+    is_refusal = isinstance(error, EndpointRefused) and error.status in ABOUT_REQUEST
+    lane.record(ModelFailed(request=request, error=str(error), cost=error.cost, is_refusal=is_refusal))
+    if isinstance(error, ContextOverflow) and len(window.messages) > 1:
+        compact.overflow(lane)
+        return True
+    if run.settings.cost is not None and run.state.cost >= run.settings.cost:
+        return True  # the budget ends the attempt, as after any other spend
+    if isinstance(error, HistoryRejected) and len(window.messages) > 1:
+        repair_window(window, f"harness_repaired_{request}", lane.record)
+        return True
+    return fallback.take_over(lane, error)
+
+
+def _record_reply(lane: Lane, request: int, reply: Reply) -> None:
     lane.record(
         ModelReplied(
             request=request,

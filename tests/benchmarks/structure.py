@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.structure
 
-A scripted model plays a short run in this process (local sandbox, real client, real judge). The files and functions of
-the five packages that execute during one turn with a `bash` call, and during one turn with an `evaluate` call, are counted
-by a profile function. Prints a table; nothing here passes or fails.
+A scripted model plays a short run in this process (local sandbox, real client, real judge). A profile
+function counts the files and functions of the five packages that execute during one turn with a `bash` call, and during
+one turn with an `evaluate` call. Prints a table; nothing here passes or fails.
 """
 
 from __future__ import annotations

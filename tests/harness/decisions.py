@@ -1,4 +1,4 @@
-"""The policy run again over a journal: every recorded decision must come out again."""
+"""Ask the search policy again over a journal: every recorded decision must repeat."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from harness.search.load import load_policy
 from harness.search.start import decide
 from runs.events.registry import Event, MoveChosen, RunCreated
 from runs.state import State
-
-
-def decisions_in(events: Sequence[Event]) -> list[MoveChosen]:
-    """The decisions of a run, oldest first."""
-    return [event for event in events if isinstance(event, MoveChosen)]
 
 
 def assert_decisions_repeat(folder: Path, events: Sequence[Event]) -> None:
