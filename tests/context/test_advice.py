@@ -17,7 +17,7 @@ def after(*reports: str) -> State:
     return fold(events)
 
 
-def test_the_first_attempt_has_nothing_to_go_by() -> None:
+def test_the_first_attempt_gets_no_advice() -> None:
     assert render_advice(State(), HOUR, 60) == ""
 
 

@@ -11,7 +11,7 @@ from tests.context.test_long_window import SMALL, reading, stages
 from tests.long_play import Worker, play, settings_of
 
 
-def test_checkpoint_of_wrong_types_is_read_or_refused_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_checkpoint_of_wrong_types_is_read_or_refused_and_the_run_continues(tmp_path: Path) -> None:
     worker = Worker(reading)
 
     def words(turn: int, todos: list[str]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_only_the_newest_lines_of_commands_outlive_checkpoints() -> None:
     assert "`cat 5.txt`" in story.close("checkpoint", dropped=1)[0]
 
 
-def test_all_lines_stay_where_no_checkpoint_came_but_not_without_end() -> None:
+def test_without_a_checkpoint_all_lines_stay_up_to_a_limit() -> None:
     story = Story()
     for number in range(300):
         story.turn("bash", {"command": f"cat {number}.txt"}, LONG, said=f"I look at file {number} now.")

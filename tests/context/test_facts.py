@@ -114,11 +114,11 @@ def test_output_of_a_job_counts_for_its_command() -> None:
         ("grep x y", "exit 1 after 0.1 s"),
     ],
 )
-def test_settings_headers_source_and_other_files_are_no_facts(command: str, output: str) -> None:
+def test_settings_headers_source_and_other_files_are_not_facts(command: str, output: str) -> None:
     assert Story().run(command, output).lines() == []
 
 
-def test_what_recall_shows_is_no_fact() -> None:
+def test_what_recall_shows_is_not_a_fact() -> None:
     story = Story().call("recall", {"query": "auc"})
     story.add(ToolFinished(call="c", name="recall", content="exit 0\nCV auc 0.9"))
     assert story.lines() == []

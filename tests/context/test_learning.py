@@ -132,7 +132,7 @@ def test_a_run_becomes_evidence_about_the_actions_of_its_patches() -> None:
         assert ledger.record(record).is_new
 
 
-def test_a_score_that_is_not_trusted_is_no_gain() -> None:
+def test_a_score_that_is_not_trusted_is_not_a_gain() -> None:
     distrusted = evaluation("2-1", "scored", 0.99, "real", against="1-1", distrust_reason="memorized")
     events = run_events(
         attempt(1, *evaluation("1-1", "scored", 0.7, "first")), attempt(2, *distrusted, parent="commit 1-1")
@@ -142,7 +142,7 @@ def test_a_score_that_is_not_trusted_is_no_gain() -> None:
     assert record.final == 0.7
 
 
-def test_a_gain_over_work_that_an_evaluation_does_not_build_on_is_booked_for_no_action() -> None:
+def test_a_gain_over_unrelated_work_is_credited_to_no_action() -> None:
     better = {"gain": 0.05, "gain_noise": 0.01}
     drafts = [
         attempt(1, *evaluation("1-1", "scored", 0.70, "first")),
@@ -157,7 +157,7 @@ def test_a_gain_over_work_that_an_evaluation_does_not_build_on_is_booked_for_no_
     assert found.commit_before == "commit 1-1"
 
 
-def test_a_failure_that_is_not_the_ideas_fault_speaks_against_no_idea() -> None:
+def test_a_failure_that_is_not_the_ideas_fault_counts_against_no_idea() -> None:
     def shown(message: str) -> set[tuple[str, str]]:
         failed = evaluation("2-1", "failed", message="the command did not succeed: exit 1 after 2 s")
         events = run_events(

@@ -110,7 +110,7 @@ def test_ten_epochs_keep_facts_of_the_first_rank_in_the_window(ten_epochs: tuple
     assert held == 16
 
 
-def test_nothing_stands_twice_after_a_checkpoint(ten_epochs: tuple[Played, Worker]) -> None:
+def test_nothing_is_repeated_after_a_checkpoint(ten_epochs: tuple[Played, Worker]) -> None:
     played, worker = ten_epochs
     window = json.dumps(worker.window, ensure_ascii=False)
     last = [event for event in played.events if isinstance(event, CheckpointTaken)][-1]

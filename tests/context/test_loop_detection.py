@@ -39,7 +39,7 @@ def test_same_call_with_same_result_is_a_loop_at_the_fourth_time() -> None:
     assert detector.level == END
 
 
-def test_different_results_or_calls_are_no_loop() -> None:
+def test_different_results_or_calls_are_not_a_loop() -> None:
     detector = LoopDetector()
     assert not any(do(detector, "bash", "tail log", f"exit 0\nepoch {n}") for n in range(20))
     assert not any(do(detector, "bash", f"head -{n} x", "exit 0\nsame") for n in range(20))
@@ -52,7 +52,7 @@ def training() -> LoopDetector:
     return detector
 
 
-def test_waiting_for_an_open_job_is_no_loop_with_any_tool() -> None:
+def test_waiting_for_an_open_job_is_not_a_loop_with_any_tool() -> None:
     for name, argument, content in (
         ("wait", "00001-0", "job 00001-0: running for 600 s\nepoch 1"),
         ("read_file", LOG, "epoch 1\n[lines 1 to 1 of 1]"),
@@ -156,7 +156,7 @@ def test_same_error_three_times_is_a_loop_despite_other_work() -> None:
     assert detector.needs_epoch and detector.level == EPOCH
 
 
-def test_different_errors_are_no_loop() -> None:
+def test_different_errors_are_not_a_loop() -> None:
     detector = LoopDetector()
     assert not any(do(detector, "bash", f"python {n}.py", f"exit 1\nValueError: column {n}") for n in range(12))
 
@@ -189,6 +189,6 @@ def test_new_epoch_clears_the_request_and_new_attempt_clears_levels() -> None:
     assert detector.level == 0 and NOTE == 1
 
 
-def test_silent_failures_of_different_commands_are_no_loop() -> None:
+def test_silent_failures_of_different_commands_are_not_a_loop() -> None:
     detector = LoopDetector()
     assert not any(do(detector, "bash", f"grep column_{n} data.csv", f"exit 1 after 0.{n} s") for n in range(12))

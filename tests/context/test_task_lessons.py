@@ -72,7 +72,7 @@ def test_lessons_of_a_task_follow_the_rules_of_the_others_in_its_own_runs() -> N
         "Row 8f3a21bc99 of owner_tenure is malignant",
     ],
 )
-def test_not_even_its_own_task_is_told_what_is_unsafe_or_copied(words: str) -> None:
+def test_unsafe_or_copied_words_are_not_shown_even_to_their_own_task(words: str) -> None:
     with Ledger.in_memory() as ledger:
         assert len(ledger.record(of_churn("first", "gain", words), {"owner_tenure"}).refused) == 1
         assert ledger.of_task("churn") == []

@@ -111,7 +111,7 @@ def test_a_name_sent_with_every_piece_is_one_name() -> None:
 
 
 @pytest.mark.parametrize("repeats", [{"command": "ls"}, None, ["x"]])
-def test_arguments_that_are_no_text_are_unchanged(repeats: Any) -> None:
+def test_arguments_that_are_not_text_are_unchanged(repeats: Any) -> None:
     assert calls_of(made(call(0, "a", "bash", repeats)))[0][2] == repeats
 
 

@@ -245,7 +245,7 @@ def between(*lines: bytes) -> Fault:
         b"unknown: field\n\n",
     ],
 )
-def test_events_that_are_no_chunk_are_ignored(line: bytes) -> None:
+def test_events_that_are_not_chunks_are_ignored(line: bytes) -> None:
     clock = Clock()
     with ChatServer(faults=[between(line)]) as server:
         reply = clock.ask(clock.model(server))
@@ -306,7 +306,7 @@ def test_absurd_index_of_the_only_choice_is_ignored(index: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["-5", "many"])
-def test_content_length_that_is_no_length_does_not_repeat_a_paid_call(length: str) -> None:
+def test_content_length_that_is_not_a_length_does_not_repeat_a_paid_call(length: str) -> None:
     def play(exchange: Exchange) -> None:
         exchange.handler.send_response(200)
         exchange.handler.send_header("content-length", length)

@@ -82,7 +82,7 @@ def test_every_kind_of_damaged_line_is_found_where_it_is(home: Path, damage: str
     assert found.problems[0].startswith(f"events.jsonl, line {first}:")
 
 
-def test_a_half_written_last_line_is_no_damage(home: Path) -> None:
+def test_a_half_written_last_line_is_not_damage(home: Path) -> None:
     folder = only_run(home)
     lines = lines_of(folder)
     write_lines(folder, [*lines[:-1], lines[-1][:20]])

@@ -231,7 +231,7 @@ def test_a_shell_completes_commands_flags_and_runs(line: str, words: list[str], 
 
 @pytest.mark.parametrize("words", ["runs", "show last --full", "score last", "--help", "--version"])
 @pytest.mark.parametrize("reader", ["| (exec <&-; sleep 0.3)", "| head -1 >/dev/null", ">&-"])
-def test_closed_output_is_no_error(words: str, reader: str, home: Path, tmp_path: Path) -> None:
+def test_closed_output_is_not_an_error(words: str, reader: str, home: Path, tmp_path: Path) -> None:
     task = a_task(tmp_path / "letters")
     many = [Warned(message=f"{number} " + "and so on " * 500) for number in range(100)]
     a_run(home, "one", ended(*an_attempt(), *many), task_path=str(task.path), task_digest=task.digest)

@@ -281,7 +281,7 @@ def test_rendered_calls_keep_their_values(dialect: str, first: dict[str, str], s
 @pytest.mark.parametrize("dialect", JSON)
 @settings(max_examples=25, deadline=None)
 @given(file=risky_files)
-def test_values_may_hold_any_mark_where_json_tells_the_end(dialect: str, file: dict[str, str]) -> None:
+def test_values_may_hold_any_mark_if_json_shows_the_end(dialect: str, file: dict[str, str]) -> None:
     calls = performed(read(DIALECTS[dialect]([("write_file", file)])))
     assert calls in ([], called(("write_file", file)))
     if dialect != "pythonic":

@@ -55,7 +55,7 @@ def test_a_page_discloses_what_was_recorded(tmp_path: Path) -> None:
     assert facts_of(tmp_path / "r")["profile"] == "openrouter"
 
 
-def test_a_page_says_so_where_an_older_run_recorded_none_of_it(tmp_path: Path) -> None:
+def test_a_page_says_what_an_older_run_did_not_record(tmp_path: Path) -> None:
     create_run(tmp_path / "r", created(RunSettings(model="m")))
     facts = facts_of(tmp_path / "r")
     assert facts["profile"] == facts["hardware"] == "not recorded"

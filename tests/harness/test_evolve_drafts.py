@@ -127,7 +127,7 @@ def test_only_one_legal_change_is_taken(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "}{", "[1]", '{"a": 1}', '{"measure": NaN}', "{" * 20_001])
-def test_an_answer_that_is_no_proposal_is_refused(text: str) -> None:
+def test_an_answer_that_is_not_a_proposal_is_refused(text: str) -> None:
     with pytest.raises(ProposalRefused):
         read_answer(text)
 

@@ -55,7 +55,7 @@ def test_the_best_of_another_branch_takes_the_place_of_the_weakest_sibling() -> 
     assert names(run(*ONE_BRANCH_LEADS), 2) == ["4", "8"]
 
 
-def test_what_is_clearly_worse_is_no_finalist_whatever_its_branch() -> None:
+def test_what_is_clearly_worse_is_not_a_finalist_whatever_its_branch() -> None:
     assert "3" not in names(run(*ONE_BRANCH_LEADS), 8)
 
 

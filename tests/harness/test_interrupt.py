@@ -100,7 +100,7 @@ def long_reply(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("answer", [long_reply, Exchange.stall])
-def test_ctrl_c_during_a_request_is_no_endpoint_failure(
+def test_ctrl_c_during_a_request_is_not_an_endpoint_failure(
     digits_home: Path, tmp_path: Path, answer: Callable[[Exchange], None]
 ) -> None:
     (tmp_path / "marks").mkdir()

@@ -75,7 +75,7 @@ def test_findings_in_files_that_no_command_uses_come_last(run: Any, tmp_path: Pa
     assert [message.split()[0] for message in messages] == ["known.json", "src/model.py:2", "a_old.py:2", "unused.yaml"]
 
 
-def test_a_finding_that_does_not_count_is_told_once_in_a_run() -> None:
+def test_a_finding_that_does_not_count_is_reported_once_in_a_run() -> None:
     early = Finding("fitted before the split", "a.py:2 fits PCA on all rows, line 3 splits")
     counts = Finding("labels in the code", "a.py:9 contains 40 ids of training rows")
     state = State()

@@ -42,7 +42,7 @@ def failed(at: float) -> ModelFailed:
     return ModelFailed(request=1, error="503", again_in=60.0, mono=at)
 
 
-def test_a_run_tells_its_bests_medals_and_end_once_each() -> None:
+def test_a_run_notifies_once_of_each_best_medal_and_end() -> None:
     scores = [*evaluated(0.93, name="001-1"), *evaluated(0.955, name="001-2"), *evaluated(0.953, name="001-3")]
     found = notices(created(attempts=None), THRESHOLDS, AttemptStarted(), *scores, RunEnded(why="hours"))
     assert [kind for kind, _ in found] == ["best", "best", "medal", "finished"]
@@ -66,7 +66,7 @@ def test_an_endpoint_is_down_after_five_minutes_of_failure_and_up_with_the_next_
     assert kinds == [[], [], ["endpoint_down"], [], ["endpoint_up"]]
 
 
-def test_a_budget_is_told_once_at_80_percent() -> None:
+def test_a_budget_is_reported_once_at_80_percent() -> None:
     started = [AttemptStarted(lane=lane) for lane in range(5)]
     assert notices(created(attempts=6), *started) == [("budget", "80 % of the budget is spent: attempt 5 of 6")]
 
@@ -77,7 +77,7 @@ def test_a_run_without_a_new_best_for_a_quarter_of_its_hours_is_stuck() -> None:
     assert kinds == ["stuck", "stuck"]
 
 
-def test_the_disk_is_told_once_when_it_runs_low(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_is_reported_once_when_it_runs_low(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[Any] = []
     sender: Any = type("Sink", (), {"put": lambda _, message: messages.append(message)})()
     screen, state = NotifyingScreen(PlainLines(sys.stdout), sender, tmp_path), State()

@@ -344,7 +344,7 @@ def test_server_that_cuts_prompts_silently_is_found() -> None:
     assert "4,096" in why_unusable(found)
 
 
-def test_server_that_reports_one_number_for_every_prompt_is_no_finding() -> None:
+def test_a_server_that_reports_one_number_for_every_prompt_is_not_a_finding() -> None:
     with ChatServer(calling({"content": "ok"}, cuts_at=900)) as server:
         assert probed(server, VLLM).truncates_at is None
 

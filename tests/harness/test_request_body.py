@@ -101,7 +101,7 @@ def test_chunks_separated_by_one_line_end_are_split() -> None:
     assert is_done(b'{"a":1}\n[DONE]') and not is_done(b'{"a":"[DONE]"}')
 
 
-def test_null_and_invalid_data_are_no_chunks() -> None:
+def test_null_and_invalid_data_are_not_chunks() -> None:
     assert read_chunks(b"null") == []
     assert read_chunks(b"{broken") is None
     assert read_chunks(b'{"a":1}\n{broken') is None

@@ -25,7 +25,7 @@ def check_times(events: list[Event], result: str, evaluation: EvaluationFinished
     assert f"run time: {ended:.1f} s" in result and f".jobs/{job}/log" in result
 
 
-def test_told_numbers_are_those_of_the_journal(tmp_path: Path) -> None:
+def test_shown_numbers_are_those_of_the_journal(tmp_path: Path) -> None:
     events = played(
         tmp_path,
         two_numbers(tmp_path / "side", side),

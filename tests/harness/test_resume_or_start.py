@@ -47,7 +47,7 @@ def test_of_two_processes_that_start_a_run_at_once_one_plays_it(digits_home: Pat
 
 
 @pytest.mark.parametrize("name", ["", "../outside", ".hidden", "a b", "x" * 151])
-def test_an_id_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_id_that_is_not_a_folder_name_is_refused(tmp_path: Path, name: str) -> None:
     assert harness_here(tmp_path, *RUN[:-1], name)[0] == 2
     assert not (tmp_path / "runs").exists()
 

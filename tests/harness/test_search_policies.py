@@ -95,7 +95,7 @@ def test_tree_leaves_a_branch_after_eight_attempts_without_a_gain() -> None:
     assert "1" in {Tree().choose(with_gain, seed).parents[0] for seed in range(40)}
 
 
-def test_tree_drafts_anew_when_every_branch_is_closed() -> None:
+def test_tree_drafts_again_when_every_branch_is_closed() -> None:
     trials = (*THREE, *quiet(8), *quiet(8, 2, 20), *quiet(8, 3, 30))
     assert Tree().choose(SearchState(trials, gone=0.2, expected=100.0), 0).kind == "draft"
     assert Tree().choose(SearchState(trials, gone=0.75, expected=100.0), 0).kind == "improve", "too late for a draft"

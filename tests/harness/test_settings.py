@@ -27,9 +27,7 @@ def key_file(tmp_path: Path) -> Path:
         (b" \n", "is empty"),
     ],
 )
-def test_a_key_file_that_holds_no_key_is_refused_even_where_a_variable_holds_one(
-    key_file: Path, content: bytes, told: str
-) -> None:
+def test_an_empty_key_file_is_refused_even_if_a_variable_has_a_key(key_file: Path, content: bytes, told: str) -> None:
     key_file.write_bytes(content)
     with pytest.raises(SettingsError, match=told):
         load_settings({"HARNESS_API_KEY_FILE": str(key_file), "HARNESS_API_KEY": "sk-other"})
@@ -52,7 +50,7 @@ def test_a_key_file_that_others_may_read_is_refused_and_no_device_is_to_be_chang
 
 
 @pytest.mark.parametrize("variable", ["HARNESS_API_KEY_FILE", "HARNESS_HOME"])
-def test_a_home_folder_of_nobody_is_told(variable: str, tmp_path: Path) -> None:
+def test_an_unknown_home_folder_is_reported(variable: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"{variable}: .*~nobodyx/k"):
         load_settings({"HARNESS_HOME": str(tmp_path), variable: "~nobodyx/k"})
 

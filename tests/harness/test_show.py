@@ -159,7 +159,7 @@ def test_damaged_run_is_refused_without_a_traceback(home: Path, capsys: pytest.C
     assert "line 3" in capsys.readouterr().err
 
 
-def test_no_runs_is_no_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_list_of_runs_is_not_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "harness run digits" in printed(capsys, "runs")
 
 

@@ -73,7 +73,7 @@ def test_the_written_file_gives_the_same_table_again(tmp_path: Path, digits_home
     assert (repeated.name, repeated.jobs) == ("lite", 3)
 
 
-def test_tasks_can_be_typed_and_a_task_file_is_no_sweep_file(tmp_path: Path, digits_home: Path) -> None:
+def test_tasks_can_be_typed_and_a_task_file_is_not_a_sweep_file(tmp_path: Path, digits_home: Path) -> None:
     source = read_request(SweepRequest(("digits", "breast-cancer"), seeds=3))
     plan = make_plan(source, Settings(digits_home))
     assert (plan.name, len(plan.rows)) == ("digits-breast-cancer", 6)
@@ -119,7 +119,7 @@ def test_a_split_of_the_benchmark_uses_no_ledger_unless_the_file_says_so(tmp_pat
         ("tasks: []", UsageError, "which tasks"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(
+def test_a_mistake_is_reported_with_its_location(
     text: str, error: type[Exception], place: str, tmp_path: Path, digits_home: Path
 ) -> None:
     with pytest.raises(error, match=place.replace(".", r"\.")):

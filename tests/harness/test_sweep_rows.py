@@ -67,7 +67,7 @@ def test_different_reasons_do_not_add_up_to_the_same_one() -> None:
     assert same_reason("no GPU") != same_reason("no image")
 
 
-def test_a_lost_worker_is_no_failure_as_long_as_the_run_gets_on() -> None:
+def test_a_lost_worker_is_not_a_failure_while_the_run_makes_progress() -> None:
     log = [started(events) for events in (0, 100, 200, 300, 400)]
     found = history_of(log, False)
     assert (found.state, found.last_kind) == ("waiting", "lost")
@@ -215,7 +215,7 @@ def test_the_sums_of_a_sweep() -> None:
     assert progress_of(rows, workers=2).hours_left == pytest.approx(21)
 
 
-def test_the_table_as_page_and_text_shows_what_went_wrong_and_runs_nothing_of_it(tmp_path: Path) -> None:
+def test_the_table_shows_failures_as_escaped_text(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     (store.folder / "workers").mkdir(parents=True)
     bad = RowState(row("a"), History("failed", "<script>alert(1)</script> \x1b[31m", "host", 3, 3))

@@ -83,7 +83,7 @@ def test_the_time_left_needs_some_progress() -> None:
 # ------------------------------------------------------------------------------------------------------------- in a run
 
 
-def test_a_run_tells_its_shares_once_and_ends_an_attempt_over_its_time(tmp_path: Path) -> None:
+def test_the_model_reads_each_share_once_and_an_attempt_over_its_time_ends(tmp_path: Path) -> None:
     """A run of an hour whose attempts have 5 seconds: 50, 70, 85 and 100 % are told once each, then it is ended."""
     home = with_digits(tmp_path / "home")
 

@@ -99,7 +99,7 @@ def test_a_file_of_another_user_is_refused(folder: Path) -> None:
         b"\xff\xfe",
     ],
 )
-def test_what_does_not_fit_the_schema_is_no_request(content: bytes) -> None:
+def test_what_does_not_fit_the_schema_is_not_a_request(content: bytes) -> None:
     assert isinstance(parse_request(content), str)
 
 

@@ -107,7 +107,7 @@ def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
     assert list(read_events(tmp_path / "r"))[1:] == recorded
 
 
-def test_a_torn_last_line_is_dropped_and_told(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_dropped_and_reported(tmp_path: Path) -> None:
     with new_run(tmp_path / "r") as journal:
         journal.append(Warned(message="one"))
     path = tmp_path / "r" / "events.jsonl"
@@ -192,7 +192,7 @@ def test_a_run_of_another_format_is_refused_with_what_to_do(tmp_path: Path) -> N
         Journal.open(tmp_path / "r")
 
 
-def test_no_run_is_told_as_such(tmp_path: Path) -> None:
+def test_a_missing_run_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
         with pytest.raises(JournalMissing, match="harness runs"):
@@ -282,7 +282,7 @@ def test_kill_9_in_the_middle_of_appends_loses_no_acknowledged_event(tmp_path: P
         assert journal.append(Warned(message="on")).seq == len(journal.past)
 
 
-def test_ctrl_c_between_any_two_steps_of_an_append_leaves_a_journal_that_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_between_any_two_steps_of_an_append_leaves_a_usable_journal(tmp_path: Path) -> None:
     journal = new_run(tmp_path / "r")
     acknowledged = []
     for delay in range(1, 40):
@@ -318,7 +318,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(EVENTS, st.integers(0, 1_000_000))
-def test_any_cut_leaves_a_prefix_and_appending_goes_on(events: list[Event], where: int) -> None:
+def test_any_cut_leaves_a_prefix_and_appending_continues(events: list[Event], where: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "r"
         with new_run(folder) as journal:
@@ -362,7 +362,7 @@ def test_a_cut_in_the_first_event_is_damage_not_an_empty_run(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     create_run(tmp_path / "r", created())
     (tmp_path / "r").chmod(0o500)
     with pytest.raises(JournalError, match="permissions"):

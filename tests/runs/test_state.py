@@ -113,7 +113,7 @@ def test_money_counts_replies_and_what_was_cut_off() -> None:
 
 
 @pytest.mark.parametrize("why", ["too_large", "poisoned"])
-def test_a_window_that_was_given_up_stays_so_after_a_crash_and_the_next_attempt_starts_clean(
+def test_a_given_up_window_stays_given_up_after_a_crash(
     why: Literal["too_large", "poisoned"],
 ) -> None:
     head = {"system": "s", "tools": "[]", "user": "u"}

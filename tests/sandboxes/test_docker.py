@@ -349,7 +349,7 @@ def test_models_are_read_only_and_hubs_stay_offline(isolated: Any, paths: Sandbo
     assert "`/models`" in section and "scikit-learn" in section and "There is no network" in section
 
 
-def test_gpus_that_the_daemon_cannot_give_are_told(container: Any) -> None:
+def test_gpus_that_the_daemon_cannot_give_are_reported(container: Any) -> None:
     """No daemon of a test has NVIDIA's toolkit, nor this GPU."""
     why = why_no_gpus(container.sandbox, ("GPU-no-such",))
     assert "1 GPUs" in why and "NVIDIA's container toolkit" in why

@@ -207,7 +207,7 @@ def test_requirements_that_cannot_be_met_are_explained(tmp_path: Path) -> None:
         read_requirements(tmp_path / "missing.txt")
 
 
-def test_folders_that_are_no_environment_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_not_environments_are_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with pytest.raises(SandboxUnavailable, match="neither a venv nor a conda environment"):
         read_prefix(tmp_path, home)

@@ -120,7 +120,7 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return text
 
 
-def test_a_gpu_that_vanishes_is_told_from_a_driver_that_fails(nvidia_smi: Path) -> None:
+def test_a_vanished_gpu_is_distinguished_from_a_failing_driver(nvidia_smi: Path) -> None:
     assert look_at(UUIDS[:1]).gone == () and look_at(()).problems == ()
     lines = nvidia_smi.read_text().splitlines(keepends=True)
     nvidia_smi.write_text("".join(lines[1:]))

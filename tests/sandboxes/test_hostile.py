@@ -186,7 +186,7 @@ IRREGULAR_FILES = (
 )
 
 
-def test_submission_that_is_no_regular_file_is_refused(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
+def test_submission_that_is_not_a_regular_file_is_refused(isolated: Any, paths: SandboxPaths, tmp_path: Path) -> None:
     """It follows no link, waits for no pipe and reads no huge file."""
     (tmp_path / "secret.txt").write_text("the secret")
     for number, command in enumerate(IRREGULAR_FILES):

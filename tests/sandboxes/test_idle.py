@@ -70,9 +70,7 @@ def test_a_job_without_gpus_asks_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (use.share, use.gpus) == (None, "")
 
 
-def test_a_tool_that_hangs_holds_up_nothing_and_is_not_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_tool_blocks_nothing_and_is_not_called_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\nexec sleep 60\n")
     tool.chmod(0o755)

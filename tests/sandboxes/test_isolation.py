@@ -43,7 +43,7 @@ TESTS_OF = {
     "installed packages": "test_docker::test_packages_of_image_are_listed "
     "test_host::test_agent_python_has_packages_but_no_harness",
     "GPUs": "test_gpu_devices::test_gpus_are_visible_in_a_sandbox_as_leased "
-    "test_docker::test_gpus_that_the_daemon_cannot_give_are_told",
+    "test_docker::test_gpus_that_the_daemon_cannot_give_are_reported",
     "labels": "test_label_attacks::test_no_attack_reads_a_label "
     "test_label_attacks::test_same_attacks_succeed_without_isolation",
 }

@@ -39,7 +39,7 @@ pytestmark = [
 
 
 @pytest.mark.timeout(600)
-def test_a_hundred_turns_lose_no_call_that_stands_as_text(tmp_path: Path) -> None:
+def test_a_hundred_turns_lose_no_call_written_as_text(tmp_path: Path) -> None:
     model, home = tmp_path / "tiny.gguf", tmp_path / "home"
     home.mkdir()
     (home / "models.toml").write_text('[tiny]\nkind = "openai"\ncontext_tokens = 10000\noutput_tokens = 64\n')

@@ -42,7 +42,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         subprocess.run([SCRIPT, "stop", folder], timeout=60, check=True)
 
 
-def test_a_preempted_run_is_queued_again_and_goes_on(digits_home: Path, slurm: None) -> None:
+def test_a_preempted_run_is_queued_again_and_continues(digits_home: Path, slurm: None) -> None:
     file = digits_home / "s.yaml"
     settings = ", ".join(setting.replace("=", ": ") for setting in SET[1::2])
     cores = len(os.sched_getaffinity(0))

@@ -330,7 +330,7 @@ def _places(blend: Blend, name: str) -> dict[tuple[str, ...], int]:
     return {tuple(row[1:3]): place for place, row in enumerate(read_table(blend.public / f"{name}.csv")[1:])}
 
 
-def test_every_fold_has_an_order_and_ids_of_its_own(tmp_path: Path) -> None:
+def test_every_fold_has_its_own_order_and_ids(tmp_path: Path) -> None:
     """Neither a row's place nor its id tells on another fold which row it is."""
     task = load_task(two_numbers(tmp_path / "coin", coin))
     blends = [make_blend(task, 0, tmp_path / f"b{fold}", Split(0, fold)) for fold in range(2)]

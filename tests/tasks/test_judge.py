@@ -86,7 +86,7 @@ def test_booleans_are_the_same_labels_however_they_are_written(
     assert grade(task, tmp_path / "out.csv").score == 1.0
 
 
-def test_words_that_are_no_booleans_are_wrong_labels(tmp_path: Path) -> None:
+def test_words_that_are_not_booleans_are_wrong_labels(tmp_path: Path) -> None:
     task = churn(tmp_path / "task", label=lambda draw: draw.choice(["True", "False"]), sample="True")
     blend = make_blend(task, 0, tmp_path / "blend")
     rows = [[name, {"True": "yes", "False": "2"}[label]] for name, label in perfect(task, blend)[1:]]

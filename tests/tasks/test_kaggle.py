@@ -71,7 +71,7 @@ def test_broken_download_resumes(server: KaggleServer, tmp_path: Path) -> None:
     assert len(starts) >= 2 and starts[-1] > 0
 
 
-def test_download_that_is_no_archive_is_deleted(server: KaggleServer, tmp_path: Path) -> None:
+def test_download_that_is_not_an_archive_is_deleted(server: KaggleServer, tmp_path: Path) -> None:
     server.zip = b"<html>maintenance</html>"
     with pytest.raises(KaggleError, match="instead of a zip archive; it was deleted"):
         Kaggle(server.base).download(NAME, tmp_path / "raw")

@@ -178,7 +178,7 @@ def test_files_that_reveal_nothing_are_shown(tmp_path: Path) -> None:
     assert ".DS_Store" not in shown and "hidden files are not shown: .DS_Store" in blend.notes
 
 
-def test_a_table_with_the_ids_of_all_rows_and_no_labels_is_no_copy() -> None:
+def test_a_table_with_the_ids_of_all_rows_and_no_labels_is_not_a_copy() -> None:
     """Of 120 tables in `tests.benchmarks.leak_alarms` at most 3 may be taken for one."""
     assert count_false_copies(8) == 0
 

@@ -45,5 +45,5 @@ def test_names_that_differ_in_meaning_match_none(wanted: list[str], names: list[
     assert match_names(wanted, names) == {}
 
 
-def test_signs_alone_are_no_spelling() -> None:
+def test_signs_alone_are_not_a_spelling() -> None:
     assert same_name("%", ["#"]) is None and same_name("rate %", ["Rate", "rate_%"]) == "rate_%"

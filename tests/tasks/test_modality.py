@@ -53,7 +53,7 @@ def test_the_files_tell_the_modality(
 
 
 @pytest.mark.parametrize("content", ["", "\0\0\0", '"unclosed', "a,b\n1\n2,3,4\n"])
-def test_an_odd_table_is_no_error(tmp_path: Path, content: str) -> None:
+def test_an_odd_table_is_not_an_error(tmp_path: Path, content: str) -> None:
     assert modality_of(a_task(), files(tmp_path, train=content)) == "tabular"
     assert isinstance(column_names(tmp_path), set)
 

@@ -43,13 +43,13 @@ def spread(folder: Path, names: tuple[str, ...], suffix: str = ".png") -> list[P
 
 
 @pytest.mark.parametrize("names", [("train", "val"), ("train", "valid", "test"), ("images", "masks")])
-def test_folders_called_like_parts_are_no_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_folders_called_like_parts_are_not_classes(names: tuple[str, ...], tmp_path: Path) -> None:
     spread(tmp_path / "data", names)
     with pytest.raises(TaskError, match="no subfolder of files for each class"):
         made(tmp_path / "data", into=tmp_path / "never")
 
 
-def test_class_with_a_single_file_is_told(tmp_path: Path) -> None:
+def test_class_with_a_single_file_is_reported(tmp_path: Path) -> None:
     paths = spread(tmp_path / "data", ("cat", "dog"))
     (tmp_path / "data" / "fox").mkdir()
     paths[0].rename(tmp_path / "data" / "fox" / "0.png")
@@ -94,7 +94,7 @@ def test_numbers_that_happen_to_name_images_stay_numbers(tmp_path: Path) -> None
     assert float(first[header.index("age")]) < 40 and float(first[header.index("price")]) < 120
 
 
-def test_file_that_is_no_image_is_never_copied(tmp_path: Path) -> None:
+def test_file_that_is_not_an_image_is_never_copied(tmp_path: Path) -> None:
     paths = spread(tmp_path / "data", ("images",))
     (tmp_path / "key").write_text("secret")
     cells = [path.relative_to(tmp_path / "data").as_posix() for path in paths]

@@ -244,7 +244,7 @@ def test_times_in_three_formats_are_refused_with_examples(tmp_path: Path) -> Non
     assert "in the format of the other cells" in message and "ISO dates" in message
 
 
-def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(b"\x7fELF\0\0\0" * 100)
     assert "no table that can be read" in refused(tmp_path / "d.csv")
     (tmp_path / "d.json").write_text('{"a": 1}')

@@ -148,7 +148,7 @@ def test_second_folder_by_class_becomes_the_private_rows(tmp_path: Path) -> None
     assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
 
 
-def test_folders_of_parts_are_no_classes(tmp_path: Path) -> None:
+def test_folders_of_parts_are_not_classes(tmp_path: Path) -> None:
     write_triple(tmp_path / "digit-data")
     (tmp_path / "digit-data" / "sample_submission.csv").unlink()
     with pytest.raises(TaskError, match=r"cannot be told by their names.*train\.csv"):

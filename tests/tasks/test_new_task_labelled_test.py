@@ -104,7 +104,7 @@ def relabel(parts: dict[str, Path], words: list[str]) -> None:
     write_table(parts["train"], [header, *([*row[:-1], words[row[-1] == "yes"]] for row in rows)])
 
 
-def test_class_of_the_sample_that_no_training_row_has_is_told_or_refused(tmp_path: Path) -> None:
+def test_a_sample_class_without_training_rows_is_reported_or_refused(tmp_path: Path) -> None:
     parts = write_parts(tmp_path, " ")
     columns = ["left_no", "left_yes", "left_maybe"]
     ids = [row[0] for row in read_table(parts["test"])[1:]]
@@ -155,7 +155,7 @@ def test_sample_without_predictions_and_with_a_labelled_test_table_is_refused(tm
     assert not (tmp_path / "never").exists()
 
 
-def test_labels_that_are_the_same_number_are_told(tmp_path: Path) -> None:
+def test_labels_that_are_the_same_number_are_reported(tmp_path: Path) -> None:
     parts = write_parts(tmp_path)
     relabel(parts, ["1", "01"])
     _, created = made(parts["train"], "left")

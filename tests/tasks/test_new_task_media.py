@@ -52,7 +52,7 @@ def test_table_of_paths_becomes_a_task(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
-def test_copies_of_images_are_told(tmp_path: Path) -> None:
+def test_copies_of_images_are_reported(tmp_path: Path) -> None:
     written = write_digits(tmp_path / "digits")
     written[1][0].write_bytes(written[0][0].read_bytes())
     _, created = made(tmp_path / "digits", into=tmp_path / "task")

@@ -47,7 +47,7 @@ def test_spellings_of_two_words_become_one(words: list[str], metric: str, kinds:
         (lambda draw, row: ['["a"]', '["a", "b"]', '["b"]', '["b", "c"]'][row % 4], "use --split-labels ','"),
     ],
 )
-def test_what_may_be_meant_otherwise_is_told(
+def test_ambiguous_values_are_reported(
     cell: Callable[[random.Random, int], object], advice: str, tmp_path: Path
 ) -> None:
     _, created = made(column(cell, tmp_path / "d.csv"), "y")
@@ -70,7 +70,7 @@ def test_counts_get_no_advice_about_rare_classes(tmp_path: Path) -> None:
         (lambda draw, row: f"2024-01-{1 + draw.randrange(28):02d}", r"no plain numbers.*days"),
     ],
 )
-def test_numbers_in_other_forms_are_no_classes(
+def test_numbers_in_other_forms_are_not_classes(
     cell: Callable[[random.Random, int], object], message: str, tmp_path: Path
 ) -> None:
     path = column(cell, tmp_path / "d.csv")
@@ -82,7 +82,7 @@ def test_numbers_in_other_forms_are_no_classes(
         assert made(path, "y", types={"y": "number"})[0].metric.needs == "numbers"
 
 
-def test_whole_numbers_called_an_id_are_no_target(tmp_path: Path) -> None:
+def test_whole_numbers_called_an_id_are_not_a_target(tmp_path: Path) -> None:
     numbers = random.Random(1).sample(range(10_000, 99_999), ROWS)
     path = column(lambda draw, row: numbers[row], tmp_path / "d.csv", "order_id")
     with pytest.raises(TaskError, match="different in every row, as an id is"):
@@ -111,7 +111,7 @@ def test_joined_files_lose_their_second_header(tmp_path: Path) -> None:
         (lambda text: text + "1,2,3\n", "line 202 has 3 cells, the header has 2"),
     ],
 )
-def test_rows_that_are_no_rows_are_located(change: Callable[[str], str], message: str, tmp_path: Path) -> None:
+def test_malformed_rows_are_located(change: Callable[[str], str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     rows = "".join(f"{row},{row * 7 % 5}\n" for row in range(ROWS))
     path.write_text(change("x,y\n" + rows))

@@ -276,7 +276,7 @@ def test_features_may_be_spelled_otherwise_in_test(tmp_path: Path) -> None:
     assert read_table(task.public / "test.csv")[0] == ["id", *header[1:]]
 
 
-def test_archive_beside_the_tables_is_told(tmp_path: Path) -> None:
+def test_archive_beside_the_tables_is_reported(tmp_path: Path) -> None:
     folder = wine_folder().write(tmp_path / "wine")
     (folder / "train_images.zip").write_bytes(b"PK")
     _, created = made(folder)

@@ -188,7 +188,7 @@ def test_id_that_yaml_reads_as_something_else_is_quoted(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("word", ["?", "$ 12.50"])
-def test_numbers_with_marks_or_signs_are_refused_with_the_option_that_mends_them(word: str, tmp_path: Path) -> None:
+def test_numbers_with_marks_or_signs_are_refused_and_name_the_option_that_helps(word: str, tmp_path: Path) -> None:
     numbers = [f"{number}.5" for number in range(ROWS - 20)]
     path = table(tmp_path / "d.csv", y=[*numbers, *([word] * 20)])
     with pytest.raises(TaskError, match=r"--types y=(category|number)"):

@@ -56,7 +56,7 @@ def test_unknown_kinds_and_fields_are_counted_as_newer(folder: Path) -> None:
     assert view.rows[-1].text.startswith("event dreamt")
 
 
-def test_a_missing_blob_is_told_where_its_text_would_stand(folder: Path) -> None:
+def test_a_missing_blob_is_reported_in_place_of_its_text(folder: Path) -> None:
     view = RunView(folder)
     view.refresh()
     number = next(row.turn for row in view.rows if row.text.startswith("write_file"))

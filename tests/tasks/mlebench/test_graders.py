@@ -146,7 +146,7 @@ def test_refusals_are_fixed_sentences(tmp_path: Path) -> None:
         b"id;has_cactus\n0.jpg;1\n",
     ],
 )
-def test_a_file_that_is_no_csv_is_invalid(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_csv_is_invalid(content: bytes, tmp_path: Path) -> None:
     answers, _ = draw_tables(CACTUS)
     (tmp_path / "submission.csv").write_bytes(content)
     with pytest.raises(Invalid):
