@@ -12,6 +12,11 @@ from runs.events.registry import Event, MoveChosen, RunCreated
 from runs.state import State
 
 
+def decisions_in(events: Sequence[Event]) -> list[MoveChosen]:
+    """The decisions of a run, oldest first."""
+    return [event for event in events if isinstance(event, MoveChosen)]
+
+
 def assert_decisions_repeat(folder: Path, events: Sequence[Event]) -> None:
     """Fold the journal up to what each decision had seen, ask the policy again, and compare."""
     created, state, applied = events[0], State(), 0
