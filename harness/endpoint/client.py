@@ -21,9 +21,10 @@ from harness.endpoint.errors import (
     ModelError,
 )
 from harness.endpoint.extras import Extras
+from harness.endpoint.pending_request import OnWait, PendingRequest
 from harness.endpoint.profiles import Profile
 from harness.endpoint.request_body import AnsweredIds
-from harness.endpoint.retries import OnWait, PendingRequest, Retries
+from harness.endpoint.retries import Retries
 from harness.endpoint.retry_policy import RetryPolicy
 from harness.endpoint.stream import RawReply
 from runs.events.registry import Call, Usage

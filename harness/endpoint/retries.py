@@ -7,11 +7,9 @@ short one is refused too, the endpoint has a bad time, which is waited out if it
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.endpoint.cost import cost_of, counted, estimated
@@ -25,8 +23,9 @@ from harness.endpoint.errors import (
     TransientFailure,
     is_about_history,
 )
+from harness.endpoint.pending_request import PendingRequest
 from harness.endpoint.profiles import Profile
-from harness.endpoint.request_body import Body, refused_fields, request_body
+from harness.endpoint.request_body import refused_fields, request_body
 from harness.endpoint.retry_policy import RetryPolicy
 from harness.endpoint.stream import RawReply
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from harness.endpoint.connection import Connection
 
-OnWait = Callable[[str, float, float], object]
 _HELLO = b'{"role":"user","content":"Say ok."}'
 _ODDITIES = 3
 """Equal odd answers in a row that are a finding."""
@@ -43,35 +41,6 @@ _REFUSALS_BEFORE_TEST = 2
 _FIRST_REFUSAL_WAIT = 5.0
 _FIRST_CUT_WAIT = 10.0
 """In units of the first wait of the policy."""
-
-
-@dataclass
-class PendingRequest:
-    """One call in progress: the request, and the results of its tries so far."""
-
-    system: bytes
-    tools: bytes
-    messages: Sequence[bytes]
-    wall_seconds: float
-    on_wait: OnWait | None
-    on_bytes: Callable[[int], None]
-    on_again: Callable[[], object]
-    on_finding: Callable[[str], object]
-    begun: float = field(default_factory=time.monotonic)
-    body: Body = field(default_factory=lambda: Body(b"", (), b""))
-    tries: int = 0
-    cuts: int = 0
-    silent: int = 0
-    refusals: int = 0
-    waited: float = 0.0
-    waited_for_refusals: float = 0.0
-    lost_cost: float = 0.0
-    reported_cost: float = 0.0
-    may_spend: float = math.inf
-    permanent_signs: int = 0
-    output_tokens: int | None = None
-    repeats: dict[str, int] = field(default_factory=dict)
-    oddity: tuple[str, int] = ("", 0)
 
 
 class _Refused(TransientFailure):
@@ -120,6 +89,7 @@ class Retries:
         from tenacity import Retrying, retry_if_exception_type
 
         failed = [failure]
+        longest = max(patience_seconds, asked_patience_seconds)
 
         def attempt() -> RawReply:
             if failed:
@@ -132,12 +102,12 @@ class Retries:
                 return ask.waited_for_refusals + state.upcoming_sleep > failure.patience
             # What the endpoint asks for may take longer: it is there, and knows the address.
             is_asked = getattr(failure, "wait_seconds", None) is not None
-            limit = max(patience_seconds, asked_patience_seconds) if is_asked else patience_seconds
+            limit = longest if is_asked else patience_seconds
             return max(ask.waited, time.monotonic() - ask.begun) + state.upcoming_sleep > limit
 
         policy = Retrying(
             retry=retry_if_exception_type(TransientFailure),
-            wait=lambda state: self._wait(ask, state),
+            wait=lambda state: self._wait(ask, state, longest),
             stop=stop,
             before_sleep=lambda state: self._report(ask, state),
             sleep=lambda seconds: self._pause(ask, seconds),
@@ -163,14 +133,14 @@ class Retries:
 
     # ---------------------------------------------------------------------------------------------------- waiting
 
-    def _wait(self, ask: PendingRequest, state: RetryCallState) -> float:
+    def _wait(self, ask: PendingRequest, state: RetryCallState, limit: float) -> float:
         from tenacity.wait import wait_random_exponential
 
         failure = _failure(state)
         first, longest = self._policy.first_wait, self._policy.longest_wait
         asked = getattr(failure, "wait_seconds", None)
-        if asked is not None:
-            # However long, and a little more so that it is really over.
+        if asked is not None and (asked <= limit or not self.has_answered):
+            # A little more, so that it is really over. Who has answered is not given up for a wait beyond the limit.
             return float(asked) + min(1.0, first)
         if isinstance(failure, _Refused):
             return float(min(longest, _FIRST_REFUSAL_WAIT * first * 2 ** (ask.refusals - 1)))

@@ -199,6 +199,16 @@ def test_retry_after_at_the_first_call_is_waited(status: int) -> None:
     assert reply.retries == 1 and 20 <= clock.slept[0] < 22
 
 
+def test_absurd_retry_after_of_an_endpoint_that_has_answered_does_not_end_the_call() -> None:
+    clock = Clock()
+    years = Fault(lambda exchange: exchange.answer(429, "busy", retry_after="99999999"))
+    with ChatServer(faults=["", years, ""]) as server:
+        model = clock.model(server)
+        clock.ask(model)
+        assert clock.ask(model).text
+    assert max(clock.slept) <= QUICK.longest_wait
+
+
 def test_outage_without_retry_after_at_the_first_call_is_short() -> None:
     clock = Clock()
     with (
