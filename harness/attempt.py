@@ -32,7 +32,7 @@ def play(lane: Lane) -> bool:
         return False
     with working_on(lane.number, attempt.number):
         while lane.state.attempt:
-            why = over(lane) or window_over(lane)
+            why = end_reason(lane) or limit_window(lane)
             if why:
                 end(lane, why)
             else:
@@ -98,13 +98,13 @@ def open_epoch(lane: Lane, reason: Literal["attempt", "resume"], *, keeps_tail: 
     )
 
 
-def over(lane: Lane) -> Why | None:
+def end_reason(lane: Lane) -> Why | None:
     """Why the open attempt must end now, if it must."""
     attempt = lane.state.attempt
     assert attempt is not None
     if lane.state.pending:
         return None
-    if why := budget_over(lane.run):
+    if why := budget_end_reason(lane.run):
         return why
     if attempt.turns >= lane.run.settings.attempt_turns:
         return "turns"
@@ -115,16 +115,16 @@ def over(lane: Lane) -> Why | None:
     return "loop" if lane.notebook.loops.level >= END else None
 
 
-def budget_over(run: Run) -> Why | None:
+def budget_end_reason(run: Run) -> Why | None:
     """Why the budget of the run ends every attempt, if it does."""
-    why = budget.spent(run.state, run.active_seconds())
+    why = budget.spent_budget(run.state, run.active_seconds())
     if why is None:
         return None
     return why if why in ("stopped", "unusable_replies") else "budget"
 
 
-def window_over(lane: Lane) -> Why | None:
-    """Compact the window if that is due, and say whether it is too large all the same."""
+def limit_window(lane: Lane) -> Why | None:
+    """Compact the window if that is due; `window` if it is too large all the same."""
     if lane.state.pending:
         return None
     is_refused = lane.state.given_up == "too_large"

@@ -56,7 +56,7 @@ def stated_deadline(state: State) -> str:
     return (when - timedelta(seconds=kept_back)).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def spent(state: State, active_seconds: float) -> Why | None:
+def spent_budget(state: State, active_seconds: float) -> Why | None:
     """Which budget allows no further turn, if any."""
     settings = _settings(state)
     if state.control.is_stopping:
@@ -77,9 +77,9 @@ def is_without_calls(state: State) -> bool:
     return _REPLIES_TO_TELL <= state.turns == state.unusable_replies
 
 
-def no_attempt(state: State, active_seconds: float) -> Why | None:
+def no_attempt_reason(state: State, active_seconds: float) -> Why | None:
     """Why no further attempt may start, if so."""
-    why = spent(state, active_seconds)
+    why = spent_budget(state, active_seconds)
     if why:
         return why
     attempts = _settings(state).attempts

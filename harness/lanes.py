@@ -34,7 +34,7 @@ def play(run: Run) -> None:
 
 def _play_lane(lane: Lane) -> None:
     try:
-        if lane.state.attempt and (why := attempt.budget_over(lane.run)):
+        if lane.state.attempt and (why := attempt.budget_end_reason(lane.run)):
             attempt.end(lane, why)
         while not _is_superfluous(lane) and attempt.play(lane):
             _give_lane_back(lane.run)

@@ -115,7 +115,7 @@ def shares_gpus(run: Run) -> bool:
 
 @contextmanager
 def gpu_turn(run: Run, job: str, is_unwanted: Callable[[], bool] = _never) -> Iterator[None]:
-    """Where lanes share GPUs, let one evaluation at a time use them; one that `is_unwanted` goes on without a turn,
+    """Where lanes share GPUs, let one evaluation at a time use them; one that `is_unwanted` continues without a turn,
     and must not be started. Raises `StopRequested`.
 
     Taken before any lease: who waits for a turn must hold nothing that the others need.

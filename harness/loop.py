@@ -28,6 +28,6 @@ def play(run: Run, learn: Callable[[], None]) -> None:
 def _why_select(run: Run) -> budget.Why | None:
     """Which budget allows no further attempt, so that the final selection begins; from then on nothing extends it."""
     with run.lock:
-        why = budget.no_attempt(run.state, run.active_seconds())
+        why = budget.no_attempt_reason(run.state, run.active_seconds())
         run.is_selecting = why is not None
         return why

@@ -129,7 +129,7 @@ def _call_checks(architecture: int, calls: dict[str, int]) -> list[Instruction]:
 
 
 def apply_filter(libc: ctypes.CDLL, program: bytes) -> None:
-    """Apply a filter to this process and all it starts, for good. `no_new_privs` must be set before.
+    """Apply a filter permanently to this process and all it starts. `no_new_privs` must be set before.
 
     Raises OSError if the kernel refuses the filter.
     """

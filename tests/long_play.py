@@ -1,4 +1,4 @@
-"""A long run in the test's own process: the whole house, an engine with a cache, and a scripted model that works on.
+"""A long run in the test's own process: the whole harness, an engine with a cache, and a scripted model that works on.
 
 The scripted model looks at what it was sent alone, so it goes on wherever its window was made smaller: its step is in
 the result of its last call.

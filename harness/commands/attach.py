@@ -31,7 +31,7 @@ def attach(run: str, settings: Settings, screen: Screen) -> int:
         _follow(folder, screen)
     except KeyboardInterrupt:
         screen.close()
-        errors.say(f"{folder.name} goes on; look again with `harness attach {folder.name}`")
+        errors.say(f"{folder.name} continues; watch it again with `harness attach {folder.name}`")
     return errors.DONE
 
 

@@ -103,7 +103,9 @@ def _show(log: Path, start: int) -> int:
 
 
 def _move_log(draft: Path, folder: Path) -> None:
-    """Put the log into the run folder, where its process goes on writing to it; remove that of a run that has none."""
+    """Put the log into the run folder, where its process continues to write to it; remove the log of a start that made
+    no run.
+    """
     with contextlib.suppress(OSError):
         if folder.is_dir():
             draft.rename(folder / LOG)

@@ -63,7 +63,7 @@ def choose(ideas: Sequence[Idea], card: Card) -> Choice:
 
 
 def _advised(ideas: Sequence[Idea], card: Card) -> dict[str, int]:
-    """A place for each idea that a lesson of earlier runs speaks of: before 0 those to try first, above 0 the others.
+    """A priority for each idea that a lesson of earlier runs is about: below 0 to try first, above 0 to try last.
 
     A lesson is about the idea whose description has most words in common with it.
     """

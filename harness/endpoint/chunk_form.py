@@ -66,7 +66,9 @@ class ChunkForm(NamedTuple):
 
 
 def _strings(pieces: Sequence[bytes]) -> list[str]:
-    """The texts of the insides of JSON strings; empty if one is none. No string goes on past the line end between."""
+    """The texts of the insides of JSON strings; empty if one is none. No string continues past the line end between two
+    of them.
+    """
     try:
         texts: list[str] = from_json(b'["' + b'",\n"'.join(pieces) + b'"]') if pieces else []
     except ValueError:

@@ -7,7 +7,7 @@ from harness.run import Run
 from runs.events.registry import PlanMade
 
 CHANGE = 1.5
-"""The time kept back is planned anew when the best solution takes this many times longer or shorter than planned."""
+"""The time kept back is planned again when the best solution takes this many times longer or shorter than planned."""
 MIN_HALVED_ROWS = 200
 """Fewer held-out rows are not halved: what is left would be too few for a score."""
 PROMISING_SHARE = 0.5
@@ -25,7 +25,7 @@ def ensure(run: Run, seconds: float) -> PlanMade:
 
 
 def update(run: Run) -> None:
-    """Plan the time kept back anew where the best solution takes much longer or shorter than planned."""
+    """Plan the time kept back again if the best solution takes much longer or shorter than planned."""
     plan, best = run.state.plan, run.state.best
     if plan is None or best is None:
         return
@@ -38,7 +38,7 @@ def update(run: Run) -> None:
 
 
 def plan_again(run: Run) -> None:
-    """Plan the time kept back and the allowance anew where the budget was extended."""
+    """Plan the time kept back and the allowance again if the budget was extended."""
     with run.lock:
         plan = run.state.plan
         if plan is None:

@@ -98,8 +98,8 @@ class _NothingToDo(Exception):
 class _Batch:
     """The splits of one evaluation, run by several threads.
 
-    The calling thread uses the lease of its lane, so it goes on however busy the machine is. Each further thread leases
-    a share of its own for each fold.
+    The calling thread uses the lease of its lane, so it continues however busy the machine is. Each further thread
+    leases a share of its own for each fold.
     """
 
     def __init__(
@@ -257,7 +257,9 @@ class _Batch:
             return self.todo.popleft()
 
     def _is_short_for(self, split: Split) -> bool:
-        """Whether time is too short for the next split. One that was started before goes on while there is any."""
+        """Whether time is too short for the next split. A split that was started before continues while any time is
+        left.
+        """
         missing = 0 if self._is_open(split) else sum(self.is_missing(other) for other in self.splits)
         return self.left() < missing * self.seconds
 

@@ -32,11 +32,11 @@ def start_attempt(lane: Lane) -> bool:
     run = lane.run
     compare_branches(run)
     with run.deciding:  # not `lock`: a user's own policy may take long, and the other lanes go on meanwhile
-        if budget.no_attempt(run.state, run.active_seconds()):
+        if budget.no_attempt_reason(run.state, run.active_seconds()):
             return False
         chosen = lane.state.chosen_move or _decide(run, lane.number)
         with run.lock:
-            if budget.no_attempt(run.state, run.active_seconds()):
+            if budget.no_attempt_reason(run.state, run.active_seconds()):
                 return False
             if lane.state.chosen_move is None:
                 start = run.state.control.start_from

@@ -160,7 +160,7 @@ def _check_metric(task: Task, blend: Blend, seconds: float) -> None:
     if problem:
         errors.fail(
             f"the metric of {task.path} cannot score the sample submission: {problem}. It runs in its own "
-            "folder, with the Python of the harness: mend it, or install what it needs"
+            "folder, with the Python of the harness: fix it, or install what it needs"
         )
 
 

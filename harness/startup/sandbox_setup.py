@@ -184,9 +184,8 @@ def for_lane(
 
 @contextmanager
 def leased_gpus(wanted: int | str, home: Path) -> Iterator[Lease | None]:
-    """The GPUs that this run alone has while it is played: so many, the nearest to each other, or all that are free.
-
-    Raises `SandboxUnavailable` where so many are not free.
+    """The GPUs leased to this run alone while it is played: the wanted number, nearest to each other, or all that are
+    free. Raises `SandboxUnavailable` if fewer are free.
     """
     from sandboxes.gpus import lease_free_gpus, lease_gpus, query_gpus
 

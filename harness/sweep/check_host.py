@@ -20,7 +20,7 @@ from sandboxes.select import open_sandbox
 def why_unfit(row: Row, plan: Plan, process: Settings, *, is_fresh: bool = False) -> str:
     """Why this host cannot run the row; empty if it can. Mistakes in settings are not a fault of the host.
 
-    What was found once is believed, unless `is_fresh`.
+    The result is cached, unless `is_fresh`.
     """
     if (mine := version("open-harness")) != plan.version:
         return f"it has version {mine} of the harness, and the sweep was started with {plan.version}"

@@ -71,7 +71,7 @@ class Queue:
             self.changed.notify_all()
 
     def put_back(self, row: Row, not_before: float, played: float = 0.0) -> None:
-        """The row waits again, after so many hours of play in all."""
+        """Put a row back into the queue; `played` are its hours so far, over all its starts."""
         with self.changed:
             self.taken.discard(row.key)
             self.played[row.key] = played
@@ -79,7 +79,7 @@ class Queue:
             self.changed.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait until something has changed, at most so long."""
+        """Wait for a change of the queue, at most for `seconds`."""
         with self.changed:
             self.changed.wait(seconds)
 

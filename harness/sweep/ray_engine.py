@@ -1,7 +1,7 @@
 """The Ray engine: one task per run, on whatever node has room; a lost node's runs continue elsewhere.
 
 The home must be shared by all nodes. A task is only the supervisor of the run's process: it keeps no state, so Ray may
-start it again on any node, and the run goes on where its journal ends.
+start it again on any node, and the run continues where its journal ends.
 """
 
 from __future__ import annotations

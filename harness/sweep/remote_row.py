@@ -17,7 +17,7 @@ LOOK_SECONDS = 1.0
 def play_to_the_end(
     home: str, name: str, key: str, stop: Stop | None = None, *, shares_signals: bool = False
 ) -> Outcome:
-    """Play a run until it is done, has failed for good, is to stop, or this worker cannot go on with it.
+    """Play a run until it is done, has failed permanently, must stop, or cannot continue on this worker.
 
     Keys of the endpoint come from this host's own environment (`HARNESS_API_KEY_FILE`).
     """

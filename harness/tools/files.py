@@ -88,7 +88,7 @@ class _CountedLines:
         self._ends, self._last = 0, b"\n"
 
     def skip(self, lines: int) -> Iterator[bytes]:
-        """The pieces after so many line ends."""
+        """The pieces after this many line ends."""
         for piece in self._counted():
             if self._ends >= lines:
                 before = lines - (self._ends - piece.count(b"\n"))

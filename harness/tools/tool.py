@@ -111,9 +111,8 @@ class ToolContext:
     """What a tool may use while it performs one call.
 
     `started` is what `plan` recorded before the call began. `evaluate` runs an evaluation of the workspace by a
-    command, for at most so many seconds (0: the default limit), or by steps, waits for it so many seconds, and shows it
-    a share of the training rows.
-    `take_checkpoint` records the model's notes. Both return the tool's result.
+    command, for at most `seconds` (0: the default limit), or by steps, waits for it up to `wait_seconds`, and shows it
+    a share of the training rows. `take_checkpoint` records the model's notes. Both return the tool's result.
     """
 
     call_id: str

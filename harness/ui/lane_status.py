@@ -27,7 +27,7 @@ def lane_text(state: State, number: int) -> str:
     return "; ".join(parts) or "between two steps"
 
 
-def finale_text(state: State) -> str:
+def final_selection_text(state: State) -> str:
     """What the final selection does; empty before it."""
     if state.ended or not state.decisions:
         return ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.ui.event_lines import introduction, line_of
 from harness.ui.format import standing
-from harness.ui.lane_status import finale_text, lane_text
+from harness.ui.lane_status import final_selection_text, lane_text
 from harness.ui.long_steps import FIRST_SECONDS
 from harness.ui.panel import PanelContent
 from runs.views.format import printable
@@ -70,7 +70,7 @@ class PlainLines:
 
     def alive(self, state: State, doing: str, tail: str, lane: int = 0) -> None:
         """Report every ten minutes of a long wait that the run is alive, and each step of the final selection."""
-        finale = finale_text(state)
+        finale = final_selection_text(state)
         if finale and finale != self._finale and time.monotonic() - self._written_at >= FIRST_SECONDS:
             self._finale = finale
             self._write(finale)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.ui.chart import chart
 from harness.ui.event_lines import marks
 from harness.ui.format import standing
-from harness.ui.lane_status import finale_text, lane_text
+from harness.ui.lane_status import final_selection_text, lane_text
 from runs.views.control import steered_text
 from runs.views.format import duration_text, money_text, one_line, printable, score_text
 
@@ -74,7 +74,7 @@ class PanelContent:
             rows.append((f"lane {number + 1}", head + lane_text(state, number) + (f" ({detail})" if detail else "")))
         if len(numbers) > MOST_LANES:
             rows.append(("", f"and {len(numbers) - MOST_LANES} more lanes"))
-        if not numbers and not state.ended and (text := finale_text(state) or self.details.get(0, "")):
+        if not numbers and not state.ended and (text := final_selection_text(state) or self.details.get(0, "")):
             rows.append(("doing", text))
         return rows
 

@@ -1,4 +1,4 @@
-"""Ask a run for something, as the command line and the page do: check it, put it into the inbox, await the answer.
+"""Send a request to a run, as the command line and the page do: check it, put it into the inbox, await the answer.
 
     ControlRefused   the run cannot do what was asked; the message says why and what to do instead
 
@@ -33,7 +33,7 @@ class ControlRefused(Exception):
 
 
 def ask(folder: Path, request: Request, *, is_graded: bool = False, seconds: float = ANSWER_SECONDS) -> str:
-    """Ask a run for something; returns what became of it, for a person. Raises `ControlRefused`, `JournalError`."""
+    """Send a request to a run; returns the outcome in words for a person. Raises `ControlRefused`, `JournalError`."""
     if is_graded:
         raise ControlRefused(f"{folder.name} has been graded against the private answers and can no longer be changed")
     state, is_live = fold(read_events(folder)), is_driven(folder)
@@ -63,7 +63,7 @@ def _await_answer(folder: Path, name: str, request: Request, seconds: float) -> 
 
 
 def _record_apart(folder: Path, request: Request) -> str:
-    """Record what was asked of a run that nobody plays, as a process that takes it up and lets it go again."""
+    """Carry out a request to a run that no process plays: open the run, record the event, and close it again."""
     if isinstance(request, Pause | Continue | Stop):
         raise ControlRefused(f"nobody plays {folder.name}: continue it with `harness resume {folder.name}`")
     with Journal.open(folder) as journal:
@@ -80,7 +80,7 @@ def _record_apart(folder: Path, request: Request) -> str:
 
 
 def describe(request: Request, answer: Event | None) -> str:
-    """What became of a request that was carried out."""
+    """The outcome of a request that was carried out, in words."""
     if isinstance(request, Stop) and request.now:
         return "the run stops now and can be resumed"
     if isinstance(request, Steer):

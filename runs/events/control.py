@@ -1,4 +1,4 @@
-"""Events of live control: what a person asked of a run through its inbox, and what came of it. For people only.
+"""Events of live control: what a person asked of a run through its inbox, and the outcome. For people only.
 
 `request` is the id of the request in the inbox; each one is taken once.
 """

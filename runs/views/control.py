@@ -42,7 +42,7 @@ def steered_text(state: State) -> str:
 
 
 def control_text(event: Event) -> str:
-    """What a person asked of the run and what came of it, in a line; empty for other events."""
+    """One line about a person's request and its outcome; empty for other events."""
     if isinstance(event, Steered):
         parts = [f"hint: {one_line(event.hint)}"] if event.hint else []
         parts += [f"the next attempt starts from evaluation {event.evaluation}"] if event.evaluation else []

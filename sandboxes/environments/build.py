@@ -75,7 +75,7 @@ def build(requirements: Requirements, home: Path, key: str, install: Install, pi
 
 
 def remove_unfinished(home: Path) -> list[Path]:
-    """Remove what killed builds left; returns it. A build that goes on holds the lock of its key."""
+    """Remove what killed builds left; returns it. A running build holds the lock of its key."""
     from filelock import FileLock, Timeout
 
     removed = []
@@ -164,7 +164,7 @@ def pip_runner() -> Path:
 
 
 def run_visibly(argv: Sequence[str], say: Say, what: str, cwd: Path | None = None) -> None:
-    """Run a program of an installation and tell how it goes on. Raises `SandboxUnavailable` if it fails."""
+    """Run a program of an installation and report its progress. Raises `SandboxUnavailable` if it fails."""
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     told = time.monotonic()
     try:

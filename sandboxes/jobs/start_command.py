@@ -36,7 +36,7 @@ def start_command(request: dict[str, Any], output: int) -> int:
 
 
 def drop_privileges(user: int, group: int, locks: bool = True) -> None:
-    """Become another user for good: inside a container the runner is root with three capabilities.
+    """Become another user permanently: inside a container the runner is root with three capabilities.
 
     `locks`: see `make_filter`.
     """

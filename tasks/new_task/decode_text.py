@@ -40,7 +40,7 @@ def decode_text(data: bytes, shown: str, findings: Findings) -> str:
     if data.startswith(codecs.BOM_UTF8) or _MULTIBYTE.search(data):
         raise TaskError(
             f"{shown}: line {line} is not UTF-8 text, though other lines are: the file mixes encodings, and converting "
-            "all of it would damage the rest. Save the sources in UTF-8 before they are joined, or mend these lines."
+            "all of it would damage the rest. Save the sources in UTF-8 before they are joined, or fix these lines."
         )
     return _decode_western(data, shown, line, findings)
 

@@ -1,4 +1,4 @@
-"""What a user asks of `harness new-task`, and what came of it."""
+"""The request of `harness new-task`, and its result."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _line_of(text: str, separator: str, place: int) -> int:
 
 
 def _advice(text: str, separator: str) -> str:
-    """What to do about rows of different lengths: remove a title, close a quote, or mend the row."""
+    """What to do about rows of different lengths: remove a title, close a quote, or fix the row."""
     rows = _probe(text, separator)
     widths = [len(row) for row in rows[:HEADER_ROWS_PROBED]]
     if widths and widths[0] < max(widths) == widths[-1]:
@@ -87,8 +87,8 @@ def _advice(text: str, separator: str) -> str:
             return f"The header seems to be the row that begins with {header[0][:40]!r}: remove what stands above it."
     for number, line in enumerate(text.splitlines(), 1):
         if line.count('"') % 2:
-            return f"Line {number} has a quotation mark without a second one, which may be why: mend it."
-    return "Mend that, or save it again as CSV."
+            return f"Line {number} has a quotation mark without a second one, which may be why: fix it."
+    return "Fix that, or save it again as CSV."
 
 
 def _separator(text: str, name: str, wanted: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ def _read_member(path: Path, member: str) -> Content:
 
 
 def _unpacked(path: Path, stream: IO[bytes], packed: int) -> bytes:
-    """Everything in a stream; what the archive says about its size is not believed."""
+    """Everything in a stream; the size that the archive states is not trusted."""
     buffer = io.BytesIO()
     try:
         while block := stream.read(BLOCK):

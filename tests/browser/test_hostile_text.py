@@ -1,4 +1,4 @@
-"""Whatever the agent wrote, the browser executes nothing of it and asks nobody for anything."""
+"""Whatever the agent wrote, the browser executes nothing of it and sends no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts that outlive turns: scores beside their command, errors until they are solved, and nothing that is not true."""
+"""Facts that outlive turns: scores beside their command, errors until they are solved, and nothing false."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation runs beside the thinking: its result comes later, and an attempt may end before it."""
+"""An evaluation runs while the model thinks: its result comes later, and an attempt may end before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs that learn: the second reads what the first showed, and nothing else stops or leaks."""
+"""Whole runs that learn: the second reads what the first showed, and learning stops no run and leaks nothing."""
 
 from __future__ import annotations
 

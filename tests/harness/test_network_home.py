@@ -1,4 +1,4 @@
-"""A home on a network file system, by a faked table of mounts: it is said, and no SQLite file is written there."""
+"""A home on a network file system, by a faked table of mounts: it is reported, and no SQLite file is written there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment asks for is read once and for all, and a mistake in it is told in a sentence."""
+"""Settings of the environment are read once, and a mistake in them is reported in one sentence."""
 
 from __future__ import annotations
 

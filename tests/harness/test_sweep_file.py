@@ -1,4 +1,4 @@
-"""A sweep file becomes a table of runs, and every mistake in it is told before anything exists."""
+"""A sweep file becomes a table of runs, and every mistake in it is reported before anything exists."""
 
 from __future__ import annotations
 

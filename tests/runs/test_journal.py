@@ -1,4 +1,4 @@
-"""The journal loses nothing it acknowledged, tells what it dropped, and says what to do when it cannot go on."""
+"""The journal loses nothing it acknowledged, reports what it dropped, and says what to do when it cannot continue."""
 
 from __future__ import annotations
 

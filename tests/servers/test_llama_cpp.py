@@ -1,7 +1,7 @@
 """The harness against llama-cpp-python, the harshest of the servers that nobody here wrote.
 
-It finds no thinking and no calls in what its model writes, counts no tokens in a stream, and ends one that asks for too
-much without a word. It needs the extra `llama`, whose wheel takes long to build: `.ci/slow` does.
+It finds no thinking and no calls in what its model writes, counts no tokens in a stream, and silently ends one that
+asks for too much. It needs the extra `llama`, whose wheel takes long to build: `.ci/slow` does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The grade after a run is MLE-bench's report, key for key, with its rules for what is missing or no number."""
+"""The grade after a run is MLE-bench's report, key for key, with its rules for what is missing or not a number."""
 
 from __future__ import annotations
 

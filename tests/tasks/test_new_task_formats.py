@@ -1,4 +1,4 @@
-"""Tables of every common format become the same task, and damaged ones a sentence."""
+"""Tables of every common format become the same task, and damaged ones end with a message."""
 
 from __future__ import annotations
 

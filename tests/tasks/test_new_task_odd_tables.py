@@ -1,4 +1,4 @@
-"""Odd spellings and marks in tables are told or refused with what to do, and never guessed silently."""
+"""Odd spellings and marks in tables are reported or refused with advice, and never guessed silently."""
 
 from __future__ import annotations
 

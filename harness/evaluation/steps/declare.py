@@ -142,7 +142,7 @@ def _check_last(steps: list[Step], faults: list[str]) -> None:
 
 
 def masked(steps: Sequence[Step], contents: Contents) -> frozenset[str]:
-    """Settings of a commit that a step makes anew: no step may read the commit's copy."""
+    """Settings of a commit that a step makes again: no step may read the commit's copy."""
     is_made = patterns.Matcher(pattern for step in steps for pattern in step.makes)
     return frozenset(
         path for path in contents.held if "." + path.rpartition(".")[2].lower() in SETTINGS and is_made(path)
