@@ -6,17 +6,19 @@ person, who decides whether to try it. A trial decides whether it is kept.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from string import Template
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from context.ledger.lint import markup_in, names_any
 from context.ledger.types import Choice
 from context.playbook.trial import MEASURES
-from context.playbook.versions import Playbook, PlaybookError, check_texts, differences, read_record
+from context.playbook.versions import Playbook, PlaybookError, check_texts, read_record
 from runs.run_settings import RunSettings
 
 QUESTION = Path(__file__).parent / "proposal.md"
@@ -68,15 +70,28 @@ def read_answer(text: str) -> Proposed:
     """The proposal in a reply, which may stand between other words. Raises `ProposalRefused`."""
     if len(text) > LONGEST_ANSWER:
         raise ProposalRefused(f"the answer is longer than {LONGEST_ANSWER:,} characters")
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
-        raise ProposalRefused("the answer holds no JSON object")
+    found = _objects(text)
+    if len(found) != 1:
+        count = f"{len(found)} JSON objects: choose one change" if found else "no complete JSON object"
+        raise ProposalRefused(f"the answer holds {count}")
     try:
-        return Proposed.model_validate_json(text[start : end + 1])
+        return Proposed.model_validate(found[0])
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ProposalRefused(f"{where or 'the JSON object'}: {first['msg']}") from None
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The different JSON objects in a text, but for those within others. Strings may hold line breaks."""
+    decoder, found, start = json.JSONDecoder(strict=False), [], text.find("{")
+    while start >= 0:
+        end = start + 1
+        with contextlib.suppress(ValueError, RecursionError):
+            value, end = decoder.raw_decode(text, start)
+            found += [value] if value not in found else []
+        start = text.find("{", end)
+    return found
 
 
 def changed_by(proposed: Proposed, playbook: Playbook, names: Collection[str] = ()) -> Playbook:
@@ -95,7 +110,7 @@ def changed_by(proposed: Proposed, playbook: Playbook, names: Collection[str] = 
         return _with_setting(proposed, playbook)
     changed = Playbook({**playbook.texts, proposed.prompt: _edited(proposed, playbook)}, playbook.settings)
     check_texts({proposed.prompt: changed.texts[proposed.prompt]}, proposed.prompt)
-    if not differences(playbook, changed):
+    if changed.texts[proposed.prompt].split() == playbook.texts[proposed.prompt].split():
         raise ProposalRefused("it changes nothing")
     return changed
 
@@ -125,7 +140,11 @@ def question(
     offered = {name: text for name, text in playbook.texts.items() if name not in NOT_OFFERED}
     return Template(QUESTION.read_text(encoding="utf-8")).substitute(
         rules="\n\n".join(f"Text `{name}`:\n\n{_quoted(text)}" for name, text in sorted(offered.items())),
-        settings="\n".join(f"- {name}: {'default' if value is None else value}" for name, value in values.items()),
+        version=playbook.name,
+        settings="\n".join(
+            f"- {name}: {'default' if value is None else value}. {RunSettings.model_fields[name].description}"
+            for name, value in values.items()
+        ),
         measures="\n".join([*head, *(f"| {row} |" for row in rows)]) if rows else "No run has been recorded yet.",
         meanings="\n".join(f"- {name}: {meaning}" for name, meaning in MEASURES.items()),
         lessons="\n".join(f"> {line}" for line in lessons) or "None yet.",
@@ -142,7 +161,7 @@ def _with_setting(proposed: Proposed, playbook: Playbook) -> Playbook:
         value = getattr(RunSettings.model_validate({name: proposed.value}), name)
     except ValidationError as error:
         raise ProposalRefused(f"{name}: {error.errors()[0]['msg']}") from None
-    if value is None or playbook.settings.get(name) == value:
+    if value is None or value == playbook.settings.get(name, RunSettings.model_fields[name].default):
         raise ProposalRefused("it changes nothing")
     return Playbook(playbook.texts, {**playbook.settings, name: value})
 

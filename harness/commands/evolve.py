@@ -224,7 +224,7 @@ def _list(_options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _ask(options: argparse.Namespace, settings: Settings) -> int:
-    tried = [_outcome_line(settings, trial) for trial in trials(settings.home)]
+    tried = [(trial.new, _outcome_line(settings, trial)) for trial in trials(settings.home)]
     return ask(options.assignments or [], settings, tried)
 
 

@@ -17,6 +17,7 @@ from context.ledger.types import ANY, Choice
 from context.playbook.proposals import (
     LONGEST_ANSWER,
     Draft,
+    ProposalRefused,
     Proposed,
     changed_by,
     question,
@@ -42,7 +43,7 @@ ANSWERS = 3
 """How many answers of the model are read at most; it is told why the earlier ones were refused."""
 PATIENCE_SECONDS = 120.0
 MOST_TRIED = 20
-"""Earlier trials that the model is shown."""
+"""Earlier trials and drafts that the model is shown."""
 
 
 def drafts(home: Path) -> list[Draft]:
@@ -50,12 +51,17 @@ def drafts(home: Path) -> list[Draft]:
     return read_drafts(home / FOLDER)
 
 
-def ask(assignments: Sequence[str], settings: Settings, tried: Sequence[str]) -> int:
-    """Ask the configured model for one change and store it as a draft. `tried`: a line for each earlier trial."""
-    run, model = _open(assignments, settings)
+def ask(assignments: Sequence[str], settings: Settings, tried: Sequence[tuple[str, str]]) -> int:
+    """Ask the configured model for one change and store it as a draft.
+
+    `tried`: for each earlier trial the version that it tried, and a line about it.
+    """
     playbook = load_playbook(settings.home)
+    known = [*tried, *_waiting(settings.home, {version for version, _ in tried})]
+    run, model = _open(assignments, settings)
     try:
-        found = _first_legal(model, _question(playbook, run, settings, tried), playbook, task_names(settings))
+        question = _question(playbook, run, settings, [line for _, line in known])
+        found = _first_legal(model, question, playbook, task_names(settings), {version for version, _ in known})
     finally:
         model.close()
     if found is None:
@@ -64,6 +70,15 @@ def ask(assignments: Sequence[str], settings: Settings, tried: Sequence[str]) ->
     proposed, changed = found
     _store(settings.home, playbook, changed, proposed, "model", run.model)
     return errors.DONE
+
+
+def _waiting(home: Path, tried: Collection[str]) -> list[tuple[str, str]]:
+    """Drafts without a trial, as `tried` of `ask`."""
+    return [
+        (draft.version, f"{draft.changed}: {draft.why} ({draft.measure}; waits for a trial)")
+        for draft in drafts(home)
+        if draft.version not in tried
+    ]
 
 
 def _open(assignments: Sequence[str], settings: Settings) -> tuple[RunSettings, Model]:
@@ -85,9 +100,10 @@ def _open(assignments: Sequence[str], settings: Settings) -> tuple[RunSettings, 
 
 
 def _first_legal(
-    model: Model, asked: str, playbook: Playbook, names: Collection[str]
+    model: Model, asked: str, playbook: Playbook, names: Collection[str], known: Collection[str]
 ) -> tuple[Proposed, Playbook] | None:
-    """The first answer that is a legal change, with the changed playbook; the model is told why others are none."""
+    """The first answer that is a legal change and no known version, with the changed playbook; the model is told why
+    others are not taken."""
     messages = [message_bytes("user", asked)]
     for _ in range(ANSWERS):
         reply = model.complete(b"", b"[]", messages, patience_seconds=PATIENCE_SECONDS)
@@ -95,7 +111,10 @@ def _first_legal(
         errors.say(f"{model.profile.model} answered: {reply.usage.prompt + reply.usage.completion:,} tokens, {cost}")
         try:
             proposed = read_answer(reply.text)
-            return proposed, changed_by(proposed, playbook, names)
+            changed = changed_by(proposed, playbook, names)
+            if changed.name in known:
+                raise ProposalRefused("the same change was proposed before")
+            return proposed, changed
         except PlaybookError as error:
             why = printable(str(error))
             errors.say(f"refused: {why}")

@@ -75,7 +75,7 @@ def test_a_trial_ends_with_its_outcome(
     old = load_playbook(home).name
     trial = proposed(home, tmp_path)
     said = capsys.readouterr().out
-    assert "100 full runs" in said and "no proof" in said and "moves/draft, temperature" in said
+    assert "100 full runs" in said and "moves/draft, temperature" in said
     settings = Settings(home)
     assert evolve(options("run", trial.name, "--yes"), settings, player(gain, mechanism)) == errors.DONE
     assert f"{trial.name}: {outcome}" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_a_refused_answer_is_told_why_and_three_of_them_end_the_question(home: P
     code, printed, requests = ask(home, "no idea", setting)
     assert code == errors.DONE, printed
     assert [len(one["messages"]) for one in requests] == [1, 3]
-    assert "no JSON object" in requests[1]["messages"][2]["content"]
+    assert "no complete JSON object" in requests[1]["messages"][2]["content"]
     (draft,) = drafts(home)
     assert load_playbook(home, draft.version).settings == {"temperature": 0.7}
     code, printed, requests = ask(home, "no", "neither", "never")
@@ -105,6 +105,8 @@ def test_a_refused_answer_is_told_why_and_three_of_them_end_the_question(home: P
         {"prompt": "", "setting": "temperature", "value": -1},
         {"prompt": "", "setting": "temperature"},
         {"old": "a passage that is nowhere"},
+        {"old": "Get a valid evaluation early", "new": "Get a valid\n\nevaluation early"},
+        {"prompt": "", "setting": "finalists", "value": 5},
         {"old": "approach"},
         {"new": ""},
         {"new": "x" * (LONGEST + 1)},
@@ -126,10 +128,39 @@ def test_only_one_legal_change_is_taken(change: dict[str, Any]) -> None:
         changed_by(proposed, shipped_playbook(), {"titanic-2"})
 
 
-@pytest.mark.parametrize("text", ["", "{", "}{", "[1]", '{"a": 1}', '{"measure": NaN}', "{" * 20_001])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "}{",
+        "[1]",
+        '{"a": 1}',
+        '{"measure": NaN}',
+        "{" * 20_001,
+        '{"a":' * 3_999,
+        f"{{'value': {'9' * 5_000}}}",
+        f"[{json.dumps(RULE)}, {json.dumps({**RULE, 'new': 'Print less.'})}]",
+    ],
+)
 def test_an_answer_that_is_not_a_proposal_is_refused(text: str) -> None:
     with pytest.raises(ProposalRefused):
         read_answer(text)
+
+
+def test_a_proposal_is_found_between_other_words_and_braces() -> None:
+    twice = json.dumps(RULE)
+    assert read_answer(f"I thought of {{columns}}.\n{twice}\nIn short:\n```json\n{twice}\n```").new == RULE["new"]
+
+
+def test_a_change_that_was_proposed_before_is_not_taken_again(home: Path) -> None:
+    other = json.dumps({**RULE, "new": "Print the first rows of every table."})
+    assert ask(home, json.dumps(RULE))[0] == errors.DONE
+    code, printed, requests = ask(home, json.dumps(RULE), other)
+    assert code == errors.DONE, printed
+    assert f"> moves/draft: {RULE['why']} (failed_attempts; waits for a trial)" in requests[0]["messages"][0]["content"]
+    assert len(requests) == 2 and "before" in requests[1]["messages"][2]["content"]
+    assert len(drafts(home)) == 2
 
 
 def test_without_a_model_nothing_is_asked(home: Path) -> None:
