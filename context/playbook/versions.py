@@ -87,16 +87,17 @@ def load_playbook(home: Path, version: str = "") -> Playbook:
     playbook = _read(folder)
     if folder.parent == home / FOLDER and playbook.name != folder.name:
         raise PlaybookError(
-            f"{folder} was edited after it was stored: its content is now version {playbook.name}. Restore it, or copy "
-            "it elsewhere and propose it as a change"
+            f"{folder} was edited after it was stored: its content is now version {playbook.name}. Restore it, or move "
+            "it elsewhere and propose it as a change; `harness evolve use shipped` returns to the shipped version"
         )
     return playbook
 
 
 def store_playbook(home: Path, playbook: Playbook) -> Path:
-    """Store a version under its hash; storing it again changes nothing."""
+    """Store a version under its hash; storing it again changes nothing. Raises `PlaybookError` if it was edited."""
     folder = home / FOLDER / playbook.name
     if folder.is_dir():
+        load_playbook(home, playbook.name)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
@@ -113,8 +114,11 @@ def store_playbook(home: Path, playbook: Playbook) -> Path:
 
 
 def keep_playbook(home: Path, name: str) -> None:
-    """Make a stored version the one that new runs use."""
+    """Make a stored version the one that new runs use; `shipped` is the one that comes with the harness."""
     path = home / FOLDER / CURRENT
+    if name == SHIPPED:
+        path.unlink(missing_ok=True)
+        return
     temporary = path.with_suffix(".new")
     temporary.write_text(f"{name}\n", encoding="utf-8")
     shutil.move(temporary, path)

@@ -250,9 +250,7 @@ def _use(options: argparse.Namespace, settings: Settings) -> int:
     """Use a stored version, or the shipped one, for new runs without a trial."""
     (version,) = _one(options, "use VERSION")
     playbook = load_playbook(settings.home, version)
-    if version == SHIPPED:
-        store_playbook(settings.home, playbook)
-    keep_playbook(settings.home, playbook.name)
+    keep_playbook(settings.home, SHIPPED if version == SHIPPED else playbook.name)
     print(f"new runs use version {playbook.name}: chosen by hand, not by a trial")
     return errors.DONE
 

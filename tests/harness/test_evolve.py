@@ -154,7 +154,11 @@ def test_a_stored_version_that_was_edited_is_refused(home: Path, tmp_path: Path)
     assert load_playbook(home, playbook.name) == playbook
     (folder / "system.md").write_text("You are somebody else.")
     with pytest.raises(PlaybookError, match="edited"):
-        load_playbook(home, playbook.name)
+        versions.store_playbook(home, playbook)
+    versions.keep_playbook(home, playbook.name)
+    assert main(["evolve"]) == errors.INPUT
+    assert main(["evolve", "use", "shipped"]) == errors.DONE
+    assert load_playbook(home) == shipped_playbook()
 
 
 @pytest.mark.parametrize("name", ["trial.json", "results.jsonl"])
