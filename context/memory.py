@@ -108,7 +108,7 @@ def _render_tried(attempt: Attempt, evaluation: Evaluation) -> str:
 
 
 def _as_of_its_end(evaluation: Evaluation, idea: str) -> str:
-    """An evaluation in the entry of its attempt, which is never rewritten: a later result is a line of its own."""
+    """An evaluation in the entry of its attempt, which is never rewritten: a later result is a separate line."""
     if evaluation.is_late or not evaluation.finished:
         return f"evaluation {evaluation.id}: still running when the attempt ended"
     return render_evaluation(evaluation, idea)

@@ -36,7 +36,7 @@ CODES = {
 }
 """Error class -> exit code. The nearest base class counts."""
 
-_ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
+_PACKAGES = ("harness", "context", "sandboxes", "tasks", "runs")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OF_PATHS = "ENOENT ENOTDIR EISDIR EEXIST ENOTEMPTY EACCES EPERM ELOOP ENAMETOOLONG ENXIO ETXTBSY"
 OF_THE_AGENT = frozenset(getattr(errno, name) for name in _OF_PATHS.split())
@@ -63,7 +63,7 @@ def code_of(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
         return INPUT
     for kind in type(error).__mro__:
-        if kind.__name__ in CODES and kind.__module__.partition(".")[0] in _ROOMS:
+        if kind.__name__ in CODES and kind.__module__.partition(".")[0] in _PACKAGES:
             return CODES[kind.__name__]
     return STOPPED if is_of_machine(error) else BUG
 

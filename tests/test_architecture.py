@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("harness", "context", "sandboxes", "tasks", "runs")
+TOP_PACKAGES = ("harness", "context", "sandboxes", "tasks", "runs")
 MAY_IMPORT = {
     "harness": {"context", "sandboxes", "tasks", "runs"},
     "context": {"runs"},
@@ -31,8 +31,8 @@ READS_THE_ENVIRONMENT = {
 def modules() -> dict[str, Path]:
     """Every module of the project by its dotted name."""
     found = {}
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for top in TOP_PACKAGES:
+        for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -49,7 +49,7 @@ def tree_of(name: str) -> ast.Module:
 def imports_of(name: str) -> set[str]:
     """The modules of the project that a module imports: at its top, in functions, and for type checking."""
     imported = {target for node in ast.walk(tree_of(name)) for target in imported_by(name, node)}
-    return {target for target in imported if target.partition(".")[0] in ROOMS} - {name}
+    return {target for target in imported if target.partition(".")[0] in TOP_PACKAGES} - {name}
 
 
 def imported_by(name: str, node: ast.AST) -> Iterator[str]:
@@ -63,16 +63,16 @@ def imported_by(name: str, node: ast.AST) -> Iterator[str]:
             yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_point_down(room: str) -> None:
+@pytest.mark.parametrize("top", TOP_PACKAGES)
+def test_imports_point_down(top: str) -> None:
     broken = [
         f"{name} imports {target}"
         for name in MODULES
-        if name.partition(".")[0] == room
+        if name.partition(".")[0] == top
         for target in sorted(imports_of(name))
-        if target.partition(".")[0] not in MAY_IMPORT[room] | {room}
+        if target.partition(".")[0] not in MAY_IMPORT[top] | {top}
     ]
-    assert not broken, f"{room} may import {sorted(MAY_IMPORT[room]) or 'no other room'}"
+    assert not broken, f"{top} may import {sorted(MAY_IMPORT[top]) or 'no other package'}"
 
 
 def assert_no_circle(arrows: dict[str, set[str]]) -> None:
@@ -99,13 +99,13 @@ def package_of(name: str) -> str:
     return ".".join(parts[:2])
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_between_subpackages_point_in_one_direction(room: str) -> None:
+@pytest.mark.parametrize("top", TOP_PACKAGES)
+def test_imports_between_subpackages_point_in_one_direction(top: str) -> None:
     """A subpackage counts as one node, so no arrow can go up again from what it uses."""
     arrows: dict[str, set[str]] = {}
     for name in MODULES:
-        if name.partition(".")[0] == room:
-            targets = {package_of(target) for target in imports_of(name) if target.partition(".")[0] == room}
+        if name.partition(".")[0] == top:
+            targets = {package_of(target) for target in imports_of(name) if target.partition(".")[0] == top}
             arrows.setdefault(package_of(name), set()).update(targets - {package_of(name)})
     assert_no_circle(arrows)
 
@@ -151,8 +151,8 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY"
 
 
-def test_a_room_is_a_plain_package() -> None:
-    """Importing a room runs nothing: its `__init__` holds at most its sentence."""
-    for room in ROOMS:
-        body = tree_of(room).body
-        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), room
+def test_a_top_package_is_plain() -> None:
+    """Importing a package runs nothing: its `__init__` holds at most its sentence."""
+    for top in TOP_PACKAGES:
+        body = tree_of(top).body
+        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), top

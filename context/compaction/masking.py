@@ -119,8 +119,9 @@ def last_sentence(text: str) -> str:
 
 
 def tidy(messages: Sequence[bytes]) -> list[bytes | None]:
-    """The messages of an exchange without its `checkpoint` call, whose words stand in the first message, and without a
-    request for one that was answered; None for a message that is gone."""
+    """The messages of an exchange without its `checkpoint` call, whose words are in the first message, and without a
+    request for one that was answered; None for a message that is gone.
+    """
     reply = json.loads(messages[0])
     calls = reply.get("tool_calls") or []
     gone = {str(call.get("id")) for call in calls if call.get("function", {}).get("name") == CHECKPOINT}

@@ -1,6 +1,6 @@
 """Versions of the playbook: the prompts and working settings as files, named by a hash of their content.
 
-The shipped version is `context/prompts/`. Others lie in `HARNESS_HOME/playbook/<hash>/`, hold the same files, and may
+The shipped version is `context/prompts/`. Others are in `HARNESS_HOME/playbook/<hash>/`, hold the same files, and may
 hold `settings.toml` with settings of search and sampling. `HARNESS_HOME/playbook/current` names the one that was kept.
 A run records the texts that it uses, so no later edit reaches it.
 """

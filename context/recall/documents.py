@@ -142,7 +142,7 @@ def _paths_in(command: str) -> Iterator[str]:
 
 
 def apply_change(content: str | None, change: str) -> str | None:
-    """The content of a file after a recorded change; None if it cannot be told."""
+    """The content of a file after a recorded change; None if it is not known."""
     arguments = read_arguments(change)
     if "content" in arguments:
         return str(arguments["content"])

@@ -1,4 +1,4 @@
-"""`harness run --detach`: start a run in a session of its own, which outlives the terminal, and return its id.
+"""`harness run --detach`: start a run in a separate session that outlives the terminal, and return its id.
 
 The run is an ordinary `harness run` whose id is chosen here. Its output goes to `output.log` in the run folder. Until
 the run is played, that output is shown here too.

@@ -6,7 +6,7 @@ from harness import errors
 
 
 def show_metrics() -> int:
-    """Print every metric on a line of its own, with its meaning and other names below it."""
+    """Print every metric on its own line, with its meaning and other names below it."""
     from tasks.metrics.registry import ALIASES, METRICS
 
     others: dict[str, list[str]] = {}

@@ -304,7 +304,7 @@ def _csv(rows: Sequence[RowState]) -> str:
 
 
 def _write_curves(rows: Sequence[RowState], settings: Settings, folder: Path) -> None:
-    """Medals over time: of all runs, and of each combination of levels in a folder of its own."""
+    """Medals over time: of all runs, and of each combination of levels in its own folder."""
     from harness.commands.medal_curve import write_curve
 
     graded = [one for one in rows if one.medal]

@@ -110,7 +110,7 @@ def _finish(plan: Plan, unexpected: str) -> Reply:
 def _score(outcome: Outcome) -> str:
     if outcome.score is None:
         return outcome.status
-    if outcome.noise is None:  # of an unclear evaluation only what the program printed is told
+    if outcome.noise is None:  # of an unclear evaluation only the program's output is shown
         return f"unclear, own score {outcome.score:g}"
     return f"scored {outcome.score:g} ± {outcome.noise:g}"
 

@@ -77,7 +77,7 @@ def _strings(pieces: Sequence[bytes]) -> list[str]:
 
 
 def form_of(data: bytes, name: str) -> ChunkForm | None:
-    """The form of a chunk whose delta is one piece of the text `name`; None if it cannot be told."""
+    """The form of a chunk whose delta is one piece of the text `name`; None if it is not known."""
     found = _TEXT.search(data)
     if found is None or b"\n" in data:
         return None

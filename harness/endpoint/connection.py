@@ -88,7 +88,7 @@ class Connection:
             trust_env=uses_proxy,
             event_hooks={"request": [self._guard.attach], "response": [_bound_error_body]},
         )
-        # The SDK wants to be told with each request that a key stands elsewhere.
+        # With each request the SDK must be told that another header carries the key.
         self._omitted: dict[str, Any] = {"Authorization": Omit()} if extras.key_header else {}
         self._client = OpenAI(
             api_key=api_key or "none",

@@ -33,7 +33,7 @@ class ProfileError(Exception):
 class Prices:
     """Dollars per million tokens: uncached prompt tokens, cached ones, and output tokens.
 
-    `source` tells where they come from; without it, and without a price, they are unknown.
+    `source` says where they come from; without it, and without a price, they are unknown.
     """
 
     input: float = 0.0

@@ -1,4 +1,4 @@
-"""Deliver notices and events from a thread of their own: a slow or broken receiver never holds up the run."""
+"""Deliver notices and events from a separate thread: a slow or broken receiver never holds up the run."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def _blend_folder(task: Task, seed: int, home: Path) -> Path:
 
 
 def _below(path: Path, home: Path) -> str:
-    """A path as it is recorded: relative to the home where it lies there, so that a home can be moved."""
+    """A path as it is recorded: relative to the home if it is inside, so that a home can be moved."""
     return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
 
 

@@ -91,7 +91,7 @@ def create_fork(source: Path, request: ForkRequest, process: Settings) -> Path:
 
 
 def own_settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """The settings that a fork may have of its own; what its earlier scores and files rest on stays.
+    """The settings that a fork may change; those that its earlier scores and files depend on stay.
 
     Raises `UsageError` for another setting or a search policy that cannot be used, `SettingsError` for a value that
     does not fit.

@@ -171,8 +171,8 @@ def sandbox_paths(
 def for_lane(
     paths: SandboxPaths, number: int, place: int, lanes: int, gpus: Sequence[str], memory: int
 ) -> SandboxPaths:
-    """The paths of one of several lanes, the `place`th of them: a workspace of its own, its part of the GPUs, and its
-    part of `memory` bytes, where a container can bound that.
+    """The paths of one of several lanes, the `place`th of them: its own workspace, its part of the GPUs, and its part
+    of `memory` bytes, where a container can bound that.
 
     With fewer GPUs than lanes, each lane sees all of them, and evaluations take turns.
     """

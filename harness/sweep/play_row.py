@@ -1,4 +1,4 @@
-"""Play one run of a sweep once: claim it, start or continue it in a process of its own, and record how that ended.
+"""Play one run of a sweep once: claim it, start or continue it in a separate process, and record how that ended.
 
 Nothing here decides what happens next: the outcome says whether the run is over, and if not, when to try again.
 """

@@ -144,7 +144,7 @@ def _results(lane: Lane, told: list[str]) -> list[str]:
 
 
 def _notes(lane: Lane, call: Call, content: str) -> list[str]:
-    """What the harness has to say. It rides on a tool result, because a message of its own would cost the cache."""
+    """What the harness has to say. It is appended to a tool result, because a separate message would cost the cache."""
     notes = [call.note] if call.note else []
     for job in list(lane.state.open_jobs):
         status = lane.sandbox.status(job)
@@ -160,7 +160,7 @@ def _notes(lane: Lane, call: Call, content: str) -> list[str]:
 
 
 def _news(lane: Lane) -> list[str]:
-    """That an attempt beside this one made a new best, unless this result already tells of a newer one."""
+    """That an attempt beside this one made a new best, unless this result already reports a newer one."""
     best = lane.run.state.best
     if best is None or best.id != lane.state.news:
         return []

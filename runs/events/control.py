@@ -19,8 +19,9 @@ def _valid_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 class Steered(Event):
-    """A person steered the run: `hint` is told in every lane with its next tool result, and the next attempt starts
-    from `evaluation`. Either may be empty."""
+    """A person steered the run: `hint` is shown in every lane with its next tool result, and the next attempt starts
+    from `evaluation`. Either may be empty.
+    """
 
     kind: Literal["steered"] = "steered"
     audience: Audience = "people"

@@ -1,7 +1,7 @@
 """Tool calls: as replies carry them, their token counts, their start and result, and their short form in the journal.
 
-The arguments of a call stand in the reply's message already, and a file the model writes is long: the journal keeps
-them once, and reading puts them back.
+The arguments of a call are in the reply's message already, and a file the model writes is long: the journal keeps them
+once, and reading puts them back.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 class IsolatedGit(git.Git):
-    """Runs git commands in an empty environment, with `SETTINGS`, in a session of their own (no Ctrl-C)."""
+    """Runs git commands in an empty environment, with `SETTINGS`, in a separate session (no Ctrl-C)."""
 
     def execute(self, command: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.setdefault("start_new_session", True)

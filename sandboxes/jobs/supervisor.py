@@ -1,4 +1,4 @@
-"""The supervisor of one jobs folder: a resident process that starts each requested job once, in a runner of its own.
+"""The supervisor of one jobs folder: a resident process that starts each requested job once, in its own runner.
 
 A container has its own supervisor, root of the container. Containers of one run share the jobs folder: each has a name
 and a FIFO `.requests-NAME`, and starts only the jobs that name it.

@@ -40,7 +40,7 @@ def rarest_class_rows(folds: Sequence[Fold]) -> int:
 
 
 def pool_rare_classes(folds: Sequence[Fold]) -> Sequence[Fold]:
-    """The folds; combined into one where some fold has too few rows of a class for a score of its own.
+    """The folds; combined into one where some fold has too few rows of a class for its own score.
 
     Such a fold's score depends on a row or two, or does not exist. Predictions of a rank-based metric are replaced by
     their ranks within the fold, because models of different folds differ in scale.

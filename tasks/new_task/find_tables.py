@@ -18,7 +18,7 @@ PACKED = (".zip", ".gz", ".bz2", ".xz")
 class Tables:
     """Labelled rows, rows to predict, and the sample submission; without `test`, the sample lists the rows to predict.
 
-    `train` and `test` may be folders of files, in train by class. `labels` is a table of its own with the labels.
+    `train` and `test` may be folders of files, in train by class. `labels` is a separate table with the labels.
     """
 
     train: Path

@@ -33,7 +33,7 @@ def same_name(name: str, names: Sequence[str]) -> str | None:
 
 
 def match_names(wanted: Sequence[str], names: Sequence[str], affixes: bool = True) -> dict[str, str]:
-    """A name of its own for each wanted one; empty if one of them has none.
+    """A different name for each wanted one; empty if one of them has none.
 
     `affixes`: all names may have the same words before or behind the wanted ones, as `Status_C` and `Status_D` have.
     """

@@ -45,7 +45,9 @@ class TaskRequest:
 
 @dataclass
 class Findings:
-    """What is told of a new task: facts about the data, guesses that options can correct, and advice to consider."""
+    """What is reported about a new task: facts about the data, guesses that options can correct, and advice to
+    consider.
+    """
 
     facts: list[str] = field(default_factory=list)
     guesses: list[str] = field(default_factory=list)

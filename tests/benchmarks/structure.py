@@ -23,7 +23,7 @@ from harness.startup import open_run
 from harness.ui.live import open_screen
 from tests.long_play import Calls, Worker, engine_of, settings_of
 from tests.playing import SOLUTION, call
-from tests.test_architecture import MODULES, ROOMS, ROOT, imports_of, package_of
+from tests.test_architecture import MODULES, ROOT, TOP_PACKAGES, imports_of, package_of
 
 TURN, EVALUATION = 3, 5
 """The turns that are counted: a later `bash` call, and an evaluation that is compared with an earlier one."""
@@ -50,7 +50,7 @@ class Tracer:
             return
         path = code.co_filename[len(str(ROOT)) + 1 :]
         is_turn = (path, code.co_name) == ("harness/attempt.py", "turn")
-        if event == "call" and path.partition("/")[0] in ROOMS:
+        if event == "call" and path.partition("/")[0] in TOP_PACKAGES:
             if is_turn:
                 self._open = Trace()
             if self._open is not None:

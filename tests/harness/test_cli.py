@@ -91,10 +91,10 @@ def test_every_error_has_its_exit_code(tmp_path: Path) -> None:
 
 def test_every_name_in_the_table_is_an_error_class() -> None:
     found = set()
-    for room in ("harness", "context", "runs", "sandboxes", "tasks"):
-        package = importlib.import_module(room)
-        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if module.name.rpartition(".")[2] in ("__main__", "supervisor", "keeper"):
+    for name in ("harness", "context", "runs", "sandboxes", "tasks"):
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if module.name.rpartition(".")[2] in ("__main__", "supervisor"):
                 continue
             kinds = vars(importlib.import_module(module.name)).values()
             found |= {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, Exception)}

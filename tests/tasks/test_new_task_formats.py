@@ -246,7 +246,7 @@ def test_times_in_three_formats_are_refused_with_examples(tmp_path: Path) -> Non
 
 def test_what_is_not_a_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(b"\x7fELF\0\0\0" * 100)
-    assert "no table that can be read" in refused(tmp_path / "d.csv")
+    assert "not a table that can be read" in refused(tmp_path / "d.csv")
     (tmp_path / "d.json").write_text('{"a": 1}')
     assert "list of objects" in refused(tmp_path / "d.json")
     (tmp_path / "d.jsonl").write_text(json.dumps({"y": 1}) + "\n{broken\n")

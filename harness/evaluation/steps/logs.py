@@ -18,7 +18,7 @@ def write_log(
 ) -> None:
     """Write `.jobs/<job>/log` from the logs of its steps, unless a job of this id wrote it itself.
 
-    Cached steps are among them, so that what they printed when they ran is told again.
+    Cached steps are among them, so that their output is shown again.
     """
     own, shown = jobs / job / "log", jobs / ".logs" / job / "log"
     if len(results) == 1 and results[0].job == job and not results[0].cached_from and own.exists():

@@ -1,4 +1,4 @@
-"""One step's job: in a clean sandbox of its own, on one split, within the run's limits."""
+"""One step's job: in its own clean sandbox, on one split, within the run's limits."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _learned(learned: Any) -> str:
 
 
 def disclosure(view: RunView, grade: dict[str, Any] | None = None) -> list[tuple[str, str]]:
-    """What must stand beside a published number: name and value."""
+    """What must be stated beside a published number: name and value."""
     state = view.state
     created = state.created
     assert created is not None

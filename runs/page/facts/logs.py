@@ -1,4 +1,4 @@
-"""The output of jobs, which stands in the run folder: a page of it, or its end."""
+"""Read the output of jobs from the run folder: a page of it, or its end."""
 
 from __future__ import annotations
 
