@@ -71,6 +71,22 @@ def _propose(options: argparse.Namespace, settings: Settings) -> int:
         errors.fail(f"name the mechanism that should change, with --measure: {', '.join(MEASURES)}")
     if not options.task:
         errors.fail("say on which tasks, with --task NAME=LOW:HIGH (scores that count as 0 and as 1); can be repeated")
+    trial, known = _new_trial(options, settings, name, draft, measure)
+    path = settings.home / FOLDER / trial.name / "trial.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(trial.model_dump_json(indent=1) + "\n")
+    print(f"trial {trial.name}: {', '.join(trial.changed)} changed; {MEASURES[trial.measure]} should fall")
+    origin = f"{known} earlier runs" if known >= MIN_KNOWN else "assumed: too few earlier runs"
+    print(f"spread between runs {trial.spread:.3f}, floor {trial.floor:.3f} ({origin})")
+    print(_price(trial, settings))
+    print(f"Start it: harness evolve run {trial.name} --yes")
+    return errors.DONE
+
+
+def _new_trial(
+    options: argparse.Namespace, settings: Settings, name: str, draft: Draft | None, measure: str
+) -> tuple[Trial, int]:
+    """Store both versions; returns the trial, and the number of earlier runs that its spread and floor come from."""
     old, new = _versions(name, draft, settings.home)
     tasks = ranges_of(options.task)
     store_playbook(settings.home, old)
@@ -94,15 +110,7 @@ def _propose(options: argparse.Namespace, settings: Settings) -> int:
         settings=[*(options.assignments or [])],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    path = settings.home / FOLDER / trial.name / "trial.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(trial.model_dump_json(indent=1) + "\n")
-    print(f"trial {trial.name}: {', '.join(trial.changed)} changed; {MEASURES[trial.measure]} should fall")
-    origin = f"{len(scores)} earlier runs" if len(scores) >= MIN_KNOWN else "assumed: too few earlier runs"
-    print(f"spread between runs {spread:.3f}, floor {floor:.3f} ({origin})")
-    print(_price(trial, settings))
-    print(f"Start it: harness evolve run {trial.name} --yes")
-    return errors.DONE
+    return trial, len(scores)
 
 
 def _versions(name: str, draft: Draft | None, home: Path) -> tuple[Playbook, Playbook]:

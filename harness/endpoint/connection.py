@@ -58,9 +58,6 @@ class Connection:
         stall_seconds: float,
         connect_seconds: float,
     ) -> None:
-        import httpx2
-        from openai import Omit, OpenAI
-
         api_key = api_key.strip()
         if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise EndpointRefused("the API key contains characters that no header can carry; check HARNESS_API_KEY")
@@ -77,13 +74,20 @@ class Connection:
         self._stall_seconds = stall_seconds
         self._connect_seconds = connect_seconds
         self._guard = DeadlineGuard()
-        uses_proxy = transport is None and not is_direct(base_url)
+        self._open_client(api_key, extras, transport)
+        self._make_headers_and_url(extras)
+
+    def _open_client(self, api_key: str, extras: Extras, transport: httpx2.BaseTransport | None) -> None:
+        import httpx2
+        from openai import Omit, OpenAI
+
+        uses_proxy = transport is None and not is_direct(self.base_url)
         if uses_proxy:
-            require_usable_proxy(base_url)
-        self._proxy = proxy_variable(base_url) if uses_proxy else ""
+            require_usable_proxy(self.base_url)
+        self._proxy = proxy_variable(self.base_url) if uses_proxy else ""
         self._http = httpx2.Client(
             transport=transport,
-            verify=base_url.startswith("https:"),
+            verify=self.base_url.startswith("https:"),
             follow_redirects=False,
             trust_env=uses_proxy,
             event_hooks={"request": [self._guard.attach], "response": [_bound_error_body]},
@@ -92,13 +96,18 @@ class Connection:
         self._omitted: dict[str, Any] = {"Authorization": Omit()} if extras.key_header else {}
         self._client = OpenAI(
             api_key=api_key or "none",
-            base_url=base_url,
+            base_url=self.base_url,
             max_retries=0,
             http_client=self._http,
             timeout=self._timeout(60.0),
             default_headers=dict(extras.headers_with(api_key) if extras.key_header else extras.headers),
             default_query=dict(extras.query),
         )
+
+    def _make_headers_and_url(self, extras: Extras) -> None:
+        """Make once what the SDK would make again for every request."""
+        import httpx2
+
         self._headers = httpx2.Headers()
         for headers in (self._client.auth_headers, self._client.default_headers, _HEADERS):
             self._headers.update({name: value for name, value in headers.items() if isinstance(value, str)})
