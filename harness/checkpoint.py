@@ -37,7 +37,8 @@ def take(lane: Lane, pending: Pending, done: list[str], decided: list[str], todo
         )
     open_now = "; ".join(f"{name}: {text}" for name, text in lane.notebook.todos.items()) or "none"
     added = lane.notebook.checkpoints[-1].completed
-    kept = f" Kept open because you did not mention them: {'; '.join(added)}." if added else ""
+    names = ", ".join(text.partition(":")[0] for text in added)
+    kept = f" Kept open because you did not mention them: {names}." if added else ""
     return f"Noted.{kept} Open to-dos: {open_now}. Go on with your work."
 
 

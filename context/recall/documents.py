@@ -89,7 +89,8 @@ class Documents:
         is_hidden = event.failed or event.name in (TOOL, "checkpoint")
         is_in_title = len(values) <= TITLE_CHARACTERS and "\n" not in values
         searched = content if is_in_title else f"{values}\n{content}"
-        return Document(f"result of {title}", title, event.content, "" if is_hidden else searched)
+        # What the harness said with a result held then: shown again, it would pass for an instruction of now.
+        return Document(f"result of {title}", title, content, "" if is_hidden else searched)
 
     def _arguments_of(self, event: ToolFinished) -> dict[str, object]:
         call = self._calls.get((event.attempt, event.call))

@@ -298,7 +298,7 @@ _LEAKED = (
 )
 _TWO_WAYS = (
     "Not executed: the call has more than one possible meaning. Its arguments show how it was read. If "
-    "that is right, make the call again as a native tool call."
+    "that is right, make exactly that call again, as a native tool call."
 )
 
 

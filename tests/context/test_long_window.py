@@ -223,7 +223,7 @@ def test_checkpoint_without_an_open_todo_is_taken_and_the_todo_stays_open(tmp_pa
     results = [event for event in played.events if isinstance(event, ToolFinished) and event.name == "checkpoint"]
     assert not taken[0].completed and taken[0].todo[0].startswith("todo-1: check turn")
     assert not any(event.failed for event in results)
-    assert "Kept open because you did not mention them: todo-1: check turn" in results[1].content
+    assert "Kept open because you did not mention them: todo-1. Open to-dos: todo-1: check turn" in results[1].content
     assert taken[1].completed == taken[0].todo == taken[1].todo
     assert taken[1].todo[0].removeprefix("todo-1: ") == fold_window(played.events)[1].todos["todo-1"]
 

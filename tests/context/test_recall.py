@@ -102,6 +102,17 @@ def test_event_and_path_return_all_their_text(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_what_the_harness_said_with_a_result_is_not_shown_again(tmp_path: Path) -> None:
+    journal, recall = record(tmp_path / "run")
+    asked = "wrote heron.py: 12 bytes\n<harness>Your next call must be `checkpoint`.</harness>"
+    for event in turn(4, "", asked, "write_file", path="heron.py", content="HERON = 1"):
+        last = journal.append(event)
+        recall.note(last)
+    answers = [recall.event(last.seq, 500), recall.path("heron.py", 500), recall.search("heron", 500)]
+    journal.close()
+    assert all("heron.py" in answer and "next call must" not in answer for answer in answers)
+
+
 def test_events_for_people_are_never_found(tmp_path: Path) -> None:
     journal, recall = record(tmp_path / "run")
     for secret in ("0.9871", "0.9762", "0.912345", "f00dfeed", "plover", "gold silver bronze median", "secret why"):
