@@ -1,7 +1,7 @@
 """The first message: the only user message of a window, ordered by how often its parts change.
 
-Task card, lessons of earlier runs and budget change per run, the memory of earlier attempts per attempt, what replaces
-the turns that left the window per epoch, and the state, rendered by code from events, comes last.
+Task card, lessons of earlier runs and budget change per run; the memory of earlier attempts per attempt; what replaces
+the turns that left the window per epoch. The state, rendered by code from events, comes last.
 """
 
 from __future__ import annotations

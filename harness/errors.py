@@ -2,7 +2,7 @@
 
     0 done   1 our bug   2 your input   3 stopped, resumable   4 endpoint   5 sandbox
 
-Errors are matched by class name, so that nothing has to be imported; a test checks that every name exists.
+Errors are matched by class name, so nothing has to be imported; a test checks that every name exists.
 """
 
 from __future__ import annotations

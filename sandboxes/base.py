@@ -39,9 +39,9 @@ class Limits:
     """Limits of one job, in seconds and bytes. None means unlimited.
 
     `memory_bytes` applies to each process, `file_bytes` to each file. A job is ended when its disk has less than
-    `free_bytes` left, so that the harness can still write its records, and when the workspace holds more than
-    `workspace_bytes`, unless the job is deleting files. A job that does nothing for `idle_seconds` is ended: it writes
-    no output and uses no CPU, GPU or disk.
+    `free_bytes` left, so that the harness can still write its records. It is also ended when the workspace holds more
+    than `workspace_bytes`, unless the job is deleting files. A job that does nothing for `idle_seconds` is ended: it
+    writes no output and uses no CPU, GPU or disk.
     """
 
     wall_seconds: float = 3600.0

@@ -26,7 +26,7 @@ def remove_unused_containers(home: Path, is_active: Callable[[Path], bool]) -> l
     """Remove unused containers of this home; returns their names.
 
     A container is used while a harness process works on its run (`is_active` of its jobs folder), or while a job runs
-    in it, since jobs outlive the harness on purpose.
+    in it, since jobs outlive the harness.
     """
     removed = []
     with contextlib.suppress(SandboxError):

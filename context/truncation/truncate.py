@@ -1,7 +1,7 @@
 """Truncation: what the model sees of a long output, decided once, when the output is recorded.
 
-The full text stays on disk. The model sees head, tail, the lines of the middle that matter (scores, warnings, the last
-traceback), and a notice with the line numbers left out and where the whole text is.
+The full text stays on disk. The model sees head, tail, and the lines of the middle that matter (scores, warnings, the
+last traceback). A notice has the line numbers left out, and where the whole text is.
 """
 
 from __future__ import annotations

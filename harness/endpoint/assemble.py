@@ -1,7 +1,7 @@
 """Joins the chunks of a streamed reply into one message.
 
-Chunks are joined at the end, because only the whole stream shows whether they add to the text or repeat it (some
-endpoints send cumulative chunks, some proxies send each chunk twice).
+Chunks are joined at the end, because only the whole stream shows whether they add to the text or repeat it. Some
+endpoints send cumulative chunks, some proxies send each chunk twice.
 """
 
 from __future__ import annotations

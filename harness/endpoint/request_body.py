@@ -1,7 +1,7 @@
 """The bytes of a chat request.
 
-It is joined from fragments that were serialised once (the SDK needs 0.2 ms of CPU per message), messages first, so that
-two requests of an epoch share their longest prefix.
+It is joined from fragments that were serialised once, because the SDK needs 0.2 ms of CPU per message. Messages come
+first, so that two requests of an epoch share their longest prefix.
 """
 
 from __future__ import annotations

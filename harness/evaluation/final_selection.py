@@ -231,7 +231,7 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice, *
     )
     agreement = "agree" if choice.is_ensemble else "do not agree, or there is one candidate"
     members = " ".join(name for name, weight in by_name(choice.weights).items() if weight > 0)
-    where = "the select rows, which chose nothing" if reports_select else REPORTING_ROWS[judges]
+    where = "the select rows, which were not used to choose" if reports_select else REPORTING_ROWS[judges]
     if choice.estimate is not None and judges == "halves":
         where = "halves of the search rows, each with the ensemble of the other half"
     decide(run, "reported", members, where, score=choice.estimate, noise=choice.estimate_noise)

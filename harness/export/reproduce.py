@@ -1,7 +1,7 @@
 """Make the submission of an exported run again: run each part on its data, then combine them as the harness did.
 
-`harness export` copies this file to `reproduce/run.py` of an exported folder, with the modules of the harness that it
-imports beside it, so it needs Python 3.10 or later, but not the harness. Where a metric ranks predictions, or there are
+`harness export` copies this file to `reproduce/run.py` of an exported folder, and the modules of the harness that it
+imports beside it. So it needs Python 3.10 or later, but not the harness. Where a metric ranks predictions, or there are
 10,000 rows or more, it also needs NumPy.
 """
 

@@ -13,10 +13,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Move:
     """The move of one attempt.
 
-    `draft` starts from an empty workspace with a new approach, `improve` makes one change to its parent, `repair` fixes
-    an attempt that failed, `combine` takes what helped in a second parent over into the first, and `ensemble` blends
-    the predictions of all its parents. `parents` are commits; the workspace starts as the first one. `focus` is a
-    sentence for the model, `reasons` are for people.
+    `draft` starts from an empty workspace with a new approach. `improve` makes one change to its parent. `repair` fixes
+    an attempt that failed. `combine` adds what helped in a second parent to the first. `ensemble` blends the
+    predictions of all its parents. `parents` are commits; the workspace starts as the first one. `focus` is a sentence
+    for the model, `reasons` are for people.
     """
 
     kind: Kind

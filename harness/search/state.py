@@ -12,7 +12,7 @@ from harness.search.moves import Kind
 
 OPEN_LIMIT = 8
 """A branch is closed after this many attempts without a gain. After 3 or 4, small gains that need several steps are
-lost; never closing one costs up to a tenth of the regret in long runs (harness/search/README.md)."""
+lost; never closing one costs up to a tenth of the regret in long runs (`harness/search/README.md`)."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a tool is, and what it may use. Each module of this package holds one family of tools.
 
-A tool is one `Tool` in the `TOOLS` of a module here, plus its description in `context/prompts/tools.md`. Before it acts
-its start is on record (with the id of its job, or the hash of a file), so that a resumed run can repeat it or see that
-it was done.
+A tool is one `Tool` in the `TOOLS` of a module here, plus its description in `context/prompts/tools.md`. Before a tool
+acts, its start is recorded with the id of its job or the hash of a file. So a resumed run can repeat the call, or see
+that it was done.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Versions of a workspace: one git commit per evaluation, in a bare repository outside every sandbox.
 
 Git never sees the workspace: the harness reads and writes the files (`files.py`) and git gets only their bytes. So no
-hook, filter, attribute, fsmonitor or nested repository of a workspace can make the host run or read anything, a crash
+hook, filter, attribute, fsmonitor or nested repository of a workspace can make the host run or read anything. A crash
 leaves no locked index, and the owner of the workspace does not matter.
 
-Reading goes through GitPython's commit, tree and blob objects. Three things do not: commits are written with `git
-fast-import` (one fsynced pack instead of thousands of objects without fsync), patches come from `git diff-tree` (Diff
-objects lose file modes and renames), and refs are written as files (a kill would leave GitPython's `.lock` behind).
+Reading goes through GitPython's commit, tree and blob objects. Three things do not. Commits are written with `git
+fast-import`: one fsynced pack instead of thousands of objects without fsync. Patches come from `git diff-tree`, since
+Diff objects lose file modes and renames. Refs are written as files, since a kill would leave GitPython's `.lock`
+behind.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def read_files(
 ) -> Iterator[StoredFile | LeftOut]:
     """Read a workspace, in the order of names. Raises OSError if it is not a readable folder.
 
-    Paths for which the first function of `first` holds come before all others, then those of the second, and so on, so
-    that the caps leave out the others.
+    Paths for which the first function of `first` holds come before all others, then those of the second, and so on. So
+    the caps leave out the other files.
     """
     allowance = _Allowance(caps)
     with _open_folder(workspace) as root:

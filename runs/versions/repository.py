@@ -1,8 +1,8 @@
 """A run's bare repository, opened with GitPython and shielded from everybody's git settings.
 
 GitPython passes the caller's environment on to git and reads some `GIT_*` variables itself. Here git runs in an empty
-environment with fixed settings, and the `Repo` object is built from the path alone, so neither a user's configuration
-nor anything a workspace holds can change what a command does. This module imports `git`, so import it inside functions.
+environment with fixed settings, and the `Repo` object is built from the path alone. So neither a user's configuration
+nor the content of a workspace can change what a command does. This module imports `git`, so import it inside functions.
 """
 
 from __future__ import annotations

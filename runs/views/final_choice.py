@@ -38,8 +38,8 @@ def final_choice_section(state: State) -> Iterator[str]:
 def submitted_evaluation(state: State) -> Evaluation | None:
     """The evaluation whose submission is of record, or its first member; None for the sample submission.
 
-    Its score and noise are those on rows that chose nothing, if there are such rows; that of the first fold where
-    other rows scored suspiciously better.
+    Its score and noise are those on rows that were not used to choose, if there are such rows; that of the first fold
+    where other rows scored suspiciously better.
     """
     members = members_of_record(state)
     if not members:

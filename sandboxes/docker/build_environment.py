@@ -1,8 +1,8 @@
 """Build an environment from a requirements file for the Python of an image, in a container of that image.
 
-The container has the host's network, sees the requirements, the pip of this machine and pip's settings, all read-only,
-and writes the environment as the user of the harness. It is the only container of the harness with a network, and ends
-with the installation.
+The container has the host's network. It sees the requirements, the pip of this machine and pip's settings, all
+read-only, and writes the environment as the user of the harness. It is the only container of the harness with a
+network, and ends with the installation.
 """
 
 from __future__ import annotations

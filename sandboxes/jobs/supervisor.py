@@ -3,7 +3,7 @@
 A container has its own supervisor, root of the container. Containers of one run share the jobs folder: each has a name
 and a FIFO `.requests-NAME`, and starts only the jobs that name it.
 
-Started by the base interpreter with `-I -S`, the supervisor imports only the standard library and the modules of this
+The base interpreter starts the supervisor with `-I -S`. It imports only the standard library and the modules of this
 package that run inside containers, so upgrades of the harness do not affect it. A lock ensures one process per folder.
 It exits after a while without requests; runners do not depend on it.
 

@@ -91,7 +91,7 @@ def assign_folds(labels: Sequence[str | None], count: int, seed: str, stratify: 
 def _fold_sequence(counts: Sequence[int], fold_count: int) -> Iterator[int]:
     """The fold of each row of a pool whose strata have these counts: round robin, with fold sizes as equal as possible.
 
-    A stratum with fewer rows than folds starts with fold 0, on which a run is scored, so that fold 0 is the last to
+    A run is scored on fold 0. So a stratum with fewer rows than folds starts with fold 0, which is then the last to
     lack a rare class.
     """
     rare = sorted((count, stratum) for stratum, count in enumerate(counts) if count < fold_count)

@@ -16,8 +16,8 @@ FILE_TIME = 946_684_800
 def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     """The path of a draft beside `path`; it replaces `path` at the end of the block and is removed after an error.
 
-    `one_writer`: no other process writes this file, so the draft has a fixed name, and a rerun overwrites the draft of
-    a killed process instead of leaving it in the folder.
+    `one_writer`: no other process writes this file, so the draft has a fixed name. A rerun then overwrites the draft of
+    a killed process.
     """
     draft = path.with_name(f".{path.name}.part" if one_writer else f".{path.name}.{os.getpid()}.part")
     try:

@@ -1,7 +1,7 @@
 """Tables of text become the data frames a metric takes: the same way for held-out rows and for private answers.
 
-Where all answers of a text column are booleans (True, true, TRUE), predictions may be written in any of these words or
-as 1 and 0, as the official graders read them. The frames have one word for each of both.
+If all answers of a text column are booleans (True, true, TRUE), predictions may be any of these words, or 1 and 0, as
+the official graders read them. The frames have one word for true and one for false.
 """
 
 from __future__ import annotations

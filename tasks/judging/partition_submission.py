@@ -73,9 +73,9 @@ def partition_submission(blend: Blend, submission: Path, size_cap: int = SIZE_CA
 def write_test_rows(blend: Blend, out: Path) -> dict[str, Any]:
     """Write which rows of a blend's sample are test rows, and nothing else of its private labels.
 
-    `out` gets `ids.csv` (of all rows in the order of the sample), `test_rows.csv` (the place of each test row in it,
-    and its id in the task's own sample) and, where the task's sample has further columns, `rest.csv`. Returns what else
-    is needed to make the task's submission of one for the blend: names of columns and facts of the metric.
+    `out` gets `ids.csv` (of all rows in the order of the sample) and `test_rows.csv` (the position of each test row in
+    it, and its id in the task's own sample). If the task's sample has further columns, it also gets `rest.csv`. Returns
+    what else is needed to make the task's submission of one for the blend: names of columns and facts of the metric.
     """
     meta, key = read_meta(blend.private_labels), _read_key(blend.private_labels)
     out.mkdir(parents=True)

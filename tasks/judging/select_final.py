@@ -1,9 +1,9 @@
 """Choose what is submitted at the end: one of the finalists, or an ensemble of them where it is better.
 
 Finalists are ordered by the mean of their scores on the search rows and on fresh folds. Without fresh folds the select
-rows decide. The reported score comes from rows that chose nothing: the select rows where fresh folds decided;
+rows decide. The reported score comes from rows that were not used to choose: the select rows where fresh folds decided;
 otherwise each half of the deciding rows, with the choice that the other half makes. Without any such rows the first
-candidate stays the pick, because the search has used all rows, and an ensemble is judged on the half of the rows that
+candidate stays the pick, because the search has used all rows. An ensemble is then judged on the half of the rows that
 did not choose it, in both directions. `run_choose`, `run_combine` and `run_distance` run this module as a child
 process, `python -I -m tasks.judging.select_final REQUEST.json`.
 """
@@ -55,9 +55,9 @@ class Choice:
     `judges` says which rows decided. `searched` and `judged` are the candidates' scores on the search rows and on the
     judging rows. `estimates` are those on the judging rows, or on the first fold where they beat it by more than noise:
     of that fold alone the agent does not know the labels. `estimate` and `estimate_noise` (one standard error) are the
-    reported score of what is submitted, from rows that chose nothing; None where there are none. `proposed` are the
-    weights of the proposed ensemble, `ensemble_score` its score on the judging rows, `gain` how much better it is there
-    than the pick, `share` the share of draws in its favour.
+    reported score of what is submitted, from rows that were not used to choose; None if there are none. `proposed` are
+    the weights of the proposed ensemble, `ensemble_score` its score on the judging rows, `gain` how much better it is
+    there than the pick, `share` the share of draws in its favour.
     """
 
     pick: int

@@ -1,7 +1,7 @@
 """The bootstrap: the noise of a score, and how surely one candidate is better than another on the same rows.
 
-Units are resampled (rows, or groups of rows that belong together), each fold by itself, and every candidate is scored
-on the same draws, so that what is hard for all of them cancels out. A score is averaged over folds.
+Units are resampled (rows, or groups of rows that belong together), each fold by itself. Every candidate is scored on
+the same draws, so that rows that are hard for all of them cancel out. A score is averaged over folds.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def test_submission_that_the_code_does_not_reproduce_is_not_submitted(tmp_path: 
     assert (
         result is not None and summary["score"] == result.score == made["select"].numbers["judged"][honest.evaluation]
     )
-    assert summary["score"] != honest.score, "the summary shows a score on rows that chose nothing"
+    assert summary["score"] != honest.score, "the summary shows a score on rows that were not used to choose"
     assert result.noise is not None and result.noise == made["reported"].numbers["noise"]
     assert f"submitted: {score_text(result.score, result.noise)}" in (only_run(tmp_path) / "report.md").read_text()
 
