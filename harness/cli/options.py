@@ -60,7 +60,7 @@ def _add_listing(commands: SubParsers[Parser]) -> None:
     runs.add_argument("--task", metavar="TASK", default="", help="only runs of this task")
     runs.add_argument("--sort", choices=_SORT_KEYS, default="started", help="what to sort by (default started)")
     runs.add_argument("--json", action="store_true", help="one JSON object per line instead of a table")
-    add_command(commands, "status", call.status, "list the runs that are being played, a line each")
+    add_command(commands, "status", call.status, "list the runs that are being played, one line each")
     show = add_run_command(commands, "show", call.show, "print the transcript of a run")
     show.add_argument("--attempt", metavar="N", type=count, help="only this attempt")
     show.add_argument("--full", action="store_true", help="do not shorten texts")
@@ -97,7 +97,7 @@ def _add_competitions(commands: SubParsers[Parser]) -> None:
     prepare.add_argument("competition", metavar="COMPETITION", help="a name from `harness tasks --split all`")
     prepare.add_argument("--raw", metavar="DIR", type=Path, help="Kaggle's files or zip, if already downloaded")
     prepare.add_argument("--accept-differences", action="store_true", help="accept data whose checksums differ")
-    report = add_command(commands, "report", call.report, "benchmark results over graded runs")
+    report = add_command(commands, "report", call.report, "compute benchmark results over graded runs")
     report.add_argument("run", metavar="RUN", nargs="+", help=f"{RUN_HELP}; or a grading report file")
     report.add_argument("--split", choices=_SPLITS, default="low", help="which competitions count (default low)")
     report.add_argument("--pad-missing", action="store_true", help="count a competition without a run as no medal")
@@ -155,7 +155,7 @@ def _add_new_task(commands: SubParsers[Parser]) -> None:
 
 
 def _add_lessons(commands: SubParsers[Parser]) -> None:
-    lessons = add_command(commands, "lessons", call.lessons, "lessons of earlier runs, and their evidence")
+    lessons = add_command(commands, "lessons", call.lessons, "list and manage lessons of earlier runs, with evidence")
     lessons.add_argument("what", choices=_LESSONS, nargs="?", default="list", help="what to do (default list)")
     lessons.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="lessons, words, files or runs")
     lessons.add_argument("--ledger", metavar="FILE", help="the ledger file (default: ledger.sqlite in HARNESS_HOME)")
@@ -168,7 +168,7 @@ _LESSONS = ["list", "search", "show", "retire", "restore", "confirm", "export", 
 
 
 def _add_evolve(commands: SubParsers[Parser]) -> None:
-    evolve = add_command(commands, "evolve", call.evolve, "try a changed playbook, keep it if it is better")
+    evolve = add_command(commands, "evolve", call.evolve, "try a changed playbook and keep it if it is better")
     what = ["list", "ask", "lessons", "show", "propose", "run", "use"]
     evolve.add_argument("what", choices=what, nargs="?", default="list", help="what to do (default list)")
     evolve.add_argument(

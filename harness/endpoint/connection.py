@@ -2,8 +2,8 @@
 
 The SDK provides the address, the headers with the key and the kept-alive connection, and is imported when a connection
 is opened. Its `create()` is not used, because it inspects every message of the history on every call (0.2 ms of CPU
-each), and neither are its retries. Its `post()` makes the same URL and headers anew for every request, in more CPU than
-a reply of 400 chunks takes to read: they are made once here.
+each), and neither are its retries. Its `post()` makes the same URL and headers again for every request, in more CPU
+than a reply of 400 chunks takes to read: they are made once here.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ProbeResult:
     message after a tool result. `output_limit` and `context_limit` are in tokens, if it named them; `takes_output`
     tells whether it accepts the output limit of the profile. `broken_history` is its answer to a result without a call.
     `tool_calls` is where a call arrived, `tool_words` its dialect or the words of a refusal. `truncates_at` is the
-    length to which it cuts a long prompt without a word, `prices` what its list of models says (input, cached, output).
+    length to which it silently cuts a long prompt, `prices` what its list of models says (input, cached, output).
     """
 
     address: str
@@ -142,7 +142,7 @@ def probe_lines(result: ProbeResult) -> list[str]:
     return [
         f"tried {result.when} with {result.calls} short calls{spent}",
         f"tool calls: {_tool_line(result)}",
-        *([f"CUTS long prompts to {result.truncates_at:,} tokens without a word"] if result.truncates_at else []),
+        *([f"silently CUTS long prompts to {result.truncates_at:,} tokens"] if result.truncates_at else []),
         f"reasoning: {_thinking_line(result)}",
         f"late messages: a user message {_LATE[result.late_user]}; a system message {_LATE[result.late_system]}",
         f"counts tokens: {_yes(result.reports_usage)}; cached ones: {_cached_line(result)}",

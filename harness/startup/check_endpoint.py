@@ -66,7 +66,7 @@ def why_unusable(probe: ProbeResult) -> str:
         )
     if probe.truncates_at:
         return (
-            f"{probe.address} cuts long prompts to {probe.truncates_at:,} tokens without a word, so the model would "
+            f"{probe.address} silently cuts long prompts to {probe.truncates_at:,} tokens, so the model would "
             "lose the task. Raise its context (Ollama: OLLAMA_CONTEXT_LENGTH=65536; LM Studio: of the loaded model)"
         )
     return ""

@@ -53,7 +53,7 @@ class Pool:
     def play(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Play all runs until none is left for this host, or a stop. `on_wait` is called about once a second.
 
-        Runs that need more than this host has are said first: they would wait for ever.
+        Runs that need more than this host has are reported first: they would wait without end.
         """
         for row in list(self.queue.rows):
             if why := why_never(_needs_of(row, self.worker.plan), self._leases.machine):

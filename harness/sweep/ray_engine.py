@@ -100,7 +100,7 @@ def resources_of(row: Row, plan: Plan) -> dict[str, float]:
 
 
 def why_never(needed: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Why no node of a cluster could ever play a run; Ray itself would wait for ever without a word."""
+    """Why no node of a cluster could ever play a run; Ray itself would wait silently without end."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     for name, amount in needed.items():
         most = max((float(node.get(name, 0.0)) for node in alive), default=0.0)

@@ -41,7 +41,7 @@ def test_a_home_on_a_network_file_system_is_recognized(mount: Callable[[str], No
 
 
 class Opened:
-    """SQLite files that this process opened to write them, by an audit hook, which stays for ever."""
+    """SQLite files that this process opened to write them, by an audit hook, which cannot be removed."""
 
     paths: list[str] | None = None
 
