@@ -85,9 +85,10 @@ def estimate_noise(folds: Sequence[Fold], draws: Any) -> list[float | None]:
     by_rows = _spreads(_draw_rows(folds)) if _has_few_units(folds) else [None] * len(draws)
     noises: list[float | None] = []
     for index, (noise, noise_by_rows) in enumerate(zip(_spreads(draws), by_rows, strict=True)):
-        noise = noise if noise is None or noise > 1e-12 else noise_of_unseen_rows(folds, index)
+        if noise is not None:
+            noise = noise * widening if noise > 1e-12 else noise_of_unseen_rows(folds, index)
         least = max(noise_by_rows or 0.0, _least_noise(folds, index))
-        noises.append(None if noise is None else max(noise * widening, least))
+        noises.append(None if noise is None else max(noise, least))
     return noises
 
 
