@@ -25,7 +25,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Tables:
-    """Train and test rows as text (header first), and the names of the id, target, group and time columns."""
+    """Train and test rows as text (header first), and the names of the id, target, group and time columns.
+
+    `hides_ids`: a run shows other ids than these.
+    """
 
     train: Sequence[Row]
     test: Sequence[Row]
@@ -33,6 +36,7 @@ class Tables:
     target: str
     group: str | None = None
     time: str | None = None
+    hides_ids: bool = False
 
 
 def column(rows: Sequence[Row], name: str) -> list[str]:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.holdout.splitters import TooFewRows
 from tasks.io.atomic import open_durable
 from tasks.io.csv_text import TableError
 from tasks.io.hashing import hash_of
@@ -17,7 +18,8 @@ from tasks.leakage.tables import ROWS, check_data
 from tasks.subprocesses import ChildFailed, Reply, run_isolated, serve
 
 if TYPE_CHECKING:
-    from tasks.task import Task
+    from tasks.holdout.load_inputs import TaskInputs
+    from tasks.task import Labels, Task
 
 SECONDS = 120.0
 MOST_TARGETS = 3
@@ -75,8 +77,20 @@ def read_tables(task: Task) -> list[Tables]:
         return []  # file names alone have no columns to check
     train_rows = [train.header, *(list(map(train.plain, row)) for row in islice(train.rows(), ROWS))]
     test_rows = [test.header, *(list(map(train.plain, row)) for row in test.rows[:ROWS])]
-    targets = labels.targets[:MOST_TARGETS]
-    return [Tables(train_rows, test_rows, key, target, labels.group, task.recipe.time) for target in targets]
+    hides_ids, targets = _hides_ids(task, labels, inputs), labels.targets[:MOST_TARGETS]
+    return [Tables(train_rows, test_rows, key, target, labels.group, task.recipe.time, hides_ids) for target in targets]
+
+
+def _hides_ids(task: Task, labels: Labels, inputs: TaskInputs) -> bool:
+    """Whether a run shows other ids: new numbers by the recipe, or a permutation in each fold."""
+    from tasks.holdout.public_files import list_other_files
+    from tasks.holdout.rename_ids import rename_ids
+    from tasks.holdout.split import plan_folds
+
+    if task.recipe.renumber:
+        return task.recipe.renumber.field == inputs.encoder.id.single_field
+    has_folds = plan_folds(task.recipe, sum(label is not None for label in inputs.train.labels)).cv_folds > 0
+    return has_folds and bool(rename_ids(task, labels, inputs, list_other_files(task, inputs, ()), ""))
 
 
 def _perform(request: dict[str, Any]) -> Reply:
@@ -84,7 +98,7 @@ def _perform(request: dict[str, Any]) -> Reply:
 
     try:
         tables = read_tables(load_task(Path(request["task"])))
-    except (TableError, OSError) as error:
+    except (TableError, TooFewRows, OSError) as error:
         return {"findings": [asdict(_not_checked(str(error)))]}
     findings = dict.fromkeys(finding for pair in tables for finding in check_data(pair))
     return {"findings": [asdict(finding) for finding in findings]}

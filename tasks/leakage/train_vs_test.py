@@ -27,6 +27,7 @@ def check_train_vs_test(tables: Tables) -> list[Finding]:
     """All findings from comparing the two tables."""
     findings: list[Finding] = []
     explained = {name for name in (tables.group, tables.time) if name}
+    explained |= {tables.id} if tables.hides_ids else set()
     for name in [tables.id, *shared_columns(tables)]:
         if name in explained:
             continue

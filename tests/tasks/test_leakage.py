@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from small_tasks import write_table
 
 from tasks.leakage.code import check_code
 from tasks.leakage.solution import check_claim
+from tasks.leakage.task import read_tables
+from tasks.leakage.train_vs_test import check_train_vs_test
 from tests.tasks.clean_tables import KINDS, Pair
+from tests.tasks.new_tasks import made
 from tests.tasks.planted_leaks import FITTED_BEFORE_SPLIT, PLANTED, WEAKER, check, check_weaker, make_clean
 
 
@@ -97,3 +103,20 @@ def test_a_large_literal_without_ids_is_found(literal: object) -> None:
 )
 def test_lists_of_names_settings_and_texts_are_not_tables(text: str) -> None:
     assert check_code(text, [f"p{n}" for n in range(400)], [f"p{n}" for n in range(400, 900)]) == []
+
+
+def test_ids_that_a_run_hides_raise_no_alarm(tmp_path: Path) -> None:
+    """Ids that count on from train to test become other numbers, by the recipe or in each fold."""
+    draw = random.Random(2)
+    rows = [[str(1000 + row), f"{draw.random():.4f}", str(draw.randrange(2))] for row in range(300)]
+    write_table(tmp_path / "train.csv", [["Id", "x", "y"], *rows[:200]])
+    write_table(tmp_path / "test.csv", [["Id", "x"], *(row[:2] for row in rows[200:])])
+    write_table(tmp_path / "sample_submission.csv", [["Id", "y"], *([row[0], "0"] for row in rows[200:])])
+    task, _ = made(tmp_path)
+    assert task.recipe.renumber is not None
+    permuted = replace(task, recipe=replace(task.recipe, renumber=None))
+    for hidden in (task, permuted):
+        (tables,) = read_tables(hidden)
+        assert tables.hides_ids and check_train_vs_test(tables) == []
+    (finding,) = check_train_vs_test(replace(tables, hides_ids=False))
+    assert finding.kind == "ids differ between the files"

@@ -205,7 +205,7 @@ def test_tables_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     assert "48 ids" not in refused("sample_submission.csv", ["Id", "target"], [["131", "red"]])
     assert "they must be the same" in refused("sample_submission.csv", ["Id", "target"], [["131", "red"]])
     test = read_table(wine_folder().write(tmp_path / "whole") / "test.csv")
-    assert "'extra' is no feature" in refused("test.csv", [*test[0][:-1], "extra"])
+    assert "'extra' is not a feature" in refused("test.csv", [*test[0][:-1], "extra"])
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "data.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TaskError, match=r"cannot be told by their names.*data\.csv"):
