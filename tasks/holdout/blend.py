@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 FIRST_SPLIT = Split()
-FORMAT = 2
-"""What is written into a data folder, counted: 2 shuffles the training rows of folds and
-renames opaque ids. Older folders are still read."""
+FORMAT = 3
+"""What is written into a data folder, counted: 2 shuffles the training rows of folds and renames opaque ids; 3 shuffles
+the rows to predict by a secret. Older folders are still read."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def _make_folder(task: Task, seed: int, split: Split, fingerprint: str, folder: 
         (building / "public").mkdir()
         (building / "custody").mkdir(mode=0o700)
         store = folder.parent / ".files"
-        summary = build_files(task, seed, split, building / "public", building / "custody", store)
+        # Part of the fingerprint is a hash of labels that are held out, so nobody who sees public/ can know it.
+        summary = build_files(task, seed, split, building / "public", building / "custody", store, salt=fingerprint)
         plant_canary(building / "custody" / "answers.csv", fingerprint)
         meta = {
             **_task_facts(task),

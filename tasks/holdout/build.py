@@ -64,12 +64,16 @@ class ShownRow:
     sample_rows: Sequence[int] = ()
 
 
-def build_files(task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path) -> BlendSummary:
+def build_files(
+    task: Task, seed: int, split: Split, public: Path, private_labels: Path, store: Path, salt: str
+) -> BlendSummary:
     """Write the public files and the private ids.csv, key.csv, answers.csv and select.csv into two empty folders.
 
     ids.csv has the ids of the shown sample (apart, because a million ids alone are read fast). key.csv says what each
     of them is: its role, its row in answers.csv (or in select.csv, or in the task's own sample), its unit, and its id
-    in the task's own sample if that differs. `store` is for files that cannot be linked from where they are.
+    in the task's own sample if that differs. `store` is for files that cannot be linked from where they are. `salt`
+    seeds the order of the rows to predict and their new ids: whoever could repeat these shuffles could tell held-out
+    rows from test rows.
     Raises TableError, TooFewRows, OSError.
     """
     if task.labels is None:
@@ -78,6 +82,7 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
     report("choosing the rows to hold out")
     held_out = choose_held_out(task, task.labels, inputs.train, seed, split)
     draw = f"{seed}{split.name}"
+    secret_draw = f"{draw}:{salt}"
 
     def target_of(path: Path) -> Path:
         target = public / path.relative_to(task.public)
@@ -85,19 +90,19 @@ def build_files(task: Task, seed: int, split: Split, public: Path, private_label
         return target
 
     order = _order_train(task, inputs, draw) if held_out.plan.cv_folds else None
-    names = rename_ids(task, task.labels, inputs, list_other_files(task, inputs, ()), draw) if order else {}
+    names = rename_ids(task, task.labels, inputs, list_other_files(task, inputs, ()), secret_draw) if order else {}
     edit = _id_editor(inputs.train.source.header, inputs.encoder.id.single_field, names)
     report("writing the tables")
     moved = inputs.train.source.write_without(target_of, held_out.roles, order, edit)
     units = [*_test_units(task, inputs), *_held_out_units(task, task.labels, inputs, held_out.roles, moved)]
-    shown = list(_renumber(task, inputs, _order_units(task, units, draw), names))
+    shown = list(_renumber(task, inputs, _order_units(task, units, secret_draw), names))
     if inputs.test.source is not None:
         inputs.test.source.write(target_of, (each.row for each in shown))
     counts, firsts = _write_tables(task, inputs, shown, public, private_labels)
     moved_rows = MovedRows(
         held_out=[(each.fields, each.named) for each in shown if each.role != TEST],
         test=[(each.fields, each.named) for each in shown if each.role == TEST],
-        draw=draw,
+        draw=secret_draw,
         cells=[each.row for each in shown if each.role != TEST],
     )
     notes = write_files(task, inputs, moved_rows, public, store)

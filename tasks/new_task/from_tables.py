@@ -11,6 +11,7 @@ from tasks.errors import TaskError
 from tasks.holdout.splitters import MIN_LABELLED, shuffled_indices
 from tasks.io.columns import Columns, write_columns
 from tasks.io.csv_text import as_number, is_missing
+from tasks.io.hashing import hash_of_cells
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.ranking import reveals_class
 from tasks.new_task.advice import advice_on
@@ -277,7 +278,7 @@ def _copy_files(
     if not names:
         return train, test, ()
     both = Columns(names, [[*train.column(name), *test.column(name)] for name in names])
-    order = shuffled_indices(len(both), "order of files")
+    order = shuffled_indices(len(both), f"order of files: {hash_of_cells(map(train.column, plan.target.labels))}")
     copied, static = copy_media(both, plan.media, order, public, findings, say)
     for name in names:
         cells = copied.column(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.errors import TaskError
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns, write_columns
+from tasks.io.hashing import hash_of_cells
 from tasks.metrics.metric import Metric
 from tasks.new_task.advice import advice_on
 from tasks.new_task.check_target import check_metric, check_target, same_spelling
@@ -119,7 +120,7 @@ def _from_rows(
     target = form_of(table, targets, metric, request, findings)
     for name, cells in zip(target.predicted, target.cells(table), strict=True):
         check_metric(data, target.labels[0] if target.answer != "same" else name, metric, set(cells))
-    table, id_name = _with_ids(request, data, table, findings)
+    table, id_name = _with_ids(request, data, table, target, findings)
     _refuse_clash(data, id_name, target)
     columns = find_types(table, request.types)
     described = {name: column for name, column in columns.items() if name != id_name or request.id}
@@ -199,7 +200,9 @@ def _prepare(
     return table, kept, targets
 
 
-def _with_ids(request: TaskRequest, data: Path, table: Columns, findings: Findings) -> tuple[Columns, str]:
+def _with_ids(
+    request: TaskRequest, data: Path, table: Columns, target: Target, findings: Findings
+) -> tuple[Columns, str]:
     """The table with an id column: the one named, or a new one of random numbers. An id column is never inferred."""
     if request.id is not None:
         ids = table.column(request.id)
@@ -208,10 +211,15 @@ def _with_ids(request: TaskRequest, data: Path, table: Columns, findings: Findin
         return table, request.id
     name = ID if ID not in table.header else f"{ID}_new"
     count = len(table)
-    numbers = shuffled_indices(9 * count, f"ids of {data.stem}")[:count]
+    numbers = shuffled_indices(9 * count, f"ids: {_secret(table, target)}")[:count]
     findings.guesses.append(f"new ids in {name} (to keep a column of ids, name it with --id)")
     columns = [table.column_at(index) for index in range(len(table.header))]
     return Columns([name, *table.header], [[str(count + number) for number in numbers], *columns]), name
+
+
+def _secret(table: Columns, target: Target) -> str:
+    """A seed from all labels. Whoever knew the seed could find the original rows, whose order may tell their labels."""
+    return hash_of_cells(map(table.column, target.labels))
 
 
 def _refuse_clash(data: Path, id_name: str, target: Target) -> None:
@@ -222,9 +230,8 @@ def _refuse_clash(data: Path, id_name: str, target: Target) -> None:
 
 
 def _write(folder: Path, plan: _Plan, table: Columns, findings: Findings, say: Progress) -> None:
-    seed = f"private rows of {plan.request.data.stem}: order" if plan.request.data else "order"
-    order = shuffled_indices(len(table), seed)  # the original order may reveal the target
     target = plan.target
+    order = shuffled_indices(len(table), f"order: {_secret(table, target)}")
     with new_folder(folder) as draft:
         table, static = copy_media(table, plan.media, order, draft / "public", findings, say)
         train, test = (

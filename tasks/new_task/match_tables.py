@@ -10,6 +10,7 @@ from tasks.errors import TaskError
 from tasks.holdout.splitters import shuffled_indices
 from tasks.io.columns import Columns
 from tasks.io.csv_text import Number, as_number, is_missing
+from tasks.io.hashing import hash_of_cells
 from tasks.new_task.compose_ids import composed, composing_columns, with_composed
 from tasks.new_task.find_tables import Tables
 from tasks.new_task.match_names import match_names, same_name
@@ -178,7 +179,9 @@ def _with_ids(train: Columns, test: Columns, id_name: str, findings: Findings) -
     else:
         findings.facts.append(f"training rows have no {id_name}: they got new ones")
     numbers = [str(number) for number in range(1, count + len(taken) + 1) if str(number) not in taken][:count]
-    new = [numbers[place] for place in shuffled_indices(count, f"ids of {id_name}")]
+    only = [name for name in train.header if name not in test.header] or train.header
+    seed = f"ids: {hash_of_cells(map(train.column, only))}"  # labels, some of which a run holds out
+    new = [numbers[place] for place in shuffled_indices(count, seed)]
     names = [name for name in train.header if name != id_name]
     return Columns([id_name, *names], [new, *(train.column(name) for name in names)])
 
