@@ -16,6 +16,9 @@ LONG_FILES = (
     "tests/harness/test_storm",
     "tests/harness/test_resume",
     "tests/context/test_long_window",
+    "tests/harness/test_environment_of_a_run",
+    "tests/tasks/test_real_data",
+    "tests/context/test_context_gates",
 )
 """Files to start first, so that no worker runs one of them alone at the end."""
 

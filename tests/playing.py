@@ -115,13 +115,22 @@ class Prepared:
     """Where it is; set by conftest.py."""
 
 
+def share_environment(home: Path) -> None:
+    """Let a home have the default environment of this test session: thousands of files, made once."""
+    assert Prepared.home is not None
+    home.mkdir(parents=True, exist_ok=True)
+    shared = Prepared.home.with_name("environment")
+    shared.mkdir(parents=True, exist_ok=True)
+    (home / "environment").symlink_to(shared)
+
+
 def with_digits(home: Path) -> Path:
-    """`home` with prepared data of `digits`, so that a run in it starts without preparing them."""
+    """`home` with prepared data of `digits` and an environment, so that a run in it starts without making them."""
     assert Prepared.home is not None
     with FileLock(f"{Prepared.home}.lock"):
         if not Prepared.home.exists():
             _prepare_digits(Prepared.home)
-    home.mkdir(parents=True, exist_ok=True)
+    share_environment(home)
     shutil.copytree(Prepared.home / "data", home / "data")
     return home
 
@@ -135,6 +144,7 @@ def _prepare_digits(home: Path) -> None:
         return reply("step", *steps[min(step, 1)], tag=str(step))
 
     draft = home.with_name("draft")
+    share_environment(draft)
     with ChatServer(script, piece=100_000) as server:
         options = ["--model", "m", "--base-url", server.url, "--sandbox", "local", "--plain", "--attempts", "1"]
         code, printed = harness_here(draft, "run", "digits", *options)

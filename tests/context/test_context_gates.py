@@ -14,6 +14,7 @@ from tests.long_play import Calls, Played, Worker, play
 from tests.playing import call
 from tests.servers.engine import BLOCK_TOKENS, Served, render, tokens_of
 
+pytestmark = pytest.mark.xdist_group("long run")  # all of one run
 TURNS = 1_000
 SLIDING = 100_000
 

@@ -18,6 +18,7 @@ from tests.context.test_long_window import REPORT, planted, stages
 from tests.long_play import Calls, Played, Worker, play, settings_of
 from tests.playing import call
 
+pytestmark = pytest.mark.xdist_group("sizes")  # several tests of each run
 CHEAP = """context_tokens = 1_000_000
 quality_tokens = 400_000
 [scripted.prices]

@@ -37,6 +37,8 @@ from runs.views.control import control_text, forked_text
 from tests.playing import call, events_of, harness_here, only_run, reply, variables, with_digits
 from tests.servers.chat_server import ChatServer, Message
 
+pytestmark = pytest.mark.xdist_group("forks")  # of one run
+
 
 def copies_the_sample(request: dict[str, Any]) -> Message:
     """A model that evaluates the sample submission in each attempt and finishes."""

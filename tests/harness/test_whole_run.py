@@ -39,12 +39,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_demo_model_wins_a_medal_on_two_of_three_examples(tmp_path: Path) -> None:
+def test_demo_model_wins_a_medal_on_two_of_three_examples(full: bool, tmp_path: Path) -> None:
+    """The third is played with `--full`, or where one of the others got none."""
     medals = []
     for task in ("digits", "breast-cancer", "diabetes"):
-        play(tmp_path / task, task)
-        (grade,) = (tmp_path / task / "grades").iterdir()
-        medals.append(json.loads(grade.read_text())["report"]["any_medal"])
+        if sum(medals) < 2 or full:
+            play(tmp_path / task, task)
+            (grade,) = (tmp_path / task / "grades").iterdir()
+            medals.append(json.loads(grade.read_text())["report"]["any_medal"])
     assert sum(medals) >= 2, medals
 
 

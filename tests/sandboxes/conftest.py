@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sandboxes.base import JobRequest, JobStatus, Limits, Sandbox, SandboxPaths, SandboxUnavailable
 from sandboxes.bubblewrap import check_bubblewrap
@@ -19,6 +20,7 @@ from sandboxes.docker.build_image import build
 from sandboxes.jobs.client import Command, Jobs
 from sandboxes.jobs.start_supervisor import supervisor_pid
 from sandboxes.select import open_sandbox
+from tests.playing import Prepared, share_environment
 
 
 @dataclass
@@ -64,8 +66,10 @@ def processes_with(text: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One harness home for all tests, so that the Python environment is made once."""
-    return tmp_path_factory.mktemp("home")
+    """One harness home for all tests of a worker."""
+    home = tmp_path_factory.mktemp("home")
+    share_environment(home)
+    return home
 
 
 @pytest.fixture
@@ -77,6 +81,12 @@ def paths(tmp_path: Path, home: Path) -> Iterator[SandboxPaths]:
     hidden = ("sklearn/datasets/data", "sklearn/datasets/_base.py")
     yield SandboxPaths(tmp_path / "run/workspace", tmp_path / "data", tmp_path / "run/jobs", home, hidden=hidden)
     end_jobs(tmp_path / "run/jobs")
+
+
+def build_once(home: Path) -> None:
+    """The small image, built by one of the workers that need it at the same time."""
+    with FileLock(f"{Prepared.home}.image.lock"):
+        build("small", home)
 
 
 def end_containers(jobs: Path) -> None:
@@ -145,7 +155,7 @@ def docker(paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         monkeypatch.setenv("DOCKER_HOST", required)
     daemon.connect.cache_clear()
     try:
-        build("small", paths.home)
+        build_once(paths.home)
     except SandboxUnavailable as error:
         if required:
             pytest.fail(f"HARNESS_TEST_DOCKER is set, but Docker does not work: {error}")

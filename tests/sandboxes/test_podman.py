@@ -13,10 +13,9 @@ import pytest
 
 from sandboxes.base import JobRequest, SandboxPaths, SandboxUnavailable
 from sandboxes.docker import daemon
-from sandboxes.docker.build_image import build
 from sandboxes.docker.sandbox import open_docker
 from tests.playing import harness
-from tests.sandboxes.conftest import end_containers
+from tests.sandboxes.conftest import build_once, end_containers
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def podman(paths: SandboxPaths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
         pytest.skip("needs a Podman service: HARNESS_TEST_PODMAN is not set")
     monkeypatch.setenv("DOCKER_HOST", address)
     daemon.connect.cache_clear()
-    build("small", paths.home)
+    build_once(paths.home)
     yield daemon.connect()
     end_containers(paths.jobs)
     daemon.connect.cache_clear()
