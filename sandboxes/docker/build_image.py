@@ -130,12 +130,13 @@ class _RootFolder:
             self.link(f"usr/bin/{name}", str(python))
 
     def folder(self, path: str, mode: int = 0o755) -> None:
-        for parent in reversed(Path(path).parents[:-1]):
-            self.folder(str(parent))
-        if path not in self.paths:
-            entry = tarfile.TarInfo(path)
-            entry.type, entry.mode = tarfile.DIRTYPE, mode
-            self._add(entry)
+        if path in self.paths:
+            return
+        if parent := path.rpartition("/")[0]:
+            self.folder(parent)
+        entry = tarfile.TarInfo(path)
+        entry.type, entry.mode = tarfile.DIRTYPE, mode
+        self._add(entry)
 
     def link(self, path: str, target: str) -> None:
         self.folder(str(Path(path).parent)) if "/" in path else None

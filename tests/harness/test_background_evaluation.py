@@ -156,7 +156,7 @@ def test_evaluations_take_turns_where_lanes_share_a_gpu(digits_home: Path) -> No
         patch.object(sandbox_setup, "leased_gpus", lambda *_: one_gpu),
         patch.object(leasing, "look_at", lambda _: Look((), ())),
     ):
-        events = played(digits_home, turns, 2, "--parallel", "2")
+        events = played(digits_home, turns, 2, "--parallel", "2", "--set", "fold_share=0")
     assert next(event for event in events if isinstance(event, TaskDescribed)).card.count("use the same GPUs") == 1
     first = [event for event in events if isinstance(event, JobFinished) and event.job in ("e-001-1", "e-002-1")]
     (_, end), (start, _) = ((event.mono - event.seconds, event.mono) for event in first)
