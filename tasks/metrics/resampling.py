@@ -34,8 +34,8 @@ def resample(fold: Fold, generator: Any) -> Any:
         return _score_resampled_rows(fold, blocks, count, generator)
     candidates = [make(fold.answers, predictions, list(fold.targets)) for predictions in fold.predictions]
     drawn = np.empty((DRAWS, count))  # how often each block is drawn; numpy's multinomial takes seven times longer
-    for draw in drawn:
-        draw[:] = np.bincount(generator.integers(0, count, count, dtype=np.int32), minlength=count)
+    for draw, units in zip(drawn, generator.integers(0, count, (DRAWS, count), dtype=np.int32), strict=True):
+        draw[:] = np.bincount(units, minlength=count)
     rows = drawn @ np.bincount(blocks, minlength=count).astype(float)
     return np.array([_score_sums(statistics, blocks, drawn, rows) for statistics in candidates])
 
