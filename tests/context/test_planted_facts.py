@@ -15,6 +15,7 @@ from tests.long_play import ASKED, Calls, Played, play, settings_of
 from tests.playing import SOLUTION, call
 from tests.servers.chat_server import Message
 
+pytestmark = pytest.mark.xdist_group("facts")  # two tests of each session
 REPORT = 'seq 1 40; [ "$2" = fail ] && { echo "KeyError: beak_$1"; exit 1; }; echo "CV auc 0.8$1"'
 FACTS: dict[str, tuple[str, str]] = {
     "score of a program": ("CV auc 0.8311", "auc of report 311"),
