@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,18 +125,24 @@ def test_a_family_that_is_held_out_reads_lessons_and_writes_none(digits_home: Pa
     assert code == 2 and "held out" in printed
 
 
-@pytest.mark.parametrize("damage", ["no database", "newer"])
-def test_a_ledger_that_cannot_be_used_stops_no_run_and_learns_later(digits_home: Path, damage: str) -> None:
+@pytest.mark.parametrize("fault", ["no database", "newer", "locked"])
+def test_a_ledger_that_cannot_be_used_stops_no_run_and_learns_later(
+    digits_home: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(Ledger.__init__, "__kwdefaults__", {"read_only": False, "busy_seconds": 0.2})
     path = digits_home / "ledger.sqlite"
-    path.write_bytes(b"no database" * 1000)
-    if damage == "newer":
-        path.unlink()
-        with Ledger(path) as ledger:
-            ledger.database.execute("pragma user_version = 99")
-    folder, events, _ = play(digits_home, "--set", "fold_share=0")
-    assert any(isinstance(event, Warned) and str(path) in event.message for event in events)
+    with ExitStack() as stack:
+        if fault == "no database":
+            path.write_bytes(b"no database" * 1000)
+        else:
+            ledger = stack.enter_context(Ledger(path))
+            ledger.database.execute("pragma user_version = 99" if fault == "newer" else "begin exclusive")
+        folder, events, _ = play(digits_home, "--set", "fold_share=0")
+    warned = [event for event in events if isinstance(event, Warned) and str(path) in event.message]
+    assert len(warned) == 2, "at its start and at its end"
     assert only(events, LessonsLearned).problem
-    path.unlink()
+    if fault != "locked":
+        path.unlink()
     code, printed = harness_here(digits_home, "lessons", "learn", folder.name)
     assert code == 0 and "evidence about" in printed
 
