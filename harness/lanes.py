@@ -67,11 +67,10 @@ def _give_lane_back(run: Run) -> None:
             return
         number = min(run.resting)
         run.resting.discard(number)
-        run.lanes_refused -= 1
         run.playing.add(number)
         run.slots.start_quiet()  # the next one comes after the same time
-        minutes = f"{QUIET_SECONDS / 60:.0f} min"
-        run.record(LanesChanged(parallel=run.lane_limit + 1, why=f"no request was refused as too many for {minutes}"))
+        why = f"no request was refused as too many for {QUIET_SECONDS / 60:.0f} min"
+        run.record(LanesChanged(parallel=run.lane_limit + 1, refused=run.lanes_refused - 1, why=why))
         lane = next(lane for lane in run.lanes if lane.number == number)
         run.workers.start(f"lane {number}", partial(_play_lane, lane))
 

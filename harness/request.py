@@ -184,8 +184,7 @@ def _take_a_lane_away(run: Run) -> None:
     with run.lock:
         if run.lane_limit > 1:
             why = f"the endpoint refused {LIMITED} requests as too many (429)"
-            run.record(LanesChanged(parallel=run.lane_limit - 1, why=why))
-            run.lanes_refused += 1
+            run.record(LanesChanged(parallel=run.lane_limit - 1, refused=run.lanes_refused + 1, why=why))
 
 
 def settle(lane: Lane) -> None:

@@ -116,8 +116,6 @@ class Run:
     """The lanes that are being played."""
     resting: set[int] = field(default_factory=set)
     """The lanes that ended because fewer may play."""
-    lanes_refused: int = 0
-    """How many lanes refusals of the endpoint took away and did not get back."""
     on_folds: set[str] = field(default_factory=set)
     """The evaluations that a thread runs on the other folds."""
     is_selecting: bool = False
@@ -150,7 +148,13 @@ class Run:
     @property
     def lane_limit(self) -> int:
         """How many lanes may play."""
-        return max(1, self.state.parallel or self.settings.parallel or 1)
+        changed = self.state.lanes_changed
+        return max(1, changed.parallel if changed else self.settings.parallel or 1)
+
+    @property
+    def lanes_refused(self) -> int:
+        """How many lanes refusals of the endpoint took away that did not come back, over all its processes."""
+        return self.state.lanes_changed.refused if self.state.lanes_changed else 0
 
     @property
     def sandbox(self) -> Sandbox:

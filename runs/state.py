@@ -67,7 +67,7 @@ class State:
     lessons: LessonsChosen | None = None
     """What earlier runs taught, as chosen for this run."""
     learned: LessonsLearned | None = None
-    parallel: int = 0
+    lanes_changed: LanesChanged | None = None
     """How many lanes may play, where that was changed after the start."""
     ended_attempts: list[Attempt] = field(default_factory=list)
     """In the order in which they ended."""
@@ -322,7 +322,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any], None]] = {
     BudgetExtended: State._extend,
     PlayContinued: State._continue,
     RunForked: State._fork,
-    LanesChanged: _keep("parallel", "parallel"),
+    LanesChanged: _keep("lanes_changed"),
     ModelAsked: State._ask,
     ModelReplied: State._reply,
     ModelFailed: State._fail,

@@ -173,7 +173,7 @@ def _open(
     if (request.base_url or request.model) and not run.state.ended:
         change = change_endpoint(created, request.base_url, request.model, process)
         created = changed(created, change)
-    parallel = request.parallel or run.lane_limit
+    parallel = request.parallel or run.lane_limit + run.lanes_refused  # those may come back
     environment.restore(created, process.home)
     _open_lanes(run, created, past, process, parallel)
     leasing.rejoin(run)

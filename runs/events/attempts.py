@@ -44,11 +44,15 @@ class AttemptEnded(Event):
 
 
 class LanesChanged(Event):
-    """How many lanes may play from now on. A lane beyond that ends its attempt and starts no other."""
+    """How many lanes may play from now on. A lane beyond that ends its attempt and starts no other.
+
+    `refused` is how many lanes the endpoint's refusals have taken away so far that did not come back.
+    """
 
     kind: Literal["lanes_changed"] = "lanes_changed"
     audience: Audience = "people"
     parallel: int
+    refused: int = 0
     why: str
 
 

@@ -125,18 +125,23 @@ def test_refusals_for_too_many_requests_take_lanes_away(digits_home: Path, tmp_p
     assert len({e.lane for e in events if isinstance(e, AttemptStarted) and e.seq > last}) <= 1
 
 
-def test_a_lane_comes_back_when_no_request_was_refused_for_a_while(digits_home: Path, tmp_path: Path) -> None:
+def test_a_lane_comes_back_after_a_while_without_refusals_also_in_a_resumed_run(
+    digits_home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "marks").mkdir()
-    left = iter(["429_retry_after_ms"] * 3)
+    left = iter(["429_retry_after_ms"] * 3 + ["401"] * 1000)
     with ChatServer(engineer(tmp_path / "marks", 0.01), piece=100_000) as server:
         server.faults = lambda one: next(left, "") if "attempt: " in str(one) else ""
+        code, printed = harness_here(digits_home, "run", *options(server, 2, 5), "--set", "model_denied_seconds=1")
+        assert code == errors.ENDPOINT, printed
+        server.faults = lambda one: ""
         with patch.object(lanes, "QUIET_SECONDS", 0.5):
-            code, printed = harness_here(digits_home, "run", *options(server, 2, 5))
+            code, printed = harness_here(digits_home, "resume", "last", "--plain")
     assert code == errors.DONE, printed
     events = events_of(only_run(digits_home))
     check_whole(events, 5)
     changes = [event for event in events if isinstance(event, LanesChanged)]
-    assert [event.parallel for event in changes] == [1, 2]
+    assert [(event.parallel, event.refused) for event in changes] == [(1, 1), (2, 0)]
     after = {e.lane for e in events if isinstance(e, AttemptStarted) and e.seq > changes[1].seq}
     assert after == {0, 1}
 
