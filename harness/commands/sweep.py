@@ -177,10 +177,10 @@ def _work(store: Store, options: argparse.Namespace, settings: Settings) -> int:
 def _stop(store: Store, options: argparse.Namespace, settings: Settings) -> int:
     plan = store.plan()
     store.stop()
-    if store.fact("slurm"):
+    if (store.folder / "slurm").is_dir():
         from harness.sweep.slurm_engine import cancel_waiting
 
-        cancel_waiting(store)
+        cancel_waiting(store, plan)
     running = sum(one.state == "running" for one in Reader(store, plan).rows())
     print(f"sweep {store.name}: {running} runs will pause within a minute. Continue: harness sweep resume {store.name}")
     return errors.DONE

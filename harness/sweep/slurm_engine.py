@@ -25,6 +25,8 @@ from harness.sweep.remote_row import play_to_the_end
 from harness.sweep.store import Store, worker_name
 from harness.sweep.types import Plan, Row
 
+JOBS = "slurm"
+"""The folder of a sweep with what submitit keeps, and the job of each run."""
 TIMEOUT_MINUTES = 26 * 60
 PAUSE_SECONDS = 30.0
 REQUEUE_SECONDS = 120.0
@@ -35,7 +37,7 @@ SIGNAL_SECONDS = 90
 def submit(store: Store, plan: Plan, process: Settings) -> int:
     """Submit a job for every run that is not over and has none, and return; returns the exit code."""
     _submitit()
-    active = active_jobs(store)
+    active = active_jobs(store, plan)
     rows = [row for row in open_rows(store, plan) if row.key not in active]
     for row in rows:
         submit_row(store, plan, row)
@@ -60,7 +62,7 @@ def submit_row(
     The job runs on no node of `avoided`, and knows that those of `unfit` could not run it.
     """
     submitit = _submitit()
-    executor = submitit.SlurmExecutor(folder=store.folder / "slurm", max_num_timeout=10**6)
+    executor = submitit.SlurmExecutor(folder=store.folder / JOBS, max_num_timeout=10**6)
     extra = {name: value for name, value in plan.slurm.items() if name != "time"}
     parameters: dict[str, Any] = {
         "job_name": f"{store.name}.{row.key}",
@@ -78,8 +80,7 @@ def submit_row(
         parameters["exclude"] = ",".join(sorted(avoided))
     executor.update_parameters(**parameters)
     job = executor.submit(RunJob(str(store.home), store.name, row.key, frozenset(unfit)))
-    jobs = store.fact("slurm")
-    store.set_fact("slurm", {**jobs, row.key: str(job.job_id)})
+    store.set_fact(f"{JOBS}/{row.key}", {"job": str(job.job_id)})
     return str(job.job_id)
 
 
@@ -87,21 +88,25 @@ def _exports(plan: Plan) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in plan.variables.items()]
 
 
-def active_jobs(store: Store) -> dict[str, str]:
-    """Jobs of this sweep that Slurm has not ended, by the key of their row."""
-    known = store.fact("slurm")
+def active_jobs(store: Store, plan: Plan) -> dict[str, str]:
+    """Jobs of this sweep that Slurm has not ended, by the key of their row.
+
+    Each row has a file of its own, since several nodes may pass runs on at the same moment.
+    """
+    facts = {row.key: store.fact(f"{JOBS}/{row.key}") for row in plan.rows}
+    known = {key: str(fact["job"]) for key, fact in facts.items() if fact}
     if not known:
         return {}
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["squeue", "-h", "-o", "%i", "-j", ",".join(map(str, known.values()))]
+        command = ["squeue", "-h", "-o", "%i", "-j", ",".join(known.values())]
         listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.split()
-        return {key: job for key, job in known.items() if str(job) in listed}
+        return {key: job for key, job in known.items() if job in listed}
     return {}
 
 
-def cancel_waiting(store: Store) -> int:
+def cancel_waiting(store: Store, plan: Plan) -> int:
     """Take jobs that have not begun out of Slurm's queue; those that run see the stop themselves."""
-    jobs = list(active_jobs(store).values())
+    jobs = list(active_jobs(store, plan).values())
     if jobs:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(["scancel", "--state=PENDING", *jobs], capture_output=True, timeout=60)

@@ -6,6 +6,7 @@
     rows/KEY.lock     locked while a worker plays the run
     output/KEY.log    what its processes printed
     workers/NAME.json a worker that cannot run, and why
+    slurm/KEY.json    the job of Slurm that plays a run, beside what submitit keeps
     stop              its presence stops the sweep
 
 There is no database: SQLite is not safe on a network file system.
