@@ -8,7 +8,6 @@ that needs them.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from harness import errors
 from harness.commands.show import EVENTS, find_run, run_folders
+from harness.disk import size_of
 from harness.settings import Settings
 from harness.startup.data_lock import data_lock
 from harness.ui.format import table
@@ -143,29 +143,6 @@ def _users(settings: Settings) -> dict[Path, list[Path]]:
 def _task_of(runs: Sequence[Path]) -> str:
     """The task that a folder of data is for, from the name of a run that uses it."""
     return runs[0].name.split("_", 1)[1].rsplit("_", 2)[0] if runs and runs[0].name.count("_") > 2 else "(unused)"
-
-
-def size_of(folder: Path) -> int:
-    """Bytes on disk below a folder; files with several links count once."""
-    total, seen = 0, set[tuple[int, int]]()
-    stack = [folder]
-    while stack:
-        try:
-            entries = list(os.scandir(stack.pop()))
-        except OSError:
-            continue
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(Path(entry.path))
-                elif status.st_nlink > 1:
-                    if (status.st_dev, status.st_ino) not in seen:
-                        total += status.st_blocks * 512
-                    seen.add((status.st_dev, status.st_ino))
-                else:
-                    total += status.st_blocks * 512
-    return total
 
 
 def size_text(size: int) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness import errors
@@ -200,8 +200,9 @@ def _status(store: Store, options: argparse.Namespace, settings: Settings) -> in
         return errors.DONE
     print(table.as_text(plan, rows, store, workers, None if options.all else MOST_ROWS))
     page = store.folder / "status.html"
-    replace_file(page, table.as_page(plan, rows, store, workers).encode())
-    print(f"as a page: {page}")
+    with suppress(OSError):  # a full disk
+        replace_file(page, table.as_page(plan, rows, store, workers).encode())
+        print(f"as a page: {page}")
     return errors.DONE
 
 

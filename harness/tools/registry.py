@@ -18,6 +18,7 @@ import harness.tools
 from context import memory
 from context.window import prompt
 from harness import checkpoint, compact, errors, leasing
+from harness.disk import refuse_full
 from harness.evaluation import background
 from harness.evaluation.evaluated_files import EvaluatedFiles
 from harness.evaluation.steps.declare import StepArguments
@@ -194,6 +195,8 @@ class _Jobs:
             if evaluations:
                 background.await_any(run, evaluations, 0.0 if commands else left)
             statuses = [self.status(name) for name in jobs]
+            if any(status.ended == "disk" for status in statuses):
+                refuse_full(run)
             if left <= 0 or not run.may_wait or any(status.state != "running" for status in statuses):
                 return statuses
 

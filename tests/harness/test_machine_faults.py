@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import errors
+from harness import disk, errors
 from harness.cli import main
 from harness.endpoint.proxies import is_direct, require_usable_proxy
 from harness.evaluation import background
@@ -153,3 +153,20 @@ def test_full_disk_stops_the_run_and_forgets_the_job(
         assert sandboxed.check_disk(run, sandbox, status) is outcome
         assert job.exists()
     assert paths.workspace.exists() is (ended != "disk")
+
+
+@pytest.mark.parametrize(("free", "workspace", "stops"), [(600, 0, False), (100, 0, True), (100, 450, False)])
+def test_a_disk_that_the_model_cannot_empty_stops_the_run(
+    free: int, workspace: int, stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=free * 1_000_000))
+    monkeypatch.setattr(disk, "size_of", lambda folder: workspace * 1_000_000)
+    sandbox = SimpleNamespace(paths=SimpleNamespace(workspace=tmp_path / "workspace"))
+    run: Any = SimpleNamespace(folder=tmp_path, limits=Limits, lanes=[SimpleNamespace(sandbox=sandbox)])
+    if not stops:
+        return disk.refuse_full(run)
+    with pytest.raises(OSError) as caught:
+        disk.refuse_full(run)
+    assert caught.value.errno == errno.ENOSPC and errors.code_of(caught.value) == errors.STOPPED
+    return None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from harness.disk import refuse_full
 from harness.evaluation.steps import patterns
 from harness.evaluation.steps.cache import StepCache, StepRecord, key_of
 from harness.evaluation.steps.checkout import Contents
@@ -190,6 +191,7 @@ class _Steps:
 
     def _fill(self, inputs: _Inputs, workspace: Path) -> None:
         """Make a step's workspace: the files it uses, and the folders it writes to."""
+        refuse_full(self.run)
         if sum(one.size for one in inputs.made.values()) > self._room():
             raise Unusable("the disk of this machine has no room for the files it uses")
         draft = workspace.with_name(f".{workspace.name}")
@@ -205,6 +207,7 @@ class _Steps:
     def _collect(self, inputs: _Inputs) -> tuple[dict[str, MadeFile], list[str]]:
         """What a step that succeeded made, and what it wrote without declaring it. Raises `Unusable`."""
         step, is_last = inputs.step, inputs.number == self.count
+        refuse_full(self.run, self._workspace(inputs.number))
         earlier = sum(one.size for one in self.made.values())
         limit = min(self.run.settings.workspace_bytes - earlier, self._room())
         is_made = patterns.Matcher(step.makes)
