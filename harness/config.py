@@ -121,7 +121,7 @@ def _check_host(base_url: str, endpoint: Endpoint, sources: Mapping[str, str]) -
 
 
 def endpoint_of(settings: RunSettings, process: Settings) -> Endpoint:
-    """The endpoint a recorded run uses, as config.toml has it now. Raises `SettingsError` where it is gone."""
+    """The endpoint a recorded run uses, as config.toml has it now. Raises `SettingsError` if it is gone."""
     if not settings.endpoint:
         return Endpoint("")
     endpoint = read_config(process.config).endpoints.get(settings.endpoint)

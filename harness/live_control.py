@@ -62,7 +62,7 @@ class LiveControl:
         self._unremovable: set[str] = set()
 
     def look(self) -> None:
-        """Take what is in the inbox now. Raises `StopRequested` where the run records nothing more."""
+        """Take what is in the inbox now. Raises `StopRequested` if the run records nothing more."""
         for received in inbox.received(self.run.folder):
             if received.id in self._unremovable:
                 continue

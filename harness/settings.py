@@ -50,7 +50,7 @@ class Settings:
         return self.home / "config.toml"
 
     def key_of(self, variable: str) -> str:
-        """The key in a variable; an empty name means the usual one. Raises `SettingsError` where it is not set."""
+        """The key in a variable; an empty name means the usual one. Raises `SettingsError` if it is not set."""
         if not variable:
             return self.api_key
         key = self.keys.get(variable) or self.variables.get(variable)

@@ -30,7 +30,7 @@ PIPES = (".requests", ".done", ".supervisor.*")
 def read_until(folder: Path, last: int) -> list[Event]:
     """The events of a run up to number `last`; damage that comes later does no harm.
 
-    Raises `JournalMissing`, `JournalVersion`, `JournalDamaged`, and `JournalError` where there is no such event.
+    Raises `JournalMissing`, `JournalVersion`, `JournalDamaged`, and `JournalError` if there is no such event.
     """
     events = list(islice(read_events(folder), last + 1))
     first = events[0] if events else None

@@ -69,7 +69,7 @@ class JournalFull(JournalError):
 def create_run(folder: Path, first: RunCreated) -> RunCreated:
     """Make a run folder that appears all at once, with event 0 already inside; returns that event as recorded.
 
-    Folders that a crash left half made begin with a dot. Raises `JournalError` where the folder exists or cannot be
+    Folders that a crash left half made begin with a dot. Raises `JournalError` if the folder exists or cannot be
     made, `JournalFull` where there is no room.
     """
     if folder.exists():

@@ -208,7 +208,7 @@ def group_of(name: str) -> Group:
 
 
 def unit_of(name: str) -> str:
-    """The unit of a setting; empty where it has none."""
+    """The unit of a setting; empty if it has none."""
     return str(_extra(name)["unit"])
 
 

@@ -52,7 +52,7 @@ class JournalDamaged(JournalError):
 def to_line(event: Event, blobs: Path) -> bytes:
     """The line of an event, newline included; its long texts are in the folder `blobs`, on disk, when this returns.
 
-    Raises OSError where a blob cannot be written.
+    Raises OSError if a blob cannot be written.
     """
     fields = event.model_dump(mode="json", exclude_defaults=True)
     line: dict[str, Any] = {"seq": event.seq, "at": event.at, "mono": event.mono}

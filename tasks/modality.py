@@ -27,7 +27,7 @@ LONG_TEXT_WORDS = 8
 
 
 def modality_of(task: Task, public: Path) -> str:
-    """`tabular`, `text`, `image`, `audio`, `time_series` or `segmentation`; empty where the files do not tell."""
+    """`tabular`, `text`, `image`, `audio`, `time_series` or `segmentation`; empty if the files do not tell."""
     files = data_files(public)
     counts = Counter(_kind(name) for name in files)
     media = max((IMAGE, AUDIO), key=lambda kind: counts[kind])

@@ -40,7 +40,7 @@ class Paired:
     """Runs of one family with the ledger against runs of the same task, seed and model without it.
 
     `gain` is the mean difference of the score averaged over attempts, in units of the spread between runs of the
-    task; above 0 the ledger helps. `p` is one-sided, None where there are fewer pairs than needed.
+    task; above 0 the ledger helps. `p` is one-sided, None if there are fewer pairs than needed.
     """
 
     family: str

@@ -96,7 +96,7 @@ class Vocabulary:
     def of_change(self, patch: str, words: str) -> list[str]:
         """The actions that a change is: those that both patch and words show, else those of one of them.
 
-        A blend is one action: the models that it averages are not what changed. Empty where so much changed at once
+        A blend is one action: the models that it averages are not what changed. Empty if so much changed at once
         that no action can be credited.
         """
         shown, said = self.in_patch(patch), self.in_words(words)

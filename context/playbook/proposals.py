@@ -116,7 +116,7 @@ def changed_by(proposed: Proposed, playbook: Playbook, names: Collection[str] = 
 
 
 def rule_of(choice: Choice, playbook: Playbook) -> Proposed | None:
-    """A lesson about the process as a rule at the end of the system prompt; None where it stands there already, or too
+    """A lesson about the process as a rule at the end of the system prompt; None if it stands there already, or too
     few runs speak for it."""
     happened, mended, _ = choice.record.played
     words = choice.lesson.words.rstrip(".")

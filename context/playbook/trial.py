@@ -161,7 +161,7 @@ def next_run(trial: Trial, results: Sequence[Result]) -> Wanted | None:
 
 
 def _differences(trial: Trial, results: Sequence[Result], stage: Stage) -> list[float]:
-    """The differences of complete pairs in their order, above 0 where the new version is better."""
+    """The differences of complete pairs in their order, above 0 if the new version is better."""
     found = {(result.pair, result.arm): result for result in results if result.stage == stage}
     differences = []
     pair = 0

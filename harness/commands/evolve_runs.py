@@ -22,7 +22,7 @@ STARTED = "started.json"
 
 @dataclass(frozen=True)
 class Played:
-    """A run that was played. `result` is None where it stopped before its end."""
+    """A run that was played. `result` is None if it stopped before its end."""
 
     run: str
     result: Result | None

@@ -105,7 +105,7 @@ class Record:
 
 
 def record_of(folder: Path, home: Path, state: State) -> Record | None:
-    """The submission of record of a run; None where it is the sample, or there is none."""
+    """The submission of record of a run; None if it is the sample, or there is none."""
     created, chosen = state.created, state.chosen
     members = [state.evaluations[name] for name in members_of_record(state)]
     if created is None or chosen is None or not members:

@@ -8,7 +8,7 @@ from runs.state import State
 
 
 def leaders(state: State) -> tuple[str, str] | None:
-    """The run's best and the best result of any other branch; None where there is no other."""
+    """The run's best and the best result of any other branch; None if there is no other."""
     best, branches, values = state.best, branches_of(state), values_of(state)
     if best is None or best.score is None:
         return None

@@ -24,7 +24,7 @@ def is_own(name: str) -> bool:
 def load_policy(name: str, folder: Path | None = None) -> Policy:
     """The policy of this name; a user's own is read from the copy in the run's `folder`, if one is given.
 
-    Raises `UsageError` where there is no such policy or it cannot be used.
+    Raises `UsageError` if there is no such policy or it cannot be used.
     """
     if not is_own(name):
         if name not in BUILT_IN:

@@ -27,7 +27,7 @@ SEED_STEP = 1_000_003
 def start_attempt(lane: Lane) -> bool:
     """Choose the move of a lane's next attempt unless that was done before, and start the attempt.
 
-    Returns False where the budget allows no further attempt.
+    Returns False if the budget allows no further attempt.
     """
     run = lane.run
     compare_branches(run)

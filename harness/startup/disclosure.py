@@ -14,7 +14,7 @@ CPU_NAME = re.compile(r"^(?:model name|Model|Hardware)\s*:\s*(\S.*)$", re.MULTIL
 
 
 def hardware(settings: RunSettings) -> list[str]:
-    """Cores, memory and GPUs of this machine, a line each. GPUs are left out where the run may use none."""
+    """Cores, memory and GPUs of this machine, a line each. GPUs are left out if the run may use none."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [f"{len(os.sched_getaffinity(0))} cores ({cpu_name()})", f"{memory:.1f} GB of memory"]
     if settings.gpus in (0, "none"):

@@ -54,7 +54,7 @@ def check_gpus(count: int) -> None:
 def with_usable_gpus(settings: RunSettings, sandbox: Sandbox) -> RunSettings:
     """The settings, without GPUs where `all` were asked for and the sandbox cannot give them.
 
-    Raises `SandboxUnavailable` where a number of them was asked for.
+    Raises `SandboxUnavailable` if a number of them was asked for.
     """
     from sandboxes.gpus import query_gpus
 

@@ -51,7 +51,7 @@ class SweepFile(BaseModel):
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What a user typed: the arguments (a sweep file, or tasks) and the options, None where they were not given."""
+    """What a user typed: the arguments (a sweep file, or tasks) and the options, None if they were not given."""
 
     arguments: tuple[str, ...]
     name: str | None = None

@@ -26,7 +26,7 @@ class Progress:
     share: float
 
     def seconds_left(self, elapsed: float) -> float | None:
-        """Seconds until the job ends at its pace so far; None where that cannot be told yet."""
+        """Seconds until the job ends at its pace so far; None if that cannot be told yet."""
         if self.share < LEAST_SHARE or elapsed < LEAST_SECONDS:
             return None
         return elapsed * (1 - self.share) / self.share

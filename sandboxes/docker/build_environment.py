@@ -38,7 +38,7 @@ MAKE_VENV = "import sys, venv; venv.create(sys.argv[1], symlinks=True, with_pip=
 def build_in_image(requirements: Requirements, image: str, home: Path, pins: Sequence[str], say: Say) -> Path:
     """The environment of a requirements file for the Python of an image; built if it is missing.
 
-    Raises `SandboxUnavailable` where it cannot be built.
+    Raises `SandboxUnavailable` if it cannot be built.
     """
     found = inspect_image(find_image(image), home, ())
 

@@ -97,7 +97,7 @@ def measure(user: list[int] | None) -> Usage:
 
 
 def _disk_bytes(pid: int, user: list[int] | None) -> int:
-    """Bytes that a process read from and wrote to disks; 0 where that may not be read."""
+    """Bytes that a process read from and wrote to disks; 0 if that may not be read."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         with as_user(user), open(f"/proc/{pid}/io", "rb") as file:
             counters = dict(line.split(b": ") for line in file.read().splitlines())

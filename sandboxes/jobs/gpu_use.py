@@ -16,7 +16,7 @@ SAMPLE_SECONDS = 60.0
 
 
 def query_use(gpus: str = "") -> list[tuple[int, int]]:
-    """The use of each GPU in per cent and the bytes in use, whoever uses them; empty where there is no GPU.
+    """The use of each GPU in per cent and the bytes in use, whoever uses them; empty if there is no GPU.
 
     `gpus` names those to ask about, separated by commas (empty: all that this process sees).
     """

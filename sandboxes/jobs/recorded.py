@@ -10,7 +10,7 @@ SET_VARIABLE = "--setenv"
 
 
 def environment_of_job(jobs: Path, job: str) -> dict[str, str]:
-    """The environment variables that a job in a folder of jobs had; empty where its files are gone or unreadable."""
+    """The environment variables that a job in a folder of jobs had; empty if its files are gone or unreadable."""
     try:
         request = json.loads((jobs / job / "request.json").read_bytes())
         base = json.loads((jobs / ".bases" / f"{request['base']}.json").read_bytes())

@@ -118,7 +118,7 @@ def describe_copy(sample: HeldOutSample, text: str) -> str:
 
 
 def _count_labelled(names: Sequence[str], labels: Sequence[str], text: str) -> int:
-    """Of how many rows the text has the labels; 0 where it may be chance."""
+    """Of how many rows the text has the labels; 0 if it may be chance."""
     if not any(name in text for name in names[:FIRST_ROWS]):
         return 0
     label_of = dict(zip(names, labels, strict=True))

@@ -24,7 +24,7 @@ MOST_CLASSES = 50
 def sample_public(task: Task, public: Path, out: Path, share: float, seed: int) -> None:
     """Make `out` a copy of a split's public folder that keeps a share of its training rows, at least one a class.
 
-    Rows of one group stay together. Does nothing if `out` exists. Raises TableError where rows cannot be left out.
+    Rows of one group stay together. Does nothing if `out` exists. Raises TableError if rows cannot be left out.
     """
     if out.exists():
         return

@@ -28,7 +28,7 @@ def time_blocks(cells: Sequence[str], column: str, roles: Mapping[int, str]) -> 
 
 
 def _number_blocks(times: Iterable[float]) -> dict[float, int]:
-    """The block of each time; empty where there are too few times."""
+    """The block of each time; empty if there are too few times."""
     ordered = sorted(set(times))
     length = min(round(math.sqrt(len(ordered))), len(ordered) // MIN_BLOCKS)
     return {time: place // length for place, time in enumerate(ordered)} if len(ordered) >= MIN_BLOCKS else {}

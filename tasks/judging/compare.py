@@ -186,7 +186,7 @@ def _ratio(difference: float, error: float) -> float:
 
 
 def _fold_score(drawn: _DrawnFolds, index: int) -> float | None:
-    """The score of one fold; None where there is none, as with rows of one class."""
+    """The score of one fold; None if there is none, as with rows of one class."""
     try:
         return drawn.select(slice(index, index + 1), 1).scores[0]
     except NoScore:

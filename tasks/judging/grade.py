@@ -57,7 +57,7 @@ class Report:
 def run_grade(task_path: Path, submission: Path | None, seconds: float = 600.0) -> Report:
     """Grade a submission of the task in a task.yaml, in a child process.
 
-    Raises TaskError for a task without readable answers, `ChildFailed` where the grader itself failed.
+    Raises TaskError for a task without readable answers, `ChildFailed` if the grader itself failed.
     """
     path = str(submission.absolute()) if submission else None
     reply = run_isolated("tasks.judging.grade", {"task": str(task_path.absolute()), "submission": path}, seconds)

@@ -67,7 +67,7 @@ def run_judge(
     `keep`: write KEPT_FILES beside `out`. `against`: such a file of held-out predictions, of another submission for
     the same blend, to compare with. `half`: score every other unit only, from unit 0 or 1 on.
 
-    Raises TaskError for a blend that cannot be read, `ChildFailed` where the judge itself failed.
+    Raises TaskError for a blend that cannot be read, `ChildFailed` if the judge itself failed.
     """
     load_blend(blend)  # so that a broken blend is reported from here, as a TaskError
     paths = {"blend": blend, "submission": submission, "out": out}

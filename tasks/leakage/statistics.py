@@ -51,7 +51,7 @@ def shared_columns(tables: Tables) -> list[str]:
 
 
 def numbers(cells: Sequence[str]) -> list[float] | None:
-    """The cells as floats, missing ones as the median; None where some cells are text."""
+    """The cells as floats, missing ones as the median; None if some cells are text."""
     values = [as_number(cell) if cell.strip() else None for cell in cells]
     present = sorted(float(value) for value in values if value is not None)
     if not present or any(

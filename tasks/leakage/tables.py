@@ -65,7 +65,7 @@ def _check_duplicates(tables: Tables) -> Iterator[Finding]:
 
 
 def _duplicate_share(train: Sequence[int], test: Sequence[int], margin: float = SHARED) -> float:
-    """The share of test rows that are training rows; 0 where it is no more than chance."""
+    """The share of test rows that are training rows; 0 if it is no more than chance."""
     counts = Counter(train)
     # Rows of a few small numbers are equal by chance, as often within train as across.
     within = sum(count for count in counts.values() if count > 1) / len(train)

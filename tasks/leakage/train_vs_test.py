@@ -118,7 +118,7 @@ def _auc_error(first: int, second: int) -> float:
 def _moved_share(train: Sequence[str], test: Sequence[str]) -> float:
     """The total variation distance between the values of a categorical column in train and test.
 
-    0 where it may be chance: chi-squared test, by the cube root transformation of Wilson and Hilferty.
+    0 if it may be chance: chi-squared test, by the cube root transformation of Wilson and Hilferty.
     """
     in_train, in_test = Counter(train), Counter(test)
     total = in_train + in_test

@@ -57,7 +57,7 @@ def score_candidates(folds: Sequence[Fold]) -> list[float]:
 
 
 def draw_scores(folds: Sequence[Fold], seed: int = 0) -> Any:
-    """Scores of every candidate on every draw (candidates x draws); NaN where a draw could not be scored."""
+    """Scores of every candidate on every draw (candidates x draws); NaN if a draw could not be scored."""
     return average_draws(folds, draw_scores_by_fold(folds, seed))
 
 
@@ -76,7 +76,7 @@ def average_draws(folds: Sequence[Fold], draws: Sequence[Any]) -> Any:
 
 
 def estimate_noise(folds: Sequence[Fold], draws: Any) -> list[float | None]:
-    """One standard error of each candidate's score; None where too few draws could be scored.
+    """One standard error of each candidate's score; None if too few draws could be scored.
 
     A score that is the same in every draw has noise too: unseen rows may still go wrong. Draws of k units are narrower
     than the truth by √((k - 1) / k), which is corrected.
@@ -93,7 +93,7 @@ def estimate_noise(folds: Sequence[Fold], draws: Any) -> list[float | None]:
 
 
 def _spreads(draws: Any) -> list[float | None]:
-    """The standard deviation of each candidate's draws; None where too few draws could be scored."""
+    """The standard deviation of each candidate's draws; None if too few draws could be scored."""
     import numpy as np
 
     known = [scores[np.isfinite(scores)] for scores in draws]

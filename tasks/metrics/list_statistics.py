@@ -18,7 +18,7 @@ NO_CUT = 1_000_000
 def average_precision_at(
     answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str], k: int = NO_CUT
 ) -> RowStatistics:
-    """The average precision of each cell at `k`; 0 where the answer has no labels, as in Kaggle's code of it."""
+    """The average precision of each cell at `k`; 0 if the answer has no labels, as in Kaggle's code of it."""
 
     def precision(answer: object, prediction: object) -> float:
         wanted = set(_labels(answer))

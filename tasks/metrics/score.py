@@ -39,7 +39,7 @@ class NoScore(Exception):
 def score(metric: Metric, answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> float:
     """Score `predictions` against `answers` (same rows, same order) on the columns `targets`, unrounded.
 
-    Raises ValueError, with a sentence the model may see, where the predictions cannot be scored.
+    Raises ValueError, with a sentence the model may see, if the predictions cannot be scored.
     """
     if len(answers) != len(predictions):
         raise ValueError(WRONG_ROWS)
@@ -70,7 +70,7 @@ def guarded_score(metric: Metric, answers: pd.DataFrame, predictions: pd.DataFra
 
 
 def require_numbers(predictions: pd.DataFrame, targets: Sequence[str]) -> None:
-    """Raises `NoScore` where a prediction is missing or is not a finite number."""
+    """Raises `NoScore` if a prediction is missing or is not a finite number."""
     try:
         target_numbers(predictions, targets)
     except ValueError as error:

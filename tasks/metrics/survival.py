@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 1000
 def concordance(answers: pd.DataFrame, predictions: pd.DataFrame, targets: Sequence[str]) -> RowStatistics:
     """For each row the pairs it is in: those that can be compared, and those in the right order (ties count half).
 
-    The first target column is the time; a second one is 1 where the event happened and 0 where the row was lost from
+    The first target column is the time; a second one is 1 if the event happened and 0 if the row was lost from
     sight (censored), of which a prediction is ignored. A pair can be compared where the earlier time is an event; of
     equal times, that of an event is earlier than that of a censored row, as in lifelines and scikit-survival. The score
     of a draw is the linear part of the index around the whole sample, in which each pair counts for both rows.

@@ -29,7 +29,7 @@ EPSILON = 1e-15
 
 
 def check_predictions(kind: ValueKind, predictions: pd.DataFrame, targets: Sequence[str]) -> None:
-    """Raises ValueError where a prediction is not a value of this kind."""
+    """Raises ValueError if a prediction is not a value of this kind."""
     if kind in ("any", "lists"):
         return
     if kind == "masks":

@@ -53,7 +53,7 @@ def _tables(request: TaskRequest, files: Path) -> Tables:
 
 
 def _metric_of(name: str, live: LiveCompetition | None) -> str:
-    """Our name of Kaggle's metric. Raises TaskError where it is unknown: a wrong one would mislead the whole run."""
+    """Our name of Kaggle's metric. Raises TaskError if it is unknown: a wrong one would mislead the whole run."""
     kaggles = live.metric if live else ""
     metric = find_metric(kaggles) if kaggles else None
     if metric is not None:

@@ -168,7 +168,7 @@ def find_media(table: Columns, folder: Path, targets: Sequence[str], findings: F
 def find_files(cells: Sequence[str], name: str, folder: Path, part: str = "") -> list[str]:
     """The paths below a folder of the files that the cells of a column name; empty if they name none.
 
-    `part`: train or test; files of the other part are not looked at. Raises TaskError where some of them are missing.
+    `part`: train or test; files of the other part are not looked at. Raises TaskError if some of them are missing.
     """
     known = [cell for cell in cells if not is_missing(cell)]
     place = _place_of(known[:PROBED], folder, part)

@@ -175,7 +175,7 @@ def pair_of(kinds: set[str]) -> tuple[str, str] | None:
 def form_of(
     table: Columns, targets: tuple[str, ...], metric: Metric, request: TaskRequest, findings: Findings
 ) -> Target:
-    """How labels become cells of a submission for this metric. Raises TaskError where it cannot score them."""
+    """How labels become cells of a submission for this metric. Raises TaskError if it cannot score them."""
     kinds = set(table.column(targets[0]))
     if request.positive is not None and (metric.answers != "binary" or len(targets) > 1 or len(kinds) > 2):
         raise TaskError(

@@ -109,7 +109,7 @@ def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_parquet(data: bytes, shown: str) -> Columns:
-    """Raises TaskError, also where pyarrow is missing."""
+    """Raises TaskError, also if pyarrow is missing."""
     import pandas as pd
 
     frame = _with_library(lambda: pd.read_parquet(io.BytesIO(data)), shown, "Parquet", "pyarrow")

@@ -34,7 +34,7 @@ def folder_to_make(into: Path | None, name: str) -> Path:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `folder` at the end of the block. Raises TaskError where it cannot be written."""
+    """A folder to fill, which becomes `folder` at the end of the block. Raises TaskError if it cannot be written."""
     target = folder.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

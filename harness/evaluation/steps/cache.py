@@ -116,7 +116,7 @@ class StepCache:
         return record
 
     def store(self, record: StepRecord, source: Path) -> bool:
-        """Keep a result, whose contents are in the folder `source`; False where it is too large for the cache."""
+        """Keep a result, whose contents are in the folder `source`; False if it is too large for the cache."""
         if sum(made.size for made in record.contents.values()) > self.max_bytes:
             return False
         with _LOCK:

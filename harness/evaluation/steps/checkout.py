@@ -63,7 +63,7 @@ def contents(versions: Versions, commit: str) -> Contents:
 
 
 def _limit(path: str) -> int:
-    """Bytes that a file of this name may have; 0 where it is neither code nor settings."""
+    """Bytes that a file of this name may have; 0 if it is neither code nor settings."""
     pure = PurePosixPath(path.lower())
     if pure.suffix in CODE or pure.name in CODE_NAMES:
         return CODE_BYTES

@@ -20,7 +20,7 @@ _ROOTS = ("/workspace", "/home/submission")
 def normalise(pattern: str) -> str:
     """A pattern relative to the workspace, without `./`; `x/` becomes `x/**`; empty for the workspace itself.
 
-    Raises ValueError, with the reason, where it leaves the workspace.
+    Raises ValueError, with the reason, if it leaves the workspace.
     """
     if "\0" in pattern or len(pattern) > MAX_LENGTH:
         raise ValueError(f"is not a path of at most {MAX_LENGTH} characters")
