@@ -12,7 +12,9 @@ import json
 import re
 from typing import Any
 
+from harness.parsing.dialects.base import Block
 from harness.parsing.dialects.tagged import Tagged
+from harness.parsing.text_call_types import Parameters
 
 _MARK = r"[｜|‖]{1,2}DSML[｜|‖]{1,2} ?"
 _QUOTED = r"(?:\"[^\"<>\n]*\"|'[^'<>\n]*')"
@@ -32,8 +34,27 @@ def _value(text: str, attributes: str) -> Any:
 
 
 _STRAY = re.compile(r"DSML[｜|‖]")
+_CLOSED = re.compile(rf"</(?:{_MARK})?(?:tool_|function_)?calls\s*>\W*\Z")
 
-DIALECTS = (
-    Tagged("dsml", ("DSML",), _pattern(_MARK), _value, _STRAY, is_distinct=True),
-    Tagged("dsml", ("DSML",), _pattern(f"(?:{_MARK})?"), _value, _STRAY, is_distinct=True),
-)
+_MIXED = Tagged("dsml", ("DSML",), _pattern(f"(?:{_MARK})?"), _value, _STRAY, is_distinct=True)
+
+
+class _Dsml(Tagged):
+    """Tags that all carry the mark. Only where these cannot be read, tags without it count too: else they are words of
+    a value. The wrapper must be closed, because a value that was cut off may end with such tags."""
+
+    def find(self, text: str, parameters: Parameters, *, is_cut: bool) -> list[Block]:
+        blocks = super().find(text, parameters, is_cut=is_cut)
+        if _are_sure(blocks) or not _CLOSED.search(text):
+            return blocks
+        mixed = _MIXED.find(text, parameters, is_cut=is_cut)
+        return mixed if _are_sure(mixed) else blocks
+
+
+def _are_sure(blocks: list[Block]) -> bool:
+    """Whether every call was read whole, in one way."""
+    calls = [call for block in blocks for call in block.calls]
+    return all(call.arguments is not None and not call.is_ambiguous and not call.is_cut for call in calls)
+
+
+DIALECTS = (_Dsml("dsml", ("DSML",), _pattern(_MARK), _value, _STRAY, is_distinct=True), _MIXED)
