@@ -152,7 +152,7 @@ class Clock:
 
 @dataclass
 class Result:
-    """What a day came to, in counts and seconds. `no_job` is the share of time in which no job runs."""
+    """The outcome of a day, in counts and seconds. `no_job` is the share of time in which no job runs."""
 
     attempts: int = 0
     evaluations: int = 0

@@ -1,4 +1,4 @@
-"""Does the trial of a changed playbook keep what helps, and only that? The product's trial on simulated scores.
+"""Measures whether a trial of a changed playbook keeps only what helps: the product's trial on simulated scores.
 
     python -m tests.benchmarks.evolve             measure again (a minute), write figures/evolve.*
     python -m tests.benchmarks.evolve --report    write the page and the figure from figures/evolve.csv

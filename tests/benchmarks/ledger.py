@@ -1,4 +1,5 @@
-"""Does the ledger help? The real ledger in a simulated world, against no lessons, an oracle and lessons of others.
+"""Measures whether the ledger helps: the real ledger in a simulated world, against no lessons, an oracle and others'
+lessons.
 
     python -m tests.benchmarks.ledger             measure everything again (minutes), write figures/ledger.*
     python -m tests.benchmarks.ledger --report    write the page and the figure from figures/ledger.csv

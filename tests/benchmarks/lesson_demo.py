@@ -1,4 +1,4 @@
-"""Do lessons help the demo model? It reads them in its window as any model does, and knows no ids of lessons.
+"""Measures whether lessons help the demo model, which reads them in its window as any model does.
 
     python -m tests.benchmarks.lesson_demo             measure again (minutes), write figures/lesson_demo.*
     python -m tests.benchmarks.lesson_demo --report    write the page from figures/lesson_demo.csv

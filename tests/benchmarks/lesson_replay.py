@@ -1,4 +1,4 @@
-"""Replay recorded runs against the ledger: was a repeated mistake preceded by a lesson that fits?
+"""Replay recorded runs against the ledger, to see whether a fitting lesson preceded each repeated mistake.
 
     python -m tests.benchmarks.lesson_replay RUN_FOLDER...
 

@@ -1,4 +1,4 @@
-"""Do lessons help through nothing but the text in the window? An agent that reads the rendered lessons, and no ids.
+"""Measures whether lessons help through their text alone: an agent reads the rendered lessons, and no ids.
 
     python -m tests.benchmarks.lesson_text
 

@@ -1,4 +1,4 @@
-"""How good is the final choice? Optimism and regret of several selection rules on real scikit-learn pipelines.
+"""Measures the final choice: optimism and regret of several selection rules on real scikit-learn pipelines.
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.selection [--minutes 60] [--report | --check]
 

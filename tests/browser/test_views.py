@@ -1,4 +1,6 @@
-"""Every page in a real browser: it shows what it should, by mouse and keyboard, and asks nobody but its server."""
+"""Every page in a real browser: it shows what it should, by mouse and keyboard, and sends requests only to its
+server.
+"""
 
 from __future__ import annotations
 

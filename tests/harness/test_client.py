@@ -90,7 +90,7 @@ def test_missing_usage_is_estimated_and_marked() -> None:
 )
 def test_unusual_reply_is_read_without_a_retry(name: str, unbroken: Reply) -> None:
     with ChatServer(faults=[name] * 2) as server:
-        unhurried = replace(QUICK, stall=2.0)  # a busy machine is no stall
+        unhurried = replace(QUICK, stall=2.0)  # a busy machine is not a stall
         reply = asked(opened(server, PRICED, unhurried), wall_seconds=8.0)
         assert same(reply, unbroken)
         assert len(server.received) == (1 if FAULTS[name].outcome == "in place" else 2)
@@ -101,7 +101,7 @@ def test_unusual_reply_is_read_without_a_retry(name: str, unbroken: Reply) -> No
 def test_transient_failure_is_retried_and_reported(name: str, unbroken: Reply) -> None:
     told: list[tuple[str, float, float]] = []
     waits = any(word in name for word in ("stall", "drip", "hang", "slow"))
-    patience = QUICK if waits else replace(QUICK, stall=2.0)  # a busy machine is no stall
+    patience = QUICK if waits else replace(QUICK, stall=2.0)  # a busy machine is not a stall
     with ChatServer(faults=[name]) as server:
         reply = asked(opened(server, PRICED, patience), on_wait=lambda *one: told.append(one))
         assert same(reply, unbroken)
@@ -134,7 +134,7 @@ def test_random_transient_failures_change_no_reply() -> None:
 
     def play(faults: list[str]) -> tuple[list[str], ChatServer]:
         with ChatServer(number, faults=faults) as server:
-            model, history = opened(server, PRICED, replace(QUICK, stall=2.0)), [ASKED]  # busy is no stall
+            model, history = opened(server, PRICED, replace(QUICK, stall=2.0)), [ASKED]  # a busy machine is not a stall
             for _ in range(60):
                 history.append(asked(model, *history, wall_seconds=8.0).message.encode())
             return [item.decode() for item in history], server

@@ -84,7 +84,7 @@ def test_the_time_left_needs_some_progress() -> None:
 
 
 def test_the_model_reads_each_share_once_and_an_attempt_over_its_time_ends(tmp_path: Path) -> None:
-    """A run of an hour whose attempts have 5 seconds: 50, 70, 85 and 100 % are told once each, then it is ended."""
+    """A run of an hour whose attempts have 5 seconds: 50, 70, 85 and 100 % are shown once each, then it is ended."""
     home = with_digits(tmp_path / "home")
 
     def script(request: dict[str, Any]) -> Message:

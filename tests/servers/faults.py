@@ -240,7 +240,7 @@ def _refuse_null_content(exchange: Exchange) -> None:
 
 
 FAULTS: dict[str, Fault] = {
-    # Refusals that pass.
+    # Temporary refusals.
     "429_retry_after": Fault(_text(429, "slow down", retry_after="0"), "again"),
     "429_retry_after_ms": Fault(_text(429, "slow down", retry_after_ms="20"), "again"),
     "429_retry_after_date": Fault(_text(429, "x", retry_after="Wed, 21 Oct 2015 07:28:00 GMT"), "again"),
@@ -254,7 +254,7 @@ FAULTS: dict[str, Fault] = {
     "529_overloaded": Fault(_refusal(529, "overloaded"), "again"),
     "408_text": Fault(_text(408, "too slow"), "again"),
     "500_endless_body": Fault(_endless_error, "again"),
-    # Answers of 200 that are none.
+    # Answers with status 200 that are not replies.
     "200_html": Fault(_text(200, "<html><title>Maintenance</title></html>"), "again"),
     "200_empty": Fault(_text(200, ""), "again", is_paid=True),
     "200_no_events": Fault(_then(Exchange.start, Exchange.end), "again", is_paid=True),
@@ -290,7 +290,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "document_cut": Fault(_cut_document, "again", is_paid=True),
     "document_short": Fault(_short_document, "again", is_paid=True),
-    # Whole replies in odd clothes.
+    # Complete replies in unusual forms.
     "cumulative": Fault(_stream(_cumulative), "in place"),
     "empty_choices": Fault(_stream(_with_empties), "in place"),
     "null_entries": Fault(_stream(_with_nulls), "in place"),
@@ -328,7 +328,7 @@ FAULTS: dict[str, Fault] = {
     # Fields that a client can do without.
     "422_extra_field": Fault(_refuse_field("stream_options", 422, "Extra inputs are not permitted"), "without it"),
     "400_top_k": Fault(_refuse_field("top_k", 400, "Unknown parameter: top_k"), "without it"),
-    # Refusals for good.
+    # Permanent refusals.
     "401": Fault(_refusal(401, "Incorrect API key provided"), "EndpointRefused"),
     "403_html": Fault(_text(403, "<html><title>Forbidden</title></html>"), "EndpointRefused"),
     "402": Fault(_refusal(402, "Insufficient balance"), "EndpointRefused"),
@@ -343,7 +343,7 @@ FAULTS: dict[str, Fault] = {
     "308_moved": Fault(_text(308, "", location="https://elsewhere.example/v1"), "EndpointRefused"),
     "200_minimax_key": Fault(_json(200, {"base_resp": {"status_code": 1004, "status_msg": "login fail"}}),
                              "EndpointRefused"),
-    # Too long.
+    # Requests that are too long.
     "400_overflow": Fault(
         _refusal(400, "This model's maximum context length is 8192 tokens. Please reduce the length.", code=400),
         "ContextOverflow",
@@ -356,7 +356,7 @@ FAULTS: dict[str, Fault] = {
         "ContextOverflow",
     ),
     "413_html": Fault(_text(413, "<html><title>Request Entity Too Large</title></html>"), "ContextOverflow"),
-    # A history that is refused.
+    # Refused histories.
     "400_poisoned": Fault(_refusal(400, "invalid params, tool call result does not follow tool call (2013)"),
                           "HistoryRejected"),
     "400_poisoned_arguments": Fault(_refusal(400, "invalid params, invalid function arguments json string"),
