@@ -11,6 +11,7 @@ from tasks.io.columns import Columns, parse_numbers
 from tasks.io.csv_text import as_number
 from tasks.metrics.metric import METRICS, Metric
 from tasks.metrics.registry import find_metric, similar_metric
+from tasks.new_task.column_types import shown_number
 from tasks.new_task.request import Findings, Kind, TaskRequest
 from tasks.new_task.targets import pair_of
 
@@ -107,8 +108,10 @@ def _for_two(counts: Counter[str], name: str) -> tuple[str, str]:
     rarest = min(counts, key=lambda label: counts[label])
     pair = pair_of(set(counts)) or (("1", "0") if {"1", "0"} == set(counts) else (rarest,))
     share, words = counts[pair[0]] / counts.total(), " or ".join(sorted(counts))
-    if share < RARE_SHARE and counts[pair[0]] >= MIN_RANKED:
-        return "average_precision", f"{name} is {words}, and {pair[0]} in only {share:.1%} of the rows"
+    if share < RARE_SHARE:
+        why = f"{name} is {words}, and {pair[0]} in only {share:.1%} of the rows"
+        is_steady = counts[pair[0]] >= MIN_RANKED
+        return ("average_precision", why) if is_steady else ("roc_auc", f"{why}, too few for average precision")
     return "roc_auc", f"{name} is {words}"
 
 
@@ -141,10 +144,11 @@ def _looks_like_count(counts: Counter[str], name: str) -> bool:
 
 def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str, str]:
     low, median, high = values[0], values[len(values) // 2], values[int(0.95 * len(values))]
-    tail = f"a few are large (95 % are below {high:g}, half below {median:g}), so errors count as ratios"
+    bounds = f"95 % are below {shown_number(high)}, half below {shown_number(median)}"
+    tail, is_price = f"a few are large ({bounds}), so errors count as ratios", _PRICE.search(name) is not None
     if low >= 0 and high >= LONG_TAIL * median and all(value.is_integer() for value in values):
-        return "rmsle", f"{name} is a count, and {tail}"
-    if low > 0 and (high >= LONG_TAIL * median or (_PRICE.search(name) and high >= SKEWED * median)):
-        kind = "a price" if _PRICE.search(name) else "a size from 0 up"
+        kind = "a price" if is_price and not _COUNT.search(name) else "a count"
         return "rmsle", f"{name} is {kind}, and {tail}"
+    if low > 0 and (high >= LONG_TAIL * median or (is_price and high >= SKEWED * median)):
+        return "rmsle", f"{name} is {'a price' if is_price else 'a size from 0 up'}, and {tail}"
     return "rmse", f"{name} has {distinct:,} different numbers"

@@ -51,10 +51,16 @@ class Column:
         if not self.distinct:
             return "empty"
         if self.kind == "number":
-            return f"{'whole number' if self.is_whole else 'number'}, {self.low:g} to {self.high:g}{missing}"
+            kind = "whole number" if self.is_whole else "number"
+            return f"{kind}, {shown_number(self.low)} to {shown_number(self.high)}{missing}"
         if self.kind == "text":
             return f"text, {self.words:.0f} words on average, at most {self.longest:,} characters{missing}"
         return f"{self.kind}, {self.distinct:,} different values{missing}"
+
+
+def shown_number(value: float) -> str:
+    """A number as people read it: large ones without an exponent."""
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:g}"
 
 
 def find_types(table: Columns, given: Mapping[str, Kind]) -> dict[str, Column]:

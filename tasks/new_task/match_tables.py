@@ -47,7 +47,8 @@ def match_tables(
     id_name, old_id = _find_id(request, tables, test, sample, findings)
     test = _renamed(_numbered(sample, test, id_name, old_id, findings), {old_id: id_name})
     _check_ids(tables, test, sample, id_name)
-    old = next((name for name in (old_id, same_name(id_name, train.header)) if name in train.header), id_name)
+    names = (old_id, *(same_name(name, train.header) for name in (id_name, old_id)))
+    old = next((name for name in names if name in train.header), id_name)
     train = _with_ids(_renamed(train, {old: id_name}), test, id_name, findings)
     predicted = _predicted(request, test, sample, id_name)
     if not predicted:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.errors import TaskError
@@ -78,7 +78,8 @@ def private_rows(
         if not _can_be_scored(metric, rows.answers, members):
             raise TaskError(f"{shown}: {_too_rare(target, metric, rows, request, len(held))}")
     findings.facts.append(f"{len(private):,} rows are private, and {len(is_private) - len(private):,} are for training")
-    findings.advice += _note_rare_class(target.labels[0], rows.strata, private) if rows.stratify else []
+    labels = {name: table.column(name) for name in target.labels} if rows.stratify else {}
+    findings.advice += _note_rare_class(labels, private)
     return is_private
 
 
@@ -187,14 +188,12 @@ def _too_rare(target: Target, metric: Metric, rows: Rows, request: TaskRequest, 
     )
 
 
-def _note_rare_class(target: str, strata: Sequence[str], private: Sequence[int]) -> list[str]:
-    """A note about a class with very few private rows."""
-    classes = Counter(strata)
-    if len(classes) > MAX_CLASSES:
-        return []
-    counts = Counter(strata[row] for row in private)
-    label = min(classes, key=lambda label: (counts[label], label))
-    few = counts[label]
-    shown = label.replace("\x1f", ", ")
-    note = f"{target} is {shown!r} in only {few} of the {len(private)} private rows: chance dominates the score"
+def _note_rare_class(labels: Mapping[str, Sequence[str]], private: Sequence[int]) -> list[str]:
+    """A note about the class of a target that has the fewest private rows, if these are very few."""
+    rarest = []
+    for name, cells in labels.items():
+        classes, counts = set(cells), Counter(cells[row] for row in private)
+        rarest += [(counts[label], name, label) for label in classes] if len(classes) <= MAX_CLASSES else []
+    few, name, label = min(rarest, default=(RARE_ROWS, "", ""))
+    note = f"{name} is {label!r} in only {few} of the {len(private)} private rows: chance dominates the score"
     return [note] if few < RARE_ROWS else []

@@ -216,6 +216,6 @@ def _positive(cells: Sequence[str], name: str, request: TaskRequest | None, find
         return request.positive
     pair = pair_of(set(counts))
     positive = pair[0] if pair else min(counts, key=lambda kind: (counts[kind], kind))
-    why = "as people ask" if pair else "the rarer label"
-    findings.guesses.append(f"{positive!r} is what {name} is asked for, {why} (another: --positive)")
+    why = "" if pair else ", the rarer label"
+    findings.guesses.append(f"predicted is the probability that {name} is {positive!r}{why} (another: --positive)")
     return positive

@@ -123,7 +123,9 @@ def test_one_of_several_targets_of_a_sample_is_refused(tmp_path: Path) -> None:
         made(folder, "alcohol", into=tmp_path / "never")
 
 
-@pytest.mark.parametrize(("in_train", "in_test"), [("ID", "ID"), ("Id", "id"), ("WineId", "WineId"), ("ID", "wine")])
+@pytest.mark.parametrize(
+    ("in_train", "in_test"), [("ID", "ID"), ("Id", "id"), ("WineId", "WineId"), ("ID", "wine"), ("WineId", "wine_id")]
+)
 def test_id_may_be_spelled_or_called_otherwise_in_the_sample(in_train: str, in_test: str, tmp_path: Path) -> None:
     kaggle = wine_folder()
     folder = kaggle.write(tmp_path / "wine")

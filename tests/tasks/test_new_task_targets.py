@@ -30,7 +30,7 @@ def draws(*labels: object, weights: Sequence[float] | None = None, count: int = 
 def test_words_get_the_auc_of_the_word_people_ask_for(tmp_path: Path) -> None:
     task, created = made(table(tmp_path / "d.csv", left=draws("no", "yes")), "left")
     assert task.metric.name == "roc_auc" and "the probability that `left` is `yes`" in task.description
-    assert any("'yes' is what left is asked for" in guess for guess in created.findings.guesses)
+    assert any("probability that left is 'yes'" in guess for guess in created.findings.guesses)
     assert task.answers and {row[1] for row in read_table(task.answers)[1:]} == {"0", "1"}
     assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
     task, _ = made(tmp_path / "d.csv", "left", metric="AUC", positive="no")
@@ -118,6 +118,7 @@ def exponential(low: float, spread: float) -> list[str]:
     [
         ("visits", [str(int(float(cell))) for cell in exponential(0, 30)], "rmsle", "visits is a count"),
         ("sale_price", exponential(50, 100), "rmsle", "sale_price is a price"),
+        ("price", [str(int(float(cell))) for cell in exponential(9e5, 9e5)], "rmsle", "price is a price"),
         ("height", [f"{160 + index % 97 / 3:.2f}" for index in range(ROWS)], "rmse", "height has 97 different numbers"),
         ("net", [f"{(-1) ** index * float(cell)}" for index, cell in enumerate(exponential(1, 9))], "rmse", "net"),
         ("kids", draws(*range(7), weights=[60, 30, 10, 4, 1, 1, 1]), "rmsle", "kids is a count"),
