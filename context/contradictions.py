@@ -26,18 +26,21 @@ _ANY_NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:e[-+]?\d+)?", re.I)
 
 
 def mark_contradictions(state: State, attempt: Attempt, words: str) -> str:
-    """The words of an attempt, with what the record says after each number that contradicts it."""
+    """The words of an attempt, with what the record says after each number that contradicts it.
+
+    The record is that of the attempt's end, so a later result changes no words that were shown before.
+    """
     claims = list(_OF_EVALUATION.finditer(words))
     named = {match.end("number") for match in claims}
     marks: dict[int, str] = {}
     for match in claims:
         evaluation = state.evaluations.get(match["id"])
-        told = _numbers(evaluation) if evaluation else []
+        told = _numbers(evaluation, attempt) if evaluation else []
         if evaluation and told and not _is_own(words, match.start("number")) and not _fits(match["number"], told):
             marks[match.end("number")] = f"[record: {verdict.outcome_shown(evaluation)}]"
     mine = state.evaluations_in(attempt.number)
     compared = [state.evaluations[name] for one in mine if (name := _against(one)) in state.evaluations]
-    known = [number for one in (*mine, *compared) for number in _numbers(one)]
+    known = [number for one in (*mine, *compared) for number in _numbers(one, attempt)]
     for match in _OF_SCORE.finditer(words) if known else ():
         at, is_own = match.end("number"), _is_own(words, match.start())
         if at not in named and not is_own and not _fits(match["number"], known):
@@ -47,10 +50,10 @@ def mark_contradictions(state: State, attempt: Attempt, words: str) -> str:
     return words
 
 
-def _numbers(evaluation: Evaluation) -> list[float]:
-    """The numbers that the model was told of an evaluation: score, gain, and what its solution printed."""
+def _numbers(evaluation: Evaluation, attempt: Attempt) -> list[float]:
+    """The numbers that an attempt was told of an evaluation: score, gain, and what its solution printed."""
     result = evaluation.finished
-    if result is None:
+    if result is None or (attempt.closing and attempt.closing.seq < result.seq):
         return []
     texts = [verdict.score_shown(evaluation), result.shown_gain]
     found = [float(text) for text in _ANY_NUMBER.findall(" ".join(texts).replace("±", " "))]

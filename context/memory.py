@@ -35,7 +35,8 @@ def render_entry(state: State, attempt: Attempt) -> str:
         if text:
             lines.append(f"{name}: {one_line(mark_contradictions(state, attempt, text), LONGEST)}")
     if attempt.closing:
-        lines += [f"done: {one_line(text, DONE_LONGEST)}" for text in attempt.closing.done[-MOST_DONE:]]
+        done = [mark_contradictions(state, attempt, text) for text in attempt.closing.done[-MOST_DONE:]]
+        lines += [f"done: {one_line(text, DONE_LONGEST)}" for text in done]
         lines += [f"own result: {fact}" for fact in attempt.closing.facts[-MOST_FACTS:]]
     lessons = [mark_contradictions(state, attempt, lesson) for lesson in attempt.lessons[:20]]
     lines += [f"lesson: {one_line(lesson, 400)}" for lesson in lessons]
@@ -140,8 +141,8 @@ def _render_row(attempt: Attempt, state: State) -> str:
     # Not the one with the best exact score: among *unclear* ones that would tell more than their verdicts.
     told = [e for e in finished if e.became_best] or [e for e in finished if e.score is not None] or finished
     missing = ("running", "not known yet") if evaluations else ("none", "not evaluated")
-    did = one_line(attempt.did or "(no report)", 160)
-    criticism = one_line(attempt.criticism or _end_shown(attempt), 120)
+    did = one_line(mark_contradictions(state, attempt, attempt.did) or "(no report)", 160)
+    criticism = one_line(mark_contradictions(state, attempt, attempt.criticism) or _end_shown(attempt), 120)
     return _row(str(attempt.number), did, *(_result_cells(told[-1]) if told else missing), criticism)
 
 

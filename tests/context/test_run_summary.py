@@ -7,7 +7,7 @@ import re
 import pytest
 
 from context.contradictions import mark_contradictions
-from context.memory import render_entry
+from context.memory import render_entry, render_memory
 from context.run_summary import render_summary
 from runs.state import State, fold
 from tests.context.test_learning import attempt, evaluation, run_events
@@ -61,6 +61,17 @@ def test_numbers_are_compared_with_the_record(words: str, contradicted: bool) ->
 def test_the_entry_of_an_attempt_carries_the_mark() -> None:
     state = story()
     assert "scored 0.9612 [record: no evaluation" in render_entry(state, state.attempts[1])
+    assert "scored 0.9612 [record: no evaluation" in render_memory(state, 2_000).partition("## Attempt 1")[0]
+
+
+def test_a_result_after_the_end_of_an_attempt_changes_none_of_its_words() -> None:
+    started, finished = evaluation("001-1", "scored", 0.9, "first", shown_score="0.9004 ± 0.005")
+    events = [*attempt(1, started, did="it scored 0.99"), finished.model_copy(update={"attempt": 1})]
+    before, after = (fold(run_events(events[:count])) for count in (3, 4))
+    assert after.evaluations["001-1"].score == 0.9
+    for state in (before, after):
+        assert mark_contradictions(state, state.attempts[0], "001-1 scored 0.99") == "001-1 scored 0.99"
+        assert "| 1 | it scored 0.99 |" in render_memory(state, 2_000)
 
 
 def test_the_summary_counts_kinds_of_change_with_their_gains_and_failures() -> None:
