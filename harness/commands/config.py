@@ -6,7 +6,7 @@ from harness import errors
 from harness.config import DEFAULT, read_config, unknown_variables
 from harness.settings import Settings
 from harness.startup.create_run import RunRequest, resolve_settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.run_settings import RunSettings, group_of, unit_of
 from tasks.catalog import find_task
 

@@ -32,7 +32,7 @@ from harness import errors
 from harness.commands.evolve_drafts import ask, drafts, find_draft, from_lessons, show
 from harness.commands.evolve_runs import Played, known_scores, play_wanted, ranges_of, typical_cost
 from harness.settings import Settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.views.format import one_line, printable
 
 FOLDER = "evolve"

@@ -16,7 +16,7 @@ from context.ledger.maintain import merge, verify
 from context.ledger.types import ANY, Choice, Lesson
 from harness import errors
 from harness.settings import Settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.files import replace_file
 from runs.views.format import one_line, printable
 

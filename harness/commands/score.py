@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness import errors
 from harness.commands.show import find_run
 from harness.settings import Settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.files import sha256_hex
 from runs.views.final_choice import submitted_evaluation
 from runs.views.format import DEMO_MODEL, ESTIMATE, LABELS_UNPROTECTED, evaluation_medal, model_text, score_text

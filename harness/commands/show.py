@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import errors
 from harness.settings import Settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.views.format import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import budget, errors
 from harness.commands.show import run_folders
 from harness.settings import Settings
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.journal import JournalError, is_driven, read_events
 from runs.state import State, fold
 from runs.views.final_choice import result_evaluation

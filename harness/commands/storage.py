@@ -19,7 +19,7 @@ from harness.commands.show import EVENTS, find_run, run_folders
 from harness.disk import size_of
 from harness.settings import Settings
 from harness.startup.data_lock import data_lock
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.events.registry import RunCreated
 from runs.journal import JournalError, is_driven, read_events
 from sandboxes.cleanup import remove_stale_folders

@@ -16,7 +16,7 @@ from harness.sweep.progress import progress_of
 from harness.sweep.row_state import Reader
 from harness.sweep.store import Store, list_sweeps
 from harness.sweep.types import Plan, levels_text
-from harness.ui.format import table as text_table
+from harness.ui.table import table as text_table
 from runs.files import replace_file
 
 WATCH_SECONDS = 5.0

@@ -227,7 +227,7 @@ def _cell_lines(cell: dict[str, Any]) -> Iterator[str]:
         return
     medal, seeds = official["metrics"]["any_medal_percentage"], official["num_seeds_averaged"]
     count = f"seed{'s' * (seeds > 1)} {', '.join(map(str, official['seeds']))}"
-    yield f"{title}: {medal['mean']:.1f} ± {medal['standard_error']:.1f} % any medal ({count})"
+    yield f"{title}: {_with_error(medal, 1, seeds)} % any medal ({count})"
     yield ""
     if seeds < 3:
         yield "The benchmark requires at least three seeds."
@@ -237,11 +237,17 @@ def _cell_lines(cell: dict[str, Any]) -> Iterator[str]:
     yield "| % of tasks | " + " | ".join(shown) + " |"
     yield "|---" * (len(shown) + 1) + "|"
     for measure in (name for name in official["metrics"] if name != "total_competitions"):
-        values = [f"{one[measure]['mean']:.2f} ± {one[measure]['standard_error']:.2f}" for one in shown.values()]
+        values = [_with_error(one[measure], 2, seeds) for one in shown.values()]
         yield f"| {measure.removesuffix('_percentage').replace('_', ' ')} | " + " | ".join(values) + " |"
     yield ""
-    yield "Mean and standard error over seeds."
+    yield "Mean and standard error over seeds." if seeds > 1 else "One seed shows no standard error."
     yield ""
+
+
+def _with_error(measure: dict[str, float], digits: int, seeds: int) -> str:
+    """A mean with its standard error; one seed has none, though the official script writes 0."""
+    noise = f" ± {measure['standard_error']:.{digits}f}" if seeds > 1 else ""
+    return f"{measure['mean']:.{digits}f}{noise}"
 
 
 def _comparison_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.events.registry import (
     CompactionConsidered,
     EndpointProbed,

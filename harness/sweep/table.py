@@ -11,7 +11,7 @@ from harness.sweep.progress import Progress, progress_of
 from harness.sweep.row_state import RowState
 from harness.sweep.store import Store
 from harness.sweep.types import Plan, levels_text
-from harness.ui.format import table
+from harness.ui.table import table
 from runs.views.format import (
     DEMO_MODEL,
     ESTIMATE,
@@ -63,6 +63,8 @@ def headline(plan: Plan, rows: Sequence[RowState], store: Store, workers: int = 
     money = money_text(progress.dollars)
     unknown = f" (the cost of {progress.unpriced} runs is unknown)" if progress.unpriced else ""
     left = f"about {duration_text(progress.hours_left * 3600)} left" if progress.hours_left else "nothing left to play"
+    if not progress.hours_left and progress.counts["waiting"] + progress.counts["running"]:
+        left = "the runs that are left have taken longer than those that ended"
     lines.append(f"{money}{unknown}, {progress.hours:.1f} hours, {progress.gpu_hours:.1f} GPU hours; {left}")
     lines += remarks
     lines += [f"worker {name} cannot run: {why}" for name, why in store.unfit_workers().items()]
@@ -74,7 +76,8 @@ def _medals(progress: Progress) -> str:
     estimated = f"{progress.estimated} more by {ESTIMATE}" if progress.estimated else ""
     if rate is None:
         return f"medals: no run is graded yet{'; ' + estimated if estimated else ''}"
-    shown = f"medals: {progress.medals} of {progress.graded} graded runs, {rate[0]:.1f} ± {rate[1]:.1f} %"
+    noise = f" ± {rate[1]:.1f}" if progress.graded > 1 else ""
+    shown = f"medals: {progress.medals} of {progress.graded} graded runs, {rate[0]:.1f}{noise} %"
     return f"{shown}{'; ' + estimated if estimated else ''}"
 
 

@@ -1,8 +1,6 @@
-"""Text for the terminal beyond `runs/views/format.py`: estimates and tables."""
+"""Text for the terminal beyond `runs/views/format.py`: where a run stands."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from runs.state import Evaluation, State
 from runs.views.final_choice import result_evaluation
@@ -23,16 +21,3 @@ def estimate(evaluation: Evaluation, state: State) -> str:
     """The medal for a held-out score, marked as an estimate."""
     medal = evaluation_medal(evaluation, state)
     return f"{medal} ({ESTIMATE})" if medal else ESTIMATE
-
-
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows (the first is the header) as aligned columns, never cut; columns in `right` are right-aligned."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)

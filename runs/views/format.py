@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-from runs.events.registry import RunCreated, ThresholdsKnown
-from runs.state import Evaluation, State
+if TYPE_CHECKING:  # heavy, and `harness sweep status` needs none of them
+    from runs.events.registry import RunCreated, ThresholdsKnown
+    from runs.state import Evaluation, State
 
 LABELS_UNPROTECTED = "labels unprotected"
 """Stands next to every score of a run whose sandbox does not hide the held-out labels."""
