@@ -417,13 +417,21 @@ def _ending(world: World) -> Iterator[Event]:
         finished = {"status": "scored", "score": fresh[name], "noise": 0.005, "seconds": 80.0}
         yield FoldFinished(evaluation=name, fold="fresh1-fold0", **finished)
     yield Decided(step="reproduced", chosen=chosen, why="run again on other rows: 3 of 3 scored about the same")
-    numbers = {"searched": scores, "judged": fresh, "estimates": fresh}
+    noise = dict.fromkeys(names, 0.005)
+    numbers = {"searched": scores, "judged": fresh, "judged_noise": noise, "estimates": fresh, "estimates_noise": noise}
     why = "best of 3 by the mean of search rows and fresh folds"
     yield Decided(step="fresh", chosen=names[0], why=why, numbers=numbers)
     yield Decided(step="reported", chosen=names[0], why="halves of the fresh folds, each with the choice of the other",
                   numbers={"score": fresh[names[0]], "noise": 0.0048})  # fmt: skip
     weights = dict.fromkeys(names, 0.33)
-    accepted = {"proposed": weights, "accepted": False, "score": 0.981, "gain": 0.0002, "gain_noise": 0.001}
+    accepted = {
+        "proposed": weights,
+        "accepted": False,
+        "score": 0.981,
+        "noise": 0.004,
+        "gain": 0.0002,
+        "gain_noise": 0.001,
+    }
     yield Decided(step="ensemble", chosen=names[0], why="its gain is within noise", numbers=accepted)
     yield Decided(step="refit", chosen="refit", why="it differs no more than two splits do", numbers={"moved": 0.004})
     yield SubmissionChosen(evaluation="final", sha256="f" * 64, why="refitted on all labelled rows")

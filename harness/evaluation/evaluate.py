@@ -273,6 +273,7 @@ def _finished(
         first_score=compared.first_score if compared else None,
         first_noise=compared.first_noise if compared else None,
         mean_score=compared.score if compared and compared.score != judged.score else None,
+        mean_noise=compared.noise if compared and compared.score != judged.score else None,
         distrust_reason=reached.distrust_reason,
         claimed=claimed,
         notes=list(notes),

@@ -12,6 +12,7 @@ Every decision is an event with its numbers; repeated after a crash, the selecti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def _choose(run: Run, finalists: list[Evaluation], fresh: list[Evaluation], own:
 
 
 def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice, *, reports_select: bool) -> None:
-    def by_name(values: list[float]) -> dict[str, float]:
+    def by_name(values: Sequence[float | None]) -> dict[str, Any]:
         return dict(zip(names, values, strict=True))
 
     decide(
@@ -227,7 +228,9 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice, *
         f"best of {len(names)} by {DECIDING_ROWS[judges]}",
         searched=by_name(choice.searched),
         judged=by_name(choice.judged),
+        judged_noise=by_name(choice.judged_noise),
         estimates=by_name(choice.estimates),
+        estimates_noise=by_name(choice.estimates_noise),
     )
     agreement = "agree" if choice.is_ensemble else "do not agree, or there is one candidate"
     members = " ".join(name for name, weight in by_name(choice.weights).items() if weight > 0)
@@ -244,6 +247,7 @@ def _record_choice(run: Run, judges: Judges, names: list[str], choice: Choice, *
         proposed=by_name(choice.proposed) if choice.proposed else {},
         accepted=choice.is_ensemble,
         score=choice.ensemble_score,
+        noise=choice.ensemble_noise,
         gain=choice.gain,
         gain_noise=choice.gain_noise,
         share=choice.share,

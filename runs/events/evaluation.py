@@ -80,8 +80,9 @@ class EvaluationFinished(Event):
     sees it. `promoted` says whether it is the new best (None: an older journal, where the
     better score decided). `folds` is how many blends the score is over; `distrust_reason` why it is not trusted;
     `claimed` the last score the solution printed of itself; `notes` what the model sees beside the score.
-    `first_score` and `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` is
-    the score over all folds where `score` is that of the first fold, because the others scored suspiciously better.
+    `first_score` and `first_noise` are those of the first fold, whose labels the agent does not know. `mean_score` and
+    `mean_noise` are those over all folds where `score` is that of the first fold, because the others scored
+    suspiciously better.
     `seconds` is the uncached time on the first fold, the sum of each step's last real run, from which everything is
     planned; `spent_seconds` is how long its jobs really took now (None: as long). `steps` says how each step ended.
     """
@@ -111,6 +112,7 @@ class EvaluationFinished(Event):
     first_score: float | None = None
     first_noise: float | None = None
     mean_score: float | None = None
+    mean_noise: float | None = None
     distrust_reason: str = ""
     claimed: float | None = None
     notes: list[str] = Field(default_factory=list)
@@ -195,7 +197,8 @@ class Decided(Event):
     """One decision of the final selection, with its numbers.
 
     `step`: finalists, reproduced, replicas, select (fresh, halves), reported (the score of the submission and the rows
-    it comes from), ensemble, refit, record. `chosen` names the winner.
+    it comes from), ensemble, refit, record. `chosen` names the winner. In `numbers`, `judged` and `estimates` give the
+    score of each finalist, and `judged_noise` and `estimates_noise` one standard error (none in an older journal).
     """
 
     kind: Literal["decided"] = "decided"

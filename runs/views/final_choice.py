@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from runs.events.registry import Decided
 from runs.state import Evaluation, State
@@ -50,11 +51,17 @@ def submitted_evaluation(state: State) -> Evaluation | None:
     if reported is not None and is_of_record and reported.numbers.get("score") is not None:
         return first.with_score(reported.numbers["score"], reported.numbers.get("noise"))
     if len(members) > 1 and ensemble is not None and ensemble.numbers.get("accepted"):
-        return first.with_score(ensemble.numbers.get("estimate", ensemble.numbers["score"]))
+        numbers = ensemble.numbers
+        return first.with_score(numbers.get("estimate", numbers["score"]), numbers.get("noise"))
     selection = _selection(state)
     numbers = selection.numbers if selection else {}
-    score = numbers.get("estimates", numbers.get("judged", {})).get(first.id)
-    return first if score is None or score == first.score else first.with_score(score)
+    score, noise = score_of(numbers, "estimates" if "estimates" in numbers else "judged", first.id)
+    return first if score is None or score == first.score else first.with_score(score, noise)
+
+
+def score_of(numbers: Mapping[str, Any], kind: str, name: str) -> tuple[float | None, float | None]:
+    """A finalist's score in the numbers of a decision, `judged` or `estimates`, and its noise."""
+    return numbers.get(kind, {}).get(name), numbers.get(f"{kind}_noise", {}).get(name)
 
 
 def result_evaluation(state: State) -> Evaluation | None:
@@ -117,7 +124,9 @@ def _memorizing_lines(state: State, scored: list[Evaluation]) -> Iterator[str]:
         return
     protected = [e for e in scored if e.result.mean_score is not None]
     if protected:
-        names = ", ".join(f"{e.id} ({score_text(e.result.mean_score)} over all folds)" for e in protected)
+        names = ", ".join(
+            f"{e.id} ({score_text(e.result.mean_score, e.result.mean_noise)} over all folds)" for e in protected
+        )
         yield (
             f"- {len(protected)} of {len(scored)} evaluations show the score of the first fold, because the other "
             f"folds, whose labels the agent knows, scored better by more than noise: {names}"
@@ -136,13 +145,14 @@ def _rule_rows(state: State, scored: list[Evaluation]) -> Iterator[str]:
         yield f"| verdicts of the search | {state.best.id} | {score_text(state.best.score, state.best.noise)} |"
     for step, rows in SELECTION_ROWS.items():
         if (decision := state.decisions.get(step)) is not None:
-            score = decision.numbers.get("judged", {}).get(decision.chosen)
-            yield f"| {rows} | {decision.chosen} | {score_text(score)} |"
+            score = score_text(*score_of(decision.numbers, "judged", decision.chosen))
+            yield f"| {rows} | {decision.chosen} | {score} |"
     if (decision := state.decisions.get("ensemble")) is not None:
         status = "accepted" if decision.numbers.get("accepted") else "rejected"
         members = [name for name, weight in decision.numbers.get("proposed", {}).items() if weight]
         if len(members) > 1:
-            yield f"| ensemble ({status}) | {' + '.join(members)} | {score_text(decision.numbers.get('score'))} |"
+            score = score_text(decision.numbers.get("score"), decision.numbers.get("noise"))
+            yield f"| ensemble ({status}) | {' + '.join(members)} | {score} |"
     if (decision := state.decisions.get("refit")) is not None:
         status = "accepted" if decision.chosen else "rejected"
         yield f"| refit on all labelled rows | {status} | {one_line(decision.why)} |"
@@ -169,8 +179,9 @@ def _progress_table(state: State, scored: list[Evaluation]) -> Iterator[str]:
         promoted = [e for e in so_far if e.became_best]
         claims = [e.result.claimed for e in so_far if e.result.claimed is not None]
         claim = score_text((min if state.lower_is_better else max)(claims)) if claims else "-"
-        by_verdict = score_text(promoted[-1].score) if promoted else "-"
-        yield f"| {number} | {score_text(_best(so_far, state).score)} | {by_verdict} | {claim} |"
+        by_verdict = score_text(promoted[-1].score, promoted[-1].noise) if promoted else "-"
+        top = _best(so_far, state)
+        yield f"| {number} | {score_text(top.score, top.noise)} | {by_verdict} | {claim} |"
     yield ""
 
 

@@ -54,10 +54,11 @@ class Choice:
 
     `judges` says which rows decided. `searched` and `judged` are the candidates' scores on the search rows and on the
     judging rows. `estimates` are those on the judging rows, or on the first fold where they beat it by more than noise:
-    of that fold alone the agent does not know the labels. `estimate` and `estimate_noise` (one standard error) are the
-    reported score of what is submitted, from rows that were not used to choose; None if there are none. `proposed` are
-    the weights of the proposed ensemble, `ensemble_score` its score on the judging rows, `gain` how much better it is
-    there than the pick, `share` the share of draws in its favour.
+    of that fold alone the agent does not know the labels. `judged_noise` and `estimates_noise` are one standard error
+    of each (None: not known), `ensemble_noise` that of `ensemble_score`. `estimate` and `estimate_noise` (one standard
+    error) are the reported score of what is submitted, from rows that were not used to choose; None if there are
+    none. `proposed` are the weights of the proposed ensemble, `ensemble_score` its score on the judging rows, `gain`
+    how much better it is there than the pick, `share` the share of draws in its favour.
     """
 
     pick: int
@@ -66,11 +67,14 @@ class Choice:
     searched: list[float]
     judged: list[float]
     estimates: list[float]
+    judged_noise: list[float | None] = field(default_factory=list)
+    estimates_noise: list[float | None] = field(default_factory=list)
     estimate: float | None = None
     estimate_noise: float | None = None
     is_ensemble: bool = False
     proposed: list[float] = field(default_factory=list)
     ensemble_score: float | None = None
+    ensemble_noise: float | None = None
     gain: float | None = None
     gain_noise: float | None = None
     share: float | None = None
@@ -129,7 +133,23 @@ def choose(
     estimate = _score_trials(trials)
     if not reporting and _may_be_memorized(judges, search) and estimate[0] is not None:
         estimate = protect_score((estimate[0], estimate[1]), search, choice.weights)
-    return replace(choice, estimate=estimate[0], estimate_noise=estimate[1])
+    noises = _noises(pool_rare_classes(judging or search))
+    scores = zip(choice.judged, choice.estimates, noises, strict=True)
+    shown = [
+        noise if own == judged else protect_score((judged, noise), search, _one_hot(index, len(noises)))[1]
+        for index, (judged, own, noise) in enumerate(scores)
+    ]
+    return replace(choice, judged_noise=noises, estimates_noise=shown, estimate=estimate[0], estimate_noise=estimate[1])
+
+
+def _noises(folds: Sequence[Fold]) -> list[float | None]:
+    """One standard error of each candidate's score; None where it is not known."""
+    from tasks.metrics.bootstrap import draw_scores, estimate_noise
+
+    try:
+        return estimate_noise(folds, draw_scores(folds))
+    except NoScore:
+        return [None] * len(folds[0].predictions)
 
 
 def _may_be_memorized(judges: Judges, search: Sequence[Fold]) -> bool:
@@ -244,12 +264,14 @@ def _cross_halves(folds: Sequence[Fold], groups: Sequence[int]) -> list[Trial]:
 
 def _compare_with_pick(trials: Sequence[Trial], lower: bool) -> dict[str, Any]:
     """The ensemble against the pick on rows that chose neither."""
-    from tasks.metrics.bootstrap import compare_candidates, draw_scores, score_candidates
+    from tasks.metrics.bootstrap import compare_candidates, draw_scores, estimate_noise, score_candidates
 
     folds = [with_ensemble(fold, weights, pick) for rows, weights, pick in trials for fold in rows]
     scores = score_candidates(folds)
-    paired = compare_candidates(scores, draw_scores(folds), lower)
-    return {"ensemble_score": scores[0], "gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
+    draws = draw_scores(folds)
+    paired, noise = compare_candidates(scores, draws, lower), estimate_noise(folds, draws)[0]
+    gain = {"gain": paired.gain, "gain_noise": paired.noise, "share": paired.share}
+    return {"ensemble_score": scores[0], "ensemble_noise": noise, **gain}
 
 
 def _one_hot(pick: int, count: int) -> list[float]:
@@ -296,25 +318,11 @@ def targets_of(folder: Path) -> list[str]:
 
 
 def _distance(request: dict[str, Any]) -> Reply:
-    import numpy as np
-
-    from tasks.judging.frames import frames
+    from tasks.judging.ensemble import distance
 
     blend = load_blend(Path(request["blend"]))
-    targets = targets_of(blend.folder)
-    tables = [read_columns(Path(file)) for file in request["files"]]
-    has_labels = blend.metric.needs == "labels"
-    first, second = frames(tables[0], tables[1], targets, not has_labels)
-    if has_labels:
-        return {"distance": float((first != second).to_numpy().mean())}
-    values, others = first.to_numpy(float), second.to_numpy(float)
-    scale = np.nan_to_num(np.nanstd(values, axis=0))
-    scale = np.where(scale > 0, scale, 1.0)
-    difference = (values - others) / scale
-    # Missing in both: no difference. Missing in one: one standard deviation.
-    both_missing = np.isnan(values) & np.isnan(others)
-    difference = np.where(both_missing, 0.0, np.where(np.isnan(difference), 1.0, difference))
-    return {"distance": float(np.mean(np.sqrt((difference**2).mean(axis=0))))}
+    first, second = (read_columns(Path(file)) for file in request["files"])
+    return {"distance": distance(blend.metric, targets_of(blend.folder), first, second)}
 
 
 def _perform(request: dict[str, Any]) -> Reply:

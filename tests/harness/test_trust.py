@@ -221,6 +221,7 @@ def test_submission_that_the_code_does_not_reproduce_is_not_submitted(tmp_path: 
     assert (
         result is not None and summary["score"] == result.score == made["select"].numbers["judged"][honest.evaluation]
     )
+    assert made["select"].numbers["judged_noise"][honest.evaluation] > 0
     assert summary["score"] != honest.score, "the summary shows a score on rows that were not used to choose"
     assert result.noise is not None and result.noise == made["reported"].numbers["noise"]
     assert f"submitted: {score_text(result.score, result.noise)}" in (only_run(tmp_path) / "report.md").read_text()
@@ -239,7 +240,7 @@ def test_two_solutions_with_different_errors_are_averaged(tmp_path: Path) -> Non
     assert first.score and second.score and first.folds == second.folds == 5
     made = decisions(events)["ensemble"]
     assert made.numbers["accepted"] and set(made.chosen.split()) == {first.evaluation, second.evaluation}
-    assert made.numbers["score"] < min(first.score, second.score)
+    assert made.numbers["score"] < min(first.score, second.score) and made.numbers["noise"] > 0
     with (tmp_path / "sum" / "public" / "test.csv").open() as file:
         mean = {row["key"]: 0.74 * float(row["a"]) + 0.7 * float(row["b"]) for row in csv.DictReader(file)}
     with (only_run(tmp_path) / "submission.csv").open() as file:

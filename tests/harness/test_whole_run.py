@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from runs.events.registry import (
     ToolFinished,
     ToolStarted,
 )
+from runs.state import fold
+from runs.views.final_choice import result_evaluation
+from runs.views.format import evaluation_text, score_text
 from tests.playing import events_of, harness, harness_here, only_run
 
 ISOLATING = "bubblewrap" if shutil.which("bwrap") else "local"
@@ -57,6 +61,28 @@ def test_run_prints_its_progress(played: tuple[Path, str]) -> None:
     assert "attempt 2 of 3 (improve) starts from commit" in printed
     assert "estimate from held-out rows" in printed
     assert ("labels unprotected" in printed) == (ISOLATING == "local")
+
+
+def test_all_views_give_the_same_numbers(played: tuple[Path, str]) -> None:
+    home, printed = played
+    state = fold(events_of(only_run(home)))
+    shown, listed = (harness_here(home, *command)[1] for command in (("show", "last"), ("runs",)))
+    report = (only_run(home) / "report.md").read_text()
+    scored = [one for one in state.evaluations.values() if one.score is not None]
+    assert scored
+    for one in scored:
+        text = evaluation_text(one, state)
+        assert f"evaluation {one.id}: {text}" in printed
+        assert f"evaluation {one.id} **scored: {text}**" in shown
+    for attempt in state.attempts:
+        told = [one.shown_score.split(" ± ") for one in scored if one.attempt == attempt.number and one.shown_score]
+        claimed = re.findall(r"scored (-?[\d.]+) ± ([\d.]+)", attempt.did)
+        assert {tuple(map(float, pair)) for pair in claimed} <= {tuple(map(float, pair)) for pair in told}
+    result = result_evaluation(state)
+    assert result is not None
+    final = score_text(result.score, result.noise)
+    (end,) = (line for line in printed.splitlines() if "  ended (" in line)
+    assert "±" in final and all(final in text for text in (end, report.splitlines()[0], listed))
 
 
 def test_replies_and_starts_are_recorded_before_their_results(played: tuple[Path, str]) -> None:

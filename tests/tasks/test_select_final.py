@@ -71,6 +71,7 @@ def test_select_rows_report_alone_where_fresh_folds_decide() -> None:
 def test_without_unused_rows_a_pick_has_no_reported_score() -> None:
     choice = choose([make_fold(2, 0.5, 0.55, same=True)], None, "halves")
     assert (choice.pick, choice.is_ensemble, choice.estimate) == (0, False, None)
+    assert all(choice.judged_noise) and choice.estimates_noise == choice.judged_noise
 
 
 @pytest.mark.parametrize("judges", ["fresh", "halves"])

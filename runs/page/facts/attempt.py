@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runs.events.registry import EvaluationFinished, Event, NotesKept
+from runs.events.registry import EvaluationFinished, Event, FoldFinished, NotesKept
 from runs.page.facts.diffs import diff_facts
 from runs.page.facts.jobs import job_facts
 from runs.page.facts.logs import tail_of_log
@@ -91,7 +91,7 @@ def _parents(attempt: Attempt, view: RunView) -> list[dict[str, Any]]:
         {
             "commit": commit,
             "attempt": by_commit[commit].attempt if commit in by_commit else 0,
-            "score": score_text(by_commit[commit].score) if commit in by_commit else "unknown",
+            "score": score_text(by_commit[commit].score, by_commit[commit].noise) if commit in by_commit else "unknown",
         }
         for commit in attempt.parents
     ]
@@ -159,15 +159,20 @@ def _folds(evaluation: Evaluation, view: RunView) -> list[dict[str, str]]:
         return []
     finished = evaluation.finished
     first = finished.first_score if finished and finished.first_score is not None else None
-    rows = [{"name": "fold 0", "score": score_text(first), "time": ""}] if first is not None else []
+    noise = finished.first_noise if finished else None
+    rows = [{"name": "fold 0", "score": score_text(first, noise), "time": ""}] if first is not None else []
     return rows + [
         {
             "name": fold,
-            "score": (score_text(result.score) if result.score is not None else result.status) if result else "open",
+            "score": _fold_score(result) if result else "open",
             "time": duration_text(result.seconds) if result else "",
         }
         for fold, result in found
     ]
+
+
+def _fold_score(result: FoldFinished) -> str:
+    return score_text(result.score, result.noise) if result.score is not None else result.status
 
 
 def _steps(finished: EvaluationFinished) -> Iterator[dict[str, str]]:

@@ -11,6 +11,7 @@ from runs.views.final_choice import (
     SELECTION_ROWS,
     holdout_queries,
     members_of_record,
+    score_of,
     submitted_evaluation,
     why_best_not_submitted,
 )
@@ -49,15 +50,15 @@ def _before_the_end(state: State) -> str:
 
 def _finalists(decision: Decided, state: State) -> str:
     names = decision.chosen.split()
-    scores = decision.numbers.get("scores", {})
-    listed = ", ".join(f"{name} ({score_text(scores.get(name))})" for name in names)
+    finalists = (state.evaluations[name] for name in names if name in state.evaluations)
+    listed = ", ".join(f"{one.id} ({score_text(one.score, one.noise)})" for one in finalists)
     scored = sum(evaluation.score is not None for evaluation in state.evaluations.values())
     return f"{len(names)} of {scored} scored evaluations became finalists: {listed}."
 
 
 def _selection(decision: Decided, _: State) -> str:
     judged = decision.numbers.get("judged", {})
-    listed = ", ".join(f"{name} {score_text(score)}" for name, score in judged.items())
+    listed = ", ".join(f"{name} {score_text(*score_of(decision.numbers, 'judged', name))}" for name in judged)
     rows = SELECTION_ROWS.get(decision.step, decision.step)
     return f"On {rows} they scored {listed}. {decision.chosen or 'None'} won: {one_line(decision.why)}."
 
@@ -72,7 +73,7 @@ def _ensemble(decision: Decided, _: State) -> str:
     status = "accepted" if decision.numbers.get("accepted") else "rejected"
     if len(members) < 2:
         return f"No ensemble was possible: {one_line(decision.why)}."
-    score = score_text(decision.numbers.get("score"))
+    score = score_text(decision.numbers.get("score"), decision.numbers.get("noise"))
     return f"An ensemble of {' + '.join(members)} scored {score} and was {status}: {one_line(decision.why)}."
 
 
@@ -116,8 +117,8 @@ def _table_row(name: str, state: State, numbers: dict[str, Any], record: set[str
         "name": name,
         "attempt": str(evaluation.attempt),
         "search": score_text(evaluation.score, evaluation.noise),
-        "fresh": score_text(numbers.get("judged", {}).get(name)),
-        "estimate": score_text(numbers.get("estimates", {}).get(name)),
+        "fresh": score_text(*score_of(numbers, "judged", name)),
+        "estimate": score_text(*score_of(numbers, "estimates", name)),
         "claimed": score_text(claimed),
         "chosen": "submitted" if name in record else "",
     }
