@@ -151,4 +151,6 @@ def _for_numbers(values: Sequence[float], name: str, distinct: int) -> tuple[str
         return "rmsle", f"{name} is {kind}, and {tail}"
     if low > 0 and (high >= LONG_TAIL * median or (is_price and high >= SKEWED * median)):
         return "rmsle", f"{name} is {'a price' if is_price else 'a size from 0 up'}, and {tail}"
+    if distinct <= MAX_CLASSES and low == 0:
+        return "rmse", f"{name} looks like a count; --types {name}=category makes its numbers labels"
     return "rmse", f"{name} has {distinct:,} different numbers"

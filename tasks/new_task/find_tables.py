@@ -49,6 +49,18 @@ def find_tables(folder: Path) -> Tables | None:
     return Tables(train, _best(of_test, "test"), sample, labels if features else None)
 
 
+def note_left_tables(tables: Tables) -> list[str]:
+    """Advice where the folder of train, test and sample has other tables."""
+    used = {path for path in (tables.train, tables.test, tables.sample, tables.labels) if path}
+    if len({path.parent for path in used}) > 1:
+        return []
+    left = sorted(path.name for path in tables.train.parent.iterdir() if path not in used and is_table(path))
+    if not left:
+        return []
+    are = "is" if len(left) == 1 else "are"
+    return [f"{', '.join(left[:5])} {are} not part of the task; join what the model needs of it to train and test"]
+
+
 def _stem(path: Path) -> str:
     return path.name.partition(".")[0]
 

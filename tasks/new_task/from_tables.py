@@ -19,7 +19,7 @@ from tasks.new_task.check_target import check_metric, check_target
 from tasks.new_task.choose_metric import choose_metric, empty_is_an_answer
 from tasks.new_task.column_types import Column, apply_types, check_times, describe_types, find_types
 from tasks.new_task.description import describe_task
-from tasks.new_task.find_tables import Tables
+from tasks.new_task.find_tables import Tables, note_left_tables
 from tasks.new_task.match_tables import Matched, match_tables
 from tasks.new_task.media import Media, copy_media, describe_media, note_left_files
 from tasks.new_task.private_rows import keep_true_claims
@@ -81,6 +81,7 @@ def make_from_tables(
     findings.facts.append(f"{len(read.test):,} rows are to be predicted, whose answers are not there")
     findings.advice += advice_on(train, read.id, features, read.labels, request)
     findings.advice += [] if parts.media.kinds else note_left_files(tables.train.parent)
+    findings.advice += note_left_tables(tables)
     read = replace(read, train=train, predicted=target.predicted)
     read = replace(read, sample=_valid_sample(read, target, metric, findings))
     say("writing the task", 0, 0)

@@ -41,7 +41,7 @@ def read_table(path: Path, findings: Findings, wanted: Sequence[str] = ()) -> Co
     if not table.header or not len(table):
         raise TaskError(f"{path}: has no rows below its header. Give a table with a header and one row per example.")
     table = _without_row_numbers(_without_spaces(_without_headers(table, findings), findings), findings)
-    table = _without_title(table, str(path), findings)
+    table = _without_title(_without_empty_columns(table, findings), str(path), findings)
     _check_header(path, table)
     return table
 
@@ -102,6 +102,16 @@ def _without_row_numbers(table: Columns, findings: Findings) -> Columns:
         return table
     findings.facts.append("left out the first column, which has no name and counts the rows")
     return Columns(table.header[1:], [table.column_at(index) for index in range(1, len(table.header))])
+
+
+def _without_empty_columns(table: Columns, findings: Findings) -> Columns:
+    """The table without columns that have neither a name nor cells, as a separator at the end of each row makes."""
+    columns = [table.column_at(index) for index in range(len(table.header))]
+    kept = [place for place, name in enumerate(table.header) if name.strip() or any(map(str.strip, columns[place]))]
+    if len(kept) == len(columns) or not kept:
+        return table
+    findings.facts.append(f"left out {len(columns) - len(kept)} columns that have neither a name nor cells")
+    return Columns([table.header[place] for place in kept], [columns[place] for place in kept])
 
 
 def _without_title(table: Columns, shown: str, findings: Findings) -> Columns:

@@ -144,6 +144,13 @@ def test_title_above_the_header_is_left_out_and_told(above: str, separator: str,
     assert any(f"is row {row}," in guess for guess in created.findings.guesses), created.findings.guesses
 
 
+def test_separator_at_the_end_of_each_row_makes_no_column(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("x,y,\n" + "".join(f"{row},{row * 7 % 5},\n" for row in range(ROWS)))
+    task, created = made(tmp_path / "d.csv", "y")
+    assert read_table(task.public / "train.csv")[0] == ["row_id", "x", "y"]
+    assert "left out 1 columns that have neither a name nor cells" in created.findings.facts
+
+
 def test_title_of_a_sheet_is_left_out(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()

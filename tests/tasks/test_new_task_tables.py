@@ -317,7 +317,9 @@ def test_id_of_the_sample_may_join_columns_of_test(tmp_path: Path) -> None:
     write_table(tmp_path / "test.csv", [["Shop", "Date"], *(row[:2] for row in test)])
     ids = [f"{shop}_{day}" for shop, day, _ in test]
     write_table(tmp_path / "sampleSubmission.csv", [["Id", "Sales"], *([name, "0"] for name in ids)])
+    write_table(tmp_path / "shops.csv", [["Shop", "Type"], ["1", "A"]])
     task, created = made(tmp_path, time="Date")
+    assert any(advice.startswith("shops.csv is not part of the task") for advice in created.findings.advice)
     assert task.submission.id == "Id" and "Id of the sample is Shop_Date, so all rows got it" in created.findings.facts
     assert read_table(task.public / "test.csv")[1] == [ids[0], *test[0][:2]]
     assert read_table(task.submission.sample)[0] == ["Id", "Sales"]
