@@ -8,6 +8,8 @@ from runs.events.registry import PlanMade
 
 CHANGE = 1.5
 """The time kept back is planned again when the best solution takes this many times longer or shorter than planned."""
+SINCE_THEN = "; since then "
+"""Between why a run is scored on these folds and why its times were planned again."""
 MIN_HALVED_ROWS = 200
 """Fewer held-out rows are not halved: what is left would be too few for a score."""
 PROMISING_SHARE = 0.5
@@ -32,7 +34,8 @@ def update(run: Run) -> None:
     seconds = best.result.seconds
     if max(seconds, 1.0) / max(plan.seconds, 1.0) > CHANGE or max(plan.seconds, 1.0) / max(seconds, 1.0) > CHANGE:
         kept_back = round(_kept_back(run, plan.folds, seconds), 1)
-        why = f"the best solution takes {seconds:.0f} s, {plan.seconds:.0f} s were planned"
+        first_why = plan.why.partition(SINCE_THEN)[0]
+        why = f"{first_why}{SINCE_THEN}the best solution takes {seconds:.0f} s, {plan.seconds:.0f} s were planned"
         changes = {"seconds": round(seconds, 3), "kept_back": kept_back, "why": why, "attempt": 0}
         run.record(plan.model_copy(update=changes))
 
@@ -46,8 +49,9 @@ def plan_again(run: Run) -> None:
         kept_back = round(_kept_back(run, plan.folds, plan.seconds), 1)
         allowance = round(min(1e9, max(plan.allowance, run.state.fold_seconds + _allowance(run))), 1)
         if (kept_back, allowance) != (plan.kept_back, plan.allowance):
-            changes = {"kept_back": kept_back, "allowance": allowance, "why": "the budget was extended", "attempt": 0}
-            run.record(plan.model_copy(update=changes))
+            changes = {"kept_back": kept_back, "allowance": allowance, "attempt": 0}
+            why = f"{plan.why.partition(SINCE_THEN)[0]}{SINCE_THEN}the budget was extended"
+            run.record(plan.model_copy(update={**changes, "why": why}))
 
 
 def search_half(run: Run, is_sampled: bool = False) -> int | None:

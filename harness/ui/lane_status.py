@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from runs.views.format import duration_text, one_line
+from runs.views.format import duration_text, fold_text, one_line
 
 if TYPE_CHECKING:
     from runs.state import LaneState, State
@@ -36,18 +35,6 @@ def final_selection_text(state: State) -> str:
         return f"final selection: running {', '.join(running)} again"
     step = list(state.decisions)[-1]
     return f"final selection: after the step {step!r}"
-
-
-def fold_text(name: str, state: State) -> str:
-    """A fold as people read it: `fold 4 of 5`, `fresh fold 2`, `all labelled rows`."""
-    if name == "refit":
-        return "all labelled rows"
-    fresh = re.fullmatch(r"fresh\d+-fold(\d+)", name)
-    if fresh:
-        return f"fresh fold {int(fresh[1]) + 1}"
-    number = int(name.removeprefix("fold") or 0) + 1 if name.removeprefix("fold").isdigit() or not name else 0
-    total = state.plan.folds if state.plan else 0
-    return f"fold {number} of {total}" if number and total else f"fold {number}" if number else name
 
 
 def _step(lane: LaneState, *, is_evaluating: bool) -> str:

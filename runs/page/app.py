@@ -31,6 +31,7 @@ from runs.page.facts.logs import PAGE_BYTES, LogPage, read_log
 from runs.page.facts.run_view import RunView
 from runs.page.facts.turn import text_of, turn_facts
 from runs.page.facts.window import window_facts
+from runs.page.facts.winning_code import winning_code
 from runs.page.live import live_of_all, live_of_run
 from runs.page.render import STATIC, make_environment
 from runs.page.security import MAX_BODY, Access, Guard, is_same
@@ -234,6 +235,10 @@ class Pages:
         can_fork = not self._is_graded(name) and not is_driven(view.folder)
         return self.render("attempt.html", run_id=name, a=facts, can_steer=can_steer, can_fork=can_fork)
 
+    def code(self, request: Request) -> Response:
+        name = request.path_params["run"]
+        return self.render("code.html", run_id=name, members=winning_code(self.ready(name, PAGE_SECONDS)))
+
     def search(self, request: Request) -> Response:
         words = request.query_params.get("q", "").strip()[:200]
         if not words:
@@ -329,6 +334,7 @@ def make_app(sources: Sources, access: Access) -> Starlette:
         Route(f"{run}/turn/{{turn:int}}/window", pages.window),
         Route(f"{run}/rows", pages.rows),
         Route(f"{run}/search", pages.search),
+        Route(f"{run}/code", pages.code),
         Route(f"{run}/event/{{seq:int}}", pages.event),
         Route(f"{run}/job/{{job}}", pages.job),
         Route(f"{run}/attempt/{{attempt:int}}", pages.attempt),

@@ -30,6 +30,11 @@ def score_text(score: float | None, noise: float | None = None) -> str:
     return shown if noise is None else f"{shown} ± {noise:.{digits}f}"
 
 
+def gain_text(gain: float, noise: float | None) -> str:
+    """A paired gain with one standard error, such as `+0.0031 ± 0.0017`."""
+    return f"{'-' if gain < 0 else '+'}{score_text(abs(gain), noise or None)}"
+
+
 def marked_score(score: float | None, noise: float | None, state: State) -> str:
     """A score with its noise, marked if the labels were not protected."""
     text = score_text(score, noise)
@@ -45,6 +50,18 @@ def evaluation_text(evaluation: Evaluation, state: State) -> str:
     if evaluation.status == "unscored":
         return "valid, not scored (the task has no labels to hold out)"
     return evaluation.status or "not finished"
+
+
+def fold_text(name: str, state: State) -> str:
+    """A fold as people read it: `fold 4 of 5`, `fresh fold 2`, `all labelled rows`."""
+    if name == "refit":
+        return "all labelled rows"
+    fresh = re.fullmatch(r"fresh\d+-fold(\d+)", name)
+    if fresh:
+        return f"fresh fold {int(fresh[1]) + 1}"
+    number = int(name.removeprefix("fold") or 0) + 1 if name.removeprefix("fold").isdigit() or not name else 0
+    total = state.plan.folds if state.plan else 0
+    return f"fold {number} of {total}" if number and total else f"fold {number}" if number else name
 
 
 def is_protected(state: State) -> bool:

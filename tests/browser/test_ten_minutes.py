@@ -1,4 +1,4 @@
-"""Twenty questions of a reviewer about a recorded run: each answer can be seen after at most three clicks.
+"""Questions of a reviewer about a recorded run: each answer can be seen after at most three clicks.
 
 The run (`tests/runs/recorded`) was played by the demo model on digits with two lanes. The answers are read from its
 journal, not from the page.
@@ -63,6 +63,7 @@ QUESTIONS: list[tuple[str, list[str], list[str]]] = [
     ("Which lessons of earlier runs did it read?", RUN, LESSONS.shown[:3] or ["none"]),
     ("Which seed and packages? Did a person steer?", RUN, [f"seed\n{CREATED.settings.seed}", "scikit-learn", "no"]),
     ("Which command makes the winning file?", attempt(WINNER.attempt), [WINNER.command.splitlines()[0][:60]]),
+    ("What is the winning code?", [*RUN, "text=The winning code"], [f"{WINNER.id} of attempt", "import"]),
     ("What did the winner change?", attempt(WINNER.attempt), ["solution.py", "lines added"]),
     ("Why was the move of attempt 4 chosen?", attempt(4), [MOVE.move, MOVE.reasons[0]]),
     ("What did a solution claim of itself?", attempt(CLAIM.attempt), ["its own CV", score_text(CLAIM.claimed)]),
@@ -81,8 +82,8 @@ def recorded(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield from watch(browser, server)
 
 
-def test_there_are_twenty_questions() -> None:
-    assert len(QUESTIONS) == 20 and all(len(clicks) <= 3 for _, clicks, _ in QUESTIONS)
+def test_each_question_takes_three_clicks_at_most() -> None:
+    assert len(QUESTIONS) >= 20 and all(len(clicks) <= 3 for _, clicks, _ in QUESTIONS)
 
 
 @pytest.mark.parametrize(("question", "clicks", "answers"), QUESTIONS, ids=[q for q, _, _ in QUESTIONS])
@@ -91,7 +92,7 @@ def test_the_answer_is_visible(recorded: Watched, question: str, clicks: list[st
     for click in clicks:
         page.click(click)
         page.wait_for_load_state("domcontentloaded")
-    page.wait_for_selector("h1")
+    page.wait_for_function("answer => document.body.innerText.includes(answer)", arg=answers[0])
     seen = re.sub(r"[ \t\xa0]+", " ", recorded.text())
     for answer in answers:
         assert answer in seen, question

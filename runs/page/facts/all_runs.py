@@ -102,6 +102,7 @@ class AllRuns:
     def _row_of(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         name = folder.name
         is_live = not facts["status"].startswith("ended") and is_driven(folder)
+        grade, estimated = self.grade(name), facts["medal_estimate"] or ""
         score, noise = facts.get("score", facts.get("best_score")), facts.get("noise", facts.get("best_noise"))
         prompt = facts.get("prompt_tokens") or 0
         return {
@@ -111,10 +112,10 @@ class AllRuns:
             "model": facts["model"],
             "status": _status(facts["status"], is_live),
             "is_live": is_live,
-            "marks": list(_marks(facts, self.grade(name) is not None)),
+            "marks": list(_marks(facts, grade is not None)),
             "score": score_text(score, noise),
             "score_value": "" if score is None else score,
-            "medal": facts["medal_estimate"] or "",
+            "medal": graded_medal(grade) or (estimated and f"{estimated} (estimate)"),
             "spark": spark(facts.get("progress") or [], facts["lower_is_better"]),
             "attempts": facts["attempts"],
             "hours": duration_text(facts["active_seconds"]),
@@ -123,6 +124,14 @@ class AllRuns:
             "cost_value": facts["cost"],
             "cache": f"{facts.get('cached_tokens', 0) / prompt:.0%}" if prompt else "",
         }
+
+
+def graded_medal(grade: dict[str, Any] | None) -> str:
+    """The medal that `harness score` found; empty if it did not grade the run."""
+    report = (grade or {}).get("report")
+    if not isinstance(report, dict) or report.get("score") is None:
+        return ""
+    return next((name for name in ("gold", "silver", "bronze") if report.get(f"{name}_medal")), "no medal")
 
 
 def _status(status: str, is_live: bool) -> str:

@@ -14,7 +14,15 @@ from runs.page.facts.run_view import RunView
 from runs.serialization import JournalError
 from runs.state import Attempt, Evaluation
 from runs.usage.job_use import JobUse, use_texts
-from runs.views.format import duration_text, evaluation_text, money_text, one_line, printable_lines, score_text
+from runs.views.format import (
+    duration_text,
+    evaluation_text,
+    fold_text,
+    money_text,
+    one_line,
+    printable_lines,
+    score_text,
+)
 
 MOST_CHARACTERS = 40_000
 """Longer texts of the model are cut on the page of an attempt; search and the pages of turns have them."""
@@ -135,7 +143,8 @@ def _evaluation(evaluation: Evaluation, view: RunView) -> dict[str, Any]:
         "id": evaluation.id,
         "is_over": evaluation.finished is not None,
         "verdict": verdict_of(evaluation),
-        "outcome": f"{evaluation_text(evaluation, view.state)}{f', {finished.verdict}' if finished.verdict else ''}",
+        "outcome": evaluation_text(evaluation, view.state)
+        + (f", verdict {finished.verdict}" if finished.verdict else ""),
         "score": score_text(evaluation.score, evaluation.noise),
         "gain": gain_of(evaluation),
         "against": finished.against,
@@ -160,10 +169,11 @@ def _folds(evaluation: Evaluation, view: RunView) -> list[dict[str, str]]:
     finished = evaluation.finished
     first = finished.first_score if finished and finished.first_score is not None else None
     noise = finished.first_noise if finished else None
-    rows = [{"name": "fold 0", "score": score_text(first, noise), "time": ""}] if first is not None else []
+    name = fold_text("", view.state)
+    rows = [{"name": name, "score": score_text(first, noise), "time": ""}] if first is not None else []
     return rows + [
         {
-            "name": fold,
+            "name": fold_text(fold, view.state),
             "score": _fold_score(result) if result else "open",
             "time": duration_text(result.seconds) if result else "",
         }

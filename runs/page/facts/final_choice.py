@@ -136,20 +136,25 @@ def _trust(state: State) -> Iterator[str]:
         yield f"Solutions are scored on {splits}: {one_line(state.plan.why)}."
     if scored:
         yield (
-            f"{holdout_queries(state)} of {len(scored)} scored evaluations told the model more than that they are "
-            "within noise of the best."
+            f"The model was told the outcome of {holdout_queries(state)} of {len(scored)} scored evaluations; of the "
+            "others only that they are within noise of the best."
         )
-    yield from _distrusted(scored)
+    yield from _distrusted(scored, state)
     yield from _claims(scored, state)
 
 
-def _distrusted(scored: list[Evaluation]) -> Iterator[str]:
+def _distrusted(scored: list[Evaluation], state: State) -> Iterator[str]:
     distrusted = [one for one in scored if one.result.distrust_reason]
     if distrusted:
         names = ", ".join(f"{one.id} ({one_line(one.result.distrust_reason, 90)})" for one in distrusted[:5])
-        yield f"{len(distrusted)} evaluations are not trusted and cannot win: {names}."
+        yield f"{len(distrusted)} of {len(scored)} evaluations are not trusted and cannot win: {names}."
     elif scored:
-        yield "No evaluation had to be distrusted: every solution scored about the same on folds it had not seen."
+        on_others = {name for (name, _), result in state.folds.items() if result and result.score is not None}
+        count = sum(one.id in on_others for one in scored)
+        yield (
+            f"No evaluation is distrusted. The code of {count} of {len(scored)} was also run on other rows, which "
+            "exposes memorized labels."
+        )
 
 
 def _claims(scored: list[Evaluation], state: State) -> Iterator[str]:

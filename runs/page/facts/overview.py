@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runs.page.facts.all_runs import graded_medal
 from runs.page.facts.charts import chart_data, hours_strip
 from runs.page.facts.final_choice import choice_facts
 from runs.page.facts.graph import Graph, graph_of, path_of
@@ -22,6 +23,7 @@ from runs.views.format import (
     LABELS_UNPROTECTED,
     duration_text,
     evaluation_medal,
+    gain_text,
     model_text,
     money_text,
     one_line,
@@ -99,8 +101,7 @@ def _grade_sentence(grade: dict[str, Any] | None) -> str:
     report = (grade or {}).get("report", {})
     if report.get("score") is None:
         return ""
-    medal = next((name for name in ("gold", "silver", "bronze") if report.get(f"{name}_medal")), "no medal")
-    return f"Graded on the private answers: {report['score']:.5g}, {medal}."
+    return f"Graded on the private answers: {report['score']:.5g}, {graded_medal(grade)}."
 
 
 def _figures(view: RunView) -> list[tuple[str, str, str]]:
@@ -118,7 +119,7 @@ def _figures(view: RunView) -> list[tuple[str, str, str]]:
         ("score", score_text(result.score, result.noise) if result else "none", "± one standard error"),
         ("medal", medal or "none", "an estimate" if medal else "no medal lines are known"),
         ("attempts", f"{len(state.attempts)}", f"{len(state.evaluations)} evaluations, {scored} scored"),
-        ("turns", f"{state.turns:,}", f"{view.failures} failed requests"),
+        ("turns", f"{state.turns:,}", f"{view.failures} failed request{'s' * (view.failures != 1)}"),
         ("time", duration_text(view.times.position), f"{lanes} lane{'s' * (lanes != 1)}, {resumed}"),
         ("cost", spend, rate),
         ("tokens", f"{_short(state.prompt_tokens)} in", f"{_short(state.completion_tokens)} out"),
@@ -177,8 +178,7 @@ def gain_of(evaluation: Evaluation | None) -> str:
     finished = evaluation.finished if evaluation else None
     if finished is None or finished.gain is None:
         return ""
-    noise = f" ± {finished.gain_noise:.2g}" if finished.gain_noise else ""
-    return f"{finished.gain:+.2g}{noise}"
+    return gain_text(finished.gain, finished.gain_noise)
 
 
 def _graph(graph: Graph) -> dict[str, Any]:

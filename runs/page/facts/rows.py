@@ -125,7 +125,7 @@ _MARKS: dict[type[Event], Callable[[Any, State], tuple[str, str]]] = {
     Reminded: lambda event, _: ("plain", f"the harness said: {event.text}"),
     SubmissionChosen: lambda event, _: (
         "plain",
-        f"submission of record: {event.evaluation or 'the sample'}, {event.why}",
+        f"submission of record: {f'{event.evaluation}, ' if event.evaluation else ''}{event.why}",
     ),
     Steered: lambda event, _: ("pause", f"a person steered: {event.hint or 'start from ' + event.evaluation}"),
     PlayPaused: lambda event, _: ("pause", "paused by a person"),

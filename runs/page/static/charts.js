@@ -58,7 +58,7 @@
       ctx.setLineDash([6 * ratio, 4 * ratio]); ctx.lineWidth = 1.3 * ratio;
       ctx.beginPath(); ctx.moveTo(box.left, y); ctx.lineTo(box.left + box.width, y); ctx.stroke();
       ctx.setLineDash([]); ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-      ctx.textAlign = "left"; ctx.fillText(name, box.left + left * ratio, y - 3 * ratio);
+      ctx.textAlign = "left"; ctx.textBaseline = "bottom"; ctx.fillText(name, box.left + left * ratio, y - ratio);
     }
     for (const [hours, score, noise, verdict] of chart.evaluations) {
       if (hours > until) break;

@@ -6,7 +6,8 @@
   const run = document.body.dataset.run, list = document.getElementById("list"), space = list.querySelector(".space");
   const count = document.getElementById("count");
   let all = [], rows = [], only = "", current = Number(document.body.dataset.turn), from = -1, to = -1;
-  const clock = (hours) => `${Math.floor(hours)}:${String(Math.floor(hours * 60) % 60).padStart(2, "0")}`;
+  const two = (count) => String(Math.floor(count) % 60).padStart(2, "0");
+  const clock = (hours) => `${Math.floor(hours)}:${two(hours * 60)}:${two(hours * 3600)}`;
   function span(text, name) { const part = document.createElement("span"); part.textContent = text; if (name) part.className = name; return part; }
   function rowOf(place) {
     const row = rows[place], link = document.createElement("a");
