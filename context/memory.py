@@ -10,7 +10,7 @@ from context.contradictions import mark_contradictions
 from context.tokens import bytes_for
 from runs.state import Attempt, Evaluation, State
 from runs.views import verdict
-from runs.views.format import one_line
+from runs.views.format import money_text, one_line
 
 ROWS_SHARE, KEPT_SHARE = 0.5, 0.5
 """The share of the budget that rows may take, and that of it which they take right after the oldest were left out."""
@@ -23,9 +23,11 @@ FAULTY, MOST_TOLD = ("invalid", "failed", "timeout"), 400
 
 def render_entry(state: State, attempt: Attempt) -> str:
     """The entry of one finished attempt."""
+    parents = ", ".join(map(short_commit, attempt.parents or (None,)))
+    cost = f"cost: {money_text(attempt.cost)}; " if attempt.cost else ""
     lines = [
         f"## Attempt {attempt.number}",
-        f"parent: {short_commit(attempt.parent)}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; "
+        f"parent: {parents}; turns: {attempt.turns}; minutes: {attempt.active_seconds / 60:.1f}; {cost}"
         f"ended by {attempt.ended.replace('_', ' ')}",
     ]
     lines += [_render_tried(attempt, e) for e in state.evaluations_in(attempt.number)] or [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,14 @@ def test_the_entry_of_an_attempt_carries_the_mark() -> None:
     state = story()
     assert "scored 0.9612 [record: no evaluation" in render_entry(state, state.attempts[1])
     assert "scored 0.9612 [record: no evaluation" in render_memory(state, 2_000).partition("## Attempt 1")[0]
+
+
+def test_the_entry_of_an_attempt_names_every_parent_and_its_cost() -> None:
+    state = story()
+    merged = replace(state.attempts[1], parents=("a" * 40, "b" * 40), cost=0.25)
+    assert "parent: aaaaaaaaaa, bbbbbbbbbb;" in render_entry(state, merged)
+    assert "; cost: $0.2500; ended by" in render_entry(state, merged)
+    assert "parent: none;" in render_entry(state, state.attempts[0])
 
 
 def test_a_result_after_the_end_of_an_attempt_changes_none_of_its_words() -> None:
