@@ -21,7 +21,7 @@ from tasks.new_task.column_types import Column, apply_types, check_times, descri
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, note_left_tables
 from tasks.new_task.match_tables import Matched, match_tables
-from tasks.new_task.media import Media, copy_media, describe_media, note_left_files
+from tasks.new_task.media import Media, copy_media, describe_media, note_left_files, note_telling_media
 from tasks.new_task.private_rows import keep_true_claims
 from tasks.new_task.read_parts import Parts, read_parts, sample_of
 from tasks.new_task.request import CreatedTask, Findings, Progress, TaskRequest
@@ -278,6 +278,7 @@ def _copy_files(
     train, test, names = plan.read.train, plan.read.test, list(plan.media.kinds)
     if not names:
         return train, test, ()
+    findings.advice += note_telling_media(train, plan.media, plan.target.labels)
     both = Columns(names, [[*train.column(name), *test.column(name)] for name in names])
     order = shuffled_indices(len(both), f"order of files: {hash_of_cells(map(train.column, plan.target.labels))}")
     copied, static = copy_media(both, plan.media, order, public, findings, say)

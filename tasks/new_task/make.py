@@ -19,7 +19,15 @@ from tasks.new_task.column_types import Column, apply_types, describe_types, fin
 from tasks.new_task.description import describe_task
 from tasks.new_task.find_tables import Tables, find_tables, refuse_folder
 from tasks.new_task.from_tables import make_from_tables, renumber_ids
-from tasks.new_task.media import LABEL, Media, copy_media, describe_media, find_media, read_class_folders
+from tasks.new_task.media import (
+    LABEL,
+    Media,
+    copy_media,
+    describe_media,
+    find_media,
+    note_telling_media,
+    read_class_folders,
+)
 from tasks.new_task.private_rows import keep_true_claims, private_rows
 from tasks.new_task.read_data import read_table
 from tasks.new_task.read_parts import Parts, read_parts
@@ -233,6 +241,7 @@ def _write(folder: Path, plan: _Plan, table: Columns, findings: Findings, say: P
     target = plan.target
     order = shuffled_indices(len(table), f"order: {_secret(table, target)}")
     with new_folder(folder) as draft:
+        findings.advice += note_telling_media(table, plan.media, target.labels)
         table, static = copy_media(table, plan.media, order, draft / "public", findings, say)
         train, test = (
             table.take([row for row in order if plan.is_private[row] == private]) for private in (False, True)

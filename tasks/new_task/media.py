@@ -18,6 +18,7 @@ from tasks.io.atomic import FILE_TIME
 from tasks.io.columns import Columns
 from tasks.io.csv_text import as_number, is_missing
 from tasks.modality import AUDIO, IMAGE, KINDS_OF_FILES, TEXT
+from tasks.new_task.exif import note_telling_exif
 from tasks.new_task.request import Findings, Progress
 
 LABEL = "label"
@@ -241,6 +242,15 @@ def note_left_files(folder: Path) -> list[str]:
                     "them; add a column with their paths to both tables"
                 ]
     return []
+
+
+def note_telling_media(table: Columns, media: Media, labels: Sequence[str]) -> list[str]:
+    """Advice where the metadata of images tells the only label of their rows."""
+    columns = [column for column, kind in media.kinds.items() if kind == IMAGE]
+    if len(labels) > 1 or not columns:
+        return []
+    paths = [media.base / cell for cell in table.column(columns[0])]
+    return note_telling_exif(paths, table.column(labels[0]))
 
 
 # -------------------------------------------------------------------------------------------------------------- writing

@@ -108,3 +108,19 @@ def test_empty_masks_are_answers(tmp_path: Path) -> None:
     assert len(read_table(task.public / "train.csv")) + len(read_table(task.public / "test.csv")) == 202
     assert task.submission.may_be_missing
     assert perfect_scores(task, tmp_path / "s")[1:] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("told", ["model", "nothing"])
+def test_metadata_of_photos_that_tells_the_class_is_reported(told: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for number in range(90):
+        label, exif = ("cat", "dog")[number % 2], Image.Exif()
+        exif[0x0110] = f"camera {label}" if told == "model" else f"camera {number % 3}"
+        exif[0x0132] = f"2024:01:01 10:00:{number % 60:02d}"
+        path = tmp_path / "pets" / label / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path, exif=exif)
+    _, created = made(tmp_path / "pets")
+    advice = [one for one in created.findings.advice if "EXIF" in one]
+    assert len(advice) == (told == "model") and all("Model" in one and "100%" in one for one in advice)
