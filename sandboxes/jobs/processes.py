@@ -15,6 +15,8 @@ import time
 
 LIBC = ctypes.CDLL(None)
 KILL_SECONDS = 10.0
+QUIET_SECONDS, BUSY_SECONDS = 0.01, 0.5
+"""How long processes in the background may go on after their command: if none of them can run, and if one can."""
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
@@ -64,6 +66,12 @@ def descendants(ancestor: int) -> set[int]:
     return below
 
 
+def _any_runs() -> bool:
+    """Whether a process below this one runs, waits for a processor or for the disk."""
+    found = map(process_status, descendants(os.getpid()))
+    return any(status[0] in "RD" for status in found if status)
+
+
 def send_signal(number: signal.Signals, pids: set[int]) -> None:
     """Signal all of them; ignore those that have ended."""
     for pid in pids:
@@ -108,11 +116,16 @@ class ProcessTree:
         return len(killed), 0
 
     def _await_natural_end(self, wake: int) -> None:
-        """Give processes that are about to end 10 ms, which saves a search through all processes."""
-        for _ in range(10):
-            if self.status is None or not self.reap():
+        """Give processes that are about to end 10 ms, and longer while one of them waits for a processor.
+
+        A shell does not wait for the `cat` of `>(cat)`, which on a busy machine has not run yet.
+        """
+        began = time.monotonic()
+        while self.status is not None and self.reap():
+            passed = time.monotonic() - began
+            if passed > BUSY_SECONDS or (passed > QUIET_SECONDS and not _any_runs()):
                 return
-            if select.select([wake], [], [], 0.001)[0]:
+            if select.select([wake], [], [], 0.001 if passed < QUIET_SECONDS else QUIET_SECONDS)[0]:
                 os.read(wake, 65536)
 
     def _stop_all(self, deadline: float) -> set[int]:

@@ -95,7 +95,7 @@ def test_a_detached_run_survives_its_terminal_and_is_looked_at_twice(digits_home
     shell.close()
     watching[0].type(b"\x03")
     assert watching[0].code() == 0
-    assert "goes on" in watching[0].read()
+    assert "continues" in watching[0].read()
     assert is_driven(folder), "neither the end of its terminal nor Ctrl-C of a viewer ended the run"
     assert watching[1].code(90) == 0
     await_end(digits_home)

@@ -17,7 +17,9 @@ from harness.evaluation.steps.outputs import MadeFile, Unusable, collect, place
 def kept(folder: Path, content: bytes) -> MadeFile:
     folder.mkdir(exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()
-    (folder / digest).write_bytes(content)
+    draft = folder / f"{digest}.part"
+    draft.write_bytes(content)
+    draft.rename(folder / digest)  # a file that stands there may be linked into the cache
     return MadeFile(sha256=digest, size=len(content))
 
 
