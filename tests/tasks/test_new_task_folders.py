@@ -68,7 +68,7 @@ def test_subfolders_of_test_are_labels_only_where_they_are_classes(names: tuple[
         return
     task, created = made(None, **parts)
     assert task.answers is None and "label" not in read_table(task.public / "test.csv")[0]
-    assert any("the subfolders of test are no labels" in guess for guess in created.findings.guesses)
+    assert any("the subfolders of test are not labels" in guess for guess in created.findings.guesses)
 
 
 def test_sample_may_name_texts_with_their_suffix_and_images_by_path(tmp_path: Path) -> None:
