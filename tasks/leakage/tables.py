@@ -142,7 +142,8 @@ def _check_features(tables: Tables) -> Iterator[Finding]:
             continue
         cells = column(tables.train, name)
         note = "" if name in tables.test[0] else ", and the test file does not have it"
-        copies, is_certain = _check_feature(name, cells, target, target_values, note)
+        is_group = name == tables.group and not note and set(cells).isdisjoint(column(tables.test, name))
+        copies, is_certain = _check_feature(name, cells, target, target_values, note, is_group)
         yield from copies
         if is_certain:
             continue
@@ -155,9 +156,12 @@ def _check_features(tables: Tables) -> Iterator[Finding]:
 
 
 def _check_feature(
-    name: str, cells: Sequence[str], target: Sequence[str], target_values: list[float] | None, note: str
+    name: str, cells: Sequence[str], target: Sequence[str], target_values: list[float] | None, note: str, is_group: bool
 ) -> tuple[list[Finding], bool]:
-    """Findings in one column, and whether it certainly is the target, so that no other check is needed."""
+    """Findings in one column, and whether it certainly is the target, so that no other check is needed.
+
+    The values of a group may have one label each: those to predict are other values.
+    """
     if cells == target:
         return [Finding("target copied", f"column {name} is the target itself{note}")], True
     values, classes = numbers(cells), Counter(target)
@@ -175,7 +179,7 @@ def _check_feature(
             findings.append(Finding("target-derived", message))
     if values is not None and _sorts_classes(values, target):
         findings.append(Finding("one feature is enough", f"sorting by column {name} separates the classes{note}"))
-    elif (wrong := _errors_as_code(cells, target)) is not None:
+    elif not is_group and (wrong := _errors_as_code(cells, target)) is not None:
         message = f"each value of column {name} has only one label{f', except in {wrong} rows' if wrong else ''}{note}"
         findings.append(Finding("target-derived", message))
     return findings, False

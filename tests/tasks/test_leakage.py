@@ -15,6 +15,8 @@ from small_tasks import write_table
 
 from tasks.leakage.code import check_code
 from tasks.leakage.solution import check_claim
+from tasks.leakage.statistics import Tables
+from tasks.leakage.tables import check_data
 from tasks.leakage.task import read_tables
 from tasks.leakage.train_vs_test import check_train_vs_test
 from tests.tasks.clean_tables import KINDS, Pair
@@ -120,3 +122,15 @@ def test_ids_that_a_run_hides_raise_no_alarm(tmp_path: Path) -> None:
         assert tables.hides_ids and check_train_vs_test(tables) == []
     (finding,) = check_train_vs_test(replace(tables, hides_ids=False))
     assert finding.kind == "ids differ between the files"
+
+
+def test_groups_of_one_label_each_raise_no_alarm() -> None:
+    """Rows to predict have other groups, which the labels of these tell nothing about."""
+    draw = random.Random(4)
+    sick = [draw.randrange(2) for _ in range(50)]
+    rows = [[str(row), f"P{row % 50}", f"{draw.random():.4f}", str(sick[row % 50])] for row in range(400)]
+    train = [row for row in rows if int(row[1][1:]) < 40]
+    test = [row[:3] for row in rows if int(row[1][1:]) >= 40]
+    tables = Tables([["id", "patient", "x", "y"], *train], [["id", "patient", "x"], *test], "id", "y", "patient")
+    kinds = [[one.kind for one in check_data(each)] for each in (tables, replace(tables, group=None))]
+    assert "target-derived" not in kinds[0] and "target-derived" in kinds[1]
