@@ -22,7 +22,7 @@ from tests.playing import harness_here, start_harness, wait_until
 from tests.sweeps.whole import SET, check_whole
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000}
 

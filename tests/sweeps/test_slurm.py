@@ -24,7 +24,7 @@ from tests.sweeps.whole import SET, check_whole
 pytest.importorskip("submitit", reason="submitit is not installed")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("slurmctld") is None, reason="no Slurm, or not root"),
 ]
 SCRIPT = Path(__file__).parent.parent.parent / ".ci" / "slurm"
@@ -54,7 +54,7 @@ def test_a_preempted_run_is_queued_again_and_continues(digits_home: Path, slurm:
     store = Store(digits_home, "s")
     first = store.plan().rows[0]
     journal = digits_home / "runs" / first.run_id / "events.jsonl"
-    wait_until(lambda: journal.is_file() and b"tool_finished" in journal.read_bytes(), 120)
+    wait_until(lambda: journal.is_file() and b"tool_finished" in journal.read_bytes(), 300)
     command = ["srun", "--partition=high", f"--cpus-per-task={cores}", "--job-name=urgent", "sleep", "3"]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     wait_until(lambda: all(one.state == "done" for one in Reader(store, store.plan()).rows()), 240)
