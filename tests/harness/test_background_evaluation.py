@@ -91,8 +91,8 @@ def test_evaluations_are_waited_for_and_killed_by_their_ids(digits_home: Path) -
     turns = [
         [guess(1), evaluation(0.5)],
         [call("wait", jobs=["EVALUATION"], seconds=60)],
-        [guess(2), evaluation(60)],
-        [call("kill", job="EVALUATION")],
+        [guess(2), evaluation(60), guess(3), evaluation(61), guess(4), evaluation(62)],
+        [call("kill", job="001-2"), call("kill", job="001-3")],
         [call("finish", did="guessed")],
     ]
     events = played(digits_home, turns)
@@ -100,6 +100,8 @@ def test_evaluations_are_waited_for_and_killed_by_their_ids(digits_home: Path) -
     assert results["call_1_1_0"].content.startswith("evaluation 001-1: scored")
     assert results["call_1_3_0"].content.startswith("evaluation 001-2: failed")
     assert (results["call_1_1_0"].results, results["call_1_3_0"].results) == (["001-1"], ["001-2"])
+    third = results["call_1_2_5"]
+    assert third.failed and "001-2, 001-3 are still running" in third.content, "two may be open"
     (killed,) = (event for event in events if isinstance(event, JobFinished) and event.job == "e-001-2")
     assert killed.ended == "killed" and killed.seconds < 30
 
