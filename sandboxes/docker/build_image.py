@@ -67,17 +67,23 @@ def build_small(home: Path, wanted: tuple[str, ...] = DEFAULT) -> str:
     environment = make_environment(home, wanted)
     recipe = short_hash(f"{RECIPE} {environment.folder.name}")
     client = connect()
-    known = image_named(name)
-    if known is not None and known.labels.get(f"{LABEL}.recipe") == recipe:
+    if _is_built(name, recipe):
         return name
     with tempfile.NamedTemporaryFile(prefix="harness-image-", suffix=".tar") as archive:
         with tarfile.open(archive.name, "w") as tar:
             _RootFolder(tar).fill(environment)
+        if _is_built(name, recipe):  # by another process meanwhile
+            return name
         try:
             _import_image(client, archive.name, name, recipe)
         except DockerException as error:
             raise SandboxUnavailable(f"the image could not be built: {' '.join(str(error).split())[-400:]}") from error
     return name
+
+
+def _is_built(name: str, recipe: str) -> bool:
+    known = image_named(name)
+    return known is not None and known.labels.get(f"{LABEL}.recipe") == recipe
 
 
 def _import_image(client: Any, archive: str, name: str, recipe: str) -> None:
