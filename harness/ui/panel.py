@@ -12,7 +12,7 @@ from harness.ui.event_lines import marks
 from harness.ui.format import standing
 from harness.ui.lane_status import final_selection_text, lane_text
 from runs.views.control import steered_text
-from runs.views.format import duration_text, money_text, one_line, printable, score_text
+from runs.views.format import duration_text, gain_text, money_text, one_line, printable, score_text
 
 if TYPE_CHECKING:
     from rich.panel import Panel
@@ -112,7 +112,7 @@ def _evaluation_line(evaluation: Evaluation) -> str:
         return f"{evaluation.id}  {evaluation.status}{reason}"
     parts = [f"{evaluation.id}  {score_text(evaluation.score, evaluation.noise)}"]
     if result.gain is not None:
-        parts.append(f"gain {'+' if result.gain > 0 else ''}{score_text(result.gain, result.gain_noise)}")
+        parts.append(f"gain {gain_text(result.gain, result.gain_noise)}")
     parts += [result.verdict] if result.verdict else []
     parts += ["new best"] if evaluation.became_best and result.verdict != "first" else []
     parts += [f"not trusted: {one_line(result.distrust_reason)}"] if result.distrust_reason else []
