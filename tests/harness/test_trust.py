@@ -53,7 +53,11 @@ def test_memorized_labels_change_no_score(share: float, tmp_path: Path) -> None:
     assert cheat.promoted is False and cheat.folds >= 1
     shown = {NOT_REPRODUCED: "not shown", "": ""}[cheat.distrust_reason]
     assert cheat.shown_score == shown
-    assert record(events).evaluation == honest.evaluation
+    if (
+        record(events).evaluation != honest.evaluation
+    ):  # a coin may decide for the cheat, but its labels change no score
+        reported = decisions(events)["reported"].numbers
+        assert not cheat.distrust_reason and abs(reported["score"] - 0.5) < 2 * reported["noise"]
     assert "standard errors" not in evaluate_results(events)[1], (
         "the distance between folds would be a number about labels"
     )
