@@ -97,7 +97,7 @@ def test_folds_and_every_decision_are_recorded(digits_home: Path) -> None:
 def test_half_of_the_held_out_rows_are_set_aside_if_finalists_cannot_run_again(tmp_path: Path) -> None:
     """The run ends early here, so that there is time for a fresh fold in the end: then those rows report the score."""
     task = two_numbers(tmp_path / "side", side, train=1500)
-    steps = [evaluated(guessing(rule)) for rule in ("int(float(row['a']) > 1)", "int(float(row['a']) > 0)")]
+    steps = [evaluated(guessing(rule)) for rule in ("int(float(row['a']) > 2)", "int(float(row['a']) > 0)")]
     look = [steps[0][0], call("evaluate", command="python solution.py", sample=0.5)]
     events = played_on(tmp_path, task, look, *steps, flags=("--set", "fold_share=0", "--hours", "0.1"))
     (plan,) = [event for event in events if isinstance(event, PlanMade)]
