@@ -152,7 +152,8 @@ def learn(run: Run, home: Path) -> None:
         path = ledger_path(run.created, home)
         learned, count = learn_from(run.state, run.versions, path, task, run.blend.public, home, run.folder)
     except (LedgerError, OSError) as error:
-        run.record(Warned(message=f"the ledger learned nothing from this run: {error}"))
+        later = f"Record it later: harness lessons learn {run.created.run_id}"
+        run.record(Warned(message=f"the ledger learned nothing from this run: {error}. {later}"))
         run.record(LessonsLearned(problem=str(error)))
         return
     run.record(

@@ -140,6 +140,7 @@ def test_a_ledger_that_cannot_be_used_stops_no_run_and_learns_later(
         folder, events, _ = play(digits_home, "--set", "fold_share=0")
     warned = [event for event in events if isinstance(event, Warned) and str(path) in event.message]
     assert len(warned) == 2, "at its start and at its end"
+    assert f"lessons learn {folder.name}" in warned[1].message
     assert only(events, LessonsLearned).problem
     if fault != "locked":
         path.unlink()
