@@ -318,7 +318,7 @@ def targets_of(folder: Path) -> list[str]:
 
 
 def _distance(request: dict[str, Any]) -> Reply:
-    from tasks.judging.ensemble import distance
+    from tasks.judging.distance import distance
 
     blend = load_blend(Path(request["blend"]))
     first, second = (read_columns(Path(file)) for file in request["files"])
