@@ -59,10 +59,15 @@ def _differences(left: RunView, right: RunView) -> list[tuple[str, str, str]]:
     settings = [view.state.created.settings.model_dump() if view.state.created else {} for view in (left, right)]
     names = sorted(settings[0].keys() | settings[1].keys())
     return [
-        (name, str(settings[0].get(name)), str(settings[1].get(name)))
+        (name, _value_text(settings[0].get(name)), _value_text(settings[1].get(name)))
         for name in names
         if settings[0].get(name) != settings[1].get(name)
     ]
+
+
+def _value_text(value: object) -> str:
+    """A setting as a person writes it: hours of a fork are computed, and have many digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _best_line(view: RunView) -> list[tuple[float, float]]:

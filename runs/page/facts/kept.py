@@ -50,9 +50,12 @@ def page_facts(view: RunView, standing: Standing) -> dict[str, Any]:
 
 
 def keep_facts(view: RunView, standing: Standing, facts: dict[str, Any]) -> None:
-    """Keep the facts of a long run; where the folder cannot be written, nothing happens."""
+    """Keep the facts of a long run without a grade, since grades are kept apart from runs.
+
+    If the folder cannot be written, nothing happens.
+    """
     size = view.journal.size
-    if size < LONG_BYTES or facts["is_empty"]:
+    if size < LONG_BYTES or facts["is_empty"] or standing.grade is not None:
         return
     with suppress(OSError):
         text = json.dumps(facts, ensure_ascii=False)

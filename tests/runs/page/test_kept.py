@@ -10,7 +10,8 @@ import pytest
 
 from runs.files import sha256_hex
 from runs.journal import EVENTS
-from runs.page.facts.kept import KEPT, Standing, keep_page, kept_facts
+from runs.page.facts.kept import KEPT, Standing, keep_facts, keep_page, kept_facts, page_facts
+from runs.page.facts.run_view import RunView
 from tests.day_run import write_day_run
 from tests.page_server import serve
 
@@ -74,6 +75,17 @@ def test_facts_of_a_shorter_journal_or_another_standing_are_old(folder: Path) ->
     assert (kept := kept_facts(folder, Standing())) and not kept.is_current
     (folder / EVENTS).write_bytes(b"".join(lines[:-1]))
     assert kept_facts(folder, Standing()) is None, "these are not facts of this journal"
+
+
+def test_a_grade_is_not_kept_in_the_folder_of_the_run(folder: Path) -> None:
+    (folder / KEPT).unlink()
+    view = RunView(folder)
+    view.refresh()
+    graded = Standing(is_graded=True, grade={"report": {"score": 0.98887}})
+    facts = page_facts(view, graded)
+    assert "0.98887" in facts["head"]["grade"]
+    keep_facts(view, graded, facts)
+    assert not (folder / KEPT).exists()
 
 
 def test_markup_in_a_forged_file_is_only_text(folder: Path) -> None:
