@@ -326,10 +326,12 @@ class Jobs:
         container = self._container_of(line.removeprefix("!"))
         try:
             fifo = os.open(self.folder / requests_fifo(container), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
+            try:
+                os.write(fifo, f"{line}\n".encode())
+            finally:
+                os.close(fifo)
+        except BlockingIOError:  # full of requests: each makes it look
+            return
+        except OSError:  # it has ended, or does so while it is asked
             if container == self._container_name and not line.startswith("!"):
                 self.container.launch() if self.container else start_supervisor(self.folder, self.idle_seconds)
-            return
-        with contextlib.suppress(BlockingIOError):
-            os.write(fifo, f"{line}\n".encode())
-        os.close(fifo)

@@ -107,7 +107,7 @@ def test_changed_texts_commits_and_submissions_are_found(home: Path) -> None:
 def test_a_replay_shows_the_lines_of_the_run(played: Path) -> None:
     code, printed = harness_here(played, "replay", "last", "--plain", "--speed", "100000")
     assert code == 0
-    assert "attempt 2 of 2 starts" in printed and "ended (attempts) after 2 attempts" in printed
+    assert "attempt 2 of 2 (improve) starts from commit" in printed and "ended (attempts) after 2 attempts" in printed
 
 
 def test_messages_hold_every_reply_and_result_once(played: Path) -> None:
