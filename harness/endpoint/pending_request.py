@@ -1,4 +1,4 @@
-"""One call to the model in progress: what is asked, and what came of its tries so far."""
+"""A call to the model in progress: its request, its deadline, and counts of its tries so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnWait = Callable[[str, float, float], object]
 
 @dataclass
 class PendingRequest:
-    """One call in progress: the request, and the results of its tries so far."""
+    """A call in progress. Times are in seconds, costs in dollars; counts are those of its tries so far."""
 
     system: bytes
     tools: bytes
